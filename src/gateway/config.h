@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * config.h - a configuration that was read, checked and will never change.
+ *
+ * config_read() turns a file into one `struct config`, or into a list of faults; there is nothing
+ * in between. Everything it points to belongs to it and lives as long as it does, so whoever serves
+ * by a snapshot keeps plain pointers into it. Every field is filled in: a default is a value like
+ * any other, and no reader of this header has to know one.
+ *
+ * Times are milliseconds, sizes bytes. CONFIG_NEVER is a time that does not come, CONFIG_UNLIMITED
+ * a bound that is none. A field is here if and only if something in this program obeys it;
+ * option.def lists the same names with their ranges, defaults and meaning.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_NEVER     UINT32_MAX
+#define CONFIG_UNLIMITED UINT32_MAX
+
+/* Where to listen: a literal address and port, or a unix socket's path (then host is ""). */
+struct config_address {
+    const char *text; /* as it was written, for messages and labels */
+    const char *host; /* "127.0.0.1", "::1" */
+    uint16_t port;
+    const char *unix_path; /* "" unless it was "unix:/path" */
+};
+
+/* A range of client addresses: "10.0.0.0/8", "::1". IPv4 is kept as IPv4-mapped IPv6. */
+struct config_cidr {
+    uint8_t address[16];
+    uint8_t bits; /* 0 … 128 */
+};
+
+struct config_field {
+    const char *name, *value;
+};
+
+struct config_texts {
+    const char **at;
+    uint32_t count;
+};
+
+struct config_fields {
+    struct config_field *at;
+    uint32_t count;
+};
+
+enum config_forwarded { FORWARDED_REPLACE, FORWARDED_APPEND, FORWARDED_OFF };
+
+struct config_route {
+    struct {
+        const char *host;            /* lower case; "*", "name" or "*.name" */
+        const char *path;            /* prefix at a segment boundary; begins with "/" */
+        struct config_texts method;  /* empty: every method */
+        struct config_fields header; /* all must be there; value "*": any value */
+    } match;
+    uint32_t upstream; /* index into config.upstreams */
+    struct {
+        uint64_t body;                  /* 0: no limit */
+        uint32_t concurrent_per_client; /* 0: no limit; a client is an address */
+    } limits;
+    enum config_forwarded forwarded;
+    struct {
+        struct config_fields set;
+        struct config_texts remove;
+    } request_headers;
+};
+
+struct config_listener {
+    const char *name;
+    struct config_address address;
+    struct {
+        struct config_cidr *at;
+        uint32_t count;
+    } trusted_proxies;
+    struct {
+        uint32_t max_connections; /* over all workers */
+        uint32_t max_per_ip;      /* 0: no limit */
+        uint32_t headers_timeout_ms;
+        uint32_t request_timeout_ms;
+        uint32_t idle_timeout_ms;
+        uint32_t keepalive_timeout_ms;
+        uint32_t write_timeout_ms;
+        uint64_t min_rate; /* bytes per second of a body that extend request_timeout; 0: none do */
+        uint32_t drain_timeout_ms;
+    } pool;
+    struct {
+        uint32_t max_header_bytes;
+        uint32_t max_headers;
+    } http1;
+    struct config_route *routes; /* in the order in which they are tried */
+    uint32_t routes_count;
+};
+
+struct config_endpoint {
+    const char *url;  /* as written */
+    const char *name; /* host:port, the label of metrics and logs */
+    const char *scheme, *host;
+    uint16_t port;
+    uint32_t weight;   /* 0: takes no new requests */
+    uint32_t priority; /* 0 is the highest tier */
+};
+
+enum config_balance {
+    BALANCE_P2C,
+    BALANCE_LEAST_REQUEST,
+    BALANCE_ROUND_ROBIN,
+    BALANCE_HASH,
+    BALANCE_PRIORITY
+};
+enum config_reuse { REUSE_NEWEST, REUSE_OLDEST, REUSE_FEWEST, REUSE_NEVER };
+enum config_on_dial_error { ON_DIAL_ERROR_FAIL, ON_DIAL_ERROR_WAIT };
+
+/* The options of an upstream's pool. The names are the core's, but for max_connections (max_total)
+ * and max_per_endpoint (max_per_key), which are what they mean to a reader of a gateway's file. */
+struct config_pool {
+    uint32_t max_connections;
+    uint32_t max_per_endpoint;
+    uint32_t min_idle;
+    uint32_t max_idle;
+    uint32_t connecting_max; /* per key */
+    uint32_t waiting_max;
+    bool refuse_when_full;
+    enum config_reuse reuse;
+    enum config_on_dial_error on_dial_error;
+    uint32_t connect_timeout_ms;
+    uint32_t acquire_timeout_ms;
+    uint32_t first_byte_timeout_ms;
+    uint32_t read_timeout_ms;
+    uint32_t write_timeout_ms;
+    uint32_t total_timeout_ms;
+    uint32_t idle_timeout_ms;
+    uint32_t max_age_ms;
+    uint32_t max_uses; /* CONFIG_UNLIMITED: no limit */
+    uint32_t retry_first_ms;
+    uint32_t failures_max;
+    uint32_t down_for_ms;
+};
+
+struct config_upstream {
+    const char *name; /* also the pool's */
+    enum config_balance balance;
+    struct config_pool pool;
+    struct config_endpoint *endpoints; /* at least one */
+    uint32_t endpoints_count;
+    struct {
+        bool on_connect, on_stale;
+        uint16_t *codes; /* answers that are tried again elsewhere */
+        uint32_t codes_count;
+        double budget; /* retries as a part of requests */
+    } retry;
+};
+
+enum config_log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum config_log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
+
+struct config {
+    uint32_t workers; /* 0: one per processor */
+    struct {
+        const char *name; /* "" : the host's name */
+    } node;
+    struct {
+        struct config_address address;
+        const char *token; /* "": none */
+    } admin;
+    struct {
+        enum config_log_level level;
+        enum config_log_format format;
+        const char *access; /* "stdout", "stderr", "off" or a path */
+    } log;
+    struct config_listener *listeners; /* at least one */
+    uint32_t listeners_count;
+    struct config_upstream *upstreams;
+    uint32_t upstreams_count;
+
+    struct arena *arena; /* what all of the above lives in */
+};
+
+/* One thing wrong with a file, or worth knowing about it. */
+struct config_fault {
+    bool advice; /* true: the file is valid all the same */
+    const char *file;
+    uint32_t line, column; /* from 1 */
+    const char *text;      /* one line, with the suggestion if there is one */
+};
+
+struct config_faults {
+    struct config_fault *at;
+    uint32_t count;
+    uint32_t errors; /* how many are not advice */
+    struct arena *arena;
+};
+
+/* Reads `path` and everything it includes. Returns the snapshot, or NULL when there was an error;
+ * `ret` receives every error and every advice in the order of their positions, either way, and is
+ * to be freed by config_faults_free(). Blocking: for start and reload, not for a loop. */
+struct config *config_read(const char *path, struct config_faults *ret);
+
+/* The same from memory; `name` is what messages call it and what relative includes are relative to.
+ */
+struct config *config_read_text(const char *name, const char *text, size_t len,
+                                struct config_faults *ret);
+void config_free(struct config *take_config);
+void config_faults_free(struct config_faults *faults);
