@@ -19,7 +19,8 @@
 #define CONFIG_NEVER     UINT32_MAX
 #define CONFIG_UNLIMITED UINT32_MAX
 
-/* Where to listen: a literal address and port, or a unix socket's path (then host is ""). */
+/* Where to listen: a literal address and port, a unix socket's path (then host is ""), or neither:
+ * off. */
 struct config_address {
     const char *text; /* as it was written, for messages and labels */
     const char *host; /* "127.0.0.1", "::1" */
@@ -56,7 +57,8 @@ struct config_route {
         struct config_texts method;  /* empty: every method */
         struct config_fields header; /* all must be there; value "*": any value */
     } match;
-    uint32_t upstream; /* index into config.upstreams */
+    uint32_t upstream;         /* index into config.upstreams */
+    const char *upstream_name; /* its name */
     struct {
         uint64_t body;                  /* 0: no limit */
         uint32_t concurrent_per_client; /* 0: no limit; a client is an address */
@@ -90,8 +92,10 @@ struct config_listener {
         uint32_t max_header_bytes;
         uint32_t max_headers;
     } http1;
-    struct config_route *routes; /* in the order in which they are tried */
-    uint32_t routes_count;
+    struct {
+        struct config_route *at; /* in the order in which they are tried */
+        uint32_t count;
+    } routes;
 };
 
 struct config_endpoint {
@@ -103,6 +107,7 @@ struct config_endpoint {
     uint32_t priority; /* 0 is the highest tier */
 };
 
+enum config_protocol { PROTOCOL_AUTO, PROTOCOL_HTTP1 };
 enum config_balance {
     BALANCE_P2C,
     BALANCE_LEAST_REQUEST,
@@ -141,13 +146,21 @@ struct config_pool {
 
 struct config_upstream {
     const char *name; /* also the pool's */
+    enum config_protocol protocol;
+    const char *profile; /* "": none was named */
     enum config_balance balance;
     struct config_pool pool;
-    struct config_endpoint *endpoints; /* at least one */
-    uint32_t endpoints_count;
+    struct {
+        struct config_endpoint *at; /* at least one */
+        uint32_t count;
+    } endpoints;
+    struct {
+        const char *path; /* "": no active checks */
+        uint32_t interval_ms, timeout_ms, failures, recovery_ms;
+    } health;
     struct {
         bool on_connect, on_stale;
-        uint16_t *codes; /* answers that are tried again elsewhere */
+        uint16_t codes[16]; /* answers that are tried again elsewhere */
         uint32_t codes_count;
         double budget; /* retries as a part of requests */
     } retry;
@@ -170,10 +183,14 @@ struct config {
         enum config_log_format format;
         const char *access; /* "stdout", "stderr", "off" or a path */
     } log;
-    struct config_listener *listeners; /* at least one */
-    uint32_t listeners_count;
-    struct config_upstream *upstreams;
-    uint32_t upstreams_count;
+    struct {
+        struct config_listener *at; /* at least one */
+        uint32_t count;
+    } listeners;
+    struct {
+        struct config_upstream *at;
+        uint32_t count;
+    } upstreams;
 
     struct arena *arena; /* what all of the above lives in */
 };
