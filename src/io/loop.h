@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * loop.h - one thread's event loop: readiness, timers, wake-ups, one clock reading per turn.
+ *
+ * On libuv, by uv_poll: sockets are our own descriptors, so that reads and writes are plain system
+ * calls into one buffer per loop, while libuv keeps what it is good at (the poll, the portable
+ * wake-up, living inside a program's own uv_loop_t). Nobody above io/ includes uv.h.
+ *
+ * A turn is: poll; readiness callbacks; expired timers; the turn hooks (the engine's step, flushing
+ * of counters), in the order they were added. Hooks run once per turn, only when something
+ * happened.
+ */
+#pragma once
+#include "base/wheel.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct loop;
+struct loop_hook;
+
+struct loop_options {
+    size_t read_buffer_bytes; /* [64 KiB] one per loop, shared by all streams */
+    void *uv_loop;            /* a program's own uv_loop_t to live in, or NULL */
+};
+
+int loop_new(const struct loop_options *opt, struct loop **ret_loop); /* 0 or -errno */
+void loop_free(struct loop *loop); /* every stream and timer must be gone */
+
+int loop_run(struct loop *loop);                  /* until loop_stop() */
+void loop_stop(struct loop *loop);                /* from the loop's thread */
+int loop_turn(struct loop *loop, int timeout_ms); /* one turn; tests and foreign loops */
+int loop_fd(const struct loop *loop);             /* pollable; with loop_timeout_ms */
+int loop_timeout_ms(const struct loop *loop);
+
+/* The time of this turn, monotonic. One reading per turn. */
+uint64_t loop_now_ms(const struct loop *loop);
+uint64_t loop_now_ns(const struct loop *loop); /* a fresh reading, for measuring */
+
+/* The loop's read buffer: valid until the next read of any stream of this loop. */
+void *loop_buffer(struct loop *loop, size_t *ret_cap);
+
+/* Timers live in base/wheel: setting one later than it is costs a store. */
+void loop_timer_set(struct loop *loop, struct wheel_node *timer, uint64_t deadline_ms);
+void loop_timer_stop(struct loop *loop, struct wheel_node *timer);
+
+/* Runs at the end of each turn in which something happened, and not later than the deadline it
+ * returned last (UINT64_MAX: none). */
+struct loop_hook {
+    struct loop_hook *next;
+    uint64_t (*run)(void *self, uint64_t now_ms);
+    void *self;
+    uint64_t deadline_ms;
+};
+void loop_hook_add(struct loop *loop, struct loop_hook *hook);
+void loop_hook_remove(struct loop *loop, struct loop_hook *hook);
+void loop_hook_soon(struct loop *loop, struct loop_hook *hook); /* run it in this turn */
+
+/* Any thread: run fn(self) on the loop's thread, coalesced. */
+struct loop_wake;
+int loop_wake_new(struct loop *loop, void (*fn)(void *self), void *self,
+                  struct loop_wake **ret_wake);
+void loop_wake_send(struct loop_wake *wake); /* any thread, async-signal-safe */
+void loop_wake_free(struct loop_wake *wake);

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * http.h - the neutral HTTP message, and the seam between the two sides of an exchange.
+ *
+ * A message is a head (method, target, authority, status, fields), a body, trailers; it is what
+ * HTTP/1.1, HTTP/2 and gRPC have in common, so that a relay between any two of them is a reader of
+ * one and a writer of the other. Slices point into the reader's buffer and are valid during the
+ * call that hands them over, no longer.
+ *
+ * An exchange is one request and its answer. Two objects carry it, each a vtable:
+ *
+ *     client ══ listener ──▶ struct http_exchange ──▶ handler (relay, admin, demo, a program)
+ *                                                        │
+ *                     struct http_call ◀─────────────────┘ ══ connector ══ upstream
+ *
+ * Data is pushed up by events and pushed down by calls. A call down never fails for back-pressure:
+ * it takes everything; what could not leave at once is kept by the side that sends (bounded by one
+ * read buffer plus a head, because the giver pauses its source when told `blocked`, and resumes it
+ * at the event on_drain). Writes are corked: bytes given during one event leave in one system call
+ * at flush(), which the giver calls once at the end of its own event.
+ */
+#pragma once
+#include "base/text.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Fields that some rule speaks of; all others are HTTP_FIELD_OTHER and pass untouched. */
+enum http_field_id {
+    HTTP_FIELD_OTHER = 0,
+    HTTP_HOST,
+    HTTP_CONTENT_LENGTH,
+    HTTP_TRANSFER_ENCODING,
+    HTTP_CONNECTION,
+    HTTP_KEEP_ALIVE,
+    HTTP_PROXY_CONNECTION,
+    HTTP_PROXY_AUTHENTICATE,
+    HTTP_PROXY_AUTHORIZATION,
+    HTTP_TE,
+    HTTP_TRAILER,
+    HTTP_UPGRADE,
+    HTTP_HTTP2_SETTINGS,
+    HTTP_EXPECT,
+    HTTP_DATE,
+    HTTP_SERVER,
+    HTTP_VIA,
+    HTTP_FORWARDED,
+    HTTP_X_FORWARDED_FOR,
+    HTTP_X_FORWARDED_PROTO,
+    HTTP_X_FORWARDED_HOST,
+    HTTP_X_REAL_IP,
+    HTTP_AUTHORIZATION,
+    HTTP_X_API_KEY,
+    HTTP_COOKIE,
+    HTTP_CONTENT_TYPE,
+    HTTP_CONTENT_ENCODING,
+    HTTP_RETRY_AFTER,
+    HTTP_IDEMPOTENCY_KEY,
+    HTTP_TRACEPARENT,
+    HTTP_TRACESTATE,
+    HTTP_USER_AGENT,
+    HTTP_LAST_EVENT_ID,
+    HTTP_FIELD_IDS
+};
+
+struct http_field {
+    struct slice name;  /* as it came: case and underscores kept */
+    struct slice value; /* without the white space around it */
+    uint8_t id;         /* enum http_field_id */
+    uint8_t drop; /* hop-by-hop, named by Connection, or removed by a rule: not to be written */
+};
+
+enum http_method {
+    HTTP_METHOD_OTHER = 0,
+    HTTP_GET,
+    HTTP_HEAD,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_DELETE,
+    HTTP_OPTIONS,
+    HTTP_PATCH,
+    HTTP_TRACE,
+    HTTP_CONNECT,
+};
+
+enum http_framing {
+    HTTP_NO_BODY = 0,
+    HTTP_LENGTH,      /* content_length bytes follow */
+    HTTP_CHUNKED,     /* or HTTP/2 DATA without a length: the end is told */
+    HTTP_UNTIL_CLOSE, /* answers only */
+};
+
+#define HTTP_FIELDS_MAX 256 /* the most any limit option can allow in one head or trailer section  \
+                             */
+
+struct http_head {
+    /* request */
+    struct slice method, target,
+        authority;     /* authority: Host, or that of an absolute-form target */
+    struct slice path; /* origin-form part of the target: "/a?b", or "*" */
+    /* answer */
+    struct slice reason;
+    uint16_t status;
+    uint8_t method_id;     /* enum http_method */
+    uint8_t framing;       /* enum http_framing */
+    uint8_t version_minor; /* HTTP/1.x; HTTP/2 says 1 */
+    bool keep_alive;       /* the connection may carry another message after this one */
+    bool upgrade;          /* a well-formed Upgrade asked for (or granted by 101) */
+    bool expect_continue;
+    uint64_t content_length;
+    uint64_t present; /* bit n: a field with id n is there (HTTP_FIELD_IDS <= 64) */
+    uint16_t field_count;
+    struct http_field *fields;
+};
+
+static inline bool http_has(const struct http_head *head, enum http_field_id id)
+{
+    return (head->present >> id) & 1U;
+}
+
+/* Why an exchange or a call ended badly: enough for a status code, a log word and a metric. */
+enum http_fault {
+    HTTP_FINE = 0,
+    HTTP_FAULT_REFUSED, /* could not connect: refused, unreachable, DNS */
+    HTTP_FAULT_CONNECT_TIMEOUT,
+    HTTP_FAULT_RESET,      /* closed or reset before the answer was complete */
+    HTTP_FAULT_STALE,      /* a reused connection closed before one byte of the answer */
+    HTTP_FAULT_BAD_ANSWER, /* the answer does not parse, or breaks a limit */
+    HTTP_FAULT_FIRST_BYTE_TIMEOUT,
+    HTTP_FAULT_READ_TIMEOUT,
+    HTTP_FAULT_WRITE_TIMEOUT,
+    HTTP_FAULT_TOTAL_TIMEOUT,
+    HTTP_FAULT_CANCELLED, /* the other side left */
+};
+
+struct http_exchange;
+struct http_call;
+
+/* --- the listener's side --------------------------------------------------------------------- */
+
+struct http_exchange_ops {
+    /* Answers. 1xx may come any number of times before the one final head. `head` is read during
+     * the call; fields marked `drop` are skipped; the listener adds framing, Connection and Date.
+     */
+    void (*respond)(struct http_exchange *ex, const struct http_head *head);
+    /* Body bytes: borrowed until flush() returns. Returns true when the exchange is blocked: pause
+     * the source and wait for on_drain. */
+    bool (*body)(struct http_exchange *ex, const void *data, size_t len);
+    /* The answer is complete. `trailers` may be NULL. After it the exchange is the listener's. */
+    void (*end)(struct http_exchange *ex, const struct http_head *trailers);
+    bool (*flush)(struct http_exchange *ex); /* sends what is corked; true when still blocked */
+    /* The answer cannot be completed: before its head, the listener is told nothing was sent and
+     * the caller should have responded; after it, the client must see a cut (close / RST_STREAM).
+     */
+    void (*abort)(struct http_exchange *ex);
+    void (*pause)(struct http_exchange *ex, bool paused); /* the request body, from the client */
+};
+
+/* What a handler is told. All calls come from the loop's thread; none comes inside a call down. */
+struct http_handler {
+    /* A request began. `end`: it has no body. Answer now or later; every exchange is answered with
+     * respond+end, or abort. Set ex->user. */
+    void (*on_request)(void *self, struct http_exchange *ex, struct http_head *head, bool end);
+    void (*on_body)(struct http_exchange *ex, const void *data, size_t len);
+    void (*on_request_end)(struct http_exchange *ex, const struct http_head *trailers);
+    void (*on_flush)(
+        struct http_exchange *ex); /* end of one read of the client: flush downstream */
+    void (*on_drain)(struct http_exchange *ex); /* no longer blocked */
+    /* The client left or broke the rules: the exchange is gone after this returns. */
+    void (*on_abort)(struct http_exchange *ex, enum http_fault why);
+};
+
+struct http_exchange {
+    const struct http_exchange_ops *ops;
+    const struct http_handler *handler;
+    void *user; /* the handler's */
+};
+
+/* --- the connector's side -------------------------------------------------------------------- */
+
+struct http_call_ops {
+    /* Sends the request's head. `head` as above; the connector adds Host (from authority), framing.
+     */
+    void (*request)(struct http_call *call, const struct http_head *head);
+    bool (*body)(struct http_call *call, const void *data, size_t len); /* true: blocked */
+    void (*end)(struct http_call *call, const struct http_head *trailers);
+    bool (*flush)(struct http_call *call);
+    void (*cancel)(
+        struct http_call *call); /* closes the connection (HTTP/1.1), resets the stream */
+    void (*pause)(struct http_call *call, bool paused); /* the answer's body */
+};
+
+struct http_caller {
+    void (*on_head)(struct http_call *call, struct http_head *head); /* 1xx, then the final one */
+    void (*on_body)(struct http_call *call, const void *data, size_t len);
+    /* The answer is complete. `reusable`: the connection may go back to the pool; that is decided
+     * by the connector (framing, keep-alive, request fully sent, no surplus bytes). */
+    void (*on_end)(struct http_call *call, const struct http_head *trailers, bool reusable);
+    void (*on_flush)(struct http_call *call); /* end of one read of the upstream */
+    void (*on_drain)(struct http_call *call);
+    void (*on_fail)(struct http_call *call, enum http_fault why); /* the call is over */
+};
+
+struct http_call {
+    const struct http_call_ops *ops;
+    const struct http_caller *caller;
+    void *user;
+    uint64_t
+        sent; /* bytes of this request the peer's socket has accepted: 0 means safe to replay */
+};
