@@ -1,0 +1,119 @@
+# weir's verbs: `make help` lists them. git and make are all that has to be there; every verb installs
+# the Debian packages it lacks (tools/packages.txt), as root or by sudo. CMake and Ninja do the work.
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := build
+SHELL := /bin/sh
+
+PYTHON := /usr/bin/python3
+TEST := $(PYTHON) tools/test.py
+
+# Parameters of the verbs.
+PREFIX ?= /usr/local
+DESTDIR ?=
+SEED ?= 1
+SEEDS ?= 1000
+STEPS ?= 10000
+F ?=
+T ?=
+FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 3600
+BENCH_ARGS ?=
+
+# One directory per preset of CMakePresets.json; configured once, then Ninja notices what changed.
+CONFIGURED = $(addsuffix /build.ninja,$(addprefix build/,release dev clang tsan fuzz cover))
+$(CONFIGURED): CMakePresets.json
+	@mkdir -p build; cmake --preset $(notdir $(@D)) >build/$(notdir $(@D)).log 2>&1 || { cat build/$(notdir $(@D)).log; exit 1; }
+	@touch $@
+
+.PHONY: help build run test check bench sim story fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
+        install clean test-clang packages-run packages-test packages-check packages-bench
+
+help: ## this text
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+packages-run:
+	@mkdir -p build && tools/packages.sh run
+packages-test:
+	@mkdir -p build && tools/packages.sh run peers test
+packages-check:
+	@mkdir -p build && tools/packages.sh run peers test check
+packages-bench:
+	@mkdir -p build && tools/packages.sh run peers bench
+
+build: packages-run ## the release programs: build/release/weir and build/release/sim
+	@$(MAKE) build/release/build.ninja
+	@ninja -C build/release --quiet
+
+run: build ## weir demo: gateway on 127.0.0.1:8080, admin on 127.0.0.1:9901
+	@build/release/weir demo
+
+test: packages-test ## every test; the last line counts them
+	@$(MAKE) build/dev/build.ninja
+	@ninja -C build/dev --quiet
+	@$(TEST) build/dev
+
+test-clang: packages-check
+	@$(MAKE) build/clang/build.ninja
+	@ninja -C build/clang --quiet
+	@$(TEST) build/clang
+
+check: packages-check ## what must be green before a change goes in: gcc and clang, lint, format, simulator
+	@$(MAKE) fmt-check
+	@$(MAKE) test
+	@$(MAKE) test-clang
+	@$(MAKE) lint
+	@$(MAKE) build
+	@tools/install_test.sh build/release
+	@$(MAKE) sim SEED=1 SEEDS=1000 STEPS=10000
+	@echo "check: all green"
+
+bench: packages-bench build ## cost beside nginx and HAProxy (BENCH_ARGS="--quick --only relay ...")
+	@$(PYTHON) bench/bench.py $(BENCH_ARGS)
+
+sim: build ## the simulator: SEED= first seed, SEEDS= how many, STEPS= of each
+	@build/release/sim --seed $(SEED) --seeds $(SEEDS) --steps $(STEPS)
+
+sim-long: build ## the simulator, 10^9 steps
+	@build/release/sim --seed $(SEED) --seeds 100000 --steps 10000
+
+story: packages-test ## a story or several: F=test/story/NAME (all without F)
+	@$(MAKE) build/dev/build.ninja
+	@ninja -C build/dev --quiet
+	@build/dev/story $(if $(F),--why $(F),test/story)
+
+fuzz: packages-check ## libFuzzer: T= one target (all without), FUZZ_SECONDS= each
+	@$(MAKE) build/fuzz/build.ninja
+	@ninja -C build/fuzz --quiet
+	@tools/fuzz.sh build/fuzz $(FUZZ_SECONDS) $(T)
+
+fuzz-long: ## the same, an hour each
+	@$(MAKE) fuzz FUZZ_SECONDS=3600
+
+soak: packages-test ## the floods and leaks of test/wire again and again, SOAK_SECONDS=
+	@$(MAKE) build/dev/build.ninja
+	@ninja -C build/dev --quiet
+	@$(TEST) build/dev --soak $(SOAK_SECONDS)
+
+cover: packages-check ## coverage: lines of src/ >= 85 %, branches of core 100 % apart from checks
+	@$(MAKE) build/cover/build.ninja
+	@ninja -C build/cover --quiet
+	@find build/cover -name '*.gcda' -delete
+	@$(TEST) build/cover
+	@$(PYTHON) tools/cover.py build/cover
+
+fmt: packages-check ## format every C file
+	@git ls-files -z '*.c' '*.h' | xargs -0 -r clang-format -i
+
+fmt-check: packages-check
+	@git ls-files -z '*.c' '*.h' | xargs -0 -r clang-format --dry-run -Werror
+
+lint: packages-check ## clang-tidy over what the dev preset compiles
+	@$(MAKE) build/clang/build.ninja
+	@$(PYTHON) tools/lint.py build/clang
+
+install: build ## programs, library, headers, pkg-config, CMake: PREFIX= DESTDIR=
+	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)" >/dev/null
+	@echo "installed under $(DESTDIR)$(PREFIX)"
+
+clean: ## remove build/
+	rm -rf build

@@ -1,0 +1,57 @@
+# libweir for embedders: the library layers as one shared and one static library, with headers,
+# pkg-config and CMake packages. Both show weir_* and hide everything else; the static one is a single
+# relocatable object in which the hidden names were made local, so that they cannot meet an embedder's.
+set(weir_objects)
+foreach(layer IN LISTS weir_library_layers)
+  if(layer IN_LIST weir_layers)
+    list(APPEND weir_objects $<TARGET_OBJECTS:weir_${layer}>)
+  endif()
+endforeach()
+set(weir_private PkgConfig::UV PkgConfig::CARES PkgConfig::XXHASH Threads::Threads m)
+set(weir_requires_private "libuv libcares libxxhash")
+
+add_library(weir_shared SHARED ${weir_objects})
+set_target_properties(weir_shared PROPERTIES OUTPUT_NAME weir EXPORT_NAME weir LINKER_LANGUAGE C
+  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/libweir.map)
+target_link_options(weir_shared PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/libweir.map)
+if(NOT WEIR_SANITIZE)
+  target_link_options(weir_shared PRIVATE -Wl,--no-undefined)
+endif()
+target_link_libraries(weir_shared PRIVATE ${weir_private})
+target_include_directories(weir_shared INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+
+if(weir_objects)
+  set(weir_relocatable ${CMAKE_C_COMPILER} -r -nostdlib)
+  if(CMAKE_INTERPROCEDURAL_OPTIMIZATION AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    list(APPEND weir_relocatable -O2 -flto -flinker-output=nolto-rel)
+  endif()
+  add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/libweir.a
+    COMMAND ${weir_relocatable} -o weir.o ${weir_objects}
+    COMMAND ${CMAKE_OBJCOPY} --localize-hidden weir.o
+    COMMAND ${CMAKE_COMMAND} -E rm -f libweir.a
+    COMMAND ${CMAKE_AR} rcs libweir.a weir.o
+    DEPENDS ${weir_objects} WORKING_DIRECTORY ${PROJECT_BINARY_DIR} COMMAND_EXPAND_LISTS VERBATIM
+    COMMENT "Linking libweir.a")
+  add_custom_target(weir_static ALL DEPENDS ${PROJECT_BINARY_DIR}/libweir.a)
+endif()
+
+# --- install ------------------------------------------------------------------------------------
+include(CMakePackageConfigHelpers)
+set(weir_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/weir)
+# The files are found relative to weir.pc itself, wherever `cmake --install --prefix` puts them.
+file(RELATIVE_PATH weir_pc_up /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+configure_file(cmake/weir.pc.in weir.pc @ONLY)
+configure_package_config_file(cmake/weirConfig.cmake.in ${PROJECT_BINARY_DIR}/weirConfig.cmake
+  INSTALL_DESTINATION ${weir_cmake_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/weirConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(TARGETS weir_shared EXPORT weir LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(EXPORT weir NAMESPACE weir:: FILE weirTargets.cmake DESTINATION ${weir_cmake_dir})
+install(FILES ${PROJECT_BINARY_DIR}/libweir.a DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${PROJECT_BINARY_DIR}/weir.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${PROJECT_BINARY_DIR}/weirConfig.cmake ${PROJECT_BINARY_DIR}/weirConfigVersion.cmake
+  DESTINATION ${weir_cmake_dir})
+install(DIRECTORY include/weir DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
+install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+if(TARGET weir)
+  install(TARGETS weir RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()

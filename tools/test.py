@@ -1,0 +1,115 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs every test of one build directory and counts them.
+
+    tools/test.py BUILD [--soak SECONDS] [-k PATTERN]
+
+First what CTest knows (units, stories, fuzz replays, rules of the tree), two at a time, then the tests
+on sockets (test/wire, pytest), which run the program of the same build. Both write JUnit XML; the
+counts are summed from there. The last line of the output is always "N passed, N failed", and the exit
+status is 0 only if nothing failed.
+"""
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as xml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WIRE = ROOT / "test" / "wire"
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.failures = []
+
+    def read(self, report, suite):
+        """Adds the cases of one JUnit file; a runner that left none counts as a failure."""
+        try:
+            cases = list(xml.parse(report).iter("testcase"))
+        except (OSError, xml.ParseError) as why:
+            self.failed += 1
+            self.failures.append(f"{suite}: no report ({why})")
+            return
+        for case in cases:
+            name = "::".join(filter(None, (case.get("classname"), case.get("name"))))
+            if case.find("failure") is not None or case.find("error") is not None:
+                self.failed += 1
+                self.failures.append(f"{suite}: {name}")
+            elif case.find("skipped") is not None or case.get("status") in ("notrun", "disabled"):
+                self.skipped += 1
+            else:
+                self.passed += 1
+
+
+def run_ctest(build, tally, pattern):
+    report = build / "ctest.xml"
+    report.unlink(missing_ok=True)
+    command = ["ctest", "--test-dir", str(build), "-j2", "--output-on-failure",
+               "--output-junit", str(report)]
+    if pattern:
+        command += ["-R", pattern]
+    subprocess.run(command, check=False)
+    tally.read(report, "ctest")
+
+
+def run_wire(build, tally, pattern, marks=None, suite="wire"):
+    if not any(WIRE.glob("test_*.py")) and not any(WIRE.glob("*_test.py")):
+        return
+    report = build / "wire.xml"
+    report.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", str(WIRE), "-q", "-p", "no:cacheprovider",
+               "--tb=short", f"--junitxml={report}"]
+    if pattern:
+        command += ["-k", pattern]
+    if marks:
+        command += ["-m", marks]
+    environment = dict(os.environ, WEIR_BUILD=str(build), WEIR_BIN=str(build / "weir"),
+                       PYTHONDONTWRITEBYTECODE="1")
+    code = subprocess.run(command, check=False, cwd=ROOT, env=environment).returncode
+    if code == 5 and (pattern or marks):  # pytest: nothing was selected
+        return
+    tally.read(report, suite)
+
+
+def soak(build, tally, seconds):
+    """The marked floods and leaks, round after round, until the time is up or one fails."""
+    end = time.monotonic() + seconds
+    rounds = 0
+    while time.monotonic() < end and not tally.failed:
+        rounds += 1
+        print(f"soak: round {rounds}, {int(end - time.monotonic())} s left", flush=True)
+        run_wire(build, tally, None, marks="soak", suite=f"soak round {rounds}")
+        if not tally.passed and not tally.failed:
+            print("soak: no test in test/wire is marked soak")
+            break
+
+
+def main():
+    parser = argparse.ArgumentParser(description="run every test of one build and count")
+    parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("-k", dest="pattern", help="only tests whose name matches")
+    parser.add_argument("--soak", type=int, metavar="SECONDS", help="repeat the floods and leaks")
+    args = parser.parse_args()
+    build = args.build.resolve()
+
+    tally = Tally()
+    if args.soak:
+        soak(build, tally, args.soak)
+    else:
+        run_ctest(build, tally, args.pattern)
+        run_wire(build, tally, args.pattern)
+
+    for failure in tally.failures:
+        print(f"FAILED {failure}")
+    if tally.skipped:
+        print(f"{tally.skipped} skipped")
+    print(f"{tally.passed} passed, {tally.failed} failed", flush=True)
+    return 0 if tally.failed == 0 and tally.passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
