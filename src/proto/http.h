@@ -91,8 +91,9 @@ enum http_framing {
     HTTP_UNTIL_CLOSE, /* answers only */
 };
 
-#define HTTP_FIELDS_MAX 256 /* the most any limit option can allow in one head or trailer section  \
-                             */
+#define HTTP_FIELDS_MAX                                                                            \
+    256 /* the most any limit option can allow in one head or trailer section                      \
+         */
 
 struct http_head {
     /* request */
@@ -111,7 +112,10 @@ struct http_head {
     uint64_t content_length;
     uint64_t present; /* bit n: a field with id n is there (HTTP_FIELD_IDS <= 64) */
     uint16_t field_count;
+    uint16_t added_count;
     struct http_field *fields;
+    /* What a handler adds, written after `fields`; a reader leaves it empty. */
+    const struct http_field *added;
 };
 
 static inline bool http_has(const struct http_head *head, enum http_field_id id)
@@ -147,7 +151,8 @@ struct http_exchange_ops {
     /* Body bytes: borrowed until flush() returns. Returns true when the exchange is blocked: pause
      * the source and wait for on_drain. */
     bool (*body)(struct http_exchange *ex, const void *data, size_t len);
-    /* The answer is complete. `trailers` may be NULL. After it the exchange is the listener's. */
+    /* The answer is complete. `trailers` may be NULL. A flush() is all that may follow it, in the
+     * same event; then the exchange is the listener's, and the handler hears no more of it. */
     void (*end)(struct http_exchange *ex, const struct http_head *trailers);
     bool (*flush)(struct http_exchange *ex); /* sends what is corked; true when still blocked */
     /* The answer cannot be completed: before its head, the listener is told nothing was sent and
@@ -171,9 +176,18 @@ struct http_handler {
     void (*on_abort)(struct http_exchange *ex, enum http_fault why);
 };
 
+/* Who sends the requests. Lives as long as its connection. */
+struct http_peer {
+    uint8_t address[16]; /* IPv4 is kept as IPv4-mapped IPv6; all zeroes: a unix socket */
+    char text[46];       /* "192.0.2.7", "2001:db8::7", "unix"; ends with NUL */
+    uint8_t text_len;
+    bool tls;
+};
+
 struct http_exchange {
     const struct http_exchange_ops *ops;
     const struct http_handler *handler;
+    const struct http_peer *peer;
     void *user; /* the handler's */
 };
 
