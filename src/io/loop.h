@@ -6,11 +6,15 @@
  * calls into one buffer per loop, while libuv keeps what it is good at (the poll, the portable
  * wake-up, living inside a program's own uv_loop_t). Nobody above io/ includes uv.h.
  *
- * A turn is: poll; readiness callbacks; expired timers; the turn hooks (the engine's step, flushing
- * of counters), in the order they were added. Hooks run once per turn, only when something
- * happened.
+ * A turn is: poll; readiness callbacks; expired timers; what was put off with loop_later(); the
+ * turn hooks (the engine's step, flushing of counters), in the order they were added. Hooks run
+ * once per turn, only when something happened.
+ *
+ * Nothing here is called from another thread but loop_wake_send().
  */
 #pragma once
+#include "base/alloc.h"
+#include "base/list.h"
 #include "base/wheel.h"
 
 #include <stdbool.h>
@@ -21,8 +25,9 @@ struct loop;
 struct loop_hook;
 
 struct loop_options {
-    size_t read_buffer_bytes; /* [64 KiB] one per loop, shared by all streams */
-    void *uv_loop;            /* a program's own uv_loop_t to live in, or NULL */
+    size_t read_buffer_bytes;  /* [64 KiB] one per loop, shared by all streams */
+    void *uv_loop;             /* a program's own uv_loop_t to live in, or NULL */
+    const struct alloc *alloc; /* [libc] */
 };
 
 int loop_new(const struct loop_options *opt, struct loop **ret_loop); /* 0 or -errno */
@@ -41,9 +46,33 @@ uint64_t loop_now_ns(const struct loop *loop); /* a fresh reading, for measuring
 /* The loop's read buffer: valid until the next read of any stream of this loop. */
 void *loop_buffer(struct loop *loop, size_t *ret_cap);
 
-/* Timers live in base/wheel: setting one later than it is costs a store. */
-void loop_timer_set(struct loop *loop, struct wheel_node *timer, uint64_t deadline_ms);
-void loop_timer_stop(struct loop *loop, struct wheel_node *timer);
+const struct alloc *loop_alloc(const struct loop *loop);
+/* The Date field's value at this turn, 29 characters and a NUL; made once a second. */
+const char *loop_http_date(struct loop *loop);
+
+/* A timer lies inside its owner (container_of finds it); all zeroes but for `fire`, it is not set.
+ * It lives in base/wheel: pushing a deadline back costs a store, and it fires up to 8 ms late,
+ * never early. It is stopped before fire() is called, and may be set there again. */
+struct loop_timer {
+    struct wheel_node node;
+    void (*fire)(struct loop_timer *timer, uint64_t now_ms);
+};
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ms);
+void loop_timer_stop(struct loop *loop, struct loop_timer *timer);
+
+static inline bool loop_timer_is_set(const struct loop_timer *timer)
+{
+    return wheel_is_set(&timer->node);
+}
+
+/* Something to be done later in this turn, out of the way of the caller's stack: how a callback
+ * that could come at once never does. All zeroes but for `run`, it is not put off. */
+struct loop_later {
+    struct node node;
+    void (*run)(struct loop_later *later);
+};
+void loop_later(struct loop *loop, struct loop_later *later); /* once, however often it is said */
+void loop_later_cancel(struct loop *loop, struct loop_later *later);
 
 /* Runs at the end of each turn in which something happened, and not later than the deadline it
  * returned last (UINT64_MAX: none). */

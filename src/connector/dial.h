@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * dial.h - from a name to a connected stream: Happy Eyeballs (RFC 8305).
+ *
+ * The name is resolved, the families interleaved (race.h), an attempt is begun every 250 ms or as
+ * soon as the one before failed; the first that connects wins and the others are closed. The whole
+ * has one deadline. Connectors dial, then speak their protocol on the stream.
+ *
+ * done() is called exactly once, never from inside dial_start(), unless the dial was cancelled.
+ */
+#pragma once
+#include "io/address.h"
+#include "io/dns.h"
+#include "io/loop.h"
+#include "io/stream.h"
+
+#define DIAL_ATTEMPT_DELAY_MS 250 /* RFC 8305 §5 */
+#define DIAL_TIMEOUT_MS       10000
+
+/* What failed: the word of logs and of metrics. */
+enum dial_error {
+    DIAL_OK,
+    DIAL_DNS,         /* the name; result.dns says how */
+    DIAL_REFUSED,     /* the peer said no */
+    DIAL_UNREACHABLE, /* the network said no */
+    DIAL_TIMEOUT,     /* nobody said anything */
+    DIAL_RESET,       /* the peer hung up while connecting */
+    DIAL_LOCAL        /* no descriptor, no port, no memory, no such source address: our side */
+};
+const char *dial_error_text(enum dial_error error); /* "ok", "dns", "refused", … */
+
+struct dial_request {
+    const char *host; /* a name or a literal address; copied */
+    uint16_t port;
+    const char *unix_path;     /* instead of host and port; copied */
+    const char *source;        /* a literal local address to come from, or NULL */
+    uint32_t timeout_ms;       /* [DIAL_TIMEOUT_MS] of all of it */
+    uint32_t attempt_delay_ms; /* [DIAL_ATTEMPT_DELAY_MS] */
+};
+
+struct dial_result {
+    enum dial_error error;
+    struct stream *take_stream; /* connected, wanting nothing; NULL on an error */
+    struct address peer;        /* connected to; on an error the last one tried, or none */
+    enum dns_error dns;
+    int os_error; /* errno of the last attempt that failed, or 0 */
+    uint32_t attempts;
+    uint32_t dns_ms, connect_ms; /* how long each took */
+};
+
+struct dial;
+typedef void dial_fn(void *self, const struct dial_result *result);
+
+/* 0; -EINVAL: the request is none; -ENOMEM. */
+int dial_start(struct loop *loop, struct dns *dns, const struct dial_request *request,
+               dial_fn *done, void *self, struct dial **ret_dial);
+/* Ends it, at any time before done(). */
+void dial_cancel(struct dial *dial);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * socket.h - the stream at the bottom: a TCP or unix descriptor on a loop.
+ *
+ * A TCP socket has TCP_NODELAY, keep-alive and TCP_USER_TIMEOUT set: whoever writes, writes whole
+ * messages, and a peer that is gone is noticed. An accepted one has inherited them from its
+ * listening socket (listen.h), so that taking it costs no system call here.
+ *
+ * A socket belongs to the loop's thread. Its memory comes from a free list of the loop's; the
+ * descriptor is closed at once by stream_close().
+ */
+#pragma once
+#include "io/address.h"
+#include "io/loop.h"
+#include "io/stream.h"
+
+/* A stream over a connected descriptor, which is taken also on failure. It must be non-blocking, as
+ * acceptors hand them out. 0 or -errno. */
+int socket_adopt(struct loop *loop, int take_fd, struct stream **ret_stream);
+
+/* Begins to connect. The stream wants STREAM_WRITE; when it is ready, socket_connected() says how
+ * it went. `from` (or NULL) is the local address to come from; its port 0 lets the kernel choose
+ * late (IP_BIND_ADDRESS_NO_PORT). 0, or -errno where it failed at once. */
+int socket_connect(struct loop *loop, const struct address *to, const struct address *from,
+                   struct stream **ret_stream);
+/* 0: connected; -EINPROGRESS: not yet; other -errno: failed. */
+int socket_connected(struct stream *socket);
+
+/* Takes the descriptor out of the loop, open and non-blocking, and frees the stream: for moving a
+ * connection to another worker, whose loop adopts it. */
+int socket_detach(struct stream *take_socket);
+
+int socket_peer(const struct stream *socket, struct address *ret); /* 0 or -errno */
+int socket_local(const struct stream *socket, struct address *ret);
+
+/* Whether anything is there to be read, or the peer is gone, without reading it: an idle connection
+ * of which this is true is not fit for reuse. One system call. */
+bool socket_is_dirty(const struct stream *socket);
+
+/* The next close() sends RST and forgets what was not sent. */
+void socket_linger_none(struct stream *socket);
+
+/* The options named above, on a TCP descriptor; does nothing on a unix one. Linux copies them from
+ * a listening socket to what it accepts. */
+void socket_tune(int fd);
