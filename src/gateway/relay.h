@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * relay.h - a request from a listener finds its route, an endpoint and a connection, and its answer
+ * finds the way back.
+ *
+ * One relay per worker, made from a configuration snapshot that outlives it. To a listener it is a
+ * `struct http_handler`; below it are the worker's pools, one per upstream. It touches one thread's
+ * things only, except the tables in `struct relay_shared`.
+ *
+ *     on_request ─▶ route ─▶ endpoint ─▶ lease at once ────────────┐
+ *                              ▲           └▶ lease later (queue) ─┤
+ *                              │                                   ▼
+ *                              └── retry ◀── failed ◀── call: request ══▶ answer ─▶ end
+ *
+ * Always true:
+ *   - Every exchange is answered exactly once: respond … end, or abort, unless the client left.
+ *   - A connection goes back to its pool only when request and answer are complete.
+ *   - Nothing is sent a second time after a byte of its answer reached the client.
+ *   - A request allocates nothing in steady state: what it needs comes from free lists.
+ */
+#pragma once
+#include <weir/weir.h>
+
+#include "gateway/config.h"
+#include "gateway/telemetry.h"
+#include "proto/http.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct dialer;
+struct loop;
+struct relay;
+
+/* What the workers of one process share: verdicts of active checks, requests open per client. */
+struct relay_shared;
+int relay_shared_new(const struct config *config, struct relay_shared **ret_shared);
+void relay_shared_free(struct relay_shared *take_shared); /* after the last relay */
+
+struct relay_options {
+    struct loop *loop;
+    weir_engine *engine;
+    struct dialer *dialer;
+    const struct config *config;
+    struct relay_shared *shared;
+    uint32_t worker, workers; /* which of how many: worker 0 runs the active checks */
+    uint64_t seed;
+    /* One line of the access log with its line end; NULL: no access log. Must not block. */
+    void (*access)(void *self, const char *line, size_t len);
+    void *access_self;
+};
+
+/* 0 or -errno. Opens the pools. */
+int relay_new(const struct relay_options *opt, struct relay **ret_relay);
+
+/* No exchange may be open. The engine must be gone, or its pools closed. */
+void relay_free(struct relay *take_relay);
+
+/* Handler and self for the listener config.listeners.at[index]. */
+extern const struct http_handler relay_handler;
+void *relay_listener_self(struct relay *relay, uint32_t index);
+
+/* Exchanges not yet answered; a drain waits until there are none. */
+uint32_t relay_open_count(const struct relay *relay);
+
+/* --- what it counted; any thread may read ------------------------------------------------------
+ */
+
+#define RELAY_CODES 600U
+
+/* Requests of one listener to one upstream. */
+struct relay_series {
+    const char *listener;
+    const char *upstream;          /* "": answered before one was chosen (no route) */
+    uint64_t by_code[RELAY_CODES]; /* [499]: the client left; [0]: cut after its head */
+    struct timing total, first_byte;
+    uint64_t request_bytes, answer_bytes; /* bodies */
+    uint64_t retries_stale, retries_connect, retries_code, retries_over_budget;
+};
+
+uint32_t relay_series_count(const struct relay *relay);
+const struct relay_series *relay_series_at(const struct relay *relay, uint32_t index);
+
+/* --- what it knows; the worker's thread only ---------------------------------------------------
+ */
+
+weir_pool *relay_pool(const struct relay *relay, uint32_t upstream);
+
+struct relay_endpoint_info {
+    const struct config_endpoint *endpoint;
+    weir_key_state key_state;
+    bool checked;      /* an active check has spoken */
+    bool healthy;      /* its last verdict; true before the first */
+    uint32_t busy;     /* leases and waiting requests */
+    uint64_t answered; /* requests that got an answer of any code */
+    uint64_t failed;   /* requests that got none */
+};
+
+void relay_endpoint_info_of(const struct relay *relay, uint32_t upstream, uint32_t endpoint,
+                            struct relay_endpoint_info *ret_info);
