@@ -91,9 +91,8 @@ enum http_framing {
     HTTP_UNTIL_CLOSE, /* answers only */
 };
 
-#define HTTP_FIELDS_MAX                                                                            \
-    256 /* the most any limit option can allow in one head or trailer section                      \
-         */
+/* The most that any limit option can allow in one head or trailer section. */
+#define HTTP_FIELDS_MAX 256
 
 struct http_head {
     /* request */
@@ -122,6 +121,35 @@ static inline bool http_has(const struct http_head *head, enum http_field_id id)
 {
     return (head->present >> id) & 1U;
 }
+
+/* The first field with that id, or NULL. */
+const struct http_field *http_find(const struct http_head *head, enum http_field_id id);
+
+/* --- rules that every version of HTTP shares (http.c) ------------------------------------------
+ */
+
+enum http_field_id http_field_id_of(struct slice name); /* case ignored */
+enum http_method http_method_of(struct slice method);   /* case counts */
+
+bool http_name_valid(struct slice name);           /* a token (RFC 9110 §5.6.2), not empty */
+bool http_value_valid(struct slice value);         /* no control but TAB, no space at its ends */
+bool http_authority_valid(struct slice authority); /* host or [IPv6], optional :port; no userinfo */
+
+/* The one path rule. A path that passes is routed by and forwarded as the bytes that came, so the
+ * two cannot differ; what an upstream could read as another path than the one routed by is refused:
+ * "%00", a "%" without two digits, and any segment "." or ".." - plain or with "%2e", between "/",
+ * "\", "%2f" or "%5c". "//" is a path of its own and stays. The query ("?…") is not looked at. */
+bool http_path_check(struct slice path);
+
+/* Marks `drop` what belongs to one connection (RFC 9110 §7.6.1): Connection and all that it names,
+ * Keep-Alive, Proxy-Connection, TE, Transfer-Encoding, Upgrade, HTTP2-Settings, Proxy-Authenticate,
+ * Proxy-Authorization. Content-Length and Host cannot be named away. False: Connection names more
+ * than named_max fields. */
+bool http_drop_hop_by_hop(struct http_head *head, unsigned named_max);
+
+/* May a field of that name come after the body (RFC 9110 §6.5.1)? Not one that frames, routes,
+ * authenticates or controls. */
+bool http_trailer_allowed(struct slice name);
 
 /* Why an exchange or a call ended badly: enough for a status code, a log word and a metric. */
 enum http_fault {
