@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * unit.h - what every unit test includes: cmocka, a counting allocator, and torture().
+ *
+ * torture() runs a body again and again, with the first, the second, the third … allocation
+ * failing, until it runs untouched. The body handles every refusal and gives everything back: a
+ * block left over fails the test, in each of those runs.
+ */
+#pragma once
+/* cmocka.h needs the others before it. */
+/* clang-format off */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#include "base/alloc.h"
+
+#define TORTURE_RUNS_MAX 100000U
+
+typedef void torture_fn(const struct alloc *alloc, void *arg);
+
+static inline void torture(torture_fn *body, void *arg)
+{
+    for (uint64_t n = 1; n <= TORTURE_RUNS_MAX; n++) {
+        struct alloc_count count;
+        alloc_count_init(&count, &alloc_libc);
+        count.fail_at = n;
+        body(&count.hooks, arg);
+        assert_int_equal(count.out, 0);
+        if (count.refused == 0) {
+            return;
+        }
+    }
+    fail_msg("still allocating after %u runs", TORTURE_RUNS_MAX);
+}
