@@ -1,0 +1,451 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a proxied request costs, weir beside nginx, HAProxy and two bare relays.
+
+    bench/bench.py [--quick] [--rounds N] [--only relay,open,idle,pool,syscalls] [--json FILE] [--noisy]
+
+One worker of each candidate is pinned to core 0, load generator and upstream to core 1. Within a round
+the candidates alternate, so that they meet the same machine; ratios are taken within a round, and the
+figures printed are medians over the rounds. Cost is CPU time of the candidate's threads, as the kernel
+counts it, over exactly the window in which the requests are counted. A round in which something else
+used more than a quarter of the machine is dropped and said so. docs/performance.md explains the rest.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "release"
+CORE_CANDIDATE, CORE_LOAD = 0, 1
+SIZES = {"100 B": "/100", "10 KB": "/10240"}
+CLIENTS = (16, 128, 1000)
+IDLE_CONNECTIONS = 5000
+NOISE_MAX = 0.25  # of the machine
+PARTS = ("relay", "open", "idle", "syscalls", "pool")
+
+NGINX = """\
+worker_processes 1; daemon off; master_process off; pid {scratch}/nginx.pid; error_log stderr crit;
+worker_rlimit_nofile {files};
+events {{ worker_connections 8192; }}
+http {{
+    access_log off;
+    client_body_temp_path {scratch}/n1; proxy_temp_path {scratch}/n2; fastcgi_temp_path {scratch}/n3;
+    uwsgi_temp_path {scratch}/n4; scgi_temp_path {scratch}/n5;
+    keepalive_timeout 300s; keepalive_requests 1000000000;
+    upstream up {{
+        server 127.0.0.1:{upstream}; keepalive 1024; keepalive_requests 1000000000; keepalive_timeout 300s;
+    }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+    }}
+}}
+"""
+HAPROXY = """\
+global
+    nbthread 1
+    maxconn 8192
+    tune.pool-low-fd-ratio 50
+    tune.pool-high-fd-ratio 60
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 300s
+    timeout server 300s
+    timeout http-keep-alive 300s
+    option http-keep-alive
+    http-reuse always
+frontend web
+    bind 127.0.0.1:{port} backlog 4096
+    default_backend up
+backend up
+    server s1 127.0.0.1:{upstream} pool-purge-delay 300s
+"""
+WEIR = """\
+workers: 1
+admin: {{ address: "127.0.0.1:{admin}" }}
+log: {{ level: warn, access: off }}
+listeners:
+  - name: web
+    address: "127.0.0.1:{port}"
+    protocols: [http1]
+    pool: {{ max_connections: 8192, keepalive_timeout: 300s, idle_timeout: 300s }}
+    routes: [ {{ match: {{ path: "/" }}, upstream: up }} ]
+upstreams:
+  - name: up
+    protocol: http1
+    pool: {{ max_connections: 1024, max_per_endpoint: 1024, idle_timeout: 300s }}
+    endpoints: [ {{ url: "http://127.0.0.1:{upstream}" }} ]
+"""
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def progress(text):
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{text}")
+        sys.stderr.flush()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def pinned(core):
+    def pin():
+        if os.cpu_count() > 1:
+            os.sched_setaffinity(0, {core})
+    return pin
+
+
+class Process:
+    """A program of the run: started pinned, ended with the run."""
+
+    def __init__(self, name, command, core, **more):
+        self.name = name
+        self.popen = subprocess.Popen(command, preexec_fn=pinned(core), **more)
+        self.pid = self.popen.pid
+
+    def stop(self):
+        self.popen.terminate()
+        try:
+            self.popen.wait(5)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+
+    def rss_bytes(self):
+        for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        return 0
+
+
+def answers(port):
+    """True when a whole answer came through the candidate."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as s:
+            s.settimeout(2)
+            s.sendall(b"GET /100 HTTP/1.1\r\nHost: bench\r\n\r\n")
+            return s.recv(4096).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+class Bench:
+    def __init__(self, args, scratch):
+        self.args = args
+        self.scratch = scratch
+        self.counters = scratch / "counters"
+        self.running = []
+        self.upstream = self.start_upstream()
+        self.names = [n for n in ("epoll", "libuv", "weir", "nginx", "haproxy") if self.is_there(n)]
+        self.results = {"relay": {}, "open": {}, "idle": {}, "syscalls": {}}
+
+    # --- programs -----------------------------------------------------------------------------
+
+    def start_upstream(self):
+        self.counters.write_bytes(bytes(16))
+        upstream = Process("upstream", [BUILD / "bench/upstream", "0", self.counters], CORE_LOAD,
+                           stdout=subprocess.PIPE, text=True)
+        self.running.append(upstream)
+        self.upstream_port = int(upstream.popen.stdout.readline().split()[1])
+        return upstream
+
+    @staticmethod
+    def is_there(name):
+        program = {"weir": BUILD / "weir", "nginx": shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"),
+                   "haproxy": shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin")}
+        if name in program and (program[name] is None or not pathlib.Path(program[name]).exists()):
+            say(f"*** {name} IS NOT THERE: its column is missing ***")
+            return False
+        return True
+
+    def start(self, name):
+        port = free_port()
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        values = {"port": port, "upstream": self.upstream_port, "scratch": self.scratch,
+                  "admin": free_port(), "files": files}
+        if name in ("epoll", "libuv"):
+            program = "relay_epoll" if name == "epoll" else "relay_uv"
+            command = [BUILD / "bench" / program, str(port), str(self.upstream_port)]
+        elif name == "nginx":
+            (self.scratch / "nginx.conf").write_text(NGINX.format(**values))
+            command = [shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"), "-e", "stderr",
+                       "-p", self.scratch, "-c", self.scratch / "nginx.conf"]
+        elif name == "haproxy":
+            (self.scratch / "haproxy.cfg").write_text(HAPROXY.format(**values))
+            command = [shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin"), "-db", "-q",
+                       "-f", self.scratch / "haproxy.cfg"]
+        else:
+            (self.scratch / "weir.yaml").write_text(WEIR.format(**values))
+            command = [BUILD / "weir", "serve", "-c", self.scratch / "weir.yaml"]
+        process = Process(name, command, CORE_CANDIDATE, stdout=subprocess.DEVNULL)
+        process.port = port
+        self.running.append(process)
+        end = time.monotonic() + 10
+        while not answers(port):
+            if time.monotonic() > end or process.popen.poll() is not None:
+                raise SystemExit(f"bench: {name} does not answer")
+            time.sleep(0.02)
+        return process
+
+    def stop(self, process):
+        process.stop()
+        self.running.remove(process)
+
+    def close(self):
+        for process in self.running:
+            process.stop()
+
+    def load(self, candidate, seconds, **options):
+        command = [BUILD / "bench/load", "--port", str(candidate.port), "--pid", str(candidate.pid),
+                   "--also", str(self.upstream.pid), "--counters", self.counters,
+                   "--seconds", str(seconds)]
+        for word, value in options.items():
+            command += [f"--{word}", str(value)]
+        done = subprocess.run(command, preexec_fn=pinned(CORE_LOAD), capture_output=True, text=True,
+                              check=False)
+        if done.returncode not in (0, 2) or not done.stdout:
+            raise SystemExit(f"bench: load on {candidate.name}: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+
+    # --- rounds -------------------------------------------------------------------------------
+
+    def rounds(self, what, measure, wanted):
+        """Runs `measure` on every candidate in turn, round after round, until `wanted` quiet rounds
+        are there; at most three times as many are tried. Returns the rounds, each {name: sample}."""
+        quiet, noisy, dropped = [], [], 0
+        for tried in range(wanted * (1 if self.args.noisy else 3)):
+            turn = tried % len(self.names)
+            order = self.names[turn:] + self.names[:turn]
+            sample = {}
+            for name in order:
+                progress(f"{what}: round {len(quiet) + 1} of {wanted}, {name}")
+                sample[name] = measure(self.candidates[name])
+            worst = max(s["others_cpu"] for s in sample.values()) / os.cpu_count()
+            if worst > NOISE_MAX and not self.args.noisy:
+                dropped += 1
+                noisy.append((worst, sample))
+            else:
+                quiet.append(sample)
+            if len(quiet) == wanted:
+                break
+        progress("")
+        if dropped:
+            say(f"{what}: {dropped} rounds dropped: something else used more than "
+                f"{NOISE_MAX:.0%} of the machine")
+        if not quiet:
+            say(f"*** {what}: NO QUIET ROUND; the figures are of the {len(noisy)} noisy ones ***")
+            quiet = [sample for _, sample in sorted(noisy, key=lambda n: n[0])]
+        return quiet
+
+    def start_all(self):
+        self.candidates = {name: self.start(name) for name in self.names}
+
+    def stop_all(self):
+        for process in self.candidates.values():
+            self.stop(process)
+
+    # --- the parts ----------------------------------------------------------------------------
+
+    def relay(self):
+        seconds = 1 if self.args.quick else 2
+        clients = (128,) if self.args.quick else CLIENTS
+        self.start_all()
+        for size, path in SIZES.items():
+            for count in clients:
+                what = f"{size}, {count} clients"
+                rounds = self.rounds(what, lambda c: self.load(
+                    c, seconds, path=path, connections=count, warm=0.5), self.args.rounds)
+                rss = {name: c.rss_bytes() for name, c in self.candidates.items()}
+                self.results["relay"][what] = {n: self.summary(rounds, n, rss) for n in self.names}
+                self.print_relay(what)
+        self.stop_all()
+
+    def summary(self, rounds, name, rss):
+        def median(key, of=name):
+            return statistics.median(r[of][key] for r in rounds)
+
+        def ratio(to):
+            if to not in self.names:
+                return None
+            return statistics.median(r[name]["cpu_us_per_request"] / r[to]["cpu_us_per_request"]
+                                     for r in rounds)
+        requests = sum(r[name]["upstream_requests"] for r in rounds)
+        connections = sum(r[name]["upstream_connections"] for r in rounds)
+        return {"cpu_us": median("cpu_us_per_request"), "to_epoll": ratio("epoll"),
+                "to_nginx": ratio("nginx"), "to_haproxy": ratio("haproxy"),
+                "requests_per_s": median("requests_per_s"), "p50_us": median("p50_us"),
+                "p99_us": median("p99_us"), "failed": sum(r[name]["failed"] for r in rounds),
+                "reuse": 1 - connections / requests if requests else 0, "rss_bytes": rss[name],
+                "rounds": len(rounds)}
+
+    def print_relay(self, what):
+        say(f"\n{what}, closed loop, {self.args.rounds} rounds")
+        say(f"  {'':<9}{'CPU µs/req':>11}{'× epoll':>9}{'× nginx':>9}{'× haproxy':>10}{'req/s':>9}"
+            f"{'p50 µs':>9}{'p99 µs':>9}{'reuse %':>9}{'RSS MB':>8}{'failed':>8}")
+        for name, r in self.results["relay"][what].items():
+            ratios = "".join(f"{r[k]:>{w}.2f}" if r[k] else " " * w
+                             for k, w in (("to_epoll", 9), ("to_nginx", 9), ("to_haproxy", 10)))
+            say(f"  {name:<9}{r['cpu_us']:>11.2f}{ratios}{r['requests_per_s']:>9.0f}{r['p50_us']:>9.0f}"
+                f"{r['p99_us']:>9.0f}{100 * r['reuse']:>9.3f}{r['rss_bytes'] / 1e6:>8.1f}{r['failed']:>8}")
+
+    def open(self):
+        """A fixed rate, half of what saturates nginx: latency as a user of a healthy server has it."""
+        if "nginx" not in self.names:
+            say("open: nginx is not there to set the rate")
+            return
+        self.start_all()
+        saturated = statistics.median(self.load(self.candidates["nginx"], 1, connections=128)
+                                      ["requests_per_s"] for _ in range(3))
+        rate = int(saturated / 2)
+        seconds = 2 if self.args.quick else 4
+        rounds = self.rounds("open loop", lambda c: self.load(
+            c, seconds, path="/100", connections=128, rate=rate), self.args.rounds)
+        rss = {name: c.rss_bytes() for name, c in self.candidates.items()}
+        self.results["open"] = {"rate": rate, **{n: self.summary(rounds, n, rss) for n in self.names}}
+        self.stop_all()
+        say(f"\n100 B, 128 clients, open loop at {rate} requests/s (half of what saturates nginx)")
+        say(f"  {'':<9}{'p50 µs':>9}{'p99 µs':>9}{'CPU µs/req':>12}{'failed':>8}")
+        for name in self.names:
+            r = self.results["open"][name]
+            say(f"  {name:<9}{r['p50_us']:>9.0f}{r['p99_us']:>9.0f}{r['cpu_us']:>12.2f}{r['failed']:>8}")
+
+    def idle(self):
+        """Resident memory of a client connection that had one request and stays."""
+        say(f"\nRSS per idle client connection, {IDLE_CONNECTIONS} of them after one request each")
+        for name in self.names:
+            figures = []
+            for turn in range(1 if self.args.quick else 3):
+                progress(f"idle: {name}, {turn + 1}")
+                candidate = self.start(name)
+                self.load(candidate, 0.2, connections=64, warm=0.1)
+                before = candidate.rss_bytes()
+                held = Process("load", [BUILD / "bench/load", "--port", str(candidate.port), "--connections",
+                                        str(IDLE_CONNECTIONS), "--hold"], CORE_LOAD,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                self.running.append(held)
+                line = held.popen.stdout.readline().split()
+                if line != ["held", str(IDLE_CONNECTIONS)]:
+                    say(f"  {name}: only {line} answered")
+                figures.append((candidate.rss_bytes() - before) / IDLE_CONNECTIONS)
+                held.popen.stdin.close()
+                self.stop(held)
+                self.stop(candidate)
+            progress("")
+            self.results["idle"][name] = statistics.median(figures)
+            say(f"  {name:<9}{statistics.median(figures):>8.0f} B")
+
+    def syscalls(self):
+        """System calls per request, counted by strace (which slows what it counts: no times here)."""
+        if not shutil.which("strace"):
+            say("\nsystem calls: strace is not there")
+            return
+        say("\nsystem calls per request, 100 B, 128 clients (strace)")
+        words = ("receive", "send", "epoll_wait", "epoll_ctl", "other")
+        say(f"  {'':<9}" + "".join(f"{w:>11}" for w in words))
+        for name in self.names:
+            counts, requests = self.count_syscalls(name)
+            row = dict.fromkeys(words, 0.0)
+            for call, count in counts.items():
+                kind = ("receive" if re.match(r"read|recv", call) else "send" if re.match(r"write|send", call)
+                        else "epoll_wait" if re.match(r"epoll_p?wait", call)
+                        else call if call == "epoll_ctl" else "other")
+                row[kind] += count / max(requests, 1)
+            self.results["syscalls"][name] = row
+            say(f"  {name:<9}" + "".join(f"{row[w]:>11.3f}" for w in words))
+
+    def count_syscalls(self, name):
+        """Everything a candidate calls from strace's attaching to its leaving, by the requests that the
+        upstream answered meanwhile; the few calls that open 128 connections are among them."""
+        candidate = self.start(name)
+        out = self.scratch / "strace"
+        tracer = subprocess.Popen(["strace", "-f", "-c", "-p", str(candidate.pid), "-o", out],
+                                  stderr=subprocess.PIPE, text=True)
+        tracer.stderr.readline()  # "Process N attached"
+        before = self.counted_requests()
+        self.load(candidate, 2, connections=128, warm=0)
+        requests = self.counted_requests() - before
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait()
+        self.stop(candidate)
+        counts = {}
+        for line in out.read_text().splitlines() if out.exists() else ():
+            row = line.split()
+            if len(row) >= 5 and row[3].isdigit() and row[-1] != "total":
+                counts[row[-1]] = int(row[3])
+        return counts, requests
+
+    def counted_requests(self):
+        return int.from_bytes(self.counters.read_bytes()[8:16], "little")
+
+    def pool(self):
+        program = BUILD / "bench/pool_bench"
+        say("\nthe pool itself")
+        if not program.exists():
+            say("*** build/release/bench/pool_bench IS NOT THERE ***")
+            return
+        figures = []
+        for _ in range(self.args.rounds):
+            done = subprocess.run([program], preexec_fn=pinned(CORE_CANDIDATE), capture_output=True,
+                                  text=True, check=True)
+            figures.append(json.loads(done.stdout))
+        self.results["pool"] = {k: statistics.median(f[k] for f in figures) for k in figures[0]}
+        for what, value in self.results["pool"].items():
+            say(f"  {what:<40}{value:>8.1f} ns")
+
+
+def machine():
+    model = next((line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+                  if line.startswith("model name")), "?")
+    return f"{os.cpu_count()} cores ({model}), Linux {os.uname().release}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description="cost of a proxied request, side by side")
+    parser.add_argument("--quick", action="store_true", help="3 short rounds, 128 clients")
+    parser.add_argument("--rounds", type=int, help="quiet rounds wanted [5, quick 3]")
+    parser.add_argument("--only", default=",".join(PARTS), help=f"parts to run [{','.join(PARTS)}]")
+    parser.add_argument("--json", type=pathlib.Path, help="write the figures there")
+    parser.add_argument("--noisy", action="store_true", help="keep noisy rounds")
+    args = parser.parse_args()
+    args.rounds = args.rounds or (3 if args.quick else 5)
+    parts = args.only.split(",")
+    for part in parts:
+        if part not in PARTS:
+            parser.error(f"{part} is not one of {', '.join(PARTS)}")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if os.cpu_count() < 2:
+        say("*** ONE CORE: candidate, load and upstream share it; only ratios mean anything ***")
+    say(f"bench: {machine()}")
+    with tempfile.TemporaryDirectory(prefix="weir-bench-") as scratch:
+        bench = Bench(args, pathlib.Path(scratch))
+        try:
+            for part in parts:
+                getattr(bench, part)()
+        finally:
+            bench.close()
+        if args.json:
+            args.json.write_text(json.dumps({"machine": machine(), **bench.results}, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * upstream.c - a minimal keep-alive HTTP server: GET /N is answered with N bytes.
+ *
+ *     upstream LISTEN COUNTERS      a port on 127.0.0.1, a file
+ *
+ * It counts the connections it accepted and the requests it answered in COUNTERS, a file of two
+ * 64-bit numbers that others map: so reuse is counted by the one who cannot be wrong about it.
+ * Requests have no body; an answer that the kernel does not take whole blocks nobody else.
+ */
+#include "net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BATCH_MAX    256
+#define BUFFER_BYTES 65536
+#define SIZES_MAX    8
+#define ANSWER_MAX   (64u << 20)
+
+struct counters {
+    _Atomic uint64_t connections;
+    _Atomic uint64_t requests;
+};
+
+struct answer {
+    size_t size; /* of the body */
+    size_t len;
+    char *bytes;
+};
+
+struct conn {
+    int fd;
+    char *part; /* the beginning of a request, where one did not come whole */
+    size_t part_len;
+    const char *rest; /* of an answer, inside its bytes */
+    size_t rest_len;
+};
+
+static int loop;
+static struct counters *counters;
+static struct answer answers[SIZES_MAX];
+static char buffer[BUFFER_BYTES];
+
+static struct counters *counters_open(const char *path);
+static void on_client(int listener);
+static void on_readable(struct conn *conn);
+static void on_writable(struct conn *conn);
+
+int main(int argc, char **argv)
+{
+    struct epoll_event events[BATCH_MAX];
+    struct epoll_event on_listen = {.events = EPOLLIN, .data.ptr = NULL};
+    if (argc != 3) {
+        errno = EINVAL;
+        net_die("usage: upstream LISTEN COUNTERS");
+    }
+    net_raise_limits();
+    counters = counters_open(argv[2]);
+    int listener = net_listen(net_port_of(argv[1]));
+    loop = epoll_create1(EPOLL_CLOEXEC);
+    if (loop < 0 || epoll_ctl(loop, EPOLL_CTL_ADD, listener, &on_listen) < 0)
+        net_die("epoll");
+    for (;;) {
+        int n = epoll_wait(loop, events, BATCH_MAX, -1);
+        for (int i = 0; i < n; i++) {
+            struct conn *conn = events[i].data.ptr;
+            if (!conn)
+                on_client(listener);
+            else if (events[i].events & EPOLLOUT)
+                on_writable(conn);
+            else
+                on_readable(conn);
+        }
+    }
+}
+
+static struct counters *counters_open(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, sizeof *counters) < 0)
+        net_die(path);
+    void *map = mmap(NULL, sizeof *counters, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        net_die(path);
+    close(fd);
+    return map;
+}
+
+static void watch(struct conn *conn, int operation, uint32_t what)
+{
+    struct epoll_event event = {.events = what, .data.ptr = conn};
+    if (epoll_ctl(loop, operation, conn->fd, &event) < 0)
+        net_die("epoll_ctl");
+}
+
+static void on_client(int listener)
+{
+    int fd;
+    while ((fd = net_accept(listener)) >= 0) {
+        struct conn *conn = calloc(1, sizeof *conn);
+        if (!conn)
+            net_die("calloc");
+        conn->fd = fd;
+        watch(conn, EPOLL_CTL_ADD, EPOLLIN);
+        atomic_fetch_add_explicit(&counters->connections, 1, memory_order_relaxed);
+    }
+}
+
+static void conn_close(struct conn *conn)
+{
+    close(conn->fd);
+    free(conn->part);
+    free(conn);
+}
+
+static const struct answer *answer_of(size_t size)
+{
+    size_t at = 0;
+    while (at < SIZES_MAX - 1 && answers[at].bytes && answers[at].size != size)
+        at++;
+    struct answer *answer = &answers[at];
+    if (answer->bytes && answer->size == size)
+        return answer;
+    char head[256];
+    int head_len =
+        snprintf(head, sizeof head,
+                 "HTTP/1.1 200 OK\r\nServer: bench\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
+                 "Content-Type: text/plain\r\nContent-Length: %zu\r\n\r\n",
+                 size);
+    if (answer->bytes)
+        return NULL; /* more sizes than the table holds */
+    answer->bytes = malloc((size_t)head_len + size);
+    if (!answer->bytes)
+        net_die("malloc");
+    memcpy(answer->bytes, head, (size_t)head_len);
+    memset(answer->bytes + head_len, 'x', size);
+    answer->size = size;
+    answer->len = (size_t)head_len + size;
+    return answer;
+}
+
+/* Answers one request; false when the connection is gone. */
+static bool request_answer(struct conn *conn, const char *request)
+{
+    size_t size = 0;
+    if (strncmp(request, "GET /", 5) == 0)
+        size = strtoul(request + 5, NULL, 10);
+    const struct answer *answer = size <= ANSWER_MAX ? answer_of(size) : NULL;
+    if (!answer) {
+        conn_close(conn);
+        return false;
+    }
+    atomic_fetch_add_explicit(&counters->requests, 1, memory_order_relaxed);
+    ssize_t sent = send(conn->fd, answer->bytes, answer->len, MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN) {
+        conn_close(conn);
+        return false;
+    }
+    if (sent < (ssize_t)answer->len) {
+        size_t done = sent < 0 ? 0 : (size_t)sent;
+        conn->rest = answer->bytes + done;
+        conn->rest_len = answer->len - done;
+        watch(conn, EPOLL_CTL_MOD, EPOLLOUT);
+    }
+    return true;
+}
+
+/* Nobody sends the next request before the answer, so one request is all there is to look for. */
+static void on_readable(struct conn *conn)
+{
+    size_t held = conn->part_len;
+    if (held > 0)
+        memcpy(buffer, conn->part, held);
+    ssize_t got = recv(conn->fd, buffer + held, sizeof buffer - 1 - held, 0);
+    if (got <= 0) {
+        if (got == 0 || errno != EAGAIN)
+            conn_close(conn);
+        return;
+    }
+    size_t len = held + (size_t)got;
+    buffer[len] = '\0';
+    if (len >= 4 && memcmp(buffer + len - 4, "\r\n\r\n", 4) == 0) {
+        conn->part_len = 0;
+        request_answer(conn, buffer);
+        return;
+    }
+    char *part = len < sizeof buffer / 2 ? realloc(conn->part, len) : NULL;
+    if (!part) {
+        conn_close(conn);
+        return;
+    }
+    memcpy(part, buffer, len);
+    conn->part = part;
+    conn->part_len = len;
+}
+
+static void on_writable(struct conn *conn)
+{
+    ssize_t sent = send(conn->fd, conn->rest, conn->rest_len, MSG_NOSIGNAL);
+    if (sent < 0) {
+        if (errno != EAGAIN)
+            conn_close(conn);
+        return;
+    }
+    conn->rest += sent;
+    conn->rest_len -= (size_t)sent;
+    if (conn->rest_len == 0)
+        watch(conn, EPOLL_CTL_MOD, EPOLLIN);
+}
