@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real servers on loopback: started on ports the kernel chose, waited for, stopped by their own pid."""
+import contextlib
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+
+from weirtest import free_port, wait_for
+
+
+def find(program, package):
+    """A missing peer fails the test that needs it: the package list installs them all."""
+    for place in (program, f"/usr/sbin/{program}", f"/usr/bin/{program}"):
+        if found := shutil.which(place):
+            return found
+    raise AssertionError(f"{program} is not installed (Debian package {package}; see tools/packages.txt)")
+
+
+def accepts(port):
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    return False
+
+
+class Server:
+    """A child process that listens on self.port."""
+
+    def __init__(self, command, port, directory=None):
+        self.port, self.directory = port, directory
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        wait_for(lambda: accepts(port), f"{command[0]} to listen")
+
+    url = property(lambda self: f"http://127.0.0.1:{self.port}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.directory:
+            self.directory.cleanup()
+
+
+def nginx(files=None, extra=""):
+    """nginx serving the files {name: bytes} and whatever locations `extra` adds."""
+    directory = tempfile.TemporaryDirectory(prefix="weir-nginx-")
+    home = pathlib.Path(directory.name)
+    home.chmod(0o755)
+    (home / "www").mkdir()
+    for name, data in (files or {}).items():
+        (home / "www" / name).write_bytes(data)
+    port = free_port()
+    (home / "nginx.conf").write_text(f"""
+        daemon off; worker_processes 1; pid {home}/pid; error_log {home}/error.log;
+        user root;
+        events {{ worker_connections 4096; }}
+        http {{
+            access_log off; sendfile on; keepalive_requests 1000000; client_max_body_size 2g;
+            client_body_temp_path {home}/body; proxy_temp_path {home}/p; fastcgi_temp_path {home}/f;
+            uwsgi_temp_path {home}/u; scgi_temp_path {home}/s;
+            server {{ listen 127.0.0.1:{port}; root {home}/www;
+                location = /ok {{ return 200 "ok"; }}
+                {extra} }}
+        }}""")
+    server = Server([find("nginx", "nginx-light"), "-c", str(home / "nginx.conf"), "-e",
+                     str(home / "error.log")], port, directory)
+    server.root = home / "www"
+    return server
+
+
+NODE_SERVER = """
+const http = require('http');
+const server = http.createServer({ keepAliveTimeout: 60000 }, (req, res) => {
+  if (req.url === '/sse') {
+    res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+    let n = 0;
+    const timer = setInterval(() => {
+      res.write(`data: ${n}\\n\\n`);
+      if (++n === 5) { clearInterval(timer); res.end(); }
+    }, 50);
+    return;
+  }
+  if (req.method === 'HEAD') { res.writeHead(200, { 'Content-Length': 7 }); res.end(); return; }
+  const parts = [];
+  req.on('data', (part) => parts.push(part));
+  req.on('end', () => {
+    const body = Buffer.concat(parts);
+    res.setHeader('X-Method', req.method);
+    if (req.url === '/chunked') { res.write(body); res.end('!'); } else res.end(body);
+  });
+});
+server.listen(Number(process.argv[1]), '127.0.0.1');
+"""
+
+
+def node():
+    port = free_port()
+    return Server([find("node", "nodejs"), "-e", NODE_SERVER, str(port)], port)
+
+
+PYTHON_SERVER = """
+import sys
+from aiohttp import web
+
+async def echo(request):
+    return web.Response(body=await request.read())
+
+async def stream(request):
+    answer = web.StreamResponse(headers={'Content-Type': 'text/event-stream'})
+    await answer.prepare(request)
+    for i in range(5):
+        await answer.write(b'data: %d\\n\\n' % i)
+    await answer.write_eof()
+    return answer
+
+app = web.Application(client_max_size=1 << 30)
+app.router.add_get('/sse', stream)
+app.router.add_route('*', '/{rest:.*}', echo)
+web.run_app(app, host='127.0.0.1', port=int(sys.argv[1]), print=None)
+"""
+
+
+def python():
+    port = free_port()
+    return Server(["/usr/bin/python3", "-c", PYTHON_SERVER, str(port)], port)
