@@ -29,9 +29,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct dialer;
-struct loop;
 struct cork;
+struct dns;
+struct loop;
 struct stream;
 
 struct http1_connector;
@@ -40,7 +40,7 @@ struct http1_connector;
 
 struct http1_connector_options {
     struct loop *loop;
-    struct dialer *dialer;
+    struct dns *dns;
     struct cork *cork;              /* of that loop */
     uint32_t connect_timeout_ms;    /* WEIR_NEVER, here and below: none */
     uint32_t first_byte_timeout_ms; /* from the end of the request */

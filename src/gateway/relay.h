@@ -29,8 +29,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct dialer;
+struct dns;
 struct loop;
+struct notify_ring;
 struct relay;
 
 /* What the workers of one process share: verdicts of active checks, requests open per client. */
@@ -41,14 +42,12 @@ void relay_shared_free(struct relay_shared *take_shared); /* after the last rela
 struct relay_options {
     struct loop *loop;
     weir_engine *engine;
-    struct dialer *dialer;
+    struct dns *dns;
     const struct config *config;
     struct relay_shared *shared;
     uint32_t worker, workers; /* which of how many: worker 0 runs the active checks */
     uint64_t seed;
-    /* One line of the access log with its line end; NULL: no access log. Must not block. */
-    void (*access)(void *self, const char *line, size_t len);
-    void *access_self;
+    struct notify_ring *access; /* joined by this worker; NULL: no access log */
 };
 
 /* 0 or -errno. Opens the pools. */

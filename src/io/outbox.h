@@ -10,7 +10,7 @@
  *
  * Always true: at most one outbox is corked per cork; when another one begins, what the first had
  * gathered is copied to its own memory, so that order and borrowed slices are safe whatever the
- * caller does. Bytes leave in outbox_flush() and outbox_resume() only. After a failure everything
+ * caller does. Bytes leave in outbox_flush() only. After a failure everything
  * given is dropped: the stream's reader will learn why.
  */
 #pragma once

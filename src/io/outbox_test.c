@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include "io/outbox.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A stream that takes as much as it is told to and remembers it. */
+struct sink {
+    struct stream stream;
+    char text[256 * 1024];
+    size_t len;
+    size_t room; /* what it will take in all */
+    int calls;
+    int broken; /* -errno */
+};
+
+static ssize_t sink_writev(struct stream *stream, const struct iovec *parts, int count)
+{
+    struct sink *sink = stream->owner;
+    sink->calls++;
+    if (sink->broken != 0) {
+        return sink->broken;
+    }
+    size_t before = sink->len;
+    for (int i = 0; i < count; i++) {
+        size_t left = sink->room - sink->len;
+        size_t n = parts[i].iov_len < left ? parts[i].iov_len : left;
+        memcpy(sink->text + sink->len, parts[i].iov_base, n);
+        sink->len += n;
+    }
+    size_t taken = sink->len - before;
+    return taken > 0 ? (ssize_t)taken : -EAGAIN;
+}
+
+static const struct stream_ops sink_ops = {.writev = sink_writev};
+static struct sink sink;
+static struct cork cork;
+static struct outbox box;
+
+static int setup(void **state)
+{
+    (void)state;
+    sink = (struct sink){.room = sizeof sink.text};
+    sink.stream = (struct stream){.ops = &sink_ops, .owner = &sink};
+    cork_init(&cork);
+    outbox_init(&box, &cork, 128 * 1024);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    outbox_fini(&box);
+    return 0;
+}
+
+static void corked_bytes_leave_in_order_in_one_call(void **state)
+{
+    (void)state;
+    static char body[4096];
+    memset(body, 'b', sizeof body);
+    outbox_text(&box, "head:", 5);
+    outbox_refer(&box, body, sizeof body);
+    char *room = outbox_room(&box, 16);
+    memcpy(room, "tail", 4);
+    outbox_unused(&box, 12);
+    assert_int_equal(sink.calls, 0);
+    assert_int_equal(outbox_flush(&box, &sink.stream), 5 + sizeof body + 4);
+    assert_int_equal(sink.calls, 1);
+    assert_memory_equal(sink.text, "head:bbb", 8);
+    assert_memory_equal(sink.text + 5 + sizeof body, "tail", 4);
+    assert_false(outbox_is_blocked(&box));
+    assert_null(box.kept.base);
+}
+
+static void a_short_write_keeps_the_rest_and_order(void **state)
+{
+    (void)state;
+    char body[2000];
+    memset(body, 'x', sizeof body);
+    sink.room = 100;
+    outbox_text(&box, "0123456789", 10);
+    outbox_refer(&box, body, sizeof body);
+    assert_int_equal(outbox_flush(&box, &sink.stream), 100);
+    assert_true(outbox_is_blocked(&box));
+    memset(body, 'y', sizeof body); /* it was borrowed until the flush */
+    outbox_text(&box, "end", 3);
+    assert_int_equal(outbox_flush(&box, &sink.stream), 0);
+    sink.room = sizeof sink.text;
+    assert_int_equal(outbox_flush(&box, &sink.stream), 2010 + 3 - 100);
+    assert_int_equal(sink.len, 2013);
+    assert_null(memchr(sink.text, 'y', sink.len));
+    assert_memory_equal(sink.text + 2010, "end", 3);
+    assert_false(outbox_is_blocked(&box));
+}
+
+static void a_second_outbox_does_not_disturb_the_first(void **state)
+{
+    (void)state;
+    struct outbox other;
+    outbox_init(&other, &cork, 1024);
+    outbox_text(&box, "one", 3);
+    outbox_text(&other, "two", 3);
+    outbox_text(&box, "three", 5);
+    assert_int_equal(outbox_flush(&box, &sink.stream), 8);
+    assert_int_equal(outbox_flush(&other, &sink.stream), 3);
+    assert_memory_equal(sink.text, "onethreetwo", 11);
+    outbox_fini(&other);
+}
+
+static void more_than_the_cork_holds_is_one_send_all_the_same(void **state)
+{
+    (void)state;
+    static char body[1000];
+    for (unsigned i = 0; i < 2 * CORK_PARTS_MAX; i++) {
+        memset(body, (int)('a' + i % 26), sizeof body);
+        outbox_text(&box, "<", 1);
+        outbox_refer(&box, body, i % 2 == 0 ? 10 : 1);
+    }
+    for (unsigned i = 0; i < 40; i++) {
+        outbox_refer(&box, body, sizeof body);
+        outbox_text(&box, "-", 1);
+    }
+    size_t all = CORK_PARTS_MAX * 2 + CORK_PARTS_MAX * 11 + 40 * 1001;
+    assert_int_equal(outbox_flush(&box, &sink.stream), all);
+    assert_int_equal(sink.calls, 1);
+    assert_memory_equal(sink.text, "<aaaaaaaaaa<b<cccccccccc<d", 26);
+}
+
+static void what_is_kept_has_a_bound(void **state)
+{
+    (void)state;
+    static char body[100 * 1024];
+    sink.room = 0;
+    outbox_refer(&box, body, sizeof body);
+    outbox_flush(&box, &sink.stream);
+    assert_false(box.failed);
+    outbox_refer(&box, body, sizeof body);
+    assert_true(box.failed);
+    assert_int_equal(outbox_flush(&box, &sink.stream), 0);
+    assert_null(outbox_room(&box, 1));
+}
+
+static void after_a_failure_everything_is_dropped(void **state)
+{
+    (void)state;
+    outbox_text(&box, "lost", 4);
+    sink.broken = -EPIPE;
+    assert_int_equal(outbox_flush(&box, &sink.stream), 0);
+    assert_true(box.failed);
+    outbox_text(&box, "more", 4);
+    outbox_flush(&box, &sink.stream);
+    assert_int_equal(sink.calls, 1);
+    assert_false(outbox_is_blocked(&box));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(corked_bytes_leave_in_order_in_one_call, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_short_write_keeps_the_rest_and_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_second_outbox_does_not_disturb_the_first, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(more_than_the_cork_holds_is_one_send_all_the_same, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_is_kept_has_a_bound, setup, teardown),
+        cmocka_unit_test_setup_teardown(after_a_failure_everything_is_dropped, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
