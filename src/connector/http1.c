@@ -1,0 +1,734 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "connector/http1.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/list.h"
+#include "connector/dial.h"
+#include "io/loop.h"
+#include "io/outbox.h"
+#include "io/stream.h"
+#include "proto/http1.h"
+
+#include <errno.h>
+
+/* What may wait for a peer that does not read: the giver stops when told so, at most one read
+ * buffer and a head later. */
+#define KEPT_MAX        (1U << 20)
+/* After a failed write: how long an answer that was sent before the peer hung up may take. */
+#define EARLY_ANSWER_MS 1000U
+#define IDLE_MARGIN_MS  2000U
+
+enum conn_state {
+    CONN_DIALLING, /* no stream yet */
+    CONN_IDLE,     /* the pool's, or leased and about to be called */
+    CONN_HEAD,     /* in a call: the answer's head is awaited */
+    CONN_BODY,     /* in a call: its body */
+    CONN_SPENT,    /* never again; no stream; waits for its owner to let go of it */
+};
+
+/* When each of a call's deadlines is; UINT64_MAX: not now. One timer serves them all and is never
+ * later than the earliest. */
+struct deadlines {
+    uint64_t answer_ms; /* first byte, then the next read */
+    uint64_t write_ms;
+    uint64_t total_ms;
+};
+
+struct conn {
+    struct http_call call; /* first */
+    struct node on_list;   /* connector->conns */
+    struct http1_connector *connector;
+    weir_conn id; /* 0: no pool knows it */
+    enum conn_state state;
+
+    struct dial *dial; /* while dialling */
+    uint64_t dialled_ns;
+    uint32_t connect_us;
+
+    struct stream *stream;
+    struct outbox out;
+    struct loop_timer timer;
+    struct loop_later freeing; /* lone ones: the stack may still be in it */
+    struct deadlines deadline;
+
+    struct bytes carry; /* a head or trailers of which the end is missing */
+    struct http1_progress progress;
+    struct http1_body body;
+    struct http1_asked asked;
+    uint32_t uses;
+    uint32_t idle_hint_ms;
+    uint16_t interim;  /* answers of 1xx so far */
+    uint8_t framing;   /* of the request */
+    bool request_done; /* its end was given */
+    bool answered;     /* a byte of the answer came */
+    bool keep_alive;   /* as the answer's head said */
+    bool paused;       /* the caller wants no more of the body now */
+    bool corked;       /* given and not yet flushed */
+    unsigned interest; /* what the stream was told to want */
+};
+
+struct http1_connector {
+    struct http1_connector_options opt;
+    struct http1_limits limits;
+    weir_pool *pool;
+    struct list conns; /* all of them, of every state */
+    struct http_field fields[HTTP_FIELDS_MAX];
+    struct http_field trailers[HTTP_FIELDS_MAX];
+};
+
+static struct conn *conn_new(struct http1_connector *connector, weir_conn id);
+static void conn_free(struct conn *conn);
+static void conn_open(struct conn *conn, struct stream *stream);
+static void conn_spend(struct conn *conn);
+static void conn_down(struct conn *conn, weir_err why);
+static void conn_want(struct conn *conn);
+static void conn_ready(struct stream *stream, unsigned events);
+static void conn_writable(struct conn *conn);
+static void conn_readable(struct conn *conn);
+static void conn_closed(struct conn *conn, ssize_t how);
+static void answer_read(struct conn *conn, const char *at, size_t len);
+static size_t answer_head(struct conn *conn, const char *at, size_t len);
+static size_t answer_body(struct conn *conn, const char *at, size_t len);
+static void answer_end(struct conn *conn, const struct http_head *trailers, size_t surplus);
+static void answer_fail(struct conn *conn, enum http_fault why);
+static void heed_idle_hint(struct conn *conn, const struct http_head *head);
+static void arm(struct conn *conn, uint64_t deadline_ms);
+static void timer_fire(struct loop_timer *timer, uint64_t now_ms);
+
+static bool in_call(const struct conn *conn)
+{
+    return conn->state == CONN_HEAD || conn->state == CONN_BODY;
+}
+
+static uint64_t now_ms(const struct conn *conn)
+{
+    return loop_now_ms(conn->connector->opt.loop);
+}
+
+static uint64_t later(uint64_t now, uint32_t timeout_ms)
+{
+    return timeout_ms == WEIR_NEVER ? UINT64_MAX : now + timeout_ms;
+}
+
+/* --- the connector as its owner and the pool see it --------------------------------------------
+ */
+
+int http1_connector_new(const struct http1_connector_options *opt,
+                        struct http1_connector **ret_connector)
+{
+    struct http1_connector *connector = alloc_zeroed(&alloc_libc, sizeof *connector);
+    if (connector == NULL) {
+        return -ENOMEM;
+    }
+    connector->opt = *opt;
+    connector->limits = HTTP1_LIMITS_DEFAULT;
+    if (opt->header_bytes_max != 0) {
+        connector->limits.head_bytes_max = opt->header_bytes_max;
+    }
+    if (opt->headers_max != 0) {
+        uint32_t most = opt->headers_max < HTTP_FIELDS_MAX ? opt->headers_max : HTTP_FIELDS_MAX;
+        connector->limits.fields_max = (uint16_t)most;
+    }
+    list_init(&connector->conns);
+    *ret_connector = connector;
+    return 0;
+}
+
+void http1_connector_free(struct http1_connector *take_connector)
+{
+    if (take_connector == NULL) {
+        return;
+    }
+    for (struct node *it; (it = list_first(&take_connector->conns)) != NULL;) {
+        conn_free(list_entry(it, struct conn, on_list));
+    }
+    alloc_free(&alloc_libc, take_connector);
+}
+
+void http1_connector_serve(struct http1_connector *connector, weir_pool *pool)
+{
+    connector->pool = pool;
+}
+
+static weir_err err_of_dial(const struct dial_result *result)
+{
+    switch (result->error) {
+    case DIAL_OK: return WEIR_OK;
+    case DIAL_DNS: return WEIR_ERESOLVE;
+    case DIAL_REFUSED: return WEIR_EREFUSED;
+    case DIAL_UNREACHABLE: return WEIR_EUNREACHABLE;
+    case DIAL_TIMEOUT: return WEIR_ECONNECT_TIMEOUT;
+    case DIAL_RESET: return WEIR_ERESET;
+    case DIAL_LOCAL: break;
+    }
+    return result->os_error == EMFILE || result->os_error == ENFILE ? WEIR_EFILES : WEIR_ECONNECT;
+}
+
+static void pool_dialled(void *self, const struct dial_result *result)
+{
+    struct conn *conn = self;
+    conn->dial = NULL;
+    if (result->error != DIAL_OK) {
+        conn_down(conn, err_of_dial(result));
+        return;
+    }
+    uint64_t took_ns = loop_now_ns(conn->connector->opt.loop) - conn->dialled_ns;
+    conn->connect_us = took_ns < UINT64_C(1000) * UINT32_MAX ? (uint32_t)(took_ns / 1000) : 0;
+    conn_open(conn, result->take_stream);
+    weir_err err = weir_conn_up(conn->connector->pool, conn->id, conn, 1);
+    if (err != WEIR_OK) {
+        conn_down(conn, err); /* it was told to close meanwhile */
+    }
+}
+
+static void pool_dial(void *self, weir_conn id, const weir_key *key)
+{
+    struct http1_connector *connector = self;
+    struct conn *conn = conn_new(connector, id);
+    if (conn == NULL) {
+        weir_conn_down(connector->pool, id, WEIR_ENOMEM);
+        return;
+    }
+    const struct dial_request request = {
+        .host = key->host,
+        .port = key->port,
+        .source = key->source != NULL && key->source[0] != '\0' ? key->source : NULL,
+        .timeout_ms = connector->opt.connect_timeout_ms,
+    };
+    conn->dialled_ns = loop_now_ns(connector->opt.loop);
+    int error = dial_start(connector->opt.loop, connector->opt.dns, &request, pool_dialled, conn,
+                           &conn->dial);
+    if (error != 0) {
+        conn_down(conn, error == -ENOMEM ? WEIR_ENOMEM : WEIR_ECONNECT);
+    }
+}
+
+static struct conn *conn_dialling(struct http1_connector *connector, weir_conn id)
+{
+    weir_list_each(it, &connector->conns) {
+        struct conn *conn = list_entry(it, struct conn, on_list);
+        if (conn->id.id == id.id) {
+            return conn;
+        }
+    }
+    return NULL;
+}
+
+static void pool_close(void *self, weir_conn id, void *object, weir_err why)
+{
+    struct conn *conn = object != NULL ? object : conn_dialling(self, id);
+    check(conn != NULL && !in_call(conn));
+    conn_down(conn, why);
+}
+
+static void pool_cut(void *self, weir_conn id, void *object)
+{
+    (void)self;
+    (void)id;
+    struct conn *conn = object;
+    if (conn->stream != NULL) {
+        shutdown(stream_fd(conn->stream), SHUT_RDWR);
+    }
+}
+
+static bool pool_reusable(void *self, void *object)
+{
+    (void)self;
+    const struct conn *conn = object;
+    return conn->state == CONN_IDLE;
+}
+
+const weir_connector http1_pool_connector = {
+    .scheme = "http",
+    .dial = pool_dial,
+    .close = pool_close,
+    .cut = pool_cut,
+    .reusable = pool_reusable,
+};
+
+void *http1_lone_open(struct http1_connector *connector, struct stream *take_stream)
+{
+    struct conn *conn = conn_new(connector, (weir_conn){0});
+    if (conn == NULL) {
+        stream_close(take_stream);
+        return NULL;
+    }
+    conn_open(conn, take_stream);
+    return conn;
+}
+
+static void lone_free(struct loop_later *put_off)
+{
+    conn_free(container_of(put_off, struct conn, freeing));
+}
+
+void http1_lone_close(void *take_object)
+{
+    struct conn *conn = take_object;
+    check(conn->id.id == 0);
+    conn_spend(conn);
+    conn->freeing.run = lone_free;
+    loop_later(conn->connector->opt.loop, &conn->freeing);
+}
+
+/* --- a connection ------------------------------------------------------------------------------
+ */
+
+static struct conn *conn_new(struct http1_connector *connector, weir_conn id)
+{
+    struct conn *conn = alloc_zeroed(&alloc_libc, sizeof *conn);
+    if (conn == NULL) {
+        return NULL;
+    }
+    conn->connector = connector;
+    conn->id = id;
+    conn->state = CONN_DIALLING;
+    conn->timer.fire = timer_fire;
+    outbox_init(&conn->out, connector->opt.cork, KEPT_MAX);
+    bytes_init(&conn->carry, &alloc_libc,
+               (size_t)connector->limits.head_bytes_max + connector->limits.trailer_bytes_max);
+    list_push_back(&connector->conns, &conn->on_list);
+    return conn;
+}
+
+static void conn_free(struct conn *conn)
+{
+    conn_spend(conn);
+    list_leave(&conn->on_list);
+    loop_later_cancel(conn->connector->opt.loop, &conn->freeing);
+    alloc_free(&alloc_libc, conn);
+}
+
+static void conn_open(struct conn *conn, struct stream *stream)
+{
+    conn->stream = stream;
+    conn->state = CONN_IDLE;
+    stream->owner = conn;
+    stream->on_ready = conn_ready;
+    conn_want(conn);
+}
+
+/* Takes everything from it but its memory. */
+static void conn_spend(struct conn *conn)
+{
+    conn->state = CONN_SPENT;
+    if (conn->dial != NULL) {
+        dial_cancel(conn->dial);
+        conn->dial = NULL;
+    }
+    if (conn->stream != NULL) {
+        stream_close(conn->stream);
+        conn->stream = NULL;
+    }
+    loop_timer_stop(conn->connector->opt.loop, &conn->timer);
+    outbox_fini(&conn->out);
+    outbox_init(&conn->out, conn->connector->opt.cork, KEPT_MAX);
+    bytes_release(&conn->carry);
+}
+
+static void conn_down(struct conn *conn, weir_err why)
+{
+    weir_pool *pool = conn->connector->pool;
+    weir_conn id = conn->id;
+    conn_free(conn);
+    weir_conn_down(pool, id, why);
+}
+
+/* Tells the stream what it waits for; nothing where that has not changed. */
+static void conn_want(struct conn *conn)
+{
+    unsigned interest = (conn->paused ? 0 : STREAM_READ)
+                        | (outbox_is_blocked(&conn->out) ? STREAM_WRITE : 0);
+    if (conn->stream != NULL && interest != conn->interest) {
+        conn->interest = interest;
+        stream_want(conn->stream, interest);
+    }
+}
+
+static void conn_ready(struct stream *stream, unsigned events)
+{
+    struct conn *conn = stream->owner;
+    if ((events & STREAM_WRITE) != 0 && outbox_is_blocked(&conn->out)) {
+        conn_writable(conn);
+    }
+    if ((events & STREAM_READ) != 0 && conn->stream == stream) {
+        conn_readable(conn);
+    }
+}
+
+static void conn_writable(struct conn *conn)
+{
+    conn->call.ops->flush(&conn->call);
+    if (in_call(conn) && !outbox_is_blocked(&conn->out) && !conn->out.failed) {
+        conn->call.caller->on_drain(&conn->call);
+    }
+}
+
+static void conn_readable(struct conn *conn)
+{
+    size_t cap;
+    char *buf = loop_buffer(conn->connector->opt.loop, &cap);
+    ssize_t n = stream_read(conn->stream, buf, cap);
+    if (n == -EAGAIN) {
+        return;
+    }
+    if (!in_call(conn)) {
+        /* Idle: it hung up, or said something that nobody asked for. */
+        weir_err why = n == 0 ? WEIR_EHANGUP : n < 0 ? WEIR_ERESET : WEIR_EPROTOCOL;
+        if (conn->id.id == 0) {
+            conn_spend(conn);
+        } else {
+            conn_down(conn, why);
+        }
+    } else if (n <= 0) {
+        conn_closed(conn, n);
+    } else {
+        conn->answered = true;
+        answer_read(conn, buf, (size_t)n);
+    }
+}
+
+/* The peer ended the connection while a call is under way. */
+static void conn_closed(struct conn *conn, ssize_t how)
+{
+    if (how == 0 && conn->state == CONN_BODY && http1_body_ends_with_close(&conn->body)) {
+        conn->keep_alive = false;
+        answer_end(conn, NULL, 0);
+    } else if (conn->uses > 1 && !conn->answered) {
+        answer_fail(conn, HTTP_FAULT_STALE);
+    } else {
+        answer_fail(conn, HTTP_FAULT_RESET);
+    }
+}
+
+/* --- the answer --------------------------------------------------------------------------------
+ */
+
+static void answer_read(struct conn *conn, const char *at, size_t len)
+{
+    bool carried = bytes_len(&conn->carry) > 0;
+    if (carried) {
+        if (!bytes_append(&conn->carry, at, len)) {
+            answer_fail(conn, HTTP_FAULT_BAD_ANSWER);
+            return;
+        }
+        at = bytes_at(&conn->carry);
+        len = bytes_len(&conn->carry);
+    }
+    size_t used = 0;
+    for (size_t step = 1; step > 0 && used < len && in_call(conn); used += step) {
+        step = conn->state == CONN_HEAD ? answer_head(conn, at + used, len - used)
+                                        : answer_body(conn, at + used, len - used);
+    }
+    if (!in_call(conn)) {
+        bytes_release(&conn->carry);
+        return;
+    }
+    if (carried) {
+        bytes_consume(&conn->carry, used);
+    } else if (used < len && !bytes_append(&conn->carry, at + used, len - used)) {
+        answer_fail(conn, HTTP_FAULT_BAD_ANSWER);
+        return;
+    }
+    if (bytes_len(&conn->carry) == 0) {
+        bytes_release(&conn->carry);
+    }
+    if (!conn->paused) {
+        conn->deadline.answer_ms = later(now_ms(conn), conn->connector->opt.read_timeout_ms);
+        arm(conn, conn->deadline.answer_ms);
+    }
+    conn->call.caller->on_flush(&conn->call);
+}
+
+/* Returns what it took; 0 where more bytes are needed, or the call is over. */
+static size_t answer_head(struct conn *conn, const char *at, size_t len)
+{
+    struct http1_connector *connector = conn->connector;
+    struct http_head head;
+    head.fields = connector->fields;
+    ssize_t took = http1_parse_response(&conn->progress, at, len, &connector->limits, conn->asked,
+                                        &head);
+    if (took <= 0) {
+        if (took < 0) {
+            answer_fail(conn, HTTP_FAULT_BAD_ANSWER);
+        }
+        return 0;
+    }
+    if (head.status < 200) {
+        if (++conn->interim > HTTP1_INTERIM_MAX || head.status == 101) {
+            answer_fail(conn, HTTP_FAULT_BAD_ANSWER);
+            return 0;
+        }
+        conn->call.caller->on_head(&conn->call, &head);
+        return (size_t)took;
+    }
+    conn->keep_alive = head.keep_alive;
+    conn->state = CONN_BODY;
+    heed_idle_hint(conn, &head);
+    bool empty = head.framing == HTTP_NO_BODY;
+    if (!empty) {
+        http1_body_init(&conn->body, &head, &connector->limits);
+    }
+    conn->call.caller->on_head(&conn->call, &head);
+    if (empty && in_call(conn)) {
+        answer_end(conn, NULL, len - (size_t)took);
+    }
+    return (size_t)took;
+}
+
+static size_t answer_body(struct conn *conn, const char *at, size_t len)
+{
+    struct http_head trailers = {.fields = conn->connector->trailers};
+    struct http1_piece piece = {0};
+    size_t used = 0;
+    enum http1_body_event event;
+    do {
+        event = http1_body_next(&conn->body, at + used, len - used, &trailers, &piece);
+        used += piece.used;
+        if (event == HTTP1_BODY_DATA) {
+            conn->call.caller->on_body(&conn->call, piece.data.at, piece.data.len);
+        }
+    } while (event == HTTP1_BODY_DATA && in_call(conn));
+    if (!in_call(conn)) {
+        return used;
+    }
+    if (event == HTTP1_BODY_BAD) {
+        answer_fail(conn, HTTP_FAULT_BAD_ANSWER);
+    } else if (event == HTTP1_BODY_END) {
+        answer_end(conn, trailers.field_count > 0 ? &trailers : NULL, len - used);
+    }
+    return used;
+}
+
+/* `surplus`: bytes behind the answer that nobody asked for. */
+static void answer_end(struct conn *conn, const struct http_head *trailers, size_t surplus)
+{
+    bool reusable = conn->keep_alive && conn->request_done && surplus == 0 && !conn->out.failed
+                    && !conn->corked && !outbox_is_blocked(&conn->out);
+    if (reusable) {
+        conn->state = CONN_IDLE;
+        conn->paused = false;
+        conn_want(conn);
+    } else {
+        conn->state = CONN_SPENT;
+    }
+    conn->call.caller->on_end(&conn->call, trailers, reusable);
+    if (!reusable) {
+        conn_spend(conn);
+    }
+}
+
+/* What was given of the body is borrowed until the caller has flushed it: the buffers go last. */
+static void answer_fail(struct conn *conn, enum http_fault why)
+{
+    conn->state = CONN_SPENT;
+    conn->call.caller->on_fail(&conn->call, why);
+    conn_spend(conn);
+}
+
+/* Keep-Alive: timeout=N (draft-thomson-hybi-http-timeout): be gone before the peer is. */
+static void heed_idle_hint(struct conn *conn, const struct http_head *head)
+{
+    if (!http_has(head, HTTP_KEEP_ALIVE) || conn->id.id == 0) {
+        return;
+    }
+    struct slice rest = http_find(head, HTTP_KEEP_ALIVE)->value, part;
+    while (slice_split(&rest, ',', &part)) {
+        struct slice word = slice_trim(part);
+        uint64_t seconds;
+        if (!slice_starts(word, SLICE("timeout="))
+            || !text_parse_u64(slice_sub(word, 8, word.len), &seconds) || seconds > 86400) {
+            continue;
+        }
+        uint32_t told_ms = (uint32_t)seconds * 1000;
+        uint32_t hint_ms = told_ms > 2 * IDLE_MARGIN_MS ? told_ms - IDLE_MARGIN_MS : told_ms / 2;
+        if (hint_ms != conn->idle_hint_ms) {
+            conn->idle_hint_ms = hint_ms;
+            weir_conn_idle(conn->connector->pool, conn->id, hint_ms > 0 ? hint_ms : 1);
+        }
+    }
+}
+
+/* --- the call ----------------------------------------------------------------------------------
+ */
+
+static struct conn *conn_of(struct http_call *call)
+{
+    return container_of(call, struct conn, call);
+}
+
+static void call_request(struct http_call *call, const struct http_head *head)
+{
+    struct conn *conn = conn_of(call);
+    const struct http1_writing writing = {0};
+    conn->asked = (struct http1_asked){.method_id = head->method_id};
+    conn->framing = head->framing;
+    conn->corked = true;
+    if (conn->connector->opt.total_timeout_ms != WEIR_NEVER) {
+        conn->deadline.total_ms = now_ms(conn) + conn->connector->opt.total_timeout_ms;
+        arm(conn, conn->deadline.total_ms);
+    }
+    size_t cap = http1_head_size(head, &writing);
+    char *room = outbox_room(&conn->out, cap);
+    if (room != NULL) {
+        ssize_t len = http1_write_request(head, &writing, room, cap);
+        check(len > 0);
+        outbox_unused(&conn->out, cap - (size_t)len);
+    }
+}
+
+static bool call_body(struct http_call *call, const void *data, size_t len)
+{
+    struct conn *conn = conn_of(call);
+    check(!conn->request_done);
+    if (len > 0) {
+        conn->corked = true;
+        if (conn->framing == HTTP_CHUNKED) {
+            char line[HTTP1_CHUNK_HEAD_MAX];
+            outbox_text(&conn->out, line, http1_write_chunk_head(len, line));
+            outbox_refer(&conn->out, data, len);
+            outbox_text(&conn->out, HTTP1_CHUNK_TAIL, sizeof HTTP1_CHUNK_TAIL - 1);
+        } else {
+            outbox_refer(&conn->out, data, len);
+        }
+    }
+    return outbox_is_blocked(&conn->out);
+}
+
+static void call_end(struct http_call *call, const struct http_head *trailers)
+{
+    struct conn *conn = conn_of(call);
+    check(!conn->request_done);
+    conn->request_done = true;
+    if (conn->framing != HTTP_CHUNKED) {
+        return;
+    }
+    conn->corked = true;
+    size_t cap = 8;
+    for (unsigned i = 0; trailers != NULL && i < trailers->field_count; i++) {
+        cap += trailers->fields[i].name.len + trailers->fields[i].value.len + 4U;
+    }
+    char *room = outbox_room(&conn->out, cap);
+    if (room != NULL) {
+        ssize_t len = http1_write_last_chunk(trailers, room, cap);
+        check(len > 0);
+        outbox_unused(&conn->out, cap - (size_t)len);
+    }
+}
+
+static bool call_flush(struct http_call *call)
+{
+    struct conn *conn = conn_of(call);
+    if (conn->stream == NULL) {
+        return false;
+    }
+    const struct http1_connector_options *opt = &conn->connector->opt;
+    size_t sent = outbox_flush(&conn->out, conn->stream);
+    bool blocked = outbox_is_blocked(&conn->out);
+    call->sent += sent;
+    conn->corked = false;
+    conn_want(conn);
+    if (blocked) {
+        if (sent > 0 || conn->deadline.write_ms == UINT64_MAX) {
+            conn->deadline.write_ms = later(now_ms(conn), opt->write_timeout_ms);
+            arm(conn, conn->deadline.write_ms);
+        }
+        return true;
+    }
+    conn->deadline.write_ms = UINT64_MAX;
+    if (conn->out.failed) {
+        /* The reader finds out why, and whether an answer came first. */
+        conn->deadline.total_ms = now_ms(conn) + EARLY_ANSWER_MS;
+        arm(conn, conn->deadline.total_ms);
+    } else if (conn->request_done && conn->state == CONN_HEAD && !conn->answered) {
+        conn->deadline.answer_ms = later(now_ms(conn), opt->first_byte_timeout_ms);
+        arm(conn, conn->deadline.answer_ms);
+    }
+    return false;
+}
+
+static void call_cancel(struct http_call *call)
+{
+    conn_spend(conn_of(call));
+}
+
+static void call_pause(struct http_call *call, bool paused)
+{
+    struct conn *conn = conn_of(call);
+    if (!in_call(conn) || conn->paused == paused) {
+        return;
+    }
+    conn->paused = paused;
+    conn->deadline.answer_ms = paused ? UINT64_MAX
+                                      : later(now_ms(conn), conn->connector->opt.read_timeout_ms);
+    arm(conn, conn->deadline.answer_ms);
+    conn_want(conn);
+}
+
+static const struct http_call_ops call_ops = {
+    .request = call_request,
+    .body = call_body,
+    .end = call_end,
+    .flush = call_flush,
+    .cancel = call_cancel,
+    .pause = call_pause,
+};
+
+struct http_call *http1_call_open(void *object, const struct http_caller *caller, void *user)
+{
+    struct conn *conn = object;
+    check(conn->state == CONN_IDLE);
+    conn->state = CONN_HEAD;
+    conn->uses++;
+    conn->interim = 0;
+    conn->request_done = false;
+    conn->answered = false;
+    conn->progress = (struct http1_progress){0};
+    conn->deadline = (struct deadlines){UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    conn->call = (struct http_call){.ops = &call_ops, .caller = caller, .user = user};
+    return &conn->call;
+}
+
+bool http1_call_is_reused(const struct http_call *call)
+{
+    return ((const struct conn *)(const void *)call)->uses > 1;
+}
+
+uint32_t http1_call_connect_us(const struct http_call *call)
+{
+    return ((const struct conn *)(const void *)call)->connect_us;
+}
+
+/* --- time --------------------------------------------------------------------------------------
+ */
+
+/* The timer may be early, never late: pushing a deadline back costs nothing here. */
+static void arm(struct conn *conn, uint64_t deadline_ms)
+{
+    if (deadline_ms == UINT64_MAX
+        || (loop_timer_is_set(&conn->timer) && conn->timer.node.deadline_ms <= deadline_ms)) {
+        return;
+    }
+    loop_timer_set(conn->connector->opt.loop, &conn->timer, deadline_ms);
+}
+
+static void timer_fire(struct loop_timer *timer, uint64_t now)
+{
+    struct conn *conn = container_of(timer, struct conn, timer);
+    const struct deadlines *deadline = &conn->deadline;
+    if (!in_call(conn)) {
+        return; /* the next call arms it again */
+    }
+    if (deadline->total_ms <= now) {
+        answer_fail(conn, conn->out.failed ? HTTP_FAULT_RESET : HTTP_FAULT_TOTAL_TIMEOUT);
+    } else if (deadline->write_ms <= now) {
+        answer_fail(conn, HTTP_FAULT_WRITE_TIMEOUT);
+    } else if (deadline->answer_ms <= now) {
+        answer_fail(conn, conn->answered ? HTTP_FAULT_READ_TIMEOUT : HTTP_FAULT_FIRST_BYTE_TIMEOUT);
+    } else {
+        arm(conn, deadline->total_ms);
+        arm(conn, deadline->write_ms);
+        arm(conn, deadline->answer_ms);
+    }
+}
