@@ -107,7 +107,9 @@ def main():
         print(f"FAILED {failure}")
     if tally.skipped:
         print(f"{tally.skipped} skipped")
-    print(f"{tally.passed} passed, {tally.failed} failed", flush=True)
+    counts = f"{tally.passed} passed, {tally.failed} failed"
+    (build / "counts.txt").write_text(counts + "\n")
+    print(counts, flush=True)
     return 0 if tally.failed == 0 and tally.passed else 1
 
 
