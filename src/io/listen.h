@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * listen.h - listening sockets, and acceptors that empty them on a loop.
+ * listen.h - listening sockets, and intakes that empty them on a loop.
  *
  * The descriptor and who accepts from it are two things: descriptors are opened once, outlive
- * reloads and may be shared by loops or come from another process; an acceptor belongs to a loop
+ * reloads and may be shared by loops or come from another process; an intake belongs to a loop
  * and only borrows one.
  *
- * An acceptor takes at most `per_turn_max` connections a turn, so that a burst of new clients does
+ * An intake takes at most `per_turn_max` connections a turn, so that a burst of new clients does
  * not starve those being served. When the process is out of descriptors or memory it stops looking
  * for `retry_ms` and then tries again: the backlog waits, nothing spins.
  */
@@ -14,9 +14,9 @@
 #include "io/address.h"
 #include "io/loop.h"
 
-#define LISTEN_BACKLOG        1024
-#define ACCEPTOR_PER_TURN_MAX 64
-#define ACCEPTOR_RETRY_MS     100
+#define LISTEN_BACKLOG      1024
+#define INTAKE_PER_TURN_MAX 64
+#define INTAKE_RETRY_MS     100
 
 struct listen_options {
     int backlog;        /* [LISTEN_BACKLOG]; the kernel caps it at net.core.somaxconn */
@@ -33,21 +33,21 @@ int listen_open(const struct address *address, const struct listen_options *opt,
 /* Closes it and, of a unix socket, removes the file. */
 void listen_close(int take_fd);
 
-struct acceptor_options {
+struct intake_options {
     int fd; /* borrowed */
-    /* A new connection: non-blocking, close-on-exec. May pause or close the acceptor. */
+    /* A new connection: non-blocking, close-on-exec. May pause or close the intake. */
     void (*on_accept)(void *self, int take_fd, const struct address *peer);
-    /* The acceptor stopped for a while: -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, or paused by a broken
+    /* The intake stopped for a while: -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, or paused by a broken
      * socket with another -errno. May be NULL. */
     void (*on_trouble)(void *self, int error);
     void *self;
-    uint32_t per_turn_max; /* [ACCEPTOR_PER_TURN_MAX] */
-    uint32_t retry_ms;     /* [ACCEPTOR_RETRY_MS] */
+    uint32_t per_turn_max; /* [INTAKE_PER_TURN_MAX] */
+    uint32_t retry_ms;     /* [INTAKE_RETRY_MS] */
 };
 
-struct acceptor;
-int acceptor_open(struct loop *loop, const struct acceptor_options *opt,
-                  struct acceptor **ret_acceptor); /* 0 or -errno; accepts from the next turn on */
-void acceptor_pause(struct acceptor *acceptor);    /* the backlog waits */
-void acceptor_resume(struct acceptor *acceptor);
-void acceptor_close(struct acceptor *acceptor);
+struct intake;
+int intake_open(struct loop *loop, const struct intake_options *opt,
+                struct intake **ret_intake); /* 0 or -errno; accepts from the next turn on */
+void intake_pause(struct intake *intake);    /* the backlog waits */
+void intake_resume(struct intake *intake);
+void intake_close(struct intake *intake);

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/loop.h"
+
+#include "io/clock.h"
+#include "support/unit.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <uv.h>
+
+#define DEADLINE_MS 10000
+#define TIMERS      10000U
+
+/* Turns until *count is at least `wanted`; a test that waits longer has failed. */
+static void turn_until(struct loop *loop, const uint32_t *count, uint32_t wanted)
+{
+    uint64_t end_ms = clock_now_ms() + DEADLINE_MS;
+    while (*count < wanted) {
+        assert_true(clock_now_ms() < end_ms);
+        loop_turn(loop, 100);
+    }
+}
+
+static struct loop *loop_of_test(void)
+{
+    struct loop *loop;
+    assert_int_equal(loop_new(NULL, &loop), 0);
+    return loop;
+}
+
+/* --- timers -------------------------------------------------------------------------------------
+ */
+
+struct alarm {
+    struct loop_timer timer;
+    uint64_t deadline_ms;
+    struct loop *loop;
+    uint32_t *fired;
+    uint64_t late_ms;
+};
+
+static void on_alarm(struct loop_timer *timer, uint64_t now_ms)
+{
+    struct alarm *alarm = container_of(timer, struct alarm, timer);
+    assert_true(now_ms >= alarm->deadline_ms);
+    assert_false(loop_timer_is_set(timer));
+    alarm->late_ms = now_ms - alarm->deadline_ms;
+    (*alarm->fired)++;
+}
+
+static void ten_thousand_timers_fire_once_and_not_early(void **state)
+{
+    (void)state;
+    static struct alarm alarms[TIMERS];
+    struct loop *loop = loop_of_test();
+    uint32_t fired = 0;
+    uint64_t start_ms = loop_now_ms(loop);
+    for (uint32_t i = 0; i < TIMERS; i++) {
+        alarms[i] = (struct alarm){
+            .timer.fire = on_alarm, .deadline_ms = start_ms + (i * 7919U) % 400U, .fired = &fired};
+        loop_timer_set(loop, &alarms[i].timer, alarms[i].deadline_ms);
+    }
+    turn_until(loop, &fired, TIMERS);
+    loop_turn(loop, 0);
+    assert_int_equal(fired, TIMERS);
+    loop_free(loop);
+}
+
+static void a_stopped_timer_is_silent_and_a_pushed_back_one_waits(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_of_test();
+    uint32_t stopped = 0, pushed = 0, last = 0;
+    uint64_t now_ms = loop_now_ms(loop);
+    struct alarm a = {.timer.fire = on_alarm, .fired = &stopped, .deadline_ms = now_ms + 10};
+    struct alarm b = {.timer.fire = on_alarm, .fired = &pushed, .deadline_ms = now_ms + 60};
+    struct alarm c = {.timer.fire = on_alarm, .fired = &last, .deadline_ms = now_ms + 90};
+    loop_timer_set(loop, &a.timer, now_ms + 10);
+    loop_timer_set(loop, &b.timer, now_ms + 5);
+    loop_timer_set(loop, &b.timer, b.deadline_ms);
+    loop_timer_set(loop, &c.timer, c.deadline_ms);
+    loop_timer_stop(loop, &a.timer);
+    loop_timer_stop(loop, &a.timer);
+    turn_until(loop, &last, 1);
+    assert_int_equal(stopped, 0);
+    assert_int_equal(pushed, 1);
+    loop_free(loop);
+}
+
+static void on_again(struct loop_timer *timer, uint64_t now_ms)
+{
+    struct alarm *alarm = container_of(timer, struct alarm, timer);
+    if (++*alarm->fired < 5) {
+        loop_timer_set(alarm->loop, timer, now_ms + 1);
+    }
+}
+
+static void a_timer_may_set_itself_again(void **state)
+{
+    (void)state;
+    uint32_t fired = 0;
+    struct alarm alarm = {.timer.fire = on_again, .fired = &fired, .loop = loop_of_test()};
+    loop_timer_set(alarm.loop, &alarm.timer, 0); /* long past */
+    turn_until(alarm.loop, &fired, 5);
+    loop_free(alarm.loop);
+}
+
+/* --- hooks --------------------------------------------------------------------------------------
+ */
+
+struct counter {
+    struct loop_hook hook;
+    struct loop *loop;
+    uint32_t runs;
+    uint64_t next_ms;
+    struct loop_hook *removes;
+    bool soon;
+};
+
+static uint64_t on_hook(void *self, uint64_t now_ms)
+{
+    struct counter *counter = self;
+    counter->runs++;
+    if (counter->removes != NULL) {
+        loop_hook_remove(counter->loop, counter->removes);
+        counter->removes = NULL;
+    }
+    if (counter->soon) {
+        counter->soon = false;
+        loop_hook_soon(counter->loop, &counter->hook);
+    }
+    return counter->next_ms > now_ms ? counter->next_ms : UINT64_MAX;
+}
+
+static void counter_init(struct counter *counter, struct loop *loop)
+{
+    *counter = (struct counter){.hook = {.run = on_hook, .self = counter}, .loop = loop};
+    loop_hook_add(loop, &counter->hook);
+}
+
+static void hooks_run_once_a_turn_and_only_when_something_happened(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_of_test();
+    struct counter a, b;
+    uint32_t fired = 0;
+    counter_init(&a, loop);
+    counter_init(&b, loop);
+    loop_turn(loop, 0);
+    assert_int_equal(a.runs, 1); /* a new hook tells its first deadline */
+    loop_turn(loop, 0);
+    loop_turn(loop, 0);
+    assert_int_equal(a.runs, 1);
+
+    struct alarm alarm = {.timer.fire = on_alarm, .fired = &fired};
+    loop_timer_set(loop, &alarm.timer, loop_now_ms(loop) + 1);
+    turn_until(loop, &fired, 1);
+    assert_int_equal(a.runs, 2);
+    assert_int_equal(b.runs, 2);
+
+    loop_hook_soon(loop, &a.hook);
+    loop_turn(loop, DEADLINE_MS); /* returns at once */
+    assert_int_equal(a.runs, 3);
+    loop_hook_remove(loop, &a.hook);
+    loop_hook_remove(loop, &b.hook);
+    loop_free(loop);
+}
+
+static void a_hook_runs_by_its_deadline(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_of_test();
+    struct counter counter;
+    counter_init(&counter, loop);
+    counter.next_ms = loop_now_ms(loop) + 20;
+    turn_until(loop, &counter.runs, 2);
+    assert_true(loop_now_ms(loop) >= counter.next_ms);
+    loop_turn(loop, 0);
+    assert_int_equal(counter.runs, 2);
+    loop_hook_remove(loop, &counter.hook);
+    loop_free(loop);
+}
+
+static void hooks_may_remove_hooks_and_ask_for_another_turn(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_of_test();
+    struct counter a, b, c;
+    counter_init(&a, loop);
+    counter_init(&b, loop);
+    counter_init(&c, loop);
+    a.removes = &b.hook;
+    c.removes = &c.hook;
+    loop_turn(loop, 0);
+    assert_int_equal(a.runs, 1);
+    assert_int_equal(b.runs, 0);
+    assert_int_equal(c.runs, 1);
+    a.soon = true;
+    loop_hook_soon(loop, &a.hook);
+    turn_until(loop, &a.runs, 3);
+    loop_hook_remove(loop, &a.hook);
+    loop_free(loop);
+}
+
+/* --- put off ------------------------------------------------------------------------------------
+ */
+
+struct errand {
+    struct loop_later later;
+    struct loop *loop;
+    uint32_t runs, again;
+};
+
+static void on_errand(struct loop_later *later)
+{
+    struct errand *errand = container_of(later, struct errand, later);
+    errand->runs++;
+    if (errand->again > 0) {
+        errand->again--;
+        loop_later(errand->loop, later);
+    }
+}
+
+static void what_is_put_off_runs_once_unless_cancelled(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_of_test();
+    struct errand a = {.later.run = on_errand, .loop = loop, .again = 3};
+    struct errand b = {.later.run = on_errand, .loop = loop};
+    loop_later(loop, &a.later);
+    loop_later(loop, &a.later);
+    loop_later(loop, &b.later);
+    loop_later_cancel(loop, &b.later);
+    assert_int_equal(loop_timeout_ms(loop), 0);
+    turn_until(loop, &a.runs, 4);
+    assert_int_equal(a.runs, 4);
+    assert_int_equal(b.runs, 0);
+    loop_free(loop);
+}
+
+/* --- wake-ups -----------------------------------------------------------------------------------
+ */
+
+#define SENDS 1000U
+
+struct bell {
+    struct loop *loop;
+    struct loop_wake *wake;
+    _Atomic uint32_t sent;
+    uint32_t heard; /* of sent, at the last wake */
+};
+
+static void on_bell(void *self)
+{
+    struct bell *bell = self;
+    bell->heard = bell->sent;
+    if (bell->heard == SENDS) {
+        loop_stop(bell->loop);
+    }
+}
+
+static void *ring_bell(void *arg)
+{
+    struct bell *bell = arg;
+    for (uint32_t i = 0; i < SENDS; i++) {
+        bell->sent++;
+        loop_wake_send(bell->wake);
+    }
+    return NULL;
+}
+
+static void a_wake_from_another_thread_is_heard(void **state)
+{
+    (void)state;
+    struct bell bell = {.loop = loop_of_test()};
+    pthread_t thread;
+    assert_int_equal(loop_wake_new(bell.loop, on_bell, &bell, &bell.wake), 0);
+    pthread_create(&thread, NULL, ring_bell, &bell);
+    loop_run(bell.loop);
+    assert_int_equal(bell.heard, SENDS);
+    pthread_join(thread, NULL);
+    loop_wake_send(bell.wake);
+    loop_wake_free(bell.wake); /* and this one is not */
+    loop_turn(bell.loop, 0);
+    loop_free(bell.loop);
+}
+
+/* --- a program's own loop ------------------------------------------------------------------------
+ */
+
+static void it_lives_in_a_programs_own_loop(void **state)
+{
+    (void)state;
+    uv_loop_t uv;
+    uv_loop_init(&uv);
+    struct loop_options opt = {.uv_loop = &uv, .read_buffer_bytes = 4096};
+    struct loop *loop;
+    uint32_t fired = 0;
+    struct counter counter;
+    assert_int_equal(loop_new(&opt, &loop), 0);
+    size_t cap;
+    loop_buffer(loop, &cap);
+    assert_int_equal(cap, 4096);
+    counter_init(&counter, loop);
+    struct alarm alarm = {.timer.fire = on_alarm, .fired = &fired};
+    struct errand errand = {.later.run = on_errand, .loop = loop};
+    loop_timer_set(loop, &alarm.timer, loop_now_ms(loop) + 20);
+    loop_later(loop, &errand.later);
+    uint64_t end_ms = clock_now_ms() + DEADLINE_MS;
+    while (fired == 0 && clock_now_ms() < end_ms) {
+        uv_run(&uv, UV_RUN_ONCE);
+    }
+    assert_int_equal(fired, 1);
+    assert_int_equal(errand.runs, 1);
+    assert_int_equal(counter.runs, 2);
+    loop_hook_remove(loop, &counter.hook);
+    loop_free(loop);
+    uv_run(&uv, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&uv), 0);
+}
+
+static void it_can_be_polled_by_a_foreign_loop(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_of_test();
+    uint32_t fired = 0;
+    struct alarm alarm = {.timer.fire = on_alarm, .fired = &fired};
+    loop_timer_set(loop, &alarm.timer, loop_now_ms(loop) + 20);
+    loop_turn(loop, 0);
+    uint64_t end_ms = clock_now_ms() + DEADLINE_MS;
+    while (fired == 0 && clock_now_ms() < end_ms) {
+        struct pollfd at = {.fd = loop_fd(loop), .events = POLLIN};
+        poll(&at, 1, loop_timeout_ms(loop));
+        loop_turn(loop, 0);
+    }
+    assert_int_equal(fired, 1);
+    loop_free(loop);
+}
+
+static void the_date_is_one_of_http(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_of_test();
+    const char *date = loop_http_date(loop);
+    assert_int_equal(strlen(date), CLOCK_HTTP_DATE);
+    assert_string_equal(date + 25, " GMT");
+    assert_ptr_equal(loop_http_date(loop), date);
+    loop_free(loop);
+}
+
+static void a_refused_allocation_is_an_answer(void **state)
+{
+    (void)state;
+    for (uint64_t fail_at = 1; fail_at <= 2; fail_at++) {
+        struct alloc_count count;
+        alloc_count_init(&count, &alloc_libc);
+        count.fail_at = fail_at;
+        struct loop_options opt = {.alloc = &count.hooks};
+        struct loop *loop = NULL;
+        assert_int_equal(loop_new(&opt, &loop), -ENOMEM);
+        assert_int_equal(count.out, 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ten_thousand_timers_fire_once_and_not_early),
+        cmocka_unit_test(a_stopped_timer_is_silent_and_a_pushed_back_one_waits),
+        cmocka_unit_test(a_timer_may_set_itself_again),
+        cmocka_unit_test(hooks_run_once_a_turn_and_only_when_something_happened),
+        cmocka_unit_test(a_hook_runs_by_its_deadline),
+        cmocka_unit_test(hooks_may_remove_hooks_and_ask_for_another_turn),
+        cmocka_unit_test(what_is_put_off_runs_once_unless_cancelled),
+        cmocka_unit_test(a_wake_from_another_thread_is_heard),
+        cmocka_unit_test(it_lives_in_a_programs_own_loop),
+        cmocka_unit_test(it_can_be_polled_by_a_foreign_loop),
+        cmocka_unit_test(the_date_is_one_of_http),
+        cmocka_unit_test(a_refused_allocation_is_an_answer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
