@@ -192,12 +192,12 @@ typedef struct weir_event {
 
 typedef void weir_event_fn(void *arg, const weir_event *event);
 
-/* Memory. Called by weir_engine_new(), weir_pool_open(), weir_pool_update() and the functions that
- * free, never else. `alloc` returns zeroed memory, aligned for anything, or NULL; pages not yet
- * written should cost nothing (the default is calloc). */
+/* Memory. `alloc` is called by weir_engine_new(), weir_pool_open() and weir_pool_get(), never else;
+ * `free` when an engine is freed or a pool has closed. `alloc` returns zeroed memory, aligned for
+ * anything, or NULL; pages not yet written should cost nothing (the default is calloc). */
 typedef struct weir_allocator {
     void *(*alloc)(void *arg, size_t bytes);
-    void (*free)(void *arg, void *memory, size_t bytes);
+    void (*free)(void *arg, void *memory);
     void *arg;
 } weir_allocator;
 
@@ -214,6 +214,7 @@ typedef struct weir_engine_options {
     uint64_t now_ms;         /* the time at birth [0] */
     weir_event_fn *on_event; /* or NULL */
     void *event_arg;
+    uint32_t events; /* which kinds: bits 1 << WEIR_EVENT_… [all] */
     weir_allocator allocator;
 } weir_engine_options;
 
@@ -349,6 +350,8 @@ WEIR_API weir_err weir_admit(weir_pool *pool, const weir_key *peer, const char *
                              weir_conn *ret_conn);
 WEIR_API bool weir_pool_can_admit(const weir_pool *pool);
 
+/* The transport of a dial is up and its TLS handshake begins: tls_timeout counts from here. */
+WEIR_API weir_err weir_conn_handshake(weir_pool *pool, weir_conn conn);
 /* A dial succeeded, or a probe did (then object and leases_max are as before). leases_max: 1, or
  * how many streams the peer allows. WEIR_ESTALE; WEIR_ESTATE: it was not asked, or is told to close
  * by now (then still report down). */
@@ -360,6 +363,9 @@ WEIR_API weir_err weir_conn_room(weir_pool *pool, weir_conn conn, uint32_t lease
 WEIR_API weir_err weir_conn_lease(weir_pool *pool, weir_conn conn, weir_lease *ret_lease);
 /* The peer was heard: as good as an answered probe. */
 WEIR_API weir_err weir_conn_used(weir_pool *pool, weir_conn conn);
+/* The peer took this long to answer: newest-first reuse passes over connections that are slow for
+ * their key. */
+WEIR_API weir_err weir_conn_latency(weir_pool *pool, weir_conn conn, uint32_t latency_us);
 /* How long it may be idle from now on, when that is less than the pool's idle_timeout (Keep-Alive:
  * timeout). */
 WEIR_API weir_err weir_conn_idle(weir_pool *pool, weir_conn conn, uint32_t idle_timeout_ms);
