@@ -107,9 +107,10 @@ fmt: packages-check ## format every C file
 fmt-check: packages-check
 	@git ls-files -z '*.c' '*.h' | xargs -0 -r clang-format --dry-run -Werror
 
-lint: packages-check ## clang-tidy over what the dev preset compiles
+lint: packages-check ## clang-tidy over src/ (F= only files whose path holds it)
 	@$(MAKE) build/clang/build.ninja
-	@$(PYTHON) tools/lint.py build/clang
+	@cmake build/clang >/dev/null
+	@$(PYTHON) tools/lint.py build/clang $(F)
 
 install: build ## programs, library, headers, pkg-config, CMake: PREFIX= DESTDIR=
 	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)" >/dev/null

@@ -50,7 +50,7 @@ char *bytes_room(struct bytes *bytes, size_t len)
         return NULL;
     }
     if (bytes->size - bytes->to < len || bytes->base == NULL) {
-        if (bytes->from > 0) {
+        if (bytes->base != NULL && bytes->from > 0) {
             memmove(bytes->base, bytes->base + bytes->from, held);
             bytes->from = 0;
             bytes->to = held;

@@ -389,16 +389,22 @@ const char *text_did_you_mean(struct slice word, const char *const *candidates, 
     return best;
 }
 
+/* The length that the first byte of a UTF-8 sequence announces, or 0 where none begins so. */
+static uint32_t utf8_len_by_lead(unsigned char lead)
+{
+    return lead < 0x80   ? 1
+           : lead < 0xc2 ? 0
+           : lead < 0xe0 ? 2
+           : lead < 0xf0 ? 3
+           : lead < 0xf5 ? 4
+                         : 0;
+}
+
 /* The length of the well-formed UTF-8 sequence at the front (RFC 3629 §4), or 0. */
 static uint32_t utf8_len_of(struct slice text)
 {
     const unsigned char *s = (const unsigned char *)text.at;
-    uint32_t len = s[0] < 0x80   ? 1
-                   : s[0] < 0xc2 ? 0
-                   : s[0] < 0xe0 ? 2
-                   : s[0] < 0xf0 ? 3
-                   : s[0] < 0xf5 ? 4
-                                 : 0;
+    uint32_t len = utf8_len_by_lead(s[0]);
     if (len == 0 || len > text.len) {
         return 0;
     }
