@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * config_check.c - the checks, one function each, and the places they point at.
+ *
+ * An error is what the program could not do; advice is what it will do, though it is probably not
+ * what was meant.
+ */
+#include "gateway/config_check.h"
+
+#include "base/text.h"
+#include "gateway/arena.h"
+#include "gateway/config_address.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#define PLACE_BUCKETS 1024
+
+struct config_places {
+    struct arena *arena;
+    struct place_entry {
+        const void *field;
+        struct config_place place;
+        struct place_entry *next;
+    } * buckets[PLACE_BUCKETS];
+    struct config_place file; /* of the first one: the root */
+};
+
+/* One run of the checks. */
+struct check {
+    struct config *config;
+    const struct config_places *places;
+    struct config_faults *faults;
+};
+
+static void check_admin(const struct check *c);
+static void check_listeners(const struct check *c);
+static void check_upstreams(const struct check *c);
+static void check_routes(const struct check *c, struct config_listener *listener);
+static void check_use(const struct check *c);
+
+void config_check(struct config *config, const struct config_places *places,
+                  struct config_faults *faults)
+{
+    struct check c = {config, places, faults};
+    check_admin(&c);
+    check_upstreams(&c);
+    check_listeners(&c);
+    for (uint32_t i = 0; i < config->listeners.count; i++)
+        check_routes(&c, &config->listeners.at[i]);
+    check_use(&c);
+}
+
+/* --- places --------------------------------------------------------------------------------------
+ */
+
+static size_t bucket_of(const void *field)
+{
+    return ((uintptr_t)field / 8) * UINT64_C(0x9e3779b97f4a7c15) >> 54;
+}
+
+struct config_places *config_places_new(struct arena *arena)
+{
+    struct config_places *places = arena_take(arena, sizeof(*places));
+    places->arena = arena;
+    return places;
+}
+
+void config_places_add(struct config_places *places, const void *field, struct config_place place)
+{
+    struct place_entry *entry = arena_take(places->arena, sizeof(*entry));
+    size_t bucket = bucket_of(field);
+    *entry = (struct place_entry){field, place, places->buckets[bucket]};
+    places->buckets[bucket] = entry;
+    if (places->file.file == NULL)
+        places->file = place;
+}
+
+static const struct place_entry *place_find(const struct config_places *places, const void *field)
+{
+    const struct place_entry *e = places->buckets[bucket_of(field)];
+    while (e != NULL && e->field != field)
+        e = e->next;
+    return e;
+}
+
+struct config_place config_places_of(const struct config_places *places, const void *field)
+{
+    const struct place_entry *entry = place_find(places, field);
+    return entry != NULL ? entry->place : places->file;
+}
+
+#define AT(c, field)      config_places_of((c)->places, &(field))
+#define WRITTEN(c, field) (place_find((c)->places, &(field)) != NULL)
+
+/* --- admin ---------------------------------------------------------------------------------------
+ */
+
+static void check_admin(const struct check *c)
+{
+    const struct config_address *address = &c->config->admin.address;
+    bool off = address->host[0] == '\0' && address->unix_path[0] == '\0';
+    if (!off && !config_address_is_local(address) && c->config->admin.token[0] == '\0')
+        config_error(c->faults, AT(c, c->config->admin.address),
+                     "admin.address: %s can be reached from elsewhere and needs admin.token",
+                     address->text);
+}
+
+/* --- listeners -----------------------------------------------------------------------------------
+ */
+
+static bool same_address(const struct config_address *a, const struct config_address *b)
+{
+    if (a->unix_path[0] != '\0' || b->unix_path[0] != '\0')
+        return strcmp(a->unix_path, b->unix_path) == 0;
+    return a->port != 0 && a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+static void check_listener_alone(const struct check *c, const struct config_listener *l)
+{
+    if (l->address.unix_path[0] != '\0')
+        config_error(c->faults, AT(c, l->address), "listeners.address: a listener needs a port");
+    if (same_address(&l->address, &c->config->admin.address))
+        config_error(c->faults, AT(c, l->address), "listeners.address: %s is admin.address as well",
+                     l->address.text);
+    if (l->routes.count == 0)
+        config_advise(c->faults, AT(c, l->name), "listener %s has no routes: every request is 404",
+                      l->name);
+    if (l->pool.headers_timeout_ms > l->pool.request_timeout_ms)
+        config_advise(c->faults, AT(c, l->pool.headers_timeout_ms),
+                      "listener %s: headers_timeout is longer than request_timeout, which ends it",
+                      l->name);
+    if (l->pool.max_per_ip > l->pool.max_connections)
+        config_advise(c->faults, AT(c, l->pool.max_per_ip),
+                      "listener %s: max_per_ip is above max_connections and never acts", l->name);
+}
+
+static void check_listeners(const struct check *c)
+{
+    const struct config *config = c->config;
+    for (uint32_t i = 0; i < config->listeners.count; i++) {
+        const struct config_listener *l = &config->listeners.at[i];
+        check_listener_alone(c, l);
+        for (uint32_t j = 0; j < i; j++) {
+            const struct config_listener *other = &config->listeners.at[j];
+            if (strcmp(l->name, other->name) == 0)
+                config_error(c->faults, AT(c, l->name),
+                             "listeners.name: %s is taken by the listener in line %u", l->name,
+                             AT(c, other->name).line);
+            if (same_address(&l->address, &other->address))
+                config_error(c->faults, AT(c, l->address),
+                             "listeners.address: %s is the address of listener %s as well",
+                             l->address.text, other->name);
+        }
+    }
+}
+
+/* --- upstreams -----------------------------------------------------------------------------------
+ */
+
+static void check_endpoints(const struct check *c, const struct config_upstream *u)
+{
+    uint32_t weights = 0;
+    for (uint32_t i = 0; i < u->endpoints.count; i++) {
+        const struct config_endpoint *e = &u->endpoints.at[i];
+        weights += e->weight;
+        for (uint32_t j = 0; j < i; j++)
+            if (strcmp(e->name, u->endpoints.at[j].name) == 0)
+                config_error(c->faults, AT(c, e->url),
+                             "upstreams.endpoints.url: upstream %s has %s already", u->name,
+                             e->name);
+        for (uint32_t j = 0; j < c->config->listeners.count; j++) {
+            const struct config_address *a = &c->config->listeners.at[j].address;
+            if (a->port == e->port && strcmp(a->host, e->host) == 0)
+                config_error(c->faults, AT(c, e->url),
+                             "upstreams.endpoints.url: %s is listener %s of this same gateway",
+                             e->url, c->config->listeners.at[j].name);
+        }
+    }
+    if (weights == 0)
+        config_error(c->faults, AT(c, u->endpoints.at[0].weight),
+                     "upstreams.endpoints.weight: upstream %s has no endpoint above zero", u->name);
+}
+
+static uint32_t zero_of(uint32_t number)
+{
+    return number == WEIR_NONE ? 0 : number;
+}
+
+static void check_pool(const struct check *c, const struct config_upstream *u)
+{
+    const weir_pool_options *p = &u->pool;
+    uint32_t min_idle = zero_of(p->min_idle);
+    if (p->max_per_key != WEIR_UNLIMITED && min_idle > p->max_per_key)
+        config_error(c->faults, AT(c, u->pool.min_idle),
+                     "upstream %s: min_idle is above max_per_endpoint", u->name);
+    else if ((uint64_t)min_idle * u->endpoints.count > p->max_total)
+        config_error(c->faults, AT(c, u->pool.min_idle),
+                     "upstream %s: min_idle for each endpoint is above max_connections", u->name);
+    if (min_idle > zero_of(p->max_idle))
+        config_error(c->faults, AT(c, u->pool.min_idle), "upstream %s: min_idle is above max_idle",
+                     u->name);
+    if (p->max_per_key != WEIR_UNLIMITED && p->max_per_key > p->max_total
+        && WRITTEN(c, u->pool.max_per_key))
+        config_advise(c->faults, AT(c, u->pool.max_per_key),
+                      "upstream %s: max_per_endpoint is above max_connections and never acts",
+                      u->name);
+    if (p->connect_timeout_ms > p->acquire_timeout_ms)
+        config_advise(c->faults, AT(c, u->pool.connect_timeout_ms),
+                      "upstream %s: connect_timeout is longer than acquire_timeout, which ends it",
+                      u->name);
+    if (p->first_byte_timeout_ms > p->total_timeout_ms && WRITTEN(c, u->pool.first_byte_timeout_ms))
+        config_advise(c->faults, AT(c, u->pool.first_byte_timeout_ms),
+                      "upstream %s: first_byte_timeout is longer than total_timeout, which ends it",
+                      u->name);
+    if (p->retry_first_ms > p->retry_cap_ms)
+        config_error(c->faults, AT(c, u->pool.retry_first_ms),
+                     "upstream %s: retry_first is longer than retry_cap", u->name);
+}
+
+static void check_health(const struct check *c, const struct config_upstream *u)
+{
+    bool asked = WRITTEN(c, u->health.interval_ms) || WRITTEN(c, u->health.timeout_ms)
+                 || WRITTEN(c, u->health.failures) || WRITTEN(c, u->health.recovery_ms);
+    if (asked && u->health.path[0] == '\0')
+        config_error(c->faults, AT(c, u->name), "upstream %s: health needs a path", u->name);
+    if (u->health.path[0] != '\0' && u->health.timeout_ms > u->health.interval_ms)
+        config_advise(c->faults, AT(c, u->health.timeout_ms),
+                      "upstream %s: health.timeout is longer than health.interval", u->name);
+}
+
+static void check_upstreams(const struct check *c)
+{
+    for (uint32_t i = 0; i < c->config->upstreams.count; i++) {
+        const struct config_upstream *u = &c->config->upstreams.at[i];
+        for (uint32_t j = 0; j < i; j++)
+            if (strcmp(u->name, c->config->upstreams.at[j].name) == 0)
+                config_error(c->faults, AT(c, u->name),
+                             "upstreams.name: %s is taken by the upstream in line %u", u->name,
+                             AT(c, c->config->upstreams.at[j].name).line);
+        check_endpoints(c, u);
+        check_pool(c, u);
+        check_health(c, u);
+    }
+}
+
+/* --- routes --------------------------------------------------------------------------------------
+ */
+
+static void find_upstream(const struct check *c, struct config_route *route)
+{
+    const struct config *config = c->config;
+    const char **names = arena_take(config->arena, (config->upstreams.count + 1) * sizeof(*names));
+    for (uint32_t i = 0; i < config->upstreams.count; i++) {
+        names[i] = config->upstreams.at[i].name;
+        if (strcmp(names[i], route->upstream_name) == 0) {
+            route->upstream = i;
+            return;
+        }
+    }
+    const char *near = text_did_you_mean(slice_of(route->upstream_name), names,
+                                         config->upstreams.count);
+    config_error(c->faults, AT(c, route->upstream_name),
+                 "listeners.routes.upstream: there is no upstream %s%s%s%s", route->upstream_name,
+                 near != NULL ? "; did you mean " : "", near != NULL ? near : "",
+                 near != NULL ? "?" : "");
+}
+
+static bool host_covers(const char *a, const char *b)
+{
+    size_t a_len = strlen(a), b_len = strlen(b);
+    if (strcmp(a, "*") == 0 || strcmp(a, b) == 0)
+        return true;
+    return a[0] == '*' && b_len >= a_len && strcmp(b + b_len - (a_len - 1), a + 1) == 0;
+}
+
+static bool path_covers(const char *a, const char *b)
+{
+    size_t len = strlen(a);
+    if (strncmp(a, b, len) != 0)
+        return false;
+    return a[len - 1] == '/' || b[len] == '\0' || b[len] == '/' || b[len] == '?';
+}
+
+static bool method_in(const struct config_texts *texts, const char *method)
+{
+    for (uint32_t i = 0; i < texts->count; i++)
+        if (strcmp(texts->at[i], method) == 0)
+            return true;
+    return false;
+}
+
+static bool methods_cover(const struct config_texts *a, const struct config_texts *b)
+{
+    if (a->count == 0)
+        return true;
+    for (uint32_t i = 0; i < b->count; i++)
+        if (!method_in(a, b->at[i]))
+            return false;
+    return b->count > 0;
+}
+
+static bool field_in(const struct config_fields *fields, const struct config_field *field)
+{
+    for (uint32_t i = 0; i < fields->count; i++)
+        if (slice_is_nocase(slice_of(fields->at[i].name), field->name)
+            && (strcmp(field->value, "*") == 0 || strcmp(fields->at[i].value, field->value) == 0))
+            return true;
+    return false;
+}
+
+/* True when whatever matches b matches a. */
+static bool route_covers(const struct config_route *a, const struct config_route *b)
+{
+    for (uint32_t i = 0; i < a->match.header.count; i++)
+        if (!field_in(&b->match.header, &a->match.header.at[i]))
+            return false;
+    return host_covers(a->match.host, b->match.host) && path_covers(a->match.path, b->match.path)
+           && methods_cover(&a->match.method, &b->match.method);
+}
+
+static void check_routes(const struct check *c, struct config_listener *listener)
+{
+    for (uint32_t i = 0; i < listener->routes.count; i++) {
+        struct config_route *route = &listener->routes.at[i];
+        find_upstream(c, route);
+        for (uint32_t j = 0; j < i; j++) {
+            if (!route_covers(&listener->routes.at[j], route))
+                continue;
+            config_advise(c->faults, AT(c, *route),
+                          "listener %s: no request reaches this route; the one in line %u matches "
+                          "all of them",
+                          listener->name, AT(c, listener->routes.at[j]).line);
+            break;
+        }
+    }
+}
+
+/* --- all together
+ * --------------------------------------------------------------------------------- */
+
+static bool is_used(const struct config *config, uint32_t upstream)
+{
+    for (uint32_t i = 0; i < config->listeners.count; i++)
+        for (uint32_t j = 0; j < config->listeners.at[i].routes.count; j++)
+            if (config->listeners.at[i].routes.at[j].upstream == upstream)
+                return true;
+    return false;
+}
+
+/* A pool and its queue against the clients that one listener lets in. */
+static void check_use(const struct check *c)
+{
+    const struct config *config = c->config;
+    uint64_t clients = 0;
+    for (uint32_t i = 0; i < config->listeners.count; i++)
+        clients += config->listeners.at[i].pool.max_connections;
+    for (uint32_t i = 0; i < config->upstreams.count; i++) {
+        const struct config_upstream *u = &config->upstreams.at[i];
+        uint64_t room = u->pool.max_total;
+        if (u->pool.max_per_key != WEIR_UNLIMITED
+            && (uint64_t)u->pool.max_per_key * u->endpoints.count < room)
+            room = (uint64_t)u->pool.max_per_key * u->endpoints.count;
+        room += zero_of(u->pool.waiting_max);
+        if (c->faults->errors == 0 && !is_used(config, i))
+            config_advise(c->faults, AT(c, u->name), "no route leads to upstream %s", u->name);
+        else if (room < clients)
+            config_advise(
+                c->faults, AT(c, u->name),
+                "upstream %s serves and queues %llu requests at a time, its listeners let "
+                "%llu clients in: the rest get 503",
+                u->name, (unsigned long long)room, (unsigned long long)clients);
+    }
+}

@@ -1,0 +1,888 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * config_value.c - one reader and one writer for each type of option.
+ *
+ * A reader gets the text of one scalar, or for the types that hold several values the list or map,
+ * and answers with what is wrong, as the end of a sentence that begins with the option's name.
+ */
+#include "gateway/config_value.h"
+
+#include "gateway/arena.h"
+#include "gateway/config_address.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MESSAGE_MAX 256
+
+/* A value on its way: where it comes from, where it goes, and room for what is wrong with it. */
+struct value {
+    const struct value_reader *reader;
+    const struct option *option;
+    const struct document_node *node;
+    const char *text; /* of a scalar */
+    void *field;
+    char message[MESSAGE_MAX];
+};
+
+struct value_type {
+    const char *name;
+    const char *schema; /* a string, an integer, … */
+    bool many;          /* takes a list or a map: `read` looks at the node */
+    size_t size;
+    bool (*read)(struct value *v);
+    void (*write)(const struct option *option, const void *field, struct bytes *out);
+};
+
+static const struct value_type value_types[OPTION_TYPES];
+
+static void *field_of(const struct option *option, void *base)
+{
+    return (char *)base + option->offset;
+}
+
+static const void *field_in(const struct option *option, const void *base)
+{
+    return (const char *)base + option->offset;
+}
+
+bool value_read(const struct value_reader *reader, const struct option *option,
+                const struct document_node *node, void *base)
+{
+    const struct value_type *type = &value_types[option->type];
+    struct value v = {.reader = reader,
+                      .option = option,
+                      .node = node,
+                      .text = node->text,
+                      .field = field_of(option, base)};
+    bool good = true;
+    if (!type->many && node->kind != DOCUMENT_TEXT) {
+        snprintf(v.message, sizeof(v.message), "takes %s, not %s", type->name,
+                 document_kind_text(node->kind));
+        good = false;
+    } else if (!type->many && node->text[0] == '\0' && !node->quoted) {
+        snprintf(v.message, sizeof(v.message), "has no value");
+        good = false;
+    } else {
+        good = type->read(&v);
+    }
+    if (!good)
+        config_error(reader->faults, node->place, "%s: %s", option->path, v.message);
+    return good;
+}
+
+/* "[a, b]" as the list it would be in a file. */
+static struct document_node *list_of_default(struct arena *arena, const char *text)
+{
+    struct document_node *list = arena_take(arena, sizeof(*list));
+    *list = (struct document_node){.kind = DOCUMENT_LIST, .text = ""};
+    struct document_item **end = &list->items;
+    for (const char *at = text + 1; *at != ']';) {
+        size_t len = strcspn(at, ",]");
+        struct document_node *node = arena_take(arena, sizeof(*node));
+        *node = (struct document_node){.kind = DOCUMENT_TEXT, .text = arena_copy(arena, at, len)};
+        struct document_item *item = arena_take(arena, sizeof(*item));
+        item->value = node;
+        *end = item;
+        end = &item->next;
+        list->count++;
+        at += len;
+        at += strspn(at, ", ");
+    }
+    return list;
+}
+
+void value_default(const struct value_reader *reader, const struct option *option, void *base)
+{
+    const struct value_type *type = &value_types[option->type];
+    const char *text = option->fallback;
+    if (type->many && text != NULL) {
+        if (strcmp(text, "[]") != 0)
+            value_read(reader, option, list_of_default(reader->arena, text), base);
+        return;
+    }
+    if (text == NULL || text[0] == '\0') {
+        if (type->size == sizeof(char *) && strcmp(type->schema, "string") == 0)
+            *(const char **)field_of(option, base) = "";
+        return;
+    }
+    const struct document_node node = {.kind = DOCUMENT_TEXT, .text = text, .place.file = ""};
+    value_read(reader, option, &node, base);
+}
+
+bool value_is_unset(const struct option *option, const void *base)
+{
+    const char *field = field_in(option, base);
+    for (size_t i = 0; i < value_types[option->type].size; i++)
+        if (field[i] != 0)
+            return false;
+    return true;
+}
+
+void value_write(const struct option *option, const void *base, struct bytes *out)
+{
+    value_types[option->type].write(option, field_in(option, base), out);
+}
+
+const char *value_type_text(enum option_type type)
+{
+    return value_types[type].name;
+}
+
+/* --- refusals ----------------------------------------------------------------------------------
+ */
+
+__attribute__((format(printf, 2, 3))) static bool refuse(struct value *v, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(v->message, sizeof(v->message), format, args);
+    va_end(args);
+    return false;
+}
+
+#define WORDS_MAX 16
+
+static const char *nearest_word(const struct value *v)
+{
+    const char *words[WORDS_MAX];
+    uint32_t count = 0;
+    size_t len;
+    const char *word;
+    while (count < WORDS_MAX && (word = option_word(v->option->words, count, &len)) != NULL)
+        words[count++] = arena_copy(v->reader->arena, word, len);
+    return text_did_you_mean(slice_of(v->text), words, count);
+}
+
+static bool refuse_word(struct value *v)
+{
+    const char *near = nearest_word(v);
+    char all[MESSAGE_MAX / 2];
+    size_t n = 0;
+    for (const char *w = v->option->words; *w != '\0' && n < sizeof(all) - 3; w++) {
+        all[n++] = *w == '|' ? ',' : *w;
+        if (*w == '|')
+            all[n++] = ' ';
+    }
+    all[n] = '\0';
+    return refuse(v, "%.40s is none of %s%s%s%s", v->text, all,
+                  near != NULL ? "; did you mean " : "", near != NULL ? near : "",
+                  near != NULL ? "?" : "");
+}
+
+/* --- words ---------------------------------------------------------------------------------------
+ */
+
+static bool read_word(struct value *v)
+{
+    int place = option_word_find(v->option->words, v->text);
+    if (place < 0)
+        return refuse_word(v);
+    *(uint32_t *)v->field = (uint32_t)place;
+    return true;
+}
+
+static bool read_choice(struct value *v)
+{
+    int place = option_word_find(v->option->words, v->text);
+    if (place < 0)
+        return refuse_word(v);
+    *(uint32_t *)v->field = (uint32_t)place + 1;
+    return true;
+}
+
+static bool read_flag(struct value *v)
+{
+    bool on = strcmp(v->text, "true") == 0;
+    if (!on && strcmp(v->text, "false") != 0)
+        return refuse(v, "%.40s is neither true nor false", v->text);
+    *(uint32_t *)v->field = on ? WEIR_ON : WEIR_OFF;
+    return true;
+}
+
+static void write_text_len(struct bytes *out, const char *text, size_t len)
+{
+    bytes_append_json(out, (struct slice){text, (uint32_t)len});
+}
+
+static void write_place(const struct option *option, uint32_t place, struct bytes *out)
+{
+    size_t len = 0;
+    const char *word = option_word(option->words, place, &len);
+    write_text_len(out, word, word != NULL ? len : 0);
+}
+
+static void write_word(const struct option *option, const void *field, struct bytes *out)
+{
+    write_place(option, *(const uint32_t *)field, out);
+}
+
+static void write_choice(const struct option *option, const void *field, struct bytes *out)
+{
+    write_place(option, *(const uint32_t *)field - 1, out);
+}
+
+static void write_flag(const struct option *option, const void *field, struct bytes *out)
+{
+    (void)option;
+    bytes_append_text(out, *(const uint32_t *)field == WEIR_ON ? "true" : "false");
+}
+
+/* --- numbers -------------------------------------------------------------------------------------
+ */
+
+/* What a word means where a number could stand: the largest for never and unlimited, else zero. */
+static bool special_word(const struct value *v, uint32_t *ret)
+{
+    if (v->option->words[0] == '\0' || option_word_find(v->option->words, v->text) < 0)
+        return false;
+    bool endless = strcmp(v->text, "never") == 0 || strcmp(v->text, "unlimited") == 0;
+    *ret = endless ? UINT32_MAX : 0;
+    return true;
+}
+
+static bool in_range(struct value *v, uint64_t number, size_t (*print)(char *, size_t, uint64_t))
+{
+    char low[40], high[40];
+    if (number >= v->option->low && number <= v->option->high)
+        return true;
+    print(low, sizeof(low), v->option->low);
+    print(high, sizeof(high), v->option->high);
+    return refuse(v, "%.40s is outside %s … %s", v->text, low, high);
+}
+
+static size_t print_number(char *ret, size_t size, uint64_t number)
+{
+    return (size_t)snprintf(ret, size, "%" PRIu64, number);
+}
+
+static bool read_count(struct value *v)
+{
+    uint64_t number;
+    if (special_word(v, v->field))
+        return true;
+    if (!text_parse_u64(slice_of(v->text), &number)) {
+        const char *near = nearest_word(v);
+        return refuse(v, "%.40s is not a number%s%s%s", v->text,
+                      near != NULL ? "; did you mean " : "", near != NULL ? near : "",
+                      near != NULL ? "?" : "");
+    }
+    if (!in_range(v, number, print_number))
+        return false;
+    *(uint32_t *)v->field = (uint32_t)number;
+    return true;
+}
+
+/* As the pool takes it: there zero in a field asks for the default. */
+static bool read_number(struct value *v)
+{
+    uint32_t number;
+    void *field = v->field;
+    v->field = &number;
+    bool good = read_count(v);
+    if (good)
+        *(uint32_t *)field = number == 0 ? WEIR_NONE : number;
+    return good;
+}
+
+static bool read_time(struct value *v)
+{
+    uint64_t ms;
+    if (special_word(v, v->field))
+        return true;
+    if (!text_parse_duration(slice_of(v->text), &ms)) {
+        uint64_t bare;
+        return text_parse_u64(slice_of(v->text), &bare)
+                   ? refuse(v, "%.40s has no unit; did you mean %.40ss?", v->text, v->text)
+                   : refuse(v, "%.40s is not a duration such as 250ms, 30s, 5m%s%s", v->text,
+                            v->option->words[0] != '\0' ? " or " : "", v->option->words);
+    }
+    if (!in_range(v, ms, text_print_duration))
+        return false;
+    *(uint32_t *)v->field = (uint32_t)ms;
+    return true;
+}
+
+static bool size_of(struct value *v, uint64_t *ret)
+{
+    if (!text_parse_size(slice_of(v->text), ret))
+        return refuse(v, "%.40s is not a size such as 500B, 32KiB, 16MiB", v->text);
+    return in_range(v, *ret, text_print_size);
+}
+
+static bool read_size(struct value *v)
+{
+    return size_of(v, v->field);
+}
+
+static bool read_size32(struct value *v)
+{
+    uint64_t bytes;
+    if (!size_of(v, &bytes))
+        return false;
+    *(uint32_t *)v->field = (uint32_t)bytes;
+    return true;
+}
+
+/* A size, with or without "/s". */
+static bool read_rate(struct value *v)
+{
+    struct slice text = slice_of(v->text);
+    if (slice_ends(text, SLICE("/s"))) {
+        v->text = arena_copy(v->reader->arena, text.at, text.len - 2);
+    }
+    return size_of(v, v->field);
+}
+
+/* A decimal fraction between low and high, six digits at most: "0.2". */
+static bool read_part(struct value *v)
+{
+    struct slice rest = slice_of(v->text), whole, fraction = {"0", 1};
+    uint64_t units, parts;
+    slice_split(&rest, '.', &whole);
+    bool dotted = rest.at != NULL;
+    if (dotted)
+        fraction = rest;
+    if (!text_parse_u64(whole, &units) || !text_parse_u64(fraction, &parts) || fraction.len > 6)
+        return refuse(v, "%.40s is not a number such as 0.2", v->text);
+    double scale = 1;
+    for (uint32_t i = 0; i < fraction.len; i++)
+        scale *= 10;
+    double number = (double)units + (double)parts / scale;
+    if (number < (double)v->option->low || number > (double)v->option->high)
+        return refuse(v, "%.40s is outside %" PRIu64 " … %" PRIu64, v->text, v->option->low,
+                      v->option->high);
+    *(double *)v->field = number;
+    return true;
+}
+
+static bool write_special(const struct option *option, uint32_t number, struct bytes *out)
+{
+    static const char *const words[] = {"never", "unlimited", "auto"};
+    for (size_t i = 0; i < 3; i++) {
+        bool meant = number == (i < 2 ? UINT32_MAX : 0);
+        if (meant && option->words[0] != '\0' && option_word_find(option->words, words[i]) >= 0)
+            return bytes_append_json(out, slice_of(words[i]));
+    }
+    return false;
+}
+
+static void write_count(const struct option *option, const void *field, struct bytes *out)
+{
+    uint32_t number = *(const uint32_t *)field;
+    if (!write_special(option, number, out))
+        bytes_printf(out, "%" PRIu32, number == WEIR_NONE ? 0 : number);
+}
+
+static void write_time(const struct option *option, const void *field, struct bytes *out)
+{
+    char text[64];
+    uint32_t ms = *(const uint32_t *)field;
+    if (write_special(option, ms, out))
+        return;
+    text_print_duration(text, sizeof(text), ms);
+    bytes_append_json(out, slice_of(text));
+}
+
+static void write_bytes(uint64_t bytes, struct bytes *out)
+{
+    char text[40];
+    text_print_size(text, sizeof(text), bytes);
+    if (strpbrk(text, "KMGT") == NULL)
+        snprintf(text, sizeof(text), "%" PRIu64 "B", bytes);
+    bytes_append_json(out, slice_of(text));
+}
+
+static void write_size(const struct option *option, const void *field, struct bytes *out)
+{
+    (void)option;
+    write_bytes(*(const uint64_t *)field, out);
+}
+
+static void write_size32(const struct option *option, const void *field, struct bytes *out)
+{
+    (void)option;
+    write_bytes(*(const uint32_t *)field, out);
+}
+
+static void write_part(const struct option *option, const void *field, struct bytes *out)
+{
+    (void)option;
+    bytes_printf(out, "%.6g", *(const double *)field);
+}
+
+/* --- texts ---------------------------------------------------------------------------------------
+ */
+
+static bool only_of(const char *text, const char *more)
+{
+    static const char common[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    for (; *text != '\0'; text++)
+        if (strchr(common, *text) == NULL && strchr(more, *text) == NULL)
+            return false;
+    return true;
+}
+
+static bool is_token(const char *text)
+{
+    return text[0] != '\0' && only_of(text, "!#$%&'*+-.^_`|~");
+}
+
+/* What a field's value may hold: no control but the tab, no white space around it. */
+static bool is_field_value(const char *text)
+{
+    struct slice all = slice_of(text);
+    for (const char *c = text; *c != '\0'; c++)
+        if (((unsigned char)*c < ' ' && *c != '\t') || *c == 0x7f)
+            return false;
+    return slice_same(slice_trim(all), all);
+}
+
+static bool keep(struct value *v, const char *text)
+{
+    *(const char **)v->field = arena_copy(v->reader->arena, text, strlen(text));
+    return true;
+}
+
+static bool long_enough(struct value *v)
+{
+    size_t len = strlen(v->text);
+    if (len >= v->option->low && len <= v->option->high)
+        return true;
+    return refuse(v, "%zu characters are outside %" PRIu64 " … %" PRIu64, len, v->option->low,
+                  v->option->high);
+}
+
+static bool read_label(struct value *v)
+{
+    if (!long_enough(v))
+        return false;
+    if (!only_of(v->text, "-_."))
+        return refuse(v, "\"%.40s\" has more than letters, digits, '-', '_' and '.'", v->text);
+    return keep(v, v->text);
+}
+
+static bool read_secret(struct value *v)
+{
+    if (!long_enough(v))
+        return false;
+    for (const char *c = v->text; *c != '\0'; c++)
+        if (*c <= ' ' || *c >= 0x7f)
+            return refuse(v, "has a space or a character beyond ASCII");
+    return keep(v, v->text);
+}
+
+static bool read_output(struct value *v)
+{
+    if (v->text[0] != '/' && option_word_find(v->option->words, v->text) < 0)
+        return refuse_word(v);
+    return long_enough(v) && keep(v, v->text);
+}
+
+/* "*", "*.name", "name"; lower case from here on. */
+static bool read_host(struct value *v)
+{
+    const char *name = strncmp(v->text, "*.", 2) == 0 ? v->text + 2 : v->text;
+    bool any = strcmp(v->text, "*") == 0;
+    if (!any && (name[0] == '\0' || strlen(v->text) > 255 || !only_of(name, "-_.:[]")))
+        return refuse(v, "\"%.40s\" is no host, *.host or *", v->text);
+    if (!any && name[0] != '[' && strpbrk(name, ":[]") != NULL)
+        return refuse(v, "\"%.40s\": a host is matched without its port", v->text);
+    keep(v, v->text);
+    for (char *c = *(char **)v->field; *c != '\0'; c++)
+        *c = text_lower(*c);
+    return true;
+}
+
+static bool read_path(struct value *v)
+{
+    if (v->text[0] != '/')
+        return refuse(v, "\"%.40s\" does not begin with /", v->text);
+    for (const char *c = v->text; *c != '\0'; c++)
+        if (*c <= ' ' || *c >= 0x7f || *c == '#')
+            return refuse(v, "\"%.40s\" has a character that a path cannot have", v->text);
+    if (strlen(v->text) > 1024)
+        return refuse(v, "is longer than 1024 characters");
+    return keep(v, v->text);
+}
+
+static void write_text(const struct option *option, const void *field, struct bytes *out)
+{
+    (void)option;
+    const char *text = *(const char *const *)field;
+    bytes_append_json(out, slice_of(text != NULL ? text : ""));
+}
+
+static void write_secret(const struct option *option, const void *field, struct bytes *out)
+{
+    (void)option;
+    bytes_append_json(out, (*(const char *const *)field)[0] != '\0' ? SLICE("***") : SLICE(""));
+}
+
+/* --- addresses -----------------------------------------------------------------------------------
+ */
+
+static bool read_address(struct value *v)
+{
+    struct config_address *address = v->field;
+    if (v->option->words[0] != '\0' && option_word_find(v->option->words, v->text) >= 0) {
+        *address =
+            (struct config_address){.text = arena_copy(v->reader->arena, v->text, strlen(v->text)),
+                                    .host = "",
+                                    .unix_path = ""};
+        return true;
+    }
+    const char *wrong = config_address_of(v->reader->arena, v->text, address);
+    return wrong == NULL ? true : refuse(v, "\"%.80s\" %s", v->text, wrong);
+}
+
+static void write_address(const struct option *option, const void *field, struct bytes *out)
+{
+    (void)option;
+    bytes_append_json(out, slice_of(((const struct config_address *)field)->text));
+}
+
+static bool read_url(struct value *v)
+{
+    struct config_endpoint *endpoint = v->field;
+    const char *wrong = config_url_of(v->reader->arena, v->text, endpoint);
+    return wrong == NULL ? true : refuse(v, "\"%.80s\" %s", v->text, wrong);
+}
+
+/* --- lists ---------------------------------------------------------------------------------------
+ */
+
+/* A text is a list of itself alone. *ret_first is what to walk. */
+static bool list_begin(struct value *v, struct document_item *single,
+                       const struct document_item **ret_first, uint32_t *ret_count)
+{
+    if (v->node->kind == DOCUMENT_MAP)
+        return refuse(v, "takes %s, not a map", value_types[v->option->type].name);
+    bool one = v->node->kind == DOCUMENT_TEXT;
+    bool empty = one && v->node->text[0] == '\0' && !v->node->quoted;
+    *ret_count = one ? (empty ? 0 : 1) : v->node->count;
+    *ret_first = one ? (empty ? NULL : single) : v->node->items;
+    if (*ret_count > v->option->high)
+        return refuse(v, "more than %" PRIu64 " of them", v->option->high);
+    return true;
+}
+
+static bool item_text(struct value *v, const struct document_item *item)
+{
+    if (item->value->kind != DOCUMENT_TEXT)
+        return refuse(v, "%s in the list", document_kind_text(item->value->kind));
+    v->text = item->value->text;
+    return true;
+}
+
+static bool read_texts(struct value *v, bool (*good)(struct value *v))
+{
+    struct document_node node = *v->node;
+    struct document_item single = {.value = &node};
+    const struct document_item *i;
+    struct config_texts texts = {0};
+    uint32_t count;
+    if (!list_begin(v, &single, &i, &count))
+        return false;
+    texts.at = arena_take(v->reader->arena, count * sizeof(*texts.at));
+    for (; i != NULL; i = i->next) {
+        if (!item_text(v, i) || !good(v))
+            return false;
+        texts.at[texts.count++] = arena_copy(v->reader->arena, v->text, strlen(v->text));
+    }
+    *(struct config_texts *)v->field = texts;
+    return true;
+}
+
+static bool good_method(struct value *v)
+{
+    if (!is_token(v->text) || strlen(v->text) > 32)
+        return refuse(v, "\"%.40s\" is no method", v->text);
+    for (const char *c = v->text; *c != '\0'; c++)
+        if (*c >= 'a' && *c <= 'z')
+            return refuse(v, "%.40s: methods are upper case", v->text);
+    return true;
+}
+
+static bool read_methods(struct value *v)
+{
+    return read_texts(v, good_method);
+}
+
+/* Fields that belong to one connection or frame the message: not a user's to set. */
+static bool is_framing(const char *name)
+{
+    static const char *const names[] = {
+        "connection", "content-length",    "keep-alive", "proxy-connection", "te",
+        "trailer",    "transfer-encoding", "upgrade",    "http2-settings",   "expect"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (slice_is_nocase(slice_of(name), names[i]))
+            return true;
+    return false;
+}
+
+static bool good_name(struct value *v)
+{
+    if (!is_token(v->text) || strlen(v->text) > 128)
+        return refuse(v, "\"%.40s\" is no name of a field", v->text);
+    if (is_framing(v->text) || slice_is_nocase(slice_of(v->text), "host"))
+        return refuse(v, "%.40s frames or routes the message and stays", v->text);
+    return true;
+}
+
+static bool read_names(struct value *v)
+{
+    return read_texts(v, good_name);
+}
+
+static void write_texts(const struct option *option, const void *field, struct bytes *out)
+{
+    (void)option;
+    const struct config_texts *texts = field;
+    bytes_append_text(out, "[");
+    for (uint32_t i = 0; i < texts->count; i++) {
+        bytes_append_text(out, i > 0 ? ", " : "");
+        bytes_append_json(out, slice_of(texts->at[i]));
+    }
+    bytes_append_text(out, "]");
+}
+
+static bool read_cidrs(struct value *v)
+{
+    struct {
+        struct config_cidr *at;
+        uint32_t count;
+    } *cidrs = v->field;
+    struct document_node node = *v->node;
+    struct document_item single = {.value = &node};
+    const struct document_item *i;
+    uint32_t count, n = 0;
+    if (!list_begin(v, &single, &i, &count))
+        return false;
+    struct config_cidr *at = arena_take(v->reader->arena, count * sizeof(*at));
+    for (; i != NULL; i = i->next) {
+        if (!item_text(v, i))
+            return false;
+        const char *wrong = config_cidr_of(v->text, &at[n++]);
+        if (wrong != NULL)
+            return refuse(v, "\"%.60s\" %s", v->text, wrong);
+    }
+    cidrs->at = at;
+    cidrs->count = n;
+    return true;
+}
+
+static void write_cidrs(const struct option *option, const void *field, struct bytes *out)
+{
+    (void)option;
+    const struct {
+        struct config_cidr *at;
+        uint32_t count;
+    } *cidrs = field;
+    char text[CONFIG_CIDR_TEXT_MAX];
+    bytes_append_text(out, "[");
+    for (uint32_t i = 0; i < cidrs->count; i++) {
+        bytes_append_text(out, i > 0 ? ", " : "");
+        bytes_append_json(out, slice_of(config_cidr_text(&cidrs->at[i], text)));
+    }
+    bytes_append_text(out, "]");
+}
+
+/* connect, stale, and status codes 500 … 599. */
+static bool read_causes(struct value *v)
+{
+    struct config_retry *retry = v->field;
+    struct document_node node = *v->node;
+    struct document_item single = {.value = &node};
+    const struct document_item *i;
+    uint32_t count;
+    struct config_retry read = {.budget = retry->budget};
+    if (!list_begin(v, &single, &i, &count))
+        return false;
+    for (; i != NULL; i = i->next) {
+        uint64_t code;
+        if (!item_text(v, i))
+            return false;
+        int word = option_word_find(v->option->words, v->text);
+        if (word >= 0)
+            *(word == 0 ? &read.on_connect : &read.on_stale) = true;
+        else if (text_parse_u64(slice_of(v->text), &code) && code >= 500 && code <= 599)
+            read.codes[read.codes_count++] = (uint16_t)code;
+        else
+            return refuse(v, "%.40s is none of connect, stale and status codes 500 … 599", v->text);
+    }
+    *retry = read;
+    return true;
+}
+
+static void write_causes(const struct option *option, const void *field, struct bytes *out)
+{
+    (void)option;
+    const struct config_retry *retry = field;
+    const char *comma = "";
+    bytes_append_text(out, "[");
+    if (retry->on_connect) {
+        bytes_append_text(out, "\"connect\"");
+        comma = ", ";
+    }
+    if (retry->on_stale) {
+        bytes_printf(out, "%s\"stale\"", comma);
+        comma = ", ";
+    }
+    for (uint32_t i = 0; i < retry->codes_count; i++, comma = ", ")
+        bytes_printf(out, "%s%u", comma, retry->codes[i]);
+    bytes_append_text(out, "]");
+}
+
+/* --- fields --------------------------------------------------------------------------------------
+ */
+
+static bool good_field(struct value *v, const char *name, const char *value)
+{
+    if (!is_token(name) || strlen(name) > 128)
+        return refuse(v, "\"%.40s\" is no name of a field", name);
+    if (is_framing(name))
+        return refuse(v, "%.40s frames the message and cannot be given here", name);
+    if (!is_field_value(value) || strlen(value) > 4096)
+        return refuse(v,
+                      "%.40s: its value has a control character, spaces around it, or more than "
+                      "4096 characters",
+                      name);
+    return true;
+}
+
+static bool read_fields(struct value *v)
+{
+    struct config_fields fields = {0};
+    const struct document_node *map = v->node;
+    bool empty = map->kind == DOCUMENT_TEXT && map->text[0] == '\0' && !map->quoted;
+    if (map->kind != DOCUMENT_MAP && !empty)
+        return refuse(v, "takes %s, not %s", value_types[v->option->type].name,
+                      document_kind_text(map->kind));
+    if (map->count > v->option->high)
+        return refuse(v, "more than %" PRIu64 " of them", v->option->high);
+    fields.at = arena_take(v->reader->arena, map->count * sizeof(*fields.at));
+    for (const struct document_item *i = map->items; i != NULL; i = i->next) {
+        if (!item_text(v, i) || !good_field(v, i->key->text, v->text))
+            return false;
+        for (uint32_t j = 0; j < fields.count; j++)
+            if (slice_is_nocase(slice_of(fields.at[j].name), i->key->text))
+                return refuse(v, "%.40s is given twice", i->key->text);
+        fields.at[fields.count++] = (struct config_field){
+            .name = arena_copy(v->reader->arena, i->key->text, strlen(i->key->text)),
+            .value = arena_copy(v->reader->arena, v->text, strlen(v->text))};
+    }
+    *(struct config_fields *)v->field = fields;
+    return true;
+}
+
+/* Fields whose value opens doors. */
+static bool is_secret(const char *name)
+{
+    static const char *const words[] = {"auth", "cookie", "key", "password", "secret", "token"};
+    char lower[129];
+    size_t len = slice_copy(lower, sizeof(lower), slice_of(name));
+    for (size_t i = 0; i < len && i < sizeof(lower) - 1; i++)
+        lower[i] = text_lower(lower[i]);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strstr(lower, words[i]) != NULL)
+            return true;
+    return false;
+}
+
+static void write_fields(const struct option *option, const void *field, struct bytes *out)
+{
+    (void)option;
+    const struct config_fields *fields = field;
+    bytes_append_text(out, "{");
+    for (uint32_t i = 0; i < fields->count; i++) {
+        const struct config_field *f = &fields->at[i];
+        bytes_append_text(out, i > 0 ? ", " : "");
+        bytes_append_json(out, slice_of(f->name));
+        bytes_append_text(out, ": ");
+        bytes_append_json(out, is_secret(f->name) ? SLICE("***") : slice_of(f->value));
+    }
+    bytes_append_text(out, "}");
+}
+
+/* --- the types -----------------------------------------------------------------------------------
+ */
+
+#define TEXT sizeof(const char *)
+
+static const struct value_type value_types[OPTION_TYPES] = {
+    [OPTION_ADDRESS] = {"an address", "string", false, sizeof(struct config_address), read_address,
+                        write_address},
+    [OPTION_CAUSES] = {"a list of causes", "array", true, sizeof(struct config_retry), read_causes,
+                       write_causes},
+    [OPTION_CHOICE] = {"a word", "string", false, 4, read_choice, write_choice},
+    [OPTION_CIDRS] = {"a list of networks", "array", true, sizeof(struct config_texts), read_cidrs,
+                      write_cidrs},
+    [OPTION_COUNT] = {"a number", "integer", false, 4, read_count, write_count},
+    [OPTION_FIELDS] = {"a map of fields", "object", true, sizeof(struct config_fields), read_fields,
+                       write_fields},
+    [OPTION_FLAG] = {"true or false", "boolean", false, 4, read_flag, write_flag},
+    [OPTION_HOST] = {"a host", "string", false, TEXT, read_host, write_text},
+    [OPTION_LABEL] = {"a name", "string", false, TEXT, read_label, write_text},
+    [OPTION_METHODS] = {"a list of methods", "array", true, sizeof(struct config_texts),
+                        read_methods, write_texts},
+    [OPTION_NAMES] = {"a list of fields' names", "array", true, sizeof(struct config_texts),
+                      read_names, write_texts},
+    [OPTION_NUMBER] = {"a number", "integer", false, 4, read_number, write_count},
+    [OPTION_OUTPUT] = {"a word or a path", "string", false, TEXT, read_output, write_text},
+    [OPTION_PART] = {"a fraction", "number", false, sizeof(double), read_part, write_part},
+    [OPTION_PATH] = {"a path", "string", false, TEXT, read_path, write_text},
+    [OPTION_PROFILE] = {"a name", "string", false, TEXT, read_label, write_text},
+    [OPTION_RATE] = {"bytes per second", "size", false, 8, read_rate, write_size},
+    [OPTION_SECRET] = {"a secret", "string", false, TEXT, read_secret, write_secret},
+    [OPTION_SIZE] = {"a size", "size", false, 8, read_size, write_size},
+    [OPTION_SIZE32] = {"a size", "size", false, 4, read_size32, write_size32},
+    [OPTION_TIME] = {"a duration", "string", false, 4, read_time, write_time},
+    [OPTION_URL] = {"a URL", "string", false, TEXT, read_url, write_text},
+    [OPTION_WORD] = {"a word", "string", false, 4, read_word, write_word},
+};
+
+static void schema_words(const struct option *option, struct bytes *out)
+{
+    size_t len;
+    const char *word;
+    bytes_append_text(out, "\"enum\": [");
+    for (uint32_t i = 0; (word = option_word(option->words, i, &len)) != NULL; i++) {
+        bytes_append_text(out, i > 0 ? ", " : "");
+        write_text_len(out, word, len);
+    }
+    bytes_append_text(out, "]");
+}
+
+void value_schema(const struct option *option, struct bytes *out)
+{
+    const struct value_type *type = &value_types[option->type];
+    switch (option->type) {
+    case OPTION_WORD:
+    case OPTION_CHOICE: schema_words(option, out); return;
+    case OPTION_COUNT:
+    case OPTION_NUMBER:
+        if (option->words[0] != '\0')
+            bytes_append_text(out, "\"anyOf\": [{");
+        bytes_printf(out, "\"type\": \"integer\", \"minimum\": %" PRIu64 ", \"maximum\": %" PRIu64,
+                     option->low, option->high);
+        if (option->words[0] != '\0') {
+            bytes_append_text(out, "}, {");
+            schema_words(option, out);
+            bytes_append_text(out, "}]");
+        }
+        return;
+    case OPTION_PART:
+        bytes_printf(out, "\"type\": \"number\", \"minimum\": %" PRIu64 ", \"maximum\": %" PRIu64,
+                     option->low, option->high);
+        return;
+    default: break;
+    }
+    if (strcmp(type->schema, "size") == 0)
+        bytes_append_text(out, "\"type\": [\"string\", \"integer\"]");
+    else if (strcmp(type->schema, "array") == 0)
+        bytes_append_text(out, "\"type\": [\"array\", \"string\", \"integer\"]");
+    else
+        bytes_printf(out, "\"type\": \"%s\"", type->schema);
+}
