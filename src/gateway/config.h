@@ -12,12 +12,16 @@
  * option.def lists the same names with their ranges, defaults and meaning.
  */
 #pragma once
+#include <weir/weir.h>
+
+#include "base/log.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONFIG_NEVER     UINT32_MAX
-#define CONFIG_UNLIMITED UINT32_MAX
+#define CONFIG_NEVER     WEIR_NEVER
+#define CONFIG_UNLIMITED WEIR_UNLIMITED
 
 /* Where to listen: a literal address and port, a unix socket's path (then host is ""), or neither:
  * off. */
@@ -115,33 +119,11 @@ enum config_balance {
     BALANCE_HASH,
     BALANCE_PRIORITY
 };
-enum config_reuse { REUSE_NEWEST, REUSE_OLDEST, REUSE_FEWEST, REUSE_NEVER };
-enum config_on_dial_error { ON_DIAL_ERROR_FAIL, ON_DIAL_ERROR_WAIT };
-
-/* The options of an upstream's pool. The names are the core's, but for max_connections (max_total)
- * and max_per_endpoint (max_per_key), which are what they mean to a reader of a gateway's file. */
-struct config_pool {
-    uint32_t max_connections;
-    uint32_t max_per_endpoint;
-    uint32_t min_idle;
-    uint32_t max_idle;
-    uint32_t connecting_max; /* per key */
-    uint32_t waiting_max;
-    bool refuse_when_full;
-    enum config_reuse reuse;
-    enum config_on_dial_error on_dial_error;
-    uint32_t connect_timeout_ms;
-    uint32_t acquire_timeout_ms;
-    uint32_t first_byte_timeout_ms;
-    uint32_t read_timeout_ms;
-    uint32_t write_timeout_ms;
-    uint32_t total_timeout_ms;
-    uint32_t idle_timeout_ms;
-    uint32_t max_age_ms;
-    uint32_t max_uses; /* CONFIG_UNLIMITED: no limit */
-    uint32_t retry_first_ms;
-    uint32_t failures_max;
-    uint32_t down_for_ms;
+struct config_retry {
+    bool on_connect, on_stale;
+    uint16_t codes[16]; /* answers that are tried again elsewhere */
+    uint32_t codes_count;
+    double budget; /* retries as a part of requests */
 };
 
 struct config_upstream {
@@ -149,7 +131,10 @@ struct config_upstream {
     enum config_protocol protocol;
     const char *profile; /* "": none was named */
     enum config_balance balance;
-    struct config_pool pool;
+    /* Every number is filled in; a zero of the user's is WEIR_NONE. The name is the upstream's, the
+     * connector is left for whoever opens the pool. In the file max_total is called
+     * max_connections and max_per_key max_per_endpoint. */
+    weir_pool_options pool;
     struct {
         struct config_endpoint *at; /* at least one */
         uint32_t count;
@@ -158,15 +143,9 @@ struct config_upstream {
         const char *path; /* "": no active checks */
         uint32_t interval_ms, timeout_ms, failures, recovery_ms;
     } health;
-    struct {
-        bool on_connect, on_stale;
-        uint16_t codes[16]; /* answers that are tried again elsewhere */
-        uint32_t codes_count;
-        double budget; /* retries as a part of requests */
-    } retry;
+    struct config_retry retry;
 };
 
-enum config_log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum config_log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
 
 struct config {
@@ -179,7 +158,7 @@ struct config {
         const char *token; /* "": none */
     } admin;
     struct {
-        enum config_log_level level;
+        enum log_level level;
         enum config_log_format format;
         const char *access; /* "stdout", "stderr", "off" or a path */
     } log;
