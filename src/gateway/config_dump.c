@@ -38,7 +38,8 @@ static bool is_absent(const struct option *option, const void *base)
            && ((const struct config_upstream *)base)->health.path[0] == '\0';
 }
 
-/* --- YAML ---------------------------------------------------------------------------------------- */
+/* --- YAML ----------------------------------------------------------------------------------------
+ */
 
 static void yaml_group(const char *path, const void *base, uint32_t depth, bool first_inline,
                        struct bytes *out);
@@ -86,7 +87,8 @@ void config_dump_yaml(const struct config *config, struct bytes *out)
     yaml_group("", config, 0, false, out);
 }
 
-/* --- JSON ---------------------------------------------------------------------------------------- */
+/* --- JSON ----------------------------------------------------------------------------------------
+ */
 
 static void json_group(const char *path, const void *base, struct bytes *out)
 {
@@ -121,7 +123,8 @@ void config_dump_json(const struct config *config, struct bytes *out)
     json_group("", config, out);
 }
 
-/* --- JSON Schema --------------------------------------------------------------------------------- */
+/* --- JSON Schema ---------------------------------------------------------------------------------
+ */
 
 static void schema_group(const char *path, uint32_t depth, struct bytes *out);
 
@@ -192,8 +195,9 @@ static void schema_group(const char *path, uint32_t depth, struct bytes *out)
     bytes_append_text(out, "\"properties\": {\n");
     if (path[0] == '\0') {
         indent(out, depth + 1);
-        bytes_append_text(out, "\"include\": {\"description\": \"Files that are read as well; paths "
-                               "with * may stand for several.\", \"type\": [\"string\", \"array\"]}");
+        bytes_append_text(out,
+                          "\"include\": {\"description\": \"Files that are read as well; paths "
+                          "with * may stand for several.\", \"type\": [\"string\", \"array\"]}");
         comma = ",\n";
     }
     for (uint32_t i = 0; i < option_count; i++) {
@@ -214,7 +218,8 @@ void config_schema(struct bytes *out)
     bytes_append_text(out, "}\n");
 }
 
-/* --- reference ----------------------------------------------------------------------------------- */
+/* --- reference -----------------------------------------------------------------------------------
+ */
 
 static void reference_value(const struct option *option, struct bytes *out)
 {
