@@ -127,7 +127,8 @@ static void unknown_option(struct builder *b, const char *path, const struct doc
         else if (elsewhere == NULL && strcmp(option_name(&option_table[i]), key->text) == 0)
             elsewhere = &option_table[i];
     }
-    const char *near = text_did_you_mean(slice_of(key->text), names, count);
+    const char *near = option_renamed(full);
+    near = near != NULL ? near : text_did_you_mean(slice_of(key->text), names, count);
     if (why != NULL)
         config_error(b->reader.faults, key->place, "%s is not supported by this build: %s", full,
                      why);

@@ -91,19 +91,40 @@ int option_word_find(const char *words, const char *text)
     return -1;
 }
 
+struct hint {
+    const char *path, *text;
+};
+
+static const char *hint_find(const struct hint *hints, size_t count, const char *path)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(hints[i].path, path) == 0)
+            return hints[i].text;
+    return NULL;
+}
+
 const char *option_unsupported(const char *path)
 {
-    static const struct {
-        const char *path, *why;
-    } rows[] = {
-#define UNSUPPORTED(row_path, row_why) {(row_path), (row_why)},
+    static const struct hint hints[] = {
+#define UNSUPPORTED(path, why) {(path), (why)},
+#define RENAMED(path, name)
 #include "gateway/unsupported.def"
 #undef UNSUPPORTED
+#undef RENAMED
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (strcmp(rows[i].path, path) == 0)
-            return rows[i].why;
-    return NULL;
+    return hint_find(hints, sizeof(hints) / sizeof(hints[0]), path);
+}
+
+const char *option_renamed(const char *path)
+{
+    static const struct hint hints[] = {
+#define UNSUPPORTED(path, why)
+#define RENAMED(path, name) {(path), (name)},
+#include "gateway/unsupported.def"
+#undef UNSUPPORTED
+#undef RENAMED
+    };
+    return hint_find(hints, sizeof(hints) / sizeof(hints[0]), path);
 }
 
 const char *option_apply_text(enum option_apply apply)

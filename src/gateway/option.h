@@ -73,5 +73,7 @@ int option_word_find(const char *words, const char *text);
 /* Options of capabilities that this build does not have, by their path; a reason for people, or
  * NULL. */
 const char *option_unsupported(const char *path);
+/* What an option that has another name elsewhere is called here, or NULL. */
+const char *option_renamed(const char *path);
 
 const char *option_apply_text(enum option_apply apply); /* "live", "new connections", "restart" */
