@@ -41,7 +41,7 @@ struct dial_request {
 struct dial_result {
     enum dial_error error;
     struct stream *take_stream; /* connected, wanting nothing; NULL on an error */
-    struct address peer;        /* connected to; on an error the last one tried, or none */
+    struct address peer;        /* connected to; on an error the one it is about, or none */
     enum dns_error dns;
     int os_error; /* errno of the last attempt that failed, or 0 */
     uint32_t attempts;

@@ -5,7 +5,8 @@
  * A literal address, a name in the cache and a name that cannot be one are answered by the call
  * itself; anything else later, by query->done(), never from inside dns_resolve(). Look-ups of one
  * name at one time are one look-up: its answer, or its failure, goes to all who wait. Answers keep
- * the order of RFC 6724 between families, and rotate by one within a family at every use.
+ * the order of RFC 6724 between families, and rotate by one within a family at every use. The hosts
+ * file goes before the servers, and "localhost" is this host whatever anybody says (RFC 6761).
  *
  * One resolver belongs to one loop. Time is the loop's.
  */
@@ -48,7 +49,6 @@ struct dns_answer {
 /* Lies inside who asks; all zeroes but for `done`, it is not asking. */
 struct dns_query {
     struct node on_lookup;
-    void *lookup;
     /* `answer` is valid during the call, NULL on an error. */
     void (*done)(struct dns_query *query, enum dns_error error, const struct dns_answer *answer);
 };

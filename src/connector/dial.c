@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ *   dial_start --> RESOLVING --> RACING --> ENDED --> done(), gone
+ *                      \___________________/^
+ *
+ * ENDED is a moment: the result stands and is handed out later in the turn, so that done() never
+ * comes from inside a call of the caller's. The one timer is set for whatever comes first, the next
+ * attempt or the deadline of all.
+ */
+#include "connector/dial.h"
+
+#include "base/text.h"
+#include "connector/race.h"
+#include "io/socket.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct attempt {
+    struct dial *dial;
+    struct stream *stream; /* NULL: not begun, or failed */
+    struct address to;
+};
+
+struct dial {
+    struct loop *loop;
+    dial_fn *done;
+    void *self;
+    struct dns_query query;
+    struct loop_timer timer;
+    struct loop_later end;
+    struct race race;
+    uint32_t attempt_delay_ms;
+    uint16_t port;
+    struct address source; /* len 0: any */
+    uint64_t started_ms, resolved_ms, deadline_ms;
+    struct dial_result result;
+    struct attempt attempts[DNS_ADDRESSES_MAX];
+};
+
+static void on_resolved(struct dns_query *query, enum dns_error error,
+                        const struct dns_answer *answer);
+static void on_timer(struct loop_timer *timer, uint64_t now_ms);
+static void on_end(struct loop_later *later);
+static void begin(struct dial *dial, struct dns *dns, const struct dial_request *request,
+                  const struct address *local);
+static void race_addresses(struct dial *dial, enum dns_error error,
+                           const struct dns_answer *answer);
+static void advance(struct dial *dial);
+static void end(struct dial *dial, enum dial_error error);
+static void close_attempts(struct dial *dial);
+
+int dial_start(struct loop *loop, struct dns *dns, const struct dial_request *request,
+               dial_fn *done, void *self, struct dial **ret_dial)
+{
+    struct address local = {0}, source = {0};
+    bool is_unix = request->unix_path != NULL && request->unix_path[0] != '\0';
+    if (is_unix ? !address_of_unix(request->unix_path, &local)
+                : request->host == NULL || request->port == 0) {
+        return -EINVAL;
+    }
+    if (request->source != NULL && request->source[0] != '\0'
+        && (is_unix || !address_of_host(request->source, 0, &source))) {
+        return -EINVAL;
+    }
+    struct dial *dial = alloc_zeroed(loop_alloc(loop), sizeof *dial);
+    if (dial == NULL) {
+        return -ENOMEM;
+    }
+    dial->loop = loop;
+    dial->done = done;
+    dial->self = self;
+    dial->source = source;
+    dial->query.done = on_resolved;
+    dial->timer.fire = on_timer;
+    dial->end.run = on_end;
+    begin(dial, dns, request, is_unix ? &local : NULL);
+    *ret_dial = dial;
+    return 0;
+}
+
+static void begin(struct dial *dial, struct dns *dns, const struct dial_request *request,
+                  const struct address *local)
+{
+    uint32_t timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : DIAL_TIMEOUT_MS;
+    dial->started_ms = dial->resolved_ms = loop_now_ms(dial->loop);
+    dial->deadline_ms = dial->started_ms + timeout_ms;
+    dial->attempt_delay_ms = request->attempt_delay_ms > 0 ? request->attempt_delay_ms
+                                                           : DIAL_ATTEMPT_DELAY_MS;
+    dial->port = request->port;
+    if (local != NULL) {
+        dial->attempts[0] = (struct attempt){.dial = dial, .to = *local};
+        race_init(&dial->race, 1, dial->attempt_delay_ms);
+        advance(dial);
+        return;
+    }
+    struct dns_answer answer;
+    enum dns_error error = dns_resolve(dns, request->host, &dial->query, &answer);
+    if (error == DNS_LATER) {
+        loop_timer_set(dial->loop, &dial->timer, dial->deadline_ms);
+    } else {
+        race_addresses(dial, error, &answer);
+    }
+}
+
+void dial_cancel(struct dial *dial)
+{
+    dns_cancel(&dial->query);
+    loop_timer_stop(dial->loop, &dial->timer);
+    loop_later_cancel(dial->loop, &dial->end);
+    close_attempts(dial);
+    if (dial->result.take_stream != NULL) {
+        stream_close(dial->result.take_stream);
+    }
+    alloc_free(loop_alloc(dial->loop), dial);
+}
+
+static void on_resolved(struct dns_query *query, enum dns_error error,
+                        const struct dns_answer *answer)
+{
+    struct dial *dial = container_of(query, struct dial, query);
+    dial->resolved_ms = loop_now_ms(dial->loop);
+    dial->result.dns_ms = (uint32_t)(dial->resolved_ms - dial->started_ms);
+    race_addresses(dial, error, answer);
+}
+
+/* Those of the source's family, if there is one. */
+static void race_addresses(struct dial *dial, enum dns_error error, const struct dns_answer *answer)
+{
+    dial->result.dns = error;
+    if (error != DNS_OK) {
+        end(dial, DIAL_DNS);
+        return;
+    }
+    struct ip order[DNS_ADDRESSES_MAX];
+    uint32_t count = 0;
+    race_order(answer->at, answer->count, order);
+    for (uint32_t i = 0; i < answer->count; i++) {
+        if (dial->source.len == 0 || dial->source.any.sa_family == order[i].family) {
+            dial->attempts[count++] = (struct attempt){.dial = dial,
+                                                       .to = address_of_ip(&order[i], dial->port)};
+        }
+    }
+    if (count == 0) {
+        dial->result.os_error = EAFNOSUPPORT;
+        end(dial, DIAL_LOCAL);
+        return;
+    }
+    race_init(&dial->race, count, dial->attempt_delay_ms);
+    advance(dial);
+}
+
+/* --- the race -----------------------------------------------------------------------------------
+ */
+
+static enum dial_error error_of(int os_error)
+{
+    switch (os_error) {
+    case ECONNREFUSED:
+    case EAGAIN: /* a unix socket's backlog is full */ return DIAL_REFUSED;
+    case ETIMEDOUT: return DIAL_TIMEOUT;
+    case ECONNRESET:
+    case ECONNABORTED:
+    case EPIPE: return DIAL_RESET;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN:
+    case EAFNOSUPPORT: /* a kernel without IPv6 */
+    case ENOENT: /* no such unix socket */ return DIAL_UNREACHABLE;
+    default: return DIAL_LOCAL;
+    }
+}
+
+/* Of several failures the most telling is reported: what a peer said before what nobody said. */
+static int telling(enum dial_error error)
+{
+    switch (error) {
+    case DIAL_REFUSED:
+    case DIAL_RESET: return 3;
+    case DIAL_TIMEOUT: return 2;
+    case DIAL_UNREACHABLE: return 1;
+    default: return 0;
+    }
+}
+
+static void note_failure(struct attempt *attempt, int os_error)
+{
+    struct dial *dial = attempt->dial;
+    enum dial_error error = error_of(os_error);
+    if (dial->result.error == DIAL_OK || telling(error) >= telling(dial->result.error)) {
+        dial->result.error = error;
+        dial->result.os_error = os_error;
+        dial->result.peer = attempt->to;
+    }
+    if (attempt->stream != NULL) {
+        stream_close(attempt->stream);
+        attempt->stream = NULL;
+    }
+    race_failed(&dial->race);
+}
+
+static void win(struct attempt *attempt)
+{
+    struct dial *dial = attempt->dial;
+    struct stream *stream = attempt->stream;
+    attempt->stream = NULL;
+    stream_want(stream, 0);
+    stream->on_ready = NULL;
+    stream->owner = NULL;
+    dial->result.take_stream = stream;
+    dial->result.peer = attempt->to;
+    dial->result.os_error = 0;
+    end(dial, DIAL_OK);
+}
+
+static void on_ready(struct stream *stream, unsigned events)
+{
+    struct attempt *attempt = stream->owner;
+    int error = socket_connected(stream);
+    (void)events;
+    if (error == 0) {
+        win(attempt);
+    } else if (error != -EINPROGRESS) {
+        note_failure(attempt, -error);
+        advance(attempt->dial);
+    }
+}
+
+static void try_one(struct attempt *attempt)
+{
+    struct dial *dial = attempt->dial;
+    int error = socket_connect(dial->loop, &attempt->to, &dial->source, &attempt->stream);
+    dial->result.attempts++;
+    if (error != 0) {
+        attempt->stream = NULL;
+        note_failure(attempt, -error);
+        return;
+    }
+    attempt->stream->owner = attempt;
+    attempt->stream->on_ready = on_ready;
+}
+
+static void advance(struct dial *dial)
+{
+    uint64_t now_ms = loop_now_ms(dial->loop);
+    for (;;) {
+        switch (race_next(&dial->race, now_ms)) {
+        case RACE_START: try_one(&dial->attempts[dial->race.started - 1]); continue;
+        case RACE_LOST: end(dial, dial->result.error); return;
+        case RACE_WAIT: break;
+        }
+        break;
+    }
+    uint64_t next_ms = race_deadline_ms(&dial->race);
+    loop_timer_set(dial->loop, &dial->timer,
+                   next_ms < dial->deadline_ms ? next_ms : dial->deadline_ms);
+}
+
+static void on_timer(struct loop_timer *timer, uint64_t now_ms)
+{
+    struct dial *dial = container_of(timer, struct dial, timer);
+    if (now_ms < dial->deadline_ms) {
+        advance(dial);
+        return;
+    }
+    if (list_holds(&dial->query.on_lookup)) {
+        dial->result.dns = DNS_TIMEOUT;
+        dial->result.dns_ms = (uint32_t)(now_ms - dial->started_ms);
+        dial->resolved_ms = now_ms;
+        end(dial, DIAL_DNS);
+        return;
+    }
+    dial->result.os_error = ETIMEDOUT;
+    dial->result.peer = dial->attempts[dial->race.started - 1].to;
+    end(dial, DIAL_TIMEOUT);
+}
+
+/* --- the end ------------------------------------------------------------------------------------
+ */
+
+static void close_attempts(struct dial *dial)
+{
+    for (uint32_t i = 0; i < dial->race.started; i++) {
+        if (dial->attempts[i].stream != NULL) {
+            stream_close(dial->attempts[i].stream);
+            dial->attempts[i].stream = NULL;
+        }
+    }
+}
+
+static void end(struct dial *dial, enum dial_error error)
+{
+    dial->result.error = error;
+    dial->result.connect_ms = (uint32_t)(loop_now_ms(dial->loop) - dial->resolved_ms);
+    dns_cancel(&dial->query);
+    loop_timer_stop(dial->loop, &dial->timer);
+    close_attempts(dial);
+    loop_later(dial->loop, &dial->end);
+}
+
+static void on_end(struct loop_later *later)
+{
+    struct dial *dial = container_of(later, struct dial, end);
+    struct dial_result result = dial->result;
+    dial_fn *done = dial->done;
+    void *self = dial->self;
+    alloc_free(loop_alloc(dial->loop), dial);
+    done(self, &result);
+}
+
+const char *dial_error_text(enum dial_error error)
+{
+    static const char *const texts[] = {
+        [DIAL_OK] = "ok",           [DIAL_DNS] = "dns",
+        [DIAL_REFUSED] = "refused", [DIAL_UNREACHABLE] = "unreachable",
+        [DIAL_TIMEOUT] = "timeout", [DIAL_RESET] = "reset",
+        [DIAL_LOCAL] = "local",
+    };
+    return texts[error];
+}

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An entry is a name and what is known of it: LOOKING (c-ares has been asked; those who asked wait
+ * on it) or KNOWN (an answer or a failure, until it expires). Entries stand in a map by name and on
+ * one of two lists: `looking`, or `known` in order of use, whose first is given up when there are
+ * too many.
+ *
+ * c-ares calls back from inside its own functions. An answer is therefore only noted there, and
+ * handed out later in the turn, when whoever is told may do what he likes.
+ */
+#include "io/dns.h"
+
+#include "base/map.h"
+#include "base/text.h"
+#include "io/file.h"
+#include "io/hosts.h"
+#include "io/watch.h"
+
+#include <ares.h>
+#include <ares_version.h>
+#include <errno.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <string.h>
+#include <strings.h>
+#include <xxhash.h>
+
+#define ENTRIES_MAX     1024U
+#define LOOKUPS_MAX     256U
+#define TTL_MAX_MS      300000U
+#define TTL_MIN_MS      1000U
+#define NEGATIVE_TTL_MS 1000U
+#define HOSTS_TTL_MS    5000U /* how soon a changed hosts file shows */
+#define HOSTS_BYTES_MAX ((size_t)1024 * 1024)
+#define TIMEOUT_MS      2000U
+#define TRIES           2U
+#define LABEL_MAX       63U
+
+struct entry {
+    struct node node; /* on dns->looking or dns->known */
+    struct dns *dns;
+    struct list waiters; /* struct dns_query */
+    uint64_t hash;
+    uint64_t expires_ms;
+    enum dns_error error; /* DNS_LATER: looking */
+    uint32_t turn;        /* how often it was used: what rotates */
+    struct dns_answer answer;
+    char name[DNS_NAME_MAX + 2]; /* lower case */
+};
+
+/* A descriptor of c-ares's. */
+struct conduit {
+    struct node node;
+    struct watch watch;
+    struct dns *dns;
+    unsigned wanted;
+    bool closed;
+};
+
+struct dns {
+    struct loop *loop;
+    struct dns_options opt;
+    const char *hosts_path;
+    ares_channel channel;
+    struct list conduits;
+    struct map entries;
+    struct list looking, known;
+    struct list answered; /* struct entry by `node`: waiters to be told */
+    struct loop_timer timer;
+    struct loop_later tell;
+    struct dns_counts counts;
+};
+
+static void on_socket_state(void *self, ares_socket_t fd, int readable, int writable);
+static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *result);
+static void on_timer(struct loop_timer *timer, uint64_t now_ms);
+static void tell_waiters(struct loop_later *later);
+static enum dns_error look_up(struct dns *dns, struct entry *entry);
+static void entry_free(struct dns *dns, struct entry *entry);
+
+/* --- life ---------------------------------------------------------------------------------------
+ */
+
+static uint32_t or_default(uint32_t value, uint32_t otherwise)
+{
+    return value > 0 ? value : otherwise;
+}
+
+static int library_error;
+
+static void library_init(void)
+{
+    library_error = ares_library_init(ARES_LIB_INIT_ALL);
+}
+
+static int channel_open(struct dns *dns)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, library_init);
+    if (library_error != ARES_SUCCESS) {
+        return -ENOMEM;
+    }
+    char lookups[] = "b"; /* the hosts file is ours to read */
+    struct ares_options opt = {
+        .flags = ARES_FLAG_NOALIASES,
+        .timeout = (int)or_default(dns->opt.timeout_ms, TIMEOUT_MS),
+        .tries = (int)or_default(dns->opt.tries, TRIES),
+        .lookups = lookups,
+        .sock_state_cb = on_socket_state,
+        .sock_state_cb_data = dns,
+    };
+    int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS
+               | ARES_OPT_SOCK_STATE_CB;
+    int status = ares_init_options(&dns->channel, &opt, mask);
+    if (status != ARES_SUCCESS) {
+        return status == ARES_ENOMEM ? -ENOMEM : -EIO;
+    }
+    if (dns->opt.servers != NULL
+        && ares_set_servers_ports_csv(dns->channel, dns->opt.servers) != ARES_SUCCESS) {
+        ares_destroy(dns->channel);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int dns_open(struct loop *loop, const struct dns_options *opt, struct dns **ret_dns)
+{
+    struct dns *dns = alloc_zeroed(loop_alloc(loop), sizeof *dns);
+    if (dns == NULL) {
+        return -ENOMEM;
+    }
+    dns->loop = loop;
+    dns->opt = opt != NULL ? *opt : (struct dns_options){0};
+    dns->opt.entries_max = or_default(dns->opt.entries_max, ENTRIES_MAX);
+    dns->opt.lookups_max = or_default(dns->opt.lookups_max, LOOKUPS_MAX);
+    dns->opt.ttl_max_ms = or_default(dns->opt.ttl_max_ms, TTL_MAX_MS);
+    dns->opt.ttl_min_ms = or_default(dns->opt.ttl_min_ms, TTL_MIN_MS);
+    dns->opt.negative_ttl_ms = or_default(dns->opt.negative_ttl_ms, NEGATIVE_TTL_MS);
+    dns->hosts_path = dns->opt.hosts_path != NULL ? dns->opt.hosts_path : "/etc/hosts";
+    dns->timer.fire = on_timer;
+    dns->tell.run = tell_waiters;
+    list_init(&dns->conduits);
+    list_init(&dns->looking);
+    list_init(&dns->known);
+    list_init(&dns->answered);
+    int error = map_init(&dns->entries, loop_alloc(loop), dns->opt.entries_max) ? 0 : -ENOMEM;
+    if (error == 0) {
+        error = channel_open(dns);
+        if (error != 0) {
+            map_fini(&dns->entries);
+        }
+    }
+    if (error != 0) {
+        alloc_free(loop_alloc(loop), dns);
+        return error;
+    }
+    *ret_dns = dns;
+    return 0;
+}
+
+void dns_close(struct dns *dns)
+{
+    ares_destroy(dns->channel); /* ends every look-up, closes every conduit */
+    check(dns->looking.count == 0 && dns->conduits.count == 0);
+    while (dns->answered.count > 0) {
+        struct entry *entry = container_of(list_first(&dns->answered), struct entry, node);
+        check(entry->waiters.count == 0);
+        list_move_back(&dns->answered, &dns->known, &entry->node);
+    }
+    dns_flush(dns);
+    loop_timer_stop(dns->loop, &dns->timer);
+    loop_later_cancel(dns->loop, &dns->tell);
+    map_fini(&dns->entries);
+    alloc_free(loop_alloc(dns->loop), dns);
+}
+
+/* --- asking -------------------------------------------------------------------------------------
+ */
+
+/* Letters, digits, '-' and '_' in labels of 1 to 63; one dot at the end is allowed. In lower case
+ * to *ret. */
+static bool name_fold(const char *name, char ret[static DNS_NAME_MAX + 2])
+{
+    size_t len = 0, label = 0;
+    for (; name[len] != '\0'; len++) {
+        char c = text_lower(name[len]);
+        bool is_label = (c >= 'a' && c <= 'z') || text_is_digit(c) || c == '-' || c == '_';
+        label = is_label ? label + 1 : 0;
+        if (len > DNS_NAME_MAX || label > LABEL_MAX || (!is_label && c != '.')
+            || (c == '.' && (len == 0 || ret[len - 1] == '.'))) {
+            return false;
+        }
+        ret[len] = c;
+    }
+    ret[len] = '\0';
+    return len > 0 && len - (ret[len - 1] == '.') <= DNS_NAME_MAX;
+}
+
+static bool same_name(const void *value, const void *key)
+{
+    return strcmp(((const struct entry *)value)->name, key) == 0;
+}
+
+/* The answer, each family turned by `turn` in the places it has. */
+static void rotate(const struct dns_answer *from, uint32_t turn, struct dns_answer *ret)
+{
+    uint32_t of_family[2][DNS_ADDRESSES_MAX], counts[2] = {0}, used[2] = {0};
+    for (uint32_t i = 0; i < from->count; i++) {
+        int family = from->at[i].family == AF_INET6;
+        of_family[family][counts[family]++] = i;
+    }
+    for (uint32_t i = 0; i < from->count; i++) {
+        int family = from->at[i].family == AF_INET6;
+        uint32_t pick = (used[family]++ + turn) % counts[family];
+        ret->at[i] = from->at[of_family[family][pick]];
+    }
+    ret->count = from->count;
+}
+
+static enum dns_error answer_of(struct entry *entry, struct dns_answer *ret_answer)
+{
+    if (entry->error == DNS_OK) {
+        rotate(&entry->answer, entry->turn++, ret_answer);
+    }
+    return entry->error;
+}
+
+static struct entry *entry_new(struct dns *dns, const char *name, uint64_t hash)
+{
+    if (dns->entries.count >= dns->opt.entries_max) {
+        struct node *oldest = list_first(&dns->known);
+        if (oldest == NULL) {
+            return NULL;
+        }
+        entry_free(dns, container_of(oldest, struct entry, node));
+        dns->counts.evicted++;
+    }
+    struct entry *entry = alloc_zeroed(loop_alloc(dns->loop), sizeof *entry);
+    if (entry == NULL || !map_put(&dns->entries, hash, entry)) {
+        alloc_free(loop_alloc(dns->loop), entry);
+        return NULL;
+    }
+    entry->dns = dns;
+    entry->hash = hash;
+    list_init(&entry->waiters);
+    slice_copy(entry->name, sizeof entry->name, slice_of(name));
+    list_push_back(&dns->known, &entry->node);
+    return entry;
+}
+
+static void entry_free(struct dns *dns, struct entry *entry)
+{
+    check(entry->waiters.count == 0);
+    map_remove(&dns->entries, entry->hash, entry);
+    list_leave(&entry->node);
+    alloc_free(loop_alloc(dns->loop), entry);
+}
+
+enum dns_error dns_resolve(struct dns *dns, const char *name, struct dns_query *query,
+                           struct dns_answer *ret_answer)
+{
+    char folded[DNS_NAME_MAX + 2];
+    check(!list_holds(&query->on_lookup));
+    if (ip_parse(name, &ret_answer->at[0])) {
+        ret_answer->count = 1;
+        return DNS_OK;
+    }
+    if (!name_fold(name, folded)) {
+        return DNS_BAD_NAME;
+    }
+    dns->counts.lookups++;
+    uint64_t hash = XXH3_64bits(folded, strlen(folded));
+    struct entry *entry = map_find(&dns->entries, hash, same_name, folded);
+    if (entry != NULL && entry->error != DNS_LATER && loop_now_ms(dns->loop) < entry->expires_ms) {
+        dns->counts.hits++;
+        list_move_back(entry->node.home, entry->node.home, &entry->node);
+        return answer_of(entry, ret_answer);
+    }
+    if (entry != NULL && entry->error == DNS_LATER) {
+        dns->counts.coalesced++;
+    } else {
+        entry = entry != NULL ? entry : entry_new(dns, folded, hash);
+        enum dns_error error = entry != NULL ? look_up(dns, entry) : DNS_FULL;
+        if (error != DNS_LATER) {
+            return error != DNS_OK ? error : answer_of(entry, ret_answer);
+        }
+    }
+    list_push_back(&entry->waiters, &query->on_lookup);
+    return DNS_LATER;
+}
+
+void dns_cancel(struct dns_query *query)
+{
+    list_leave(&query->on_lookup);
+}
+
+void dns_flush(struct dns *dns)
+{
+    while (dns->known.count > 0) {
+        entry_free(dns, container_of(list_first(&dns->known), struct entry, node));
+    }
+}
+
+void dns_counts(const struct dns *dns, struct dns_counts *ret)
+{
+    *ret = dns->counts;
+    ret->entries = dns->entries.count;
+    ret->looking_up = dns->looking.count;
+}
+
+const char *dns_error_text(enum dns_error error)
+{
+    static const char *const texts[] = {
+        [DNS_OK] = "ok",
+        [DNS_LATER] = "under way",
+        [DNS_NOT_FOUND] = "name not found",
+        [DNS_TIMEOUT] = "name server timed out",
+        [DNS_FAILED] = "name server failed",
+        [DNS_BAD_NAME] = "not a host name",
+        [DNS_FULL] = "too many look-ups",
+    };
+    return texts[error];
+}
+
+/* --- looking up ---------------------------------------------------------------------------------
+ */
+
+static bool is_localhost(const char *name)
+{
+    struct slice text = slice_of(name);
+    if (text.len > 0 && name[text.len - 1] == '.') {
+        text.len--;
+    }
+    return slice_is(text, "localhost") || slice_ends(text, SLICE(".localhost"));
+}
+
+/* What this host knows by itself. */
+static bool look_here(struct dns *dns, const char *name, struct dns_answer *ret_answer)
+{
+    char *text = NULL;
+    size_t len = 0;
+    bool found = false;
+    if (file_read(dns->hosts_path, HOSTS_BYTES_MAX, loop_alloc(dns->loop), &text, &len) == 0) {
+        found = hosts_find(text, len, name, ret_answer);
+        alloc_free(loop_alloc(dns->loop), text);
+    }
+    if (!found && is_localhost(name)) {
+        ip_parse("127.0.0.1", &ret_answer->at[0]);
+        ip_parse("::1", &ret_answer->at[1]);
+        ret_answer->count = 2;
+        found = true;
+    }
+    return found;
+}
+
+/* When c-ares next wants to be called. */
+static void rearm(struct dns *dns)
+{
+    struct timeval wait;
+    if (ares_timeout(dns->channel, NULL, &wait) == NULL) {
+        loop_timer_stop(dns->loop, &dns->timer);
+        return;
+    }
+    uint64_t wait_ms = (uint64_t)wait.tv_sec * 1000U + (uint64_t)wait.tv_usec / 1000U + 1U;
+    loop_timer_set(dns->loop, &dns->timer, loop_now_ms(dns->loop) + wait_ms);
+}
+
+/* DNS_LATER, or what is known at once. */
+static enum dns_error look_up(struct dns *dns, struct entry *entry)
+{
+    if (look_here(dns, entry->name, &entry->answer)) {
+        entry->error = DNS_OK;
+        entry->expires_ms = loop_now_ms(dns->loop) + HOSTS_TTL_MS;
+        return DNS_OK;
+    }
+    if (dns->looking.count >= dns->opt.lookups_max) {
+        entry_free(dns, entry);
+        return DNS_FULL;
+    }
+    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    entry->error = DNS_LATER;
+    list_move_back(entry->node.home, &dns->looking, &entry->node);
+    ares_getaddrinfo(dns->channel, entry->name, NULL, &hints, on_answer, entry);
+    rearm(dns);
+    return entry->error;
+}
+
+static enum dns_error error_of(int status)
+{
+    switch (status) {
+    case ARES_SUCCESS: return DNS_OK;
+    case ARES_ENOTFOUND:
+    case ARES_ENODATA:
+    case ARES_ENONAME: return DNS_NOT_FOUND;
+    case ARES_ETIMEOUT: return DNS_TIMEOUT;
+    case ARES_EBADNAME: return DNS_BAD_NAME;
+    default: return DNS_FAILED;
+    }
+}
+
+/* Copies what fits; returns the least TTL of it. */
+static uint32_t take_addresses(const struct ares_addrinfo *result, struct dns_answer *answer)
+{
+    uint64_t ttl_s = UINT32_MAX;
+    answer->count = 0;
+    for (const struct ares_addrinfo_node *node = result->nodes;
+         node != NULL && answer->count < DNS_ADDRESSES_MAX; node = node->ai_next) {
+        struct address address = {.len = (socklen_t)node->ai_addrlen};
+        struct ip *ip = &answer->at[answer->count];
+        if (address.len > sizeof address.v6) {
+            continue;
+        }
+        memcpy(&address.any, node->ai_addr, address.len);
+        if (address_ip(&address, ip)) {
+            answer->count++;
+            ttl_s = node->ai_ttl >= 0 && (uint64_t)node->ai_ttl < ttl_s ? (uint64_t)node->ai_ttl
+                                                                        : ttl_s;
+        }
+    }
+    return ttl_s > UINT32_MAX / 1000U ? UINT32_MAX : (uint32_t)ttl_s * 1000U;
+}
+
+static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *result)
+{
+    struct entry *entry = arg;
+    struct dns *dns = entry->dns;
+    uint32_t ttl_ms = dns->opt.negative_ttl_ms;
+    (void)timeouts;
+    entry->error = error_of(status);
+    if (entry->error == DNS_OK) {
+        ttl_ms = take_addresses(result, &entry->answer);
+        ttl_ms = ttl_ms < dns->opt.ttl_min_ms ? dns->opt.ttl_min_ms : ttl_ms;
+        ttl_ms = ttl_ms > dns->opt.ttl_max_ms ? dns->opt.ttl_max_ms : ttl_ms;
+        entry->error = entry->answer.count > 0 ? DNS_OK : DNS_NOT_FOUND;
+    }
+    ares_freeaddrinfo(result);
+    dns->counts.failed += entry->error != DNS_OK;
+    entry->expires_ms = loop_now_ms(dns->loop) + ttl_ms;
+    bool waited_for = entry->waiters.count > 0;
+    list_move_back(&dns->looking, waited_for ? &dns->answered : &dns->known, &entry->node);
+    if (waited_for) {
+        loop_later(dns->loop, &dns->tell);
+    }
+}
+
+/* Whoever is told may ask for the same name again, cancel another, or start look-ups. */
+static void tell_waiters(struct loop_later *later)
+{
+    struct dns *dns = container_of(later, struct dns, tell);
+    while (dns->answered.count > 0) {
+        struct entry *entry = container_of(list_first(&dns->answered), struct entry, node);
+        struct node *node = list_pop_front(&entry->waiters);
+        if (node == NULL) {
+            list_move_back(&dns->answered, &dns->known, &entry->node);
+            continue;
+        }
+        struct dns_query *query = container_of(node, struct dns_query, on_lookup);
+        struct dns_answer answer;
+        enum dns_error error = answer_of(entry, &answer);
+        query->done(query, error, error == DNS_OK ? &answer : NULL);
+    }
+}
+
+/* --- c-ares's descriptors and time
+ * ---------------------------------------------------------------- */
+
+static void on_timer(struct loop_timer *timer, uint64_t now_ms)
+{
+    struct dns *dns = container_of(timer, struct dns, timer);
+    (void)now_ms;
+    ares_process_fd(dns->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    rearm(dns);
+}
+
+static void on_ready(struct watch *watch, unsigned events)
+{
+    struct conduit *conduit = container_of(watch, struct conduit, watch);
+    struct dns *dns = conduit->dns;
+    int fd = watch_fd(watch);
+    ares_process_fd(dns->channel, events & STREAM_READ ? fd : ARES_SOCKET_BAD,
+                    events & STREAM_WRITE ? fd : ARES_SOCKET_BAD);
+    if (!conduit->closed) { /* an error made the loop look away; c-ares may go on all the same */
+        watch_want(watch, conduit->wanted);
+    }
+    rearm(dns);
+}
+
+static struct conduit *conduit_of(struct dns *dns, int fd)
+{
+    weir_list_each(node, &dns->conduits) {
+        struct conduit *conduit = container_of(node, struct conduit, node);
+        if (watch_fd(&conduit->watch) == fd) {
+            return conduit;
+        }
+    }
+    return NULL;
+}
+
+static void on_conduit_gone(struct watch *watch)
+{
+    alloc_free(loop_alloc(watch_loop(watch)), container_of(watch, struct conduit, watch));
+}
+
+/* Where a conduit cannot be had, nothing is heard from it, and c-ares's time-out ends the matter.
+ */
+static void on_socket_state(void *self, ares_socket_t fd, int readable, int writable)
+{
+    struct dns *dns = self;
+    struct conduit *conduit = conduit_of(dns, fd);
+    if (!readable && !writable) {
+        if (conduit != NULL) {
+            conduit->closed = true;
+            list_remove(&dns->conduits, &conduit->node);
+            watch_close(&conduit->watch, on_conduit_gone);
+        }
+        return;
+    }
+    if (conduit == NULL) {
+        conduit = alloc_zeroed(loop_alloc(dns->loop), sizeof *conduit);
+        if (conduit == NULL || watch_open(&conduit->watch, dns->loop, fd, on_ready) != 0) {
+            alloc_free(loop_alloc(dns->loop), conduit);
+            return;
+        }
+        conduit->dns = dns;
+        list_push_back(&dns->conduits, &conduit->node);
+    }
+    conduit->wanted = (readable ? STREAM_READ : 0) | (writable ? STREAM_WRITE : 0);
+    watch_want(&conduit->watch, conduit->wanted);
+}
