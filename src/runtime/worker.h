@@ -2,16 +2,17 @@
  *
  * worker.h - a worker: one thread, one loop, one engine, one mailbox; and the crew of them.
  *
- * Everything a worker owns is touched by its own thread only. Others reach it by worker_post(),
- * which is one letter in a ring and one wake. The engine takes its step at the end of every turn
- * in which something happened, so whoever calls the core from a loop's event need not step it.
+ * Everything a worker owns is touched by its own thread only. Others reach it by worker_post(): one
+ * letter in a ring and one wake. The engine takes its step at the end of every turn in which
+ * something happened, so whoever calls the core from an event of the loop need not step it.
  *
- * Life: crew_new(); set each worker up, by calls or by letters; crew_start(); serve; crew_stop(),
- * which lets every loop end its turn; crew_join(); tear down what lives on the loops, from the
- * joining thread, which owns them all by then; crew_free().
+ * Life: crew_new(); set the workers up from the same thread; crew_start(); serve; crew_stop(), at
+ * which every loop ends its turn; crew_join(), which runs the letters that are still under way and
+ * after which everything belongs to the joining thread again; tear down what lives on the loops;
+ * crew_free().
  *
- * The thread that made the crew is its hub: a party of the mailbox with the number crew_size(). It
- * may lend a loop of its own to run letters on (crew_hub()); without one it only writes.
+ * The thread that made the crew is its hub, and a party of the mailbox. It receives letters if it
+ * lends a loop of its own with crew_hub(); it can always write them.
  */
 #pragma once
 #include <weir/weir.h>
@@ -21,30 +22,34 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CREW_WORKERS_MAX 256U
+#define CREW_WORKERS_MAX 128U
 
 struct crew;
 struct worker;
 
 struct crew_options {
     uint32_t workers;           /* [1] at most CREW_WORKERS_MAX */
-    struct loop_options loop;   /* of each worker; uv_loop must be NULL */
-    weir_engine_options engine; /* of each worker; its seed is varied by the worker's number */
+    struct loop_options loop;   /* of each worker; uv_loop stays NULL */
+    weir_engine_options engine; /* of each worker; seed is varied by its number, now_ms is set */
 };
+
+typedef void letter_fn(void *self, uint64_t value);
 
 /* 0 or -errno. Loops and engines are there, threads are not yet. */
 int crew_new(const struct crew_options *opt, struct crew **ret_crew);
-void crew_free(struct crew *crew); /* not running */
+void crew_free(struct crew *take_crew); /* not running */
 
 uint32_t crew_size(const struct crew *crew);
 struct worker *crew_worker(struct crew *crew, uint32_t index);
 
-/* Letters to the hub are run on this loop, which belongs to the thread that made the crew. */
-int crew_hub(struct crew *crew, struct loop *loop);
+int crew_start(struct crew *crew); /* 0, or -errno and none runs */
+void crew_stop(struct crew *crew); /* any thread, async-signal-safe */
+void crew_join(struct crew *crew); /* after crew_stop(); the hub's thread */
 
-int crew_start(struct crew *crew); /* one thread each; on an error none runs */
-void crew_stop(struct crew *crew); /* any thread; each loop ends its turn */
-void crew_join(struct crew *crew); /* after crew_stop() */
+/* Letters to the hub are run on this loop of the hub's thread, until crew_free() or NULL. */
+int crew_hub(struct crew *crew, struct loop *loop);
+/* From a worker's thread of this crew. False: the ring from here is full, nothing was done. */
+bool crew_post_hub(struct crew *crew, letter_fn *run, void *self, uint64_t value);
 
 uint32_t worker_index(const struct worker *worker);
 struct loop *worker_loop(struct worker *worker);
@@ -53,10 +58,6 @@ weir_engine *worker_engine(struct worker *worker);
 /* The worker whose thread this is; NULL on any other. */
 struct worker *worker_here(void);
 
-/* Runs run(self, value) on the worker's thread, later. From a worker's thread of the same crew or
- * from the hub's. False: its ring from here is full, and nothing was done. */
-bool worker_post(struct worker *worker, void (*run)(void *self, uint64_t value), void *self,
-                 uint64_t value);
-/* The same on the hub's loop. */
-bool crew_post_hub(struct crew *crew, void (*run)(void *self, uint64_t value), void *self,
-                   uint64_t value);
+/* Runs run(self, value) on the worker's thread, in a later event. From the thread of a worker of
+ * the same crew, or the hub's. False: the ring from here is full, nothing was done. */
+bool worker_post(struct worker *worker, letter_fn *run, void *self, uint64_t value);
