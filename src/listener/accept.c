@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Three counts go by a port: of all seats, of the seats at each worker (both plain atomics), and of
+ * the seats of each address, behind a lock that only ports with max_per_ip ever take. They are
+ * taken in that order and given back together.
+ */
+#include "listener/accept.h"
+
+#include "base/check.h"
+#include "base/map.h"
+#include "base/slots.h"
+#include "io/listen.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+/* The clients of one address. */
+struct crowd {
+    uint8_t address[16];
+    uint32_t count;
+};
+
+struct crowds {
+    pthread_mutex_t lock;
+    struct map by_address;
+    struct slots slots;
+    uint64_t seed; /* peers choose addresses: they shall not choose buckets */
+};
+
+/* Far enough apart not to share a cache line. */
+struct seat {
+    _Atomic(struct accept_door *) door; /* NULL: shut */
+    _Atomic uint32_t taken;
+    char apart[52];
+};
+
+struct accept_port {
+    const struct alloc *alloc;
+    int fd;
+    struct address address;
+    uint32_t max_connections, max_per_ip;
+    struct crowds crowds;   /* in use where max_per_ip > 0 */
+    _Atomic uint32_t doors; /* all seats at and above were never opened */
+    char apart[60];
+    _Atomic uint32_t taken;
+    struct seat seats[ACCEPT_DOORS_MAX];
+};
+
+struct accept_door {
+    struct accept_port *port;
+    struct intake *intake; /* NULL: shut */
+    struct accept_ops ops;
+    uint32_t worker;
+};
+
+/* A client on its way to another worker. */
+struct parcel {
+    struct accept_door *to;
+    struct accept_client client;
+};
+
+/* --- addresses --------------------------------------------------------------------------------
+ */
+
+static bool crowd_is(const void *value, const void *key)
+{
+    return memcmp(((const struct crowd *)value)->address, key, 16) == 0;
+}
+
+static uint64_t crowd_hash(const struct crowds *crowds, const uint8_t address[16])
+{
+    return XXH3_64bits_withSeed(address, 16, crowds->seed);
+}
+
+static bool crowds_init(struct crowds *crowds, const struct alloc *alloc, uint32_t capacity)
+{
+    if (getrandom(&crowds->seed, sizeof crowds->seed, GRND_NONBLOCK) < 0) {
+        crowds->seed = (uint64_t)(uintptr_t)crowds;
+    }
+    if (!map_init(&crowds->by_address, alloc, capacity)) {
+        return false;
+    }
+    if (!slots_init(&crowds->slots, alloc, sizeof(struct crowd), capacity)) {
+        map_fini(&crowds->by_address);
+        return false;
+    }
+    pthread_mutex_init(&crowds->lock, NULL);
+    return true;
+}
+
+static void crowds_fini(struct crowds *crowds)
+{
+    map_fini(&crowds->by_address);
+    slots_fini(&crowds->slots);
+    pthread_mutex_destroy(&crowds->lock);
+}
+
+static struct crowd *crowd_new(struct crowds *crowds, uint64_t hash, const uint8_t address[16])
+{
+    uint64_t id;
+    struct crowd *crowd = slots_take(&crowds->slots, &id);
+    if (crowd == NULL) {
+        return NULL;
+    }
+    memcpy(crowd->address, address, 16);
+    if (!map_put(&crowds->by_address, hash, crowd)) {
+        slots_give(&crowds->slots, id);
+        return NULL;
+    }
+    return crowd;
+}
+
+static bool crowds_enter(struct crowds *crowds, const uint8_t address[16], uint32_t most)
+{
+    uint64_t hash = crowd_hash(crowds, address);
+    bool entered = false;
+    pthread_mutex_lock(&crowds->lock);
+    struct crowd *crowd = map_find(&crowds->by_address, hash, crowd_is, address);
+    if (crowd == NULL) {
+        crowd = crowd_new(crowds, hash, address);
+    }
+    if (crowd != NULL && crowd->count < most) {
+        crowd->count++;
+        entered = true;
+    }
+    pthread_mutex_unlock(&crowds->lock);
+    return entered;
+}
+
+static void crowds_leave(struct crowds *crowds, const uint8_t address[16])
+{
+    uint64_t hash = crowd_hash(crowds, address);
+    pthread_mutex_lock(&crowds->lock);
+    struct crowd *crowd = map_find(&crowds->by_address, hash, crowd_is, address);
+    check(crowd != NULL && crowd->count > 0);
+    if (--crowd->count == 0) {
+        map_remove(&crowds->by_address, hash, crowd);
+        slots_give(&crowds->slots, slots_id_of(&crowds->slots, crowd));
+    }
+    pthread_mutex_unlock(&crowds->lock);
+}
+
+/* --- the port -----------------------------------------------------------------------------------
+ */
+
+int accept_port_open(const struct accept_options *opt, struct accept_port **ret_port)
+{
+    const struct alloc *alloc = opt->alloc != NULL ? opt->alloc : &alloc_libc;
+    struct accept_port *port = alloc_zeroed(alloc, sizeof *port);
+    if (port == NULL) {
+        return -ENOMEM;
+    }
+    port->alloc = alloc;
+    port->max_connections = opt->max_connections;
+    port->max_per_ip = opt->max_per_ip;
+    if (port->max_per_ip > 0) {
+        uint32_t capacity = opt->max_connections < ACCEPT_ADDRESSES_MAX ? opt->max_connections
+                                                                        : ACCEPT_ADDRESSES_MAX;
+        if (!crowds_init(&port->crowds, alloc, capacity)) {
+            alloc_free(alloc, port);
+            return -ENOMEM;
+        }
+    }
+    int err = listen_open(&opt->address, NULL, &port->fd, &port->address);
+    if (err != 0) {
+        if (port->max_per_ip > 0) {
+            crowds_fini(&port->crowds);
+        }
+        alloc_free(alloc, port);
+        return err;
+    }
+    *ret_port = port;
+    return 0;
+}
+
+void accept_port_close(struct accept_port *take_port)
+{
+    for (uint32_t i = 0; i < ACCEPT_DOORS_MAX; i++) {
+        check(atomic_load(&take_port->seats[i].door) == NULL);
+    }
+    listen_close(take_port->fd);
+    if (take_port->max_per_ip > 0) {
+        crowds_fini(&take_port->crowds);
+    }
+    alloc_free(take_port->alloc, take_port);
+}
+
+const struct address *accept_port_address(const struct accept_port *port)
+{
+    return &port->address;
+}
+
+uint32_t accept_port_taken(const struct accept_port *port)
+{
+    return atomic_load_explicit(&port->taken, memory_order_relaxed);
+}
+
+uint32_t accept_port_taken_at(const struct accept_port *port, uint32_t worker)
+{
+    check(worker < ACCEPT_DOORS_MAX);
+    return atomic_load_explicit(&port->seats[worker].taken, memory_order_relaxed);
+}
+
+/* --- seats --------------------------------------------------------------------------------------
+ */
+
+static bool port_enter(struct accept_port *port, const uint8_t address[16],
+                       enum accept_refusal *ret_why)
+{
+    if (atomic_fetch_add(&port->taken, 1) >= port->max_connections) {
+        atomic_fetch_sub(&port->taken, 1);
+        *ret_why = ACCEPT_FULL;
+        return false;
+    }
+    if (port->max_per_ip > 0 && !crowds_enter(&port->crowds, address, port->max_per_ip)) {
+        atomic_fetch_sub(&port->taken, 1);
+        *ret_why = ACCEPT_PER_IP;
+        return false;
+    }
+    return true;
+}
+
+/* The open door with fewest clients; the accepting one where it is as good as any. */
+static uint32_t port_emptiest(struct accept_port *port, uint32_t here, uint32_t *ret_taken)
+{
+    uint32_t best = here;
+    uint32_t fewest = atomic_load_explicit(&port->seats[here].taken, memory_order_relaxed);
+    uint32_t doors = atomic_load_explicit(&port->doors, memory_order_relaxed);
+    for (uint32_t i = 0; i < doors; i++) {
+        struct seat *seat = &port->seats[i];
+        uint32_t taken = atomic_load_explicit(&seat->taken, memory_order_relaxed);
+        if (taken < fewest && atomic_load_explicit(&seat->door, memory_order_acquire) != NULL) {
+            best = i;
+            fewest = taken;
+        }
+    }
+    *ret_taken = fewest;
+    return best;
+}
+
+static uint32_t port_seat(struct accept_port *port, uint32_t here)
+{
+    for (;;) {
+        uint32_t taken;
+        uint32_t worker = port_emptiest(port, here, &taken);
+        if (atomic_compare_exchange_strong(&port->seats[worker].taken, &taken, taken + 1)) {
+            return worker;
+        }
+    }
+}
+
+/* --- doors --------------------------------------------------------------------------------------
+ */
+
+static void parcel_arrive(void *arg, uint64_t value)
+{
+    (void)value;
+    struct parcel *parcel = arg;
+    struct accept_door *door = parcel->to;
+    struct accept_client client = parcel->client;
+    alloc_free(door->port->alloc, parcel);
+    door->ops.serve(door->ops.self, &client);
+}
+
+static bool parcel_send(struct accept_door *from, uint32_t worker,
+                        const struct accept_client *client)
+{
+    struct accept_port *port = from->port;
+    struct accept_door *to = atomic_load_explicit(&port->seats[worker].door, memory_order_acquire);
+    if (to == NULL || from->ops.post == NULL) {
+        return false;
+    }
+    struct parcel *parcel = alloc_new(port->alloc, sizeof *parcel);
+    if (parcel == NULL) {
+        return false;
+    }
+    *parcel = (struct parcel){.to = to, .client = *client};
+    if (!from->ops.post(from->ops.post_self, worker, parcel_arrive, parcel, 0)) {
+        alloc_free(port->alloc, parcel);
+        return false;
+    }
+    return true;
+}
+
+static struct accept_client client_of(int fd, const struct address *peer)
+{
+    struct accept_client client = {.fd = fd};
+    struct ip ip;
+    if (!address_ip(peer, &ip)) {
+        return client;
+    }
+    if (ip.family == AF_INET) {
+        client.address[10] = client.address[11] = 0xff;
+        memcpy(client.address + 12, ip.bytes, 4);
+    } else {
+        memcpy(client.address, ip.bytes, 16);
+    }
+    return client;
+}
+
+static void door_accepts(void *self, int take_fd, const struct address *peer)
+{
+    struct accept_door *door = self;
+    struct accept_port *port = door->port;
+    struct accept_client client = client_of(take_fd, peer);
+    enum accept_refusal why;
+    if (!port_enter(port, client.address, &why)) {
+        door->ops.refuse(door->ops.self, &client, why);
+        return;
+    }
+    uint32_t worker = port_seat(port, door->worker);
+    if (worker != door->worker) {
+        if (parcel_send(door, worker, &client)) {
+            return;
+        }
+        atomic_fetch_sub(&port->seats[worker].taken, 1);
+        atomic_fetch_add(&port->seats[door->worker].taken, 1);
+    }
+    door->ops.serve(door->ops.self, &client);
+}
+
+int accept_door_open(struct accept_port *port, struct loop *loop, uint32_t worker,
+                     const struct accept_ops *ops, struct accept_door **ret_door)
+{
+    check(worker < ACCEPT_DOORS_MAX);
+    check(atomic_load(&port->seats[worker].door) == NULL);
+    struct accept_door *door = alloc_zeroed(port->alloc, sizeof *door);
+    if (door == NULL) {
+        return -ENOMEM;
+    }
+    door->port = port;
+    door->ops = *ops;
+    door->worker = worker;
+    const struct intake_options opt = {.fd = port->fd, .on_accept = door_accepts, .self = door};
+    int err = intake_open(loop, &opt, &door->intake);
+    if (err != 0) {
+        alloc_free(port->alloc, door);
+        return err;
+    }
+    uint32_t doors = atomic_load(&port->doors);
+    while (doors <= worker && !atomic_compare_exchange_weak(&port->doors, &doors, worker + 1)) {
+    }
+    atomic_store_explicit(&port->seats[worker].door, door, memory_order_release);
+    *ret_door = door;
+    return 0;
+}
+
+void accept_door_shut(struct accept_door *door)
+{
+    if (door->intake == NULL) {
+        return;
+    }
+    atomic_store_explicit(&door->port->seats[door->worker].door, NULL, memory_order_release);
+    intake_close(door->intake);
+    door->intake = NULL;
+}
+
+void accept_leave(struct accept_door *door, const uint8_t address[16])
+{
+    struct accept_port *port = door->port;
+    if (port->max_per_ip > 0) {
+        crowds_leave(&port->crowds, address);
+    }
+    uint32_t here = atomic_fetch_sub(&port->seats[door->worker].taken, 1);
+    uint32_t all = atomic_fetch_sub(&port->taken, 1);
+    check(here > 0 && all > 0);
+}
+
+void accept_door_close(struct accept_door *take_door)
+{
+    accept_door_shut(take_door);
+    check(accept_port_taken_at(take_door->port, take_door->worker) == 0);
+    alloc_free(take_door->port->alloc, take_door);
+}
