@@ -19,8 +19,9 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#define STREAM_READ  1U
-#define STREAM_WRITE 2U
+#define STREAM_READ   1U
+#define STREAM_WRITE  2U
+#define STREAM_HANGUP 4U /* the peer closed its direction: for owners that do not read now */
 
 struct stream;
 
@@ -38,7 +39,7 @@ struct stream_ops {
 
 struct stream {
     const struct stream_ops *ops;
-    /* events: STREAM_READ and STREAM_WRITE as they apply; errors show as readable, and read() then
+    /* events: STREAM_READ, … as they apply; errors show as readable, and read() then
      * tells which. */
     void (*on_ready)(struct stream *stream, unsigned events);
     void *owner;
