@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * http1.h - a listener's half of HTTP/1.1: clients on one worker, each a connection of the core's
- * pool "listener:NAME", each request a lease on it.
+ * http1.h - the listener of HTTP/1.1: the clients of one worker, each a connection of the core's
+ * pool "listener:NAME", each request a lease on it and an exchange with a handler.
  *
- *     accepted            first byte            head complete           answer and request ended
- *   (new) ----> IDLE ----------------> HEAD -----------------> OPEN -----------------> IDLE
- *                 |                     |                       |
- *                 +--- time, drain ---> LINGER <----- close ----+        ----> (gone)
+ * Always true:
+ *   - A request is one read and one write, where nothing is in the way; it allocates nothing and
+ *     sets no timer anew.
+ *   - Requests of a connection are answered in their order: the next one is not looked at before
+ *     the exchange before it has ended.
+ *   - What is kept for a client is bounded: nothing while it is idle; an incomplete head, or what
+ *     it sent ahead, up to one read; HTTP1_PENDING_MAX of an answer it does not read.
+ *   - What cannot be served is answered (400, 405, 408, 414, 417, 431, 501, 503, 504, 505), with a
+ *     JSON body and Proxy-Status, and then read and forgotten for a while, so that the client gets
+ *     the answer and not a reset.
+ *   - No handler is called inside a call of a handler.
  *
- * IDLE holds no buffer. HEAD has a request record, taken from a free list at the first byte, and
- * keeps the bytes of an incomplete head. OPEN is an exchange with the handler. LINGER has said all
- * it will, and reads and forgets a bounded rest, so that the peer gets the last answer and not a
- * reset.
- *
- * Always true: one read and one write per request where nothing is in the way; the next request of
- * a connection is not looked at before the exchange before it ended; what is kept for a client is
- * bounded (HTTP1_HELD, HTTP1_PENDING_MAX); no handler is called inside a call of the handler.
+ * Each time-out is its own: see the options.
  */
 #pragma once
 #include <weir/weir.h>
@@ -29,83 +29,105 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HTTP1_PENDING_MAX                                                                          \
-    (1U << 20) /* bytes a handler may be ahead of a client that does not read */
-#define HTTP1_LINGER_MS      2000U
-#define HTTP1_LINGER_MAX     (256U << 10) /* bytes read and forgotten while lingering */
+#define HTTP1_PENDING_MAX    (1U << 20)   /* of an answer, ahead of a client that does not read */
 #define HTTP1_DRAIN_BODY_MAX (64U << 10)  /* of a body nobody wants, to save the connection */
-#define HTTP1_REFUSALS_MAX   256U         /* clients being told 503 at a time, per worker */
-
-/* Zero is the default; UINT32_MAX a time that does not come. */
-struct http1_listener_options {
-    const char *name;              /* "web": the pool is "listener:web" */
-    const char *server;            /* who we are in Proxy-Status [weir] */
-    uint32_t max_connections;      /* [1000] of this worker's pool; the port holds the sum */
-    uint32_t headers_timeout_ms;   /* [10 s] from accept or the first byte to the end of the head */
-    uint32_t request_timeout_ms;   /* [30 s] the whole request, while its body is slower than */
-    uint64_t min_rate;             /* bytes per second; 0: however fast */
-    uint32_t idle_timeout_ms;      /* [30 s] no byte either way while a request is open */
-    uint32_t keepalive_timeout_ms; /* [5 s] between requests */
-    uint32_t write_timeout_ms;     /* [30 s] a client that takes nothing of what waits for it */
-    uint32_t max_header_bytes;     /* [32 KiB] */
-    uint32_t max_headers;          /* [100] */
-    const struct alloc *alloc;     /* [malloc] */
-};
-
-/* Written by the listener's worker with relaxed atomics; read by anyone. */
-#define HTTP1_COUNTERS(X)                                                                          \
-    X(requests, "requests begun")                                                                  \
-    X(answers_1xx, "answers of class 1xx")                                                         \
-    X(answers_2xx, "answers of class 2xx")                                                         \
-    X(answers_3xx, "answers of class 3xx")                                                         \
-    X(answers_4xx, "answers of class 4xx")                                                         \
-    X(answers_5xx, "answers of class 5xx")                                                         \
-    X(bytes_in, "bytes received")                                                                  \
-    X(bytes_out, "bytes sent")                                                                     \
-    X(reads, "receive calls that brought bytes")                                                   \
-    X(writes, "send calls")                                                                        \
-    X(bad_requests, "requests refused for their form")                                             \
-    X(aborted, "requests whose client left")                                                       \
-    X(cut, "answers that could not be completed")                                                  \
-    X(headers_timeouts, "heads that took too long")                                                \
-    X(request_timeouts, "requests that took too long")                                             \
-    X(idle_timeouts, "open requests without a byte for too long")                                  \
-    X(keepalive_timeouts, "connections closed between requests")                                   \
-    X(write_timeouts, "clients that did not read")                                                 \
-    X(refused_full, "clients refused over max_connections")                                        \
-    X(refused_per_ip, "clients refused over max_per_ip")                                           \
-    X(drained, "idle connections closed by a drain")
-
-struct http1_counters {
-#define X(name, text) _Atomic uint64_t name;
-    HTTP1_COUNTERS(X)
-#undef X
-};
+#define HTTP1_LINGER_MAX     (256U << 10) /* read and forgotten behind a last answer, */
+#define HTTP1_LINGER_MS      2000U        /* and for how long */
+#define HTTP1_REFUSALS_MAX   256U         /* clients being told 503 at a time */
+#define HTTP1_SPARE_MAX      1024U        /* request records kept for the next requests */
 
 struct http1_listener;
 
-/* On the worker's thread or before it runs. The handler and self outlive it. The listener steps
- * nothing: the engine's step at the end of each turn does what the core wants done. */
+/* An answer of the listener's own. */
+struct http1_refusal {
+    uint16_t status;
+    const char *code;        /* "head_size": the word of logs and of the body */
+    const char *message;     /* a sentence */
+    const char *proxy_error; /* RFC 9209 §2.3 */
+    uint32_t retry_after_s;  /* 0: does not say */
+};
+
+/* Zero is the default. A time of UINT32_MAX never comes. */
+struct http1_listener_options {
+    const char *name;              /* "web": its pool is "listener:web"; must outlive it */
+    const char *server;            /* who speaks in Proxy-Status [weir]; must outlive it */
+    uint32_t max_connections;      /* of this worker [1000]; the port holds the sum */
+    uint32_t headers_timeout_ms;   /* [10 s] from accept, or the first byte, to the head's end */
+    uint32_t request_timeout_ms;   /* [30 s] a whole request; longer while its body keeps */
+    uint64_t min_rate;             /* this many bytes a second; 0: no rate extends it */
+    uint32_t idle_timeout_ms;      /* [30 s] no byte either way while a request is open */
+    uint32_t keepalive_timeout_ms; /* [5 s] between requests */
+    uint32_t write_timeout_ms;     /* [30 s] a client that takes nothing of what waits for it */
+    uint32_t max_header_bytes;     /* [32 KiB] at most half of the loop's read buffer */
+    uint32_t max_headers;          /* [100] at most HTTP_FIELDS_MAX */
+    /* Told of every refusal that no handler saw, for logs. May be NULL. */
+    void (*on_refuse)(void *self, const struct http_peer *peer,
+                      const struct http1_refusal *refusal);
+    void *refuse_self;
+    const struct alloc *alloc; /* [the loop's] */
+};
+
+/* Any thread may read them, with http1_counter(). */
+#define HTTP1_COUNTERS(ROW)                                                                        \
+    ROW(requests, "requests begun")                                                                \
+    ROW(answers_1xx, "answers of status 1xx")                                                      \
+    ROW(answers_2xx, "answers of status 2xx")                                                      \
+    ROW(answers_3xx, "answers of status 3xx")                                                      \
+    ROW(answers_4xx, "answers of status 4xx")                                                      \
+    ROW(answers_5xx, "answers of status 5xx")                                                      \
+    ROW(bytes_in, "bytes received")                                                                \
+    ROW(bytes_out, "bytes sent")                                                                   \
+    ROW(reads, "receive calls that brought bytes")                                                 \
+    ROW(writes, "send calls that took bytes")                                                      \
+    ROW(bad_requests, "requests refused for their form")                                           \
+    ROW(left, "requests whose client left")                                                        \
+    ROW(cut, "answers that could not be completed")                                                \
+    ROW(headers_timeouts, "heads that took too long")                                              \
+    ROW(request_timeouts, "requests that took too long")                                           \
+    ROW(idle_timeouts, "open requests without a byte for too long")                                \
+    ROW(keepalive_timeouts, "connections closed between requests")                                 \
+    ROW(write_timeouts, "clients that did not read their answer")                                  \
+    ROW(refused_full, "clients refused over max_connections")                                      \
+    ROW(refused_per_ip, "clients refused over max_per_ip")                                         \
+    ROW(drained, "idle connections closed by a drain")
+
+struct http1_counters {
+#define HTTP1_ROW(name, text) _Atomic uint64_t name;
+    HTTP1_COUNTERS(HTTP1_ROW)
+#undef HTTP1_ROW
+};
+
+static inline uint64_t http1_counter(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* 0 or -errno. On the worker's thread or before it runs, like all that follows. Handler and self
+ * outlive it. The engine is stepped by its worker. */
 int http1_listener_new(struct loop *loop, weir_engine *engine,
                        const struct http1_listener_options *opt, const struct http_handler *handler,
                        void *handler_self, struct http1_listener **ret_listener);
 
-/* Takes clients from this port from now on, as this worker. */
+/* Takes clients from this port from the next turn on, as this worker. post: as in accept.h, NULL
+ * where there is one worker. 0 or -errno. */
+typedef bool http1_post_fn(void *self, uint32_t worker, void (*run)(void *arg, uint64_t value),
+                           void *arg, uint64_t value);
 int http1_listener_accept(struct http1_listener *listener, struct accept_port *port,
-                          uint32_t worker, const struct acceptor_ops *post);
+                          uint32_t worker, http1_post_fn *post, void *post_self);
 
-/* A client by hand: any stream (a pair of sockets in a test, TLS later). */
+/* A client by hand, of any stream, which is taken also on failure. 0 or -errno. */
 int http1_listener_serve(struct http1_listener *listener, struct stream *take_stream,
                          const uint8_t address[16]);
 
-/* No new clients; idle connections close; the answer under way is the last of its connection. After
- * grace_ms what is left is cut. on_drained(arg) runs once, when no client is left. */
+/* No new clients; idle connections close; the answer under way is the last of its connection; what
+ * is left after grace_ms is cut. on_drained(arg) comes once, in a later event, when no client is
+ * left. */
 void http1_listener_drain(struct http1_listener *listener, uint32_t grace_ms,
                           void (*on_drained)(void *arg), void *arg);
 
 const struct http1_counters *http1_listener_counters(const struct http1_listener *listener);
 weir_pool *http1_listener_pool(const struct http1_listener *listener);
-uint32_t http1_listener_clients(const struct http1_listener *listener); /* this worker's thread */
+uint32_t http1_listener_clients(const struct http1_listener *listener);
 
-/* Cuts every client (handlers hear on_abort) and closes the acceptor. */
-void http1_listener_free(struct http1_listener *listener);
+/* Cuts every client (handlers hear on_abort), closes door and pool. */
+void http1_listener_free(struct http1_listener *take_listener);

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "listener/http1.h"
+
+#include "io/socket.h"
+#include "listener/http1_client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const weir_connector admitted;
+
+static void bury_graves(struct loop_later *bury);
+static void drain_ended(struct loop_later *later);
+static void drain_fire(struct loop_timer *timer, uint64_t now_ms);
+
+/* --- making ------------------------------------------------------------------------------------
+ */
+
+static uint32_t either(uint32_t given, uint32_t otherwise)
+{
+    return given != 0 ? given : otherwise;
+}
+
+static void fill_options(struct http1_listener *listener, const struct http1_listener_options *opt)
+{
+    listener->opt = *opt;
+    struct http1_listener_options *mine = &listener->opt;
+    mine->server = opt->server != NULL ? opt->server : "weir";
+    mine->alloc = opt->alloc != NULL ? opt->alloc : loop_alloc(listener->loop);
+    mine->max_connections = either(opt->max_connections, 1000);
+    mine->headers_timeout_ms = either(opt->headers_timeout_ms, 10000);
+    mine->request_timeout_ms = either(opt->request_timeout_ms, 30000);
+    mine->idle_timeout_ms = either(opt->idle_timeout_ms, 30000);
+    mine->keepalive_timeout_ms = either(opt->keepalive_timeout_ms, 5000);
+    mine->write_timeout_ms = either(opt->write_timeout_ms, 30000);
+    listener->limits = HTTP1_LIMITS_DEFAULT;
+    struct http1_limits *limits = &listener->limits;
+    limits->head_bytes_max = either(opt->max_header_bytes, limits->head_bytes_max);
+    limits->fields_max = (uint16_t)either(opt->max_headers, limits->fields_max);
+    if (limits->target_bytes_max > limits->head_bytes_max) {
+        limits->target_bytes_max = limits->head_bytes_max;
+    }
+}
+
+static bool options_fit(const struct loop *loop, const struct http1_listener_options *opt)
+{
+    size_t buffer;
+    loop_buffer((struct loop *)(uintptr_t)loop, &buffer);
+    return opt->name != NULL && strlen(opt->name) <= 48 && opt->max_headers <= HTTP_FIELDS_MAX
+           && opt->max_header_bytes <= buffer / 2;
+}
+
+/* Times are this listener's; the pool counts, lists and limits. */
+static weir_err open_pool(struct http1_listener *listener, weir_engine *engine)
+{
+    snprintf(listener->pool_name, sizeof listener->pool_name, "listener:%s", listener->opt.name);
+    const weir_pool_options opt = {
+        .size = sizeof opt,
+        .name = listener->pool_name,
+        .connector = &admitted,
+        .connector_self = listener,
+        .max_total = listener->opt.max_connections,
+        .idle_timeout_ms = WEIR_NEVER,
+        .max_age_ms = WEIR_NEVER,
+    };
+    return weir_pool_open(engine, &opt, &listener->pool);
+}
+
+int http1_listener_new(struct loop *loop, weir_engine *engine,
+                       const struct http1_listener_options *opt, const struct http_handler *handler,
+                       void *handler_self, struct http1_listener **ret_listener)
+{
+    if (!options_fit(loop, opt)) {
+        return -EINVAL;
+    }
+    const struct alloc *alloc = opt->alloc != NULL ? opt->alloc : loop_alloc(loop);
+    struct http1_listener *listener = alloc_zeroed(alloc, sizeof *listener);
+    if (listener == NULL) {
+        return -ENOMEM;
+    }
+    listener->loop = loop;
+    listener->handler = handler;
+    listener->handler_self = handler_self;
+    fill_options(listener, opt);
+    list_init(&listener->clients);
+    list_init(&listener->graves);
+    cork_init(&listener->cork);
+    listener->bury.run = bury_graves;
+    listener->drained.run = drain_ended;
+    listener->drain_timer.fire = drain_fire;
+    weir_err err = open_pool(listener, engine);
+    if (err != WEIR_OK) {
+        alloc_free(alloc, listener);
+        return err == WEIR_ENOMEM ? -ENOMEM : -EINVAL;
+    }
+    *ret_listener = listener;
+    return 0;
+}
+
+static struct client *client_at(struct node *node)
+{
+    return container_of(node, struct client, on_list);
+}
+
+static void bury(struct http1_listener *listener)
+{
+    while (!list_is_empty(&listener->graves)) {
+        struct client *client = client_at(list_first(&listener->graves));
+        list_remove(&listener->graves, &client->on_list);
+        alloc_free(listener->opt.alloc, client);
+    }
+}
+
+static void bury_graves(struct loop_later *later)
+{
+    struct http1_listener *listener = container_of(later, struct http1_listener, bury);
+    bury(listener);
+    if (listener->draining && list_is_empty(&listener->clients)) {
+        loop_later(listener->loop, &listener->drained);
+    }
+}
+
+static void cut_all(struct http1_listener *listener)
+{
+    while (!list_is_empty(&listener->clients)) {
+        client_abort(client_at(list_first(&listener->clients)), HTTP_FAULT_CANCELLED, WEIR_ECLOSED);
+    }
+}
+
+void http1_listener_free(struct http1_listener *take_listener)
+{
+    struct http1_listener *listener = take_listener;
+    if (listener->door != NULL) {
+        accept_door_shut(listener->door);
+    }
+    cut_all(listener);
+    if (listener->door != NULL) {
+        accept_door_close(listener->door);
+    }
+    bury(listener);
+    request_free_spare(listener);
+    loop_timer_stop(listener->loop, &listener->drain_timer);
+    loop_later_cancel(listener->loop, &listener->bury);
+    loop_later_cancel(listener->loop, &listener->drained);
+    weir_pool_close(listener->pool, 0);
+    alloc_free(listener->opt.alloc, listener);
+}
+
+/* --- clients come -------------------------------------------------------------------------------
+ */
+
+/* Makes the client known to the pool, or turns it away. */
+static void client_admit(struct client *client)
+{
+    struct http1_listener *listener = client->home;
+    const weir_key key = {.scheme = "http", .host = listener->opt.name};
+    weir_err err = weir_admit(listener->pool, &key, NULL, client, &client->conn);
+    if (err != WEIR_OK) {
+        client->conn.id = 0;
+        client_turn_away(client, ACCEPT_FULL);
+    }
+}
+
+static void door_serve(void *self, const struct accept_client *accepted)
+{
+    struct http1_listener *listener = self;
+    struct stream *stream;
+    int error = socket_adopt(listener->loop, accepted->fd, &stream);
+    struct client *client = error == 0 ? client_new(listener, stream, accepted->address) : NULL;
+    if (client == NULL) {
+        accept_leave(listener->door, accepted->address);
+        return;
+    }
+    client->seated = true;
+    client_admit(client);
+}
+
+static void door_refuse(void *self, const struct accept_client *accepted, enum accept_refusal why)
+{
+    struct http1_listener *listener = self;
+    struct stream *stream;
+    if (socket_adopt(listener->loop, accepted->fd, &stream) != 0) {
+        return;
+    }
+    struct client *client = client_new(listener, stream, accepted->address);
+    if (client != NULL) {
+        client_turn_away(client, why);
+    }
+}
+
+int http1_listener_accept(struct http1_listener *listener, struct accept_port *port,
+                          uint32_t worker, http1_post_fn *post, void *post_self)
+{
+    check(listener->door == NULL);
+    const struct accept_ops ops = {
+        .serve = door_serve,
+        .refuse = door_refuse,
+        .self = listener,
+        .post = post,
+        .post_self = post_self,
+    };
+    return accept_door_open(port, listener->loop, worker, &ops, &listener->door);
+}
+
+int http1_listener_serve(struct http1_listener *listener, struct stream *take_stream,
+                         const uint8_t address[16])
+{
+    struct client *client = client_new(listener, take_stream, address);
+    if (client == NULL) {
+        return -ENOMEM;
+    }
+    client_admit(client);
+    return 0;
+}
+
+/* --- the pool's side ----------------------------------------------------------------------------
+ */
+
+static void pool_close(void *self, weir_conn conn, void *object, weir_err why)
+{
+    (void)self;
+    (void)conn;
+    struct client *client = object;
+    if (client->state != CLIENT_LINGER) { /* that one ends by itself, soon */
+        client_abort(client, HTTP_FAULT_CANCELLED, why);
+    }
+}
+
+static void pool_cut(void *self, weir_conn conn, void *object)
+{
+    (void)self;
+    (void)conn;
+    const struct client *client = object;
+    shutdown(stream_fd(client->stream), SHUT_RDWR); /* the reader sees it */
+}
+
+static const weir_connector admitted = {
+    .scheme = "http",
+    .close = pool_close,
+    .cut = pool_cut,
+};
+
+/* --- draining -----------------------------------------------------------------------------------
+ */
+
+static void drain_ended(struct loop_later *later)
+{
+    struct http1_listener *listener = container_of(later, struct http1_listener, drained);
+    void (*on_drained)(void *arg) = listener->on_drained;
+    listener->on_drained = NULL;
+    loop_timer_stop(listener->loop, &listener->drain_timer);
+    if (on_drained != NULL) {
+        on_drained(listener->drained_arg);
+    }
+}
+
+static void drain_fire(struct loop_timer *timer, uint64_t now_ms)
+{
+    (void)now_ms;
+    cut_all(container_of(timer, struct http1_listener, drain_timer));
+}
+
+void http1_listener_drain(struct http1_listener *listener, uint32_t grace_ms,
+                          void (*on_drained)(void *arg), void *arg)
+{
+    uint64_t now_ms = loop_now_ms(listener->loop);
+    listener->draining = true;
+    listener->drain_ms = now_ms;
+    listener->on_drained = on_drained;
+    listener->drained_arg = arg;
+    if (listener->door != NULL) {
+        accept_door_shut(listener->door);
+    }
+    weir_list_each_safe(node, &listener->clients) {
+        struct client *client = client_at(node);
+        if (client->state == CLIENT_IDLE && !client->fresh) {
+            http1_tally(&listener->counters.drained, 1);
+            client_close(client, WEIR_ECLOSED);
+        } else if (client->state == CLIENT_IDLE) {
+            client_arm_state(client);
+        }
+    }
+    if (list_is_empty(&listener->clients)) {
+        loop_later(listener->loop, &listener->drained);
+    } else if (grace_ms != WEIR_NEVER) {
+        loop_timer_set(listener->loop, &listener->drain_timer, now_ms + grace_ms);
+    }
+}
+
+/* --- looking in ---------------------------------------------------------------------------------
+ */
+
+const struct http1_counters *http1_listener_counters(const struct http1_listener *listener)
+{
+    return &listener->counters;
+}
+
+weir_pool *http1_listener_pool(const struct http1_listener *listener)
+{
+    return listener->pool;
+}
+
+uint32_t http1_listener_clients(const struct http1_listener *listener)
+{
+    return listener->clients.count - listener->refusals;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "listener/http1_client.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define REFUSAL_FIELDS 4U
+#define REFUSAL_TEXT   512U
+
+static const char *reason_of(unsigned status)
+{
+    switch (status) {
+    case 400: return "Bad Request";
+    case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
+    case 414: return "URI Too Long";
+    case 417: return "Expectation Failed";
+    case 431: return "Request Header Fields Too Large";
+    case 501: return "Not Implemented";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    case 505: return "HTTP Version Not Supported";
+    default: return "Error";
+    }
+}
+
+static struct slice print_body(char text[REFUSAL_TEXT], const struct http1_refusal *refusal)
+{
+    char retry[40] = "";
+    if (refusal->retry_after_s > 0) {
+        snprintf(retry, sizeof retry, ",\"retry_after\":%u", refusal->retry_after_s);
+    }
+    int len = snprintf(text, REFUSAL_TEXT, "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"%s}}\n",
+                       refusal->code, refusal->message, retry);
+    check(len > 0 && len < (int)REFUSAL_TEXT);
+    return (struct slice){text, (uint32_t)len};
+}
+
+/* The words are ours: nothing in them needs escaping. */
+static void refusal_write(struct request *request, const struct http1_refusal *refusal,
+                          uint8_t asked)
+{
+    struct http1_listener *listener = request->client->home;
+    char body_text[REFUSAL_TEXT], status_text[REFUSAL_TEXT], retry_text[16];
+    struct slice body = print_body(body_text, refusal);
+    snprintf(status_text, sizeof status_text, "%s; error=%s; details=\"%s\"", listener->opt.server,
+             refusal->proxy_error, refusal->code);
+    struct http_field fields[REFUSAL_FIELDS] = {
+        {.name = SLICE("Content-Type"), .value = SLICE("application/json")},
+        {.name = SLICE("Proxy-Status"), .value = slice_of(status_text)},
+    };
+    uint16_t count = 2;
+    if (refusal->retry_after_s > 0) {
+        snprintf(retry_text, sizeof retry_text, "%u", refusal->retry_after_s);
+        fields[count++] = (struct http_field){.name = SLICE("Retry-After"),
+                                              .value = slice_of(retry_text)};
+    }
+    if (refusal->status == 405) { /* RFC 9110 §15.5.6 */
+        fields[count++] = (struct http_field){
+            .name = SLICE("Allow"), .value = SLICE("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")};
+    }
+    const struct http_head head = {
+        .status = refusal->status,
+        .reason = slice_of(reason_of(refusal->status)),
+        .version_minor = 1,
+        .framing = HTTP_LENGTH,
+        .content_length = body.len,
+        .fields = fields,
+        .field_count = count,
+    };
+    request->answer = ANSWER_NONE;
+    request->keep = false;
+    request->method_id = asked;
+    request->exchange.ops->respond(&request->exchange, &head);
+    request->exchange.ops->body(&request->exchange, body.at, body.len);
+    request->answer = ANSWER_ENDED;
+    request->exchange.ops->flush(&request->exchange);
+}
+
+void client_refuse(struct client *client, const struct http1_refusal *refusal,
+                   enum http_fault fault, weir_err why)
+{
+    struct http1_listener *listener = client->home;
+    struct request *request = client->request;
+    uint8_t asked = HTTP_METHOD_OTHER;
+    if (client->state == CLIENT_OPEN) {
+        asked = request->method_id;
+        if (request->headed || !request_is_heard(request)) {
+            http1_tally(&listener->counters.cut, request_is_heard(request));
+            client_abort(client, fault, why);
+            return;
+        }
+        request->answer = ANSWER_ABORTED;
+        listener->handler->on_abort(&request->exchange, fault);
+    }
+    if (request == NULL) {
+        request = request_new(client);
+    }
+    if (request == NULL) {
+        client_close(client, why);
+        return;
+    }
+    if (asked == HTTP_METHOD_OTHER) {
+        request->minor = 1;
+        request_fill_peer(request);
+    }
+    if (listener->opt.on_refuse != NULL) {
+        listener->opt.on_refuse(listener->opt.refuse_self, &request->peer, refusal);
+    }
+    refusal_write(request, refusal, asked);
+    client_linger(client, why);
+}
+
+void client_refuse_bad(struct client *client, enum http1_error error)
+{
+    const struct http1_refusal refusal = {
+        .status = http1_error_status(error),
+        .code = http1_error_word(error),
+        .message = "The request cannot be understood.",
+        .proxy_error = "http_request_error",
+    };
+    http1_tally(&client->home->counters.bad_requests, 1);
+    client_refuse(client, &refusal, HTTP_FAULT_CANCELLED, WEIR_EPROTOCOL);
+}
+
+void client_refuse_full(struct client *client)
+{
+    static const struct http1_refusal full = {
+        .status = 503,
+        .code = "listener_full",
+        .message = "Too many connections.",
+        .proxy_error = "connection_limit_reached",
+        .retry_after_s = 1,
+    };
+    static const struct http1_refusal per_ip = {
+        .status = 503,
+        .code = "too_many_from_address",
+        .message = "Too many connections from this address.",
+        .proxy_error = "connection_limit_reached",
+        .retry_after_s = 1,
+    };
+    client_refuse(client, client->refusal == ACCEPT_PER_IP ? &per_ip : &full, HTTP_FINE,
+                  WEIR_EFULL);
+}
+
+/* --- lingering ----------------------------------------------------------------------------------
+ *
+ * Closing a socket that has unread bytes sends a reset, which can overtake the last answer and wipe
+ * it out at the client. So the end of our direction is sent, and what the client was still saying
+ * is read until it ends, too, or had its chance.
+ */
+
+void client_linger(struct client *client, weir_err why)
+{
+    struct http1_listener *listener = client->home;
+    struct request *request = client->request;
+    if (client->ended && !outbox_is_blocked(&request->out)) {
+        client_close(client, why);
+        return;
+    }
+    request_end_lease(request);
+    if (client->conn.id != 0) {
+        weir_conn_retire(listener->pool, client->conn, why);
+    }
+    loop_later_cancel(listener->loop, &request->kick);
+    bytes_release(&request->held);
+    request->forgotten = 0;
+    request->reading = READING_DONE;
+    client->state = CLIENT_LINGER;
+    client->since = (uint32_t)client_now_ms(client);
+    client_arm_state(client);
+    client_want(client);
+    client_linger_said(client);
+}
+
+void client_linger_said(struct client *client)
+{
+    const struct request *request = client->request;
+    if (request->out.failed || client->ended) {
+        if (!outbox_is_blocked(&request->out)) {
+            client_close(client, WEIR_EHANGUP);
+        }
+    } else if (!outbox_is_blocked(&request->out) && stream_shutdown(client->stream) != 0) {
+        client_close(client, WEIR_ERESET);
+    }
+}
+
+void client_linger_read(struct client *client, size_t len)
+{
+    struct request *request = client->request;
+    uint64_t forgotten = (uint64_t)request->forgotten + len;
+    request->forgotten = (uint32_t)forgotten;
+    if (forgotten > HTTP1_LINGER_MAX) {
+        client_close(client, WEIR_ERETIRED);
+    }
+}
