@@ -69,6 +69,9 @@ struct http_field {
     struct slice value; /* without the white space around it */
     uint8_t id;         /* enum http_field_id */
     uint8_t drop; /* hop-by-hop, named by Connection, or removed by a rule: not to be written */
+    /* It lies in memory as "name: value CRLF", so that a writer may copy it with its neighbours;
+     * only the HTTP/1.1 reader says so. Who makes fields zeroes what it does not name. */
+    uint8_t wire;
 };
 
 enum http_method {
@@ -125,8 +128,7 @@ static inline bool http_has(const struct http_head *head, enum http_field_id id)
 /* The first field with that id, or NULL. */
 const struct http_field *http_find(const struct http_head *head, enum http_field_id id);
 
-/* --- rules that every version of HTTP shares (http.c) ------------------------------------------
- */
+/* --- rules that every version of HTTP shares (http.c) ---------------------------------------- */
 
 enum http_field_id http_field_id_of(struct slice name); /* case ignored */
 enum http_method http_method_of(struct slice method);   /* case counts */
@@ -138,18 +140,26 @@ bool http_authority_valid(struct slice authority); /* host or [IPv6], optional :
 /* The one path rule. A path that passes is routed by and forwarded as the bytes that came, so the
  * two cannot differ; what an upstream could read as another path than the one routed by is refused:
  * "%00", a "%" without two digits, and any segment "." or ".." - plain or with "%2e", between "/",
- * "\", "%2f" or "%5c". "//" is a path of its own and stays. The query ("?…") is not looked at. */
+ * "\", "%2f" or "%5c", with or without a ";parameter". "//" is a path of its own and stays. The
+ * query ("?…") is not looked at. */
 bool http_path_check(struct slice path);
+
+/* What Connection says besides names of fields. */
+#define HTTP_CONNECTION_CLOSE      1U
+#define HTTP_CONNECTION_KEEP_ALIVE 2U
+#define HTTP_CONNECTION_UPGRADE    4U
 
 /* Marks `drop` what belongs to one connection (RFC 9110 §7.6.1): Connection and all that it names,
  * Keep-Alive, Proxy-Connection, TE, Transfer-Encoding, Upgrade, HTTP2-Settings, Proxy-Authenticate,
  * Proxy-Authorization. Content-Length and Host cannot be named away. False: Connection names more
  * than named_max fields. */
-bool http_drop_hop_by_hop(struct http_head *head, unsigned named_max);
+bool http_drop_hop_by_hop(struct http_head *head, unsigned named_max, unsigned *ret_words);
 
 /* May a field of that name come after the body (RFC 9110 §6.5.1)? Not one that frames, routes,
  * authenticates or controls. */
 bool http_trailer_allowed(struct slice name);
+
+struct slice http_reason_of(unsigned status); /* "Not Found"; "Unknown" where nobody named it */
 
 /* Why an exchange or a call ended badly: enough for a status code, a log word and a metric. */
 enum http_fault {

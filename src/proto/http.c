@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/http.h"
+
+#include "base/check.h"
+#include "proto/http_chars.h"
+
+#include <string.h>
+
+#define BIT(id) (1ULL << (id))
+
+_Static_assert(HTTP_FIELD_IDS <= 64, "struct http_head.present has 64 bits");
+
+#define HOP_BY_HOP                                                                                 \
+    (BIT(HTTP_CONNECTION) | BIT(HTTP_KEEP_ALIVE) | BIT(HTTP_PROXY_CONNECTION)                      \
+     | BIT(HTTP_PROXY_AUTHENTICATE) | BIT(HTTP_PROXY_AUTHORIZATION) | BIT(HTTP_TE)                 \
+     | BIT(HTTP_TRANSFER_ENCODING) | BIT(HTTP_UPGRADE) | BIT(HTTP_HTTP2_SETTINGS))
+
+/* Framing and routing stand above what Connection says. */
+#define NEVER_NAMED (BIT(HTTP_HOST) | BIT(HTTP_CONTENT_LENGTH))
+
+struct known_field {
+    char name[20]; /* lower case */
+    uint8_t len;
+    uint8_t id;
+};
+
+/* No two known names share a place under place_of(); a test walks all of them. */
+static const struct known_field known_fields[64] = {
+    [0] = {"x-forwarded-proto", 17, HTTP_X_FORWARDED_PROTO},
+    [1] = {"http2-settings", 14, HTTP_HTTP2_SETTINGS},
+    [3] = {"date", 4, HTTP_DATE},
+    [7] = {"last-event-id", 13, HTTP_LAST_EVENT_ID},
+    [8] = {"x-api-key", 9, HTTP_X_API_KEY},
+    [9] = {"expect", 6, HTTP_EXPECT},
+    [11] = {"tracestate", 10, HTTP_TRACESTATE},
+    [13] = {"user-agent", 10, HTTP_USER_AGENT},
+    [15] = {"idempotency-key", 15, HTTP_IDEMPOTENCY_KEY},
+    [18] = {"content-encoding", 16, HTTP_CONTENT_ENCODING},
+    [19] = {"content-length", 14, HTTP_CONTENT_LENGTH},
+    [22] = {"host", 4, HTTP_HOST},
+    [28] = {"x-forwarded-host", 16, HTTP_X_FORWARDED_HOST},
+    [29] = {"connection", 10, HTTP_CONNECTION},
+    [33] = {"upgrade", 7, HTTP_UPGRADE},
+    [35] = {"forwarded", 9, HTTP_FORWARDED},
+    [38] = {"transfer-encoding", 17, HTTP_TRANSFER_ENCODING},
+    [39] = {"retry-after", 11, HTTP_RETRY_AFTER},
+    [42] = {"cookie", 6, HTTP_COOKIE},
+    [43] = {"x-forwarded-for", 15, HTTP_X_FORWARDED_FOR},
+    [44] = {"authorization", 13, HTTP_AUTHORIZATION},
+    [45] = {"trailer", 7, HTTP_TRAILER},
+    [46] = {"proxy-connection", 16, HTTP_PROXY_CONNECTION},
+    [47] = {"proxy-authorization", 19, HTTP_PROXY_AUTHORIZATION},
+    [49] = {"x-real-ip", 9, HTTP_X_REAL_IP},
+    [51] = {"server", 6, HTTP_SERVER},
+    [53] = {"traceparent", 11, HTTP_TRACEPARENT},
+    [54] = {"content-type", 12, HTTP_CONTENT_TYPE},
+    [55] = {"te", 2, HTTP_TE},
+    [57] = {"proxy-authenticate", 18, HTTP_PROXY_AUTHENTICATE},
+    [58] = {"keep-alive", 10, HTTP_KEEP_ALIVE},
+    [60] = {"via", 3, HTTP_VIA},
+};
+
+static unsigned place_of(struct slice name)
+{
+    unsigned first = (uint8_t)name.at[0] | 0x20U;
+    unsigned middle = (uint8_t)name.at[name.len / 2] | 0x20U;
+    unsigned last = (uint8_t)name.at[name.len - 1] | 0x20U;
+    return (name.len * 47U + first * 5U + last * 15U + middle * 34U) & 63U;
+}
+
+static uint64_t eight_lowered(const char *at)
+{
+    uint64_t x;
+    memcpy(&x, at, sizeof x);
+    return x | HTTP_EACH_BYTE(0x20);
+}
+
+static uint32_t four_lowered(const char *at)
+{
+    uint32_t x;
+    memcpy(&x, at, sizeof x);
+    return x | 0x20202020U;
+}
+
+/* `lower` holds letters, digits and '-' only, and on these | 0x20 maps nothing else that a token
+ * may contain. Loads overlap instead of running past the end. */
+static bool same_folded(const char *name, const char *lower, uint32_t len)
+{
+    if (len >= 8) {
+        for (uint32_t i = 0; i + 8 < len; i += 8) {
+            if (eight_lowered(name + i) != eight_lowered(lower + i)) {
+                return false;
+            }
+        }
+        return eight_lowered(name + len - 8) == eight_lowered(lower + len - 8);
+    }
+    if (len >= 4) {
+        return four_lowered(name) == four_lowered(lower)
+               && four_lowered(name + len - 4) == four_lowered(lower + len - 4);
+    }
+    for (uint32_t i = 0; i < len; i++) {
+        if (((uint8_t)name[i] | 0x20) != (uint8_t)lower[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum http_field_id http_field_id_of(struct slice name)
+{
+    if (name.len == 0) {
+        return HTTP_FIELD_OTHER;
+    }
+    const struct known_field *known = &known_fields[place_of(name)];
+    if (known->len != name.len || !same_folded(name.at, known->name, name.len)) {
+        return HTTP_FIELD_OTHER;
+    }
+    return (enum http_field_id)known->id;
+}
+
+enum http_method http_method_of(struct slice method)
+{
+    static const struct {
+        char word[8];
+        uint8_t len;
+        uint8_t id;
+    } methods[] = {
+        {"GET", 3, HTTP_GET},     {"POST", 4, HTTP_POST},     {"HEAD", 4, HTTP_HEAD},
+        {"PUT", 3, HTTP_PUT},     {"DELETE", 6, HTTP_DELETE}, {"OPTIONS", 7, HTTP_OPTIONS},
+        {"PATCH", 5, HTTP_PATCH}, {"TRACE", 5, HTTP_TRACE},   {"CONNECT", 7, HTTP_CONNECT},
+    };
+    for (unsigned i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        if (method.len == methods[i].len && memcmp(method.at, methods[i].word, method.len) == 0) {
+            return (enum http_method)methods[i].id;
+        }
+    }
+    return HTTP_METHOD_OTHER;
+}
+
+const struct http_field *http_find(const struct http_head *head, enum http_field_id id)
+{
+    if (!http_has(head, id)) {
+        return NULL;
+    }
+    for (unsigned i = 0; i < head->field_count; i++) {
+        if (head->fields[i].id == id) {
+            return &head->fields[i];
+        }
+    }
+    return NULL;
+}
+
+bool http_name_valid(struct slice name)
+{
+    return name.len > 0 && http_skip_token(name.at, name.at + name.len) == name.at + name.len;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+bool http_value_valid(struct slice value)
+{
+    if (value.len == 0) {
+        return true;
+    }
+    return !is_blank(value.at[0]) && !is_blank(value.at[value.len - 1])
+           && http_skip_value(value.at, value.at + value.len) == value.at + value.len;
+}
+
+/* "[" … "]": hex digits, colons and the dots of an embedded IPv4 address; no zone. */
+static const char *skip_ip_literal(const char *at, const char *end)
+{
+    const char *start = ++at;
+    while (at < end
+           && (text_is_digit(*at) || *at == ':' || *at == '.'
+               || (text_lower(*at) >= 'a' && text_lower(*at) <= 'f'))) {
+        at++;
+    }
+    bool closed = at < end && *at == ']' && at - start >= 2 && at - start <= 45;
+    return closed ? at + 1 : NULL;
+}
+
+static bool port_valid(const char *at, const char *end)
+{
+    uint64_t port;
+    return end - at <= 5 && text_parse_u64((struct slice){at, (uint32_t)(end - at)}, &port)
+           && port <= 65535;
+}
+
+bool http_authority_valid(struct slice authority)
+{
+    if (authority.len == 0) {
+        return false;
+    }
+    const char *at = authority.at;
+    const char *end = at + authority.len;
+    const char *stop = *at == '[' ? skip_ip_literal(at, end) : http_skip_host(at, end);
+    if (stop == NULL || stop == at || stop - at > 255) {
+        return false;
+    }
+    return stop == end || (*stop == ':' && port_valid(stop + 1, end));
+}
+
+/* --- path ------------------------------------------------------------------------------------ */
+
+/* Nothing in it that the careful walk would have to look at: no escape, no backslash, no dot behind
+ * a slash. True for nearly every path there is. */
+static bool path_is_plain(struct slice path)
+{
+    const char *at = path.at;
+    const char *end = at + path.len;
+    char before = 0;
+#if defined(__SSE2__)
+    unsigned carry = 0; /* the byte before this block was a slash */
+    for (; end - at >= 16; at += 16) {
+        __m128i x = http_load(at);
+        __m128i odd = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('%')),
+                                   _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
+        unsigned dots = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('.')));
+        unsigned slashes = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('/')));
+        if (_mm_movemask_epi8(odd) != 0 || (dots & (slashes << 1 | carry)) != 0) {
+            return false;
+        }
+        carry = slashes >> 15;
+    }
+    before = carry != 0 ? '/' : 0;
+#endif
+    for (; at < end; before = *at++) {
+        if (*at == '%' || *at == '\\' || (*at == '.' && before == '/')) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int hex_of(char c)
+{
+    if (text_is_digit(c)) {
+        return c - '0';
+    }
+    char lower = text_lower(c);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* The byte that *at stands for once escapes are undone; -1: a "%" that is none. */
+static int next_unescaped(const char **at, const char *end)
+{
+    if (**at != '%') {
+        return (uint8_t) * (*at)++;
+    }
+    if (end - *at < 3 || hex_of((*at)[1]) < 0 || hex_of((*at)[2]) < 0) {
+        return -1;
+    }
+    int byte = hex_of((*at)[1]) * 16 + hex_of((*at)[2]);
+    *at += 3;
+    return byte;
+}
+
+static bool path_walk(const char *at, const char *end)
+{
+    const unsigned not_dots = 3; /* more dots than a dot segment has, or other bytes */
+    unsigned dots = 0;           /* that the segment consists of, so far */
+    while (at < end && *at != '?') {
+        int byte = next_unescaped(&at, end);
+        if (byte <= 0) {
+            return false;
+        }
+        bool ends = byte == '/' || byte == '\\' || byte == ';';
+        if (ends && (dots == 1 || dots == 2)) {
+            return false;
+        }
+        if (byte == '/' || byte == '\\') {
+            dots = 0;
+        } else {
+            dots = byte == '.' && dots < not_dots ? dots + 1 : not_dots;
+        }
+    }
+    return dots == 0 || dots == not_dots;
+}
+
+bool http_path_check(struct slice path)
+{
+    return path_is_plain(path) || path_walk(path.at, path.at + path.len);
+}
+
+/* --- hop by hop ------------------------------------------------------------------------------ */
+
+static unsigned connection_word(struct slice word)
+{
+    static const struct {
+        const char *word;
+        unsigned bit;
+    } words[] = {
+        {"keep-alive", HTTP_CONNECTION_KEEP_ALIVE},
+        {"close", HTTP_CONNECTION_CLOSE},
+        {"upgrade", HTTP_CONNECTION_UPGRADE},
+    };
+    for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (slice_is_nocase(word, words[i].word)) {
+            return words[i].bit;
+        }
+    }
+    return 0;
+}
+
+static void drop_named(struct http_head *head, struct slice name)
+{
+    for (unsigned i = 0; i < head->field_count; i++) {
+        struct http_field *field = &head->fields[i];
+        if (!(NEVER_NAMED >> field->id & 1) && slice_same_nocase(field->name, name)) {
+            field->drop = 1;
+        }
+    }
+}
+
+static bool drop_all_named(struct http_head *head, struct slice list, unsigned *left,
+                           unsigned *words)
+{
+    struct slice part;
+    while (slice_split(&list, ',', &part)) {
+        struct slice word = slice_trim(part);
+        if (word.len == 0) {
+            continue;
+        }
+        if ((*left)-- == 0) {
+            return false;
+        }
+        unsigned bit = connection_word(word);
+        *words |= bit;
+        if (bit == 0) {
+            drop_named(head, word);
+        }
+    }
+    return true;
+}
+
+bool http_drop_hop_by_hop(struct http_head *head, unsigned named_max, unsigned *ret_words)
+{
+    unsigned left = named_max;
+    unsigned words = 0;
+    for (unsigned i = 0; (head->present & HOP_BY_HOP) != 0 && i < head->field_count; i++) {
+        struct http_field *field = &head->fields[i];
+        if (!(HOP_BY_HOP >> field->id & 1)) {
+            continue;
+        }
+        field->drop = 1;
+        if (field->id == HTTP_CONNECTION && !drop_all_named(head, field->value, &left, &words)) {
+            return false;
+        }
+    }
+    *ret_words = words;
+    return true;
+}
+
+/* --- trailers, reasons ----------------------------------------------------------------------- */
+
+bool http_trailer_allowed(struct slice name)
+{
+    /* Known fields that say something about a whole message after its fact are few; the rest of
+     * the known ones frame, route, authenticate or describe the hop. */
+    static const uint64_t harmless = BIT(HTTP_FIELD_OTHER) | BIT(HTTP_SERVER) | BIT(HTTP_TRACESTATE)
+                                     | BIT(HTTP_TRACEPARENT) | BIT(HTTP_LAST_EVENT_ID);
+    static const char *const refused[] = {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "age",
+        "allow",
+        "authentication-info",
+        "cache-control",
+        "content-range",
+        "expires",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "location",
+        "max-forwards",
+        "pragma",
+        "proxy-authentication-info",
+        "proxy-status",
+        "range",
+        "set-cookie",
+        "vary",
+        "warning",
+        "www-authenticate",
+        "x-forwarded-port",
+        "x-http-method-override",
+    };
+    if (!(harmless >> http_field_id_of(name) & 1)) {
+        return false;
+    }
+    for (unsigned i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        if (slice_is_nocase(name, refused[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct slice http_reason_of(unsigned status)
+{
+    static const struct {
+        uint16_t status;
+        const char *reason;
+    } reasons[] = {
+        {100, "Continue"},
+        {101, "Switching Protocols"},
+        {102, "Processing"},
+        {103, "Early Hints"},
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {203, "Non-Authoritative Information"},
+        {204, "No Content"},
+        {205, "Reset Content"},
+        {206, "Partial Content"},
+        {300, "Multiple Choices"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {402, "Payment Required"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {407, "Proxy Authentication Required"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {410, "Gone"},
+        {411, "Length Required"},
+        {412, "Precondition Failed"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {416, "Range Not Satisfiable"},
+        {417, "Expectation Failed"},
+        {421, "Misdirected Request"},
+        {422, "Unprocessable Content"},
+        {425, "Too Early"},
+        {426, "Upgrade Required"},
+        {428, "Precondition Required"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+    };
+    for (unsigned i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+        if (reasons[i].status == status) {
+            return slice_of(reasons[i].reason);
+        }
+    }
+    return SLICE("Unknown");
+}
