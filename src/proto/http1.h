@@ -72,11 +72,12 @@ struct http1_limits {
                            .trailer_bytes_max = 8192,                                              \
                            .fields_max = 100})
 
-#define HTTP1_METHOD_MAX     32    /* bytes of a method */
-#define HTTP1_NAMED_MAX      64    /* fields that Connection may name in one head */
-#define HTTP1_CHUNK_LINE_MAX 1024  /* a chunk's size with its extensions */
-#define HTTP1_CHUNK_WASTE    16384 /* bytes of chunk lines in a body beyond 16 + 2 per byte of data \
-                                    */
+#define HTTP1_METHOD_MAX     32   /* bytes of a method */
+#define HTTP1_NAMED_MAX      64   /* fields that Connection may name in one head */
+#define HTTP1_CHUNK_LINE_MAX 1024 /* a chunk's size with its extensions */
+#define HTTP1_CHUNK_WASTE                                                                          \
+    16384 /* bytes of chunk lines in a body beyond 16 + 2 per byte of data                         \
+           */
 
 /* How far the bytes of an incomplete head were judged. All zero before the first byte of a head;
  * the parser zeroes it again when it returns anything but 0. */
