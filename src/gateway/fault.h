@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fault.h - what we answer ourselves, and how: one row per cause.
+ *
+ * An answer of ours has a JSON body {"error":{"code":…,"message":…,"retry_after":…}}, Proxy-Status
+ * with the cause (RFC 9209), and Retry-After with a 503 or 429. The code is also the word of logs.
+ */
+#pragma once
+#include <weir/weir.h>
+
+#include "proto/http.h"
+
+#include <stdint.h>
+
+/* name, code, status, Proxy-Status error (RFC 9209 §2.3), message. */
+#define FAULTS(ROW)                                                                                \
+    ROW(NO_ROUTE, "no_route", 404, "destination_not_found",                                        \
+        "no route leads anywhere for this request")                                                \
+    ROW(TOO_LARGE, "too_large", 413, "http_request_error", "the request's body is too large")      \
+    ROW(SLOW_REQUEST, "slow_request", 408, "http_request_error",                                   \
+        "the request took too long to arrive")                                                     \
+    ROW(CLIENT_BUSY, "client_busy", 429, "http_request_denied",                                    \
+        "this client has too many requests open")                                                  \
+    ROW(QUEUE_FULL, "queue_full", 503, "connection_limit_reached",                                 \
+        "too many requests wait already")                                                          \
+    ROW(WAIT_TOO_LONG, "wait_too_long", 503, "connection_limit_reached",                           \
+        "the wait would be too long")                                                              \
+    ROW(ACQUIRE_TIMEOUT, "acquire_timeout", 503, "connection_limit_reached",                       \
+        "no connection became free in time")                                                       \
+    ROW(POOL_FULL, "pool_full", 503, "connection_limit_reached", "every connection is in use")     \
+    ROW(DOWN, "down", 503, "destination_unavailable", "every endpoint is down")                    \
+    ROW(CLOSING, "closing", 503, "destination_unavailable", "the gateway is shutting down")        \
+    ROW(REFUSED, "refused", 502, "connection_refused", "the upstream refused the connection")      \
+    ROW(UNREACHABLE, "unreachable", 502, "destination_ip_unroutable",                              \
+        "the upstream cannot be reached")                                                          \
+    ROW(DNS, "dns", 502, "dns_error", "the upstream's name does not resolve")                      \
+    ROW(CONNECT, "connect", 502, "destination_unavailable", "the upstream cannot be connected to") \
+    ROW(RESET, "reset", 502, "connection_terminated", "the upstream closed before it answered")    \
+    ROW(BAD_ANSWER, "bad_answer", 502, "http_protocol_error", "the upstream's answer is unusable") \
+    ROW(CONNECT_TIMEOUT, "connect_timeout", 504, "connection_timeout",                             \
+        "connecting to the upstream took too long")                                                \
+    ROW(FIRST_BYTE_TIMEOUT, "first_byte_timeout", 504, "http_response_timeout",                    \
+        "the upstream did not answer in time")                                                     \
+    ROW(READ_TIMEOUT, "read_timeout", 504, "connection_read_timeout",                              \
+        "the upstream stopped answering")                                                          \
+    ROW(WRITE_TIMEOUT, "write_timeout", 504, "connection_write_timeout",                           \
+        "the upstream took nothing for too long")                                                  \
+    ROW(TOTAL_TIMEOUT, "total_timeout", 504, "http_response_timeout", "the answer took too long")  \
+    ROW(CLIENT_LEFT, "client_left", 499, "http_request_error", "the client left")                  \
+    ROW(INTERNAL, "internal", 500, "proxy_internal_error", "the gateway ran out of something")
+
+enum fault {
+    FAULT_NONE = 0,
+#define FAULT_ROW(name, code, status, error, message) FAULT_##name,
+    FAULTS(FAULT_ROW)
+#undef FAULT_ROW
+        FAULT_COUNT
+};
+
+/* What a lease that was refused or failed means, and what a call that failed does. */
+enum fault fault_of_err(weir_err err);
+enum fault fault_of_call(enum http_fault fault);
+/* The pool's word for why a connection ended with that. */
+weir_err fault_err_of_call(enum http_fault fault);
+
+const char *fault_code(enum fault fault); /* "no_route"; "" for FAULT_NONE */
+uint16_t fault_status(enum fault fault);
+
+/* An answer, built in place; valid as long as the room it lies in. */
+#define FAULT_FIELDS   3U
+#define FAULT_BODY_MAX 256U
+
+struct fault_answer {
+    struct http_head head;
+    struct http_field fields[FAULT_FIELDS];
+    char status[128], retry_after[12], body[FAULT_BODY_MAX];
+    uint32_t body_len;
+};
+
+/* retry_after_ms is told in whole seconds, at least one, with 503 and 429 only. `server`: who we
+ * are in Proxy-Status. */
+void fault_answer_make(struct fault_answer *answer, enum fault fault, uint32_t retry_after_ms,
+                       const char *server);

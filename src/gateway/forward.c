@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/forward.h"
+
+#include "base/check.h"
+
+#define BIT(id) (UINT64_C(1) << (id))
+#define ORIGIN_IDS                                                                                 \
+    (BIT(HTTP_FORWARDED) | BIT(HTTP_X_FORWARDED_FOR) | BIT(HTTP_X_FORWARDED_PROTO)                 \
+     | BIT(HTTP_X_FORWARDED_HOST) | BIT(HTTP_X_REAL_IP))
+
+static const struct http_field via = {.name = {"Via", 3}, .value = {"1.1 weir", 8}, .id = HTTP_VIA};
+static const struct slice proto_plain = {"http", 4}, proto_tls = {"https", 5};
+
+static void apply_route(const struct forward_rules *rules, struct http_field *added,
+                        struct http_head *head);
+static void drop_ids(struct http_head *head, uint64_t ids);
+static void add(struct http_head *head, struct http_field *room, const char *name,
+                struct slice value, enum http_field_id id);
+static struct slice chain_of(const struct http_head *head, enum http_field_id id, struct slice last,
+                             char room[FORWARD_CHAIN_MAX]);
+static struct slice forwarded_of(const struct http_peer *peer, char room[96]);
+static struct slice trace_start(struct forward *forward);
+
+void forward_rules_init(struct forward_rules *rules, const struct config_route *route)
+{
+    *rules = (struct forward_rules){.policy = route->forwarded, .route = route};
+    for (uint32_t i = 0; i < route->request_headers.set.count; i++) {
+        const struct config_field *set = &route->request_headers.set.at[i];
+        struct slice name = slice_of(set->name), value = slice_of(set->value);
+        enum http_field_id id = http_field_id_of(name);
+        if (id == HTTP_HOST) {
+            rules->host = value;
+        } else if (rules->set_count < FORWARD_SET_MAX) {
+            rules->set[rules->set_count++] =
+                (struct http_field){.name = name, .value = value, .id = (uint8_t)id};
+        }
+    }
+}
+
+void forward_init(struct forward *forward, uint64_t seed)
+{
+    rand_init(&forward->rand, seed);
+}
+
+void forward_request(struct forward *forward, const struct forward_rules *rules,
+                     const struct http_peer *peer, bool trusted, struct http_head *head)
+{
+    struct http_field *room = forward->added;
+    struct slice client = {peer->text, peer->text_len};
+    bool append = rules->policy == FORWARDED_APPEND && trusted;
+    uint64_t came = head->present;
+    head->added = room;
+    head->added_count = 0;
+    if (append) {
+        char own[96];
+        struct slice chain = chain_of(head, HTTP_X_FORWARDED_FOR, client, forward->chain[0]);
+        if ((came & BIT(HTTP_FORWARDED)) != 0) {
+            struct slice last = forwarded_of(peer, own);
+            add(head, room, "Forwarded", chain_of(head, HTTP_FORWARDED, last, forward->chain[1]),
+                HTTP_FORWARDED);
+        }
+        drop_ids(head, BIT(HTTP_X_FORWARDED_FOR) | BIT(HTTP_FORWARDED));
+        add(head, room, "X-Forwarded-For", chain, HTTP_X_FORWARDED_FOR);
+    } else if ((came & ORIGIN_IDS) != 0) {
+        drop_ids(head, ORIGIN_IDS);
+        came &= ~ORIGIN_IDS;
+    }
+    if (rules->policy != FORWARDED_OFF) {
+        if (!append) {
+            add(head, room, "X-Forwarded-For", client, HTTP_X_FORWARDED_FOR);
+        }
+        if ((came & BIT(HTTP_X_FORWARDED_PROTO)) == 0) {
+            add(head, room, "X-Forwarded-Proto", peer->tls ? proto_tls : proto_plain,
+                HTTP_X_FORWARDED_PROTO);
+        }
+        if ((came & BIT(HTTP_X_FORWARDED_HOST)) == 0 && head->authority.len > 0) {
+            add(head, room, "X-Forwarded-Host", head->authority, HTTP_X_FORWARDED_HOST);
+        }
+        room[head->added_count++] = via;
+    }
+    if ((came & BIT(HTTP_TRACEPARENT)) == 0) {
+        add(head, room, "traceparent", trace_start(forward), HTTP_TRACEPARENT);
+    }
+    apply_route(rules, room, head);
+}
+
+void forward_answer(const struct forward_rules *rules, struct http_head *head)
+{
+    if (rules->policy != FORWARDED_OFF) {
+        head->added = &via;
+        head->added_count = 1;
+    }
+}
+
+bool forward_trusts(const struct config_listener *listener, const uint8_t address[16])
+{
+    for (uint32_t i = 0; i < listener->trusted_proxies.count; i++) {
+        const struct config_cidr *range = &listener->trusted_proxies.at[i];
+        unsigned whole = range->bits / 8, rest = range->bits % 8;
+        if (memcmp(range->address, address, whole) == 0
+            && (rest == 0 || ((range->address[whole] ^ address[whole]) >> (8 - rest)) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct slice forward_trace_id(const struct http_head *head)
+{
+    struct slice value = {0};
+    for (uint32_t i = 0; i < head->added_count; i++) {
+        if (head->added[i].id == HTTP_TRACEPARENT) {
+            value = head->added[i].value;
+        }
+    }
+    const struct http_field *came = http_find(head, HTTP_TRACEPARENT);
+    if (came != NULL) {
+        value = came->value;
+    }
+    return value.len == FORWARD_TRACE_BYTES ? slice_sub(value, 3, 35) : (struct slice){0};
+}
+
+/* --- helpers -----------------------------------------------------------------------------------
+ */
+
+/* What the route sets or removes goes by name, also where we have added it ourselves. */
+static void drop_named(struct http_head *head, struct http_field *added, struct slice name)
+{
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        struct http_field *field = &head->fields[i];
+        if (!field->drop && slice_same_nocase(field->name, name)) {
+            field->drop = 1;
+        }
+    }
+    for (uint32_t i = 0; i < head->added_count; i++) {
+        added[i].drop |= slice_same_nocase(added[i].name, name);
+    }
+}
+
+static void apply_route(const struct forward_rules *rules, struct http_field *added,
+                        struct http_head *head)
+{
+    if (rules->host.len > 0) {
+        head->authority = rules->host;
+    }
+    const struct config_texts *remove = &rules->route->request_headers.remove;
+    for (uint32_t i = 0; i < remove->count; i++) {
+        drop_named(head, added, slice_of(remove->at[i]));
+    }
+    for (uint32_t i = 0; i < rules->set_count; i++) {
+        drop_named(head, added, rules->set[i].name);
+        added[head->added_count++] = rules->set[i];
+    }
+    check(head->added_count <= FORWARD_ADDED_MAX);
+}
+
+static void drop_ids(struct http_head *head, uint64_t ids)
+{
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        if ((BIT(head->fields[i].id) & ids) != 0) {
+            head->fields[i].drop = 1;
+        }
+    }
+}
+
+static void add(struct http_head *head, struct http_field *room, const char *name,
+                struct slice value, enum http_field_id id)
+{
+    room[head->added_count++] =
+        (struct http_field){.name = slice_of(name), .value = value, .id = (uint8_t)id};
+}
+
+/* All lines of a list field and one more element, as one line; only the last element where the rest
+ * is too long. */
+static struct slice chain_of(const struct http_head *head, enum http_field_id id, struct slice last,
+                             char room[FORWARD_CHAIN_MAX])
+{
+    uint32_t len = 0;
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        const struct http_field *field = &head->fields[i];
+        if (field->id != id || field->drop || field->value.len == 0) {
+            continue;
+        }
+        if (field->value.len + last.len + 4 > FORWARD_CHAIN_MAX - len) {
+            len = 0;
+            break;
+        }
+        memcpy(room + len, field->value.at, field->value.len);
+        len += field->value.len;
+        room[len++] = ',';
+        room[len++] = ' ';
+    }
+    memcpy(room + len, last.at, last.len);
+    return (struct slice){room, len + last.len};
+}
+
+/* for=192.0.2.7;proto=http or for="[2001:db8::7]";proto=http (RFC 7239 §6). */
+static struct slice forwarded_of(const struct http_peer *peer, char room[96])
+{
+    bool quoted = memchr(peer->text, ':', peer->text_len) != NULL;
+    bool known = peer->text_len > 0 && (quoted || memchr(peer->text, '.', peer->text_len) != NULL);
+    struct slice parts[] = {
+        SLICE("for="),
+        quoted ? SLICE("\"[") : (struct slice){"", 0},
+        known ? (struct slice){peer->text, peer->text_len} : SLICE("unknown"),
+        quoted ? SLICE("]\"") : (struct slice){"", 0},
+        SLICE(";proto="),
+        peer->tls ? proto_tls : proto_plain,
+    };
+    uint32_t len = 0;
+    for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
+        memcpy(room + len, parts[i].at, parts[i].len);
+        len += parts[i].len;
+    }
+    return (struct slice){room, len};
+}
+
+static void print_hex(char *out, uint64_t bits)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 15; i >= 0; i--, bits >>= 4) {
+        out[i] = digits[bits & 15];
+    }
+}
+
+/* version 00, a trace id, a parent id, sampled (W3C Trace Context §3.2). */
+static struct slice trace_start(struct forward *forward)
+{
+    char *at = forward->trace;
+    memcpy(at, "00-", 3);
+    print_hex(at + 3, rand_next(&forward->rand) | 1);
+    print_hex(at + 19, rand_next(&forward->rand));
+    at[35] = '-';
+    print_hex(at + 36, rand_next(&forward->rand) | 1);
+    memcpy(at + 52, "-01", 3);
+    return (struct slice){at, FORWARD_TRACE_BYTES};
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * forward.h - what a gateway changes in the heads that pass it: the fields that say whom a request
+ * comes from, Via, trace context, and what a route sets or removes.
+ *
+ * Hop-by-hop fields were marked by the reader of the message already (http_drop_hop_by_hop); here
+ * fields are only marked `drop` or added, never rewritten in place.
+ *
+ *   replace  whatever the client said about its origin goes; what we see is said instead
+ *   append   what a trusted proxy said stays and is added to; anybody else is replaced
+ *   off      whatever the client said goes, and nothing is said: neither Via
+ */
+#pragma once
+#include "base/rand.h"
+#include "gateway/config.h"
+#include "proto/http.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FORWARD_SET_MAX     32U /* request_headers.set */
+#define FORWARD_ADDED_MAX   (FORWARD_SET_MAX + 8U)
+#define FORWARD_CHAIN_MAX   4096U /* bytes of a chain of proxies; a longer one is begun anew */
+#define FORWARD_TRACE_BYTES 55U
+
+/* A route's rules, made ready. */
+struct forward_rules {
+    enum config_forwarded policy;
+    const struct config_route *route;
+    struct http_field set[FORWARD_SET_MAX];
+    uint32_t set_count;
+    struct slice host; /* what Host is set to; empty: as the client said */
+};
+
+void forward_rules_init(struct forward_rules *rules, const struct config_route *route);
+
+/* A worker's room for what is added to the head at hand: valid until the next one. */
+struct forward {
+    struct rand rand; /* trace ids */
+    struct http_field added[FORWARD_ADDED_MAX];
+    char trace[FORWARD_TRACE_BYTES];
+    char chain[2][FORWARD_CHAIN_MAX]; /* X-Forwarded-For, Forwarded */
+};
+
+void forward_init(struct forward *forward, uint64_t seed);
+
+/* `trusted`: the peer is one of the listener's trusted_proxies. */
+void forward_request(struct forward *forward, const struct forward_rules *rules,
+                     const struct http_peer *peer, bool trusted, struct http_head *head);
+void forward_answer(const struct forward_rules *rules, struct http_head *head);
+
+/* Whether an address is in one of the ranges. */
+bool forward_trusts(const struct config_listener *listener, const uint8_t address[16]);
+
+/* What in the trace context of the request at hand is the trace's id: 32 hex digits, or empty. */
+struct slice forward_trace_id(const struct http_head *head);
