@@ -129,11 +129,11 @@ static void drop_named(struct http_head *head, struct http_field *added, struct 
     for (uint32_t i = 0; i < head->field_count; i++) {
         struct http_field *field = &head->fields[i];
         if (!field->drop && slice_same_nocase(field->name, name)) {
-            field->drop = 1;
+            field->drop |= FORWARD_DROP;
         }
     }
     for (uint32_t i = 0; i < head->added_count; i++) {
-        added[i].drop |= slice_same_nocase(added[i].name, name);
+        added[i].drop |= slice_same_nocase(added[i].name, name) ? FORWARD_DROP : 0;
     }
 }
 
@@ -158,7 +158,7 @@ static void drop_ids(struct http_head *head, uint64_t ids)
 {
     for (uint32_t i = 0; i < head->field_count; i++) {
         if ((BIT(head->fields[i].id) & ids) != 0) {
-            head->fields[i].drop = 1;
+            head->fields[i].drop |= FORWARD_DROP;
         }
     }
 }

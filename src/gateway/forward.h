@@ -22,6 +22,8 @@
 #define FORWARD_ADDED_MAX   (FORWARD_SET_MAX + 8U)
 #define FORWARD_CHAIN_MAX   4096U /* bytes of a chain of proxies; a longer one is begun anew */
 #define FORWARD_TRACE_BYTES 55U
+/* In http_field.drop beside the reader's mark: whoever keeps a head can have it back as it came. */
+#define FORWARD_DROP        2U
 
 /* A route's rules, made ready. */
 struct forward_rules {

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/access.h"
+
+#include "io/notify.h"
+#include "proto/json.h"
+
+/* A path longer than this is cut in the log; worst case each byte takes six. */
+#define PATH_MAX_LOGGED 512U
+
+void access_write(struct access_log *log, const struct access_entry *entry)
+{
+    char stamp[CLOCK_STAMP + 1];
+    clock_stamp(clock_wall_at(&log->wall, entry->now_ms), stamp);
+    struct json json = json_into(log->line, sizeof log->line);
+    json_open(&json, NULL, '{');
+    json_text(&json, "time", stamp);
+    json_text(&json, "listener", entry->listener);
+    json_slice(&json, "client", entry->client);
+    json_slice(&json, "method", slice_sub(entry->method, 0, 32));
+    json_slice(&json, "host", slice_sub(entry->host, 0, 255));
+    json_slice(&json, "path", slice_sub(entry->path, 0, PATH_MAX_LOGGED));
+    json_u64(&json, "status", entry->status);
+    json_u64(&json, "request_bytes", entry->request_bytes);
+    json_u64(&json, "answer_bytes", entry->answer_bytes);
+    json_text(&json, "upstream", entry->upstream);
+    json_text(&json, "endpoint", entry->endpoint);
+    json_bool(&json, "reused", entry->reused);
+    json_u64(&json, "retries", entry->retries);
+    json_open(&json, "ms", '{');
+    json_fixed(&json, "queue", entry->queue_us, 3);
+    json_fixed(&json, "connect", entry->connect_us, 3);
+    json_fixed(&json, "first_byte", entry->first_byte_us, 3);
+    json_fixed(&json, "total", entry->total_us, 3);
+    json_close(&json, '}');
+    json_bool(&json, "cut", entry->cut);
+    json_text(&json, "error", entry->error);
+    json_slice(&json, "trace", entry->trace);
+    json_close(&json, '}');
+    if (!json.full) {
+        notify_line(log->ring, log->line, json.len);
+    }
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * access.h - one line of JSON for each request that has ended.
+ *
+ * Built only where the log is on, in a buffer of the worker's, and copied into its ring: a request
+ * never waits for it. Secrets, bodies and keys are not logged: of the target the path alone, of the
+ * fields none.
+ */
+#pragma once
+#include "base/text.h"
+#include "io/clock.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct notify_ring;
+
+struct access_entry {
+    uint64_t now_ms;                            /* monotonic, of the end */
+    const char *listener, *upstream, *endpoint; /* "" where it did not come so far */
+    struct slice client, method, host, path, trace;
+    uint16_t status;   /* 499: the client left before there was one */
+    const char *error; /* fault_code() */
+    bool cut;          /* the answer was not completed */
+    bool reused;
+    uint32_t retries;
+    uint64_t request_bytes, answer_bytes; /* bodies */
+    /* From the request's head on: a connection was there; it was dialled that long (0: reused); the
+     * answer began; it ended. */
+    uint64_t queue_us, connect_us, first_byte_us, total_us;
+};
+
+struct access_log {
+    struct notify_ring *ring; /* NULL: off */
+    struct clock_wall wall;
+    char line[8192];
+};
+
+void access_write(struct access_log *log, const struct access_entry *entry);

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/held.h"
+
+#include "base/alloc.h"
+#include "gateway/forward.h"
+
+#define FIRST_SIZE 1024U
+
+static bool held_room(struct held *held, size_t need)
+{
+    if (need <= held->size) {
+        return true;
+    }
+    size_t size = held->size > 0 ? held->size : FIRST_SIZE;
+    while (size < need) {
+        size *= 2;
+    }
+    char *at = alloc_resize(&alloc_libc, held->at, size);
+    if (at == NULL) {
+        return false;
+    }
+    held->at = at;
+    held->size = size;
+    return true;
+}
+
+/* The end of the head's text: nothing in it lies behind the last field's value. */
+static const char *text_end(const struct http_head *head)
+{
+    const char *end = head->target.at + head->target.len;
+    for (uint32_t i = head->field_count; i-- > 0;) {
+        const struct http_field *field = &head->fields[i];
+        const char *name_end = field->name.at + field->name.len;
+        const char *value_end = field->value.at + field->value.len;
+        const char *last = field->value.len > 0 ? value_end : name_end;
+        return last > end ? last : end;
+    }
+    return end;
+}
+
+bool held_take_head(struct held *held, const struct http_head *head)
+{
+    size_t fields_len = head->field_count * sizeof(struct http_field);
+    size_t text_len = (size_t)(text_end(head) - head->method.at);
+    if (!held_room(held, fields_len + text_len)) {
+        return false;
+    }
+    memcpy(held->at, head->fields, fields_len);
+    memcpy(held->at + fields_len, head->method.at, text_len);
+    held->was = head->method.at;
+    held->fields_len = (uint32_t)fields_len;
+    held->text_len = (uint32_t)text_len;
+    held->body_len = 0;
+    held->head = *head;
+    return true;
+}
+
+bool held_add_body(struct held *held, const void *data, size_t len, size_t max)
+{
+    size_t used = (size_t)held->fields_len + held->text_len + held->body_len;
+    if (len > max || held->body_len > max - len || !held_room(held, used + len)) {
+        return false;
+    }
+    memcpy(held->at + used, data, len);
+    held->body_len += len;
+    return true;
+}
+
+static void rebase(struct slice *slice, const char *from, const char *to)
+{
+    if (slice->len > 0) {
+        slice->at = to + (slice->at - from);
+    }
+}
+
+struct http_head *held_head(struct held *held)
+{
+    struct http_head *head = &held->head;
+    const char *from = held->was, *to = held->at + held->fields_len;
+    head->fields = (struct http_field *)(void *)held->at;
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        head->fields[i].drop &= (uint8_t)~FORWARD_DROP;
+    }
+    if (from != to) {
+        rebase(&head->method, from, to);
+        rebase(&head->target, from, to);
+        rebase(&head->authority, from, to);
+        rebase(&head->path, from, to);
+        for (uint32_t i = 0; i < head->field_count; i++) {
+            rebase(&head->fields[i].name, from, to);
+            rebase(&head->fields[i].value, from, to);
+        }
+        held->was = to;
+    }
+    held->out = *head;
+    return &held->out;
+}
+
+const char *held_body(const struct held *held)
+{
+    return held->at + held->fields_len + held->text_len;
+}
+
+void held_reset(struct held *held)
+{
+    if (held->size > HELD_KEEP_MAX) {
+        held_fini(held);
+    }
+    held->fields_len = held->text_len = 0;
+    held->body_len = 0;
+}
+
+void held_fini(struct held *held)
+{
+    alloc_free(&alloc_libc, held->at);
+    *held = (struct held){0};
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * retry.h - when a request is sent a second time, and how often that may happen.
+ *
+ * {reused, fresh} × {nothing sent, some of it, a byte of the answer read} × {idempotent, keyed,
+ * not}: a request that went out on a reused connection is replayed once, on a fresh one, when the
+ * peer accepted nothing of it, or when doing it twice is harmless (idempotent, RFC 9110 §9.2.2, or
+ * with an Idempotency-Key), all of it is still at hand and no byte of an answer was read. Never
+ * after a byte reached the client.
+ *
+ * The budget bounds all retries of an upstream on this worker: a part of its requests, and ten per
+ * second beside, so that a failing upstream is not buried under repetitions.
+ */
+#pragma once
+#include "proto/http.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define RETRY_TRIES_MAX  3U   /* of one request, the first included */
+#define RETRY_PER_SECOND 10U  /* beside the budget's part */
+#define RETRY_SAVED_MAX  100U /* retries that may be saved up */
+
+struct retry_case {
+    bool reused;       /* the connection had served before */
+    bool answer_begun; /* a byte of an answer was read, or passed on */
+    bool harmless;     /* idempotent, or keyed */
+    bool at_hand;      /* head and body could be sent again */
+    uint64_t sent;     /* bytes the peer's socket accepted */
+    uint32_t replays;  /* so far */
+};
+
+bool retry_stale(const struct retry_case *it);
+
+/* An answer with a code of retry.on. 429, 503 and 529 mean "not accepted"; another code says
+ * nothing about what was done, so that only harmless requests go again. */
+bool retry_code(uint16_t status, bool harmless);
+
+/* May the method be repeated (RFC 9110 §9.2.2), or does the request carry an Idempotency-Key? */
+bool retry_is_harmless(const struct http_head *head);
+
+struct retry_budget {
+    uint32_t part_milli; /* thousandths of a retry that each request earns */
+    uint64_t saved_milli;
+    uint64_t since_ms;
+};
+
+void retry_budget_init(struct retry_budget *budget, double part, uint64_t now_ms);
+static inline void retry_budget_earn(struct retry_budget *budget)
+{
+    budget->saved_milli += budget->part_milli;
+}
+bool retry_budget_take(struct retry_budget *budget, uint64_t now_ms);

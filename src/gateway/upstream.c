@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/upstream.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "gateway/route.h"
+#include "io/loop.h"
+
+#include <errno.h>
+#include <xxhash.h>
+
+static int open_pool(struct upstream *upstream, const struct upstream_options *opt);
+static int pin_endpoints(struct upstream *upstream, const struct upstream_options *opt);
+static uint8_t standing_of(struct upstream *upstream, uint32_t index, uint32_t busy);
+static enum balance_method method_of(enum config_balance balance);
+
+int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
+{
+    uint32_t count = opt->config->endpoints.count;
+    *upstream = (struct upstream){.config = opt->config, .engine = opt->engine, .count = count};
+    balance_init(&upstream->balance, method_of(opt->config->balance), opt->seed);
+    retry_budget_init(&upstream->budget, opt->config->retry.budget, loop_now_ms(opt->loop));
+    upstream->peers = alloc_zeroed(&alloc_libc, count * sizeof *upstream->peers);
+    upstream->endpoints = alloc_zeroed(&alloc_libc, count * sizeof *upstream->endpoints);
+    int error = upstream->peers == NULL || upstream->endpoints == NULL ? -ENOMEM : 0;
+    if (error == 0) {
+        error = open_pool(upstream, opt);
+    }
+    if (error == 0) {
+        error = pin_endpoints(upstream, opt);
+    }
+    return error;
+}
+
+void upstream_fini(struct upstream *upstream)
+{
+    http1_connector_free(upstream->connector);
+    alloc_free(&alloc_libc, upstream->peers);
+    alloc_free(&alloc_libc, upstream->endpoints);
+    *upstream = (struct upstream){0};
+}
+
+uint32_t upstream_choose(struct upstream *upstream, struct slice path, uint32_t except)
+{
+    bool checked = upstream->config->health.path[0] != '\0';
+    if (upstream->count == 1 && !checked) {
+        /* The pool itself says when it is down. */
+        return except == 0 || upstream->peers[0].weight == 0 ? BALANCE_NOBODY : 0;
+    }
+    for (uint32_t i = 0; i < upstream->count; i++) {
+        struct balance_peer *peer = &upstream->peers[i];
+        peer->busy = pool_key_busy(upstream->endpoints[i].pin);
+        peer->standing = standing_of(upstream, i, peer->busy);
+    }
+    uint64_t hash = 0;
+    if (upstream->balance.method == BALANCE_RENDEZVOUS) {
+        struct slice name = route_path_of(path);
+        hash = XXH3_64bits(name.at, name.len);
+    }
+    return balance_choose(&upstream->balance, upstream->peers, upstream->count, hash, except);
+}
+
+uint32_t upstream_retry_after_ms(const struct upstream *upstream)
+{
+    uint32_t soonest = UINT32_MAX;
+    for (uint32_t i = 0; i < upstream->count; i++) {
+        const struct endpoint *endpoint = &upstream->endpoints[i];
+        uint32_t after_ms = endpoint->verdict->unhealthy ? upstream->config->health.recovery_ms
+                                                         : pool_key_retry_after(endpoint->pin);
+        if (endpoint->config->weight > 0 && after_ms < soonest) {
+            soonest = after_ms;
+        }
+    }
+    return soonest;
+}
+
+uint32_t upstream_share(uint32_t n, uint32_t worker, uint32_t workers)
+{
+    if (n >= WEIR_MOST || workers <= 1) {
+        return n;
+    }
+    uint32_t share = n / workers + (worker < n % workers ? 1 : 0);
+    return share > 0 ? share : 1;
+}
+
+static int errno_of(weir_err err)
+{
+    return err == WEIR_OK ? 0 : err == WEIR_ENOMEM ? -ENOMEM : -EINVAL;
+}
+
+static int open_pool(struct upstream *upstream, const struct upstream_options *opt)
+{
+    weir_pool_options pool = opt->config->pool;
+    const struct http1_connector_options connector = {
+        .loop = opt->loop,
+        .dns = opt->dns,
+        .cork = opt->cork,
+        .connect_timeout_ms = pool.connect_timeout_ms,
+        .first_byte_timeout_ms = pool.first_byte_timeout_ms,
+        .read_timeout_ms = pool.read_timeout_ms,
+        .write_timeout_ms = pool.write_timeout_ms,
+        .total_timeout_ms = pool.total_timeout_ms,
+    };
+    int error = http1_connector_new(&connector, &upstream->connector);
+    if (error != 0) {
+        return error;
+    }
+    pool.size = sizeof pool;
+    pool.name = opt->config->name;
+    pool.connector = &http1_pool_connector;
+    pool.connector_self = upstream->connector;
+    pool.max_total = upstream_share(pool.max_total, opt->worker, opt->workers);
+    pool.max_per_key = upstream_share(pool.max_per_key, opt->worker, opt->workers);
+    weir_err err = weir_pool_open(opt->engine, &pool, &upstream->pool);
+    if (err == WEIR_OK) {
+        http1_connector_serve(upstream->connector, upstream->pool);
+    }
+    return errno_of(err);
+}
+
+static int pin_endpoints(struct upstream *upstream, const struct upstream_options *opt)
+{
+    for (uint32_t i = 0; i < upstream->count; i++) {
+        const struct config_endpoint *config = &opt->config->endpoints.at[i];
+        const weir_key key = {.scheme = config->scheme, .host = config->host, .port = config->port};
+        struct endpoint *endpoint = &upstream->endpoints[i];
+        endpoint->config = config;
+        endpoint->verdict = &opt->verdicts[i];
+        upstream->peers[i] = (struct balance_peer){
+            .hash = XXH3_64bits(config->url, strlen(config->url)),
+            .weight = config->weight,
+            .tier = config->priority,
+            .standing = BALANCE_GOOD,
+        };
+        weir_err err = pool_key_pin(upstream->pool, &key, &endpoint->pin);
+        if (err != WEIR_OK) {
+            return errno_of(err);
+        }
+    }
+    return 0;
+}
+
+static uint8_t standing_of(struct upstream *upstream, uint32_t index, uint32_t busy)
+{
+    struct endpoint *endpoint = &upstream->endpoints[index];
+    weir_key_state state = pool_key_state(endpoint->pin);
+    uint32_t passes = __atomic_load_n(&endpoint->verdict->passes, __ATOMIC_RELAXED);
+    bool passed = passes != endpoint->passes_seen;
+    endpoint->passes_seen = passes;
+    if (__atomic_load_n(&endpoint->verdict->unhealthy, __ATOMIC_RELAXED)) {
+        return BALANCE_OUT;
+    }
+    if (state == WEIR_KEY_UP) {
+        return BALANCE_GOOD;
+    }
+    if (state == WEIR_KEY_DOWN && passed) {
+        /* A check got through: what the pool holds against it is over. */
+        weir_pool_flush(upstream->pool, pool_key_view(endpoint->pin), 0);
+        return BALANCE_GOOD;
+    }
+    if (pool_key_retry_after(endpoint->pin) > 0) {
+        return state == WEIR_KEY_DOWN ? BALANCE_OUT : BALANCE_DOUBTED;
+    }
+    return busy == 0 ? BALANCE_GOOD : BALANCE_DOUBTED;
+}
+
+static enum balance_method method_of(enum config_balance balance)
+{
+    switch (balance) {
+    case BALANCE_P2C: return BALANCE_TWO_CHOICES;
+    case BALANCE_LEAST_REQUEST: return BALANCE_LEAST_BUSY;
+    case BALANCE_ROUND_ROBIN: return BALANCE_EACH_IN_TURN;
+    case BALANCE_HASH: return BALANCE_RENDEZVOUS;
+    case BALANCE_PRIORITY: return BALANCE_LOWEST_TIER;
+    }
+    unreachable();
+}

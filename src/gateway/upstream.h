@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * upstream.h - one upstream on one worker: its pool, its endpoints, and which of them is next.
+ *
+ * An endpoint's standing comes from three places: its key in the pool (up, backing off, down), the
+ * last verdict of its active checks, and its weight. Whoever is down or judged unhealthy is out;
+ * whoever failed lately is asked again by one request at a time while others are good.
+ */
+#pragma once
+#include <weir/weir.h>
+
+#include "connector/http1.h"
+#include "core/balance.h"
+#include "core/pool.h"
+#include "gateway/config.h"
+#include "gateway/retry.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cork;
+struct dns;
+struct loop;
+
+/* The verdict of active checks on one endpoint: written by the worker that checks, read by all. */
+struct verdict {
+    uint32_t passes; /* checks that were passed */
+    bool spoken;     /* there was a verdict at all */
+    bool unhealthy;  /* failures in a row have reached health.failures */
+};
+
+struct endpoint {
+    const struct config_endpoint *config;
+    const struct verdict *verdict;
+    struct key *pin;
+    uint32_t passes_seen;
+    uint64_t answered, failed; /* requests */
+};
+
+struct upstream {
+    const struct config_upstream *config;
+    weir_engine *engine;
+    weir_pool *pool;
+    struct http1_connector *connector;
+    struct retry_budget budget;
+    struct balance balance;
+    struct balance_peer *peers;
+    struct endpoint *endpoints;
+    uint32_t count;
+};
+
+struct upstream_options {
+    const struct config_upstream *config;
+    const struct verdict *verdicts; /* one for each endpoint */
+    struct loop *loop;
+    weir_engine *engine;
+    struct dns *dns;
+    struct cork *cork;
+    uint64_t seed;
+    uint32_t worker, workers; /* this one's share of limits over all */
+};
+
+int upstream_init(struct upstream *upstream, const struct upstream_options *opt); /* 0 or -errno */
+void upstream_fini(struct upstream *upstream); /* its engine is gone, or the pool has closed */
+
+/* The next endpoint for a request whose path is `path`, or BALANCE_NOBODY. */
+uint32_t upstream_choose(struct upstream *upstream, struct slice path, uint32_t except);
+
+/* When it makes sense to ask again where upstream_choose() found nobody. */
+uint32_t upstream_retry_after_ms(const struct upstream *upstream);
+
+/* n's part for worker i of count, the parts adding up to n; at least one. */
+uint32_t upstream_share(uint32_t n, uint32_t worker, uint32_t workers);
