@@ -695,6 +695,12 @@ bool http1_call_is_reused(const struct http_call *call)
     return ((const struct conn *)(const void *)call)->uses > 1;
 }
 
+void http1_call_took(const struct http_call *call, uint32_t us)
+{
+    const struct conn *conn = (const void *)call;
+    weir_conn_latency(conn->connector->pool, conn->id, us);
+}
+
 uint32_t http1_call_connect_us(const struct http_call *call)
 {
     return ((const struct conn *)(const void *)call)->connect_us;

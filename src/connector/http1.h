@@ -70,6 +70,9 @@ struct http_call *http1_call_open(void *object, const struct http_caller *caller
 /* The connection has carried a call before this one. */
 bool http1_call_is_reused(const struct http_call *call);
 
+/* Tells the pool how long the peer took to answer, for its choice among connections. */
+void http1_call_took(const struct http_call *call, uint32_t us);
+
 /* How long its dial took, in microseconds. */
 uint32_t http1_call_connect_us(const struct http_call *call);
 

@@ -43,6 +43,7 @@ bool held_take_head(struct held *held, const struct http_head *head)
     size_t fields_len = head->field_count * sizeof(struct http_field);
     size_t text_len = (size_t)(text_end(head) - head->method.at);
     if (!held_room(held, fields_len + text_len)) {
+        held->head = (struct http_head){0};
         return false;
     }
     memcpy(held->at, head->fields, fields_len);

@@ -72,9 +72,10 @@ uint32_t relay_open_count(const struct relay *relay);
 struct relay_series {
     const char *listener;
     const char *upstream;          /* "": answered before one was chosen (no route) */
-    uint64_t by_code[RELAY_CODES]; /* [499]: the client left; [0]: cut after its head */
+    uint64_t by_code[RELAY_CODES]; /* [499]: the client left before there was an answer */
     struct timing total, first_byte;
     uint64_t request_bytes, answer_bytes; /* bodies */
+    uint64_t cut;                         /* answers that ended before their time */
     uint64_t retries_stale, retries_connect, retries_code, retries_over_budget;
 };
 

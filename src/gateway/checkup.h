@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * checkup.h - active health checks: a GET now and then, on a connection of its own, to every
+ * endpoint of an upstream that has `health:` written.
+ *
+ * One worker checks; the verdicts lie where all workers read them. An endpoint counts as healthy
+ * until `failures` checks in a row have failed; then it is asked again after `recovery`, and the
+ * first check that passes clears it. A check passes with any 2xx or 3xx within `timeout`.
+ */
+#pragma once
+#include "gateway/upstream.h"
+
+#include <stdint.h>
+
+struct checkups;
+
+struct checkup_options {
+    const struct config_upstream *config;
+    struct verdict *verdicts; /* one for each endpoint */
+    struct http1_connector *connector;
+    struct loop *loop;
+    struct dns *dns;
+};
+
+/* Begins at once, endpoints spread over a second. 0 or -ENOMEM. */
+int checkups_new(const struct checkup_options *opt, struct checkups **ret_checkups);
+void checkups_free(struct checkups *take_checkups); /* before its connector */

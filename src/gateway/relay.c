@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/relay.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "gateway/clients.h"
+#include "gateway/transit.h"
+#include "io/loop.h"
+
+static void ask(struct transit *transit, uint32_t flags);
+static void granted(void *arg, const weir_grant *grant);
+static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_after_ms);
+static void send_first(struct transit *transit, void *object, struct http_head *head);
+static void send_kept(struct transit *transit, void *object);
+static void send_head(struct transit *transit, void *object, struct http_head *head);
+static void give_back(struct transit *transit, weir_fate fate, weir_err why);
+static bool again(struct transit *transit, uint64_t *counter);
+static bool fits_limits(struct transit *transit, const struct http_head *head);
+static void answer_with(struct relay *relay, struct http_exchange *ex, enum fault fault,
+                        uint32_t retry_after_ms, bool head_only);
+static void refuse(struct transit *transit, enum fault fault, uint32_t retry_after_ms);
+static void cut_or_refuse(struct transit *transit, enum fault fault);
+static void call_off(struct transit *transit);
+static void finish(struct transit *transit);
+static const struct http_caller caller;
+
+/* --- the request, as the listener brings it ----------------------------------------------------
+ */
+
+static void on_request(void *self, struct http_exchange *ex, struct http_head *head, bool end)
+{
+    struct lane *lane = self;
+    struct relay *relay = lane->relay;
+    struct transit *transit = transit_new(lane, ex);
+    ex->user = transit;
+    if (transit == NULL) {
+        answer_with(relay, ex, FAULT_INTERNAL, 0, head->method_id == HTTP_HEAD);
+        return;
+    }
+    transit->request_ended = end;
+    if (!held_take_head(&transit->held, head)) {
+        refuse(transit, FAULT_INTERNAL, 0);
+        return;
+    }
+    uint32_t route = routes_match(lane->routes, head);
+    if (route == ROUTE_NONE) {
+        refuse(transit, FAULT_NO_ROUTE, 0);
+        return;
+    }
+    transit->rules = &lane->rules[route];
+    transit->series = lane->series[route];
+    transit->upstream = &relay->upstreams[lane->config->routes.at[route].upstream];
+    transit->harmless = retry_is_harmless(head);
+    if (!fits_limits(transit, head)) {
+        return;
+    }
+    retry_budget_earn(&transit->upstream->budget);
+
+    uint32_t endpoint = upstream_choose(transit->upstream, head->path, BALANCE_NOBODY);
+    void *object;
+    if (endpoint != BALANCE_NOBODY
+        && pool_try_acquire_pinned(transit->upstream->pool,
+                                   transit->upstream->endpoints[endpoint].pin, 0, &transit->lease,
+                                   &object)
+               == WEIR_OK) {
+        transit->endpoint = endpoint;
+        transit->tries = 1;
+        transit->granted_ns = transit->begun_ns;
+        send_first(transit, object, head);
+        return;
+    }
+    transit->endpoint = endpoint;
+    if (endpoint == BALANCE_NOBODY) {
+        refuse(transit, FAULT_DOWN, upstream_retry_after_ms(transit->upstream));
+    } else {
+        ask(transit, 0);
+    }
+}
+
+static void on_body(struct http_exchange *ex, const void *data, size_t len)
+{
+    struct transit *transit = ex->user;
+    transit->request_bytes += len;
+    if (transit->body_max != 0 && transit->request_bytes > transit->body_max) {
+        cut_or_refuse(transit, FAULT_TOO_LARGE);
+        return;
+    }
+    bool waits = transit->state == TRANSIT_WAITING;
+    if (transit->body_held
+        && !held_add_body(&transit->held, data, len, waits ? HELD_WAIT_MAX : HELD_BODY_MAX)) {
+        transit->body_held = false;
+    }
+    if (waits) {
+        if (!transit->body_held) {
+            refuse(transit, FAULT_INTERNAL, 0);
+        }
+    } else if (transit->call->ops->body(transit->call, data, len) && !transit->client_paused) {
+        transit->client_paused = true;
+        ex->ops->pause(ex, true);
+    }
+}
+
+static void on_request_end(struct http_exchange *ex, const struct http_head *trailers)
+{
+    struct transit *transit = ex->user;
+    transit->request_ended = true;
+    if (trailers != NULL && trailers->field_count > 0) {
+        transit->body_held = false; /* they are not kept */
+    }
+    if (transit->state != TRANSIT_WAITING) {
+        transit->call->ops->end(transit->call, trailers);
+    }
+}
+
+static void on_client_flush(struct http_exchange *ex)
+{
+    struct transit *transit = ex->user;
+    if (transit->state != TRANSIT_WAITING && transit->call->ops->flush(transit->call)
+        && !transit->request_ended && !transit->client_paused) {
+        transit->client_paused = true;
+        ex->ops->pause(ex, true);
+    }
+}
+
+static void on_client_drain(struct http_exchange *ex)
+{
+    struct transit *transit = ex->user;
+    if (transit->upstream_paused) {
+        transit->upstream_paused = false;
+        transit->call->ops->pause(transit->call, false);
+    }
+}
+
+static void on_client_abort(struct http_exchange *ex, enum http_fault why)
+{
+    struct transit *transit = ex->user;
+    bool slow = why != HTTP_FAULT_CANCELLED && why != HTTP_FAULT_RESET;
+    transit->fault = slow ? FAULT_SLOW_REQUEST : FAULT_CLIENT_LEFT;
+    if (transit->status == 0) {
+        transit->status = fault_status(transit->fault);
+    }
+    call_off(transit);
+    finish(transit);
+}
+
+const struct http_handler relay_handler = {
+    .on_request = on_request,
+    .on_body = on_body,
+    .on_request_end = on_request_end,
+    .on_flush = on_client_flush,
+    .on_drain = on_client_drain,
+    .on_abort = on_client_abort,
+};
+
+/* False: it was refused. */
+static bool fits_limits(struct transit *transit, const struct http_head *head)
+{
+    const struct config_route *route = transit->rules->route;
+    transit->body_max = route->limits.body;
+    if (transit->body_max != 0 && head->framing == HTTP_LENGTH
+        && head->content_length > transit->body_max) {
+        refuse(transit, FAULT_TOO_LARGE, 0);
+        return false;
+    }
+    if (route->limits.concurrent_per_client != 0
+        && !clients_take(transit->lane->relay->opt.shared->clients, transit->ex->peer->address,
+                         route->limits.concurrent_per_client, &transit->seat)) {
+        refuse(transit, FAULT_CLIENT_BUSY, 1000);
+        return false;
+    }
+    return true;
+}
+
+/* --- from a request to a connection ------------------------------------------------------------
+ */
+
+/* Asks for a connection at the chosen endpoint; the client's body waits meanwhile. */
+static void ask(struct transit *transit, uint32_t flags)
+{
+    struct upstream *upstream = transit->upstream;
+    const weir_acquire_options opt = {
+        .size = sizeof opt,
+        .flags = flags | (transit->harmless ? WEIR_IDEMPOTENT : 0)
+                 | (transit->body_held && transit->request_ended ? WEIR_REPLAYABLE : 0),
+    };
+    transit->state = TRANSIT_WAITING;
+    transit->tries++;
+    weir_err err = pool_acquire_pinned(upstream->pool, upstream->endpoints[transit->endpoint].pin,
+                                       &opt, granted, transit, &transit->lease);
+    if (err != WEIR_OK) {
+        lease_failed(transit, err, weir_pool_retry_after(upstream->pool));
+        return;
+    }
+    transit->asked = true;
+    if (!transit->request_ended && !transit->client_paused) {
+        transit->client_paused = true;
+        transit->ex->ops->pause(transit->ex, true);
+    }
+}
+
+static void granted(void *arg, const weir_grant *grant)
+{
+    struct transit *transit = arg;
+    transit->asked = false;
+    if (transit->state == TRANSIT_LEFT) {
+        transit_free(transit);
+    } else if (grant->err != WEIR_OK) {
+        lease_failed(transit, grant->err, grant->retry_after_ms);
+    } else {
+        transit->lease = grant->lease;
+        transit->granted_ns = loop_now_ns(transit->lane->relay->opt.loop);
+        send_kept(transit, grant->object);
+    }
+}
+
+/* Whether the endpoint itself is at fault, so that another one may do better. */
+static bool is_of_endpoint(weir_err err)
+{
+    switch (err) {
+    case WEIR_EDOWN:
+    case WEIR_ECONNECT:
+    case WEIR_EREFUSED:
+    case WEIR_EUNREACHABLE:
+    case WEIR_ERESOLVE:
+    case WEIR_ECONNECT_TIMEOUT:
+    case WEIR_ERESET:
+    case WEIR_EHANGUP: return true;
+    default: return false;
+    }
+}
+
+static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_after_ms)
+{
+    struct upstream *upstream = transit->upstream;
+    uint32_t failed = transit->endpoint;
+    if (is_of_endpoint(err) && upstream->config->retry.on_connect
+        && transit->tries < RETRY_TRIES_MAX) {
+        uint32_t other = upstream_choose(upstream, held_head(&transit->held)->path, failed);
+        if (other != BALANCE_NOBODY && again(transit, &transit->series->retries_connect)) {
+            transit->endpoint = other;
+            ask(transit, 0);
+            return;
+        }
+    }
+    if (err != WEIR_EDOWN) {
+        upstream->endpoints[failed].failed++;
+    }
+    refuse(transit, fault_of_err(err), retry_after_ms);
+}
+
+/* Takes one retry from the budget. */
+static bool again(struct transit *transit, uint64_t *counter)
+{
+    if (!retry_budget_take(&transit->upstream->budget,
+                           loop_now_ms(transit->lane->relay->opt.loop))) {
+        count_one(&transit->series->retries_over_budget);
+        return false;
+    }
+    count_one(counter);
+    return true;
+}
+
+/* The head at hand goes out as it was parsed. */
+static void send_first(struct transit *transit, void *object, struct http_head *head)
+{
+    send_head(transit, object, head);
+    if (transit->request_ended) {
+        transit->call->ops->end(transit->call, NULL);
+    }
+}
+
+/* The head and what there is of the body go out from the copy. */
+static void send_kept(struct transit *transit, void *object)
+{
+    send_head(transit, object, held_head(&transit->held));
+    struct http_call *call = transit->call;
+    if (transit->held.body_len > 0) {
+        call->ops->body(call, held_body(&transit->held), transit->held.body_len);
+    }
+    if (transit->request_ended) {
+        call->ops->end(call, NULL);
+    }
+    bool blocked = call->ops->flush(call);
+    if (transit->client_paused && !blocked && !transit->request_ended) {
+        transit->client_paused = false;
+        transit->ex->ops->pause(transit->ex, false);
+    }
+}
+
+static void send_head(struct transit *transit, void *object, struct http_head *head)
+{
+    struct lane *lane = transit->lane;
+    struct relay *relay = lane->relay;
+    bool trusted = transit->rules->policy == FORWARDED_APPEND
+                   && forward_trusts(lane->config, transit->ex->peer->address);
+    forward_request(&relay->forward, transit->rules, transit->ex->peer, trusted, head);
+    if (relay->log.ring != NULL) {
+        struct slice trace = forward_trace_id(head);
+        memcpy(transit->trace, trace.at, trace.len);
+        transit->trace_len = (uint8_t)trace.len;
+    }
+    transit->state = TRANSIT_CALLING;
+    transit->call = http1_call_open(object, &caller, transit);
+    transit->reused = http1_call_is_reused(transit->call);
+    transit->connect_us = transit->reused ? 0 : http1_call_connect_us(transit->call);
+    transit->call->ops->request(transit->call, head);
+}
+
+static void give_back(struct transit *transit, weir_fate fate, weir_err why)
+{
+    weir_release_why(transit->upstream->pool, transit->lease, fate, why);
+    transit->call = NULL;
+}
+
+/* --- the answer, as the connector brings it ----------------------------------------------------
+ */
+
+/* Whether this answer is to be thrown away and the request tried at another endpoint. */
+static bool tries_code_again(struct transit *transit, uint16_t status)
+{
+    const struct config_retry *retry = &transit->upstream->config->retry;
+    for (uint32_t i = 0; i < retry->codes_count; i++) {
+        if (retry->codes[i] != status) {
+            continue;
+        }
+        if (!transit->request_ended || !transit->body_held || transit->tries >= RETRY_TRIES_MAX
+            || !retry_code(status, transit->harmless)) {
+            return false;
+        }
+        uint32_t other = upstream_choose(transit->upstream, held_head(&transit->held)->path,
+                                         transit->endpoint);
+        if (other == BALANCE_NOBODY || !again(transit, &transit->series->retries_code)) {
+            return false;
+        }
+        transit->call->ops->cancel(transit->call);
+        give_back(transit, WEIR_RETIRE, WEIR_OK);
+        transit->endpoint = other;
+        ask(transit, 0);
+        return true;
+    }
+    return false;
+}
+
+static void on_head(struct http_call *call, struct http_head *head)
+{
+    struct transit *transit = call->user;
+    struct http_exchange *ex = transit->ex;
+    if (head->status < 200) {
+        if (transit->held.head.version_minor > 0) {
+            ex->ops->respond(ex, head);
+        }
+        return;
+    }
+    if (transit->upstream->config->retry.codes_count > 0
+        && tries_code_again(transit, head->status)) {
+        return;
+    }
+    transit->first_byte_ns = loop_now_ns(transit->lane->relay->opt.loop);
+    transit->head_now = true;
+    transit->state = TRANSIT_ANSWERING;
+    transit->status = head->status;
+    transit->upstream->endpoints[transit->endpoint].answered++;
+    http1_call_took(call, (uint32_t)((transit->first_byte_ns - transit->granted_ns) / 1000));
+    forward_answer(transit->rules, head);
+    ex->ops->respond(ex, head);
+}
+
+static void pause_upstream(struct transit *transit, bool blocked)
+{
+    if (blocked && !transit->upstream_paused) {
+        transit->upstream_paused = true;
+        transit->call->ops->pause(transit->call, true);
+    }
+}
+
+static void on_answer_body(struct http_call *call, const void *data, size_t len)
+{
+    struct transit *transit = call->user;
+    transit->answer_bytes += len;
+    pause_upstream(transit, transit->ex->ops->body(transit->ex, data, len));
+}
+
+static void on_answer_flush(struct http_call *call)
+{
+    struct transit *transit = call->user;
+    transit->head_now = false;
+    pause_upstream(transit, transit->ex->ops->flush(transit->ex));
+}
+
+static void on_answer_end(struct http_call *call, const struct http_head *trailers, bool reusable)
+{
+    struct transit *transit = call->user;
+    struct http_exchange *ex = transit->ex;
+    ex->ops->end(ex, trailers);
+    ex->ops->flush(ex);
+    give_back(transit, reusable ? WEIR_KEEP : WEIR_RETIRE, WEIR_OK);
+    finish(transit);
+}
+
+static void on_call_drain(struct http_call *call)
+{
+    struct transit *transit = call->user;
+    if (transit->client_paused && !transit->request_ended) {
+        transit->client_paused = false;
+        transit->ex->ops->pause(transit->ex, false);
+    }
+}
+
+static void on_call_fail(struct http_call *call, enum http_fault why)
+{
+    struct transit *transit = call->user;
+    const struct retry_case it = {
+        .reused = transit->reused,
+        .answer_begun = transit->status != 0 || why != HTTP_FAULT_STALE,
+        .harmless = transit->harmless,
+        .at_hand = transit->body_held,
+        .sent = call->sent,
+        .replays = transit->replays,
+    };
+    give_back(transit, WEIR_BROKEN, fault_err_of_call(why));
+    if (transit->upstream->config->retry.on_stale && retry_stale(&it)
+        && again(transit, &transit->series->retries_stale)) {
+        transit->replays++;
+        ask(transit, WEIR_FRESH);
+        return;
+    }
+    transit->upstream->endpoints[transit->endpoint].failed++;
+    cut_or_refuse(transit, fault_of_call(why));
+}
+
+static const struct http_caller caller = {
+    .on_head = on_head,
+    .on_body = on_answer_body,
+    .on_end = on_answer_end,
+    .on_flush = on_answer_flush,
+    .on_drain = on_call_drain,
+    .on_fail = on_call_fail,
+};
+
+/* --- answers of our own ------------------------------------------------------------------------
+ */
+
+static void answer_with(struct relay *relay, struct http_exchange *ex, enum fault fault,
+                        uint32_t retry_after_ms, bool head_only)
+{
+    struct fault_answer *answer = &relay->answer;
+    fault_answer_make(answer, fault, retry_after_ms, "weir");
+    ex->ops->respond(ex, &answer->head);
+    if (!head_only) {
+        ex->ops->body(ex, answer->body, answer->body_len);
+    }
+    ex->ops->end(ex, NULL);
+    ex->ops->flush(ex);
+}
+
+/* Answers with an error where nothing was told to the client yet. */
+static void refuse(struct transit *transit, enum fault fault, uint32_t retry_after_ms)
+{
+    transit->fault = fault;
+    transit->status = fault_status(fault);
+    call_off(transit);
+    answer_with(transit->lane->relay, transit->ex, fault, retry_after_ms,
+                transit->held.head.method_id == HTTP_HEAD);
+    finish(transit);
+}
+
+/* The same wherever the request stands: an answer that has begun is cut, never completed. */
+static void cut_or_refuse(struct transit *transit, enum fault fault)
+{
+    if (transit->status == 0) {
+        refuse(transit, fault, 0);
+        return;
+    }
+    transit->fault = fault;
+    transit->ex->ops->flush(transit->ex);
+    transit->ex->ops->abort(transit->ex);
+    call_off(transit);
+    finish(transit);
+}
+
+/* Ends what is under way towards the upstream, if anything is. */
+static void call_off(struct transit *transit)
+{
+    if (transit->call != NULL) {
+        transit->call->ops->cancel(transit->call);
+        give_back(transit, WEIR_BROKEN, WEIR_ECANCELED);
+    } else if (transit->asked) {
+        weir_release(transit->upstream->pool, transit->lease, WEIR_KEEP);
+    }
+}
+
+/* The client has what it will get. */
+static void finish(struct transit *transit)
+{
+    transit_settle(transit);
+    transit->ex = NULL;
+    if (transit->asked) {
+        transit->state = TRANSIT_LEFT; /* freed by the callback of the lease it gave up */
+    } else {
+        transit_free(transit);
+    }
+}

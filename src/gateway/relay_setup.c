@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * relay_setup.c - builds a worker's relay from a configuration, takes it apart, and tells what it
+ * counted.
+ */
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/rand.h"
+#include "gateway/checkup.h"
+#include "gateway/clients.h"
+#include "gateway/relay.h"
+#include "gateway/transit.h"
+
+#include <errno.h>
+
+static int open_upstreams(struct relay *relay);
+static int open_lanes(struct relay *relay);
+static int open_lane(struct relay *relay, struct lane *lane, const struct config_listener *config);
+static int open_checkups(struct relay *relay);
+
+/* --- what workers share ------------------------------------------------------------------------
+ */
+
+static bool limits_clients(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->listeners.count; i++) {
+        const struct config_listener *listener = &config->listeners.at[i];
+        for (uint32_t r = 0; r < listener->routes.count; r++) {
+            if (listener->routes.at[r].limits.concurrent_per_client != 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+int relay_shared_new(const struct config *config, struct relay_shared **ret_shared)
+{
+    struct relay_shared *shared = alloc_zeroed(&alloc_libc, sizeof *shared);
+    if (shared == NULL) {
+        return -ENOMEM;
+    }
+    uint32_t count = config->upstreams.count;
+    shared->config = config;
+    shared->verdicts = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->verdicts);
+    bool fine = shared->verdicts != NULL;
+    for (uint32_t i = 0; fine && i < count; i++) {
+        shared->verdicts[i] = alloc_zeroed(&alloc_libc, config->upstreams.at[i].endpoints.count
+                                                            * sizeof(struct verdict));
+        fine = shared->verdicts[i] != NULL;
+    }
+    if (fine && limits_clients(config)) {
+        fine = clients_new(&shared->clients) == 0;
+    }
+    if (!fine) {
+        relay_shared_free(shared);
+        return -ENOMEM;
+    }
+    *ret_shared = shared;
+    return 0;
+}
+
+void relay_shared_free(struct relay_shared *take_shared)
+{
+    if (take_shared == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; take_shared->verdicts != NULL && i < take_shared->config->upstreams.count;
+         i++) {
+        alloc_free(&alloc_libc, take_shared->verdicts[i]);
+    }
+    alloc_free(&alloc_libc, take_shared->verdicts);
+    clients_free(take_shared->clients);
+    alloc_free(&alloc_libc, take_shared);
+}
+
+/* --- a worker's --------------------------------------------------------------------------------
+ */
+
+int relay_new(const struct relay_options *opt, struct relay **ret_relay)
+{
+    const struct config *config = opt->config;
+    struct relay *relay = alloc_zeroed(&alloc_libc, sizeof *relay);
+    if (relay == NULL) {
+        return -ENOMEM;
+    }
+    relay->opt = *opt;
+    relay->log.ring = opt->access;
+    cork_init(&relay->cork);
+    forward_init(&relay->forward, rand_mix(opt->seed));
+    relay->upstreams = alloc_zeroed(&alloc_libc,
+                                    (config->upstreams.count + 1) * sizeof *relay->upstreams);
+    relay->checkups = alloc_zeroed(&alloc_libc,
+                                   (config->upstreams.count + 1) * sizeof(struct checkups *));
+    relay->lanes = alloc_zeroed(&alloc_libc, (config->listeners.count + 1) * sizeof *relay->lanes);
+    int error = relay->upstreams == NULL || relay->checkups == NULL || relay->lanes == NULL
+                    ? -ENOMEM
+                    : open_upstreams(relay);
+    if (error == 0) {
+        error = open_lanes(relay);
+    }
+    if (error == 0 && opt->worker == 0) {
+        error = open_checkups(relay);
+    }
+    if (error != 0) {
+        relay_free(relay);
+        return error;
+    }
+    *ret_relay = relay;
+    return 0;
+}
+
+void relay_free(struct relay *take_relay)
+{
+    if (take_relay == NULL) {
+        return;
+    }
+    struct relay *relay = take_relay;
+    const struct config *config = relay->opt.config;
+    for (uint32_t i = 0; relay->checkups != NULL && i < config->upstreams.count; i++) {
+        checkups_free(relay->checkups[i]);
+    }
+    for (uint32_t i = 0; relay->upstreams != NULL && i < config->upstreams.count; i++) {
+        upstream_fini(&relay->upstreams[i]);
+    }
+    for (uint32_t i = 0; relay->lanes != NULL && i < config->listeners.count; i++) {
+        routes_free(relay->lanes[i].routes);
+        alloc_free(&alloc_libc, relay->lanes[i].rules);
+        alloc_free(&alloc_libc, relay->lanes[i].series);
+    }
+    for (uint32_t i = 0; i < relay->series_count; i++) {
+        alloc_free(&alloc_libc, relay->series[i]);
+    }
+    transit_kept_free(relay);
+    alloc_free(&alloc_libc, relay->series);
+    alloc_free(&alloc_libc, relay->lanes);
+    alloc_free(&alloc_libc, relay->checkups);
+    alloc_free(&alloc_libc, relay->upstreams);
+    alloc_free(&alloc_libc, relay);
+}
+
+void *relay_listener_self(struct relay *relay, uint32_t index)
+{
+    check(index < relay->opt.config->listeners.count);
+    return &relay->lanes[index];
+}
+
+static int open_upstreams(struct relay *relay)
+{
+    const struct config *config = relay->opt.config;
+    for (uint32_t i = 0; i < config->upstreams.count; i++) {
+        const struct upstream_options opt = {
+            .config = &config->upstreams.at[i],
+            .verdicts = relay->opt.shared->verdicts[i],
+            .loop = relay->opt.loop,
+            .engine = relay->opt.engine,
+            .dns = relay->opt.dns,
+            .cork = &relay->cork,
+            .seed = rand_mix(relay->opt.seed + i),
+            .worker = relay->opt.worker,
+            .workers = relay->opt.workers,
+        };
+        int error = upstream_init(&relay->upstreams[i], &opt);
+        if (error != 0) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+static int open_lanes(struct relay *relay)
+{
+    const struct config *config = relay->opt.config;
+    size_t most = 0;
+    for (uint32_t i = 0; i < config->listeners.count; i++) {
+        most += config->listeners.at[i].routes.count + 1U;
+    }
+    relay->series = alloc_zeroed(&alloc_libc, (most + 1) * sizeof(struct relay_series *));
+    if (relay->series == NULL) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < config->listeners.count; i++) {
+        int error = open_lane(relay, &relay->lanes[i], &config->listeners.at[i]);
+        if (error != 0) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+/* The series of these two names; made where there is none yet. */
+static struct relay_series *series_of(struct relay *relay, const char *listener,
+                                      const char *upstream)
+{
+    for (uint32_t i = 0; i < relay->series_count; i++) {
+        if (strcmp(relay->series[i]->listener, listener) == 0
+            && strcmp(relay->series[i]->upstream, upstream) == 0) {
+            return relay->series[i];
+        }
+    }
+    struct relay_series *series = alloc_zeroed(&alloc_libc, sizeof *series);
+    if (series != NULL) {
+        series->listener = listener;
+        series->upstream = upstream;
+        relay->series[relay->series_count++] = series;
+    }
+    return series;
+}
+
+static int open_lane(struct relay *relay, struct lane *lane, const struct config_listener *config)
+{
+    uint32_t count = config->routes.count;
+    lane->relay = relay;
+    lane->config = config;
+    lane->rules = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *lane->rules);
+    lane->series = alloc_zeroed(&alloc_libc, (count + 1) * sizeof(struct relay_series *));
+    lane->nowhere = series_of(relay, config->name, "");
+    if (lane->rules == NULL || lane->series == NULL || lane->nowhere == NULL) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct config_route *route = &config->routes.at[i];
+        forward_rules_init(&lane->rules[i], route);
+        lane->series[i] = series_of(relay, config->name,
+                                    relay->opt.config->upstreams.at[route->upstream].name);
+        if (lane->series[i] == NULL) {
+            return -ENOMEM;
+        }
+    }
+    return routes_new(config, &lane->routes);
+}
+
+static int open_checkups(struct relay *relay)
+{
+    const struct config *config = relay->opt.config;
+    for (uint32_t i = 0; i < config->upstreams.count; i++) {
+        const struct config_upstream *upstream = &config->upstreams.at[i];
+        if (upstream->health.path[0] == '\0') {
+            continue;
+        }
+        const struct checkup_options opt = {
+            .config = upstream,
+            .verdicts = relay->opt.shared->verdicts[i],
+            .connector = relay->upstreams[i].connector,
+            .loop = relay->opt.loop,
+            .dns = relay->opt.dns,
+        };
+        int error = checkups_new(&opt, &relay->checkups[i]);
+        if (error != 0) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+/* --- what it counted and knows -----------------------------------------------------------------
+ */
+
+uint32_t relay_open_count(const struct relay *relay)
+{
+    return relay->open;
+}
+
+uint32_t relay_series_count(const struct relay *relay)
+{
+    return relay->series_count;
+}
+
+const struct relay_series *relay_series_at(const struct relay *relay, uint32_t index)
+{
+    check(index < relay->series_count);
+    return relay->series[index];
+}
+
+weir_pool *relay_pool(const struct relay *relay, uint32_t upstream)
+{
+    check(upstream < relay->opt.config->upstreams.count);
+    return relay->upstreams[upstream].pool;
+}
+
+void relay_endpoint_info_of(const struct relay *relay, uint32_t upstream, uint32_t endpoint,
+                            struct relay_endpoint_info *ret_info)
+{
+    check(upstream < relay->opt.config->upstreams.count);
+    check(endpoint < relay->upstreams[upstream].count);
+    const struct endpoint *it = &relay->upstreams[upstream].endpoints[endpoint];
+    *ret_info = (struct relay_endpoint_info){
+        .endpoint = it->config,
+        .key_state = pool_key_state(it->pin),
+        .checked = __atomic_load_n(&it->verdict->spoken, __ATOMIC_RELAXED),
+        .healthy = !__atomic_load_n(&it->verdict->unhealthy, __ATOMIC_RELAXED),
+        .busy = pool_key_busy(it->pin),
+        .answered = it->answered,
+        .failed = it->failed,
+    };
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/transit.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "gateway/clients.h"
+#include "io/loop.h"
+
+static void count(const struct transit *transit, uint64_t total_us, uint64_t first_byte_us);
+static void log_it(struct transit *transit, uint64_t total_us, uint64_t first_byte_us);
+
+static uint64_t us_between(uint64_t from_ns, uint64_t to_ns)
+{
+    return to_ns > from_ns ? (to_ns - from_ns) / 1000 : 0;
+}
+
+struct transit *transit_new(struct lane *lane, struct http_exchange *ex)
+{
+    struct relay *relay = lane->relay;
+    struct transit *transit = relay->unused;
+    if (transit != NULL) {
+        relay->unused = transit->next_free;
+        relay->unused_count--;
+    } else {
+        transit = alloc_new(&alloc_libc, sizeof *transit);
+        if (transit == NULL) {
+            return NULL;
+        }
+        transit->held = (struct held){0};
+    }
+    memset(transit, 0, offsetof(struct transit, held));
+    transit->lane = lane;
+    transit->ex = ex;
+    transit->series = lane->nowhere;
+    transit->endpoint = BALANCE_NOBODY;
+    transit->body_held = true;
+    transit->begun_ns = loop_now_ns(relay->opt.loop);
+    transit->trace_len = 0;
+    if (relay->log.ring != NULL) {
+        memcpy(transit->client, ex->peer->text, sizeof transit->client);
+        transit->client_len = ex->peer->text_len;
+    }
+    relay->open++;
+    return transit;
+}
+
+void transit_settle(struct transit *transit)
+{
+    struct relay *relay = transit->lane->relay;
+    uint64_t now_ns = transit->head_now ? transit->first_byte_ns : loop_now_ns(relay->opt.loop);
+    uint64_t first_byte_us = transit->first_byte_ns != 0
+                                 ? us_between(transit->begun_ns, transit->first_byte_ns)
+                                 : 0;
+    uint64_t total_us = us_between(transit->begun_ns, now_ns);
+    count(transit, total_us, first_byte_us);
+    if (relay->log.ring != NULL) {
+        log_it(transit, total_us, first_byte_us);
+    }
+    if (transit->seat != 0) {
+        clients_give(relay->opt.shared->clients, transit->seat);
+        transit->seat = 0;
+    }
+}
+
+void transit_free(struct transit *transit)
+{
+    struct relay *relay = transit->lane->relay;
+    check(relay->open > 0);
+    relay->open--;
+    held_reset(&transit->held);
+    if (relay->unused_count < TRANSITS_KEPT_MAX) {
+        transit->next_free = relay->unused;
+        relay->unused = transit;
+        relay->unused_count++;
+    } else {
+        held_fini(&transit->held);
+        alloc_free(&alloc_libc, transit);
+    }
+}
+
+void transit_kept_free(struct relay *relay)
+{
+    while (relay->unused != NULL) {
+        struct transit *transit = relay->unused;
+        relay->unused = transit->next_free;
+        held_fini(&transit->held);
+        alloc_free(&alloc_libc, transit);
+    }
+    relay->unused_count = 0;
+}
+
+static void count(const struct transit *transit, uint64_t total_us, uint64_t first_byte_us)
+{
+    struct relay_series *series = transit->series;
+    unsigned code = transit->status < RELAY_CODES ? transit->status : 0;
+    count_one(&series->by_code[code]);
+    timing_add(&series->total, total_us);
+    if (transit->first_byte_ns != 0) {
+        timing_add(&series->first_byte, first_byte_us);
+    }
+    if (transit->request_bytes != 0) {
+        count_add(&series->request_bytes, transit->request_bytes);
+    }
+    if (transit->answer_bytes != 0) {
+        count_add(&series->answer_bytes, transit->answer_bytes);
+    }
+    if (transit->fault != FAULT_NONE && transit->first_byte_ns != 0) {
+        count_one(&series->cut);
+    }
+}
+
+static void log_it(struct transit *transit, uint64_t total_us, uint64_t first_byte_us)
+{
+    struct relay *relay = transit->lane->relay;
+    const struct http_head *head = held_head(&transit->held);
+    const struct upstream *upstream = transit->upstream;
+    const struct access_entry entry = {
+        .now_ms = loop_now_ms(relay->opt.loop),
+        .listener = transit->lane->config->name,
+        .upstream = upstream != NULL ? upstream->config->name : "",
+        .endpoint = transit->endpoint != BALANCE_NOBODY
+                        ? upstream->endpoints[transit->endpoint].config->name
+                        : "",
+        .client = {transit->client, transit->client_len},
+        .method = head->method,
+        .host = head->authority,
+        .path = route_path_of(head->path),
+        .trace = {transit->trace, transit->trace_len},
+        .status = transit->status,
+        .error = fault_code(transit->fault),
+        .cut = transit->fault != FAULT_NONE && transit->first_byte_ns != 0,
+        .reused = transit->reused,
+        .retries = transit->tries > 0 ? transit->tries - 1U : 0,
+        .request_bytes = transit->request_bytes,
+        .answer_bytes = transit->answer_bytes,
+        .queue_us = transit->granted_ns != 0 ? us_between(transit->begun_ns, transit->granted_ns)
+                                             : 0,
+        .connect_us = transit->connect_us,
+        .first_byte_us = first_byte_us,
+        .total_us = total_us,
+    };
+    access_write(&relay->log, &entry);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * transit.h - one request on its way through a relay, and what a relay consists of: private to
+ * relay.c (the way there and back) and transit.c (birth, death, counting, logging).
+ *
+ *              lease at once
+ *      begun ──────────────────▶ CALLING ──▶ ANSWERING ──▶ (gone)
+ *        │   lease later            │  ▲
+ *        └──▶ WAITING ──────────────┘  │ retry
+ *                │  ▲──────────────────┘
+ *                └──▶ LEFT (the client left; the lease's callback is still to come) ──▶ (gone)
+ */
+#pragma once
+#include "gateway/access.h"
+#include "gateway/fault.h"
+#include "gateway/forward.h"
+#include "gateway/held.h"
+#include "gateway/relay.h"
+#include "gateway/route.h"
+#include "gateway/upstream.h"
+#include "io/outbox.h"
+
+#define TRANSITS_KEPT_MAX 1024U /* unused ones kept for the next request */
+
+struct checkups;
+struct clients;
+
+enum transit_state { TRANSIT_WAITING, TRANSIT_CALLING, TRANSIT_ANSWERING, TRANSIT_LEFT };
+
+struct transit {
+    struct transit *next_free;
+    struct lane *lane;
+    struct http_exchange *ex; /* NULL once it is answered or its client has left */
+    struct http_call *call;   /* while CALLING or ANSWERING */
+    const struct forward_rules *rules;
+    struct upstream *upstream;
+    struct relay_series *series;
+    weir_lease lease;
+    uint32_t endpoint;
+    uint32_t seat; /* clients_give() */
+    uint8_t state; /* enum transit_state */
+    uint8_t tries, replays;
+    uint8_t fault;      /* enum fault: the word of the log */
+    uint16_t status;    /* told to the client; 0: not yet */
+    bool asked;         /* for a lease, whose callback is still to come */
+    bool harmless;      /* may be done twice */
+    bool request_ended; /* by the client */
+    bool body_held;     /* all of the body that came lies in `held` */
+    bool client_paused, upstream_paused;
+    bool reused;
+    bool head_now;     /* the answer's head came in this very event */
+    uint64_t body_max; /* 0: no limit */
+    uint64_t request_bytes, answer_bytes;
+    uint64_t begun_ns, granted_ns, first_byte_ns;
+    uint32_t connect_us;
+    struct held held; /* from here on not zeroed for each request */
+    /* For the log alone. */
+    char client[46], trace[32];
+    uint8_t client_len, trace_len;
+};
+
+/* One listener on this worker. */
+struct lane {
+    struct relay *relay;
+    const struct config_listener *config;
+    struct routes *routes;
+    struct forward_rules *rules;  /* one for each route */
+    struct relay_series **series; /* one for each route */
+    struct relay_series *nowhere; /* for requests that found none */
+};
+
+struct relay_shared {
+    const struct config *config;
+    struct verdict **verdicts; /* [upstream][endpoint] */
+    struct clients *clients;   /* NULL: no route has the limit */
+};
+
+struct relay {
+    struct relay_options opt;
+    struct upstream *upstreams;
+    struct lane *lanes;
+    struct checkups **checkups; /* one for each upstream, or NULL */
+    struct relay_series **series;
+    uint32_t series_count;
+    uint32_t open;
+    uint32_t unused_count;
+    struct transit *unused;
+    struct forward forward;
+    struct fault_answer answer;
+    struct access_log log;
+    struct cork cork;
+};
+
+struct transit *transit_new(struct lane *lane, struct http_exchange *ex);
+/* Counts it and logs it; its client has what it will get. */
+void transit_settle(struct transit *transit);
+/* Takes it off the books. */
+void transit_free(struct transit *transit);
+void transit_kept_free(struct relay *relay);
