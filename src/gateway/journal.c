@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * journal.c - lines: a stamp, and what base/log makes of level, word and fields.
+ */
+#include "gateway/journal.h"
+
+#include "io/clock.h"
+#include "io/notify.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct journal {
+    struct notify *notify;
+    enum log_level most;
+    enum config_log_format format;
+};
+
+#define LINE_MAX_BYTES 4096U
+
+static void voice_write(void *self, enum log_level level, const char *what,
+                        const struct log_field *fields, size_t count)
+{
+    struct journal_voice *voice = self;
+    struct bytes line;
+    char stamp[CLOCK_STAMP + 1];
+    if (voice->ring == NULL)
+        return;
+    bool json = voice->format == LOG_FORMAT_JSON;
+    clock_stamp(clock_wall_ms(), stamp);
+    bytes_init(&line, &alloc_libc, LINE_MAX_BYTES);
+    bool whole = bytes_printf(&line, json ? "{\"time\":\"%s\"," : "%s ", stamp)
+                 && (json ? log_line_json(&line, level, what, fields, count)
+                          : log_line_plain(&line, level, what, fields, count))
+                 && (!json || bytes_append_text(&line, "}"));
+    if (whole)
+        notify_line(voice->ring, bytes_at(&line), bytes_len(&line));
+    bytes_fini(&line);
+}
+
+int journal_open(const struct config *config, struct journal **ret_journal)
+{
+    struct notify_options opt = {.target = "stderr"};
+    struct journal *journal = calloc(1, sizeof(*journal));
+    if (journal == NULL)
+        return -ENOMEM;
+    journal->most = config->log.level;
+    journal->format = config->log.format;
+    int error = notify_open(&opt, &journal->notify);
+    if (error != 0) {
+        free(journal);
+        return error;
+    }
+    *ret_journal = journal;
+    return 0;
+}
+
+void journal_close(struct journal *journal)
+{
+    if (journal == NULL)
+        return;
+    notify_close(journal->notify);
+    free(journal);
+}
+
+void journal_reopen(struct journal *journal)
+{
+    notify_reopen(journal->notify);
+}
+
+uint64_t journal_dropped(const struct journal *journal)
+{
+    return notify_dropped(journal->notify);
+}
+
+void journal_join(struct journal *journal, struct journal_voice *ret_voice)
+{
+    *ret_voice = (struct journal_voice){
+        .sink = {.write = voice_write, .self = ret_voice, .most = journal->most},
+        .ring = notify_join(journal->notify),
+        .format = journal->format};
+}
