@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * census.c - the letters, and what a worker writes into its sheet.
+ */
+#include "gateway/census.h"
+
+#include "base/check.h"
+#include "gateway/server.h"
+#include "listener/http1.h"
+#include "runtime/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void answer(void *self, uint64_t worker);
+static void collect(void *self, uint64_t worker);
+static void finish(struct census *census);
+
+int census_take(struct server *server, unsigned what,
+                void (*done)(void *arg, struct census *census), void *arg,
+                struct census **ret_census)
+{
+    struct census *census = calloc(1, sizeof(*census));
+    if (census == NULL)
+        return -ENOMEM;
+    *census = (struct census){.server = server,
+                              .what = what,
+                              .sheets = calloc(server->sites_count, sizeof(*census->sheets)),
+                              .sheets_count = server->sites_count,
+                              .pending = server->sites_count,
+                              .done = done,
+                              .arg = arg};
+    if (census->sheets == NULL) {
+        free(census);
+        return -ENOMEM;
+    }
+    *ret_census = census;
+    list_push_back(&server->censuses, &census->on_server);
+    for (uint32_t i = 0; i < server->sites_count; i++)
+        if (!worker_post(server->sites[i].worker, answer, census, i))
+            census->pending--; /* its sheet stays unanswered */
+    if (census->pending == 0) {
+        census_free(census);
+        return -EAGAIN;
+    }
+    return 0;
+}
+
+void census_abandon(struct census *census)
+{
+    census->done = NULL;
+}
+
+void census_free(struct census *census)
+{
+    if (census->on_server.home != NULL)
+        list_remove(census->on_server.home, &census->on_server);
+    for (uint32_t i = 0; i < census->sheets_count; i++) {
+        struct census_sheet *sheet = &census->sheets[i];
+        free(sheet->pools);
+        free(sheet->endpoints);
+        free(sheet->keys);
+        free(sheet->conns);
+        free(sheet->events);
+    }
+    free(census->sheets);
+    free(census);
+}
+
+void census_forget_all(struct server *server)
+{
+    while (server->censuses.count > 0)
+        census_free(container_of(list_first(&server->censuses), struct census, on_server));
+}
+
+const char *census_pool_name(const struct server *server, uint32_t index, bool *ret_listener,
+                             char ret_room[static 80])
+{
+    const struct config *config = server->config;
+    *ret_listener = index >= config->upstreams.count;
+    if (*ret_listener)
+        snprintf(ret_room, 80, "listener:%s",
+                 config->listeners.at[index - config->upstreams.count].name);
+    else
+        snprintf(ret_room, 80, "%s", config->upstreams.at[index].name);
+    return ret_room;
+}
+
+/* --- on the hub's thread -------------------------------------------------------------------------
+ */
+
+static void collect(void *self, uint64_t worker)
+{
+    struct census *census = self;
+    census->sheets[worker].answered = true;
+    census->pending--;
+    if (census->pending == 0)
+        finish(census);
+}
+
+static void finish(struct census *census)
+{
+    list_remove(census->on_server.home, &census->on_server);
+    if (census->done != NULL)
+        census->done(census->arg, census);
+    else
+        census_free(census);
+}
+
+/* --- on the worker's thread ----------------------------------------------------------------------
+ */
+
+static weir_pool *pool_of(const struct site *site, uint32_t index)
+{
+    uint32_t upstreams = site->server->config->upstreams.count;
+    return index < upstreams ? relay_pool(site->relay, index)
+                             : http1_listener_pool(site->listeners[index - upstreams]);
+}
+
+static uint32_t pools_of(const struct site *site)
+{
+    return site->server->config->upstreams.count + site->server->config->listeners.count;
+}
+
+static void write_pools(const struct site *site, struct census_sheet *sheet)
+{
+    uint32_t count = pools_of(site);
+    sheet->pools = calloc(count, sizeof(*sheet->pools));
+    if (sheet->pools == NULL)
+        return;
+    sheet->pools_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct census_pool *row = &sheet->pools[i];
+        weir_pool_options options = {.size = sizeof(options)};
+        const weir_pool *pool = pool_of(site, i);
+        row->stats.size = sizeof(row->stats);
+        row->health.size = sizeof(row->health);
+        weir_pool_stats(pool, &row->stats);
+        weir_pool_health(pool, &row->health);
+        weir_pool_options_of(pool, &options);
+        row->max_total = options.max_total;
+    }
+}
+
+static void write_endpoints(const struct site *site, struct census_sheet *sheet)
+{
+    const struct config *config = site->server->config;
+    uint32_t count = 0;
+    for (uint32_t u = 0; u < config->upstreams.count; u++)
+        count += config->upstreams.at[u].endpoints.count;
+    sheet->endpoints = calloc(count > 0 ? count : 1, sizeof(*sheet->endpoints));
+    if (sheet->endpoints == NULL)
+        return;
+    for (uint32_t u = 0; u < config->upstreams.count; u++)
+        for (uint32_t e = 0; e < config->upstreams.at[u].endpoints.count; e++)
+            relay_endpoint_info_of(site->relay, u, e, &sheet->endpoints[sheet->endpoints_count++]);
+}
+
+/* Rows being written: which pool they are of, and how many have room. */
+struct writer {
+    struct census_sheet *sheet;
+    uint32_t pool;
+};
+
+static bool write_key(void *arg, const weir_key_info *info)
+{
+    struct writer *w = arg;
+    if (w->sheet->keys_count == CENSUS_ROWS_MAX) {
+        w->sheet->cut = true;
+        return false;
+    }
+    struct census_key *row = &w->sheet->keys[w->sheet->keys_count++];
+    row->pool = w->pool;
+    row->info = *info;
+    weir_key_text(info->key, row->text, sizeof(row->text));
+    return true;
+}
+
+static bool write_conn(void *arg, const weir_conn_info *info)
+{
+    struct writer *w = arg;
+    if (w->sheet->conns_count == CENSUS_ROWS_MAX) {
+        w->sheet->cut = true;
+        return false;
+    }
+    struct census_conn *row = &w->sheet->conns[w->sheet->conns_count++];
+    row->pool = w->pool;
+    row->info = *info;
+    weir_key_text(info->key, row->text, sizeof(row->text));
+    slice_copy(row->note, sizeof(row->note), slice_of(info->note));
+    return true;
+}
+
+static void write_rows(const struct site *site, struct census_sheet *sheet, bool conns)
+{
+    if (conns)
+        sheet->conns = calloc(CENSUS_ROWS_MAX, sizeof(*sheet->conns));
+    else
+        sheet->keys = calloc(CENSUS_ROWS_MAX, sizeof(*sheet->keys));
+    if (sheet->conns == NULL && sheet->keys == NULL) {
+        sheet->cut = true;
+        return;
+    }
+    for (uint32_t i = 0; i < pools_of(site); i++) {
+        struct writer writer = {sheet, i};
+        if (conns)
+            weir_pool_each(pool_of(site, i), write_conn, &writer);
+        else
+            weir_pool_each_key(pool_of(site, i), write_key, &writer);
+    }
+}
+
+static void write_events(const struct site *site, struct census_sheet *sheet)
+{
+    sheet->events = calloc(EVENTLOG_MAX, sizeof(*sheet->events));
+    if (sheet->events == NULL)
+        return;
+    sheet->events_count = eventlog_count(&site->events);
+    for (uint32_t i = 0; i < sheet->events_count; i++)
+        sheet->events[i] = *eventlog_at(&site->events, i);
+}
+
+static void answer(void *self, uint64_t worker)
+{
+    struct census *census = self;
+    const struct site *site = &census->server->sites[worker];
+    struct census_sheet *sheet = &census->sheets[worker];
+    sheet->now_ms = loop_now_ms(worker_loop(site->worker));
+    if (census->what & CENSUS_POOLS)
+        write_pools(site, sheet);
+    if (census->what & CENSUS_ENDPOINTS)
+        write_endpoints(site, sheet);
+    if (census->what & CENSUS_KEYS)
+        write_rows(site, sheet, false);
+    if (census->what & CENSUS_CONNECTIONS)
+        write_rows(site, sheet, true);
+    if (census->what & CENSUS_EVENTS)
+        write_events(site, sheet);
+    /* The ring holds more letters than there can be censuses and drains under way. */
+    check(crew_post_hub(census->server->crew, collect, census, worker));
+}

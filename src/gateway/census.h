@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * census.h - what the workers know, gathered for one reader.
+ *
+ * An engine belongs to its worker's thread, so nobody looks into another one's. A census sends a
+ * letter to each worker, each writes down what was asked for and sends it back, and when the last
+ * has answered the asker is called, on the hub's thread. A page costs a worker a few microseconds;
+ * a request of the data path nothing.
+ */
+#pragma once
+#include <weir/weir.h>
+
+#include "base/list.h"
+#include "gateway/eventlog.h"
+#include "gateway/relay.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CENSUS_ROWS_MAX 10000U /* keys, or connections, of one worker; the rest is `cut` */
+
+enum {
+    CENSUS_POOLS = 1,
+    CENSUS_ENDPOINTS = 2,
+    CENSUS_KEYS = 4,
+    CENSUS_CONNECTIONS = 8,
+    CENSUS_EVENTS = 16
+};
+
+struct server;
+
+/* Upstreams first, then listeners, each in the order of the configuration. */
+struct census_pool {
+    weir_stats stats;
+    weir_health_report health;
+    uint32_t max_total;
+};
+
+struct census_key {
+    uint32_t pool;
+    weir_key_info info; /* its key is not to be looked at */
+    char text[200];
+};
+
+struct census_conn {
+    uint32_t pool;
+    weir_conn_info info; /* its key, note and object are not to be looked at */
+    char text[200], note[32];
+};
+
+/* One worker's answer. Times are of its clock, which is every worker's. */
+struct census_sheet {
+    bool answered;
+    bool cut; /* rows were left out */
+    uint64_t now_ms;
+    struct census_pool *pools;
+    uint32_t pools_count;
+    struct relay_endpoint_info *endpoints; /* of all upstreams, in the order of the configuration */
+    uint32_t endpoints_count;
+    struct census_key *keys;
+    uint32_t keys_count;
+    struct census_conn *conns;
+    uint32_t conns_count;
+    struct event_record *events; /* oldest first */
+    uint32_t events_count;
+};
+
+struct census {
+    struct node on_server; /* while it is under way */
+    struct server *server;
+    unsigned what;
+    uint32_t pending;
+    struct census_sheet *sheets; /* one for each worker */
+    uint32_t sheets_count;
+    void (*done)(void *arg, struct census *census); /* then census_free() is the asker's */
+    void *arg;                                      /* NULL: nobody asks any more */
+};
+
+/* 0 or -ENOMEM; `done` is called once, later or, with the workers gone, never. */
+int census_take(struct server *server, unsigned what,
+                void (*done)(void *arg, struct census *census), void *arg,
+                struct census **ret_census);
+/* The asker has left: `done` is not called, and the census frees itself. */
+void census_abandon(struct census *census);
+void census_free(struct census *census);
+/* Frees what is still under way; the workers have ended. */
+void census_forget_all(struct server *server);
+
+/* The name of pool `index`, and whether it is a listener's. */
+const char *census_pool_name(const struct server *server, uint32_t index, bool *ret_listener,
+                             char ret_room[static 80]);

@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * metrics.c - families, one function for each kind of source.
+ *
+ * What engines know comes by a census; what is counted by relaxed atomics is read where it is. Sums
+ * are over workers, except the oldest wait and the health, which are the worst of them.
+ */
+#include "gateway/metrics.h"
+
+#include "gateway/process.h"
+#include "gateway/server.h"
+#include "io/notify.h"
+#include "listener/accept.h"
+#include "listener/http1.h"
+#include "proto/prom.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LABELS(...)    ((const struct prom_label[]){__VA_ARGS__, {NULL, NULL}})
+#define HISTOGRAM_STEP 4U /* of the core's buckets, four to an octave, every fourth is shown */
+
+/* One page being written. */
+struct page {
+    const struct server *server;
+    const struct census *census;
+    struct prom prom;
+    weir_stats *pools; /* summed over the workers; as many as pools_count */
+    uint32_t pools_count;
+};
+
+static void write_process(struct page *p);
+static void write_pools(struct page *p);
+static void write_http(struct page *p);
+static void write_listeners(struct page *p);
+static void write_endpoints(struct page *p);
+
+/* --- sums ----------------------------------------------------------------------------------------
+ */
+
+static void histogram_sum(weir_histogram *sum, const weir_histogram *one)
+{
+    sum->count += one->count;
+    sum->sum_ms += one->sum_ms;
+    for (unsigned i = 0; i < WEIR_BUCKETS; i++)
+        sum->buckets[i] += one->buckets[i];
+}
+
+static void stats_sum(weir_stats *sum, const weir_stats *one)
+{
+    uint64_t oldest = sum->oldest_wait_ms > one->oldest_wait_ms ? sum->oldest_wait_ms
+                                                                : one->oldest_wait_ms;
+#define WEIR_STAT(field, kind, text) sum->field += one->field;
+#include <weir/def/stat.def>
+#undef WEIR_STAT
+    sum->oldest_wait_ms = oldest;
+    for (unsigned i = 0; i < WEIR_ERRS; i++) {
+        sum->closed_by[i] += one->closed_by[i];
+        sum->refused_by[i] += one->refused_by[i];
+        sum->failed_by[i] += one->failed_by[i];
+    }
+    histogram_sum(&sum->wait, &one->wait);
+    histogram_sum(&sum->connect, &one->connect);
+    histogram_sum(&sum->hold, &one->hold);
+}
+
+static bool pools_sum(struct page *p)
+{
+    p->pools_count = p->server->config->upstreams.count + p->server->config->listeners.count;
+    p->pools = calloc(p->pools_count, sizeof(*p->pools));
+    if (p->pools == NULL)
+        return false;
+    for (uint32_t w = 0; w < p->census->sheets_count; w++) {
+        const struct census_sheet *sheet = &p->census->sheets[w];
+        for (uint32_t i = 0; i < sheet->pools_count; i++)
+            stats_sum(&p->pools[i], &sheet->pools[i].stats);
+    }
+    return true;
+}
+
+bool metrics_write(const struct server *server, const struct census *census, bool openmetrics,
+                   struct bytes *out)
+{
+    struct page page = {.server = server, .census = census};
+    prom_init(&page.prom, out, openmetrics);
+    if (!pools_sum(&page))
+        return false;
+    write_process(&page);
+    write_pools(&page);
+    write_endpoints(&page);
+    write_http(&page);
+    write_listeners(&page);
+    prom_end(&page.prom);
+    free(page.pools);
+    return !page.prom.full;
+}
+
+/* --- the process ---------------------------------------------------------------------------------
+ */
+
+static void one_u64(struct page *p, const char *name, enum prom_type type, const char *help,
+                    uint64_t value)
+{
+    prom_family(&p->prom, name, type, help);
+    prom_u64(&p->prom, NULL, value);
+}
+
+static void one_double(struct page *p, const char *name, enum prom_type type, const char *help,
+                       double value)
+{
+    prom_family(&p->prom, name, type, help);
+    prom_double(&p->prom, NULL, value);
+}
+
+static void write_process(struct page *p)
+{
+    struct process_figures figures;
+    process_figures(&figures);
+    prom_family(&p->prom, "weir_build_info", PROM_GAUGE, "What is running; always 1.");
+    prom_u64(&p->prom, LABELS({"version", WEIR_VERSION}, {"node", p->server->node}), 1);
+    one_double(p, "weir_process_start_time_seconds", PROM_GAUGE, "When it started, since 1970.",
+               (double)p->server->started_wall_ms / 1000);
+    one_u64(p, "weir_process_resident_bytes", PROM_GAUGE, "Resident memory.",
+            figures.resident_bytes);
+    one_double(p, "weir_process_cpu_seconds_total", PROM_COUNTER,
+               "Processor time, user and system.", (double)figures.cpu_us / 1e6);
+    one_u64(p, "weir_process_open_descriptors", PROM_GAUGE, "Open file descriptors.",
+            figures.descriptors);
+    one_u64(p, "weir_process_max_descriptors", PROM_GAUGE, "How many there may be.",
+            figures.descriptors_max);
+    one_u64(p, "weir_workers", PROM_GAUGE, "Worker threads.", p->server->sites_count);
+    one_u64(p, "weir_config_last_reload_successful", PROM_GAUGE,
+            "1 when the configuration last read is the one in force.", 1);
+    prom_family(&p->prom, "weir_log_dropped_total", PROM_COUNTER,
+                "Log lines dropped because their target was too slow or full.");
+    prom_u64(&p->prom, LABELS({"log", "program"}), journal_dropped(p->server->journal));
+    if (p->server->access != NULL)
+        prom_u64(&p->prom, LABELS({"log", "access"}), notify_dropped(p->server->access));
+}
+
+/* --- pools ---------------------------------------------------------------------------------------
+ */
+
+static const char *pool_name(const struct page *p, uint32_t pool, char room[static 80])
+{
+    bool listener;
+    return census_pool_name(p->server, pool, &listener, room);
+}
+
+static const uint64_t *state_gauge(const weir_stats *stats, weir_state state)
+{
+    switch (state) {
+    case WEIR_DIALLING: return &stats->dialling;
+    case WEIR_IDLE: return &stats->idle;
+    case WEIR_SHARED: return &stats->shared;
+    case WEIR_ACTIVE: return &stats->active;
+    case WEIR_PROBING: return &stats->probing;
+    default: return &stats->closing;
+    }
+}
+
+static void write_pool_states(struct page *p)
+{
+    char room[80];
+    prom_family(&p->prom, "weir_pool_connections", PROM_GAUGE, "Connections, by state.");
+    for (uint32_t i = 0; i < p->pools_count; i++)
+        for (unsigned s = 0; s < WEIR_STATES; s++)
+            prom_u64(
+                &p->prom,
+                LABELS({"pool", pool_name(p, i, room)}, {"state", weir_state_word((weir_state)s)}),
+                *state_gauge(&p->pools[i], (weir_state)s));
+    prom_family(&p->prom, "weir_pool_keys", PROM_GAUGE, "Keys known, by state.");
+    for (uint32_t i = 0; i < p->pools_count; i++) {
+        const weir_stats *s = &p->pools[i];
+        const char *name = pool_name(p, i, room);
+        prom_u64(&p->prom, LABELS({"pool", name}, {"state", "up"}),
+                 s->keys - s->keys_backing_off - s->keys_down);
+        prom_u64(&p->prom, LABELS({"pool", name}, {"state", "backing_off"}), s->keys_backing_off);
+        prom_u64(&p->prom, LABELS({"pool", name}, {"state", "down"}), s->keys_down);
+    }
+}
+
+/* A family with one number for each pool, found at `offset` of its statistics. */
+struct pool_row {
+    const char *name;
+    enum prom_type type;
+    size_t offset;
+    const char *help;
+    bool milliseconds;
+};
+
+#define AT(field) offsetof(weir_stats, field)
+
+static const struct pool_row pool_rows[] = {
+    {"weir_pool_leases", PROM_GAUGE, AT(leases), "Leases held.", false},
+    {"weir_pool_waiting", PROM_GAUGE, AT(waiting), "Callers waiting for a connection.", false},
+    {"weir_pool_oldest_wait_seconds", PROM_GAUGE, AT(oldest_wait_ms),
+     "How long the longest waiting caller has waited.", true},
+    {"weir_pool_created_total", PROM_COUNTER, AT(created),
+     "Connections that came up or were accepted.", false},
+    {"weir_pool_reused_total", PROM_COUNTER, AT(reused),
+     "Leases given on a connection that had served before.", false},
+    {"weir_pool_dials_total", PROM_COUNTER, AT(dials), "Dials begun.", false},
+    {"weir_pool_acquires_total", PROM_COUNTER, AT(acquires), "Leases asked for.", false},
+    {"weir_pool_grants_total", PROM_COUNTER, AT(grants), "Leases given.", false},
+    {"weir_pool_waits_total", PROM_COUNTER, AT(waits), "Leases given after waiting.", false},
+    {"weir_pool_evicted_total", PROM_COUNTER, AT(evicted),
+     "Connections closed to make room for another key.", false},
+    {"weir_pool_overdue_total", PROM_COUNTER, AT(overdue), "Leases held for too long.", false},
+    {"weir_pool_events_lost_total", PROM_COUNTER, AT(events_lost),
+     "Events that did not fit into their queue.", false},
+};
+
+static void write_pool_rows(struct page *p)
+{
+    char room[80];
+    for (size_t r = 0; r < sizeof(pool_rows) / sizeof(pool_rows[0]); r++) {
+        const struct pool_row *row = &pool_rows[r];
+        prom_family(&p->prom, row->name, row->type, row->help);
+        for (uint32_t i = 0; i < p->pools_count; i++) {
+            uint64_t value;
+            memcpy(&value, (const char *)&p->pools[i] + row->offset, sizeof(value));
+            const struct prom_label *labels = LABELS({"pool", pool_name(p, i, room)});
+            if (row->milliseconds)
+                prom_double(&p->prom, labels, (double)value / 1000);
+            else
+                prom_u64(&p->prom, labels, value);
+        }
+    }
+}
+
+/* One of http1_counters, over the workers. */
+static uint64_t counter_sum(const struct page *p, uint32_t listener, size_t offset)
+{
+    uint64_t sum = 0;
+    for (uint32_t w = 0; w < p->server->sites_count; w++) {
+        const struct http1_counters *counters =
+            http1_listener_counters(p->server->sites[w].listeners[listener]);
+        const void *counter = (const char *)counters + offset;
+        sum += http1_counter(counter);
+    }
+    return sum;
+}
+
+/* Clients that found no seat never were in the listener's pool, yet it is what refused them. */
+static uint64_t refused_at_door(const struct page *p, uint32_t pool, weir_err why)
+{
+    uint32_t upstreams = p->server->config->upstreams.count;
+    if (why != WEIR_EFULL || pool < upstreams)
+        return 0;
+    return counter_sum(p, pool - upstreams, offsetof(struct http1_counters, refused_full))
+           + counter_sum(p, pool - upstreams, offsetof(struct http1_counters, refused_per_ip));
+}
+
+static void write_pool_reasons(struct page *p, const char *name, const char *help, unsigned where,
+                               size_t offset)
+{
+    char room[80];
+    prom_family(&p->prom, name, PROM_COUNTER, help);
+    for (uint32_t i = 0; i < p->pools_count; i++)
+        for (unsigned e = 1; e < WEIR_ERRS; e++) {
+            uint64_t value;
+            memcpy(&value, (const char *)&p->pools[i] + offset + e * sizeof(value), sizeof(value));
+            if (where == WEIR_ON_REFUSE)
+                value += refused_at_door(p, i, (weir_err)e);
+            if (value > 0 || (weir_err_where((weir_err)e) & where) != 0)
+                prom_u64(
+                    &p->prom,
+                    LABELS({"pool", pool_name(p, i, room)}, {"reason", weir_err_word((weir_err)e)}),
+                    value);
+        }
+}
+
+/* Every step-th end of the core's buckets; `phase` is one more label, or NULL. */
+static void write_histogram(struct page *p, uint32_t pool, const weir_histogram *histogram,
+                            const char *phase)
+{
+    char room[80];
+    double ends[WEIR_BUCKETS / HISTOGRAM_STEP];
+    uint64_t counts[WEIR_BUCKETS / HISTOGRAM_STEP] = {0};
+    uint32_t buckets = 0;
+    uint64_t all = 0;
+    for (unsigned i = 0; i < WEIR_BUCKETS; i++) {
+        counts[buckets] += histogram->buckets[i];
+        all += histogram->buckets[i];
+        if (i % HISTOGRAM_STEP == HISTOGRAM_STEP - 1)
+            ends[buckets++] = (double)weir_bucket_end_ms(i) / 1000;
+        if (buckets == WEIR_BUCKETS / HISTOGRAM_STEP - 1)
+            break; /* the last step is the rest: its end is no bound */
+    }
+    const char *name = pool_name(p, pool, room);
+    const struct prom_label labels[] = {
+        {"pool", name}, {phase != NULL ? "phase" : NULL, phase}, {NULL, NULL}};
+    uint64_t rest = histogram->count > all ? histogram->count - all : 0;
+    prom_histogram(&p->prom, labels, ends, counts, buckets, rest, (double)histogram->sum_ms / 1000);
+}
+
+static void write_pools(struct page *p)
+{
+    char room[80];
+    write_pool_states(p);
+    write_pool_rows(p);
+    write_pool_reasons(p, "weir_pool_closed_total", "Connections that were up and are gone.",
+                       WEIR_ON_CLOSE, AT(closed_by));
+    write_pool_reasons(p, "weir_pool_refused_total", "Callers refused or failed.", WEIR_ON_REFUSE,
+                       AT(refused_by));
+    write_pool_reasons(p, "weir_pool_failed_total", "Dials and probes that failed.", WEIR_ON_FAIL,
+                       AT(failed_by));
+    prom_family(&p->prom, "weir_pool_acquire_seconds", PROM_HISTOGRAM,
+                "How long leases were waited for.");
+    for (uint32_t i = 0; i < p->pools_count; i++)
+        write_histogram(p, i, &p->pools[i].wait, NULL);
+    prom_family(&p->prom, "weir_pool_hold_seconds", PROM_HISTOGRAM, "How long leases were held.");
+    for (uint32_t i = 0; i < p->pools_count; i++)
+        write_histogram(p, i, &p->pools[i].hold, NULL);
+    prom_family(&p->prom, "weir_connect_seconds", PROM_HISTOGRAM, "How long dials took.");
+    for (uint32_t i = 0; i < p->server->config->upstreams.count; i++)
+        write_histogram(p, i, &p->pools[i].connect, "connect");
+    prom_family(&p->prom, "weir_health_status", PROM_GAUGE,
+                "0 healthy, 1 degraded, 2 overloaded, 3 unavailable; the worst of the workers.");
+    for (uint32_t i = 0; i < p->pools_count; i++) {
+        unsigned worst = 0;
+        for (uint32_t w = 0; w < p->census->sheets_count; w++) {
+            const struct census_sheet *sheet = &p->census->sheets[w];
+            if (i < sheet->pools_count && sheet->pools[i].health.health > worst)
+                worst = sheet->pools[i].health.health;
+        }
+        prom_u64(&p->prom, LABELS({"pool", pool_name(p, i, room)}), worst);
+    }
+}
+
+/* --- endpoints -----------------------------------------------------------------------------------
+ */
+
+enum endpoint_figure { ENDPOINT_USABLE, ENDPOINT_BUSY, ENDPOINT_ANSWERED, ENDPOINT_FAILED };
+
+/* Over the workers: usable if it is to all of them, the others summed. */
+static uint64_t endpoint_figure(const struct page *p, uint32_t index, enum endpoint_figure figure)
+{
+    uint64_t sum = figure == ENDPOINT_USABLE ? 1 : 0;
+    for (uint32_t w = 0; w < p->census->sheets_count; w++) {
+        const struct census_sheet *sheet = &p->census->sheets[w];
+        if (index >= sheet->endpoints_count)
+            continue;
+        const struct relay_endpoint_info *info = &sheet->endpoints[index];
+        switch (figure) {
+        case ENDPOINT_USABLE:
+            if (!info->healthy || info->key_state == WEIR_KEY_DOWN)
+                sum = 0;
+            break;
+        case ENDPOINT_BUSY: sum += info->busy; break;
+        case ENDPOINT_ANSWERED: sum += info->answered; break;
+        case ENDPOINT_FAILED: sum += info->failed; break;
+        }
+    }
+    return sum;
+}
+
+static void write_endpoint_family(struct page *p, const char *name, enum prom_type type,
+                                  const char *help, enum endpoint_figure figure)
+{
+    const struct config *config = p->server->config;
+    uint32_t index = 0;
+    prom_family(&p->prom, name, type, help);
+    for (uint32_t u = 0; u < config->upstreams.count; u++)
+        for (uint32_t e = 0; e < config->upstreams.at[u].endpoints.count; e++)
+            prom_u64(&p->prom,
+                     LABELS({"upstream", config->upstreams.at[u].name},
+                            {"endpoint", config->upstreams.at[u].endpoints.at[e].name}),
+                     endpoint_figure(p, index++, figure));
+}
+
+static void write_endpoints(struct page *p)
+{
+    write_endpoint_family(p, "weir_endpoint_usable", PROM_GAUGE,
+                          "1 when the endpoint is neither down nor found ill.", ENDPOINT_USABLE);
+    write_endpoint_family(p, "weir_endpoint_busy", PROM_GAUGE,
+                          "Requests that an endpoint answers or that wait for it.", ENDPOINT_BUSY);
+    write_endpoint_family(p, "weir_endpoint_answered_total", PROM_COUNTER,
+                          "Requests that got an answer, of any code.", ENDPOINT_ANSWERED);
+    write_endpoint_family(p, "weir_endpoint_failed_total", PROM_COUNTER, "Requests that got none.",
+                          ENDPOINT_FAILED);
+}
+
+/* --- requests ------------------------------------------------------------------------------------
+ */
+
+/* Every worker has the same series in the same order. */
+static uint64_t series_sum(const struct page *p, uint32_t index, size_t offset)
+{
+    uint64_t sum = 0;
+    for (uint32_t w = 0; w < p->server->sites_count; w++) {
+        const struct relay_series *series = relay_series_at(p->server->sites[w].relay, index);
+        sum += count_read((const uint64_t *)(const void *)((const char *)series + offset));
+    }
+    return sum;
+}
+
+static uint32_t series_count(const struct page *p)
+{
+    return relay_series_count(p->server->sites[0].relay);
+}
+
+static const struct relay_series *series_at(const struct page *p, uint32_t index)
+{
+    return relay_series_at(p->server->sites[0].relay, index);
+}
+
+static void write_codes(struct page *p)
+{
+    prom_family(
+        &p->prom, "weir_http_requests_total", PROM_COUNTER,
+        "Requests, by the code of their answer; 499: the client left, cut: the answer ended "
+        "too early.");
+    for (uint32_t i = 0; i < series_count(p); i++)
+        for (unsigned code = 0; code < RELAY_CODES; code++) {
+            char text[8] = "cut";
+            uint64_t count =
+                series_sum(p, i, offsetof(struct relay_series, by_code) + code * sizeof(uint64_t));
+            if (count == 0)
+                continue;
+            if (code > 0)
+                snprintf(text, sizeof(text), "%u", code);
+            prom_u64(&p->prom,
+                     LABELS({"listener", series_at(p, i)->listener},
+                            {"upstream", series_at(p, i)->upstream}, {"code", text}),
+                     count);
+        }
+}
+
+static void write_timing(struct page *p, const char *name, const char *help, size_t offset)
+{
+    double ends[TIMING_BUCKETS - 1];
+    for (unsigned b = 0; b < TIMING_BUCKETS - 1; b++)
+        ends[b] = (double)timing_end_us(b) / 1e6;
+    prom_family(&p->prom, name, PROM_HISTOGRAM, help);
+    for (uint32_t i = 0; i < series_count(p); i++) {
+        uint64_t counts[TIMING_BUCKETS];
+        for (unsigned b = 0; b < TIMING_BUCKETS; b++)
+            counts[b] = series_sum(p, i, offset + b * sizeof(uint64_t));
+        uint64_t sum_us = series_sum(p, i, offset + offsetof(struct timing, sum_us));
+        prom_histogram(&p->prom,
+                       LABELS({"listener", series_at(p, i)->listener},
+                              {"upstream", series_at(p, i)->upstream}),
+                       ends, counts, TIMING_BUCKETS - 1, counts[TIMING_BUCKETS - 1],
+                       (double)sum_us / 1e6);
+    }
+}
+
+static void write_series(struct page *p, const char *name, const char *help, size_t offset)
+{
+    prom_family(&p->prom, name, PROM_COUNTER, help);
+    for (uint32_t i = 0; i < series_count(p); i++)
+        prom_u64(&p->prom,
+                 LABELS({"listener", series_at(p, i)->listener},
+                        {"upstream", series_at(p, i)->upstream}),
+                 series_sum(p, i, offset));
+}
+
+static void write_retries(struct page *p)
+{
+    static const struct {
+        const char *word;
+        size_t offset;
+    } rows[] = {
+        {"stale", offsetof(struct relay_series, retries_stale)},
+        {"connect", offsetof(struct relay_series, retries_connect)},
+        {"code", offsetof(struct relay_series, retries_code)},
+        {"over_budget", offsetof(struct relay_series, retries_over_budget)},
+    };
+    prom_family(&p->prom, "weir_http_retries_total", PROM_COUNTER,
+                "Requests tried once more, by cause; over_budget: that were not, for the budget.");
+    for (uint32_t i = 0; i < series_count(p); i++)
+        for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++)
+            prom_u64(&p->prom,
+                     LABELS({"listener", series_at(p, i)->listener},
+                            {"upstream", series_at(p, i)->upstream}, {"reason", rows[r].word}),
+                     series_sum(p, i, rows[r].offset));
+}
+
+static void write_http(struct page *p)
+{
+    write_codes(p);
+    write_timing(p, "weir_http_request_seconds",
+                 "From a request's first byte to its answer's last.",
+                 offsetof(struct relay_series, total));
+    write_timing(p, "weir_http_first_byte_seconds",
+                 "From a request's first byte to its answer's first.",
+                 offsetof(struct relay_series, first_byte));
+    write_series(p, "weir_http_request_body_bytes_total", "Bytes of requests' bodies.",
+                 offsetof(struct relay_series, request_bytes));
+    write_series(p, "weir_http_answer_body_bytes_total", "Bytes of answers' bodies.",
+                 offsetof(struct relay_series, answer_bytes));
+    write_retries(p);
+}
+
+/* --- listeners -----------------------------------------------------------------------------------
+ */
+
+struct listener_row {
+    const char *family, *help; /* the same family in neighbouring rows has several reasons */
+    const char *reason;
+    size_t offset;
+};
+
+#define OF(field) offsetof(struct http1_counters, field)
+
+static const struct listener_row listener_rows[] = {
+    {"weir_listener_requests_total", "Requests begun.", NULL, OF(requests)},
+    {"weir_listener_bad_requests_total", "Requests refused for their form.", NULL,
+     OF(bad_requests)},
+    {"weir_listener_aborted_total", "Requests whose client left.", NULL, OF(left)},
+    {"weir_listener_cut_total", "Answers that could not be completed.", NULL, OF(cut)},
+    {"weir_listener_received_bytes_total", "Bytes received.", NULL, OF(bytes_in)},
+    {"weir_listener_sent_bytes_total", "Bytes sent.", NULL, OF(bytes_out)},
+    {"weir_listener_receives_total", "Receive calls that brought bytes.", NULL, OF(reads)},
+    {"weir_listener_sends_total", "Send calls.", NULL, OF(writes)},
+    {"weir_listener_timeouts_total", "Clients that took too long, by what for.", "headers",
+     OF(headers_timeouts)},
+    {"weir_listener_timeouts_total", "", "request", OF(request_timeouts)},
+    {"weir_listener_timeouts_total", "", "idle", OF(idle_timeouts)},
+    {"weir_listener_timeouts_total", "", "keepalive", OF(keepalive_timeouts)},
+    {"weir_listener_timeouts_total", "", "write", OF(write_timeouts)},
+    {"weir_listener_refused_total", "Clients turned away at the door, by reason.", "full",
+     OF(refused_full)},
+    {"weir_listener_refused_total", "", "per_ip", OF(refused_per_ip)},
+};
+
+static void write_listener_family(struct page *p, size_t first, size_t end)
+{
+    const struct config *config = p->server->config;
+    prom_family(&p->prom, listener_rows[first].family, PROM_COUNTER, listener_rows[first].help);
+    for (uint32_t l = 0; l < config->listeners.count; l++)
+        for (size_t r = first; r < end; r++) {
+            const char *reason = listener_rows[r].reason;
+            const struct prom_label labels[] = {{"listener", config->listeners.at[l].name},
+                                                {reason != NULL ? "reason" : NULL, reason},
+                                                {NULL, NULL}};
+            prom_u64(&p->prom, labels, counter_sum(p, l, listener_rows[r].offset));
+        }
+}
+
+static void write_listeners(struct page *p)
+{
+    const size_t rows = sizeof(listener_rows) / sizeof(listener_rows[0]);
+    for (size_t first = 0, end; first < rows; first = end) {
+        end = first + 1;
+        while (end < rows && strcmp(listener_rows[end].family, listener_rows[first].family) == 0)
+            end++;
+        write_listener_family(p, first, end);
+    }
+}

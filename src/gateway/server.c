@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * server.c - from a snapshot to a gateway, and back, in the order in which things lean on each
+ * other.
+ *
+ *     logs ─▶ ports ─▶ crew ─▶ sites (dns, relay, listeners) ─▶ admin ─▶ threads
+ *
+ * What can fail for a reason of the user's (an address in use, a log that cannot be written) is
+ * tried first. server_close() takes down whatever is up, from the end.
+ */
+#include "gateway/server.h"
+
+#include "base/check.h"
+#include "gateway/admin.h"
+#include "gateway/census.h"
+#include "gateway/process.h"
+#include "gateway/relay.h"
+#include "io/clock.h"
+#include "io/dns.h"
+#include "io/notify.h"
+#include "listener/accept.h"
+#include "listener/http1.h"
+#include "runtime/worker.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define DESCRIPTORS_SPARE 64U /* logs, loops, the admin's clients, DNS */
+
+static int open_logs(struct server *s, char *ret_fault);
+static int open_ports(struct server *s, char *ret_fault);
+static int open_crew(struct server *s);
+static int open_sites(struct server *s, char *ret_fault);
+static int open_admin(struct server *s, char *ret_fault);
+static void log_open(struct server *s);
+static void drained(struct server *s);
+
+/* --- open and close ------------------------------------------------------------------------------
+ */
+
+__attribute__((format(printf, 3, 4))) static int fault(char *ret_fault, int error,
+                                                       const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(ret_fault, SERVER_FAULT_MAX, format, args);
+    va_end(args);
+    return error;
+}
+
+static void name_node(struct server *s)
+{
+    slice_copy(s->node, sizeof(s->node), slice_of(s->config->node.name));
+    if (s->node[0] == '\0' && gethostname(s->node, sizeof(s->node) - 1) != 0)
+        slice_copy(s->node, sizeof(s->node), SLICE("weir"));
+}
+
+int server_open(const struct server_options *opt, struct server **ret_server,
+                char ret_fault[static SERVER_FAULT_MAX])
+{
+    struct server *s = calloc(1, sizeof(*s));
+    ret_fault[0] = '\0';
+    if (s == NULL)
+        return fault(ret_fault, -ENOMEM, "out of memory");
+    s->opt = *opt;
+    s->config = opt->config;
+    s->started_ms = clock_now_ms();
+    s->started_wall_ms = clock_wall_ms();
+    s->sites_count = s->config->workers > 0 ? s->config->workers : process_cpus();
+    list_init(&s->censuses);
+    name_node(s);
+
+    int error = open_logs(s, ret_fault);
+    if (error == 0)
+        error = open_ports(s, ret_fault);
+    if (error == 0)
+        error = open_crew(s);
+    if (error == 0)
+        error = open_sites(s, ret_fault);
+    if (error == 0)
+        error = open_admin(s, ret_fault);
+    if (error == 0)
+        error = crew_start(s->crew);
+    if (error != 0) {
+        if (ret_fault[0] == '\0')
+            fault(ret_fault, error, "cannot start: %s", strerror(-error));
+        server_close(s);
+        return error;
+    }
+    s->started = true;
+    s->state = SERVER_SERVING;
+    log_open(s);
+    *ret_server = s;
+    return 0;
+}
+
+#define CLOSING_STEPS_MAX 1000000U /* each closes something, so there is an end */
+
+/* Leases are back by now: every pool of the engine closes, in as many steps as it takes. */
+static void close_pools(struct site *site)
+{
+    weir_engine *engine = worker_engine(site->worker);
+    for (uint32_t u = 0; u < site->server->config->upstreams.count; u++)
+        weir_pool_close(relay_pool(site->relay, u), 0);
+    for (uint32_t i = 0; weir_engine_pending(engine) && i < CLOSING_STEPS_MAX; i++)
+        weir_step(engine, weir_engine_now(engine));
+}
+
+static void close_site(struct site *site)
+{
+    uint32_t listeners = site->server->config->listeners.count;
+    for (uint32_t l = 0; site->listeners != NULL && l < listeners; l++)
+        if (site->listeners[l] != NULL)
+            http1_listener_free(site->listeners[l]);
+    free(site->listeners);
+    site->listeners = NULL;
+    if (site->relay != NULL) {
+        close_pools(site);
+        relay_free(site->relay);
+    }
+    if (site->dns != NULL)
+        dns_close(site->dns);
+}
+
+void server_close(struct server *s)
+{
+    if (s->started) {
+        crew_stop(s->crew);
+        crew_join(s->crew);
+    }
+    admin_close(s->admin);
+    census_forget_all(s);
+    for (uint32_t i = 0; s->sites != NULL && i < s->sites_count; i++)
+        if (s->sites[i].worker != NULL)
+            close_site(&s->sites[i]);
+    if (s->crew != NULL)
+        crew_free(s->crew);
+    free(s->sites);
+    for (uint32_t i = 0; s->ports != NULL && i < s->config->listeners.count; i++)
+        if (s->ports[i] != NULL)
+            accept_port_close(s->ports[i]);
+    free(s->ports);
+    if (s->shared != NULL)
+        relay_shared_free(s->shared);
+    if (s->access != NULL)
+        notify_close(s->access);
+    journal_close(s->journal);
+    free(s);
+}
+
+/* --- logs ----------------------------------------------------------------------------------------
+ */
+
+static int open_logs(struct server *s, char *ret_fault)
+{
+    int error = journal_open(s->config, &s->journal);
+    if (error != 0)
+        return error;
+    journal_join(s->journal, &s->voice);
+    if (strcmp(s->config->log.access, "off") == 0)
+        return 0;
+    struct notify_options opt = {.target = s->config->log.access};
+    error = notify_open(&opt, &s->access);
+    return error == 0 ? 0
+                      : fault(ret_fault, error, "log.access: cannot write to %s: %s",
+                              s->config->log.access, strerror(-error));
+}
+
+static void log_open(struct server *s)
+{
+    const struct log_sink *log = &s->voice.sink;
+    for (uint32_t i = 0; i < s->config->listeners.count; i++)
+        log_to(log, LOG_INFO_LEVEL, "listening",
+               log_text("listener", s->config->listeners.at[i].name),
+               log_text("address", s->config->listeners.at[i].address.text),
+               log_u64("port", server_port(s, i)));
+    if (s->admin != NULL)
+        log_to(log, LOG_INFO_LEVEL, "admin listening",
+               log_text("address", s->config->admin.address.text),
+               log_u64("port", admin_port(s->admin)));
+    log_to(log, LOG_INFO_LEVEL, "serving", log_text("version", WEIR_VERSION),
+           log_text("node", s->node), log_u64("workers", s->sites_count),
+           log_u64("pid", (uint64_t)getpid()));
+}
+
+void server_reopen_logs(struct server *s)
+{
+    if (s->access != NULL)
+        notify_reopen(s->access);
+    journal_reopen(s->journal);
+    log_to(&s->voice.sink, LOG_INFO_LEVEL, "logs reopened",
+           log_text("access", s->config->log.access));
+}
+
+/* How loud an event is in the program's log. */
+static enum log_level event_level(const weir_event *event)
+{
+    switch (event->kind) {
+    case WEIR_EVENT_KEY_DOWN:
+    case WEIR_EVENT_LEASE_OVERDUE:
+    case WEIR_EVENT_EVENTS_LOST: return LOG_WARN_LEVEL;
+    case WEIR_EVENT_HEALTH_STATUS_CHANGED:
+        return event->health == WEIR_HEALTHY ? LOG_INFO_LEVEL : LOG_WARN_LEVEL;
+    case WEIR_EVENT_KEY_UP: return LOG_INFO_LEVEL;
+    default: return LOG_DEBUG_LEVEL;
+    }
+}
+
+static void event_log(const struct log_sink *log, const weir_event *event)
+{
+    char key[160] = "";
+    if (event->key != NULL)
+        weir_key_text(event->key, key, sizeof(key));
+    log_to(log, event_level(event), weir_event_word(event->kind),
+           log_text("pool", event->pool_name), log_text("key", key),
+           log_text("why", event->why != WEIR_OK ? weir_err_word(event->why) : ""),
+           log_text("health", weir_health_word(event->health)), log_u64("total", event->total),
+           log_u64("waiting", event->waiting));
+}
+
+/* On the thread of the engine that tells, or on the hub's before the threads start. */
+static void on_event(void *arg, const weir_event *event)
+{
+    struct server *s = arg;
+    struct worker *here = worker_here();
+    if (here == NULL || !eventlog_keeps(event->kind))
+        return;
+    struct site *site = &s->sites[worker_index(here)];
+    eventlog_add(&site->events, event, clock_wall_ms());
+    if (log_wants(&site->voice.sink, event_level(event)))
+        event_log(&site->voice.sink, event);
+}
+
+/* --- ports ---------------------------------------------------------------------------------------
+ */
+
+static int bind_fault(char *ret_fault, int error, const char *what, const char *address)
+{
+    if (error == -EADDRINUSE)
+        return fault(ret_fault, error,
+                     "%s: cannot listen on %s: another program listens there; stop it (`ss -ltnp` "
+                     "shows which it is) or choose another address",
+                     what, address);
+    if (error == -EACCES)
+        return fault(ret_fault, error,
+                     "%s: cannot listen on %s: not permitted; ports below 1024 need root or "
+                     "CAP_NET_BIND_SERVICE",
+                     what, address);
+    if (error == -EADDRNOTAVAIL)
+        return fault(ret_fault, error,
+                     "%s: cannot listen on %s: this machine has no such address; 0.0.0.0 and [::] "
+                     "are all it has",
+                     what, address);
+    return fault(ret_fault, error, "%s: cannot listen on %s: %s", what, address, strerror(-error));
+}
+
+struct address server_address(const struct config_address *address)
+{
+    struct address ret = {0};
+    bool good = address->unix_path[0] != '\0' ? address_of_unix(address->unix_path, &ret)
+                                              : address_of_host(address->host, address->port, &ret);
+    check(good); /* the configuration was read: both were tried there */
+    return ret;
+}
+
+static int open_ports(struct server *s, char *ret_fault)
+{
+    uint32_t count = s->config->listeners.count;
+    s->ports = calloc(count, sizeof(*s->ports));
+    if (s->ports == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct config_listener *l = &s->config->listeners.at[i];
+        char what[100];
+        struct accept_options opt = {.address = server_address(&l->address),
+                                     .max_connections = l->pool.max_connections,
+                                     .max_per_ip = l->pool.max_per_ip};
+        int error = accept_port_open(&opt, &s->ports[i]);
+        snprintf(what, sizeof(what), "listener %s", l->name);
+        if (error != 0)
+            return bind_fault(ret_fault, error, what, l->address.text);
+    }
+    return 0;
+}
+
+uint16_t server_port(const struct server *server, uint32_t listener)
+{
+    return address_port(accept_port_address(server->ports[listener]));
+}
+
+uint16_t server_admin_port(const struct server *server)
+{
+    return server->admin != NULL ? admin_port(server->admin) : 0;
+}
+
+static int open_admin(struct server *s, char *ret_fault)
+{
+    const struct config_address *address = &s->config->admin.address;
+    if (address->host[0] == '\0' && address->unix_path[0] == '\0')
+        return 0;
+    int error = admin_open(s, &s->admin);
+    return error == 0 ? 0 : bind_fault(ret_fault, error, "admin", address->text);
+}
+
+/* --- crew ----------------------------------------------------------------------------------------
+ */
+
+/* What one worker may need at most. Clients are spread evenly, but nothing forbids that one worker
+ * has them all; memory that is never used costs nothing. */
+static weir_engine_options engine_options(struct server *s)
+{
+    const struct config *config = s->config;
+    uint64_t clients = 0, conns = 0, waiting = 0, keys = 0;
+    for (uint32_t i = 0; i < config->listeners.count; i++)
+        clients += config->listeners.at[i].pool.max_connections;
+    for (uint32_t i = 0; i < config->upstreams.count; i++) {
+        const struct config_upstream *u = &config->upstreams.at[i];
+        uint32_t total = u->pool.max_total == WEIR_UNLIMITED ? 100000 : u->pool.max_total;
+        conns += total;
+        waiting += u->pool.waiting_max == WEIR_NONE ? 0 : u->pool.waiting_max;
+        keys += u->endpoints.count;
+    }
+    weir_engine_options opt = {.size = sizeof(opt)};
+    opt.conns_max = (uint32_t)(clients + conns + 64);
+    opt.waiting_max = (uint32_t)(waiting + 64);
+    opt.keys_max = (uint32_t)(clients + keys + 64);
+    opt.key_bytes_max = opt.keys_max * 128;
+    opt.pools_max = config->listeners.count + config->upstreams.count + 1;
+    opt.on_event = on_event;
+    opt.event_arg = s;
+    opt.now_ms = clock_now_ms();
+    if (getrandom(&opt.seed, sizeof(opt.seed), GRND_NONBLOCK) != sizeof(opt.seed))
+        opt.seed = clock_now_ns();
+    return opt;
+}
+
+/* A head must fit twice into what one read may bring. */
+static size_t read_buffer_bytes(const struct config *config)
+{
+    size_t bytes = 65536;
+    for (uint32_t i = 0; i < config->listeners.count; i++)
+        if ((size_t)config->listeners.at[i].http1.max_header_bytes * 2 > bytes)
+            bytes = (size_t)config->listeners.at[i].http1.max_header_bytes * 2;
+    return bytes;
+}
+
+static int open_crew(struct server *s)
+{
+    struct crew_options opt = {.workers = s->sites_count, .engine = engine_options(s)};
+    opt.loop.read_buffer_bytes = read_buffer_bytes(s->config);
+    uint32_t limit = process_raise_descriptors();
+    uint64_t needed = (uint64_t)opt.engine.conns_max + DESCRIPTORS_SPARE;
+    if (needed > limit)
+        log_to(&s->voice.sink, LOG_WARN_LEVEL, "too few file descriptors for all limits",
+               log_u64("needed", needed), log_u64("allowed", limit));
+    int error = crew_new(&opt, &s->crew);
+    return error == 0 ? crew_hub(s->crew, s->opt.loop) : error;
+}
+
+/* --- sites ---------------------------------------------------------------------------------------
+ */
+
+static bool post_to_worker(void *self, uint32_t worker, void (*run)(void *self, uint64_t value),
+                           void *arg, uint64_t value)
+{
+    struct site *site = self;
+    return worker_post(site->server->sites[worker].worker, run, arg, value);
+}
+
+/* What the listener answered by itself: no relay has seen it. */
+static void on_refuse(void *self, const struct http_peer *peer, const struct http1_refusal *refusal)
+{
+    const struct site *site = self;
+    log_to(&site->voice.sink, LOG_DEBUG_LEVEL, "refused", log_text("client", peer->text),
+           log_u64("status", refusal->status), log_text("code", refusal->code));
+}
+
+static int open_listener(struct site *site, uint32_t index)
+{
+    struct server *s = site->server;
+    const struct config_listener *l = &s->config->listeners.at[index];
+    struct http1_listener_options opt = {.name = l->name,
+                                         .server = s->node,
+                                         .max_connections = l->pool.max_connections,
+                                         .headers_timeout_ms = l->pool.headers_timeout_ms,
+                                         .request_timeout_ms = l->pool.request_timeout_ms,
+                                         .min_rate = l->pool.min_rate,
+                                         .idle_timeout_ms = l->pool.idle_timeout_ms,
+                                         .keepalive_timeout_ms = l->pool.keepalive_timeout_ms,
+                                         .write_timeout_ms = l->pool.write_timeout_ms,
+                                         .max_header_bytes = l->http1.max_header_bytes,
+                                         .max_headers = l->http1.max_headers,
+                                         .on_refuse = on_refuse,
+                                         .refuse_self = site};
+    int error = http1_listener_new(worker_loop(site->worker), worker_engine(site->worker), &opt,
+                                   &relay_handler, relay_listener_self(site->relay, index),
+                                   &site->listeners[index]);
+    if (error == 0)
+        error = http1_listener_accept(site->listeners[index], s->ports[index],
+                                      worker_index(site->worker),
+                                      s->sites_count > 1 ? post_to_worker : NULL, site);
+    return error;
+}
+
+static int open_relay(struct site *site)
+{
+    struct server *s = site->server;
+    struct relay_options opt = {.loop = worker_loop(site->worker),
+                                .engine = worker_engine(site->worker),
+                                .dns = site->dns,
+                                .config = s->config,
+                                .shared = s->shared,
+                                .worker = worker_index(site->worker),
+                                .workers = s->sites_count,
+                                .access = s->access != NULL ? notify_join(s->access) : NULL};
+    if (getrandom(&opt.seed, sizeof(opt.seed), GRND_NONBLOCK) != sizeof(opt.seed))
+        opt.seed = clock_now_ns() + opt.worker;
+    return relay_new(&opt, &site->relay);
+}
+
+static int open_site(struct server *s, uint32_t index)
+{
+    struct site *site = &s->sites[index];
+    *site = (struct site){.server = s, .worker = crew_worker(s->crew, index)};
+    journal_join(s->journal, &site->voice);
+    site->listeners = calloc(s->config->listeners.count, sizeof(*site->listeners));
+    if (site->listeners == NULL)
+        return -ENOMEM;
+    int error = dns_open(worker_loop(site->worker), NULL, &site->dns);
+    if (error == 0)
+        error = open_relay(site);
+    for (uint32_t l = 0; error == 0 && l < s->config->listeners.count; l++)
+        error = open_listener(site, l);
+    return error;
+}
+
+static int open_sites(struct server *s, char *ret_fault)
+{
+    int error = relay_shared_new(s->config, &s->shared);
+    s->sites = calloc(s->sites_count, sizeof(*s->sites));
+    if (error == 0 && s->sites == NULL)
+        error = -ENOMEM;
+    for (uint32_t i = 0; error == 0 && i < s->sites_count; i++)
+        error = open_site(s, i);
+    return error == 0 ? 0 : fault(ret_fault, error, "cannot start workers: %s", strerror(-error));
+}
+
+/* --- drain ---------------------------------------------------------------------------------------
+ */
+
+static void site_drained(void *self, uint64_t unused)
+{
+    (void)unused;
+    struct server *s = self;
+    s->sites_draining--;
+    if (s->sites_draining == 0)
+        drained(s);
+}
+
+static void listener_drained(void *arg)
+{
+    struct site *site = arg;
+    site->draining--;
+    if (site->draining == 0)
+        crew_post_hub(site->server->crew, site_drained, site->server, 0);
+}
+
+static void site_drain(void *self, uint64_t at_most_ms)
+{
+    struct site *site = self;
+    const struct config *config = site->server->config;
+    site->draining = config->listeners.count;
+    for (uint32_t l = 0; l < config->listeners.count; l++) {
+        uint64_t grace_ms = config->listeners.at[l].pool.drain_timeout_ms;
+        http1_listener_drain(site->listeners[l],
+                             (uint32_t)(grace_ms < at_most_ms ? grace_ms : at_most_ms),
+                             listener_drained, site);
+    }
+}
+
+void server_drain(struct server *s, uint32_t at_most_ms)
+{
+    if (s->state != SERVER_SERVING)
+        return;
+    s->state = SERVER_DRAINING;
+    s->sites_draining = s->sites_count;
+    log_to(&s->voice.sink, LOG_INFO_LEVEL, "draining", log_u64("at_most_ms", at_most_ms));
+    for (uint32_t i = 0; i < s->sites_count; i++)
+        if (!worker_post(s->sites[i].worker, site_drain, &s->sites[i], at_most_ms)) {
+            server_stop(s); /* a worker that takes no letters will not drain either */
+            return;
+        }
+}
+
+static void drained(struct server *s)
+{
+    if (s->state == SERVER_STOPPED)
+        return;
+    s->state = SERVER_STOPPED;
+    log_to(&s->voice.sink, LOG_INFO_LEVEL, "drained",
+           log_u64("uptime_ms", clock_now_ms() - s->started_ms));
+    s->opt.on_end(s->opt.arg);
+}
+
+void server_stop(struct server *s)
+{
+    if (s->state == SERVER_STOPPED)
+        return;
+    s->state = SERVER_STOPPED;
+    log_to(&s->voice.sink, LOG_WARN_LEVEL, "stopped before it was drained",
+           log_u64("uptime_ms", clock_now_ms() - s->started_ms));
+    s->opt.on_end(s->opt.arg);
+}

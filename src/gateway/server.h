@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * server.h - a gateway that runs: a snapshot of the configuration turned into workers, ports,
+ * listeners, relays, logs and the admin interface.
+ *
+ *     hub thread (the caller's loop)            worker threads
+ *     admin, signals, drain, logs     letters   loop, engine, dns, relay, a listener per port
+ *            └──────────────────────────────────────▶
+ *
+ * Life: server_open() binds everything or nothing; the loop runs; server_drain() lets open requests
+ * end, server_stop() does not; on_end() says that nothing is left to wait for; server_close().
+ * All of it on the hub's thread.
+ */
+#pragma once
+#include "base/list.h"
+#include "gateway/config.h"
+#include "gateway/eventlog.h"
+#include "gateway/journal.h"
+#include "io/address.h"
+#include "io/loop.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SERVER_FAULT_MAX 400
+
+struct accept_port;
+struct admin;
+struct crew;
+struct dns;
+struct http1_listener;
+struct relay;
+struct relay_shared;
+struct server;
+struct site;
+struct worker;
+
+struct server_options {
+    const struct config *config; /* outlives the server */
+    struct loop *loop;           /* the hub's */
+    void (*on_end)(void *arg);   /* drained or stopped: leave the loop and close */
+    void *arg;
+};
+
+/* 0, or -errno and in `ret_fault` what failed, where, why, and what helps, in one line. */
+int server_open(const struct server_options *opt, struct server **ret_server,
+                char ret_fault[static SERVER_FAULT_MAX]);
+void server_close(struct server *server);
+
+/* No new clients; what is open may take as long as drain_timeout of its listener allows, and at
+ * most `at_most_ms`. */
+void server_drain(struct server *server, uint32_t at_most_ms);
+void server_stop(struct server *server);
+void server_reopen_logs(struct server *server);
+
+/* The address a listener is bound to, with the port the kernel chose if it was to choose. */
+uint16_t server_port(const struct server *server, uint32_t listener);
+uint16_t server_admin_port(const struct server *server); /* 0: off, or a unix socket */
+
+/* As the system takes it. */
+struct address server_address(const struct config_address *address);
+
+/* --- what it is made of; for the admin, its census and its metrics -------------------------------
+ */
+
+/* What one worker has. Touched by its thread, and by the hub's before it starts and after it ends.
+ */
+struct site {
+    struct server *server;
+    struct worker *worker;
+    struct dns *dns;
+    struct relay *relay;
+    struct http1_listener **listeners; /* one for each of the configuration's */
+    uint32_t draining;                 /* listeners not yet drained */
+    struct eventlog events;
+    struct journal_voice voice;
+};
+
+enum server_state { SERVER_OPENING, SERVER_SERVING, SERVER_DRAINING, SERVER_STOPPED };
+
+struct server {
+    struct server_options opt;
+    const struct config *config;
+    enum server_state state;
+    uint64_t started_wall_ms;
+    uint64_t started_ms;
+    char node[65];
+    struct crew *crew;
+    struct relay_shared *shared;
+    struct accept_port **ports; /* one for each listener of the configuration */
+    struct site *sites;         /* one for each worker */
+    uint32_t sites_count;
+    uint32_t sites_draining;
+    bool started;
+    struct journal *journal; /* the program's own log */
+    struct journal_voice voice;
+    struct notify *access; /* the access log, or NULL */
+    struct admin *admin;   /* or NULL */
+    struct list censuses;  /* under way */
+};
