@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * admin.c - the admin interface as a handler of the listener that serves it.
+ *
+ *     request ─▶ allowed? ─▶ page ─▶ census of the workers, if it needs one ─▶ body ─▶ answer
+ *
+ * A request holds its answer until the client has taken it; at most ADMIN_REQUESTS_MAX do.
+ */
+#include "gateway/admin.h"
+
+#include "base/list.h"
+#include "gateway/admin_page.h"
+#include "gateway/config_address.h"
+#include "gateway/config_value.h"
+#include "listener/accept.h"
+#include "listener/http1.h"
+#include "proto/http.h"
+#include "proto/json.h"
+#include "proto/prom.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PIECE_BYTES 65536U /* handed to the listener at a time */
+
+/* Who has sent wrong tokens lately. */
+struct guesser {
+    uint8_t address[16];
+    uint64_t since_ms;
+    uint32_t count;
+};
+
+struct admin {
+    struct server *server;
+    struct loop *loop;
+    weir_engine *engine; /* of the pool of its clients; on the hub's loop */
+    struct loop_hook hook;
+    struct http1_listener *listener;
+    struct accept_port *port;
+    struct list requests;
+    struct guesser guessers[ADMIN_GUESSERS_MAX];
+};
+
+struct admin_request {
+    struct node on_admin;
+    struct admin *admin;
+    struct http_exchange *exchange; /* NULL: the client left */
+    const struct admin_page *page;
+    struct census *census; /* under way, or NULL */
+    bool head_only, openmetrics;
+    struct bytes body;
+    size_t sent;
+};
+
+static const struct http_handler admin_handler;
+static uint64_t admin_step(void *self, uint64_t now_ms);
+
+/* --- life ----------------------------------------------------------------------------------------
+ */
+
+static int engine_open(struct admin *admin)
+{
+    weir_engine_options opt = {.size = sizeof(opt),
+                               .conns_max = ADMIN_CLIENTS_MAX + 16,
+                               .waiting_max = 16,
+                               .keys_max = ADMIN_CLIENTS_MAX + 16,
+                               .key_bytes_max = 65536,
+                               .pools_max = 1,
+                               .events_max = 64,
+                               .now_ms = loop_now_ms(admin->loop)};
+    if (weir_engine_new(&opt, &admin->engine) != WEIR_OK)
+        return -ENOMEM;
+    admin->hook = (struct loop_hook){.run = admin_step, .self = admin};
+    loop_hook_add(admin->loop, &admin->hook);
+    return 0;
+}
+
+static int listener_open(struct admin *admin)
+{
+    const struct config_address *address = &admin->server->config->admin.address;
+    struct accept_options port = {.address = server_address(address),
+                                  .max_connections = ADMIN_CLIENTS_MAX};
+    struct http1_listener_options opt = {
+        .name = "admin", .max_connections = ADMIN_CLIENTS_MAX, .keepalive_timeout_ms = 30000};
+    int error = accept_port_open(&port, &admin->port);
+    if (error == 0)
+        error = http1_listener_new(admin->loop, admin->engine, &opt, &admin_handler, admin,
+                                   &admin->listener);
+    if (error == 0)
+        error = http1_listener_accept(admin->listener, admin->port, 0, NULL, NULL);
+    return error;
+}
+
+int admin_open(struct server *server, struct admin **ret_admin)
+{
+    struct admin *admin = calloc(1, sizeof(*admin));
+    if (admin == NULL)
+        return -ENOMEM;
+    admin->server = server;
+    admin->loop = server->opt.loop;
+    list_init(&admin->requests);
+    int error = engine_open(admin);
+    if (error == 0)
+        error = listener_open(admin);
+    if (error != 0) {
+        admin_close(admin);
+        return error;
+    }
+    *ret_admin = admin;
+    return 0;
+}
+
+void admin_close(struct admin *admin)
+{
+    if (admin == NULL)
+        return;
+    if (admin->listener != NULL)
+        http1_listener_free(admin->listener);
+    if (admin->port != NULL)
+        accept_port_close(admin->port);
+    if (admin->engine != NULL) {
+        loop_hook_remove(admin->loop, &admin->hook);
+        weir_engine_free(admin->engine);
+    }
+    free(admin);
+}
+
+uint16_t admin_port(const struct admin *admin)
+{
+    return address_port(accept_port_address(admin->port));
+}
+
+static uint64_t admin_step(void *self, uint64_t now_ms)
+{
+    struct admin *admin = self;
+    return weir_step(admin->engine, now_ms);
+}
+
+/* --- who may -------------------------------------------------------------------------------------
+ */
+
+/* Takes the same time wherever the first difference is. */
+static bool same_secret(struct slice shown, const char *secret)
+{
+    size_t len = strlen(secret);
+    unsigned difference = shown.len == len ? 0 : 1;
+    for (size_t i = 0; i < shown.len; i++)
+        difference |= (unsigned char)shown.at[i] ^ (unsigned char)secret[i % (len + 1)];
+    return difference == 0;
+}
+
+static struct guesser *guesser_of(struct admin *admin, const uint8_t address[16])
+{
+    struct guesser *oldest = &admin->guessers[0];
+    for (uint32_t i = 0; i < ADMIN_GUESSERS_MAX; i++) {
+        struct guesser *g = &admin->guessers[i];
+        if (g->count > 0 && memcmp(g->address, address, 16) == 0)
+            return g;
+        if (g->since_ms < oldest->since_ms)
+            oldest = g;
+    }
+    *oldest = (struct guesser){.count = 0};
+    memcpy(oldest->address, address, 16);
+    return oldest;
+}
+
+static bool guesses_too_much(struct admin *admin, const uint8_t address[16])
+{
+    uint64_t now_ms = loop_now_ms(admin->loop);
+    for (uint32_t i = 0; i < ADMIN_GUESSERS_MAX; i++) {
+        struct guesser *g = &admin->guessers[i];
+        if (g->count >= ADMIN_GUESSES_MAX && memcmp(g->address, address, 16) == 0)
+            return now_ms - g->since_ms < 60000;
+    }
+    return false;
+}
+
+static void guess_noted(struct admin *admin, const uint8_t address[16])
+{
+    uint64_t now_ms = loop_now_ms(admin->loop);
+    struct guesser *g = guesser_of(admin, address);
+    if (g->count == 0 || now_ms - g->since_ms >= 60000)
+        *g = (struct guesser){.since_ms = now_ms};
+    memcpy(g->address, address, 16);
+    g->count++;
+}
+
+static struct slice bearer_of(const struct http_head *head)
+{
+    const struct http_field *field = http_find(head, HTTP_AUTHORIZATION);
+    if (field == NULL || field->value.len < 7
+        || !slice_is_nocase(slice_sub(field->value, 0, 7), "bearer "))
+        return (struct slice){"", 0};
+    return slice_trim(slice_sub(field->value, 7, field->value.len));
+}
+
+/* The host of an authority, without port and brackets. */
+static struct slice host_of(struct slice authority)
+{
+    if (authority.len > 0 && authority.at[0] == '[')
+        return slice_sub(authority, 1, slice_find(authority, ']'));
+    return slice_sub(authority, 0, slice_find(authority, ':'));
+}
+
+/* A page on the web can make a browser send requests here under a name of its own (DNS rebinding);
+ * it cannot make it send a literal address. So on this machine only "localhost" is a name; an
+ * interface that others reach has a token, which no such page knows. */
+static bool host_is_ours(const struct admin *admin, struct slice authority)
+{
+    struct config_cidr literal;
+    char text[64];
+    struct slice host = host_of(authority);
+    const struct config_address *bound = &admin->server->config->admin.address;
+    if (bound->unix_path[0] != '\0' || !config_address_is_local(bound))
+        return true;
+    if (slice_is_nocase(host, "localhost"))
+        return true;
+    return slice_copy(text, sizeof(text), host) < sizeof(text) && strchr(text, '/') == NULL
+           && config_cidr_of(text, &literal) == NULL;
+}
+
+/* Where there is an Origin, it is this very site. */
+static bool origin_is_ours(const struct http_head *head)
+{
+    for (uint16_t i = 0; i < head->field_count; i++) {
+        if (!slice_is_nocase(head->fields[i].name, "origin"))
+            continue;
+        struct slice origin = head->fields[i].value;
+        if (!slice_starts(origin, SLICE("http://"))
+            || !slice_same_nocase(slice_sub(origin, 7, origin.len), head->authority))
+            return false;
+    }
+    return true;
+}
+
+/* 0, or the status of the refusal. */
+static uint16_t refusal_of(struct admin *admin, const struct http_exchange *exchange,
+                           const struct http_head *head, const struct admin_page *page)
+{
+    const char *token = admin->server->config->admin.token;
+    const uint8_t *address = exchange->peer->address;
+    if (!host_is_ours(admin, head->authority) || !origin_is_ours(head))
+        return 403;
+    if (token[0] != '\0' && (page == NULL || !page->open)) {
+        if (guesses_too_much(admin, address))
+            return 429;
+        if (!same_secret(bearer_of(head), token)) {
+            if (http_has(head, HTTP_AUTHORIZATION))
+                guess_noted(admin, address);
+            return 401;
+        }
+    }
+    if (page == NULL)
+        return 404;
+    return head->method_id == HTTP_GET || head->method_id == HTTP_HEAD ? 0 : 405;
+}
+
+/* --- answers -------------------------------------------------------------------------------------
+ */
+
+static const char *status_reason(uint16_t status)
+{
+    switch (status) {
+    case 200: return "OK";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 429: return "Too Many Requests";
+    case 500: return "Internal Server Error";
+    default: return "Service Unavailable";
+    }
+}
+
+static void answer_head(struct http_exchange *exchange, uint16_t status, const char *type,
+                        size_t length)
+{
+    struct http_field fields[5] = {
+        {.name = SLICE("Content-Type"), .value = slice_of(type), .id = HTTP_CONTENT_TYPE},
+        {.name = SLICE("Cache-Control"), .value = SLICE("no-store")},
+        {.name = SLICE("X-Content-Type-Options"), .value = SLICE("nosniff")},
+    };
+    uint16_t count = 3;
+    if (status == 401)
+        fields[count++] = (struct http_field){.name = SLICE("WWW-Authenticate"),
+                                              .value = SLICE("Bearer realm=\"weir\"")};
+    if (status == 405)
+        fields[count++] = (struct http_field){.name = SLICE("Allow"), .value = SLICE("GET, HEAD")};
+    if (status == 429 || status == 503)
+        fields[count++] = (struct http_field){
+            .name = SLICE("Retry-After"), .value = SLICE("1"), .id = HTTP_RETRY_AFTER};
+    struct http_head head = {.status = status,
+                             .reason = slice_of(status_reason(status)),
+                             .framing = HTTP_LENGTH,
+                             .content_length = length,
+                             .version_minor = 1,
+                             .keep_alive = true,
+                             .field_count = count,
+                             .fields = fields};
+    exchange->ops->respond(exchange, &head);
+}
+
+/* A refusal needs no request to be remembered. */
+static void refuse(struct http_exchange *exchange, uint16_t status, bool head_only)
+{
+    char room[256];
+    struct json json = json_into(room, sizeof(room));
+    json_open(&json, NULL, '{');
+    json_open(&json, "error", '{');
+    json_u64(&json, "code", status);
+    json_text(&json, "message", status_reason(status));
+    json_close(&json, '}');
+    json_close(&json, '}');
+    exchange->user = NULL;
+    answer_head(exchange, status, "application/json", json.len);
+    if (!head_only)
+        exchange->ops->body(exchange, json.at, json.len);
+    exchange->ops->end(exchange, NULL);
+    exchange->ops->flush(exchange);
+}
+
+static void request_free(struct admin_request *request)
+{
+    list_remove(&request->admin->requests, &request->on_admin);
+    bytes_fini(&request->body);
+    free(request);
+}
+
+/* Gives the listener as much as it takes; the rest when it has drained. */
+static void body_send(struct admin_request *request)
+{
+    struct http_exchange *exchange = request->exchange;
+    size_t all = request->head_only ? 0 : bytes_len(&request->body);
+    while (request->sent < all) {
+        size_t piece = all - request->sent;
+        if (piece > PIECE_BYTES)
+            piece = PIECE_BYTES;
+        exchange->ops->body(exchange, bytes_at(&request->body) + request->sent, piece);
+        request->sent += piece;
+        if (request->sent < all && exchange->ops->flush(exchange))
+            return;
+    }
+    exchange->ops->end(exchange, NULL);
+    exchange->ops->flush(exchange);
+    exchange->user = NULL;
+    request_free(request);
+}
+
+static void page_send(struct admin_request *request)
+{
+    const struct admin_page *page = request->page;
+    uint16_t status = page->write(request->admin->server, request->census, request->openmetrics,
+                                  &request->body);
+    const char *type = page->type;
+    if (type == NULL)
+        type = request->openmetrics ? OPENMETRICS_CONTENT_TYPE : PROM_CONTENT_TYPE;
+    if (request->census != NULL)
+        census_free(request->census);
+    request->census = NULL;
+    answer_head(request->exchange, status, type, bytes_len(&request->body));
+    body_send(request);
+}
+
+static void census_done(void *arg, struct census *census)
+{
+    struct admin_request *request = arg;
+    request->census = census;
+    page_send(request);
+}
+
+/* --- the handler ---------------------------------------------------------------------------------
+ */
+
+static bool wants_openmetrics(const struct http_head *head)
+{
+    for (uint16_t i = 0; i < head->field_count; i++) {
+        struct slice value = head->fields[i].value;
+        if (!slice_is_nocase(head->fields[i].name, "accept"))
+            continue;
+        for (uint32_t from = 0; from < value.len; from++)
+            if (slice_starts(slice_sub(value, from, value.len),
+                             SLICE("application/openmetrics-text")))
+                return true;
+    }
+    return false;
+}
+
+static void on_request(void *self, struct http_exchange *exchange, struct http_head *head, bool end)
+{
+    (void)end;
+    struct admin *admin = self;
+    bool head_only = head->method_id == HTTP_HEAD;
+    struct slice path = slice_sub(head->path, 0, slice_find(head->path, '?'));
+    const struct admin_page *page = admin_page_find(path);
+    uint16_t status = refusal_of(admin, exchange, head, page);
+    struct admin_request *request = NULL;
+    if (status == 0 && admin->requests.count < ADMIN_REQUESTS_MAX)
+        request = calloc(1, sizeof(*request));
+    if (request == NULL) {
+        refuse(exchange, status != 0 ? status : 503, head_only);
+        return;
+    }
+    *request = (struct admin_request){.admin = admin,
+                                      .exchange = exchange,
+                                      .page = page,
+                                      .head_only = head_only,
+                                      .openmetrics = wants_openmetrics(head)};
+    exchange->user = request;
+    bytes_init(&request->body, &alloc_libc, ADMIN_ANSWER_MAX);
+    list_push_back(&admin->requests, &request->on_admin);
+    if (page->census == 0) {
+        page_send(request);
+    } else if (census_take(admin->server, page->census, census_done, request, &request->census)
+               != 0) {
+        request_free(request);
+        refuse(exchange, 503, head_only);
+    }
+}
+
+static void on_body(struct http_exchange *exchange, const void *data, size_t len)
+{
+    (void)exchange, (void)data, (void)len; /* a GET's body is nobody's */
+}
+
+static void on_request_end(struct http_exchange *exchange, const struct http_head *trailers)
+{
+    (void)exchange, (void)trailers;
+}
+
+static void on_flush(struct http_exchange *exchange)
+{
+    (void)exchange;
+}
+
+static void on_drain(struct http_exchange *exchange)
+{
+    if (exchange->user != NULL)
+        body_send(exchange->user);
+}
+
+static void on_abort(struct http_exchange *exchange, enum http_fault why)
+{
+    (void)why;
+    struct admin_request *request = exchange->user;
+    if (request == NULL)
+        return;
+    if (request->census != NULL)
+        census_abandon(request->census);
+    request_free(request);
+}
+
+static const struct http_handler admin_handler = {
+    .on_request = on_request,
+    .on_body = on_body,
+    .on_request_end = on_request_end,
+    .on_flush = on_flush,
+    .on_drain = on_drain,
+    .on_abort = on_abort,
+};

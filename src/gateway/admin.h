@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * admin.h - the admin interface: how it stands, what it counts, what there is. On the hub's thread.
+ *
+ *     GET /livez /readyz /healthz /metrics
+ *     GET /api/v1/{pools,endpoints,keys,connections,listeners,events,config,process}
+ *
+ * Always true: nothing is changed by a GET; a request whose Host or Origin is another site's gets
+ * 403, one without the token (where there is one) 401, and whoever guesses is slowed down; no
+ * answer holds a secret. A slow reader costs its own answer's memory and nobody else's time.
+ */
+#pragma once
+#include "gateway/server.h"
+
+#define ADMIN_REQUESTS_MAX 64U         /* at a time */
+#define ADMIN_ANSWER_MAX   (64U << 20) /* bytes of one answer */
+#define ADMIN_CLIENTS_MAX  128U
+#define ADMIN_GUESSES_MAX  10U /* wrong tokens of one address a minute */
+#define ADMIN_GUESSERS_MAX 64U /* addresses remembered */
+
+/* Binds config.admin.address. 0 or -errno. */
+int admin_open(struct server *server, struct admin **ret_admin);
+/* Cuts its clients. The workers must be gone, or still answer letters. */
+void admin_close(struct admin *admin);
+uint16_t admin_port(const struct admin *admin);

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * admin_page.c - each page as a writer of JSON, text or metrics.
+ *
+ * A list is written row by row: a row is made in a buffer of fixed size and appended; one that does
+ * not fit is left out and said so ("cut": true).
+ */
+#include "gateway/admin_page.h"
+
+#include "gateway/config_dump.h"
+#include "gateway/metrics.h"
+#include "gateway/process.h"
+#include "gateway/server.h"
+#include "io/clock.h"
+#include "io/notify.h"
+#include "listener/accept.h"
+#include "listener/http1.h"
+#include "proto/json.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ROW_BYTES    4096
+#define JSON_TYPE    "application/json"
+#define TEXT_TYPE    "text/plain; charset=utf-8"
+#define EVENTS_SHOWN 500U
+
+/* A page that is one list. */
+struct rows {
+    struct bytes *out;
+    const char *before; /* what stands before the next row */
+    bool cut;
+    char room[ROW_BYTES];
+};
+
+static void rows_open(struct rows *rows, const char *name, struct bytes *out)
+{
+    rows->out = out;
+    rows->before = "\n";
+    rows->cut = false;
+    bytes_printf(out, "{\"%s\":[", name);
+}
+
+static struct json row_begin(struct rows *rows)
+{
+    struct json row = json_into(rows->room, sizeof(rows->room));
+    json_open(&row, NULL, '{');
+    return row;
+}
+
+static void row_end(struct rows *rows, struct json *row)
+{
+    json_close(row, '}');
+    bool good = !row->full && bytes_append_text(rows->out, rows->before)
+                && bytes_append(rows->out, row->at, row->len);
+    rows->cut = rows->cut || !good;
+    rows->before = ",\n";
+}
+
+static uint16_t rows_close(struct rows *rows)
+{
+    bytes_printf(rows->out, "\n],\"cut\":%s}\n", rows->cut ? "true" : "false");
+    return 200;
+}
+
+/* --- alive, ready, healthy -----------------------------------------------------------------------
+ */
+
+static const char *state_word(const struct server *server)
+{
+    static const char *const words[] = {"opening", "serving", "draining", "stopped"};
+    return words[server->state];
+}
+
+static uint16_t write_livez(const struct server *server, const struct census *census,
+                            bool openmetrics, struct bytes *out)
+{
+    (void)server, (void)census, (void)openmetrics;
+    bytes_append_text(out, "ok\n");
+    return 200;
+}
+
+static uint16_t write_readyz(const struct server *server, const struct census *census,
+                             bool openmetrics, struct bytes *out)
+{
+    (void)census, (void)openmetrics;
+    bool ready = server->state == SERVER_SERVING;
+    bytes_printf(out, "%s\n", ready ? "ok" : state_word(server));
+    return ready ? 200 : 503;
+}
+
+static weir_health worst_of(const struct census *census, uint32_t pool)
+{
+    weir_health worst = WEIR_HEALTHY;
+    for (uint32_t w = 0; w < census->sheets_count; w++)
+        if (pool < census->sheets[w].pools_count
+            && census->sheets[w].pools[pool].health.health > worst)
+            worst = census->sheets[w].pools[pool].health.health;
+    return worst;
+}
+
+static uint32_t pools_count(const struct server *server)
+{
+    return server->config->upstreams.count + server->config->listeners.count;
+}
+
+static uint16_t write_healthz(const struct server *server, const struct census *census,
+                              bool openmetrics, struct bytes *out)
+{
+    (void)openmetrics;
+    char name[80];
+    bool listener;
+    const char *comma = "";
+    bytes_printf(out, "{\"state\":\"%s\",\"pools\":{", state_word(server));
+    for (uint32_t i = 0; i < pools_count(server); i++, comma = ",")
+        bytes_printf(out, "%s\"%s\":\"%s\"", comma, census_pool_name(server, i, &listener, name),
+                     weir_health_word(worst_of(census, i)));
+    bytes_append_text(out, "}}\n");
+    return server->state == SERVER_SERVING ? 200 : 503;
+}
+
+static uint16_t write_index(const struct server *server, const struct census *census,
+                            bool openmetrics, struct bytes *out)
+{
+    (void)census, (void)openmetrics;
+    bytes_printf(out,
+                 "weir %s, %s\n\n/livez\n/readyz\n/healthz\n/metrics\n/api/v1/pools\n"
+                 "/api/v1/endpoints\n/api/v1/keys\n/api/v1/connections\n/api/v1/listeners\n"
+                 "/api/v1/events\n/api/v1/config\n/api/v1/process\n",
+                 WEIR_VERSION, state_word(server));
+    return 200;
+}
+
+static uint16_t write_metrics(const struct server *server, const struct census *census,
+                              bool openmetrics, struct bytes *out)
+{
+    return metrics_write(server, census, openmetrics, out) ? 200 : 500;
+}
+
+/* --- pools ---------------------------------------------------------------------------------------
+ */
+
+static void stats_row(struct json *row, const struct census *census, uint32_t pool)
+{
+#define WEIR_STAT(field, kind, text)                                                               \
+    {                                                                                              \
+        uint64_t value = 0;                                                                        \
+        for (uint32_t w = 0; w < census->sheets_count; w++) {                                      \
+            const struct census_sheet *sheet = &census->sheets[w];                                 \
+            uint64_t one = pool < sheet->pools_count ? sheet->pools[pool].stats.field : 0;         \
+            bool worst = strcmp(#field, "oldest_wait_ms") == 0;                                    \
+            value = worst ? (one > value ? one : value) : value + one;                             \
+        }                                                                                          \
+        json_u64(row, #field, value);                                                              \
+    }
+#include <weir/def/stat.def>
+#undef WEIR_STAT
+}
+
+static uint16_t write_pools(const struct server *server, const struct census *census,
+                            bool openmetrics, struct bytes *out)
+{
+    (void)openmetrics;
+    struct rows rows;
+    char name[80];
+    rows_open(&rows, "pools", out);
+    for (uint32_t i = 0; i < pools_count(server); i++) {
+        bool listener;
+        const struct config *config = server->config;
+        struct json row = row_begin(&rows);
+        json_text(&row, "name", census_pool_name(server, i, &listener, name));
+        json_text(&row, "kind", listener ? "listener" : "upstream");
+        uint32_t most = listener
+                            ? config->listeners.at[i - config->upstreams.count].pool.max_connections
+                            : config->upstreams.at[i].pool.max_total;
+        if (most == WEIR_UNLIMITED)
+            json_null(&row, "max_connections");
+        else
+            json_u64(&row, "max_connections", most);
+        json_text(&row, "health", weir_health_word(worst_of(census, i)));
+        for (uint32_t w = 0; w < census->sheets_count; w++)
+            if (i < census->sheets[w].pools_count
+                && census->sheets[w].pools[i].health.health == worst_of(census, i)) {
+                json_text(&row, "why", census->sheets[w].pools[i].health.message);
+                break;
+            }
+        stats_row(&row, census, i);
+        row_end(&rows, &row);
+    }
+    return rows_close(&rows);
+}
+
+/* --- endpoints -----------------------------------------------------------------------------------
+ */
+
+static void endpoint_row(struct json *row, const struct census *census, uint32_t index)
+{
+    uint64_t busy = 0, answered = 0, failed = 0;
+    weir_key_state state = WEIR_KEY_UP;
+    bool healthy = true, checked = false;
+    for (uint32_t w = 0; w < census->sheets_count; w++) {
+        const struct census_sheet *sheet = &census->sheets[w];
+        if (index >= sheet->endpoints_count)
+            continue;
+        const struct relay_endpoint_info *info = &sheet->endpoints[index];
+        busy += info->busy;
+        answered += info->answered;
+        failed += info->failed;
+        healthy = healthy && info->healthy;
+        checked = checked || info->checked;
+        if (info->key_state != WEIR_KEY_UP && state != WEIR_KEY_DOWN)
+            state = info->key_state;
+    }
+    json_text(row, "state", weir_key_state_word(state));
+    json_bool(row, "healthy", healthy);
+    json_bool(row, "checked", checked);
+    json_u64(row, "busy", busy);
+    json_u64(row, "answered", answered);
+    json_u64(row, "failed", failed);
+}
+
+static uint16_t write_endpoints(const struct server *server, const struct census *census,
+                                bool openmetrics, struct bytes *out)
+{
+    (void)openmetrics;
+    const struct config *config = server->config;
+    struct rows rows;
+    uint32_t index = 0;
+    rows_open(&rows, "endpoints", out);
+    for (uint32_t u = 0; u < config->upstreams.count; u++)
+        for (uint32_t e = 0; e < config->upstreams.at[u].endpoints.count; e++) {
+            const struct config_endpoint *endpoint = &config->upstreams.at[u].endpoints.at[e];
+            struct json row = row_begin(&rows);
+            json_text(&row, "upstream", config->upstreams.at[u].name);
+            json_text(&row, "endpoint", endpoint->name);
+            json_text(&row, "url", endpoint->url);
+            json_u64(&row, "weight", endpoint->weight);
+            json_u64(&row, "priority", endpoint->priority);
+            endpoint_row(&row, census, index++);
+            row_end(&rows, &row);
+        }
+    return rows_close(&rows);
+}
+
+/* --- keys and connections ------------------------------------------------------------------------
+ */
+
+static void place_row(struct json *row, const struct server *server, uint32_t worker, uint32_t pool)
+{
+    char name[80];
+    bool listener;
+    json_u64(row, "worker", worker);
+    json_text(row, "pool", census_pool_name(server, pool, &listener, name));
+}
+
+static uint64_t ago(uint64_t now_ms, uint64_t then_ms)
+{
+    return then_ms < now_ms ? now_ms - then_ms : 0;
+}
+
+static uint16_t write_keys(const struct server *server, const struct census *census,
+                           bool openmetrics, struct bytes *out)
+{
+    (void)openmetrics;
+    struct rows rows;
+    rows_open(&rows, "keys", out);
+    for (uint32_t w = 0; w < census->sheets_count; w++) {
+        const struct census_sheet *sheet = &census->sheets[w];
+        rows.cut = rows.cut || sheet->cut;
+        for (uint32_t i = 0; i < sheet->keys_count; i++) {
+            const struct census_key *key = &sheet->keys[i];
+            const weir_key_info *info = &key->info;
+            struct json row = row_begin(&rows);
+            json_text(&row, "key", key->text);
+            place_row(&row, server, w, key->pool);
+            json_text(&row, "state", weir_key_state_word(info->state));
+            if (info->last_error != WEIR_OK) {
+                json_text(&row, "last_error", weir_err_word(info->last_error));
+                json_u64(&row, "last_error_ago_ms", ago(sheet->now_ms, info->last_error_ms));
+            }
+            json_u64(&row, "failures", info->failures);
+            json_u64(&row, "retry_after_ms", info->retry_after_ms);
+            json_u64(&row, "dialling", info->dialling);
+            json_u64(&row, "idle", info->idle);
+            json_u64(&row, "shared", info->shared);
+            json_u64(&row, "active", info->active);
+            json_u64(&row, "probing", info->probing);
+            json_u64(&row, "closing", info->closing);
+            json_u64(&row, "waiting", info->waiting);
+            json_u64(&row, "grants", info->grants);
+            json_u64(&row, "reused", info->reused);
+            json_u64(&row, "created", info->created);
+            json_u64(&row, "errors", info->errors);
+            json_u64(&row, "last_used_ago_ms", ago(sheet->now_ms, info->last_used_ms));
+            row_end(&rows, &row);
+        }
+    }
+    return rows_close(&rows);
+}
+
+static uint16_t write_connections(const struct server *server, const struct census *census,
+                                  bool openmetrics, struct bytes *out)
+{
+    (void)openmetrics;
+    struct rows rows;
+    rows_open(&rows, "connections", out);
+    for (uint32_t w = 0; w < census->sheets_count; w++) {
+        const struct census_sheet *sheet = &census->sheets[w];
+        rows.cut = rows.cut || sheet->cut;
+        for (uint32_t i = 0; i < sheet->conns_count; i++) {
+            const struct census_conn *conn = &sheet->conns[i];
+            const weir_conn_info *info = &conn->info;
+            char id[24];
+            struct json row = row_begin(&rows);
+            snprintf(id, sizeof(id), "%llx", (unsigned long long)info->conn.id);
+            json_text(&row, "id", id);
+            place_row(&row, server, w, conn->pool);
+            json_text(&row, "key", conn->text);
+            json_text(&row, "note", conn->note[0] != '\0' ? conn->note : NULL);
+            json_text(&row, "state", weir_state_word(info->state));
+            json_text(&row, "why", info->why != WEIR_OK ? weir_err_word(info->why) : NULL);
+            json_u64(&row, "leases", info->leases);
+            json_u64(&row, "uses", info->uses);
+            json_u64(&row, "age_ms", ago(sheet->now_ms, info->created_ms));
+            json_u64(&row, "in_state_ms", ago(sheet->now_ms, info->since_ms));
+            json_u64(&row, "last_used_ago_ms", ago(sheet->now_ms, info->last_used_ms));
+            json_bool(&row, "retiring", info->retiring);
+            row_end(&rows, &row);
+        }
+    }
+    return rows_close(&rows);
+}
+
+/* --- listeners -----------------------------------------------------------------------------------
+ */
+
+static void counters_row(struct json *row, const struct server *server, uint32_t listener)
+{
+#define X(name, text)                                                                              \
+    {                                                                                              \
+        uint64_t sum = 0;                                                                          \
+        for (uint32_t w = 0; w < server->sites_count; w++)                                         \
+            sum += http1_counter(                                                                  \
+                &http1_listener_counters(server->sites[w].listeners[listener])->name);             \
+        json_u64(row, #name, sum);                                                                 \
+    }
+    HTTP1_COUNTERS(X)
+#undef X
+}
+
+static uint16_t write_listeners(const struct server *server, const struct census *census,
+                                bool openmetrics, struct bytes *out)
+{
+    (void)census, (void)openmetrics;
+    struct rows rows;
+    rows_open(&rows, "listeners", out);
+    for (uint32_t l = 0; l < server->config->listeners.count; l++) {
+        const struct config_listener *listener = &server->config->listeners.at[l];
+        const struct accept_port *port = server->ports[l];
+        struct json row = row_begin(&rows);
+        json_text(&row, "name", listener->name);
+        json_text(&row, "address", listener->address.text);
+        json_u64(&row, "port", server_port(server, l));
+        json_text(&row, "state", state_word(server));
+        json_u64(&row, "connections", accept_port_taken(port));
+        json_u64(&row, "max_connections", listener->pool.max_connections);
+        counters_row(&row, server, l);
+        row_end(&rows, &row);
+    }
+    return rows_close(&rows);
+}
+
+/* --- events --------------------------------------------------------------------------------------
+ */
+
+static void event_row(struct rows *rows, uint32_t worker, const struct event_record *event)
+{
+    char stamp[CLOCK_STAMP + 1];
+    struct json row = row_begin(rows);
+    clock_stamp(event->wall_ms, stamp);
+    json_text(&row, "time", stamp);
+    json_text(&row, "event", weir_event_word(event->kind));
+    json_u64(&row, "worker", worker);
+    json_text(&row, "pool", event->pool);
+    json_text(&row, "key", event->key[0] != '\0' ? event->key : NULL);
+    json_text(&row, "why", event->why != WEIR_OK ? weir_err_word(event->why) : NULL);
+    if (event->kind == WEIR_EVENT_HEALTH_STATUS_CHANGED)
+        json_text(&row, "health", weir_health_word(event->health));
+    json_u64(&row, "failures", event->failures);
+    json_u64(&row, "retry_after_ms", event->retry_after_ms);
+    json_u64(&row, "total", event->total);
+    json_u64(&row, "waiting", event->waiting);
+    row_end(rows, &row);
+}
+
+/* The workers' events in the order of their times: a merge, the oldest head each time. */
+static uint16_t write_events(const struct server *server, const struct census *census,
+                             bool openmetrics, struct bytes *out)
+{
+    (void)server, (void)openmetrics;
+    struct rows rows;
+    uint32_t at[256] = {0}, left = 0;
+    for (uint32_t w = 0; w < census->sheets_count; w++)
+        left += census->sheets[w].events_count;
+    rows_open(&rows, "events", out);
+    for (; left > 0; left--) {
+        uint32_t first = UINT32_MAX;
+        for (uint32_t w = 0; w < census->sheets_count; w++) {
+            const struct census_sheet *sheet = &census->sheets[w];
+            if (at[w] < sheet->events_count
+                && (first == UINT32_MAX
+                    || sheet->events[at[w]].wall_ms
+                           < census->sheets[first].events[at[first]].wall_ms))
+                first = w;
+        }
+        const struct event_record *event = &census->sheets[first].events[at[first]++];
+        if (left <= EVENTS_SHOWN)
+            event_row(&rows, first, event);
+    }
+    return rows_close(&rows);
+}
+
+/* --- configuration and process -------------------------------------------------------------------
+ */
+
+static uint16_t write_config(const struct server *server, const struct census *census,
+                             bool openmetrics, struct bytes *out)
+{
+    (void)census, (void)openmetrics;
+    config_dump_json(server->config, out);
+    bytes_append_text(out, "\n");
+    return 200;
+}
+
+static void worker_rows(struct json *row, const struct server *server)
+{
+    json_open(row, "workers", '[');
+    for (uint32_t w = 0; w < server->sites_count; w++) {
+        uint64_t clients = 0, requests = 0;
+        for (uint32_t l = 0; l < server->config->listeners.count; l++) {
+            clients += accept_port_taken_at(server->ports[l], w);
+            requests +=
+                http1_counter(&http1_listener_counters(server->sites[w].listeners[l])->requests);
+        }
+        json_open(row, NULL, '{');
+        json_u64(row, "worker", w);
+        json_u64(row, "connections", clients);
+        json_u64(row, "requests", requests);
+        json_close(row, '}');
+    }
+    json_close(row, ']');
+}
+
+static uint16_t write_process(const struct server *server, const struct census *census,
+                              bool openmetrics, struct bytes *out)
+{
+    (void)census, (void)openmetrics;
+    char room[32768];
+    char stamp[CLOCK_STAMP + 1];
+    struct process_figures figures;
+    struct json row = json_into(room, sizeof(room));
+    process_figures(&figures);
+    clock_stamp(server->started_wall_ms, stamp);
+    json_open(&row, NULL, '{');
+    json_text(&row, "node", server->node);
+    json_text(&row, "version", WEIR_VERSION);
+    json_text(&row, "state", state_word(server));
+    json_u64(&row, "pid", (uint64_t)getpid());
+    json_text(&row, "started", stamp);
+    json_fixed(&row, "uptime_seconds", clock_now_ms() - server->started_ms, 3);
+    json_u64(&row, "resident_bytes", figures.resident_bytes);
+    json_fixed(&row, "cpu_seconds", figures.cpu_us, 6);
+    json_u64(&row, "descriptors", figures.descriptors);
+    json_u64(&row, "descriptors_max", figures.descriptors_max);
+    json_u64(&row, "log_lines_dropped", journal_dropped(server->journal));
+    json_u64(&row, "access_lines_dropped",
+             server->access != NULL ? notify_dropped(server->access) : 0);
+    worker_rows(&row, server);
+    json_close(&row, '}');
+    bytes_append(out, row.at, row.len);
+    bytes_append_text(out, "\n");
+    return row.full ? 500 : 200;
+}
+
+/* --- the table -----------------------------------------------------------------------------------
+ */
+
+static const struct admin_page pages[] = {
+    {"/", 0, false, TEXT_TYPE, write_index},
+    {"/livez", 0, true, TEXT_TYPE, write_livez},
+    {"/readyz", 0, true, TEXT_TYPE, write_readyz},
+    {"/healthz", CENSUS_POOLS, false, JSON_TYPE, write_healthz},
+    {"/metrics", METRICS_CENSUS, false, NULL, write_metrics},
+    {"/api/v1/pools", CENSUS_POOLS, false, JSON_TYPE, write_pools},
+    {"/api/v1/endpoints", CENSUS_ENDPOINTS, false, JSON_TYPE, write_endpoints},
+    {"/api/v1/keys", CENSUS_KEYS, false, JSON_TYPE, write_keys},
+    {"/api/v1/connections", CENSUS_CONNECTIONS, false, JSON_TYPE, write_connections},
+    {"/api/v1/listeners", 0, false, JSON_TYPE, write_listeners},
+    {"/api/v1/events", CENSUS_EVENTS, false, JSON_TYPE, write_events},
+    {"/api/v1/config", 0, false, JSON_TYPE, write_config},
+    {"/api/v1/process", 0, false, JSON_TYPE, write_process},
+};
+
+const struct admin_page *admin_page_find(struct slice path)
+{
+    for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+        if (slice_is(path, pages[i].path))
+            return &pages[i];
+    return NULL;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * admin_page.h - the pages of the admin interface: a path, what it needs of the workers, and the
+ * function that writes it.
+ */
+#pragma once
+#include "base/bytes.h"
+#include "base/text.h"
+#include "gateway/census.h"
+
+#include <stdbool.h>
+
+struct admin_page {
+    const char *path;
+    unsigned census;  /* CENSUS_… that it is written from; 0: none, at once */
+    bool open;        /* needs no token */
+    const char *type; /* Content-Type; NULL: the writer's choice */
+    /* Writes the body and returns the status. `census` is NULL when none was asked for. */
+    uint16_t (*write)(const struct server *server, const struct census *census, bool openmetrics,
+                      struct bytes *out);
+};
+
+/* NULL: there is no such page. */
+const struct admin_page *admin_page_find(struct slice path);
