@@ -18,7 +18,7 @@ static uint32_t parse(const char *families, struct ip *ret)
 
 static void expect_order(const char *families, const char *places)
 {
-    struct ip from[16], to[16];
+    struct ip from[16] = {0}, to[16] = {0};
     uint32_t count = parse(families, from);
     race_order(from, count, to);
     for (uint32_t i = 0; i < count; i++) {
