@@ -90,7 +90,7 @@ static struct rule rule_of(const struct config_route *route, uint32_t index)
         rule.kind = HOST_BELOW;
         rule.host = slice_sub(host, 1, host.len);
     } else {
-        rule.host = route_host_of(host);
+        rule.host = host.at[0] == '[' ? route_host_of(host) : host;
     }
     for (uint32_t i = 0; i < route->match.method.count; i++) {
         enum http_method method = http_method_of(slice_of(route->match.method.at[i]));
