@@ -11,9 +11,7 @@
 #include "base/list.h"
 #include "gateway/admin_page.h"
 #include "gateway/config_address.h"
-#include "gateway/config_value.h"
-#include "listener/accept.h"
-#include "listener/http1.h"
+#include "gateway/host.h"
 #include "proto/http.h"
 #include "proto/json.h"
 #include "proto/prom.h"
@@ -35,10 +33,7 @@ struct guesser {
 struct admin {
     struct server *server;
     struct loop *loop;
-    weir_engine *engine; /* of the pool of its clients; on the hub's loop */
-    struct loop_hook hook;
-    struct http1_listener *listener;
-    struct accept_port *port;
+    struct host *host;
     struct list requests;
     struct guesser guessers[ADMIN_GUESSERS_MAX];
 };
@@ -55,43 +50,9 @@ struct admin_request {
 };
 
 static const struct http_handler admin_handler;
-static uint64_t admin_step(void *self, uint64_t now_ms);
 
 /* --- life ----------------------------------------------------------------------------------------
  */
-
-static int engine_open(struct admin *admin)
-{
-    weir_engine_options opt = {.size = sizeof(opt),
-                               .conns_max = ADMIN_CLIENTS_MAX + 16,
-                               .waiting_max = 16,
-                               .keys_max = ADMIN_CLIENTS_MAX + 16,
-                               .key_bytes_max = 65536,
-                               .pools_max = 1,
-                               .events_max = 64,
-                               .now_ms = loop_now_ms(admin->loop)};
-    if (weir_engine_new(&opt, &admin->engine) != WEIR_OK)
-        return -ENOMEM;
-    admin->hook = (struct loop_hook){.run = admin_step, .self = admin};
-    loop_hook_add(admin->loop, &admin->hook);
-    return 0;
-}
-
-static int listener_open(struct admin *admin)
-{
-    const struct config_address *address = &admin->server->config->admin.address;
-    struct accept_options port = {.address = server_address(address),
-                                  .max_connections = ADMIN_CLIENTS_MAX};
-    struct http1_listener_options opt = {
-        .name = "admin", .max_connections = ADMIN_CLIENTS_MAX, .keepalive_timeout_ms = 30000};
-    int error = accept_port_open(&port, &admin->port);
-    if (error == 0)
-        error = http1_listener_new(admin->loop, admin->engine, &opt, &admin_handler, admin,
-                                   &admin->listener);
-    if (error == 0)
-        error = http1_listener_accept(admin->listener, admin->port, 0, NULL, NULL);
-    return error;
-}
 
 int admin_open(struct server *server, struct admin **ret_admin)
 {
@@ -101,11 +62,15 @@ int admin_open(struct server *server, struct admin **ret_admin)
     admin->server = server;
     admin->loop = server->opt.loop;
     list_init(&admin->requests);
-    int error = engine_open(admin);
-    if (error == 0)
-        error = listener_open(admin);
+    struct host_options opt = {.name = "admin",
+                               .address = server_address(&server->config->admin.address),
+                               .clients_max = ADMIN_CLIENTS_MAX,
+                               .keepalive_timeout_ms = 30000,
+                               .handler = &admin_handler,
+                               .self = admin};
+    int error = host_open(admin->loop, &opt, &admin->host);
     if (error != 0) {
-        admin_close(admin);
+        free(admin);
         return error;
     }
     *ret_admin = admin;
@@ -116,26 +81,13 @@ void admin_close(struct admin *admin)
 {
     if (admin == NULL)
         return;
-    if (admin->listener != NULL)
-        http1_listener_free(admin->listener);
-    if (admin->port != NULL)
-        accept_port_close(admin->port);
-    if (admin->engine != NULL) {
-        loop_hook_remove(admin->loop, &admin->hook);
-        weir_engine_free(admin->engine);
-    }
+    host_close(admin->host);
     free(admin);
 }
 
 uint16_t admin_port(const struct admin *admin)
 {
-    return address_port(accept_port_address(admin->port));
-}
-
-static uint64_t admin_step(void *self, uint64_t now_ms)
-{
-    struct admin *admin = self;
-    return weir_step(admin->engine, now_ms);
+    return host_port(admin->host);
 }
 
 /* --- who may -------------------------------------------------------------------------------------

@@ -431,7 +431,7 @@ static int open_site(struct server *s, uint32_t index)
     site->listeners = calloc(s->config->listeners.count, sizeof(*site->listeners));
     if (site->listeners == NULL)
         return -ENOMEM;
-    int error = dns_open(worker_loop(site->worker), NULL, &site->dns);
+    int error = dns_open(worker_loop(site->worker), &(struct dns_options){0}, &site->dns);
     if (error == 0)
         error = open_relay(site);
     for (uint32_t l = 0; error == 0 && l < s->config->listeners.count; l++)

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * command.c - the table of commands, and the options that each of them takes.
+ */
+#include "cli/command.h"
+
+#include "base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct command commands[] = {
+    {"serve", "-c FILE", "run the gateway in the foreground",
+     "Reads FILE, binds every listener, and serves until it is told to stop.\n"
+     "\n"
+     "  SIGTERM  drain: no new clients, open requests may end; a second one stops at once\n"
+     "  SIGINT   the same, for at most 3 seconds\n"
+     "  SIGUSR1  reopen the log files\n"
+     "\n"
+     "Exit status: 0 stopped as told, 1 it could not start, 2 not understood.\n",
+     command_serve},
+    {"demo", "[--port N] [--admin-port N]", "a gateway and demo upstreams, without a configuration",
+     "Starts a gateway on 127.0.0.1:8080, its admin interface on 127.0.0.1:9901 and, inside the\n"
+     "same program, upstreams that answer plainly, slowly, with an event stream, and with what\n"
+     "they were sent. Prints what to try. Ctrl-C ends it.\n"
+     "\n"
+     "  --port N        the gateway's port; 0: any that is free\n"
+     "  --admin-port N  the admin interface's port; 0: any that is free\n",
+     command_demo},
+    {"check", "-c FILE [--format text|json] [--probe]", "validate a configuration, and advise",
+     "Reads FILE as `weir serve` would and says everything that is wrong with it, as\n"
+     "file:line:column: message, and what is valid but probably not meant.\n"
+     "\n"
+     "  --format json  one JSON object\n"
+     "  --probe        also connects once to every endpoint\n"
+     "\n"
+     "Exit status: 0 valid (there may be advice), 1 errors, 2 not understood.\n",
+     command_check},
+    {"config", "dump|schema|options|reference [-c FILE]", "what is configured, and what can be",
+     "  dump -c FILE   every option with the value in force; secrets as ***; --format json\n"
+     "  schema         a JSON Schema of the configuration, for editors\n"
+     "  options        the name of every option, one per line\n"
+     "  reference      every option with default, range and meaning, as Markdown\n",
+     command_config},
+    {"version", "[-v]", "which weir this is",
+     "  -v  also the libraries it was built with and runs with\n", command_version},
+    {"help", "[COMMAND]", "this text, or a command's", "", command_help},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+const struct command *command_find(const char *name)
+{
+    for (const struct command *c = commands; c->name != NULL; c++)
+        if (strcmp(c->name, name) == 0)
+            return c;
+    return NULL;
+}
+
+void command_print_help(const struct command *command)
+{
+    printf("weir %s %s - %s\n\n%s", command->name, command->usage, command->brief, command->help);
+}
+
+int command_help(int count, char **words)
+{
+    if (count > 0) {
+        const struct command *command = command_find(words[0]);
+        if (command == NULL) {
+            fprintf(stderr, "weir help: there is no command %s\n", words[0]);
+            return EXIT_USAGE;
+        }
+        command_print_help(command);
+        return 0;
+    }
+    printf("weir %s - a relay that pools its connections\n\n", WEIR_VERSION);
+    for (const struct command *c = commands; c->name != NULL; c++)
+        printf("  weir %-8s %s\n", c->name, c->brief);
+    printf("\n`weir help COMMAND` or `weir COMMAND --help` says more. The demo is the place to "
+           "start.\n");
+    return 0;
+}
+
+static const struct command_option *option_of(const struct command_option *options,
+                                              const char *word, size_t len)
+{
+    for (; options->name != NULL; options++)
+        if (strlen(options->name) == len && memcmp(options->name, word, len) == 0)
+            return options;
+    return NULL;
+}
+
+int command_options(const char *command, int count, char **words,
+                    const struct command_option *options)
+{
+    int left = 0;
+    for (int i = 0; i < count; i++) {
+        const char *word = words[i];
+        if (word[0] != '-' || word[1] == '\0') {
+            words[left++] = words[i];
+            continue;
+        }
+        size_t len = strcspn(word, "=");
+        const struct command_option *option = option_of(options, word, len);
+        bool joined = word[len] == '=';
+        if (option == NULL || (joined && option->value == NULL)) {
+            fprintf(stderr, "weir %s: there is no option %s; `weir %s --help` lists them\n",
+                    command, word, command);
+            return -1;
+        }
+        if (option->given != NULL)
+            *option->given = true;
+        if (option->value == NULL)
+            continue;
+        if (!joined && i + 1 == count) {
+            fprintf(stderr, "weir %s: %s needs a value\n", command, word);
+            return -1;
+        }
+        *option->value = joined ? word + len + 1 : words[++i];
+    }
+    return left;
+}

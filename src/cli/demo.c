@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * demo.c - `weir demo`: upstreams inside this program, and a gateway in front of them whose
+ * configuration is written here, as anyone would write it.
+ */
+#include "gateway/demo.h"
+
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/faults.h"
+#include "cli/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIG_BYTES_MAX 4096
+
+static const char template[] = "# What `weir demo` runs; `weir serve -c` takes the same.\n"
+                               "admin: { address: \"127.0.0.1:%u\" }\n"
+                               "log: { level: warn, format: text, access: \"off\" }\n"
+                               "listeners:\n"
+                               "  - name: web\n"
+                               "    address: \"127.0.0.1:%u\"\n"
+                               "    routes:\n"
+                               "      - { match: { path: /slow }, upstream: slow }\n"
+                               "      - { match: { path: /events }, upstream: events }\n"
+                               "      - { match: { path: / }, upstream: plain }\n"
+                               "upstreams:\n"
+                               "  - name: plain\n"
+                               "    endpoints:\n"
+                               "      - { url: \"http://127.0.0.1:%u\" }\n"
+                               "      - { url: \"http://127.0.0.1:%u\" }\n"
+                               "  - name: slow\n"
+                               "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
+                               "  - name: events\n"
+                               "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n";
+
+static void print_welcome(const struct server *server, void *arg)
+{
+    const struct demo *demo = arg;
+    unsigned web = server_port(server, 0), admin = server_admin_port(server);
+    printf("weir %s\n\n"
+           "  gateway    http://127.0.0.1:%u\n"
+           "  admin      http://127.0.0.1:%u\n"
+           "  upstreams  127.0.0.1:%u %u (plain), %u (slow), %u (events), inside this program\n\n"
+           "Try, in another terminal:\n\n"
+           "  curl -i http://127.0.0.1:%u/                      a plain answer, through the pool\n"
+           "  curl -i http://127.0.0.1:%u/slow?ms=2000          one that takes its time\n"
+           "  curl -N http://127.0.0.1:%u/events                an event stream, live\n"
+           "  curl -i -d 'some text' http://127.0.0.1:%u/echo   what the upstream received\n"
+           "  curl -s http://127.0.0.1:%u/metrics | grep reused\n"
+           "  curl -s http://127.0.0.1:%u/api/v1/pools\n\n"
+           "Ctrl-C ends it.\n",
+           WEIR_VERSION, web, admin, demo_port(demo, 0), demo_port(demo, 1), demo_port(demo, 2),
+           demo_port(demo, 3), web, web, web, web, admin, admin);
+    fflush(stdout);
+}
+
+static int run_demo(struct loop *loop, const struct demo *demo, unsigned port, unsigned admin_port)
+{
+    char text[CONFIG_BYTES_MAX];
+    struct config_faults faults;
+    int len = snprintf(text, sizeof(text), template, admin_port, port, demo_port(demo, 0),
+                       demo_port(demo, 1), demo_port(demo, 2), demo_port(demo, 3));
+    struct config *config = config_read_text("demo", text, (size_t)len, &faults);
+    struct run_options opt = {.command = "demo",
+                              .config = config,
+                              .loop = loop,
+                              .on_ready = print_welcome,
+                              .arg = (void *)(uintptr_t)demo};
+    int status = 1;
+    if (config != NULL)
+        status = run_gateway(&opt);
+    else
+        faults_print(stderr, &faults, false);
+    if (status != 0)
+        fprintf(stderr,
+                "weir demo: --port and --admin-port choose other ports (0: any free one)\n");
+    config_free(config);
+    config_faults_free(&faults);
+    return status;
+}
+
+static bool port_of(const char *text, unsigned *ret)
+{
+    uint64_t number;
+    if (!text_parse_u64(slice_of(text), &number) || number > 65535)
+        return false;
+    *ret = (unsigned)number;
+    return true;
+}
+
+int command_demo(int count, char **words)
+{
+    const char *port_text = "8080", *admin_text = "9901";
+    unsigned port, admin_port;
+    const struct command_option options[] = {
+        {"--port", &port_text, NULL}, {"--admin-port", &admin_text, NULL}, {0}};
+    if (command_options("demo", count, words, options) != 0 || !port_of(port_text, &port)
+        || !port_of(admin_text, &admin_port)) {
+        fprintf(stderr, "usage: weir demo [--port N] [--admin-port N]\n");
+        return EXIT_USAGE;
+    }
+    struct loop *loop;
+    struct demo *demo;
+    int error = loop_new(&(struct loop_options){0}, &loop);
+    if (error != 0) {
+        fprintf(stderr, "weir demo: %s\n", strerror(-error));
+        return 1;
+    }
+    int status = 1;
+    error = demo_open(loop, &demo);
+    if (error != 0) {
+        fprintf(stderr, "weir demo: cannot open the upstreams on 127.0.0.1: %s\n",
+                strerror(-error));
+    } else {
+        status = run_demo(loop, demo, port, admin_port);
+        demo_close(demo);
+    }
+    loop_free(loop);
+    return status;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run.c - signals into what the server is asked to do.
+ */
+#include "cli/run.h"
+
+#include "io/signal.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#define SHORT_DRAIN_MS 3000
+
+struct run {
+    struct loop *loop;
+    struct server *server;
+};
+
+static void on_signal(void *self, int number)
+{
+    struct run *run = self;
+    if (number == SIGUSR1)
+        server_reopen_logs(run->server);
+    else if (run->server->state == SERVER_DRAINING)
+        server_stop(run->server);
+    else
+        server_drain(run->server, number == SIGINT ? SHORT_DRAIN_MS : UINT32_MAX);
+}
+
+static void on_end(void *arg)
+{
+    struct run *run = arg;
+    loop_stop(run->loop);
+}
+
+int run_gateway(const struct run_options *opt)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, 0};
+    struct run run = {.loop = opt->loop};
+    struct signal_watch *signals;
+    char fault[SERVER_FAULT_MAX];
+    struct server_options server = {
+        .config = opt->config, .loop = opt->loop, .on_end = on_end, .arg = &run};
+    /* Before the threads: they inherit that these signals are the loop's. */
+    if (signal_open(opt->loop, numbers, on_signal, &run, &signals) != 0) {
+        fprintf(stderr, "weir %s: cannot watch signals\n", opt->command);
+        return 1;
+    }
+    int error = server_open(&server, &run.server, fault);
+    if (error != 0) {
+        fprintf(stderr, "weir %s: %s\n", opt->command, fault);
+        signal_close(signals);
+        return 1;
+    }
+    if (opt->on_ready != NULL)
+        opt->on_ready(run.server, opt->arg);
+    error = loop_run(opt->loop);
+    server_close(run.server);
+    signal_close(signals);
+    return error == 0 ? 0 : 1;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run.h - a gateway in the foreground: the loop of the main thread, its signals, and a server.
+ */
+#pragma once
+#include "gateway/config.h"
+#include "gateway/server.h"
+#include "io/loop.h"
+
+struct run;
+
+struct run_options {
+    const char *command; /* for messages */
+    const struct config *config;
+    struct loop *loop;
+    void (*on_ready)(const struct server *server, void *arg); /* or NULL */
+    void *arg;
+};
+
+/* Serves until a signal ends it. The exit status. */
+int run_gateway(const struct run_options *opt);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * host.h - a handler served over HTTP/1.1 on the loop of the thread that asks: the admin interface,
+ * the demo's upstreams. It has an engine of its own, so it stands beside whatever workers do.
+ */
+#pragma once
+#include "io/address.h"
+#include "io/loop.h"
+#include "proto/http.h"
+
+#include <stdint.h>
+
+struct host;
+
+struct host_options {
+    const char *name;       /* outlives it */
+    struct address address; /* port 0: the system picks one */
+    uint32_t clients_max;
+    uint32_t keepalive_timeout_ms;
+    const struct http_handler *handler;
+    void *self;
+};
+
+int host_open(struct loop *loop, const struct host_options *opt, struct host **ret_host);
+void host_close(struct host *take_host); /* handlers hear on_abort; NULL is fine */
+uint16_t host_port(const struct host *host);
