@@ -46,7 +46,9 @@ bool held_take_head(struct held *held, const struct http_head *head)
         held->head = (struct http_head){0};
         return false;
     }
-    memcpy(held->at, head->fields, fields_len);
+    if (fields_len > 0) {
+        memcpy(held->at, head->fields, fields_len);
+    }
     memcpy(held->at + fields_len, head->method.at, text_len);
     held->was = head->method.at;
     held->fields_len = (uint32_t)fields_len;

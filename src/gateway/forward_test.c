@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include "gateway/forward.h"
+
+#include "proto/http1.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct forward forward;
+static struct config_route route;
+static struct forward_rules rules;
+static struct http_field fields[32];
+static struct http_head head;
+static char written[8192];
+
+static struct http_peer peer_of(const char *text)
+{
+    struct http_peer peer = {.text_len = (uint8_t)strlen(text)};
+    memcpy(peer.text, text, strlen(text) + 1);
+    return peer;
+}
+
+/* What a request looks like after it was forwarded. */
+static const char *forwarded(const char *peer_text, bool trusted, const char *extra)
+{
+    static char text[2048];
+    snprintf(text, sizeof text, "GET /p HTTP/1.1\r\nHost: h.test\r\n%s\r\n", extra);
+    struct http1_progress progress = {0};
+    const struct http1_limits limits = HTTP1_LIMITS_DEFAULT;
+    head = (struct http_head){.fields = fields};
+    assert_int_equal(http1_parse_request(&progress, text, strlen(text), &limits, &head),
+                     (ssize_t)strlen(text));
+    struct http_peer peer = peer_of(peer_text);
+    forward_rules_init(&rules, &route);
+    forward_request(&forward, &rules, &peer, trusted, &head);
+    const struct http1_writing writing = {0};
+    ssize_t len = http1_write_request(&head, &writing, written, sizeof written - 1);
+    assert_true(len > 0);
+    written[len] = '\0';
+    return written;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    route = (struct config_route){.forwarded = FORWARDED_REPLACE};
+    forward_init(&forward, 5);
+    return 0;
+}
+
+#define TRACE "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
+
+static void replace_says_what_we_see(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        forwarded("192.0.2.7", true,
+                  TRACE
+                  "X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n"
+                  "X-Real-IP: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nx-forwarded-host: e\r\n"),
+        "GET /p HTTP/1.1\r\nHost: h.test\r\n" TRACE "X-Forwarded-For: 192.0.2.7\r\n"
+        "X-Forwarded-Proto: http\r\nX-Forwarded-Host: h.test\r\nVia: 1.1 weir\r\n\r\n");
+}
+
+static void append_adds_to_what_a_trusted_proxy_said(void **state)
+{
+    (void)state;
+    route.forwarded = FORWARDED_APPEND;
+    const char *said = TRACE "X-Forwarded-For: 6.6.6.6, 7.7.7.7\r\nX-Forwarded-For: 8.8.8.8\r\n"
+                             "Forwarded: for=6.6.6.6\r\nX-Forwarded-Proto: https\r\n";
+    assert_string_equal(forwarded("2001:db8::7", true, said),
+                        "GET /p HTTP/1.1\r\nHost: h.test\r\n" TRACE "X-Forwarded-Proto: https\r\n"
+                        "Forwarded: for=6.6.6.6, for=\"[2001:db8::7]\";proto=http\r\n"
+                        "X-Forwarded-For: 6.6.6.6, 7.7.7.7, 8.8.8.8, 2001:db8::7\r\n"
+                        "X-Forwarded-Host: h.test\r\nVia: 1.1 weir\r\n\r\n");
+    assert_null(strstr(forwarded("192.0.2.7", false, said), "6.6.6.6"));
+    assert_non_null(strstr(written, "X-Forwarded-For: 192.0.2.7\r\n"));
+    assert_non_null(strstr(written, "X-Forwarded-Proto: http\r\n"));
+}
+
+static void a_chain_that_is_too_long_is_begun_anew(void **state)
+{
+    (void)state;
+    route.forwarded = FORWARDED_APPEND;
+    struct http_field long_ones[8];
+    char value[1000];
+    memset(value, 'a', sizeof value);
+    for (int i = 0; i < 8; i++) {
+        long_ones[i] = (struct http_field){.name = SLICE("X-Forwarded-For"),
+                                           .value = {value, sizeof value},
+                                           .id = HTTP_X_FORWARDED_FOR};
+    }
+    struct http_head long_head = {
+        .fields = long_ones, .field_count = 8, .present = UINT64_C(1) << HTTP_X_FORWARDED_FOR};
+    struct http_peer peer = peer_of("192.0.2.7");
+    forward_rules_init(&rules, &route);
+    forward_request(&forward, &rules, &peer, true, &long_head);
+    assert_int_equal(long_head.added[0].value.len, 9);
+}
+
+static void off_says_nothing(void **state)
+{
+    (void)state;
+    route.forwarded = FORWARDED_OFF;
+    assert_string_equal(forwarded("192.0.2.7", true, TRACE "X-Forwarded-For: 6.6.6.6\r\n"),
+                        "GET /p HTTP/1.1\r\nHost: h.test\r\n" TRACE "\r\n");
+    struct http_head answer = {0};
+    forward_answer(&rules, &answer);
+    assert_int_equal(answer.added_count, 0);
+    rules.policy = FORWARDED_REPLACE;
+    forward_answer(&rules, &answer);
+    assert_int_equal(answer.added_count, 1);
+}
+
+static void a_trace_is_started_where_there_is_none(void **state)
+{
+    (void)state;
+    forwarded("192.0.2.7", false, "");
+    const char *at = strstr(written, "traceparent: 00-");
+    assert_non_null(at);
+    assert_int_equal(strspn(at + 16, "0123456789abcdef"), 32);
+    assert_int_equal(strspn(at + 49, "0123456789abcdef"), 16);
+    assert_memory_equal(at + 65, "-01\r\n", 5);
+    struct slice id = forward_trace_id(&head);
+    assert_int_equal(id.len, 32);
+    assert_memory_equal(id.at, at + 16, 32);
+    forwarded("192.0.2.7", false, TRACE);
+    assert_true(slice_is(forward_trace_id(&head), "0af7651916cd43dd8448eb211c80319c"));
+    forwarded("192.0.2.7", false, "traceparent: odd\r\n");
+    assert_int_equal(forward_trace_id(&head).len, 0);
+}
+
+static void a_route_sets_and_removes(void **state)
+{
+    (void)state;
+    static struct config_field set[] = {
+        {"X-Set", "new"}, {"Via", "1.1 other"}, {"host", "inside.test"}};
+    static const char *remove[] = {"cookie", "X-Forwarded-Host"};
+    route.request_headers.set.at = set;
+    route.request_headers.set.count = 3;
+    route.request_headers.remove.at = remove;
+    route.request_headers.remove.count = 2;
+    assert_string_equal(
+        forwarded("192.0.2.7", false, TRACE "x-set: old\r\nCookie: a=b\r\nX-Keep: 1\r\n"),
+        "GET /p HTTP/1.1\r\nHost: inside.test\r\n" TRACE
+        "X-Keep: 1\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n"
+        "X-Set: new\r\nVia: 1.1 other\r\n\r\n");
+}
+
+static void trusted_proxies_are_ranges(void **state)
+{
+    (void)state;
+    static struct config_cidr ranges[] = {
+        {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 0}, 104},
+        {{0x20, 0x01, 0x0d, 0xb8, 0, 0x10}, 44},
+    };
+    struct config_listener listener = {.trusted_proxies = {ranges, 2}};
+    uint8_t ten[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 9, 8, 7};
+    assert_true(forward_trusts(&listener, ten));
+    ten[12] = 11;
+    assert_false(forward_trusts(&listener, ten));
+    uint8_t six[16] = {0x20, 0x01, 0x0d, 0xb8, 0, 0x1f, 1};
+    assert_true(forward_trusts(&listener, six));
+    six[5] = 0x20;
+    assert_false(forward_trusts(&listener, six));
+    listener.trusted_proxies.count = 0;
+    assert_false(forward_trusts(&listener, ten));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(replace_says_what_we_see, setup),
+        cmocka_unit_test_setup(append_adds_to_what_a_trusted_proxy_said, setup),
+        cmocka_unit_test_setup(a_chain_that_is_too_long_is_begun_anew, setup),
+        cmocka_unit_test_setup(off_says_nothing, setup),
+        cmocka_unit_test_setup(a_trace_is_started_where_there_is_none, setup),
+        cmocka_unit_test_setup(a_route_sets_and_removes, setup),
+        cmocka_unit_test_setup(trusted_proxies_are_ranges, setup),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include "gateway/held.h"
+
+#include "gateway/forward.h"
+#include "proto/http1.h"
+
+#include <string.h>
+
+static struct http_field fields[32];
+
+static const char request[] = "POST http://h.test/a?b HTTP/1.1\r\nHost: h.test\r\n"
+                              "Connection: x-hop\r\nX-Hop: 1\r\nX-Long: value\r\nX-Empty:\r\n"
+                              "Content-Length: 5\r\n\r\n";
+
+/* The copy outlives the buffer, and its marks those of a first try. */
+static void a_copy_is_the_request_as_it_came(void **state)
+{
+    (void)state;
+    char buffer[sizeof request];
+    memcpy(buffer, request, sizeof request);
+    struct http1_progress progress = {0};
+    const struct http1_limits limits = HTTP1_LIMITS_DEFAULT;
+    struct http_head head = {.fields = fields};
+    assert_true(http1_parse_request(&progress, buffer, sizeof request - 1, &limits, &head) > 0);
+    struct held held = {0};
+    assert_true(held_take_head(&held, &head));
+    head.fields[3].drop |= FORWARD_DROP;
+    memset(buffer, '#', sizeof buffer);
+    memset(fields, 0, sizeof fields);
+
+    for (int turn = 0; turn < 3; turn++) {
+        struct http_head *copy = held_head(&held);
+        assert_true(slice_is(copy->method, "POST"));
+        assert_true(slice_is(copy->path, "/a?b"));
+        assert_true(slice_is(copy->authority, "h.test"));
+        assert_int_equal(copy->content_length, 5);
+        assert_int_equal(copy->field_count, 6);
+        assert_true(slice_is(copy->fields[3].name, "X-Long"));
+        assert_true(slice_is(copy->fields[3].value, "value"));
+        assert_int_equal(copy->fields[3].drop, 0);
+        assert_int_not_equal(copy->fields[2].drop, 0);
+        copy->fields[3].drop |= FORWARD_DROP;
+        copy->authority = SLICE("elsewhere");
+        if (turn == 0) {
+            static char body[8000];
+            memset(body, 'b', sizeof body);
+            assert_true(held_add_body(&held, "12345", 5, HELD_BODY_MAX));
+            assert_true(held_add_body(&held, body, sizeof body, HELD_BODY_MAX));
+            assert_false(held_add_body(&held, body, sizeof body + 0, 8004));
+            assert_false(held_add_body(&held, body, HELD_BODY_MAX, HELD_BODY_MAX));
+        }
+    }
+    assert_int_equal(held.body_len, 8005);
+    assert_memory_equal(held_body(&held), "12345bbb", 8);
+    held_reset(&held);
+    assert_true(held.size <= HELD_KEEP_MAX);
+    held_fini(&held);
+}
+
+static void a_small_one_keeps_its_memory(void **state)
+{
+    (void)state;
+    struct held held = {0};
+    const struct http_head head = {.method = SLICE("GET"), .target = SLICE("")};
+    assert_true(held_take_head(&held, &head));
+    const char *at = held.at;
+    assert_non_null(at);
+    held_reset(&held);
+    assert_true(held_take_head(&held, &head));
+    assert_ptr_equal(held.at, at);
+    assert_int_equal(held.body_len, 0);
+    held_fini(&held);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_copy_is_the_request_as_it_came),
+        cmocka_unit_test(a_small_one_keeps_its_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
