@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * pool.h - what callers in this process may use beside <weir/weir.h>.
+ * pool.h - the rules of a pool, and what callers in this process may use beside <weir/weir.h>.
  *
  * A pinned key is a key that was interned once and is not forgotten until it is unpinned: whoever
  * sends many requests to the same place pays for copying, hashing and comparing its key once.
@@ -8,7 +8,11 @@
 #pragma once
 #include <weir/weir.h>
 
+#include "core/explain.h"
+
 struct key;
+struct conn;
+struct lease;
 
 /* Pins add up; each needs its own unpin. WEIR_EINVAL, WEIR_EKEYS. A pin is dead when its pool is.
  */
@@ -27,3 +31,47 @@ weir_key_state pool_key_state(const struct key *pin);
 uint32_t pool_key_busy(const struct key *pin);
 uint32_t pool_key_retry_after(const struct key *pin);
 const weir_key *pool_key_view(const struct key *pin);
+
+/* --- inside the core
+ * ------------------------------------------------------------------------------ */
+
+/* Connections in all states. */
+uint32_t pool_total(const weir_pool *pool);
+
+/* Gives the callers of a key what there is, and dials for the others as far as the limits allow. To
+ * be called whenever something changed that somebody may wait for. */
+void pool_serve(struct key *key);
+
+/* The same for all keys that wait for room in the pool, in turns. */
+void pool_feed(weir_pool *pool);
+
+/* Tells it to close. */
+void pool_conn_close(struct conn *conn, weir_err why);
+
+/* Closes it now when it has no lease, else when the last one ends; those are cut after grace_ms. */
+void pool_conn_retire(struct conn *conn, weir_err why, uint32_t grace_ms);
+
+/* Its descriptor is shut down under its holders. */
+void pool_conn_cut(struct conn *conn, weir_err why);
+
+/* Its last lease has ended, or never was: to where it belongs now. */
+void pool_conn_settle(struct conn *conn);
+
+/* A deadline of the connection fired. */
+void pool_conn_timer(struct conn *conn);
+
+/* It is gone; why: as the connector says. */
+void pool_conn_gone(struct conn *conn, weir_err why);
+
+/* A caller's patience is over. */
+void pool_lease_timer(struct lease *lease);
+
+/* Leases of a conn: on this very one. */
+weir_err pool_lease_conn(struct conn *conn, weir_lease *ret_lease);
+
+/* Fails all who wait for the key, but those who chose to wait through a hold-down if it is
+ * WEIR_EDOWN. */
+void pool_fail_waiting(struct key *key, weir_err why);
+
+/* Looks at the pool again at that time, or earlier. */
+void pool_arm(weir_pool *pool, uint64_t at_ms);

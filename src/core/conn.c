@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/conn.h"
+
+#include "core/key.h"
+#include "core/probe.h"
+#include "core/queue.h"
+#include "core/size.h"
+
+#define BIT(state) (1U << (state))
+
+/* From each state, the states one event may lead to. CLOSING leads only out of the pool. */
+static const uint32_t may_enter[WEIR_STATES] = {
+    [WEIR_DIALLING] = BIT(WEIR_IDLE) | BIT(WEIR_CLOSING),
+    [WEIR_IDLE] = BIT(WEIR_SHARED) | BIT(WEIR_ACTIVE) | BIT(WEIR_PROBING) | BIT(WEIR_CLOSING),
+    [WEIR_SHARED] = BIT(WEIR_IDLE) | BIT(WEIR_ACTIVE) | BIT(WEIR_PROBING) | BIT(WEIR_CLOSING),
+    [WEIR_ACTIVE] = BIT(WEIR_IDLE) | BIT(WEIR_SHARED) | BIT(WEIR_PROBING) | BIT(WEIR_CLOSING),
+    [WEIR_PROBING] = BIT(WEIR_IDLE) | BIT(WEIR_CLOSING),
+    [WEIR_CLOSING] = 0,
+};
+
+struct conn *conn_new(struct key *key, weir_state state)
+{
+    weir_pool *pool = key->pool;
+    weir_engine *engine = pool->engine;
+    uint64_t id;
+    struct conn *conn = slots_take(&engine->conns, &id);
+    if (conn == NULL) {
+        return NULL;
+    }
+    conn->key = key;
+    conn->state = (uint8_t)state;
+    conn->timer.kind = TIMER_CONN;
+    conn->since_ms = conn->used_ms = conn->created_ms = engine->now_ms;
+    conn->until_ms = conn->armed_ms = UINT64_MAX;
+    conn->leases_max = 1;
+    conn->idle_ms = WEIR_NEVER;
+    conn->probe_ms = WEIR_NEVER;
+    list_init(&conn->leases);
+    list_push_back(&key->by_state[state], &conn->on_key);
+    list_push_back(&pool->by_state[state], &conn->on_pool);
+    key_review(key);
+    return conn;
+}
+
+/* One that was probed keeps its place by its last use, which is near the front: it was idle for
+ * long. */
+static void insert_probed(struct conn *conn)
+{
+    struct list *of_key = &conn->key->by_state[WEIR_IDLE];
+    struct list *of_pool = &conn->key->pool->by_state[WEIR_IDLE];
+    struct node *at = of_key->head.next;
+    while (at != &of_key->head && conn_on_key(at)->used_ms <= conn->used_ms) {
+        at = at->next;
+    }
+    list_insert_before(of_key, at, &conn->on_key);
+    at = of_pool->head.next;
+    while (at != &of_pool->head && conn_on_pool(at)->used_ms <= conn->used_ms) {
+        at = at->next;
+    }
+    list_insert_before(of_pool, at, &conn->on_pool);
+}
+
+void conn_enter(struct conn *conn, weir_state next)
+{
+    struct key *key = conn->key;
+    weir_pool *pool = key->pool;
+    weir_state last = (weir_state)conn->state;
+    check(last < WEIR_STATES);
+    check(may_enter[last] & BIT(next));
+
+    list_remove(&key->by_state[last], &conn->on_key);
+    list_remove(&pool->by_state[last], &conn->on_pool);
+    if (last == WEIR_PROBING && next == WEIR_IDLE) {
+        insert_probed(conn);
+    } else {
+        list_push_back(&key->by_state[next], &conn->on_key);
+        list_push_back(&pool->by_state[next], &conn->on_pool);
+    }
+    conn->state = (uint8_t)next;
+    conn->since_ms = pool->engine->now_ms;
+    conn_arm(conn);
+}
+
+void conn_keep_idle(struct conn *conn)
+{
+    struct key *key = conn->key;
+    check(conn->state == WEIR_IDLE);
+    conn->used_ms = key->pool->engine->now_ms;
+    list_move_back(&key->by_state[WEIR_IDLE], &key->by_state[WEIR_IDLE], &conn->on_key);
+    list_move_back(&key->pool->by_state[WEIR_IDLE], &key->pool->by_state[WEIR_IDLE],
+                   &conn->on_pool);
+    conn_arm(conn);
+}
+
+/* A lease that outlives its connection keeps the key in mind until it is released. One that its
+ * caller has not heard of waits again. */
+static void orphan_leases(struct conn *conn)
+{
+    struct node *node;
+    while ((node = list_last(&conn->leases)) != NULL) {
+        struct lease *lease = list_entry(node, struct lease, on_owner);
+        if (list_holds(&lease->on_answer)) {
+            queue_again(lease);
+            continue;
+        }
+        list_remove(&conn->leases, node);
+        lease->conn = NULL;
+        conn->key->pins++;
+    }
+}
+
+void conn_free(struct conn *conn)
+{
+    struct key *key = conn->key;
+    weir_engine *engine = key->pool->engine;
+    orphan_leases(conn);
+    list_leave(&conn->on_todo);
+    heap_clear(&engine->timers, &conn->timer.node);
+    list_remove(&key->by_state[conn->state], &conn->on_key);
+    list_remove(&key->pool->by_state[conn->state], &conn->on_pool);
+    slots_give(&engine->conns, conn_id(conn));
+}
+
+uint32_t conn_room(const struct conn *conn)
+{
+    if (conn->retiring || conn->unsure) {
+        return 0;
+    }
+    uint32_t most = conn->leases_max;
+    uint32_t hard = conn->key->pool->opt.leases_hard;
+    if (most > hard) {
+        most = hard;
+    }
+    return most > conn->leases.count ? most - conn->leases.count : 0;
+}
+
+weir_state conn_state_of(const struct conn *conn)
+{
+    if (conn->leases.count == 0) {
+        return WEIR_IDLE;
+    }
+    return conn_room(conn) > 0 ? WEIR_SHARED : WEIR_ACTIVE;
+}
+
+static uint64_t dial_due_ms(const struct conn *conn)
+{
+    const weir_pool_options *opt = &conn->key->pool->opt;
+    uint32_t timeout_ms = conn->handshaking ? opt->tls_timeout_ms : opt->connect_timeout_ms;
+    return timeout_ms == WEIR_NEVER ? UINT64_MAX : conn->since_ms + timeout_ms;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t idle_due_ms(const struct conn *conn)
+{
+    return earlier(size_idle_due_ms(conn), earlier(conn->until_ms, probe_due_ms(conn)));
+}
+
+uint64_t conn_due_ms(const struct conn *conn)
+{
+    switch ((weir_state)conn->state) {
+    case WEIR_DIALLING: return dial_due_ms(conn);
+    case WEIR_IDLE: return idle_due_ms(conn);
+    case WEIR_PROBING: return probe_timeout_ms(conn);
+    case WEIR_SHARED:
+    case WEIR_ACTIVE: return conn->retiring ? conn->until_ms : UINT64_MAX;
+    case WEIR_CLOSING:
+    case WEIR_STATES: break;
+    }
+    return UINT64_MAX;
+}
+
+weir_err conn_due(const struct conn *conn)
+{
+    uint64_t now_ms = conn->key->pool->engine->now_ms;
+    if (conn_due_ms(conn) > now_ms) {
+        return WEIR_OK;
+    }
+    switch ((weir_state)conn->state) {
+    case WEIR_DIALLING: return conn->handshaking ? WEIR_ETLS_TIMEOUT : WEIR_ECONNECT_TIMEOUT;
+    case WEIR_PROBING: return WEIR_EPROBE_TIMEOUT;
+    case WEIR_SHARED:
+    case WEIR_ACTIVE: return WEIR_ELEASE_TIMEOUT;
+    case WEIR_IDLE:
+    case WEIR_CLOSING:
+    case WEIR_STATES: break;
+    }
+    if (size_idle_due_ms(conn) <= now_ms) {
+        return WEIR_EIDLE;
+    }
+    return conn->until_ms <= now_ms ? WEIR_EAGE : WEIR_EPROBE;
+}
+
+void conn_arm(struct conn *conn)
+{
+    uint64_t due_ms = conn_due_ms(conn);
+    if (due_ms < conn->armed_ms) {
+        conn->armed_ms = due_ms;
+        heap_set(&conn->key->pool->engine->timers, &conn->timer.node, due_ms);
+    }
+}
+
+void conn_tell(struct conn *conn, enum conn_todo todo)
+{
+    conn->todo = (uint8_t)todo;
+    if (todo == TODO_NOTHING) {
+        list_leave(&conn->on_todo);
+    } else if (!list_holds(&conn->on_todo)) {
+        list_push_back(&conn->key->pool->engine->todo, &conn->on_todo);
+    }
+}

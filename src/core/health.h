@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * health.h - one word for how a pool fares, and the rule that said so.
+ *
+ * The judgement is a pure function of one window of facts and of the present word: a threshold is
+ * left 0.05 below where it is entered, and a word stays for five seconds at least.
+ */
+#pragma once
+#include <weir/weir.h>
+
+struct window {
+    uint64_t since_ms;  /* the present word */
+    uint64_t begun_ms;  /* the counts below are halved ten seconds after */
+    uint32_t good, bad; /* requests that ended well, or did not */
+    uint8_t health;     /* weir_health */
+};
+
+struct health_facts {
+    uint32_t used, most; /* connections in use, and as many as there may be (0: no limit) */
+    uint32_t good, bad;  /* requests */
+    uint64_t oldest_wait_ms;
+    uint32_t acquire_timeout_ms;
+    uint32_t keys, keys_usable;
+    weir_health now;
+};
+
+/* The word the facts deserve; ret_message says why, in at most `size` bytes. */
+weir_health health_of(const struct health_facts *facts, char *ret_message, size_t size);
+
+void health_count(struct window *window, uint64_t now_ms, bool is_good);
+
+/* Judges the pool again; true when the word changed. */
+bool health_review(weir_pool *pool);

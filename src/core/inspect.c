@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/inspect.h"
+
+#include "core/breaker.h"
+#include "core/conn.h"
+
+/* --- connections
+ * ------------------------------------------------------------------------------------ */
+
+static void verify_leases_of(const struct conn *conn)
+{
+    weir_list_each(it, &conn->leases) {
+        const struct lease *lease = list_entry(it, struct lease, on_owner);
+        check(lease->conn == conn);
+        check(lease->key == conn->key);
+        check(lease->state == LEASE_HELD);
+    }
+}
+
+static void verify_conn(const struct conn *conn, weir_state state)
+{
+    const struct key *key = conn->key;
+    uint32_t leases = conn->leases.count;
+    check(conn->state == state);
+    check(conn->on_key.home == &key->by_state[state]);
+    check(conn->on_pool.home == &key->pool->by_state[state]);
+    check((conn->todo != TODO_NOTHING) == list_holds(&conn->on_todo));
+    check(conn->armed_ms == UINT64_MAX || heap_is_set(&conn->timer.node));
+    check(conn_due_ms(conn) >= conn->armed_ms);
+    switch (state) {
+    case WEIR_DIALLING: check(leases == 0 && !conn->was_up); break;
+    case WEIR_IDLE: check(leases == 0 && conn->was_up && !conn->retiring); break;
+    case WEIR_SHARED: check(leases > 0 && conn_room(conn) > 0); break;
+    case WEIR_ACTIVE: check(leases > 0 && conn_room(conn) == 0); break;
+    case WEIR_PROBING: check(leases == 0 && conn->was_up); break;
+    case WEIR_CLOSING: check(conn->told); break;
+    case WEIR_STATES: unreachable();
+    }
+    verify_leases_of(conn);
+}
+
+static void verify_sorted(const struct list *of_pool)
+{
+    uint64_t last_ms = 0;
+    weir_list_each(it, of_pool) {
+        const struct conn *conn = conn_on_pool(it);
+        check(conn->used_ms >= last_ms);
+        last_ms = conn->used_ms;
+    }
+}
+
+/* --- keys
+ * ------------------------------------------------------------------------------------------- */
+
+static bool wants_fresh_only(const struct key *key)
+{
+    weir_list_each(it, &key->waiting) {
+        if (!(list_entry(it, struct lease, on_owner)->flags & WEIR_FRESH)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Nobody waits for what is there. */
+static void verify_served(const struct key *key)
+{
+    const weir_pool *pool = key->pool;
+    if (key->waiting.count == 0 || key->state == WEIR_KEY_DOWN) {
+        return;
+    }
+    check(wants_fresh_only(key)
+          || key->by_state[WEIR_IDLE].count + key->by_state[WEIR_SHARED].count == 0);
+    bool has_room = ledger_has_room(&key->ledger, key_total(key))
+                    && ledger_has_room(&pool->ledger, pool_total(pool))
+                    && pool->engine->conns.count < pool->engine->conns.capacity;
+    bool may_dial = breaker_allows(key) > 0 && pool->connector->dial != NULL && !pool->closing
+                    && key_alive(key) < pool->opt.streams_conns_max;
+    bool is_enough = key->by_state[WEIR_DIALLING].count >= key->waiting.count
+                     || key->leases_seen > 1;
+    check(!has_room || !may_dial || is_enough || pool->engine->slots_short);
+}
+
+static void verify_waiting(const struct key *key)
+{
+    weir_list_each(it, &key->waiting) {
+        const struct lease *lease = list_entry(it, struct lease, on_owner);
+        check(lease->key == key);
+        check(lease->state == LEASE_WAITING);
+        check(lease->conn == NULL);
+        check(lease->on_pool.home == &key->pool->waiting);
+        check(!list_holds(&lease->on_answer));
+        check(heap_is_set(&lease->timer.node) == (lease->deadline_ms != UINT64_MAX));
+    }
+}
+
+static void verify_key(const struct key *key)
+{
+    const weir_engine *engine = key->pool->engine;
+    bool is_failing = key->state == WEIR_KEY_BACKING_OFF || key->state == WEIR_KEY_DOWN;
+    bool is_unused = key->pins == 0 && key->waiting.count == 0 && key_total(key) == 0
+                     && !is_failing;
+    check((key->on_list.home == &engine->unused) == is_unused);
+    check(!is_failing || heap_is_set(&key->timer.node));
+    if (key->ledger.account == 0) {
+        check(key->ledger.credits == key->pool->opt.max_per_key);
+    }
+    for (int i = 0; i < WEIR_STATES; i++) {
+        weir_list_each(it, &key->by_state[i]) {
+            check(conn_on_key(it)->key == key);
+        }
+    }
+    verify_waiting(key);
+    verify_served(key);
+}
+
+/* --- pools
+ * ------------------------------------------------------------------------------------------ */
+
+static void verify_held(const weir_pool *pool, const struct list *leases)
+{
+    uint64_t last_ms = 0;
+    weir_list_each(it, leases) {
+        const struct lease *lease = list_entry(it, struct lease, on_pool);
+        check(lease->state == LEASE_HELD);
+        check(lease->key->pool == pool);
+        check(lease->since_ms >= last_ms);
+        check(lease->conn == NULL || lease->on_owner.home == &lease->conn->leases);
+        last_ms = lease->since_ms;
+    }
+}
+
+static void verify_sums(const weir_pool *pool)
+{
+    uint32_t by_state[WEIR_STATES] = {0};
+    uint32_t waiting = 0;
+    weir_list_each(it, &pool->keys) {
+        const struct key *key = list_entry(it, struct key, on_pool);
+        check(key->pool == pool);
+        waiting += key->waiting.count;
+        for (int i = 0; i < WEIR_STATES; i++) {
+            by_state[i] += key->by_state[i].count;
+        }
+        verify_key(key);
+    }
+    check(waiting == pool->waiting.count);
+    for (int i = 0; i < WEIR_STATES; i++) {
+        check(by_state[i] == pool->by_state[i].count);
+    }
+}
+
+void pool_verify(const weir_pool *pool)
+{
+    const struct counters *counters = &pool->counters;
+    uint64_t up = pool_total(pool);
+    for (int i = 0; i < WEIR_STATES; i++) {
+        weir_list_each(it, &pool->by_state[i]) {
+            verify_conn(conn_on_pool(it), (weir_state)i);
+            up -= !conn_on_pool(it)->was_up;
+        }
+    }
+    check(counters->created - counters->closed == up);
+    if (pool->ledger.account == 0) {
+        check(pool->ledger.credits == pool->opt.max_total);
+    }
+    verify_sorted(&pool->by_state[WEIR_IDLE]);
+    verify_sums(pool);
+    verify_held(pool, &pool->held);
+    verify_held(pool, &pool->overdue);
+}
+
+void engine_verify(const weir_engine *engine)
+{
+    uint64_t conns = 0, leases = 0, keys = 0;
+    weir_list_each(it, &engine->pools) {
+        const weir_pool *pool = list_entry(it, struct weir_pool, on_engine);
+        pool_verify(pool);
+        conns += pool_total(pool);
+        leases += (uint64_t)pool->waiting.count + pool->held.count + pool->overdue.count;
+        keys += pool->keys.count;
+    }
+    weir_list_each(it, &engine->answers) {
+        leases += list_entry(it, struct lease, on_answer)->state == LEASE_ENDED;
+    }
+    check(conns == engine->conns.count);
+    check(leases == engine->leases.count);
+    check(keys == engine->keys.count);
+    check(keys == engine->by_key.count);
+}

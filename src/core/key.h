@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * key.h - identity: which requests may share a connection.
+ *
+ * A key is written in one canonical form - pool, port, and every field, scheme and host in lower
+ * case - and two keys are the same if and only if these texts are, byte by byte. The hash only
+ * finds the candidates.
+ *
+ * A key is remembered while anything hangs on it: a connection, a caller, a pin, a failure. Without
+ * any it lies on engine->unused and is forgotten after key_idle, or when its place is needed,
+ * longest unused first.
+ */
+#pragma once
+#include "core/parts.h"
+
+#define KEY_TEXT_MAX 4096U
+
+/* A key in its canonical form, before it is known. */
+struct key_text {
+    uint64_t hash;
+    uint32_t len;
+    char at[KEY_TEXT_MAX];
+};
+
+/* False where it is longer than KEY_TEXT_MAX. */
+bool key_canonical(const weir_pool *pool, const weir_key *key, struct key_text *ret_text);
+
+/* The known key, or NULL. */
+struct key *key_find(const weir_pool *pool, const struct key_text *text);
+
+/* The known key, made known if need be. WEIR_EKEYS. */
+weir_err key_intern(weir_pool *pool, const struct key_text *text, struct key **ret_key);
+
+/* Something that hung on the key went, or came: puts it among the unused ones, or takes it off
+ * them. */
+void key_review(struct key *key);
+
+/* Nothing hangs on it. */
+void key_forget(struct key *key);
+
+uint32_t key_total(const struct key *key);
+
+/* Those that are, or soon will be, of use: all but the closing ones. */
+static inline uint32_t key_alive(const struct key *key)
+{
+    return key_total(key) - key->by_state[WEIR_CLOSING].count;
+}
+
+/* The peer hung up after a connection had been idle for so long. Three times in one octave, and
+ * idle connections close before it comes to that. True when horizon_ms changed. */
+bool key_learn_hangup(struct key *key, uint64_t idle_ms);

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/limit.h"
+
+#include "core/conn.h"
+#include "core/key.h"
+#include "core/pool.h"
+
+#include <string.h>
+
+#define ACCOUNT_NAME_MAX (64U + KEY_TEXT_MAX)
+
+weir_err engine_share(weir_engine *engine, const struct limit_port *port)
+{
+    check(engine->pools.count == 0);
+    uint32_t most = engine->keys.capacity + engine->pools_max;
+    if (!map_init(&engine->by_account, &engine->alloc, most)) {
+        return WEIR_ENOMEM;
+    }
+    engine->port = port;
+    return WEIR_OK;
+}
+
+static struct ledger *ledger_of(weir_pool *pool, struct key *key)
+{
+    return key != NULL ? &key->ledger : &pool->ledger;
+}
+
+/* Accounts have names, so that every engine finds the same one: the pool's, and the key's canonical
+ * form without the number that the pool has in this engine only. */
+static uint32_t name_of(const weir_pool *pool, const struct key *key, char *ret_name)
+{
+    uint32_t len = (uint32_t)strlen(pool->name) + 1;
+    memcpy(ret_name, pool->name, len);
+    if (key != NULL) {
+        uint32_t skip = sizeof pool->number;
+        memcpy(ret_name + len, key->text + skip, key->text_len - skip);
+        len += key->text_len - skip;
+    }
+    return len;
+}
+
+static void forget_account(weir_engine *engine, struct ledger *ledger)
+{
+    map_remove(&engine->by_account, rand_mix(ledger->account), ledger);
+    engine->port->leave(engine->port->arg, ledger->account);
+    *ledger = (struct ledger){0};
+}
+
+weir_err ledger_open(weir_pool *pool, struct key *key, uint32_t limit)
+{
+    weir_engine *engine = pool->engine;
+    struct ledger *ledger = ledger_of(pool, key);
+    if (engine->port == NULL || limit == WEIR_UNLIMITED) {
+        if (ledger->account != 0) {
+            forget_account(engine, ledger);
+        }
+        ledger->credits = limit;
+        return WEIR_OK;
+    }
+    char name[ACCOUNT_NAME_MAX];
+    uint32_t len = name_of(pool, key, name);
+    uint32_t account = engine->port->join(engine->port->arg, name, len, limit);
+    if (account == 0) {
+        return WEIR_EKEYS;
+    }
+    if (ledger->account == 0) {
+        bool is_there = map_put(&engine->by_account, rand_mix(account), ledger);
+        check(is_there);
+        *ledger = (struct ledger){.account = account, .is_of_key = key != NULL};
+    }
+    check(ledger->account == account);
+    return WEIR_OK;
+}
+
+void ledger_close(weir_pool *pool, struct key *key)
+{
+    struct ledger *ledger = ledger_of(pool, key);
+    if (ledger->account != 0) {
+        forget_account(pool->engine, ledger);
+    }
+}
+
+static void say(weir_engine *engine, const struct ledger *ledger, enum limit_word word,
+                uint32_t count)
+{
+    struct limit_msg msg = {.account = ledger->account, .word = (uint16_t)word, .count = count};
+    engine->port->send(engine->port->arg, &msg);
+}
+
+void ledger_ask(weir_engine *engine, struct ledger *ledger, uint32_t need)
+{
+    if (ledger->account == 0) {
+        return;
+    }
+    while (need > 0 && engine->port->take != NULL
+           && engine->port->take(engine->port->arg, ledger->account)) {
+        ledger->credits++;
+        need--;
+    }
+    if (need != ledger->asked) {
+        ledger->asked = need;
+        ledger->is_dry = false;
+        say(engine, ledger, LIMIT_ASK, need);
+    }
+}
+
+static void settle(weir_engine *engine, struct ledger *ledger, uint32_t used)
+{
+    uint32_t free = ledger->credits > used ? ledger->credits - used : 0;
+    uint32_t back = free < ledger->wanted ? free : ledger->wanted;
+    if (back == 0) {
+        return;
+    }
+    ledger->credits -= back;
+    ledger->wanted -= back;
+    ledger->is_pressing = ledger->is_pressing && ledger->wanted > 0;
+    say(engine, ledger, LIMIT_RETURN, back);
+}
+
+void ledger_settle(weir_engine *engine, struct ledger *ledger, uint32_t used)
+{
+    if (ledger->wanted > 0) {
+        settle(engine, ledger, used);
+    }
+}
+
+/* --- what the hub says
+ * ------------------------------------------------------------------------------ */
+
+struct wanted_account {
+    uint32_t account;
+};
+
+static bool is_account(const void *value, const void *key)
+{
+    return ((const struct ledger *)value)->account == ((const struct wanted_account *)key)->account;
+}
+
+/* Closes what is idle for longest, as many as are wanted and not closing already. */
+static void close_idle(struct list *by_state, uint32_t wanted, bool is_of_key)
+{
+    struct list *idle = &by_state[WEIR_IDLE];
+    while (wanted > by_state[WEIR_CLOSING].count && idle->count > 0) {
+        struct node *node = list_first(idle);
+        pool_conn_close(is_of_key ? conn_on_key(node) : conn_on_pool(node), WEIR_EEVICTED);
+    }
+}
+
+static void want(weir_engine *engine, struct ledger *ledger, const struct limit_msg *msg)
+{
+    ledger->wanted = msg->count;
+    ledger->is_pressing = msg->word == LIMIT_PRESS && msg->count > 0;
+    if (ledger->is_of_key) {
+        struct key *key = container_of(ledger, struct key, ledger);
+        settle(engine, ledger, key_total(key));
+        close_idle(key->by_state, ledger->wanted, true);
+    } else {
+        weir_pool *pool = container_of(ledger, struct weir_pool, ledger);
+        settle(engine, ledger, pool_total(pool));
+        close_idle(pool->by_state, ledger->wanted, false);
+    }
+}
+
+static void granted(struct ledger *ledger, uint32_t count)
+{
+    ledger->credits += count;
+    ledger->asked -= count < ledger->asked ? count : ledger->asked;
+    ledger->is_dry = count == 0;
+    if (ledger->is_of_key) {
+        pool_serve(container_of(ledger, struct key, ledger));
+    } else {
+        pool_feed(container_of(ledger, struct weir_pool, ledger));
+    }
+}
+
+void engine_receive(weir_engine *engine, const struct limit_msg *msg)
+{
+    struct wanted_account wanted = {msg->account};
+    struct ledger *ledger = map_find(&engine->by_account, rand_mix(msg->account), is_account,
+                                     &wanted);
+    if (ledger == NULL) {
+        return; /* left in the meantime; the hub knows */
+    }
+    if (msg->word == LIMIT_GRANT) {
+        granted(ledger, msg->count);
+    } else if (msg->word == LIMIT_WANT || msg->word == LIMIT_PRESS) {
+        want(engine, ledger, msg);
+    }
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * limit.h - a limit that is one, however many engines share it.
+ *
+ * A limit is an account of credits: one for each connection there may be. An engine's half, the
+ * ledger, holds credits; the hub's half hands them out. An engine has at most as many connections
+ * as credits, and the hub gives out at most as many as the limit: so the sum is exact, always,
+ * whatever is under way between them. They speak in four messages and need nothing of each other
+ * but that messages of one sender arrive in their order:
+ *
+ *      engine                                hub
+ *        | ---- ask n ----------------------> |   my callers need n more, at present
+ *        | <--------------------- grant n --- |   here are n
+ *        | <---------------------- want n --- |   others need n of yours, at present
+ *        | ---- return n -------------------> |   here are n back
+ *
+ * ask and want say how much is needed now, and replace what was said before; grant and return hand
+ * over. An engine keeps credits that it does not use until the hub wants them. A `want` takes free
+ * credits and those of idle connections at once. A pressing one (the engine holds more than its
+ * share) also takes those of busy ones as they are released, after a turn of TURN_GRANTS: so a
+ * limit below the number of engines starves none.
+ *
+ * Without a hub a ledger's credits are the limit, and the same code runs.
+ */
+#pragma once
+#include <weir/weir.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LIMIT_ENGINES_MAX 64U
+#define TURN_GRANTS       8U /* a key serves its own callers this often while others wait for room */
+
+struct key;
+
+enum limit_word { LIMIT_ASK, LIMIT_GRANT, LIMIT_WANT, LIMIT_PRESS, LIMIT_RETURN };
+
+/* LIMIT_PRESS is a pressing want. */
+struct limit_msg {
+    uint32_t account;
+    uint16_t engine; /* who says it, or is told */
+    uint16_t word;   /* enum limit_word */
+    uint32_t count;
+};
+
+/* --- the engine's half -------------------------------------------------------------------------
+ */
+
+struct ledger {
+    uint32_t account; /* at the hub; 0: not shared */
+    uint32_t credits; /* connections there may be now; UINT32_MAX: no limit */
+    uint32_t asked;   /* what the hub believes is needed here */
+    bool is_of_key : 1;
+    uint32_t wanted : 29; /* what the hub wants back */
+    bool is_pressing : 1;
+    bool is_dry : 1; /* the hub had none when it was last asked */
+};
+
+/* How an engine reaches the hub. join and leave are called when a pool opens, is updated, a key is
+ * interned, or either goes away; send at any time. All from the engine's thread; none may call the
+ * engine. */
+struct limit_port {
+    void *arg;
+    /* The account of that name, with that limit from now on; 0: the hub has no room for it. */
+    uint32_t (*join)(void *arg, const char *name, uint32_t name_len, uint32_t limit);
+    /* Its credits are all returned with it. */
+    void (*leave)(void *arg, uint32_t account);
+    /* One credit at once, if the hub has one free. NULL where the hub can only be written to. */
+    bool (*take)(void *arg, uint32_t account);
+    void (*send)(void *arg, const struct limit_msg *msg);
+};
+
+/* Makes the engine share its limits, before its first pool opens; WEIR_ENOMEM. The port must
+ * outlive it. */
+weir_err engine_share(weir_engine *engine, const struct limit_port *port);
+
+/* What the hub said. Not inside weir_step(); one is due afterwards. */
+void engine_receive(weir_engine *engine, const struct limit_msg *msg);
+
+/* Sets up the ledger of a pool or of a key, and follows a change of the limit. WEIR_EKEYS: the hub
+ * has no room for another account. */
+weir_err ledger_open(weir_pool *pool, struct key *key, uint32_t limit);
+void ledger_close(weir_pool *pool, struct key *key);
+
+/* Whether one more connection may be, where there are `used`. */
+static inline bool ledger_has_room(const struct ledger *ledger, uint32_t used)
+{
+    return ledger->credits > used;
+}
+
+/* Whether the hub may have more for us than we hold. */
+static inline bool ledger_may_grow(const struct ledger *ledger)
+{
+    return ledger->account != 0 && !ledger->is_dry;
+}
+
+/* Takes what the hub has at once, and tells it how many more are needed; says nothing twice. */
+void ledger_ask(weir_engine *engine, struct ledger *ledger, uint32_t need);
+
+/* Gives free credits back that the hub wants. */
+void ledger_settle(weir_engine *engine, struct ledger *ledger, uint32_t used);
+
+/* --- the hub's half: hub.h -----------------------------------------------------------------------
+ */

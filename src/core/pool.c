@@ -1,0 +1,1039 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pool.c - the rules, in the order in which they are tried.
+ *
+ * Acquire:  1 the key is down: refused      2 an idle or shared connection: leased
+ *           3 room in every ledger: dial    4 the pool is full, but another key has an idle one:
+ * closed for it 5 queue, unless that is full or too long
+ *
+ * Whatever changes - a release, a dial that succeeds or fails, a connection gone, a limit raised -
+ * ends in pool_serve(), which applies rules 2 to 4 to those who wait, first come first served. So
+ * nobody waits while something leasable is idle, or while a slot is free and the key is up; and a
+ * newcomer overtakes nobody. The connector and the callers hear of it in the next step.
+ */
+#include "core/pool.h"
+
+#include "core/breaker.h"
+#include "core/conn.h"
+#include "core/event.h"
+#include "core/key.h"
+#include "core/peer.h"
+#include "core/probe.h"
+#include "core/queue.h"
+#include "core/size.h"
+
+#define REVIEW_EVERY_MS 1000U
+
+/* Reuse of the newest is guarded: one that answers slower than this, in percent of its key's best,
+ * is passed over after so many samples, but for one time in a hundred. */
+#define SLOW_PERCENT   150U
+#define SLOW_SAMPLES   5U
+#define EXPLORE_PERMIL 10U
+
+/* --- rule 2: which connection
+ * ---------------------------------------------------------------------- */
+
+static bool is_slow(const struct conn *conn)
+{
+    const struct key *key = conn->key;
+    if (conn->samples < SLOW_SAMPLES
+        || (uint64_t)conn->latency_us * 100 <= (uint64_t)key->best_us * SLOW_PERCENT) {
+        return false;
+    }
+    return !rand_chance(&key->pool->engine->rand, EXPLORE_PERMIL);
+}
+
+/* Asks the connector as well; one that it disowns closes. */
+static bool is_usable(struct conn *conn)
+{
+    weir_pool *pool = conn->key->pool;
+    if (pool->connector->reusable == NULL || pool->connector->reusable(pool->self, conn->object)) {
+        return true;
+    }
+    explain(conn->key, DECIDED_SKIP_STALE, conn, WEIR_OK);
+    pool_conn_close(conn, WEIR_EHANGUP);
+    return false;
+}
+
+/* The newest that is not slow; if all are, the newest. */
+static struct conn *newest(const struct key *key)
+{
+    const struct list *idle = &key->by_state[WEIR_IDLE];
+    weir_list_each_back(it, idle) {
+        struct conn *conn = conn_on_key(it);
+        if (!is_slow(conn)) {
+            return conn;
+        }
+        explain(conn->key, DECIDED_SKIP_SLOW, conn, WEIR_OK);
+    }
+    return conn_on_key(list_last(idle));
+}
+
+static struct conn *fewest_uses(const struct key *key)
+{
+    struct conn *best = NULL;
+    weir_list_each_back(it, &key->by_state[WEIR_IDLE]) {
+        struct conn *conn = conn_on_key(it);
+        if (best == NULL || conn->uses < best->uses) {
+            best = conn;
+        }
+    }
+    return best;
+}
+
+/* The best idle one for the request, or NULL. */
+static struct conn *pick_idle(struct key *key, uint32_t flags)
+{
+    const struct list *idle = &key->by_state[WEIR_IDLE];
+    while (idle->count > 0) {
+        struct conn *conn;
+        if (flags & WEIR_FRESH) {
+            conn = fewest_uses(key);
+            if (conn->uses > 0) {
+                explain(key, DECIDED_SKIP_USED, NULL, WEIR_OK);
+                return NULL;
+            }
+        } else {
+            switch (key->pool->opt.reuse) {
+            case WEIR_OLDEST: conn = conn_on_key(list_first(idle)); break;
+            case WEIR_FEWEST: conn = fewest_uses(key); break;
+            default: conn = newest(key); break;
+            }
+        }
+        if (is_usable(conn)) {
+            return conn;
+        }
+    }
+    return NULL;
+}
+
+/* The fullest shared one below its ideal number of leases, or, above that, the emptiest. */
+static struct conn *pick_shared(struct key *key, bool below_ideal)
+{
+    uint32_t ideal = key->pool->opt.leases_ideal;
+    struct conn *best = NULL;
+    weir_list_each(it, &key->by_state[WEIR_SHARED]) {
+        struct conn *conn = conn_on_key(it);
+        uint32_t leases = conn->leases.count;
+        if (below_ideal && leases >= ideal) {
+            continue;
+        }
+        if (best == NULL || (leases > best->leases.count) == below_ideal) {
+            best = conn;
+        }
+    }
+    return best;
+}
+
+static struct conn *pick(struct key *key, uint32_t flags)
+{
+    if (key->by_state[WEIR_SHARED].count == 0 || (flags & WEIR_FRESH)) {
+        return pick_idle(key, flags);
+    }
+    struct conn *conn = pick_shared(key, true);
+    if (conn == NULL) {
+        conn = pick_idle(key, flags);
+    }
+    if (conn == NULL) {
+        conn = pick_shared(key, false);
+        if (key_alive(key) < key->pool->opt.streams_conns_max && key->owed == 0) {
+            key->owed = 1; /* busy beyond the ideal: another connection for those to come */
+        }
+    }
+    return conn;
+}
+
+/* --- leases
+ * ---------------------------------------------------------------------------------------- */
+
+static void mark_active(weir_pool *pool)
+{
+    if (pool->review_ms == UINT64_MAX) {
+        pool->review_ms = pool->engine->now_ms + REVIEW_EVERY_MS;
+        pool_arm(pool, pool->review_ms);
+    }
+}
+
+static void watch_leases(weir_pool *pool)
+{
+    uint32_t least_ms = pool->opt.lease_warn_ms < pool->opt.lease_timeout_ms
+                            ? pool->opt.lease_warn_ms
+                            : pool->opt.lease_timeout_ms;
+    if (least_ms != WEIR_NEVER) {
+        pool_arm(pool, pool->engine->now_ms + least_ms);
+    }
+}
+
+static void grant(struct lease *lease, struct conn *conn)
+{
+    struct key *key = conn->key;
+    weir_pool *pool = key->pool;
+    lease->reused = conn->uses > 0;
+    conn->uses++;
+    key->used_ms = pool->engine->now_ms;
+    queue_hold(lease, conn);
+    weir_state state = conn_state_of(conn);
+    if (state != conn->state) {
+        conn_enter(conn, state);
+    }
+    watch_leases(pool);
+    mark_active(pool);
+}
+
+static weir_err try_acquire(struct key *key, uint32_t flags, weir_lease *ret_lease,
+                            void **ret_object)
+{
+    weir_pool *pool = key->pool;
+    if (key->state == WEIR_KEY_DOWN && !(flags & WEIR_WAIT_DOWN)) {
+        pool->retry_after_ms = pool_key_retry_after(key);
+        return WEIR_EDOWN;
+    }
+    if (key->waiting.count > 0) {
+        return WEIR_EAGAIN;
+    }
+    struct conn *conn = pick(key, flags);
+    if (conn == NULL) {
+        return WEIR_EAGAIN;
+    }
+    uint64_t id;
+    struct lease *lease = queue_new(key, &id);
+    if (lease == NULL) {
+        return WEIR_EAGAIN;
+    }
+    pool->counters.acquires++;
+    grant(lease, conn);
+    queue_count_grant(lease);
+    explain(key, conn->state == WEIR_SHARED ? DECIDED_SHARE : DECIDED_REUSE, NULL, WEIR_OK);
+    if (key->owed > 0) {
+        pool_serve(key);
+    }
+    ret_lease->id = id;
+    if (ret_object != NULL) {
+        *ret_object = conn->object;
+    }
+    return WEIR_OK;
+}
+
+weir_err pool_try_acquire_pinned(weir_pool *pool, struct key *pin, uint32_t flags,
+                                 weir_lease *ret_lease, void **ret_object)
+{
+    check(pin->pool == pool);
+    if (pool->closing) {
+        return WEIR_ECLOSED;
+    }
+    return try_acquire(pin, flags, ret_lease, ret_object);
+}
+
+weir_err weir_try_acquire(weir_pool *pool, const weir_key *key, uint32_t flags,
+                          weir_lease *ret_lease, void **ret_object)
+{
+    struct key_text text;
+    if (pool->closing) {
+        return WEIR_ECLOSED;
+    }
+    if (!key_canonical(pool, key, &text)) {
+        return WEIR_EINVAL;
+    }
+    struct key *known = key_find(pool, &text);
+    return known != NULL ? try_acquire(known, flags, ret_lease, ret_object) : WEIR_EAGAIN;
+}
+
+weir_err pool_lease_conn(struct conn *conn, weir_lease *ret_lease)
+{
+    bool is_up = conn->state == WEIR_IDLE || conn->state == WEIR_SHARED
+                 || conn->state == WEIR_PROBING;
+    if (!is_up || conn_room(conn) == 0) {
+        return WEIR_ESTATE;
+    }
+    struct lease *lease = queue_new(conn->key, &ret_lease->id);
+    if (lease == NULL) {
+        return WEIR_EQUEUE;
+    }
+    if (conn->state == WEIR_PROBING) { /* it has spoken: no better proof of life */
+        conn_tell(conn, TODO_NOTHING);
+        conn_enter(conn, WEIR_IDLE);
+    }
+    conn->key->pool->counters.acquires++;
+    grant(lease, conn);
+    queue_count_grant(lease);
+    return WEIR_OK;
+}
+
+/* --- rules 3 and 4: dialling
+ * ------------------------------------------------------------------------ */
+
+/* Dials that should be under way for those who wait. One connection serves one, or, once it is
+ * known that they carry more, its ideal number. */
+static uint32_t dials_needed(const struct key *key)
+{
+    uint32_t waiting = key->waiting.count;
+    const weir_pool_options *opt = &key->pool->opt;
+    if (waiting == 0 || key->leases_seen <= 1) {
+        return waiting;
+    }
+    uint32_t each = key->leases_seen < opt->leases_ideal ? key->leases_seen : opt->leases_ideal;
+    uint32_t needed = (waiting + each - 1) / each;
+    uint32_t others = key_alive(key) - key->by_state[WEIR_DIALLING].count;
+    uint32_t most = opt->streams_conns_max > others ? opt->streams_conns_max - others : 0;
+    return needed < most ? needed : most;
+}
+
+/* How many more dials are wanted: for those who wait, and (`all`) for those who will come. */
+static uint32_t dials_wanted(const struct key *key, bool all)
+{
+    uint32_t wanted = dials_needed(key);
+    if (all) {
+        wanted += size_missing(key);
+        wanted = wanted > key->owed ? wanted : key->owed;
+    }
+    uint32_t dialling = key->by_state[WEIR_DIALLING].count;
+    return wanted > dialling ? wanted - dialling : 0;
+}
+
+/* What keeps the key itself from dialling once more, or DECIDED_DIAL. */
+static enum decision held_back(const struct key *key)
+{
+    if (key->pool->closing || key->pool->connector->dial == NULL) {
+        return DECIDED_WAIT_PEER;
+    }
+    if (breaker_allows(key) == 0) {
+        bool is_up = key->state == WEIR_KEY_UP || key->state == WEIR_KEY_TRIAL;
+        return is_up ? DECIDED_WAIT_RAMP : DECIDED_WAIT_RETRY;
+    }
+    return ledger_has_room(&key->ledger, key_total(key)) ? DECIDED_DIAL : DECIDED_WAIT_KEY;
+}
+
+static bool pool_has_room(const weir_pool *pool)
+{
+    return ledger_has_room(&pool->ledger, pool_total(pool));
+}
+
+static bool dial(struct key *key)
+{
+    struct conn *conn = conn_new(key, WEIR_DIALLING);
+    if (conn == NULL) {
+        key->pool->engine->slots_short = true;
+        return false;
+    }
+    conn->round = key->round;
+    conn_tell(conn, TODO_DIAL);
+    conn_arm(conn);
+    explain(key, DECIDED_DIAL, conn, WEIR_OK);
+    mark_active(key->pool);
+    return true;
+}
+
+static void tell_limit(struct key *key, weir_err why)
+{
+    weir_pool *pool = key->pool;
+    if (!pool->limit_told) {
+        pool->limit_told = true;
+        event_tell(pool, WEIR_EVENT_POOL_LIMIT_REACHED, key, NULL, why);
+    }
+}
+
+/* The pool is full and keys wait for room: asks the other workers for theirs, then closes what has
+ * been idle for longest, once for each key that waits. */
+static void make_room(weir_pool *pool)
+{
+    ledger_ask(pool->engine, &pool->ledger, pool->hungry.count);
+    if (pool_has_room(pool) || pool->opt.refuse_when_full == WEIR_ON
+        || ledger_may_grow(&pool->ledger)) {
+        return;
+    }
+    while (pool->by_state[WEIR_CLOSING].count < pool->hungry.count
+           && pool->by_state[WEIR_IDLE].count > 0) {
+        struct conn *conn = conn_on_pool(list_first(&pool->by_state[WEIR_IDLE]));
+        explain(conn->key, DECIDED_EVICT, conn, WEIR_OK);
+        pool->counters.evicted++;
+        pool_conn_close(conn, WEIR_EEVICTED);
+    }
+}
+
+void pool_feed(weir_pool *pool)
+{
+    while (pool->hungry.count > 0) {
+        if (!pool_has_room(pool)) {
+            make_room(pool);
+            if (!pool_has_room(pool)) {
+                return;
+            }
+        }
+        struct node *node = list_pop_front(&pool->hungry);
+        struct key *key = list_entry(node, struct key, on_list);
+        if (dials_wanted(key, false) == 0 || held_back(key) != DECIDED_DIAL) {
+            continue;
+        }
+        bool is_dialled = dial(key);
+        if (!is_dialled || (dials_wanted(key, false) > 0 && held_back(key) == DECIDED_DIAL)) {
+            list_push_back(&pool->hungry, &key->on_list);
+        }
+        if (!is_dialled) {
+            return;
+        }
+        pool->limit_told = false;
+    }
+    ledger_ask(pool->engine, &pool->ledger, 0);
+}
+
+/* A caller that wants a fresh connection, where the key may have no more: its longest idle one
+ * goes. */
+static void make_room_for_fresh(struct key *key)
+{
+    struct node *idle = list_first(&key->by_state[WEIR_IDLE]);
+    if (idle != NULL && key->by_state[WEIR_CLOSING].count == 0 && key->waiting.count > 0) {
+        pool_conn_close(conn_on_key(idle), WEIR_EEVICTED);
+    }
+}
+
+/* Joins those who wait for room in the pool, or leaves them. */
+static void want_dials(struct key *key)
+{
+    weir_pool *pool = key->pool;
+    bool is_hungry = key->on_list.home == &pool->hungry;
+    enum decision held = held_back(key);
+    if (held == DECIDED_WAIT_KEY && dials_wanted(key, false) > 0) {
+        ledger_ask(pool->engine, &key->ledger, dials_wanted(key, false));
+        held = held_back(key);
+        if (held == DECIDED_WAIT_KEY) {
+            make_room_for_fresh(key);
+        }
+    }
+    bool wants = held == DECIDED_DIAL && dials_wanted(key, false) > 0;
+    if (wants && !is_hungry) {
+        list_push_back(&pool->hungry, &key->on_list);
+    } else if (!wants && is_hungry) {
+        list_remove(&pool->hungry, &key->on_list);
+    }
+}
+
+/* Dials that nobody waits for: only into room that nobody wants. */
+static void dial_ahead(struct key *key)
+{
+    weir_pool *pool = key->pool;
+    if (key->owed > 0 && !size_is_in_use(key)) {
+        key->owed = 0;
+    }
+    while (dials_wanted(key, true) > 0 && pool->hungry.count == 0 && held_back(key) == DECIDED_DIAL
+           && pool_has_room(pool) && dial(key)) {
+    }
+}
+
+static void serve_waiting(struct key *key)
+{
+    if (key->state == WEIR_KEY_DOWN) {
+        return;
+    }
+    weir_list_each_safe(it, &key->waiting) {
+        struct lease *lease = list_entry(it, struct lease, on_owner);
+        struct conn *conn = pick(key, lease->flags);
+        if (conn != NULL) {
+            grant(lease, conn);
+            explain(key, DECIDED_GRANT, conn, WEIR_OK);
+        } else if (!(lease->flags & WEIR_FRESH)) {
+            return; /* what this one cannot have, none behind it can */
+        }
+    }
+}
+
+void pool_serve(struct key *key)
+{
+    weir_pool *pool = key->pool;
+    serve_waiting(key);
+    want_dials(key);
+    pool_feed(pool);
+    dial_ahead(key);
+    key_review(key);
+}
+
+/* --- acquire
+ * ---------------------------------------------------------------------------------------- */
+
+/* Rule 5, and the end of rule 4. why: what keeps the key from dialling for one more caller. */
+static weir_err may_queue(struct key *key, enum decision why, uint64_t timeout_ms,
+                          uint64_t *ret_wait_ms)
+{
+    weir_pool *pool = key->pool;
+    weir_engine *engine = pool->engine;
+    *ret_wait_ms = queue_predict_ms(key);
+    if (why == DECIDED_WAIT_TOTAL && pool->opt.refuse_when_full == WEIR_ON) {
+        return WEIR_EFULL;
+    }
+    if (pool->waiting.count >= pool->opt.waiting_max
+        || queue_waiting(engine) >= engine->waiting_max) {
+        return WEIR_EQUEUE;
+    }
+    if (why == DECIDED_WAIT_RETRY && key->retry_ms - engine->now_ms > *ret_wait_ms) {
+        *ret_wait_ms = key->retry_ms - engine->now_ms;
+    }
+    bool is_known = why != DECIDED_WAIT_RAMP && why != DECIDED_WAIT_CREDIT;
+    return is_known && *ret_wait_ms > timeout_ms ? WEIR_EWAIT : WEIR_OK;
+}
+
+/* Whether one more caller would have a dial begun for it, or what keeps it from that. */
+static enum decision outlook(struct key *key)
+{
+    weir_pool *pool = key->pool;
+    enum decision held = held_back(key);
+    if (held == DECIDED_WAIT_KEY && ledger_may_grow(&key->ledger)) {
+        return DECIDED_WAIT_CREDIT;
+    }
+    if (held != DECIDED_DIAL) {
+        return held;
+    }
+    if (dials_needed(key) < key->by_state[WEIR_DIALLING].count) {
+        return DECIDED_DIAL; /* one is under way that nobody waits for yet */
+    }
+    if (!pool_has_room(pool) || pool->hungry.count > 0) {
+        return ledger_may_grow(&pool->ledger) ? DECIDED_WAIT_CREDIT : DECIDED_WAIT_TOTAL;
+    }
+    const struct slots *conns = &pool->engine->conns;
+    return conns->count < conns->capacity ? DECIDED_DIAL : DECIDED_WAIT_SLOTS;
+}
+
+static weir_err refuse(struct key *key, weir_err err, uint64_t retry_after_ms)
+{
+    weir_pool *pool = key->pool;
+    pool->retry_after_ms = retry_after_ms < WEIR_MOST ? (uint32_t)retry_after_ms : WEIR_MOST;
+    pool->counters.acquires++;
+    pool->counters.refused++;
+    pool->counters.refused_by[err]++;
+    health_count(&pool->window, pool->engine->now_ms, false);
+    mark_active(pool);
+    explain(key, DECIDED_REFUSE, NULL, err);
+    if (err != WEIR_EDOWN) {
+        tell_limit(key, err);
+    }
+    key_review(key);
+    return err;
+}
+
+/* Nothing was idle: rules 3 to 5. */
+static weir_err wait_or_refuse(struct key *key, struct lease *lease, uint64_t timeout_ms)
+{
+    enum decision why = outlook(key);
+    uint64_t wait_ms = 0;
+    weir_err err = why == DECIDED_DIAL ? WEIR_OK : may_queue(key, why, timeout_ms, &wait_ms);
+    if (err != WEIR_OK) {
+        slots_give(&key->pool->engine->leases, lease_id(lease));
+        return refuse(key, err, wait_ms);
+    }
+    if (why != DECIDED_DIAL) {
+        explain(key, why, NULL, WEIR_OK);
+    }
+    if (why == DECIDED_WAIT_TOTAL || why == DECIDED_WAIT_KEY || why == DECIDED_WAIT_SLOTS) {
+        tell_limit(key, WEIR_OK);
+    }
+    queue_wait(lease);
+    key->pool->counters.acquires++;
+    pool_serve(key);
+    return WEIR_OK;
+}
+
+weir_err pool_acquire_pinned(weir_pool *pool, struct key *pin, const weir_acquire_options *opt,
+                             weir_lease_fn *fn, void *arg, weir_lease *ret_lease)
+{
+    struct key *key = pin;
+    uint32_t flags = opt != NULL ? opt->flags : 0;
+    uint32_t timeout_ms = opt != NULL && opt->timeout_ms > 0 ? opt->timeout_ms
+                                                             : pool->opt.acquire_timeout_ms;
+    check(key->pool == pool);
+    if (fn == NULL) {
+        return WEIR_EINVAL;
+    }
+    if (pool->closing) {
+        return WEIR_ECLOSED;
+    }
+    key->used_ms = pool->engine->now_ms;
+    if (key->state == WEIR_KEY_DOWN && !(flags & WEIR_WAIT_DOWN)) {
+        return refuse(key, WEIR_EDOWN, pool_key_retry_after(key));
+    }
+    uint64_t id;
+    struct lease *lease = queue_new(key, &id);
+    if (lease == NULL) {
+        return refuse(key, WEIR_EQUEUE, queue_predict_ms(key));
+    }
+    lease->fn = fn;
+    lease->arg = arg;
+    lease->flags = (uint8_t)flags;
+    lease->tag = opt != NULL ? opt->tag : 0;
+    lease->deadline_ms = timeout_ms == WEIR_NEVER ? UINT64_MAX : pool->engine->now_ms + timeout_ms;
+    bool is_first = key->waiting.count == 0 && key->state != WEIR_KEY_DOWN;
+    struct conn *conn = is_first ? pick(key, flags) : NULL;
+    if (conn != NULL) {
+        pool->counters.acquires++;
+        grant(lease, conn);
+        explain(key, DECIDED_REUSE, NULL, WEIR_OK);
+        pool_serve(key);
+    } else {
+        weir_err err = wait_or_refuse(key, lease,
+                                      timeout_ms == WEIR_NEVER ? UINT64_MAX : timeout_ms);
+        if (err != WEIR_OK) {
+            return err;
+        }
+    }
+    ret_lease->id = id;
+    return WEIR_OK;
+}
+
+static weir_err find_key(weir_pool *pool, const weir_key *key, struct key **ret_key)
+{
+    struct key_text text;
+    if (!key_canonical(pool, key, &text)) {
+        return WEIR_EINVAL;
+    }
+    return key_intern(pool, &text, ret_key);
+}
+
+weir_err weir_acquire(weir_pool *pool, const weir_key *key, const weir_acquire_options *opt,
+                      weir_lease_fn *fn, void *arg, weir_lease *ret_lease)
+{
+    struct key *known;
+    if (pool->closing) {
+        return WEIR_ECLOSED;
+    }
+    weir_err err = find_key(pool, key, &known);
+    if (err == WEIR_EKEYS) {
+        pool->counters.acquires++;
+        pool->counters.refused++;
+        pool->counters.refused_by[WEIR_EKEYS]++;
+    }
+    return err != WEIR_OK ? err : pool_acquire_pinned(pool, known, opt, fn, arg, ret_lease);
+}
+
+uint32_t weir_pool_retry_after(const weir_pool *pool)
+{
+    return pool->retry_after_ms;
+}
+
+void pool_lease_timer(struct lease *lease)
+{
+    struct key *key = lease->key;
+    if (lease->state != LEASE_WAITING) {
+        return;
+    }
+    explain(key, DECIDED_REFUSE, NULL, WEIR_EACQUIRE_TIMEOUT);
+    health_count(&key->pool->window, key->pool->engine->now_ms, false);
+    queue_end(lease, WEIR_EACQUIRE_TIMEOUT, 0);
+    pool_serve(key);
+}
+
+void pool_fail_waiting(struct key *key, weir_err why)
+{
+    uint32_t retry_after_ms = why == WEIR_EDOWN ? pool_key_retry_after(key) : 0;
+    weir_list_each_safe(it, &key->waiting) {
+        struct lease *lease = list_entry(it, struct lease, on_owner);
+        if (why != WEIR_EDOWN || !(lease->flags & WEIR_WAIT_DOWN)) {
+            health_count(&key->pool->window, key->pool->engine->now_ms, false);
+            queue_end(lease, why, retry_after_ms);
+        }
+    }
+}
+
+/* --- release
+ * ---------------------------------------------------------------------------------------- */
+
+/* Whether a connection that became free, with callers of its own key waiting, should make room for
+ * others: other keys of the pool, or other workers. Turn by turn where the shares are even, at once
+ * where they are not. */
+static bool should_yield(struct key *key)
+{
+    weir_pool *pool = key->pool;
+    struct node *first = list_first(&pool->hungry);
+    if (first == &key->on_list) {
+        first = list_next(first);
+    }
+    bool is_pressed = pool->ledger.is_pressing || key->ledger.is_pressing;
+    bool has_rivals = first != NULL && pool->opt.refuse_when_full != WEIR_ON
+                      && pool->by_state[WEIR_CLOSING].count < pool->hungry.count;
+    if (!is_pressed && !has_rivals) {
+        key->turn = 0;
+        return false;
+    }
+    uint32_t mine = key_alive(key);
+    uint32_t theirs = has_rivals ? key_alive(list_entry(first, struct key, on_list)) : mine;
+    bool is_over = ++key->turn >= TURN_GRANTS;
+    if (mine > theirs + 1 || (is_over && (mine > theirs || is_pressed))) {
+        key->turn = 0;
+        return true;
+    }
+    return false;
+}
+
+/* Why a connection without leases has to go, or WEIR_OK. */
+static weir_err end_of(struct conn *conn)
+{
+    weir_pool *pool = conn->key->pool;
+    if (conn->retiring) {
+        return (weir_err)conn->why;
+    }
+    if (conn->uses >= pool->opt.max_uses) {
+        return WEIR_EUSES;
+    }
+    if (conn->aged || (conn->until_ms <= pool->engine->now_ms && size_may_retire(conn))) {
+        return WEIR_EAGE;
+    }
+    if (conn->unsure && !probe_is_possible(pool)) {
+        return WEIR_EBROKEN;
+    }
+    return WEIR_OK;
+}
+
+/* Others have asked for what is idle here. */
+static void give_back_idle(weir_pool *pool, struct key *key)
+{
+    if (pool->ledger.wanted > pool->by_state[WEIR_CLOSING].count
+        && pool->by_state[WEIR_IDLE].count > 0) {
+        pool_conn_close(conn_on_pool(list_first(&pool->by_state[WEIR_IDLE])), WEIR_EEVICTED);
+    } else if (key->ledger.wanted > key->by_state[WEIR_CLOSING].count
+               && key->by_state[WEIR_IDLE].count > 0) {
+        pool_conn_close(conn_on_key(list_first(&key->by_state[WEIR_IDLE])), WEIR_EEVICTED);
+    }
+}
+
+static void become_idle(struct conn *conn)
+{
+    struct key *key = conn->key;
+    weir_pool *pool = key->pool;
+    bool is_returned = conn->state != WEIR_PROBING;
+    conn_enter(conn, WEIR_IDLE);
+    if (is_returned) {
+        event_tell(pool, WEIR_EVENT_CONNECTION_RETURNED, key, conn, WEIR_OK);
+    }
+    if (key->waiting.count > 0 || pool->hungry.count > 0) {
+        pool_serve(key);
+    }
+    struct conn *surplus = size_surplus(key);
+    if (surplus != NULL) {
+        pool_conn_close(surplus, WEIR_ESURPLUS);
+    }
+    if (pool->ledger.wanted > 0 || key->ledger.wanted > 0) {
+        give_back_idle(pool, key);
+    }
+}
+
+void pool_conn_settle(struct conn *conn)
+{
+    struct key *key = conn->key;
+    if (conn->state == WEIR_CLOSING) {
+        return;
+    }
+    if (conn->leases.count > 0) {
+        weir_state state = conn_state_of(conn);
+        if (state != conn->state) {
+            conn_enter(conn, state);
+        }
+        if (key->waiting.count > 0) {
+            pool_serve(key);
+        }
+        return;
+    }
+    weir_err end = end_of(conn);
+    if (end != WEIR_OK) {
+        pool_conn_close(conn, end);
+    } else if (conn->unsure) {
+        probe_start(conn);
+    } else if (key->waiting.count > 0 && should_yield(key)) {
+        explain(key, DECIDED_YIELD, conn, WEIR_OK);
+        key->pool->counters.evicted++;
+        pool_conn_close(conn, WEIR_EEVICTED);
+    } else {
+        become_idle(conn);
+    }
+}
+
+/* A grant that its caller has not heard of yet: as if it had never been. */
+static void take_back(struct lease *lease)
+{
+    struct conn *conn = lease->conn;
+    conn->uses--;
+    conn->used_ms = conn->key->pool->engine->now_ms;
+    queue_end(lease, WEIR_ECANCELED, 0);
+    pool_conn_settle(conn);
+}
+
+static void release_held(struct lease *lease, weir_fate fate, weir_err why)
+{
+    struct key *key = lease->key;
+    weir_pool *pool = key->pool;
+    struct conn *conn = lease->conn;
+    health_count(&pool->window, pool->engine->now_ms, fate != WEIR_BROKEN);
+    queue_drop(lease);
+    if (conn == NULL) {
+        key_review(key);
+        return;
+    }
+    conn->used_ms = pool->engine->now_ms;
+    switch (fate) {
+    case WEIR_BROKEN: pool_conn_close(conn, why != WEIR_OK ? why : WEIR_EBROKEN); return;
+    case WEIR_RETIRE:
+        if (!conn->retiring) {
+            conn->retiring = true;
+            conn->why = (uint8_t)(why != WEIR_OK ? why : WEIR_ERETIRED);
+            conn->until_ms = UINT64_MAX;
+        }
+        break;
+    case WEIR_UNKNOWN: conn->unsure = true; break;
+    case WEIR_KEEP:
+    case WEIR_FATES: break;
+    }
+    pool_conn_settle(conn);
+}
+
+weir_err weir_release_why(weir_pool *pool, weir_lease id, weir_fate fate, weir_err why)
+{
+    struct lease *lease = slots_at(&pool->engine->leases, id.id);
+    if (lease == NULL || lease->key->pool != pool) {
+        return WEIR_ESTALE;
+    }
+    if (lease->state == LEASE_WAITING) {
+        struct key *key = lease->key;
+        queue_end(lease, WEIR_ECANCELED, 0);
+        pool_serve(key);
+    } else if (lease->state == LEASE_HELD && lease->fn != NULL) {
+        take_back(lease);
+    } else if (lease->state == LEASE_HELD) {
+        release_held(lease, fate, why);
+    }
+    return WEIR_OK;
+}
+
+weir_err weir_release(weir_pool *pool, weir_lease lease, weir_fate fate)
+{
+    return weir_release_why(pool, lease, fate, WEIR_OK);
+}
+
+weir_err weir_lease_tag(weir_pool *pool, weir_lease id, uint64_t tag)
+{
+    struct lease *lease = slots_at(&pool->engine->leases, id.id);
+    if (lease == NULL || lease->key->pool != pool) {
+        return WEIR_ESTALE;
+    }
+    lease->tag = tag;
+    return WEIR_OK;
+}
+
+/* --- pins
+ * ------------------------------------------------------------------------------------------- */
+
+weir_err pool_key_pin(weir_pool *pool, const weir_key *key, struct key **ret_pin)
+{
+    struct key *known;
+    weir_err err = find_key(pool, key, &known);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    known->pins++;
+    pool_serve(known);
+    *ret_pin = known;
+    return WEIR_OK;
+}
+
+void pool_key_unpin(weir_pool *pool, struct key *take_pin)
+{
+    check(take_pin->pool == pool);
+    check(take_pin->pins > 0);
+    take_pin->pins--;
+    key_review(take_pin);
+}
+
+weir_key_state pool_key_state(const struct key *pin)
+{
+    return (weir_key_state)pin->state;
+}
+
+uint32_t pool_key_busy(const struct key *pin)
+{
+    uint32_t busy = pin->waiting.count + pin->by_state[WEIR_ACTIVE].count;
+    weir_list_each(it, &pin->by_state[WEIR_SHARED]) {
+        busy += list_entry(it, const struct conn, on_key)->leases.count;
+    }
+    return busy;
+}
+
+uint32_t pool_key_retry_after(const struct key *pin)
+{
+    uint64_t now_ms = pin->pool->engine->now_ms;
+    return pin->retry_ms > now_ms ? (uint32_t)(pin->retry_ms - now_ms) : 0;
+}
+
+const weir_key *pool_key_view(const struct key *pin)
+{
+    return &pin->view;
+}
+
+uint32_t pool_total(const weir_pool *pool)
+{
+    uint32_t total = 0;
+    for (int i = 0; i < WEIR_STATES; i++) {
+        total += pool->by_state[i].count;
+    }
+    return total;
+}
+
+/* --- a connection's ends
+ * ---------------------------------------------------------------------------- */
+
+static void take_back_untold(struct conn *conn)
+{
+    struct node *node = list_last(&conn->leases);
+    while (node != NULL) {
+        struct lease *lease = list_entry(node, struct lease, on_owner);
+        node = list_prev(node);
+        if (list_holds(&lease->on_answer)) {
+            conn->uses--;
+            queue_again(lease);
+        }
+    }
+}
+
+void pool_conn_close(struct conn *conn, weir_err why)
+{
+    if (conn->state == WEIR_CLOSING) {
+        return;
+    }
+    take_back_untold(conn);
+    conn->why = (uint8_t)why;
+    explain(conn->key, DECIDED_CLOSE, conn, why);
+    if (conn->told) {
+        conn_enter(conn, WEIR_CLOSING);
+        conn_tell(conn, TODO_CLOSE);
+    } else {
+        conn_free(conn); /* a dial nobody has heard of */
+    }
+}
+
+static uint64_t after(uint64_t now_ms, uint32_t grace_ms)
+{
+    return grace_ms == WEIR_NEVER ? UINT64_MAX : now_ms + grace_ms;
+}
+
+void pool_conn_retire(struct conn *conn, weir_err why, uint32_t grace_ms)
+{
+    if (conn->leases.count == 0) {
+        pool_conn_close(conn, why);
+        return;
+    }
+    if (conn->state == WEIR_CLOSING) {
+        return;
+    }
+    uint64_t until_ms = after(conn->key->pool->engine->now_ms, grace_ms);
+    if (!conn->retiring || until_ms < conn->until_ms) {
+        conn->until_ms = until_ms;
+    }
+    if (!conn->retiring) {
+        conn->retiring = true;
+        conn->why = (uint8_t)why;
+        explain(conn->key, DECIDED_RETIRE, conn, why);
+    }
+    if (conn->state == WEIR_SHARED) {
+        conn_enter(conn, WEIR_ACTIVE);
+    }
+    conn_arm(conn);
+}
+
+void pool_conn_cut(struct conn *conn, weir_err why)
+{
+    if (conn->state == WEIR_CLOSING || conn->todo == TODO_CUT) {
+        return;
+    }
+    if (conn->key->pool->connector->cut == NULL) {
+        pool_conn_close(conn, why);
+        return;
+    }
+    pool_conn_retire(conn, why, WEIR_NEVER);
+    conn_tell(conn, TODO_CUT);
+}
+
+void pool_conn_gone(struct conn *conn, weir_err why)
+{
+    struct key *key = conn->key;
+    weir_pool *pool = key->pool;
+    weir_engine *engine = pool->engine;
+    conn->why = (uint8_t)why;
+    if (conn->was_up) {
+        pool->counters.closed++;
+        pool->counters.closed_by[why]++;
+        event_tell(pool, WEIR_EVENT_CONNECTION_REMOVED, key, conn, why);
+    } else {
+        pool->counters.dials_failed++;
+        pool->counters.failed_by[why]++;
+    }
+    explain(key, DECIDED_GONE, conn, why);
+    mark_active(pool);
+    conn_free(conn);
+    ledger_settle(engine, &key->ledger, key_total(key));
+    ledger_settle(engine, &pool->ledger, pool_total(pool));
+}
+
+/* Too old, and idle: its replacement is dialled first where somebody uses the key and there is
+ * room. */
+static void replace_or_close(struct conn *conn)
+{
+    struct key *key = conn->key;
+    if (!size_may_retire(conn)) {
+        conn_arm(conn);
+        return;
+    }
+    bool is_free = key->pool->hungry.count == 0 && pool_has_room(key->pool);
+    if (size_is_in_use(key) && is_free && held_back(key) == DECIDED_DIAL && dial(key)) {
+        conn->aged = true;
+        conn->until_ms = UINT64_MAX;
+        conn_arm(conn);
+        return;
+    }
+    pool_conn_close(conn, WEIR_EAGE);
+}
+
+static void time_out_idle(struct conn *conn)
+{
+    weir_pool *pool = conn->key->pool;
+    if (size_is_kept(conn)) {
+        conn_keep_idle(conn);
+        return;
+    }
+    event_tell(pool, WEIR_EVENT_CONNECTION_TIMEOUT, conn->key, conn, WEIR_EIDLE);
+    pool_conn_close(conn, WEIR_EIDLE);
+}
+
+static void time_out_dial(struct conn *conn, weir_err why)
+{
+    struct key *key = conn->key;
+    event_tell(key->pool, WEIR_EVENT_CONNECTION_TIMEOUT, key, conn, why);
+    peer_dial_failed(conn, why);
+    pool_conn_close(conn, why);
+    peer_fail_callers(key, why);
+}
+
+void pool_conn_timer(struct conn *conn)
+{
+    struct key *key = conn->key;
+    weir_err due = conn_due(conn);
+    conn->armed_ms = UINT64_MAX;
+    switch (due) {
+    case WEIR_EIDLE: time_out_idle(conn); break;
+    case WEIR_EAGE: replace_or_close(conn); break;
+    case WEIR_EPROBE: probe_start(conn); break;
+    case WEIR_EPROBE_TIMEOUT:
+        key->pool->counters.failed_by[due]++;
+        event_tell(key->pool, WEIR_EVENT_CONNECTION_TIMEOUT, key, conn, due);
+        pool_conn_close(conn, due);
+        break;
+    case WEIR_ECONNECT_TIMEOUT:
+    case WEIR_ETLS_TIMEOUT: time_out_dial(conn, due); break;
+    case WEIR_ELEASE_TIMEOUT:
+        conn->until_ms = UINT64_MAX;
+        pool_conn_cut(conn, (weir_err)conn->why);
+        break;
+    default: conn_arm(conn); return;
+    }
+    pool_serve(key);
+}
+
+void pool_arm(weir_pool *pool, uint64_t at_ms)
+{
+    if (at_ms < pool->armed_ms) {
+        pool->armed_ms = at_ms;
+        heap_set(&pool->engine->timers, &pool->timer.node, at_ms);
+    }
+}

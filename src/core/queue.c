@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/queue.h"
+
+#include "core/conn.h"
+#include "core/event.h"
+#include "core/key.h"
+#include "core/pool.h"
+
+/* EWMA with a weight of 1/8, kept × 16. */
+#define HOLD_SCALE  16U
+#define HOLD_WEIGHT 8
+
+struct lease *queue_new(struct key *key, uint64_t *ret_id)
+{
+    struct lease *lease = slots_take(&key->pool->engine->leases, ret_id);
+    if (lease != NULL) {
+        lease->key = key;
+        lease->timer.kind = TIMER_LEASE;
+        lease->since_ms = key->pool->engine->now_ms;
+    }
+    return lease;
+}
+
+void queue_wait(struct lease *lease)
+{
+    struct key *key = lease->key;
+    weir_engine *engine = key->pool->engine;
+    lease->state = LEASE_WAITING;
+    list_push_back(&key->waiting, &lease->on_owner);
+    list_push_back(&key->pool->waiting, &lease->on_pool);
+    if (lease->deadline_ms != UINT64_MAX) {
+        heap_set(&engine->timers, &lease->timer.node, lease->deadline_ms);
+    }
+    key_review(key);
+}
+
+void queue_again(struct lease *lease)
+{
+    struct key *key = lease->key;
+    weir_engine *engine = key->pool->engine;
+    check(list_holds(&lease->on_answer));
+    list_remove(&engine->answers, &lease->on_answer);
+    list_leave(&lease->on_owner);
+    list_leave(&lease->on_pool);
+    lease->state = LEASE_WAITING;
+    lease->conn = NULL;
+    lease->since_ms -= lease->waited_ms;
+    list_push_front(&key->waiting, &lease->on_owner);
+    list_push_front(&key->pool->waiting, &lease->on_pool);
+    if (lease->deadline_ms != UINT64_MAX) {
+        heap_set(&engine->timers, &lease->timer.node, lease->deadline_ms);
+    }
+}
+
+void queue_end(struct lease *lease, weir_err err, uint32_t retry_after_ms)
+{
+    weir_pool *pool = lease->key->pool;
+    check(lease->state == LEASE_WAITING || list_holds(&lease->on_answer));
+
+    lease->key->pins++; /* until the caller knows */
+    lease->state = LEASE_ENDED;
+    lease->err = (uint8_t)err;
+    lease->retry_after_ms = retry_after_ms;
+    lease->waited_ms = (uint32_t)(pool->engine->now_ms - lease->since_ms);
+    lease->conn = NULL;
+    heap_clear(&pool->engine->timers, &lease->timer.node);
+    list_leave(&lease->on_owner);
+    list_leave(&lease->on_pool);
+    list_leave(&lease->on_answer);
+    list_push_back(&pool->engine->answers, &lease->on_answer);
+    pool->counters.refused++;
+    pool->counters.refused_by[err]++;
+}
+
+void queue_hold(struct lease *lease, struct conn *conn)
+{
+    struct key *key = lease->key;
+    weir_pool *pool = key->pool;
+    weir_engine *engine = pool->engine;
+    if (list_holds(&lease->on_owner)) {
+        heap_clear(&engine->timers, &lease->timer.node);
+        list_remove(&key->waiting, &lease->on_owner);
+        list_remove(&pool->waiting, &lease->on_pool);
+    }
+    if (lease->fn != NULL) {
+        lease->waited_ms = (uint32_t)(engine->now_ms - lease->since_ms);
+        list_push_back(&engine->answers, &lease->on_answer);
+    }
+    lease->state = LEASE_HELD;
+    lease->conn = conn;
+    lease->since_ms = engine->now_ms;
+    list_push_back(&conn->leases, &lease->on_owner);
+    list_push_back(&pool->held, &lease->on_pool);
+}
+
+void queue_count_grant(const struct lease *lease)
+{
+    struct key *key = lease->key;
+    weir_pool *pool = key->pool;
+    pool->counters.grants++;
+    key->grants++;
+    if (lease->reused) {
+        pool->counters.reused++;
+        key->reused++;
+        event_tell(pool, WEIR_EVENT_CONNECTION_REUSED, key, lease->conn, WEIR_OK);
+    }
+    if (lease->waited_ms > 0) {
+        pool->counters.waits++;
+        pool->counters.wait_ms += lease->waited_ms;
+    }
+    histogram_add(&pool->counters.wait, pool->engine->now_ms, lease->waited_ms);
+}
+
+static void learn_hold(struct key *key, uint64_t held_ms)
+{
+    uint64_t sample = held_ms < UINT32_MAX / HOLD_SCALE ? held_ms * HOLD_SCALE : UINT32_MAX;
+    int64_t change = ((int64_t)sample - (int64_t)key->hold_ms) / HOLD_WEIGHT;
+    key->hold_ms = (uint32_t)((int64_t)key->hold_ms + change);
+}
+
+void queue_drop(struct lease *lease)
+{
+    struct key *key = lease->key;
+    weir_pool *pool = key->pool;
+    weir_engine *engine = pool->engine;
+    uint64_t held_ms = engine->now_ms - lease->since_ms;
+    histogram_add(&pool->counters.hold, engine->now_ms, held_ms);
+    pool->counters.hold_ms += held_ms;
+    pool->counters.released++;
+    learn_hold(key, held_ms);
+    if (lease->conn == NULL) {
+        check(key->pins > 0);
+        key->pins--;
+    } else {
+        list_remove(&lease->conn->leases, &lease->on_owner);
+    }
+    list_remove(lease->on_pool.home, &lease->on_pool);
+    slots_give(&engine->leases, lease_id(lease));
+}
+
+/* Its caller waits no more; the record of a failed one goes first, so that its id is dead when it
+ * hears. */
+static void answer(weir_engine *engine, struct lease *lease)
+{
+    struct key *key = lease->key;
+    weir_lease_fn *fn = lease->fn;
+    void *arg = lease->arg;
+    weir_grant grant = {.err = (weir_err)lease->err,
+                        .lease = {lease_id(lease)},
+                        .reused = lease->reused,
+                        .waited_ms = lease->waited_ms,
+                        .retry_after_ms = lease->retry_after_ms};
+    lease->fn = NULL;
+    if (lease->state == LEASE_HELD) {
+        queue_count_grant(lease);
+        grant.conn.id = conn_id(lease->conn);
+        grant.object = lease->conn->object;
+    } else {
+        slots_give(&engine->leases, grant.lease.id);
+        check(key->pins > 0);
+        key->pins--;
+        key_review(key);
+    }
+    fn(arg, &grant);
+}
+
+bool queue_deliver(weir_engine *engine)
+{
+    bool any = false;
+    struct node *node;
+    while ((node = list_pop_front(&engine->answers)) != NULL) {
+        answer(engine, list_entry(node, struct lease, on_answer));
+        any = true;
+    }
+    return any;
+}
+
+uint32_t queue_waiting(const weir_engine *engine)
+{
+    uint32_t waiting = 0;
+    weir_list_each(it, &engine->pools) {
+        waiting += list_entry(it, struct weir_pool, on_engine)->waiting.count;
+    }
+    return waiting;
+}
+
+uint64_t queue_predict_ms(const struct key *key)
+{
+    uint64_t capacity = 0;
+    for (int state = WEIR_DIALLING; state < WEIR_CLOSING; state++) {
+        capacity += key->by_state[state].count;
+    }
+    if (key->leases_seen > 1) {
+        capacity *= key->leases_seen < key->pool->opt.leases_hard ? key->leases_seen
+                                                                  : key->pool->opt.leases_hard;
+    }
+    uint64_t hold_ms = key->hold_ms / HOLD_SCALE;
+    return (key->waiting.count + UINT64_C(1)) * hold_ms / (capacity > 0 ? capacity : 1);
+}
+
+static void tell_overdue(struct lease *lease, weir_err why)
+{
+    weir_pool *pool = lease->key->pool;
+    pool->counters.overdue++;
+    if (event_is_heard(pool->engine, WEIR_EVENT_LEASE_OVERDUE)) {
+        event_queue(pool, WEIR_EVENT_LEASE_OVERDUE, lease->key, lease->conn, lease, why);
+    }
+}
+
+static uint64_t warn_overdue(weir_pool *pool)
+{
+    uint64_t now_ms = pool->engine->now_ms;
+    struct node *node;
+    while (pool->opt.lease_warn_ms != WEIR_NEVER && (node = list_first(&pool->held)) != NULL) {
+        struct lease *lease = list_entry(node, struct lease, on_pool);
+        uint64_t due_ms = lease->since_ms + pool->opt.lease_warn_ms;
+        if (due_ms > now_ms) {
+            return due_ms;
+        }
+        tell_overdue(lease, WEIR_OK);
+        list_move_back(&pool->held, &pool->overdue, node);
+    }
+    return UINT64_MAX;
+}
+
+/* Both lists are sorted by since_ms, so each is walked only as far as something is due. */
+static uint64_t cut_overdue(weir_pool *pool, struct list *leases)
+{
+    uint64_t now_ms = pool->engine->now_ms;
+    weir_list_each(it, leases) {
+        struct lease *lease = list_entry(it, struct lease, on_pool);
+        uint64_t due_ms = lease->since_ms + pool->opt.lease_timeout_ms;
+        if (due_ms > now_ms) {
+            return due_ms;
+        }
+        if (lease->was_cut) {
+            continue;
+        }
+        lease->was_cut = true;
+        tell_overdue(lease, WEIR_ELEASE_TIMEOUT);
+        if (lease->conn != NULL) {
+            pool_conn_cut(lease->conn, WEIR_ELEASE_TIMEOUT);
+        }
+    }
+    return UINT64_MAX;
+}
+
+uint64_t queue_overdue(weir_pool *pool)
+{
+    uint64_t due_ms = warn_overdue(pool);
+    if (pool->opt.lease_timeout_ms == WEIR_NEVER) {
+        return due_ms;
+    }
+    uint64_t held_ms = cut_overdue(pool, &pool->held);
+    uint64_t overdue_ms = cut_overdue(pool, &pool->overdue);
+    held_ms = held_ms < overdue_ms ? held_ms : overdue_ms;
+    return held_ms < due_ms ? held_ms : due_ms;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/stats.h"
+
+#include "base/check.h"
+#include "core/parts.h"
+
+#include <string.h>
+
+#define PER_OCTAVE_LOG2 2U
+#define PER_OCTAVE      (1U << PER_OCTAVE_LOG2)
+#define DECAY_EVERY_MS  60000U
+
+unsigned bucket_of(uint64_t ms)
+{
+    if (ms < PER_OCTAVE) {
+        return (unsigned)ms;
+    }
+    unsigned octave = 63U - (unsigned)__builtin_clzll(ms);
+    unsigned part = (unsigned)(ms >> (octave - PER_OCTAVE_LOG2)) & (PER_OCTAVE - 1);
+    unsigned bucket = (octave - PER_OCTAVE_LOG2 + 1) * PER_OCTAVE + part;
+    return bucket < WEIR_BUCKETS ? bucket : WEIR_BUCKETS - 1;
+}
+
+uint64_t weir_bucket_end_ms(unsigned bucket)
+{
+    if (bucket >= WEIR_BUCKETS - 1) {
+        return UINT64_MAX;
+    }
+    if (bucket < PER_OCTAVE) {
+        return bucket + 1;
+    }
+    unsigned octave = bucket / PER_OCTAVE - 1 + PER_OCTAVE_LOG2;
+    unsigned part = bucket % PER_OCTAVE;
+    return (uint64_t)(PER_OCTAVE + part + 1) << (octave - PER_OCTAVE_LOG2);
+}
+
+static void decay(struct histogram *histogram, uint64_t now_ms)
+{
+    uint64_t times = (now_ms - histogram->decayed_ms) / DECAY_EVERY_MS;
+    unsigned shift = times < 31 ? (unsigned)times : 31U;
+    histogram->decayed_ms += times * DECAY_EVERY_MS;
+    histogram->recent_count = 0;
+    for (unsigned i = 0; i < WEIR_BUCKETS; i++) {
+        histogram->recent[i] >>= shift;
+        histogram->recent_count += histogram->recent[i];
+    }
+}
+
+void histogram_add(struct histogram *histogram, uint64_t now_ms, uint64_t ms)
+{
+    if (now_ms - histogram->decayed_ms >= DECAY_EVERY_MS) {
+        decay(histogram, now_ms);
+    }
+    unsigned bucket = bucket_of(ms);
+    histogram->buckets[bucket]++;
+    histogram->recent[bucket]++;
+    histogram->recent_count++;
+    histogram->count++;
+    histogram->sum_ms += ms;
+    if (ms > histogram->max_ms) {
+        histogram->max_ms = ms;
+    }
+}
+
+uint32_t histogram_at(const struct histogram *histogram, uint32_t permille)
+{
+    uint64_t rank = (histogram->recent_count * permille + 999) / 1000;
+    uint64_t seen = 0;
+    for (unsigned i = 0; i < WEIR_BUCKETS; i++) {
+        seen += histogram->recent[i];
+        if (seen >= rank && seen > 0) {
+            uint64_t most = weir_bucket_end_ms(i) - 1;
+            return (uint32_t)(most < histogram->max_ms ? most : histogram->max_ms);
+        }
+    }
+    return 0;
+}
+
+void histogram_report(const struct histogram *histogram, weir_histogram *ret_report)
+{
+    ret_report->count = histogram->count;
+    ret_report->sum_ms = histogram->sum_ms;
+    ret_report->max_ms = histogram->max_ms;
+    memcpy(ret_report->buckets, histogram->buckets, sizeof ret_report->buckets);
+    ret_report->p50_ms = histogram_at(histogram, 500);
+    ret_report->p90_ms = histogram_at(histogram, 900);
+    ret_report->p99_ms = histogram_at(histogram, 990);
+}
+
+static void report_gauges(const weir_pool *pool, weir_stats *stats)
+{
+    for (unsigned i = 0; i < WEIR_STATES; i++) {
+        stats->total += pool->by_state[i].count;
+    }
+    stats->dialling = pool->by_state[WEIR_DIALLING].count;
+    stats->idle = pool->by_state[WEIR_IDLE].count;
+    stats->shared = pool->by_state[WEIR_SHARED].count;
+    stats->active = pool->by_state[WEIR_ACTIVE].count;
+    stats->probing = pool->by_state[WEIR_PROBING].count;
+    stats->closing = pool->by_state[WEIR_CLOSING].count;
+    stats->leases = (uint64_t)pool->held.count + pool->overdue.count;
+    stats->waiting = pool->waiting.count;
+    struct node *oldest = list_first(&pool->waiting);
+    if (oldest != NULL) {
+        const struct lease *lease = list_entry(oldest, struct lease, on_pool);
+        stats->oldest_wait_ms = pool->engine->now_ms - lease->since_ms;
+    }
+    stats->keys = pool->keys.count;
+    weir_list_each(it, &pool->keys) {
+        const struct key *key = list_entry(it, struct key, on_pool);
+        stats->keys_backing_off += key->state == WEIR_KEY_BACKING_OFF;
+        stats->keys_down += key->state == WEIR_KEY_DOWN || key->state == WEIR_KEY_TRIAL;
+    }
+}
+
+void weir_pool_stats(const weir_pool *pool, weir_stats *ret_stats)
+{
+    const struct counters *counters = &pool->counters;
+    memset(ret_stats, 0, sizeof *ret_stats);
+    ret_stats->size = sizeof *ret_stats;
+    report_gauges(pool, ret_stats);
+#define STAT_COPY_gauge(field)
+#define STAT_COPY_counter(field)     ret_stats->field = counters->field;
+#define WEIR_STAT(field, kind, text) STAT_COPY_##kind(field)
+#include <weir/def/stat.def>
+#undef WEIR_STAT
+    memcpy(ret_stats->closed_by, counters->closed_by, sizeof ret_stats->closed_by);
+    memcpy(ret_stats->refused_by, counters->refused_by, sizeof ret_stats->refused_by);
+    memcpy(ret_stats->failed_by, counters->failed_by, sizeof ret_stats->failed_by);
+    histogram_report(&counters->wait, &ret_stats->wait);
+    histogram_report(&counters->connect, &ret_stats->connect);
+    histogram_report(&counters->hold, &ret_stats->hold);
+}
