@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The rules of pool.c one by one, on a fake connector.
+ */
+#include "support/fake.h"
+
+static void closes_an_idle_connection_when_its_time_is_up(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.max_total = 2, .idle_timeout_ms = 300000};
+    struct fake *fake = fake_open(&opt, NULL);
+    weir_stats stats;
+
+    weir_lease c1 = fake_acquire(fake, "k");
+    fake_expect(fake, "dial1");
+    fake_wait(fake, 10);
+    fake_up(fake, 1);
+    fake_expect(fake, "grant:1");
+    fake_wait(fake, 50);
+    fake_release(fake, c1, WEIR_KEEP);
+    fake_expect(fake, "");
+    fake_wait(fake, 299000);
+    fake_expect(fake, "");
+    fake_wait(fake, 1000);
+    fake_expect(fake, "close1:timeout");
+    fake_wait(fake, 3);
+    fake_down(fake, 1, WEIR_EHANGUP);
+    fake_expect(fake, "");
+    weir_pool_stats(fake->pool, &stats);
+    assert_int_equal(stats.total, 0);
+    assert_int_equal(stats.created, 1);
+    assert_int_equal(stats.closed, 1);
+    assert_int_equal(stats.dials_failed, 0);
+    fake_free(fake);
+}
+
+static void takes_a_key_down_and_tries_one_dial(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.retry_first_ms = 1000,
+                             .failures_max = 3,
+                             .down_for_ms = 60000,
+                             .on_dial_error = WEIR_WAIT};
+    struct fake *fake = fake_open(&opt, NULL);
+    weir_key k = fake_key("k");
+    weir_lease lease;
+
+    fake_acquire(fake, "k");
+    fake_expect(fake, "dial1");
+    fake_wait(fake, 5);
+    fake_down(fake, 1, WEIR_ECONNECT);
+    fake_expect(fake, "connection_error");
+    fake_wait(fake, 999);
+    fake_expect(fake, "");
+    fake_wait(fake, 1);
+    fake_expect(fake, "dial2");
+    fake_wait(fake, 5);
+    fake_down(fake, 2, WEIR_ECONNECT);
+    fake_expect(fake, "connection_error");
+    fake_wait(fake, 2000);
+    fake_expect(fake, "dial3");
+    fake_wait(fake, 5);
+    fake_down(fake, 3, WEIR_ECONNECT);
+    fake_expect(fake, "key_down fail:down");
+    fake_wait(fake, 1000);
+    assert_int_equal(weir_acquire(fake->pool, &k, NULL, fake_granted, fake, &lease), WEIR_EDOWN);
+    assert_int_equal(weir_pool_retry_after(fake->pool), 59000);
+    fake_wait(fake, 59000);
+    fake_acquire(fake, "k");
+    fake_acquire(fake, "k");
+    fake_expect(fake, "dial4");
+    fake_wait(fake, 8);
+    fake_up(fake, 4);
+    fake_expect(fake, "key_up grant:4 dial5");
+    fake_free(fake);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(closes_an_idle_connection_when_its_time_is_up),
+        cmocka_unit_test(takes_a_key_down_and_tries_one_dial),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
