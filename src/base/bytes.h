@@ -47,7 +47,8 @@ bool bytes_append_text(struct bytes *bytes, const char *text);
 bool bytes_append_json(struct bytes *bytes, struct slice text);
 bool bytes_printf(struct bytes *bytes, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-bool bytes_vprintf(struct bytes *bytes, const char *format, va_list args);
+bool bytes_vprintf(struct bytes *bytes, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 
 /* Room for len more bytes at the end, to be written and then told by bytes_filled(); NULL where
  * that passes the maximum or memory is refused. */
