@@ -8,12 +8,8 @@
  */
 #pragma once
 #include "core/inspect.h"
+#include "support/unit.h"
 
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
