@@ -467,6 +467,7 @@ static bool decide_answer(struct http1_reader *reader, struct http1_asked asked,
     if (head->status == 101 && (!asked.upgrade || !head->upgrade)) {
         return http1_fail(reader, HTTP1_BAD_STATUS);
     }
+    head->upgrade = head->status == 101;
     if (no_body_after(head, asked)) {
         forget_body(head);
     } else if (head->framing == HTTP_UNTIL_CLOSE) {

@@ -678,6 +678,8 @@ static void upgrades_are_granted_only_when_asked(void **state)
     struct http_head head = answer_to(text, (struct http1_asked){HTTP_GET, true});
     assert_true(head.upgrade);
     assert_int_equal(head.framing, HTTP_NO_BODY);
+    assert_false(
+        answer_of("HTTP/1.1 426 U\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n").upgrade);
     struct http1_progress progress = {0};
     const struct http1_limits limits = HTTP1_LIMITS_DEFAULT;
     text = STATUS("101 S");
