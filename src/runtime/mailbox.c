@@ -27,8 +27,8 @@ static bool rings_init(struct mailbox *mailbox)
     if (mailbox->memory == NULL) {
         return false;
     }
-    uintptr_t at = ((uintptr_t)mailbox->memory + LINE - 1) & ~(uintptr_t)(LINE - 1);
-    mailbox->rings = (struct spsc *)at;
+    char *at = mailbox->memory;
+    mailbox->rings = (void *)(at + (LINE - (uintptr_t)at % LINE) % LINE);
     for (uint32_t i = 0; i < count; i++) {
         if (!spsc_init(&mailbox->rings[i], mailbox->alloc, sizeof(struct letter),
                        MAILBOX_LETTERS_MAX)) {
