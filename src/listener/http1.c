@@ -10,7 +10,7 @@
 
 static const weir_connector admitted;
 
-static void bury_graves(struct loop_later *bury);
+static void bury_graves(struct loop_later *later);
 static void drain_ended(struct loop_later *later);
 static void drain_fire(struct loop_timer *timer, uint64_t now_ms);
 
@@ -43,10 +43,10 @@ static void fill_options(struct http1_listener *listener, const struct http1_lis
     }
 }
 
-static bool options_fit(const struct loop *loop, const struct http1_listener_options *opt)
+static bool options_fit(struct loop *loop, const struct http1_listener_options *opt)
 {
     size_t buffer;
-    loop_buffer((struct loop *)(uintptr_t)loop, &buffer);
+    loop_buffer(loop, &buffer);
     return opt->name != NULL && strlen(opt->name) <= 48 && opt->max_headers <= HTTP_FIELDS_MAX
            && opt->max_header_bytes <= buffer / 2;
 }
@@ -155,7 +155,9 @@ static void client_admit(struct client *client)
 {
     struct http1_listener *listener = client->home;
     const weir_key key = {.scheme = "http", .host = listener->opt.name};
-    weir_err err = weir_admit(listener->pool, &key, NULL, client, &client->conn);
+    char note[46];
+    client_print(client->address, note);
+    weir_err err = weir_admit(listener->pool, &key, note, client, &client->conn);
     if (err != WEIR_OK) {
         client->conn.id = 0;
         client_turn_away(client, ACCEPT_FULL);

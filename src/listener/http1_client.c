@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "io/socket.h"
 #include "listener/http1_client.h"
+
+#include "io/socket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -91,7 +92,7 @@ void client_close(struct client *client, weir_err why)
 void client_abort(struct client *client, enum http_fault fault, weir_err why)
 {
     struct request *request = client->request;
-    if (client->state == CLIENT_OPEN && request_is_heard(request)) {
+    if (request != NULL && client->state == CLIENT_OPEN && request_is_heard(request)) {
         request->answer = ANSWER_ABORTED;
         http1_tally(&client->home->counters.left, 1);
         client->home->handler->on_abort(&request->exchange, fault);
@@ -404,40 +405,43 @@ static size_t take_head(struct client *client, const char *at, size_t len)
     return (size_t)took;
 }
 
-/* What a handler gets to see of a client. IPv4 is written by hand: inet_ntop() takes longer than
- * the rest of a request's head. */
-void request_fill_peer(struct request *request)
+/* IPv4 is written by hand: inet_ntop() takes longer than the rest of a request's head. */
+size_t client_print(const uint8_t address[16], char ret_text[46])
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     static const uint8_t none[16];
+    char *at = ret_text;
+    if (memcmp(address, none, sizeof none) == 0) {
+        memcpy(ret_text, "unix", sizeof "unix");
+        return sizeof "unix" - 1;
+    }
+    if (memcmp(address, mapped, sizeof mapped) != 0) {
+        inet_ntop(AF_INET6, address, ret_text, 46);
+        return strlen(ret_text);
+    }
+    for (int i = 12; i < 16; i++) {
+        unsigned byte = address[i];
+        if (byte >= 100) {
+            *at++ = (char)('0' + byte / 100);
+        }
+        if (byte >= 10) {
+            *at++ = (char)('0' + byte / 10 % 10);
+        }
+        *at++ = (char)('0' + byte % 10);
+        *at++ = i < 15 ? '.' : '\0';
+    }
+    return (size_t)(at - ret_text) - 1;
+}
+
+/* What a handler gets to see of the client. Often the record's last client is this one, too. */
+void request_fill_peer(struct request *request)
+{
     struct http_peer *peer = &request->peer;
     const uint8_t *address = request->client->address;
-    if (peer->text_len > 0 && memcmp(peer->address, address, 16) == 0) {
-        return;
+    if (peer->text_len == 0 || memcmp(peer->address, address, 16) != 0) {
+        memcpy(peer->address, address, 16);
+        peer->text_len = (uint8_t)client_print(address, peer->text);
     }
-    memcpy(peer->address, address, 16);
-    char *at = peer->text;
-    if (memcmp(address, mapped, sizeof mapped) == 0) {
-        for (int i = 12; i < 16; i++) {
-            unsigned byte = address[i];
-            if (byte >= 100) {
-                *at++ = (char)('0' + byte / 100);
-            }
-            if (byte >= 10) {
-                *at++ = (char)('0' + byte / 10 % 10);
-            }
-            *at++ = (char)('0' + byte % 10);
-            *at++ = '.';
-        }
-        *--at = '\0';
-    } else if (memcmp(address, none, sizeof none) == 0) {
-        memcpy(at, "unix", sizeof "unix");
-        at += 4;
-    } else {
-        inet_ntop(AF_INET6, address, peer->text, sizeof peer->text);
-        at += strlen(at);
-    }
-    peer->text_len = (uint8_t)(at - peer->text);
 }
 
 static void request_begin(struct client *client, struct http_head *head)

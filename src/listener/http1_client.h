@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * http1_client.h - one client of an HTTP/1.1 listener, and the request it is at. For listener/http1*.c.
+ * http1_client.h - one client of an HTTP/1.1 listener, and the request it is at. For
+ * listener/http1*.c.
  *
  *            first byte         head complete        answered, and read to the end
  *   IDLE ----------------> HEAD --------------> OPEN ------------------> IDLE, or HEAD if it
@@ -177,6 +178,9 @@ void client_settle(struct client *client);
 void client_want(struct client *client);
 /* Has the timer fire not later than that. */
 void client_arm(struct client *client, uint64_t deadline_ms);
+
+/* "192.0.2.7", "2001:db8::7", "unix"; its length. */
+size_t client_print(const uint8_t address[16], char ret_text[46]);
 
 /* A record for the client's next request; it is in HEAD then. NULL: no memory. */
 struct request *request_new(struct client *client);
