@@ -53,8 +53,6 @@ struct conduit {
     struct node node;
     struct watch watch;
     struct dns *dns;
-    unsigned wanted;
-    bool closed;
 };
 
 struct dns {
@@ -476,12 +474,9 @@ static void on_ready(struct watch *watch, unsigned events)
 {
     struct conduit *conduit = container_of(watch, struct conduit, watch);
     struct dns *dns = conduit->dns;
-    int fd = watch_fd(watch);
+    int fd = watch->fd;
     ares_process_fd(dns->channel, events & STREAM_READ ? fd : ARES_SOCKET_BAD,
                     events & STREAM_WRITE ? fd : ARES_SOCKET_BAD);
-    if (!conduit->closed) { /* an error made the loop look away; c-ares may go on all the same */
-        watch_want(watch, conduit->wanted);
-    }
     rearm(dns);
 }
 
@@ -489,7 +484,7 @@ static struct conduit *conduit_of(struct dns *dns, int fd)
 {
     weir_list_each(node, &dns->conduits) {
         struct conduit *conduit = container_of(node, struct conduit, node);
-        if (watch_fd(&conduit->watch) == fd) {
+        if (conduit->watch.fd == fd) {
             return conduit;
         }
     }
@@ -498,7 +493,7 @@ static struct conduit *conduit_of(struct dns *dns, int fd)
 
 static void on_conduit_gone(struct watch *watch)
 {
-    alloc_free(loop_alloc(watch_loop(watch)), container_of(watch, struct conduit, watch));
+    alloc_free(loop_alloc(watch->loop), container_of(watch, struct conduit, watch));
 }
 
 /* Where a conduit cannot be had, nothing is heard from it, and c-ares's time-out ends the matter.
@@ -509,7 +504,6 @@ static void on_socket_state(void *self, ares_socket_t fd, int readable, int writ
     struct conduit *conduit = conduit_of(dns, fd);
     if (!readable && !writable) {
         if (conduit != NULL) {
-            conduit->closed = true;
             list_remove(&dns->conduits, &conduit->node);
             watch_close(&conduit->watch, on_conduit_gone);
         }
@@ -517,13 +511,12 @@ static void on_socket_state(void *self, ares_socket_t fd, int readable, int writ
     }
     if (conduit == NULL) {
         conduit = alloc_zeroed(loop_alloc(dns->loop), sizeof *conduit);
-        if (conduit == NULL || watch_open(&conduit->watch, dns->loop, fd, on_ready) != 0) {
-            alloc_free(loop_alloc(dns->loop), conduit);
+        if (conduit == NULL) {
             return;
         }
+        watch_init(&conduit->watch, dns->loop, fd, on_ready);
         conduit->dns = dns;
         list_push_back(&dns->conduits, &conduit->node);
     }
-    conduit->wanted = (readable ? STREAM_READ : 0) | (writable ? STREAM_WRITE : 0);
-    watch_want(&conduit->watch, conduit->wanted);
+    watch_want(&conduit->watch, (readable ? STREAM_READ : 0) | (writable ? STREAM_WRITE : 0));
 }

@@ -120,7 +120,6 @@ void listen_close(int take_fd)
 
 struct intake {
     struct watch watch;
-    struct loop *loop;
     struct loop_timer retry;
     struct intake_options opt;
     bool paused; /* by its owner */
@@ -153,12 +152,7 @@ int intake_open(struct loop *loop, const struct intake_options *opt, struct inta
     if (intake == NULL) {
         return -ENOMEM;
     }
-    int error = watch_open(&intake->watch, loop, opt->fd, on_ready);
-    if (error != 0) {
-        alloc_free(loop_alloc(loop), intake);
-        return error;
-    }
-    intake->loop = loop;
+    watch_init(&intake->watch, loop, opt->fd, on_ready);
     intake->retry.fire = on_retry;
     intake->opt = *opt;
     if (opt->per_turn_max == 0) {
@@ -193,7 +187,8 @@ static bool is_passing(int error)
 
 static void back_off(struct intake *intake, int error)
 {
-    loop_timer_set(intake->loop, &intake->retry, loop_now_ms(intake->loop) + intake->opt.retry_ms);
+    loop_timer_set(intake->watch.loop, &intake->retry,
+                   loop_now_ms(intake->watch.loop) + intake->opt.retry_ms);
     look(intake);
     if (intake->opt.on_trouble != NULL) {
         intake->opt.on_trouble(intake->opt.self, -error);
@@ -239,12 +234,12 @@ void intake_resume(struct intake *intake)
 static void on_gone(struct watch *watch)
 {
     struct intake *intake = container_of(watch, struct intake, watch);
-    alloc_free(loop_alloc(intake->loop), intake);
+    alloc_free(loop_alloc(intake->watch.loop), intake);
 }
 
 void intake_close(struct intake *intake)
 {
     intake->closed = true;
-    loop_timer_stop(intake->loop, &intake->retry);
+    loop_timer_stop(intake->watch.loop, &intake->retry);
     watch_close(&intake->watch, on_gone);
 }

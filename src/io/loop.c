@@ -1,139 +1,87 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Inside libuv an iteration is: timers, prepare, poll, check, closing. A turn of ours ends in
- * whichever of them is the last to make anything happen: check after readiness, the timer when one
- * was due, prepare for what was put off outside of any callback.
+ * On epoll, level-triggered. What a turn costs besides the sockets' own reads and writes is one
+ * epoll_wait() and one clock reading: deadlines are its time-out, so that timers need no system
+ * call, and a watch is registered for as long as it wants anything.
  *
- * There is a single uv timer. It is armed for the earliest deadline anyone had; that a deadline was
- * pushed back is found out when it fires, and costs one turn with nothing to do.
+ * A watch that was closed may still be named by the batch at hand: it wants nothing then, and dies
+ * when the turn ends.
  */
 #include "io/loop.h"
 
 #include "base/check.h"
 #include "io/clock.h"
+#include "io/loop_guest.h"
 #include "io/watch.h"
 
 #include <errno.h>
-#include <string.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
-#define LOOP_TICK_MS      8U
-#define LOOP_BUFFER_BYTES ((size_t)64 * 1024)
-
-struct loop {
-    uv_loop_t *uv;
-    uv_loop_t own; /* unused in a program's own loop */
-    uv_timer_t timer;
-    uv_timer_t limit; /* of loop_turn() */
-    uv_prepare_t prepare;
-    uv_check_t check;
-    const struct alloc *alloc;
-
-    uint64_t armed_ms; /* when the timer fires; UINT64_MAX: never */
-    bool happened;     /* the hooks are to run */
-    bool freed;        /* by loop_free(); waiting for the last handle */
-    uint32_t closing;  /* handles that libuv has not let go of */
-    struct loop_hook *hooks, *hook_next, *hook_running;
-    struct list laters;
-    struct clock_date date;
-
-    unsigned char *buffer;
-    size_t buffer_bytes;
-    struct cell *spare;
-    uint32_t spare_count;
-
-    struct wheel wheel;
-};
-
-struct loop_wake {
-    uv_async_t async;
-    struct loop *loop;
-    void (*fn)(void *self);
-    void *self;
-};
+#define TICK_MS      8U
+#define BATCH_MAX    256 /* events of one poll */
+#define BUFFER_BYTES ((size_t)64 * 1024)
 
 struct cell {
     struct cell *next;
 };
 
-static void turn_end(struct loop *loop);
-static bool is_pending(const struct loop *loop);
-static void arm(struct loop *loop, uint64_t deadline_ms);
-static void on_timer(uv_timer_t *timer);
-static void on_limit(uv_timer_t *timer);
-static void on_prepare(uv_prepare_t *prepare);
-static void on_check(uv_check_t *check);
-static void close_handle(struct loop *loop, uv_handle_t *handle, uv_close_cb gone);
-static void let_go(struct loop *loop);
-static void dispose(struct loop *loop);
+struct loop {
+    int epoll;
+    bool happened; /* the hooks are to run */
+    bool stopping;
+    bool ringing; /* inside on_bell(): freed wakes stay until its end */
+    uint64_t now_ms;
+    uint64_t hooks_ms; /* the hooks' earliest deadline */
+    struct loop_hook *hooks, *hook_next, *hook_running;
+    struct list laters;
+    struct watch *closed; /* until the turn ends */
+    struct cell *spare;
+    uint32_t spare_count;
 
-/* --- life --------------------------------------------------------------------------------------
+    const struct alloc *alloc;
+    unsigned char *buffer;
+    size_t buffer_bytes;
+    struct clock_date date;
+    struct list wakes;
+    struct watch bell; /* the wakes' eventfd */
+    struct loop_guest *guest;
+
+    struct epoll_event batch[BATCH_MAX];
+    struct wheel wheel;
+};
+
+struct loop_wake {
+    struct node node; /* on loop->wakes */
+    struct loop *loop;
+    void (*fn)(void *self); /* NULL: freed */
+    void *self;
+    _Atomic bool sent;
+};
+
+static void on_bell(struct watch *watch, unsigned events);
+static int turn(struct loop *loop, int wait);
+static void turn_end(struct loop *loop);
+
+/* --- life ---------------------------------------------------------------------------------------
  */
 
-static int start(struct loop *loop, uv_loop_t *uv)
+static int open_all(struct loop *loop, void *uv_loop)
 {
-    if (uv == NULL) {
-        int error = uv_loop_init(&loop->own);
-        if (error != 0) {
-            return error;
-        }
-        uv = &loop->own;
+    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->epoll < 0) {
+        return -errno;
     }
-    loop->uv = uv;
-    uv_timer_init(uv, &loop->timer);
-    uv_timer_init(uv, &loop->limit);
-    uv_prepare_init(uv, &loop->prepare);
-    uv_check_init(uv, &loop->check);
-    uv_prepare_start(&loop->prepare, on_prepare);
-    uv_check_start(&loop->check, on_check);
-    loop->timer.data = loop->limit.data = loop->prepare.data = loop->check.data = loop;
-    uv_update_time(uv);
-    wheel_init(&loop->wheel, LOOP_TICK_MS, uv_now(uv));
-    return 0;
-}
-
-int loop_new(const struct loop_options *opt, struct loop **ret_loop)
-{
-    const struct alloc *alloc = opt != NULL && opt->alloc != NULL ? opt->alloc : &alloc_libc;
-    struct loop *loop = alloc_zeroed(alloc, sizeof *loop);
-    if (loop == NULL) {
-        return -ENOMEM;
+    int bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (bell < 0) {
+        return -errno;
     }
-    loop->alloc = alloc;
-    loop->armed_ms = UINT64_MAX;
-    loop->buffer_bytes = opt != NULL && opt->read_buffer_bytes > 0 ? opt->read_buffer_bytes
-                                                                   : LOOP_BUFFER_BYTES;
-    loop->buffer = alloc_new(alloc, loop->buffer_bytes);
-    list_init(&loop->laters);
-    int error = loop->buffer != NULL ? start(loop, opt != NULL ? opt->uv_loop : NULL) : -ENOMEM;
-    if (error != 0) {
-        alloc_free(alloc, loop->buffer);
-        alloc_free(alloc, loop);
-        return error;
-    }
-    *ret_loop = loop;
-    return 0;
-}
-
-static void on_own_gone(uv_handle_t *handle)
-{
-    let_go(handle->data);
-}
-
-void loop_free(struct loop *loop)
-{
-    check(!loop->freed && loop->hooks == NULL && loop->wheel.count == 0);
-
-    loop->freed = true;
-    close_handle(loop, (uv_handle_t *)&loop->timer, on_own_gone);
-    close_handle(loop, (uv_handle_t *)&loop->limit, on_own_gone);
-    close_handle(loop, (uv_handle_t *)&loop->prepare, on_own_gone);
-    close_handle(loop, (uv_handle_t *)&loop->check, on_own_gone);
-    if (loop->uv == &loop->own) {
-        uv_run(&loop->own, UV_RUN_DEFAULT);
-        check(loop->closing == 0);
-        check(uv_loop_close(&loop->own) == 0); /* a stream or wake was left open */
-        dispose(loop);
-    }
+    watch_init(&loop->bell, loop, bell, on_bell);
+    watch_want(&loop->bell, STREAM_READ);
+    return uv_loop != NULL ? loop_guest_new(loop, uv_loop, &loop->guest) : 0;
 }
 
 static void dispose(struct loop *loop)
@@ -143,24 +91,71 @@ static void dispose(struct loop *loop)
         loop->spare = cell->next;
         alloc_free(loop->alloc, cell);
     }
+    if (loop->bell.fd >= 0) {
+        close(loop->bell.fd);
+    }
+    if (loop->epoll >= 0) {
+        close(loop->epoll);
+    }
     alloc_free(loop->alloc, loop->buffer);
     alloc_free(loop->alloc, loop);
 }
 
-/* libuv closes handles in a later phase of the iteration. In a program's own loop nobody waits for
- * that: the last one to go takes the loop's memory with it. */
-static void close_handle(struct loop *loop, uv_handle_t *handle, uv_close_cb gone)
+int loop_new(const struct loop_options *opt, struct loop **ret_loop)
 {
-    loop->closing++;
-    uv_close(handle, gone);
+    static const struct loop_options defaults;
+    opt = opt != NULL ? opt : &defaults;
+    const struct alloc *alloc = opt->alloc != NULL ? opt->alloc : &alloc_libc;
+    struct loop *loop = alloc_zeroed(alloc, sizeof *loop);
+    if (loop == NULL) {
+        return -ENOMEM;
+    }
+    loop->alloc = alloc;
+    loop->epoll = loop->bell.fd = -1;
+    loop->now_ms = clock_now_ms();
+    loop->hooks_ms = UINT64_MAX;
+    list_init(&loop->laters);
+    list_init(&loop->wakes);
+    wheel_init(&loop->wheel, TICK_MS, loop->now_ms);
+    loop->buffer_bytes = opt->read_buffer_bytes > 0 ? opt->read_buffer_bytes : BUFFER_BYTES;
+    loop->buffer = alloc_new(alloc, loop->buffer_bytes);
+    int error = loop->buffer != NULL ? open_all(loop, opt->uv_loop) : -ENOMEM;
+    if (error != 0) {
+        dispose(loop);
+        return error;
+    }
+    *ret_loop = loop;
+    return 0;
 }
 
 static void let_go(struct loop *loop)
 {
-    check(loop->closing > 0);
-    if (--loop->closing == 0 && loop->freed && loop->uv != &loop->own) {
-        dispose(loop);
+    while (loop->closed != NULL) {
+        struct watch *watch = loop->closed;
+        loop->closed = watch->next_closed;
+        watch->gone(watch);
     }
+}
+
+static void reap_wakes(struct loop *loop)
+{
+    weir_list_each_safe(node, &loop->wakes) {
+        struct loop_wake *wake = container_of(node, struct loop_wake, node);
+        if (wake->fn == NULL) {
+            list_remove(&loop->wakes, node);
+            alloc_free(loop->alloc, wake);
+        }
+    }
+}
+
+void loop_free(struct loop *loop)
+{
+    let_go(loop);
+    check(loop->hooks == NULL && loop->wheel.count == 0 && loop->wakes.count == 0);
+    if (loop->guest != NULL) {
+        loop_guest_free(loop->guest);
+    }
+    dispose(loop);
 }
 
 /* --- running ------------------------------------------------------------------------------------
@@ -168,45 +163,96 @@ static void let_go(struct loop *loop)
 
 int loop_run(struct loop *loop)
 {
-    uv_run(loop->uv, UV_RUN_DEFAULT);
-    return 0;
+    int error = 0;
+    loop->now_ms = clock_now_ms();
+    while (error == 0 && !loop->stopping) {
+        error = turn(loop, -1);
+    }
+    loop->stopping = false;
+    return error;
 }
 
 void loop_stop(struct loop *loop)
 {
-    uv_stop(loop->uv);
+    loop->stopping = true;
+}
+
+/* Something was said outside of any callback, or during a turn's end. */
+static bool is_pending(const struct loop *loop)
+{
+    return loop->happened || loop->laters.count > 0;
+}
+
+static int wait_ms(const struct loop *loop, uint64_t now_ms)
+{
+    if (is_pending(loop)) {
+        return 0;
+    }
+    uint64_t next_ms = wheel_next(&loop->wheel);
+    next_ms = loop->hooks_ms < next_ms ? loop->hooks_ms : next_ms;
+    if (next_ms == UINT64_MAX) {
+        return -1;
+    }
+    uint64_t wait_ms = next_ms > now_ms ? next_ms - now_ms : 0;
+    return wait_ms < INT_MAX ? (int)wait_ms : INT_MAX;
+}
+
+/* An earlier callback of the batch may have closed a later watch, or taken its interest away. */
+static void dispatch(struct loop *loop, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct watch *watch = loop->batch[i].data.ptr;
+        uint32_t events = loop->batch[i].events;
+        unsigned wants = watch->wants;
+        unsigned ready = (events & EPOLLIN ? STREAM_READ : 0)
+                         | (events & EPOLLOUT ? STREAM_WRITE : 0);
+        ready &= wants;
+        if (events & (EPOLLERR | EPOLLHUP) && wants != 0) {
+            ready = wants | STREAM_READ;
+        }
+        if (ready != 0) {
+            watch->on_ready(watch, ready);
+        }
+    }
+}
+
+/* A wait that a signal ended is a turn in which nothing happened. */
+static int turn(struct loop *loop, int wait)
+{
+    int due = wait_ms(loop, loop->now_ms);
+    wait = due >= 0 && (wait < 0 || due < wait) ? due : wait;
+    int count = epoll_wait(loop->epoll, loop->batch, BATCH_MAX, wait);
+    if (count < 0 && errno != EINTR) {
+        return -errno;
+    }
+    loop->now_ms = clock_now_ms();
+    if (count > 0) {
+        loop->happened = true;
+        dispatch(loop, count);
+    }
+    turn_end(loop);
+    return 0;
 }
 
 int loop_turn(struct loop *loop, int timeout_ms)
 {
-    if (is_pending(loop)) {
-        turn_end(loop);
-        timeout_ms = 0;
-    }
-    if (timeout_ms > 0) {
-        uv_update_time(loop->uv);
-        uv_timer_start(&loop->limit, on_limit, (uint64_t)timeout_ms, 0);
-    }
-    uv_run(loop->uv, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
-    if (timeout_ms > 0) {
-        uv_timer_stop(&loop->limit);
-    }
-    return 0;
+    loop->now_ms = clock_now_ms(); /* who knows what was done in the meantime */
+    return turn(loop, timeout_ms);
 }
 
 int loop_fd(const struct loop *loop)
 {
-    return uv_backend_fd(loop->uv);
+    return loop->epoll;
 }
 
 int loop_timeout_ms(const struct loop *loop)
 {
-    return is_pending(loop) ? 0 : uv_backend_timeout(loop->uv);
+    return wait_ms(loop, clock_now_ms());
 }
 
 uint64_t loop_now_ms(const struct loop *loop)
 {
-    return uv_now(loop->uv);
+    return loop->now_ms;
 }
 
 uint64_t loop_now_ns(const struct loop *loop)
@@ -228,7 +274,7 @@ const struct alloc *loop_alloc(const struct loop *loop)
 
 const char *loop_http_date(struct loop *loop)
 {
-    return clock_date_at(&loop->date, loop_now_ms(loop));
+    return clock_date_at(&loop->date, loop->now_ms);
 }
 
 /* --- a turn's end -------------------------------------------------------------------------------
@@ -239,101 +285,52 @@ static void fire(struct wheel_node *node, void *arg)
     struct loop *loop = arg;
     struct loop_timer *timer = container_of(node, struct loop_timer, node);
     loop->happened = true;
-    timer->fire(timer, loop_now_ms(loop));
+    timer->fire(timer, loop->now_ms);
 }
 
 static void run_laters(struct loop *loop)
 {
     /* Those put off while running wait for the next round: nobody can hold the turn forever. */
     for (uint32_t rest = loop->laters.count; rest > 0 && loop->laters.count > 0; rest--) {
-        struct node *node = list_first(&loop->laters);
+        struct node *node = list_pop_front(&loop->laters);
         struct loop_later *later = container_of(node, struct loop_later, node);
-        list_remove(&loop->laters, node);
         loop->happened = true;
         later->run(later);
     }
 }
 
-/* Returns the earliest deadline of all. A hook may remove any hook, itself too. */
-static uint64_t run_hooks(struct loop *loop, bool due)
+/* A hook may remove any hook, itself too. */
+static void run_hooks(struct loop *loop)
 {
-    uint64_t first_ms = UINT64_MAX;
-    uint64_t now_ms = loop_now_ms(loop);
+    bool due = loop->happened;
+    loop->happened = false;
+    loop->hooks_ms = UINT64_MAX;
     for (struct loop_hook *hook = loop->hooks; hook != NULL; hook = loop->hook_next) {
         loop->hook_next = hook->next;
-        if (due || hook->deadline_ms <= now_ms) {
+        if (due || hook->deadline_ms <= loop->now_ms) {
             loop->hook_running = hook;
-            uint64_t deadline_ms = hook->run(hook->self, now_ms);
+            uint64_t deadline_ms = hook->run(hook->self, loop->now_ms);
             if (loop->hook_running == NULL) {
                 continue;
             }
             hook->deadline_ms = deadline_ms;
         }
-        first_ms = hook->deadline_ms < first_ms ? hook->deadline_ms : first_ms;
+        loop->hooks_ms = hook->deadline_ms < loop->hooks_ms ? hook->deadline_ms : loop->hooks_ms;
     }
     loop->hook_running = NULL;
-    return first_ms;
 }
 
 static void turn_end(struct loop *loop)
 {
-    uint64_t now_ms = loop_now_ms(loop);
-    if (wheel_next(&loop->wheel) <= now_ms) {
-        wheel_run(&loop->wheel, now_ms, fire, loop);
+    if (wheel_next(&loop->wheel) <= loop->now_ms) {
+        wheel_run(&loop->wheel, loop->now_ms, fire, loop);
     }
     run_laters(loop);
-    bool due = loop->happened;
-    loop->happened = false;
-    uint64_t next_ms = run_hooks(loop, due);
-    run_laters(loop);
-
-    uint64_t timers_ms = wheel_next(&loop->wheel);
-    next_ms = timers_ms < next_ms ? timers_ms : next_ms;
-    arm(loop, is_pending(loop) ? now_ms : next_ms);
-}
-
-/* Something was said outside of any callback, or during a turn's end. */
-static bool is_pending(const struct loop *loop)
-{
-    return loop->happened || loop->laters.count > 0;
-}
-
-static void arm(struct loop *loop, uint64_t deadline_ms)
-{
-    if (deadline_ms >= loop->armed_ms) {
-        return;
+    if (loop->happened || loop->hooks_ms <= loop->now_ms) {
+        run_hooks(loop);
+        run_laters(loop);
     }
-    uint64_t now_ms = loop_now_ms(loop);
-    loop->armed_ms = deadline_ms;
-    uv_timer_start(&loop->timer, on_timer, deadline_ms > now_ms ? deadline_ms - now_ms : 0, 0);
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-    struct loop *loop = timer->data;
-    loop->armed_ms = UINT64_MAX;
-    turn_end(loop);
-}
-
-static void on_limit(uv_timer_t *timer)
-{
-    (void)timer; /* it woke the poll: that is all */
-}
-
-static void on_prepare(uv_prepare_t *prepare)
-{
-    struct loop *loop = prepare->data;
-    if (is_pending(loop)) {
-        turn_end(loop);
-    }
-}
-
-static void on_check(uv_check_t *check)
-{
-    struct loop *loop = check->data;
-    if (is_pending(loop)) {
-        turn_end(loop);
-    }
+    let_go(loop);
 }
 
 /* --- timers, laters, hooks ----------------------------------------------------------------------
@@ -342,9 +339,6 @@ static void on_check(uv_check_t *check)
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t deadline_ms)
 {
     wheel_set(&loop->wheel, &timer->node, deadline_ms);
-    if (deadline_ms < loop->armed_ms) {
-        arm(loop, deadline_ms + LOOP_TICK_MS - 1 - (deadline_ms + LOOP_TICK_MS - 1) % LOOP_TICK_MS);
-    }
 }
 
 void loop_timer_stop(struct loop *loop, struct loop_timer *timer)
@@ -354,14 +348,14 @@ void loop_timer_stop(struct loop *loop, struct loop_timer *timer)
 
 void loop_later(struct loop *loop, struct loop_later *later)
 {
-    if (later->node.home == NULL) {
+    if (!list_holds(&later->node)) {
         list_push_back(&loop->laters, &later->node);
     }
 }
 
 void loop_later_cancel(struct loop *loop, struct loop_later *later)
 {
-    if (later->node.home != NULL) {
+    if (list_holds(&later->node)) {
         list_remove(&loop->laters, &later->node);
     }
 }
@@ -404,13 +398,6 @@ void loop_hook_soon(struct loop *loop, struct loop_hook *hook)
 /* --- wake-ups -----------------------------------------------------------------------------------
  */
 
-static void on_async(uv_async_t *async)
-{
-    struct loop_wake *wake = async->data;
-    wake->loop->happened = true;
-    wake->fn(wake->self);
-}
-
 int loop_wake_new(struct loop *loop, void (*fn)(void *self), void *self,
                   struct loop_wake **ret_wake)
 {
@@ -418,92 +405,75 @@ int loop_wake_new(struct loop *loop, void (*fn)(void *self), void *self,
     if (wake == NULL) {
         return -ENOMEM;
     }
-    int error = uv_async_init(loop->uv, &wake->async, on_async);
-    if (error != 0) {
-        alloc_free(loop->alloc, wake);
-        return error;
-    }
-    *wake = (struct loop_wake){.async = wake->async, .loop = loop, .fn = fn, .self = self};
-    wake->async.data = wake;
+    wake->loop = loop;
+    wake->fn = fn;
+    wake->self = self;
+    list_push_back(&loop->wakes, &wake->node);
     *ret_wake = wake;
     return 0;
 }
 
+/* The first sender since it was last heard rings; what others did before sending is seen, too. */
 void loop_wake_send(struct loop_wake *wake)
 {
-    uv_async_send(&wake->async);
-}
-
-static void on_wake_gone(uv_handle_t *handle)
-{
-    struct loop_wake *wake = handle->data;
-    struct loop *loop = wake->loop;
-    alloc_free(loop->alloc, wake);
-    let_go(loop);
+    if (!atomic_exchange(&wake->sent, true)) {
+        uint64_t one = 1;
+        int before = errno;
+        ssize_t said = write(wake->loop->bell.fd, &one, sizeof one);
+        (void)said; /* a full counter rings already */
+        errno = before;
+    }
 }
 
 void loop_wake_free(struct loop_wake *wake)
 {
-    close_handle(wake->loop, (uv_handle_t *)&wake->async, on_wake_gone);
+    wake->fn = NULL;
+    if (!wake->loop->ringing) {
+        reap_wakes(wake->loop);
+    }
+}
+
+static void on_bell(struct watch *watch, unsigned events)
+{
+    struct loop *loop = watch->loop;
+    uint64_t rings;
+    ssize_t got = read(watch->fd, &rings, sizeof rings);
+    (void)got;
+    (void)events;
+    weir_list_each(node, &loop->wakes) {
+        struct loop_wake *wake = container_of(node, struct loop_wake, node);
+        if (atomic_load_explicit(&wake->sent, memory_order_relaxed)
+            && atomic_exchange(&wake->sent, false) && wake->fn != NULL) {
+            wake->fn(wake->self);
+        }
+    }
+    loop->ringing = false;
+    reap_wakes(loop);
 }
 
 /* --- watches (watch.h) --------------------------------------------------------------------------
  */
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+void watch_change(struct watch *watch, unsigned events)
 {
-    struct watch *watch = (struct watch *)poll;
-    struct loop *loop = poll->data;
-    loop->happened = true;
-    if (status != 0) { /* POLLERR: libuv stopped looking; the owner's next read tells why */
-        events = STREAM_READ | watch->wants;
-        watch->wants = 0;
+    struct epoll_event event = {.events = (events & STREAM_READ ? EPOLLIN : 0)
+                                          | (events & STREAM_WRITE ? EPOLLOUT : 0),
+                                .data.ptr = watch};
+    int operation = watch->wants == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+    check(!watch->closed);
+    if (epoll_ctl(watch->loop->epoll, operation, watch->fd, &event) == 0) {
+        watch->wants = (uint8_t)events;
     }
-    watch->on_ready(watch, (unsigned)events);
-}
-
-int watch_open(struct watch *watch, struct loop *loop, int fd,
-               void (*on_ready)(struct watch *watch, unsigned events))
-{
-    _Static_assert(STREAM_READ == UV_READABLE && STREAM_WRITE == UV_WRITABLE, "same bits");
-    _Static_assert(offsetof(struct watch, poll) == 0, "on_poll() casts");
-    int error = uv_poll_init(loop->uv, &watch->poll, fd);
-    if (error != 0) {
-        return error;
-    }
-    watch->poll.data = loop;
-    watch->on_ready = on_ready;
-    watch->wants = 0;
-    return 0;
-}
-
-void watch_want(struct watch *watch, unsigned events)
-{
-    if (events == watch->wants) {
-        return;
-    }
-    watch->wants = (uint8_t)events;
-    if (events == 0) {
-        uv_poll_stop(&watch->poll);
-    } else {
-        check(uv_poll_start(&watch->poll, (int)events, on_poll) == 0);
-    }
-}
-
-static void on_watch_gone(uv_handle_t *handle)
-{
-    struct watch *watch = (struct watch *)handle;
-    struct loop *loop = handle->data;
-    if (watch->gone != NULL) {
-        watch->gone(watch);
-    }
-    let_go(loop);
 }
 
 void watch_close(struct watch *watch, void (*gone)(struct watch *watch))
 {
+    watch_want(watch, 0);
+    watch->wants = 0;
+    watch->closed = true;
     watch->gone = gone;
-    close_handle(watch_loop(watch), (uv_handle_t *)&watch->poll, on_watch_gone);
+    watch->next_closed = watch->loop->closed;
+    watch->loop->closed = watch;
 }
 
 void *loop_cell_take(struct loop *loop, size_t size)

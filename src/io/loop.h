@@ -2,9 +2,9 @@
  *
  * loop.h - one thread's event loop: readiness, timers, wake-ups, one clock reading per turn.
  *
- * On libuv, by uv_poll: sockets are our own descriptors, so that reads and writes are plain system
- * calls into one buffer per loop, while libuv keeps what it is good at (the poll, the portable
- * wake-up, living inside a program's own uv_loop_t). Nobody above io/ includes uv.h.
+ * On epoll: sockets are our own descriptors, reads and writes plain system calls into one buffer
+ * per loop. It is a loop of its own, a guest in a program's uv_loop_t, or one descriptor to poll
+ * with a time-out. Nobody above io/ knows which.
  *
  * A turn is: poll; readiness callbacks; expired timers; what was put off with loop_later(); the
  * turn hooks (the engine's step, flushing of counters), in the order they were added. Hooks run
@@ -33,11 +33,11 @@ struct loop_options {
 int loop_new(const struct loop_options *opt, struct loop **ret_loop); /* 0 or -errno */
 void loop_free(struct loop *loop); /* every stream and timer must be gone */
 
-int loop_run(struct loop *loop);                  /* until loop_stop() */
+int loop_run(struct loop *loop);                  /* until loop_stop(); 0 or -errno */
 void loop_stop(struct loop *loop);                /* from the loop's thread */
 int loop_turn(struct loop *loop, int timeout_ms); /* one turn; tests and foreign loops */
-int loop_fd(const struct loop *loop);             /* pollable; with loop_timeout_ms */
-int loop_timeout_ms(const struct loop *loop);
+int loop_fd(const struct loop *loop);             /* readable: loop_turn(loop, 0) */
+int loop_timeout_ms(const struct loop *loop);     /* or at the latest then; -1: no deadline */
 
 /* The time of this turn, monotonic. One reading per turn. */
 uint64_t loop_now_ms(const struct loop *loop);

@@ -11,9 +11,7 @@
 
 struct signal_watch {
     struct watch watch;
-    struct loop *loop;
     sigset_t blocked; /* by us */
-    bool closed;
     void (*fn)(void *self, int number);
     void *self;
 };
@@ -23,7 +21,7 @@ static void on_ready(struct watch *watch, unsigned events)
     struct signal_watch *signals = container_of(watch, struct signal_watch, watch);
     struct signalfd_siginfo info;
     (void)events;
-    while (!signals->closed && read(watch_fd(watch), &info, sizeof info) == sizeof info) {
+    while (!watch->closed && read(watch->fd, &info, sizeof info) == sizeof info) {
         signals->fn(signals->self, (int)info.ssi_signo);
     }
 }
@@ -68,14 +66,7 @@ int signal_open(struct loop *loop, const int *numbers, void (*fn)(void *self, in
         alloc_free(loop_alloc(loop), signals);
         return fd;
     }
-    int error = watch_open(&signals->watch, loop, fd, on_ready);
-    if (error != 0) {
-        close(fd);
-        pthread_sigmask(SIG_UNBLOCK, &signals->blocked, NULL);
-        alloc_free(loop_alloc(loop), signals);
-        return error;
-    }
-    signals->loop = loop;
+    watch_init(&signals->watch, loop, fd, on_ready);
     signals->fn = fn;
     signals->self = self;
     watch_want(&signals->watch, STREAM_READ);
@@ -86,13 +77,12 @@ int signal_open(struct loop *loop, const int *numbers, void (*fn)(void *self, in
 static void on_gone(struct watch *watch)
 {
     struct signal_watch *signals = container_of(watch, struct signal_watch, watch);
-    alloc_free(loop_alloc(signals->loop), signals);
+    alloc_free(loop_alloc(signals->watch.loop), signals);
 }
 
 void signal_close(struct signal_watch *signals)
 {
-    int fd = watch_fd(&signals->watch);
-    signals->closed = true;
+    int fd = signals->watch.fd;
     watch_close(&signals->watch, on_gone);
     close(fd);
     pthread_sigmask(SIG_UNBLOCK, &signals->blocked, NULL);

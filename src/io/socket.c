@@ -44,12 +44,7 @@ int socket_adopt(struct loop *loop, int take_fd, struct stream **ret_stream)
         return -ENOMEM;
     }
     socket->stream = (struct stream){.ops = &socket_ops};
-    int error = watch_open(&socket->watch, loop, take_fd, on_ready);
-    if (error != 0) {
-        loop_cell_give(loop, socket);
-        close(take_fd);
-        return error;
-    }
+    watch_init(&socket->watch, loop, take_fd, on_ready);
     *ret_stream = &socket->stream;
     return 0;
 }
@@ -141,7 +136,7 @@ int socket_connected(struct stream *stream)
 
 static ssize_t socket_read(struct stream *stream, void *buf, size_t cap)
 {
-    int fd = watch_fd(&socket_of(stream)->watch);
+    int fd = socket_of(stream)->watch.fd;
     ssize_t got;
     do {
         got = recv(fd, buf, cap, 0);
@@ -152,7 +147,7 @@ static ssize_t socket_read(struct stream *stream, void *buf, size_t cap)
 /* One part goes by send(), which spares the kernel the copying of a message header. */
 static ssize_t socket_writev(struct stream *stream, const struct iovec *parts, int count)
 {
-    int fd = watch_fd(&socket_of(stream)->watch);
+    int fd = socket_of(stream)->watch.fd;
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts,
                              .msg_iovlen = (size_t)count};
     ssize_t sent;
@@ -170,12 +165,12 @@ static void socket_want(struct stream *stream, unsigned events)
 
 static int socket_shutdown(struct stream *stream)
 {
-    return shutdown(watch_fd(&socket_of(stream)->watch), SHUT_WR) == 0 ? 0 : -errno;
+    return shutdown(socket_of(stream)->watch.fd, SHUT_WR) == 0 ? 0 : -errno;
 }
 
 static void on_gone(struct watch *watch)
 {
-    loop_cell_give(watch_loop(watch), container_of(watch, struct socket, watch));
+    loop_cell_give(watch->loop, container_of(watch, struct socket, watch));
 }
 
 static void socket_close(struct stream *stream)
@@ -185,7 +180,7 @@ static void socket_close(struct stream *stream)
 
 static int socket_fd(const struct stream *stream)
 {
-    return watch_fd(&socket_of(stream)->watch);
+    return socket_of(stream)->watch.fd;
 }
 
 static const struct stream_ops socket_ops = {
@@ -203,7 +198,7 @@ static const struct stream_ops socket_ops = {
 int socket_detach(struct stream *take_socket)
 {
     struct socket *socket = socket_of(take_socket);
-    int fd = watch_fd(&socket->watch);
+    int fd = socket->watch.fd;
     watch_close(&socket->watch, on_gone);
     return fd;
 }

@@ -1,43 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * watch.h - a descriptor being watched by a loop: what sockets, intakes, the resolver and signals
- * are made of. For io/ alone: it is the one place where uv.h shows.
+ * are made of. For io/ alone.
  *
- *   - A watch wants nothing until watch_want(); wanting what it wants already costs nothing.
+ *   - A watch wants nothing until watch_want(); wanting what it wants already costs nothing, and a
+ *     change costs one epoll_ctl().
  *   - It does not own its descriptor. Close the watch first, then the descriptor, in one go.
- *   - After watch_close() on_ready() is not called any more, but the loop lets go of the memory
- *     only when it calls gone(), in a later turn.
+ *   - After watch_close() on_ready() is not called any more, but the poll's batch may still name
+ * the watch: its memory is the loop's until gone() is called, at the end of the turn.
  */
 #pragma once
 #include "io/loop.h"
 #include "io/stream.h"
 
-#include <uv.h>
-
 struct watch {
-    uv_poll_t poll; /* data: the loop */
+    struct loop *loop;
     union {
         void (*on_ready)(struct watch *watch, unsigned events); /* STREAM_READ, STREAM_WRITE */
-        void (*gone)(struct watch *watch);                      /* once closed; may be NULL */
+        void (*gone)(struct watch *watch);                      /* once closed */
     };
+    struct watch *next_closed;
+    int fd;
     uint8_t wants;
+    bool closed;
 };
 
-/* 0 or -errno. The descriptor must be non-blocking. */
-int watch_open(struct watch *watch, struct loop *loop, int fd,
-               void (*on_ready)(struct watch *watch, unsigned events));
-void watch_want(struct watch *watch, unsigned events);
+static inline void watch_init(struct watch *watch, struct loop *loop, int fd,
+                              void (*on_ready)(struct watch *watch, unsigned events))
+{
+    *watch = (struct watch){.loop = loop, .on_ready = on_ready, .fd = fd};
+}
+
+void watch_change(struct watch *watch, unsigned events);
+
+/* Where the kernel refuses (out of memory, the user's limit of watches) nothing is heard, and the
+ * owner's time-out ends the matter. */
+static inline void watch_want(struct watch *watch, unsigned events)
+{
+    if (events != watch->wants) {
+        watch_change(watch, events);
+    }
+}
+
+/* gone() may free the memory. */
 void watch_close(struct watch *watch, void (*gone)(struct watch *watch));
-
-static inline struct loop *watch_loop(const struct watch *watch)
-{
-    return watch->poll.data;
-}
-
-static inline int watch_fd(const struct watch *watch)
-{
-    return watch->poll.io_watcher.fd;
-}
 
 /* Memory for sockets: kept by the loop for the next one, up to LOOP_SPARE_MAX. One size only. */
 #define LOOP_SPARE_MAX 1024U
