@@ -80,7 +80,7 @@ static void free_remove(struct arena *arena, uint32_t unit, unsigned order)
     arena->orders[unit] = 0;
 }
 
-char *arena_take(struct arena *arena, uint32_t len)
+char *arena_cut(struct arena *arena, uint32_t len)
 {
     unsigned wanted = order_of(len);
     unsigned order = wanted;

@@ -31,5 +31,5 @@ bool arena_init(struct arena *arena, const struct alloc *alloc, uint32_t bytes);
 void arena_fini(struct arena *arena);
 
 /* NULL when there is no room, or len is above ARENA_TEXT_MAX. */
-char *arena_take(struct arena *arena, uint32_t len);
+char *arena_cut(struct arena *arena, uint32_t len);
 void arena_give(struct arena *arena, const char *text, uint32_t len);

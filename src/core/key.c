@@ -108,7 +108,7 @@ static struct key *take_slot(weir_engine *engine, const struct key_text *text)
     uint64_t id;
     struct key *key;
     char *copy;
-    while ((copy = arena_take(&engine->texts, text->len)) == NULL) {
+    while ((copy = arena_cut(&engine->texts, text->len)) == NULL) {
         if (!forget_one(engine)) {
             return NULL;
         }
