@@ -153,6 +153,7 @@ int intake_open(struct loop *loop, const struct intake_options *opt, struct inta
         return -ENOMEM;
     }
     watch_init(&intake->watch, loop, opt->fd, on_ready);
+    intake->watch.is_shared = true;
     intake->retry.fire = on_retry;
     intake->opt = *opt;
     if (opt->per_turn_max == 0) {

@@ -461,6 +461,9 @@ void watch_change(struct watch *watch, unsigned events)
                                 .data.ptr = watch};
     int operation = watch->wants == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
     check(!watch->closed);
+    if (watch->is_shared && operation == EPOLL_CTL_ADD) {
+        event.events |= EPOLLEXCLUSIVE;
+    }
     if (epoll_ctl(watch->loop->epoll, operation, watch->fd, &event) == 0) {
         watch->wants = (uint8_t)events;
     }

@@ -144,16 +144,21 @@ static ssize_t socket_read(struct stream *stream, void *buf, size_t cap)
     return got >= 0 ? got : -errno;
 }
 
+static ssize_t send_parts(int fd, const struct iovec *parts, int count)
+{
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts,
+                             .msg_iovlen = (size_t)count};
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 /* One part goes by send(), which spares the kernel the copying of a message header. */
 static ssize_t socket_writev(struct stream *stream, const struct iovec *parts, int count)
 {
     int fd = socket_of(stream)->watch.fd;
-    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts,
-                             .msg_iovlen = (size_t)count};
     ssize_t sent;
     do {
         sent = count == 1 ? send(fd, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL)
-                          : sendmsg(fd, &message, MSG_NOSIGNAL);
+                          : send_parts(fd, parts, count);
     } while (sent < 0 && errno == EINTR);
     return sent >= 0 ? sent : -errno;
 }

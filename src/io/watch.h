@@ -23,6 +23,7 @@ struct watch {
     int fd;
     uint8_t wants;
     bool closed;
+    bool is_shared; /* with other loops: an event wakes one of them (EPOLLEXCLUSIVE). Reads only. */
 };
 
 static inline void watch_init(struct watch *watch, struct loop *loop, int fd,
