@@ -40,6 +40,8 @@ struct reading {
     struct library *library;
     const struct reading *parent;
     const char *name;
+    const char *text;
+    size_t len;
     yaml_parser_t parser;
     struct anchor *anchors;
     uint32_t nodes, depth;
@@ -126,15 +128,27 @@ static struct document_node *node_new(struct reading *r, enum document_kind kind
 /* --- one file ----------------------------------------------------------------------------------
  */
 
+/* Where a byte of the file is: broken UTF-8 is found before there are lines. */
+static struct config_place place_of_byte(const struct reading *r, size_t offset)
+{
+    struct config_place place = {r->name, 1, 1};
+    for (size_t i = 0; i < offset && i < r->len; i++) {
+        place.column++;
+        if (r->text[i] == '\n') {
+            place.line++;
+            place.column = 1;
+        }
+    }
+    return place;
+}
+
 static bool event_next(struct reading *r, yaml_event_t *ret_event)
 {
     if (yaml_parser_parse(&r->parser, ret_event) != 0)
         return true;
-    struct config_place place = place_of(r, r->parser.problem_mark);
-    if (r->parser.error == YAML_READER_ERROR) { /* has an offset into the file, and no mark */
-        place.line = (uint32_t)r->parser.mark.line + 1;
-        place.column = (uint32_t)r->parser.mark.column + 1;
-    }
+    struct config_place place = r->parser.error == YAML_READER_ERROR
+                                    ? place_of_byte(r, r->parser.problem_offset)
+                                    : place_of(r, r->parser.problem_mark);
     config_error(r->library->faults, place, "not YAML: %s%s%s",
                  r->parser.context != NULL ? r->parser.context : "",
                  r->parser.context != NULL ? ", " : "",
@@ -175,7 +189,8 @@ static struct document_node *document_root(struct reading *r)
 static struct document_node *file_read(struct library *library, const struct reading *parent,
                                        const char *name, const char *text, size_t len)
 {
-    struct reading r = {.library = library, .parent = parent, .name = name};
+    struct reading r = {
+        .library = library, .parent = parent, .name = name, .text = text, .len = len};
     struct document_node *root = NULL;
     library->files++;
     if (yaml_parser_initialize(&r.parser) != 0) {

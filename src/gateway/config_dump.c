@@ -31,11 +31,16 @@ static void indent(struct bytes *out, uint32_t depth)
     bytes_printf(out, "%*s", (int)(depth * 2), "");
 }
 
-/* Nothing that is not there is dumped: no group of health checks unless there are some. */
+/* Nothing that is not there is dumped: no group of health checks unless there are some, and no
+ * profile of the file's own, whose options are all there while it is not. */
 static bool is_absent(const struct option *option, const void *base)
 {
-    return strcmp(option->path, "upstreams.health") == 0
-           && ((const struct config_upstream *)base)->health.path[0] == '\0';
+    weir_pool_options scratch = {.size = sizeof(scratch)};
+    if (strcmp(option->path, "upstreams.health") == 0)
+        return ((const struct config_upstream *)base)->health.path[0] == '\0';
+    if (strcmp(option->path, "upstreams.profile") == 0)
+        return weir_profile(((const struct config_upstream *)base)->profile, &scratch) != WEIR_OK;
+    return option->kind == OPTION_NAMED;
 }
 
 /* --- YAML ----------------------------------------------------------------------------------------
@@ -62,8 +67,7 @@ static void yaml_group(const char *path, const void *base, uint32_t depth, bool 
 {
     for (uint32_t i = 0; i < option_count; i++) {
         const struct option *option = &option_table[i];
-        if (!option_is_child(option, path) || option->kind == OPTION_NAMED
-            || is_absent(option, base))
+        if (!option_is_child(option, path) || is_absent(option, base))
             continue;
         if (!first_inline)
             indent(out, depth);
@@ -96,8 +100,7 @@ static void json_group(const char *path, const void *base, struct bytes *out)
     bytes_append_text(out, "{");
     for (uint32_t i = 0; i < option_count; i++) {
         const struct option *option = &option_table[i];
-        if (!option_is_child(option, path) || option->kind == OPTION_NAMED
-            || is_absent(option, base))
+        if (!option_is_child(option, path) || is_absent(option, base))
             continue;
         bytes_printf(out, "%s\"%s\":", comma, option_name(option));
         comma = ",";
