@@ -46,7 +46,7 @@ static void print_welcome(const struct server *server, void *arg)
            "  upstreams  127.0.0.1:%u %u (plain), %u (slow), %u (events), inside this program\n\n"
            "Try, in another terminal:\n\n"
            "  curl -i http://127.0.0.1:%u/                      a plain answer, through the pool\n"
-           "  curl -i http://127.0.0.1:%u/slow?ms=2000          one that takes its time\n"
+           "  curl -i 'http://127.0.0.1:%u/slow?ms=2000'        one that takes its time\n"
            "  curl -N http://127.0.0.1:%u/events                an event stream, live\n"
            "  curl -i -d 'some text' http://127.0.0.1:%u/echo   what the upstream received\n"
            "  curl -s http://127.0.0.1:%u/metrics | grep reused\n"

@@ -8,7 +8,7 @@
  */
 #include "gateway/config.h"
 
-#include "gateway/arena.h"
+#include "gateway/config_arena.h"
 #include "gateway/config_check.h"
 #include "gateway/config_document.h"
 #include "gateway/config_value.h"
@@ -32,7 +32,7 @@ static const char *const builtin_profiles[] = {
     "openclaw",         "http-client", "websocket-manager", "server",
     "telegram-account", "relay",       "relay-production",  NULL};
 
-static struct config *config_of_source(struct arena *take_arena,
+static struct config *config_of_source(struct config_arena *take_arena,
                                        const struct document_source *source,
                                        struct config_faults *faults);
 static void config_build(struct builder *b, const struct document_node *root,
@@ -48,13 +48,13 @@ static void pool_fill(struct builder *b, struct config_upstream *upstream);
 
 struct config *config_read(const char *path, struct config_faults *ret)
 {
-    struct arena *arena = arena_new();
+    struct config_arena *arena = config_arena_new();
     size_t len;
     config_faults_init(ret);
     const char *text = document_load(arena, path, &len);
     if (text == NULL) {
         config_error(ret, (struct config_place){path, 0, 0}, "cannot be read: %s", strerror(errno));
-        arena_free(arena);
+        config_arena_free(arena);
         return NULL;
     }
     struct document_source source = {.name = path, .text = text, .len = len};
@@ -70,20 +70,20 @@ struct config *config_read_text(const char *name, const char *text, size_t len,
         config_error(ret, (struct config_place){name, 0, 0}, "is longer than 1 MiB");
         return NULL;
     }
-    return config_of_source(arena_new(), &source, ret);
+    return config_of_source(config_arena_new(), &source, ret);
 }
 
 void config_free(struct config *take_config)
 {
     if (take_config != NULL)
-        arena_free(take_config->arena);
+        config_arena_free(take_config->arena);
 }
 
-static struct config *config_of_source(struct arena *take_arena,
+static struct config *config_of_source(struct config_arena *take_arena,
                                        const struct document_source *source,
                                        struct config_faults *faults)
 {
-    struct config *config = arena_take(take_arena, sizeof(*config));
+    struct config *config = config_arena_take(take_arena, sizeof(*config));
     struct builder b = {.reader = {.arena = take_arena, .faults = faults},
                         .places = config_places_new(take_arena),
                         .file = source->name};
@@ -110,7 +110,7 @@ static bool is_empty(const struct document_node *node)
 
 static const char *path_join(const struct builder *b, const char *parent, const char *name)
 {
-    return parent[0] == '\0' ? name : arena_print(b->reader.arena, "%s.%s", parent, name);
+    return parent[0] == '\0' ? name : config_arena_print(b->reader.arena, "%s.%s", parent, name);
 }
 
 /* Says what may have been meant: a neighbour by a similar name, or the same name elsewhere. */
@@ -213,7 +213,7 @@ static void list_read(struct builder *b, const struct option *option,
                      (unsigned)option->high);
         return;
     }
-    field->at = arena_take(b->reader.arena, list->count * option->element);
+    field->at = config_arena_take(b->reader.arena, list->count * option->element);
     for (const struct document_item *i = list->items; i != NULL; i = i->next) {
         void *element = field->at + field->count * option->element;
         if (!within_budget(b, i->value))

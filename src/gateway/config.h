@@ -171,7 +171,7 @@ struct config {
         uint32_t count;
     } upstreams;
 
-    struct arena *arena; /* what all of the above lives in */
+    struct config_arena *arena; /* what all of the above lives in */
 };
 
 /* One thing wrong with a file, or worth knowing about it. */
@@ -186,7 +186,7 @@ struct config_faults {
     struct config_fault *at;
     uint32_t count;
     uint32_t errors; /* how many are not advice */
-    struct arena *arena;
+    struct config_arena *arena;
 };
 
 /* Reads `path` and everything it includes. Returns the snapshot, or NULL when there was an error;

@@ -4,7 +4,7 @@
  */
 #include "gateway/config_address.h"
 
-#include "gateway/arena.h"
+#include "gateway/config_arena.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -29,13 +29,14 @@ static bool split_port(struct slice text, struct slice *ret_host, struct slice *
     return !(rest.len == 1);
 }
 
-const char *config_address_of(struct arena *arena, const char *text, struct config_address *ret)
+const char *config_address_of(struct config_arena *arena, const char *text,
+                              struct config_address *ret)
 {
     struct slice host, port;
     uint64_t number;
     uint8_t binary[16];
     struct config_address a = {
-        .text = arena_copy(arena, text, strlen(text)), .host = "", .unix_path = ""};
+        .text = config_arena_copy(arena, text, strlen(text)), .host = "", .unix_path = ""};
     if (strncmp(text, "unix:", 5) == 0) {
         a.unix_path = a.text + 5;
         if (a.unix_path[0] != '/' || strlen(a.unix_path) > UNIX_PATH_MAX)
@@ -47,7 +48,7 @@ const char *config_address_of(struct arena *arena, const char *text, struct conf
         return "is not address:port, such as 127.0.0.1:8080 or [::1]:8080";
     if (!text_parse_u64(port, &number) || number > 65535)
         return "has no port between 0 and 65535";
-    a.host = arena_copy(arena, host.at, host.len);
+    a.host = config_arena_copy(arena, host.at, host.len);
     a.port = (uint16_t)number;
     if (inet_pton(text[0] == '[' ? AF_INET6 : AF_INET, a.host, binary) != 1)
         return "needs a literal address, such as 127.0.0.1, 0.0.0.0 or [::1], before the port";
@@ -68,15 +69,15 @@ static bool is_host_name(struct slice host)
     return true;
 }
 
-static char *lower_copy(struct arena *arena, struct slice text)
+static char *lower_copy(struct config_arena *arena, struct slice text)
 {
-    char *copy = arena_copy(arena, text.at, text.len);
+    char *copy = config_arena_copy(arena, text.at, text.len);
     for (char *c = copy; *c != '\0'; c++)
         *c = text_lower(*c);
     return copy;
 }
 
-const char *config_url_of(struct arena *arena, const char *text, struct config_endpoint *ret)
+const char *config_url_of(struct config_arena *arena, const char *text, struct config_endpoint *ret)
 {
     struct slice rest = slice_of(text), host, port;
     uint64_t number = 80;
@@ -100,11 +101,11 @@ const char *config_url_of(struct arena *arena, const char *text, struct config_e
     char *name = lower_copy(arena, host);
     if (literal ? inet_pton(AF_INET6, name, binary) != 1 : !is_host_name(host))
         return "has no host";
-    ret->url = arena_copy(arena, text, strlen(text));
+    ret->url = config_arena_copy(arena, text, strlen(text));
     ret->scheme = "http";
     ret->host = name;
     ret->port = (uint16_t)number;
-    ret->name = arena_print(arena, literal ? "[%s]:%u" : "%s:%u", name, (unsigned)number);
+    ret->name = config_arena_print(arena, literal ? "[%s]:%u" : "%s:%u", name, (unsigned)number);
     return NULL;
 }
 

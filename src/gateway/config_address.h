@@ -10,10 +10,12 @@
 #define CONFIG_CIDR_TEXT_MAX 64
 
 /* "127.0.0.1:8080", "[::1]:8080", "unix:/path". */
-const char *config_address_of(struct arena *arena, const char *text, struct config_address *ret);
+const char *config_address_of(struct config_arena *arena, const char *text,
+                              struct config_address *ret);
 /* "http://host", "http://host:port", with or without a final "/"; fills url, name, scheme, host and
  * port. */
-const char *config_url_of(struct arena *arena, const char *text, struct config_endpoint *ret);
+const char *config_url_of(struct config_arena *arena, const char *text,
+                          struct config_endpoint *ret);
 /* "10.0.0.0/8", "::1". */
 const char *config_cidr_of(const char *text, struct config_cidr *ret);
 const char *config_cidr_text(const struct config_cidr *cidr, char ret[CONFIG_CIDR_TEXT_MAX]);

@@ -8,8 +8,8 @@
 #include "gateway/config_check.h"
 
 #include "base/text.h"
-#include "gateway/arena.h"
 #include "gateway/config_address.h"
+#include "gateway/config_arena.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 #define PLACE_BUCKETS 1024
 
 struct config_places {
-    struct arena *arena;
+    struct config_arena *arena;
     struct place_entry {
         const void *field;
         struct config_place place;
@@ -59,16 +59,16 @@ static size_t bucket_of(const void *field)
     return ((uintptr_t)field / 8) * UINT64_C(0x9e3779b97f4a7c15) >> 54;
 }
 
-struct config_places *config_places_new(struct arena *arena)
+struct config_places *config_places_new(struct config_arena *arena)
 {
-    struct config_places *places = arena_take(arena, sizeof(*places));
+    struct config_places *places = config_arena_take(arena, sizeof(*places));
     places->arena = arena;
     return places;
 }
 
 void config_places_add(struct config_places *places, const void *field, struct config_place place)
 {
-    struct place_entry *entry = arena_take(places->arena, sizeof(*entry));
+    struct place_entry *entry = config_arena_take(places->arena, sizeof(*entry));
     size_t bucket = bucket_of(field);
     *entry = (struct place_entry){field, place, places->buckets[bucket]};
     places->buckets[bucket] = entry;
@@ -250,7 +250,8 @@ static void check_upstreams(const struct check *c)
 static void find_upstream(const struct check *c, struct config_route *route)
 {
     const struct config *config = c->config;
-    const char **names = arena_take(config->arena, (config->upstreams.count + 1) * sizeof(*names));
+    const char **names = config_arena_take(config->arena,
+                                           (config->upstreams.count + 1) * sizeof(*names));
     for (uint32_t i = 0; i < config->upstreams.count; i++) {
         names[i] = config->upstreams.at[i].name;
         if (strcmp(names[i], route->upstream_name) == 0) {

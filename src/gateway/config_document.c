@@ -8,7 +8,7 @@
  */
 #include "gateway/config_document.h"
 
-#include "gateway/arena.h"
+#include "gateway/config_arena.h"
 #include "gateway/config_expand.h"
 
 #include <errno.h>
@@ -29,7 +29,7 @@ struct anchor {
 
 /* All files of one configuration. */
 struct library {
-    struct arena *arena;
+    struct config_arena *arena;
     struct config_faults *faults;
     uint32_t files;
     bool alone;
@@ -52,7 +52,8 @@ static struct document_node *file_read(struct library *library, const struct rea
 static struct document_node *node_read(struct reading *r, const yaml_event_t *event);
 static struct document_node *include_files(struct reading *r, struct document_node *root);
 
-struct document_node *document_read(struct arena *arena, const struct document_source *source,
+struct document_node *document_read(struct config_arena *arena,
+                                    const struct document_source *source,
                                     struct config_faults *faults)
 {
     struct library library = {.arena = arena, .faults = faults, .alone = source->alone};
@@ -95,7 +96,7 @@ static ssize_t read_all(int fd, char *text)
     return (ssize_t)len;
 }
 
-char *document_load(struct arena *arena, const char *path, size_t *ret_len)
+char *document_load(struct config_arena *arena, const char *path, size_t *ret_len)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
@@ -105,7 +106,7 @@ char *document_load(struct arena *arena, const char *path, size_t *ret_len)
     int error = errno;
     if (len >= 0) {
         *ret_len = (size_t)len;
-        kept = arena_copy(arena, text, (size_t)len);
+        kept = config_arena_copy(arena, text, (size_t)len);
     }
     free(text);
     close(fd);
@@ -120,7 +121,7 @@ static struct config_place place_of(const struct reading *r, yaml_mark_t mark)
 
 static struct document_node *node_new(struct reading *r, enum document_kind kind, yaml_mark_t mark)
 {
-    struct document_node *node = arena_take(r->library->arena, sizeof(*node));
+    struct document_node *node = config_arena_take(r->library->arena, sizeof(*node));
     *node = (struct document_node){.kind = kind, .place = place_of(r, mark), .text = ""};
     return node;
 }
@@ -219,12 +220,12 @@ static struct anchor *anchor_open(struct reading *r, const yaml_char_t *name,
 {
     if (name == NULL)
         return NULL;
-    struct anchor *a = arena_take(r->library->arena, sizeof(*a));
-    *a = (struct anchor){
-        .name = arena_copy(r->library->arena, (const char *)name, strlen((const char *)name)),
-        .node = node,
-        .open = true,
-        .older = r->anchors};
+    struct anchor *a = config_arena_take(r->library->arena, sizeof(*a));
+    *a = (struct anchor){.name = config_arena_copy(r->library->arena, (const char *)name,
+                                                   strlen((const char *)name)),
+                         .node = node,
+                         .open = true,
+                         .older = r->anchors};
     return r->anchors = a;
 }
 
@@ -255,7 +256,7 @@ static struct document_node *text_read(struct reading *r, const yaml_event_t *ev
         config_error(r->library->faults, node->place, "a NUL in a text");
         len = strlen(text);
     }
-    node->text = arena_copy(r->library->arena, text, len);
+    node->text = config_arena_copy(r->library->arena, text, len);
     if (strstr(node->text, "${") != NULL)
         node->text = config_expand(r->library->arena, node->place, node->text, !r->library->alone,
                                    r->library->faults);
@@ -266,7 +267,7 @@ static struct document_item **item_add(struct reading *r, struct document_node *
                                        struct document_item **end, struct document_node *key,
                                        struct document_node *value)
 {
-    struct document_item *item = arena_take(r->library->arena, sizeof(*item));
+    struct document_item *item = config_arena_take(r->library->arena, sizeof(*item));
     *item = (struct document_item){.key = key, .value = value};
     *end = item;
     node->count++;
@@ -422,7 +423,7 @@ static struct document_node *joined(struct reading *r, struct document_node *a,
                      a->place.file, a->place.line);
         return a;
     }
-    struct document_node *both = arena_take(r->library->arena, sizeof(*both));
+    struct document_node *both = config_arena_take(r->library->arena, sizeof(*both));
     *both = (struct document_node){.kind = a->kind, .place = a->place, .text = ""};
     struct document_item **end = &both->items;
     for (const struct document_item *i = a->items; i != NULL; i = i->next) {
@@ -468,7 +469,7 @@ static struct document_node *include_one(struct reading *r, struct document_node
         config_error(library->faults, place, "cannot read %s: %s", path, strerror(errno));
         return root;
     }
-    char *name = arena_copy(library->arena, path, strlen(path));
+    char *name = config_arena_copy(library->arena, path, strlen(path));
     struct document_node *other = file_read(library, r, name, text, len);
     return joined(r, root, other, other);
 }
@@ -486,7 +487,7 @@ static struct document_node *include_pattern(struct reading *r, struct document_
         return root;
     }
     if (path[0] != '/' && slash != NULL)
-        path = arena_print(library->arena, "%.*s/%s", (int)(slash - r->name), r->name, path);
+        path = config_arena_print(library->arena, "%.*s/%s", (int)(slash - r->name), r->name, path);
     if (strpbrk(path, "*?[") == NULL)
         return include_one(r, root, path, pattern->place);
     glob_t found;

@@ -41,12 +41,13 @@ struct document_source {
 };
 
 /* The root, always a map, with whatever could be understood; what could not is in `faults`. */
-struct document_node *document_read(struct arena *arena, const struct document_source *source,
+struct document_node *document_read(struct config_arena *arena,
+                                    const struct document_source *source,
                                     struct config_faults *faults);
 
 /* A whole file of at most DOCUMENT_BYTES_MAX, in the arena; NULL and errno when it cannot be had.
  */
-char *document_load(struct arena *arena, const char *path, size_t *ret_len);
+char *document_load(struct config_arena *arena, const char *path, size_t *ret_len);
 
 struct document_node *document_find(const struct document_node *map, const char *key);
 

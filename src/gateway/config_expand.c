@@ -5,7 +5,7 @@
 #include "gateway/config_expand.h"
 
 #include "base/check.h"
-#include "gateway/arena.h"
+#include "gateway/config_arena.h"
 #include "gateway/config_document.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include <string.h>
 
 struct expansion {
-    struct arena *arena;
+    struct config_arena *arena;
     struct config_place place;
     struct config_faults *faults;
     bool files;
@@ -24,7 +24,7 @@ struct expansion {
 static void append(struct expansion *e, const char *text, size_t len);
 static void append_named(struct expansion *e, const char *name, size_t len);
 
-const char *config_expand(struct arena *arena, struct config_place place, const char *text,
+const char *config_expand(struct config_arena *arena, struct config_place place, const char *text,
                           bool files, struct config_faults *faults)
 {
     struct expansion e = {.arena = arena, .place = place, .faults = faults, .files = files};
@@ -45,7 +45,7 @@ const char *config_expand(struct arena *arena, struct config_place place, const 
             append(&e, text++, 1);
         }
     }
-    const char *whole = arena_copy(arena, e.out, e.len);
+    const char *whole = config_arena_copy(arena, e.out, e.len);
     free(e.out);
     return whole;
 }
@@ -87,7 +87,7 @@ static bool is_name(const char *name, size_t len)
 
 static void append_named(struct expansion *e, const char *name, size_t len)
 {
-    char *copy = arena_copy(e->arena, name, len);
+    char *copy = config_arena_copy(e->arena, name, len);
     if (strncmp(copy, "file:", 5) == 0) {
         append_file(e, copy + 5);
         return;

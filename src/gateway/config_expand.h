@@ -10,5 +10,5 @@
 
 #define EXPAND_MAX 65536 /* bytes of a text once everything is replaced */
 
-const char *config_expand(struct arena *arena, struct config_place place, const char *text,
+const char *config_expand(struct config_arena *arena, struct config_place place, const char *text,
                           bool files, struct config_faults *faults);

@@ -4,7 +4,7 @@
  */
 #include "gateway/config_fault.h"
 
-#include "gateway/arena.h"
+#include "gateway/config_arena.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,14 +19,14 @@ static void one_line(char *text);
 
 void config_faults_init(struct config_faults *faults)
 {
-    struct arena *arena = arena_new();
+    struct config_arena *arena = config_arena_new();
     *faults = (struct config_faults){
-        .at = arena_take(arena, CONFIG_FAULTS_MAX * sizeof(*faults->at)), .arena = arena};
+        .at = config_arena_take(arena, CONFIG_FAULTS_MAX * sizeof(*faults->at)), .arena = arena};
 }
 
 void config_faults_free(struct config_faults *faults)
 {
-    arena_free(faults->arena);
+    config_arena_free(faults->arena);
     *faults = (struct config_faults){0};
 }
 
@@ -56,14 +56,14 @@ static void fault_add(struct config_faults *faults, struct config_place place, b
     faults->errors += advice ? 0 : 1;
     if (faults->count == CONFIG_FAULTS_MAX)
         return;
-    char *kept = arena_copy(faults->arena, text, strlen(text));
+    char *kept = config_arena_copy(faults->arena, text, strlen(text));
     one_line(kept);
-    faults->at[faults->count++] =
-        (struct config_fault){.advice = advice,
-                              .file = arena_copy(faults->arena, place.file, strlen(place.file)),
-                              .line = place.line,
-                              .column = place.column,
-                              .text = kept};
+    faults->at[faults->count++] = (struct config_fault){
+        .advice = advice,
+        .file = config_arena_copy(faults->arena, place.file, strlen(place.file)),
+        .line = place.line,
+        .column = place.column,
+        .text = kept};
 }
 
 /* A value of the user's may hold anything; a message holds no control byte. */

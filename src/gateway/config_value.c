@@ -7,8 +7,8 @@
  */
 #include "gateway/config_value.h"
 
-#include "gateway/arena.h"
 #include "gateway/config_address.h"
+#include "gateway/config_arena.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -73,16 +73,17 @@ bool value_read(const struct value_reader *reader, const struct option *option,
 }
 
 /* "[a, b]" as the list it would be in a file. */
-static struct document_node *list_of_default(struct arena *arena, const char *text)
+static struct document_node *list_of_default(struct config_arena *arena, const char *text)
 {
-    struct document_node *list = arena_take(arena, sizeof(*list));
+    struct document_node *list = config_arena_take(arena, sizeof(*list));
     *list = (struct document_node){.kind = DOCUMENT_LIST, .text = ""};
     struct document_item **end = &list->items;
     for (const char *at = text + 1; *at != ']';) {
         size_t len = strcspn(at, ",]");
-        struct document_node *node = arena_take(arena, sizeof(*node));
-        *node = (struct document_node){.kind = DOCUMENT_TEXT, .text = arena_copy(arena, at, len)};
-        struct document_item *item = arena_take(arena, sizeof(*item));
+        struct document_node *node = config_arena_take(arena, sizeof(*node));
+        *node = (struct document_node){.kind = DOCUMENT_TEXT,
+                                       .text = config_arena_copy(arena, at, len)};
+        struct document_item *item = config_arena_take(arena, sizeof(*item));
         item->value = node;
         *end = item;
         end = &item->next;
@@ -151,7 +152,7 @@ static const char *nearest_word(const struct value *v)
     size_t len;
     const char *word;
     while (count < WORDS_MAX && (word = option_word(v->option->words, count, &len)) != NULL)
-        words[count++] = arena_copy(v->reader->arena, word, len);
+        words[count++] = config_arena_copy(v->reader->arena, word, len);
     return text_did_you_mean(slice_of(v->text), words, count);
 }
 
@@ -330,7 +331,7 @@ static bool read_rate(struct value *v)
 {
     struct slice text = slice_of(v->text);
     if (slice_ends(text, SLICE("/s"))) {
-        v->text = arena_copy(v->reader->arena, text.at, text.len - 2);
+        v->text = config_arena_copy(v->reader->arena, text.at, text.len - 2);
     }
     return size_of(v, v->field);
 }
@@ -441,7 +442,7 @@ static bool is_field_value(const char *text)
 
 static bool keep(struct value *v, const char *text)
 {
-    *(const char **)v->field = arena_copy(v->reader->arena, text, strlen(text));
+    *(const char **)v->field = config_arena_copy(v->reader->arena, text, strlen(text));
     return true;
 }
 
@@ -527,10 +528,10 @@ static bool read_address(struct value *v)
 {
     struct config_address *address = v->field;
     if (v->option->words[0] != '\0' && option_word_find(v->option->words, v->text) >= 0) {
-        *address =
-            (struct config_address){.text = arena_copy(v->reader->arena, v->text, strlen(v->text)),
-                                    .host = "",
-                                    .unix_path = ""};
+        *address = (struct config_address){
+            .text = config_arena_copy(v->reader->arena, v->text, strlen(v->text)),
+            .host = "",
+            .unix_path = ""};
         return true;
     }
     const char *wrong = config_address_of(v->reader->arena, v->text, address);
@@ -585,11 +586,11 @@ static bool read_texts(struct value *v, bool (*good)(struct value *v))
     uint32_t count;
     if (!list_begin(v, &single, &i, &count))
         return false;
-    texts.at = arena_take(v->reader->arena, count * sizeof(*texts.at));
+    texts.at = config_arena_take(v->reader->arena, count * sizeof(*texts.at));
     for (; i != NULL; i = i->next) {
         if (!item_text(v, i) || !good(v))
             return false;
-        texts.at[texts.count++] = arena_copy(v->reader->arena, v->text, strlen(v->text));
+        texts.at[texts.count++] = config_arena_copy(v->reader->arena, v->text, strlen(v->text));
     }
     *(struct config_texts *)v->field = texts;
     return true;
@@ -660,7 +661,7 @@ static bool read_cidrs(struct value *v)
     uint32_t count, n = 0;
     if (!list_begin(v, &single, &i, &count))
         return false;
-    struct config_cidr *at = arena_take(v->reader->arena, count * sizeof(*at));
+    struct config_cidr *at = config_arena_take(v->reader->arena, count * sizeof(*at));
     for (; i != NULL; i = i->next) {
         if (!item_text(v, i))
             return false;
@@ -762,7 +763,7 @@ static bool read_fields(struct value *v)
                       document_kind_text(map->kind));
     if (map->count > v->option->high)
         return refuse(v, "more than %" PRIu64 " of them", v->option->high);
-    fields.at = arena_take(v->reader->arena, map->count * sizeof(*fields.at));
+    fields.at = config_arena_take(v->reader->arena, map->count * sizeof(*fields.at));
     for (const struct document_item *i = map->items; i != NULL; i = i->next) {
         if (!item_text(v, i) || !good_field(v, i->key->text, v->text))
             return false;
@@ -770,8 +771,8 @@ static bool read_fields(struct value *v)
             if (slice_is_nocase(slice_of(fields.at[j].name), i->key->text))
                 return refuse(v, "%.40s is given twice", i->key->text);
         fields.at[fields.count++] = (struct config_field){
-            .name = arena_copy(v->reader->arena, i->key->text, strlen(i->key->text)),
-            .value = arena_copy(v->reader->arena, v->text, strlen(v->text))};
+            .name = config_arena_copy(v->reader->arena, i->key->text, strlen(i->key->text)),
+            .value = config_arena_copy(v->reader->arena, v->text, strlen(v->text))};
     }
     *(struct config_fields *)v->field = fields;
     return true;

@@ -10,7 +10,7 @@
 #include "gateway/option.h"
 
 struct value_reader {
-    struct arena *arena;
+    struct config_arena *arena;
     struct config_faults *faults;
 };
 

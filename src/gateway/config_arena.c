@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * arena.c - blocks in a chain; a piece that fits no block gets one of its own.
+ * config_arena.c - blocks in a chain; a piece that fits no block gets one of its own.
  */
-#include "gateway/arena.h"
+#include "gateway/config_arena.h"
 
 #include "base/check.h"
 
@@ -20,18 +20,18 @@ struct block {
     alignas(max_align_t) char bytes[];
 };
 
-struct arena {
+struct config_arena {
     struct block *newest;
 };
 
-struct arena *arena_new(void)
+struct config_arena *config_arena_new(void)
 {
-    struct arena *arena = calloc(1, sizeof(*arena));
+    struct config_arena *arena = calloc(1, sizeof(*arena));
     check(arena != NULL);
     return arena;
 }
 
-void arena_free(struct arena *take_arena)
+void config_arena_free(struct config_arena *take_arena)
 {
     if (take_arena == NULL)
         return;
@@ -42,7 +42,7 @@ void arena_free(struct arena *take_arena)
     free(take_arena);
 }
 
-static struct block *block_add(struct arena *arena, size_t at_least)
+static struct block *block_add(struct config_arena *arena, size_t at_least)
 {
     size_t size = at_least > ARENA_BLOCK ? at_least : ARENA_BLOCK;
     struct block *block = calloc(1, sizeof(*block) + size);
@@ -52,7 +52,7 @@ static struct block *block_add(struct arena *arena, size_t at_least)
     return arena->newest = block;
 }
 
-void *arena_take(struct arena *arena, size_t size)
+void *config_arena_take(struct config_arena *arena, size_t size)
 {
     size_t whole = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
     struct block *block = arena->newest;
@@ -64,14 +64,14 @@ void *arena_take(struct arena *arena, size_t size)
     return piece;
 }
 
-char *arena_copy(struct arena *arena, const char *text, size_t len)
+char *config_arena_copy(struct config_arena *arena, const char *text, size_t len)
 {
-    char *copy = arena_take(arena, len + 1);
+    char *copy = config_arena_take(arena, len + 1);
     memcpy(copy, text, len);
     return copy;
 }
 
-char *arena_print(struct arena *arena, const char *format, ...)
+char *config_arena_print(struct config_arena *arena, const char *format, ...)
 {
     va_list args, again;
     va_start(args, format);
@@ -79,7 +79,7 @@ char *arena_print(struct arena *arena, const char *format, ...)
     int len = vsnprintf(NULL, 0, format, args);
     va_end(args);
     check(len >= 0);
-    char *text = arena_take(arena, (size_t)len + 1);
+    char *text = config_arena_take(arena, (size_t)len + 1);
     vsnprintf(text, (size_t)len + 1, format, again);
     va_end(again);
     return text;
