@@ -41,19 +41,19 @@ packages-bench:
 	@mkdir -p build && tools/packages.sh run peers bench
 
 build: packages-run ## the release programs: build/release/weir and build/release/sim
-	@$(MAKE) build/release/build.ninja
+	@$(MAKE) -s build/release/build.ninja
 	@ninja -C build/release --quiet
 
 run: build ## weir demo: gateway on 127.0.0.1:8080, admin on 127.0.0.1:9901
 	@build/release/weir demo
 
 test: packages-test ## every test; the last line counts them
-	@$(MAKE) build/dev/build.ninja
+	@$(MAKE) -s build/dev/build.ninja
 	@ninja -C build/dev --quiet
 	@$(TEST) build/dev
 
 test-clang: packages-check
-	@$(MAKE) build/clang/build.ninja
+	@$(MAKE) -s build/clang/build.ninja
 	@ninja -C build/clang --quiet
 	@$(TEST) build/clang
 
@@ -77,12 +77,12 @@ sim-long: build ## the simulator, 10^9 steps
 	@build/release/sim --seed $(SEED) --seeds 100000 --steps 10000
 
 story: packages-test ## a story or several: F=test/story/NAME (all without F)
-	@$(MAKE) build/dev/build.ninja
+	@$(MAKE) -s build/dev/build.ninja
 	@ninja -C build/dev --quiet
 	@build/dev/story $(if $(F),--why $(F),test/story)
 
 fuzz: packages-check ## libFuzzer: T= one target (all without), FUZZ_SECONDS= each
-	@$(MAKE) build/fuzz/build.ninja
+	@$(MAKE) -s build/fuzz/build.ninja
 	@ninja -C build/fuzz --quiet
 	@tools/fuzz.sh build/fuzz $(FUZZ_SECONDS) $(T)
 
@@ -90,12 +90,12 @@ fuzz-long: ## the same, an hour each
 	@$(MAKE) fuzz FUZZ_SECONDS=3600
 
 soak: packages-test ## the floods and leaks of test/wire again and again, SOAK_SECONDS=
-	@$(MAKE) build/dev/build.ninja
+	@$(MAKE) -s build/dev/build.ninja
 	@ninja -C build/dev --quiet
 	@$(TEST) build/dev --soak $(SOAK_SECONDS)
 
 cover: packages-check ## coverage: lines of src/ >= 85 %, branches of core 100 % apart from checks
-	@$(MAKE) build/cover/build.ninja
+	@$(MAKE) -s build/cover/build.ninja
 	@ninja -C build/cover --quiet
 	@find build/cover -name '*.gcda' -delete
 	@$(TEST) build/cover
@@ -108,7 +108,7 @@ fmt-check: packages-check
 	@git ls-files -z '*.c' '*.h' | xargs -0 -r clang-format --dry-run -Werror
 
 lint: packages-check ## clang-tidy over src/ (F= only files whose path holds it)
-	@$(MAKE) build/clang/build.ninja
+	@$(MAKE) -s build/clang/build.ninja
 	@cmake build/clang >/dev/null
 	@$(PYTHON) tools/lint.py build/clang $(F)
 
