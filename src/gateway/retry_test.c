@@ -54,7 +54,7 @@ static void the_budget_is_a_part_of_requests_and_ten_a_second(void **state)
     (void)state;
     struct retry_budget budget;
     retry_budget_init(&budget, 0.2, 5000);
-    for (int i = 0; i < 10; i++) {
+    for (unsigned i = 0; i < RETRY_SAVED_MAX; i++) {
         assert_true(retry_budget_take(&budget, 5000));
     }
     assert_false(retry_budget_take(&budget, 5000));

@@ -29,7 +29,7 @@ class Scripted:
 def scripted():
     server = Scripted()
     with server.upstream, Weir(server.upstream, upstream_pool={
-            "first_byte_timeout": "2s", "read_timeout": "2s", "failures_max": 100000}) as weir:
+            "first_byte_timeout": "2s", "read_timeout": "2s", "failures_max": 1000}) as weir:
         server.weir = weir
         yield server
 
@@ -207,7 +207,7 @@ def test_a_thousand_faults_leak_nothing():
                 peer.send(data)
             return peer.reset() if how == "reset" else None
 
-    with Upstream(script) as upstream, Weir(upstream, upstream_pool={"failures_max": 1000000}) as weir:
+    with Upstream(script) as upstream, Weir(upstream, upstream_pool={"failures_max": 1000}) as weir:
         assert weir.ask().status == 200
         base = weir.descriptors()
         for name in kinds:
