@@ -1,0 +1,2 @@
+pool api
+# says: :1: a story begins with its title
