@@ -205,7 +205,8 @@ static void dispatch(struct loop *loop, int count)
         uint32_t events = loop->batch[i].events;
         unsigned wants = watch->wants;
         unsigned ready = (events & EPOLLIN ? STREAM_READ : 0)
-                         | (events & EPOLLOUT ? STREAM_WRITE : 0);
+                         | (events & EPOLLOUT ? STREAM_WRITE : 0)
+                         | (events & EPOLLRDHUP ? STREAM_HANGUP : 0);
         ready &= wants;
         if (events & (EPOLLERR | EPOLLHUP) && wants != 0) {
             ready = wants | STREAM_READ;
@@ -457,7 +458,8 @@ static void on_bell(struct watch *watch, unsigned events)
 void watch_change(struct watch *watch, unsigned events)
 {
     struct epoll_event event = {.events = (events & STREAM_READ ? EPOLLIN : 0)
-                                          | (events & STREAM_WRITE ? EPOLLOUT : 0),
+                                          | (events & STREAM_WRITE ? EPOLLOUT : 0)
+                                          | (events & STREAM_HANGUP ? EPOLLRDHUP : 0),
                                 .data.ptr = watch};
     int operation = watch->wants == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
     check(!watch->closed);
