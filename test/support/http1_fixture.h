@@ -308,15 +308,44 @@ static inline void adopt_peer(struct fixture *f, struct peer *peer, int fd)
     peer->reads = true;
 }
 
-static inline void join(struct fixture *f, struct peer *peer)
+/* Two ends of a TCP connection, both non-blocking. */
+static inline void tcp_pair(int ret_ends[2])
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listening, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(listening, 1), 0);
+    assert_int_equal(getsockname(listening, (struct sockaddr *)&at, &len), 0);
+    ret_ends[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(ret_ends[1], (struct sockaddr *)&at, len), 0);
+    assert_int_equal(fcntl(ret_ends[1], F_SETFL, O_NONBLOCK), 0);
+    ret_ends[0] = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    assert_true(ret_ends[0] >= 0);
+    close(listening);
+}
+
+static inline void join_ends(struct fixture *f, struct peer *peer, const int ends[2])
 {
     static const uint8_t address[16] = {[10] = 0xff, 0xff, 192, 0, 2, 107};
-    int ends[2];
     struct stream *stream;
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
     assert_int_equal(socket_adopt(f->loop, ends[0], &stream), 0);
     assert_int_equal(http1_listener_serve(f->listener, stream, address), 0);
     adopt_peer(f, peer, ends[1]);
+}
+
+static inline void join(struct fixture *f, struct peer *peer)
+{
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+    join_ends(f, peer, ends);
+}
+
+static inline void join_tcp(struct fixture *f, struct peer *peer)
+{
+    int ends[2];
+    tcp_pair(ends);
+    join_ends(f, peer, ends);
 }
 
 static inline void leave(struct peer *peer)
