@@ -441,6 +441,7 @@ static void on_bell(struct watch *watch, unsigned events)
     ssize_t got = read(watch->fd, &rings, sizeof rings);
     (void)got;
     (void)events;
+    loop->ringing = true;
     weir_list_each(node, &loop->wakes) {
         struct loop_wake *wake = container_of(node, struct loop_wake, node);
         if (atomic_load_explicit(&wake->sent, memory_order_relaxed)

@@ -167,6 +167,71 @@ static void nothing_calls_back_after_close(void **state)
     couple_fini(&couple);
 }
 
+static void on_ready_hushes_the_other(struct stream *stream, unsigned events)
+{
+    struct couple *couple = stream->owner;
+    struct end *end = stream == couple->a.stream ? &couple->a : &couple->b;
+    struct end *other = end == &couple->a ? &couple->b : &couple->a;
+    (void)events;
+    end->ready++;
+    stream_want(other->stream, 0);
+    stream_want(stream, 0);
+}
+
+static void what_is_not_wanted_any_more_is_not_heard_in_the_same_turn(void **state)
+{
+    (void)state;
+    struct couple couple;
+    couple_init(&couple);
+    say(&couple.a, "x");
+    say(&couple.b, "x");
+    couple.a.stream->owner = couple.b.stream->owner = &couple;
+    couple.a.stream->on_ready = couple.b.stream->on_ready = on_ready_hushes_the_other;
+    turn_until(couple.loop, couple.a.ready + couple.b.ready > 0);
+    loop_turn(couple.loop, 0);
+    assert_int_equal(couple.a.ready + couple.b.ready, 1);
+    couple_fini(&couple);
+}
+
+#define MESSAGES 1000U
+
+static void a_message_allocates_nothing(void **state)
+{
+    (void)state;
+    struct alloc_count count;
+    alloc_count_init(&count, &alloc_libc);
+    struct loop_options opt = {.alloc = &count.hooks};
+    struct loop *loop;
+    struct stream *a, *b;
+    struct end ends[2];
+    int fds[2];
+    assert_int_equal(loop_new(&opt, &loop), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(socket_adopt(loop, fds[0], &a), 0);
+    assert_int_equal(socket_adopt(loop, fds[1], &b), 0);
+    end_init(&ends[0], loop, a);
+    end_init(&ends[1], loop, b);
+    ends[1].echo = 1;
+    uint64_t calls = count.calls;
+    for (uint32_t i = 1; i <= MESSAGES; i++) {
+        assert_int_equal(say(&ends[0], "ping"), 4);
+        turn_until(loop, ends[0].bytes == 4 * i);
+    }
+    assert_int_equal(count.calls, calls);
+    assert_int_equal(ends[0].ready, MESSAGES); /* and nobody was woken for nothing */
+    assert_int_equal(ends[1].ready, MESSAGES);
+    stream_close(a);
+    stream_close(b);
+    loop_turn(loop, 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(socket_adopt(loop, fds[0], &a), 0);
+    assert_int_equal(count.calls, calls); /* a closed socket's memory serves the next one */
+    stream_close(a);
+    close(fds[1]);
+    loop_free(loop);
+    assert_int_equal(count.out, 0);
+}
+
 static void detached_it_lives_on_in_another_loop(void **state)
 {
     (void)state;
@@ -450,6 +515,31 @@ static void a_paused_intake_leaves_the_backlog_alone(void **state)
     server_fini(&server);
 }
 
+static void loops_share_a_listening_socket(void **state)
+{
+    (void)state;
+    struct server server;
+    struct client clients[8];
+    struct loop *other;
+    struct intake *intake;
+    server_init(&server, "127.0.0.1", 8);
+    assert_int_equal(loop_new(NULL, &other), 0);
+    struct intake_options opt = {.fd = server.fd, .on_accept = on_accept, .self = &server};
+    assert_int_equal(intake_open(other, &opt, &intake), 0);
+    for (int i = 0; i < 8; i++) {
+        client_init(&clients[i], server.loop, &server.address, NULL);
+        turn_until(server.loop, clients[i].is_connected);
+        loop_turn(other, 0);
+    }
+    turn_until(server.loop, server.count == 8);
+    for (int i = 0; i < 8; i++) {
+        stream_close(clients[i].end.stream);
+    }
+    intake_close(intake);
+    loop_free(other);
+    server_fini(&server);
+}
+
 /* --- unix ---------------------------------------------------------------------------------------
  */
 
@@ -526,6 +616,8 @@ int main(void)
         cmocka_unit_test(nothing_is_heard_that_is_not_wanted),
         cmocka_unit_test(a_full_socket_says_so_and_tells_when_it_has_room),
         cmocka_unit_test(nothing_calls_back_after_close),
+        cmocka_unit_test(what_is_not_wanted_any_more_is_not_heard_in_the_same_turn),
+        cmocka_unit_test(a_message_allocates_nothing),
         cmocka_unit_test(detached_it_lives_on_in_another_loop),
         cmocka_unit_test(a_dirty_connection_shows),
         cmocka_unit_test(both_ends_are_tuned),
@@ -535,6 +627,7 @@ int main(void)
         cmocka_unit_test(five_thousand_sockets_echo),
         cmocka_unit_test(out_of_descriptors_it_waits_and_recovers),
         cmocka_unit_test(a_paused_intake_leaves_the_backlog_alone),
+        cmocka_unit_test(loops_share_a_listening_socket),
         cmocka_unit_test(a_unix_socket_replaces_a_dead_one_only),
         cmocka_unit_test(an_address_in_use_is_an_error),
         cmocka_unit_test(refused_memory_is_an_answer),
