@@ -3,10 +3,10 @@
  * Bodies (RFC 9112 §6, §7): each byte is looked at once and, but for trailers, consumed as it
  * comes.
  *
- *     SIZE ─▶ DIGITS ─▶ [EXTENSION] ─▶ SIZE_LF ─▶ DATA ─▶ DATA_CR ─▶ DATA_LF ─▶ SIZE
- *                                         │ 0
- *                                         ▼
- *                                      TRAILERS ─▶ LAST_LF ─▶ ENDED
+ *     SIZE ─▶ DIGITS ─▶ [EXT_ …] ─▶ SIZE_LF ─▶ DATA ─▶ DATA_CR ─▶ DATA_LF ─▶ SIZE
+ *                                      │ 0
+ *                                      ▼
+ *                                   TRAILERS ─▶ LAST_LF ─▶ ENDED
  */
 #include "base/check.h"
 #include "proto/http1_head.h"
@@ -16,7 +16,13 @@ enum body_state {
     BODY_DATA = 0, /* of a length, of a chunk, or until the peer closes */
     BODY_SIZE,
     BODY_DIGITS,
-    BODY_EXTENSION,
+    BODY_EXT_NAME, /* behind ";" */
+    BODY_EXT_NAME_MORE,
+    BODY_EXT_VALUE, /* behind "=" */
+    BODY_EXT_TOKEN,
+    BODY_EXT_QUOTED,
+    BODY_EXT_ESCAPED, /* behind a backslash */
+    BODY_EXT_QUOTED_END,
     BODY_SIZE_LF,
     BODY_DATA_CR,
     BODY_DATA_LF,
@@ -70,13 +76,60 @@ static enum http1_error take_digit(struct http1_body *body, char c)
     return HTTP1_FINE;
 }
 
-static enum http1_error take_after_digits(struct http1_body *body, char c)
+/* What may follow a chunk's size, or an extension that is complete. */
+static bool take_separator(struct http1_body *body, char c)
 {
-    if (c == '\r' || c == ';') {
-        body->state = c == ';' ? BODY_EXTENSION : BODY_SIZE_LF;
-        return HTTP1_FINE;
+    if (c != '\r' && c != ';') {
+        return false;
     }
-    return take_digit(body, c);
+    body->state = c == ';' ? BODY_EXT_NAME : BODY_SIZE_LF;
+    return true;
+}
+
+static bool take_token(struct http1_body *body, char c, enum body_state more)
+{
+    if (!http_char_is(c, HTTP_CHAR_TOKEN)) {
+        return false;
+    }
+    body->state = (uint8_t)more;
+    return true;
+}
+
+static bool take_quoted(struct http1_body *body, char c)
+{
+    bool escaped = body->state == BODY_EXT_ESCAPED;
+    body->state = BODY_EXT_QUOTED;
+    if (!escaped && c == '"') {
+        body->state = BODY_EXT_QUOTED_END;
+    } else if (!escaped && c == '\\') {
+        body->state = BODY_EXT_ESCAPED;
+    }
+    return http_char_is(c, HTTP_CHAR_VALUE);
+}
+
+/* ";" token [ "=" ( token / quoted-string ) ] (RFC 9112 §7.1.1), without the white space that only
+ * recipients of long ago wrote. */
+static bool take_extension(struct http1_body *body, char c)
+{
+    switch ((enum body_state)body->state) {
+    case BODY_EXT_NAME: return take_token(body, c, BODY_EXT_NAME_MORE);
+    case BODY_EXT_NAME_MORE:
+        if (c == '=') {
+            body->state = BODY_EXT_VALUE;
+            return true;
+        }
+        return take_token(body, c, BODY_EXT_NAME_MORE) || take_separator(body, c);
+    case BODY_EXT_VALUE:
+        if (c == '"') {
+            body->state = BODY_EXT_QUOTED;
+            return true;
+        }
+        return take_token(body, c, BODY_EXT_TOKEN);
+    case BODY_EXT_TOKEN: return take_token(body, c, BODY_EXT_TOKEN) || take_separator(body, c);
+    case BODY_EXT_QUOTED:
+    case BODY_EXT_ESCAPED: return take_quoted(body, c);
+    default: return take_separator(body, c);
+    }
 }
 
 /* A chunk line is done: is it in proportion? One-byte chunks with long extensions cost us a
@@ -101,13 +154,7 @@ static enum http1_error take_line_byte(struct http1_body *body, char c)
     }
     switch ((enum body_state)body->state) {
     case BODY_SIZE: return take_digit(body, c);
-    case BODY_DIGITS: return take_after_digits(body, c);
-    case BODY_EXTENSION:
-        if (c == '\r') {
-            body->state = BODY_SIZE_LF;
-            return HTTP1_FINE;
-        }
-        return http_char_is(c, HTTP_CHAR_VALUE) ? HTTP1_FINE : HTTP1_BAD_CHUNK_EXTENSION;
+    case BODY_DIGITS: return take_separator(body, c) ? HTTP1_FINE : take_digit(body, c);
     case BODY_SIZE_LF: return c == '\n' ? end_chunk_line(body) : HTTP1_BAD_CHUNK_SIZE;
     case BODY_DATA_CR:
         body->state = BODY_DATA_LF;
@@ -116,7 +163,7 @@ static enum http1_error take_line_byte(struct http1_body *body, char c)
         body->state = BODY_SIZE;
         body->line = 0;
         return c == '\n' ? HTTP1_FINE : HTTP1_BAD_CHUNK_END;
-    default: unreachable();
+    default: return take_extension(body, c) ? HTTP1_FINE : HTTP1_BAD_CHUNK_EXTENSION;
     }
 }
 
