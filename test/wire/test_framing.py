@@ -135,7 +135,7 @@ def test_cut_body_is_not_complete(relay):
     with relay.client() as client:
         client.send(post(f"{TE}: chunked", body="5\r\nabc"))
     assert relay.ask("/after").status == 200
-    assert b"0\r\n\r\n" not in relay.upstream.bytes
+    assert b"\r\n0\r\n\r\n" not in relay.upstream.bytes
 
 
 def test_connection_names_length(relay):

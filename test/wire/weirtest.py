@@ -219,11 +219,14 @@ class Peer:
         if head is None:
             return None
         low = head.lower()
+        if b"100-continue" in low and not self.buffer:
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         if b"transfer-encoding: chunked" in low:
-            while not (self.buffer.startswith(b"0\r\n\r\n") or b"\r\n0\r\n\r\n" in self.buffer):
+            while (end := self._chunks_end()) is None:
                 if not self.recv():
+                    end = len(self.buffer)
                     break
-            body, self.buffer = self.buffer, b""
+            body, self.buffer = self.buffer[:end], self.buffer[end:]
             return head, body
         length = 0
         for line in low.split(b"\r\n"):
@@ -234,6 +237,17 @@ class Peer:
                 break
         body, self.buffer = self.buffer[:length], self.buffer[length:]
         return head, body
+
+    def _chunks_end(self):
+        """Where the chunked body at the front of the buffer ends; None: not yet."""
+        at = 0
+        while (line_end := self.buffer.find(b"\r\n", at)) >= 0:
+            size = int(self.buffer[at:line_end].split(b";")[0] or b"0", 16)
+            if size == 0:
+                end = self.buffer.find(b"\r\n\r\n", line_end)
+                return end + 4 if end >= 0 else None
+            at = line_end + 2 + size + 2
+        return None
 
     def send(self, data):
         if isinstance(data, str):
