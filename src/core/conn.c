@@ -119,6 +119,7 @@ void conn_free(struct conn *conn)
     list_remove(&key->by_state[conn->state], &conn->on_key);
     list_remove(&key->pool->by_state[conn->state], &conn->on_pool);
     slots_give(&engine->conns, conn_id(conn));
+    key_review(key);
 }
 
 uint32_t conn_room(const struct conn *conn)

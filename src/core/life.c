@@ -150,14 +150,17 @@ static void shrink(struct list *by_state, uint32_t limit, bool is_of_key)
     }
 }
 
-/* New time-outs count for what is there already. */
+/* New time-outs, and a new number of leases, count for what is there already. */
 static void retime(weir_pool *pool, const weir_pool_options *old)
 {
     bool has_age = pool->opt.max_age_ms != old->max_age_ms;
     bool has_probe = pool->opt.probe_every_ms != old->probe_every_ms;
     for (int i = 0; i < WEIR_CLOSING; i++) {
-        weir_list_each(it, &pool->by_state[i]) {
+        weir_list_each_safe(it, &pool->by_state[i]) {
             struct conn *conn = conn_on_pool(it);
+            if (conn->leases.count > 0 && conn->state != conn_state_of(conn)) {
+                conn_enter(conn, conn_state_of(conn));
+            }
             if (has_age && conn->was_up && !conn->retiring && !conn->aged) {
                 uint64_t age_ms = pool->engine->now_ms - conn->created_ms;
                 uint64_t at_ms = size_retire_at_ms(pool);
@@ -270,11 +273,10 @@ void weir_pool_close(weir_pool *pool, uint32_t grace_ms)
         struct key *key = list_entry(it, struct key, on_pool);
         key->owed = 0;
         pool_fail_waiting(key, WEIR_ECLOSED);
-        list_leave(&key->on_list);
         breaker_reset(key);
+        pool_serve(key);
     }
     retire_all(pool->by_state, false, WEIR_ECLOSED, grace_ms == WEIR_NONE ? 0 : grace_ms);
-    pool->engine->review_due = true;
 }
 
 /* --- the end

@@ -195,7 +195,6 @@ struct weir_engine {
     weir_allocator allocator;
     bool stepping : 1;
     bool slots_short : 1; /* somebody could not dial for want of a slot */
-    bool review_due : 1;
     const char *fault;
 };
 

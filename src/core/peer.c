@@ -201,6 +201,7 @@ weir_err weir_admit(weir_pool *pool, const weir_key *peer, const char *note, voi
     conn_arm(conn);
     pool->limit_told = false;
     ret_conn->id = conn_id(conn);
+    pool_serve(key);
     return WEIR_OK;
 }
 

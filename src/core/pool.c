@@ -43,11 +43,12 @@ static bool is_slow(const struct conn *conn)
     return !rand_chance(&key->pool->engine->rand, EXPLORE_PERMIL);
 }
 
-/* Asks the connector as well; one that it disowns closes. */
+/* Asks the connector as well, unless it came up this very moment; one that it disowns closes. */
 static bool is_usable(struct conn *conn)
 {
     weir_pool *pool = conn->key->pool;
-    if (pool->connector->reusable == NULL || pool->connector->reusable(pool->self, conn->object)) {
+    if (pool->connector->reusable == NULL || conn->created_ms == pool->engine->now_ms
+        || pool->connector->reusable(pool->self, conn->object)) {
         return true;
     }
     explain(conn->key, DECIDED_SKIP_STALE, conn, WEIR_OK);

@@ -39,11 +39,20 @@ void queue_again(struct lease *lease)
     struct key *key = lease->key;
     weir_engine *engine = key->pool->engine;
     check(list_holds(&lease->on_answer));
+    if (key->pool->closing) {
+        queue_end(lease, WEIR_ECLOSED, 0);
+        return;
+    }
+    if (key->state == WEIR_KEY_DOWN && !(lease->flags & WEIR_WAIT_DOWN)) {
+        queue_end(lease, WEIR_EDOWN, pool_key_retry_after(key));
+        return;
+    }
     list_remove(&engine->answers, &lease->on_answer);
     list_leave(&lease->on_owner);
     list_leave(&lease->on_pool);
     lease->state = LEASE_WAITING;
     lease->conn = NULL;
+    lease->was_cut = false;
     lease->since_ms -= lease->waited_ms;
     list_push_front(&key->waiting, &lease->on_owner);
     list_push_front(&key->pool->waiting, &lease->on_pool);
@@ -223,18 +232,25 @@ static uint64_t warn_overdue(weir_pool *pool)
     return UINT64_MAX;
 }
 
-/* Both lists are sorted by since_ms, so each is walked only as far as something is due. */
-static uint64_t cut_overdue(weir_pool *pool, struct list *leases)
+/* The first that was not cut yet. Both lists are sorted by since_ms. */
+static struct lease *first_uncut(const struct list *leases)
 {
-    uint64_t now_ms = pool->engine->now_ms;
     weir_list_each(it, leases) {
         struct lease *lease = list_entry(it, struct lease, on_pool);
-        uint64_t due_ms = lease->since_ms + pool->opt.lease_timeout_ms;
-        if (due_ms > now_ms) {
-            return due_ms;
+        if (!lease->was_cut) {
+            return lease;
         }
-        if (lease->was_cut) {
-            continue;
+    }
+    return NULL;
+}
+
+static uint64_t cut_overdue(weir_pool *pool, const struct list *leases)
+{
+    struct lease *lease;
+    while ((lease = first_uncut(leases)) != NULL) {
+        uint64_t due_ms = lease->since_ms + pool->opt.lease_timeout_ms;
+        if (due_ms > pool->engine->now_ms) {
+            return due_ms;
         }
         lease->was_cut = true;
         tell_overdue(lease, WEIR_ELEASE_TIMEOUT);
