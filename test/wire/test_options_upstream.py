@@ -183,8 +183,9 @@ def test_waiting_max():
     go = threading.Event()
     with holding(go) as up, Weir(up, upstream_pool={"max_connections": 1, "waiting_max": 1}) as weir:
         clients = [weir.client() for _ in range(2)]
-        for client in clients:
-            client.get()
+        clients[0].get()  # until its dial is done it waits as well
+        wait_for(lambda: connections(weir, state="active") == 1, "one to be served")
+        clients[1].get()
         wait_for(lambda: weir.metric("weir_pool_waiting", pool="up") == 1, "one to wait")
         assert weir.ask().status == 503
         go.set()
@@ -383,9 +384,9 @@ def test_idle_timeout():
 def test_max_age():
     with Upstream() as up, Weir(up, upstream_pool={"max_age": "500ms"}) as weir:
         assert weir.ask().status == 200
-        wait_for(lambda: connections(weir) == 0, "the old connection to close")
+        wait_for(lambda: closed(weir, "age") >= 1, "the old connection to close")
         assert weir.ask().status == 200
-        assert up.accepted == 2
+        assert up.accepted >= 2
 
 
 @option("upstreams.pool.max_uses")
