@@ -79,7 +79,6 @@ log: {{ level: warn, access: off }}
 listeners:
   - name: web
     address: "127.0.0.1:{port}"
-    protocols: [http1]
     pool: {{ max_connections: 8192, keepalive_timeout: 300s, idle_timeout: 300s }}
     routes: [ {{ match: {{ path: "/" }}, upstream: up }} ]
 upstreams:
