@@ -17,9 +17,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RETRY_TRIES_MAX  3U   /* of one request, the first included */
-#define RETRY_PER_SECOND 10U  /* beside the budget's part */
-#define RETRY_SAVED_MAX  100U /* retries saved up, also at first: ten seconds' worth */
+#define RETRY_TRIES_MAX  3U  /* of one request, the first included */
+#define RETRY_PER_SECOND 10U /* beside the budget's part */
+#define RETRY_SAVED_MAX  30U /* retries saved up, also at first: three seconds' worth */
 
 struct retry_case {
     bool reused;       /* the connection had served before */
