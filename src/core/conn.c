@@ -127,12 +127,11 @@ uint32_t conn_room(const struct conn *conn)
     if (conn->retiring || conn->unsure) {
         return 0;
     }
-    uint32_t most = conn->leases_max;
-    uint32_t hard = conn->key->pool->opt.leases_hard;
-    if (most > hard) {
-        most = hard;
-    }
-    return most > conn->leases.count ? most - conn->leases.count : 0;
+    const weir_pool_options *opt = &conn->key->pool->opt;
+    uint32_t most = conn->leases_max < opt->leases_hard ? conn->leases_max : opt->leases_hard;
+    uint32_t room = most > conn->leases.count ? most - conn->leases.count : 0;
+    uint32_t uses = opt->max_uses > conn->uses ? opt->max_uses - conn->uses : 0;
+    return room < uses ? room : uses;
 }
 
 weir_state conn_state_of(const struct conn *conn)

@@ -126,6 +126,17 @@ static struct conn *pick_shared(struct key *key, bool below_ideal)
     return best;
 }
 
+/* Dialling or up, and to stay: one that retires takes no more leases and is no reason not to dial.
+ */
+static uint32_t conns_lasting(const struct key *key)
+{
+    uint32_t retiring = 0;
+    weir_list_each(it, &key->by_state[WEIR_ACTIVE]) {
+        retiring += conn_on_key(it)->retiring;
+    }
+    return key_alive(key) - retiring;
+}
+
 static struct conn *pick(struct key *key, uint32_t flags)
 {
     if (key->by_state[WEIR_SHARED].count == 0 || (flags & WEIR_FRESH)) {
@@ -137,7 +148,7 @@ static struct conn *pick(struct key *key, uint32_t flags)
     }
     if (conn == NULL) {
         conn = pick_shared(key, false);
-        if (key_alive(key) < key->pool->opt.streams_conns_max && key->owed == 0) {
+        if (conns_lasting(key) < key->pool->opt.streams_conns_max && key->owed == 0) {
             key->owed = 1; /* busy beyond the ideal: another connection for those to come */
         }
     }
@@ -274,7 +285,7 @@ static uint32_t dials_needed(const struct key *key)
     }
     uint32_t each = key->leases_seen < opt->leases_ideal ? key->leases_seen : opt->leases_ideal;
     uint32_t needed = (waiting + each - 1) / each;
-    uint32_t others = key_alive(key) - key->by_state[WEIR_DIALLING].count;
+    uint32_t others = conns_lasting(key) - key->by_state[WEIR_DIALLING].count;
     uint32_t most = opt->streams_conns_max > others ? opt->streams_conns_max - others : 0;
     return needed < most ? needed : most;
 }
@@ -732,6 +743,7 @@ void pool_conn_settle(struct conn *conn)
     weir_err end = end_of(conn);
     if (end != WEIR_OK) {
         pool_conn_close(conn, end);
+        pool_serve(key);
     } else if (conn->unsure) {
         probe_start(conn);
     } else if (key->waiting.count > 0 && should_yield(key)) {
@@ -766,7 +778,10 @@ static void release_held(struct lease *lease, weir_fate fate, weir_err why)
     }
     conn->used_ms = pool->engine->now_ms;
     switch (fate) {
-    case WEIR_BROKEN: pool_conn_close(conn, why != WEIR_OK ? why : WEIR_EBROKEN); return;
+    case WEIR_BROKEN:
+        pool_conn_close(conn, why != WEIR_OK ? why : WEIR_EBROKEN);
+        pool_serve(key);
+        return;
     case WEIR_RETIRE:
         if (!conn->retiring) {
             conn->retiring = true;
