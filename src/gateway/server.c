@@ -333,6 +333,9 @@ static weir_engine_options engine_options(struct server *s)
     opt.pools_max = config->listeners.count + config->upstreams.count + 1;
     opt.on_event = on_event;
     opt.event_arg = s;
+    for (unsigned kind = 0; kind < WEIR_EVENTS; kind++)
+        if (eventlog_keeps(kind)) /* the others come with every request */
+            opt.events |= 1U << kind;
     opt.now_ms = clock_now_ms();
     if (getrandom(&opt.seed, sizeof(opt.seed), GRND_NONBLOCK) != sizeof(opt.seed))
         opt.seed = clock_now_ns();
