@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sanitizer/asan_interface.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -29,6 +30,13 @@ struct cell {
     struct cell *next;
 };
 
+/* Its cells follow, aligned. */
+struct slab {
+    struct slab *next;
+};
+#define SLAB_CELLS 64U
+#define SLAB_BYTES (sizeof(struct slab) + (size_t)(SLAB_CELLS + 1) * LOOP_CELL_BYTES)
+
 struct loop {
     int epoll;
     bool happened; /* the hooks are to run */
@@ -40,7 +48,7 @@ struct loop {
     struct list laters;
     struct watch *closed; /* until the turn ends */
     struct cell *spare;
-    uint32_t spare_count;
+    struct slab *slabs;
 
     const struct alloc *alloc;
     unsigned char *buffer;
@@ -86,10 +94,11 @@ static int open_all(struct loop *loop, void *uv_loop)
 
 static void dispose(struct loop *loop)
 {
-    while (loop->spare != NULL) {
-        struct cell *cell = loop->spare;
-        loop->spare = cell->next;
-        alloc_free(loop->alloc, cell);
+    while (loop->slabs != NULL) {
+        struct slab *slab = loop->slabs;
+        loop->slabs = slab->next;
+        ASAN_UNPOISON_MEMORY_REGION(slab, SLAB_BYTES);
+        alloc_free(loop->alloc, slab);
     }
     if (loop->bell.fd >= 0) {
         close(loop->bell.fd);
@@ -203,6 +212,9 @@ static void dispatch(struct loop *loop, int count)
     for (int i = 0; i < count; i++) {
         struct watch *watch = loop->batch[i].data.ptr;
         uint32_t events = loop->batch[i].events;
+        if (i + 1 < count) {
+            __builtin_prefetch(loop->batch[i + 1].data.ptr);
+        }
         unsigned wants = watch->wants;
         unsigned ready = (events & EPOLLIN ? STREAM_READ : 0)
                          | (events & EPOLLOUT ? STREAM_WRITE : 0)
@@ -482,25 +494,37 @@ void watch_close(struct watch *watch, void (*gone)(struct watch *watch))
     watch->loop->closed = watch;
 }
 
-void *loop_cell_take(struct loop *loop, size_t size)
+static bool slab_add(struct loop *loop)
 {
-    struct cell *cell = loop->spare;
-    if (cell == NULL) {
-        return alloc_new(loop->alloc, size);
+    struct slab *slab = alloc_new(loop->alloc, SLAB_BYTES);
+    if (slab == NULL) {
+        return false;
     }
+    slab->next = loop->slabs;
+    loop->slabs = slab;
+    uintptr_t first = ((uintptr_t)(slab + 1) + LOOP_CELL_BYTES - 1)
+                      & ~(uintptr_t)(LOOP_CELL_BYTES - 1);
+    for (uint32_t i = 0; i < SLAB_CELLS; i++) {
+        loop_cell_give(loop, (void *)(first + (SLAB_CELLS - 1 - i) * LOOP_CELL_BYTES));
+    }
+    return true;
+}
+
+void *loop_cell_take(struct loop *loop)
+{
+    if (loop->spare == NULL && !slab_add(loop)) {
+        return NULL;
+    }
+    struct cell *cell = loop->spare;
+    ASAN_UNPOISON_MEMORY_REGION(cell, LOOP_CELL_BYTES);
     loop->spare = cell->next;
-    loop->spare_count--;
     return cell;
 }
 
 void loop_cell_give(struct loop *loop, void *memory)
 {
-    if (loop->spare_count >= LOOP_SPARE_MAX) {
-        alloc_free(loop->alloc, memory);
-        return;
-    }
     struct cell *cell = memory;
     cell->next = loop->spare;
     loop->spare = cell;
-    loop->spare_count++;
+    ASAN_POISON_MEMORY_REGION(cell, LOOP_CELL_BYTES);
 }

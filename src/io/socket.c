@@ -20,6 +20,8 @@ struct socket {
     struct watch watch;
 };
 
+_Static_assert(sizeof(struct socket) <= LOOP_CELL_BYTES, "a socket is a cell");
+
 static const struct stream_ops socket_ops;
 
 static struct socket *socket_of(const struct stream *stream)
@@ -38,7 +40,7 @@ static void on_ready(struct watch *watch, unsigned events)
 
 int socket_adopt(struct loop *loop, int take_fd, struct stream **ret_stream)
 {
-    struct socket *socket = loop_cell_take(loop, sizeof *socket);
+    struct socket *socket = loop_cell_take(loop);
     if (socket == NULL) {
         close(take_fd);
         return -ENOMEM;
