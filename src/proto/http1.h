@@ -166,8 +166,9 @@ bool http1_body_ends_with_close(const struct http1_body *body);
 /* --- writing --------------------------------------------------------------------------------- */
 
 struct http1_writing {
-    struct slice date;  /* answers: Date's value, for a head that has none; empty: write none */
-    bool close;         /* say Connection: close */
+    struct slice date; /* answers: Date's value, for a head that has none; empty: write none */
+    bool close;        /* say Connection: close */
+    bool upgrade; /* requests: the upgrade that the head asks for may pass; 101 can be carried */
     uint8_t peer_minor; /* answers: the client's version; 0 is told keep-alive, and never chunks */
     uint8_t asked;      /* answers: enum http_method of the request */
 };
@@ -182,7 +183,8 @@ enum http_framing http1_answer_framing(const struct http_head *head, uint8_t ask
  * then). Start line; Host from head->authority (requests); head->fields and head->added that are
  * not marked drop, as they are; framing from head->framing and content_length; Connection; Date.
  * Fields that those rules generate, and the hop-by-hop ones of HTTP/1.1, are never copied, whether
- * marked or not. With head->upgrade, Upgrade passes and Connection names it.
+ * marked or not. Upgrade passes, and Connection names it, in a 101 and in a request whose head and
+ * writing both say `upgrade`.
  *
  * Names and values must be valid (http_name_valid, http_value_valid): those of any reader are; what
  * comes from elsewhere is checked where it comes in. */

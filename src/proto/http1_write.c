@@ -181,7 +181,7 @@ ssize_t http1_write_request(const struct http_head *head, const struct http1_wri
     put_text(&to, "\r\n");
     put_all_fields(&to, head, NEVER_COPIED | BIT(HTTP_HOST));
     put_request_framing(&to, head);
-    if (head->upgrade) {
+    if (head->upgrade && writing->upgrade) {
         put_upgrade(&to, head);
     } else if (writing->close) {
         put_text(&to, "Connection: close\r\n");

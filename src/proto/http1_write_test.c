@@ -127,11 +127,14 @@ static void an_upgrade_passes_when_it_is_meant(void **state)
     (void)state;
     struct http_head head = request_of(
         "GET / HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX: y\r\n\r\n");
-    assert_request(&head, true,
+    const char *without = "GET / HTTP/1.1\r\nHost: t\r\nX: y\r\n\r\n";
+    assert_request(&head, false, without);
+    const struct http1_writing tunnels = {.close = true, .upgrade = true};
+    assert_written(http1_write_request, &head, &tunnels,
                    "GET / HTTP/1.1\r\nHost: t\r\nX: y\r\nConnection: upgrade\r\n"
                    "Upgrade: websocket\r\n\r\n");
     head.upgrade = false;
-    assert_request(&head, false, "GET / HTTP/1.1\r\nHost: t\r\nX: y\r\n\r\n");
+    assert_written(http1_write_request, &head, &(struct http1_writing){.upgrade = true}, without);
 }
 
 static void changes_are_written(void **state)

@@ -36,18 +36,19 @@ static void same_request(const struct http_head *a, const struct http_head *b)
 static void survives_writing(struct http_head *head)
 {
     const struct http1_limits wide = HTTP1_LIMITS_DEFAULT;
+    const struct http1_writing writing = {.upgrade = true};
     char first[WRITTEN_MAX];
     char second[WRITTEN_MAX];
     if (head->authority.len == 0) {
         head->authority = SLICE("upstream"); /* what a connector puts there for HTTP/1.0 */
     }
-    ssize_t len = http1_write_request(head, &(struct http1_writing){0}, first, sizeof first);
-    check(len > 0 && (size_t)len <= http1_head_size(head, &(struct http1_writing){0}));
+    ssize_t len = http1_write_request(head, &writing, first, sizeof first);
+    check(len > 0 && (size_t)len <= http1_head_size(head, &writing));
     struct http1_progress progress = {0};
     struct http_head again = {.fields = second_room};
     check(http1_parse_request(&progress, first, (size_t)len, &wide, &again) == len);
     same_request(head, &again);
-    check(http1_write_request(&again, &(struct http1_writing){0}, second, sizeof second) == len);
+    check(http1_write_request(&again, &writing, second, sizeof second) == len);
     check(memcmp(first, second, (size_t)len) == 0);
 }
 
