@@ -32,6 +32,7 @@ SIZES = {"100 B": "/100", "10 KB": "/10240"}
 CLIENTS = (16, 128, 1000)
 IDLE_CONNECTIONS = 5000
 NOISE_MAX = 0.25  # of the machine
+RELAYS = {"epoll": "relay_epoll", "libuv": "relay_uv", "io": "relay_io"}
 PARTS = ("relay", "open", "idle", "syscalls", "pool")
 
 NGINX = """\
@@ -153,7 +154,7 @@ class Bench:
         self.counters = scratch / "counters"
         self.running = []
         self.upstream = self.start_upstream()
-        self.names = [n for n in ("epoll", "libuv", "weir", "nginx", "haproxy") if self.is_there(n)]
+        self.names = [n for n in ("epoll", "libuv", "io", "weir", "nginx", "haproxy") if self.is_there(n)]
         self.results = {"relay": {}, "open": {}, "idle": {}, "syscalls": {}}
 
     # --- programs -----------------------------------------------------------------------------
@@ -180,9 +181,8 @@ class Bench:
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         values = {"port": port, "upstream": self.upstream_port, "scratch": self.scratch,
                   "admin": free_port(), "files": files}
-        if name in ("epoll", "libuv"):
-            program = "relay_epoll" if name == "epoll" else "relay_uv"
-            command = [BUILD / "bench" / program, str(port), str(self.upstream_port)]
+        if name in RELAYS:
+            command = [BUILD / "bench" / RELAYS[name], str(port), str(self.upstream_port)]
         elif name == "nginx":
             (self.scratch / "nginx.conf").write_text(NGINX.format(**values))
             command = [shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"), "-e", "stderr",
