@@ -94,6 +94,67 @@ static void what_comes_behind_a_refusal_is_read_and_forgotten(void **state)
     shut(&f);
 }
 
+static void lingering_is_bounded_in_bytes(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    static struct peer peer;
+    static char block[65536];
+    open_plain(&f);
+    join(&f, &peer);
+    say(&peer, "BAD REQUEST\r\n\r\n");
+    until(&f, &peer, peer.closed);
+    uint32_t sent = 0;
+    while (http1_listener_clients(f.listener) > 0) {
+        assert_true(sent <= 2 * HTTP1_LINGER_MAX);
+        ssize_t n = send(peer.fd, block, sizeof block, MSG_NOSIGNAL);
+        sent += n > 0 ? (uint32_t)n : 0;
+        turn(&f, NULL);
+    }
+    assert_true(sent > HTTP1_LINGER_MAX);
+    leave(&peer);
+    shut(&f);
+}
+
+static void lingering_is_bounded_in_time(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    static struct peer peer;
+    open_plain(&f);
+    join(&f, &peer);
+    say(&peer, "BAD REQUEST\r\n\r\n");
+    until(&f, &peer, peer.closed);
+    uint64_t begun_ms = clock_now_ms();
+    until(&f, NULL, http1_listener_clients(f.listener) == 0);
+    assert_in_range(clock_now_ms() - begun_ms, HTTP1_LINGER_MS / 2, 4 * HTTP1_LINGER_MS);
+    leave(&peer);
+    shut(&f);
+}
+
+static void a_body_nobody_wants_is_read_up_to_a_limit(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    static struct peer peer;
+    static char chunk[1005] = "3e8\r\n";
+    chunk[sizeof chunk - 2] = '\r';
+    chunk[sizeof chunk - 1] = '\n';
+    open_plain(&f);
+    join(&f, &peer);
+    say(&peer, "POST /echo-nothing HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    until(&f, &peer, f.held_count == 1);
+    answer(f.held[0], 200, "enough");
+    for (uint32_t sent = 0; !peer.closed; sent += sizeof chunk) {
+        assert_true(sent < 2 * HTTP1_DRAIN_BODY_MAX);
+        say_bytes(&peer, chunk, sizeof chunk);
+        turn(&f, &peer);
+    }
+    assert_true(has(&peer, "enough") && !peer.reset);
+    leave(&peer);
+    shut(&f);
+}
+
 /* --- time ---------------------------------------------------------------------------------------
  */
 
@@ -332,6 +393,70 @@ static int dial(const struct accept_port *port)
     return fd;
 }
 
+static void an_open_request_is_cut_when_the_pools_grace_ends(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    static struct peer peer;
+    open_plain(&f);
+    join(&f, &peer);
+    say(&peer, GET("/hold"));
+    until(&f, &peer, f.held_count == 1);
+    weir_pool_flush(http1_listener_pool(f.listener), NULL, 20);
+    until(&f, &peer, peer.closed && f.aborts == 1);
+    leave(&peer);
+    shut(&f);
+}
+
+static void a_drain_waits_a_moment_for_a_new_client(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    static struct peer quick, silent;
+    open_plain(&f);
+    join(&f, &quick);
+    join(&f, &silent);
+    turn(&f, &quick);
+    http1_listener_drain(f.listener, 10000, on_drained, &f);
+    say(&quick, GET("/"));
+    until(&f, &quick, quick.closed);
+    assert_true(has(&quick, "hello") && has(&quick, "Connection: close"));
+    until(&f, &silent, silent.closed && f.drained);
+    assert_int_equal(silent.len, 0);
+    leave(&quick);
+    leave(&silent);
+    shut(&f);
+}
+
+/* The pool's own limit, where no door keeps one; and clients that wait to be told. */
+static void a_full_pool_refuses_silent_clients_too(void **state)
+{
+    (void)state;
+    enum { MANY = HTTP1_REFUSALS_MAX + 3 };
+    static struct fixture f;
+    static struct peer first;
+    static struct peer peers[MANY];
+    open_with(&f, (struct http1_listener_options){.max_connections = 1});
+    join(&f, &first);
+    for (uint32_t i = 0; i < MANY; i++) {
+        join(&f, &peers[i]);
+    }
+    assert_int_equal(http1_listener_clients(f.listener), 1);
+    until(&f, &peers[MANY - 1], peers[MANY - 1].closed); /* over the limit of refusals: at once */
+    assert_true(has(&peers[MANY - 1], " 503 "));
+    assert_false(peers[0].closed);
+    until(&f, &peers[0], peers[0].closed); /* silent: after a while */
+    assert_true(has(&peers[0], " 503 "));
+    assert_int_equal(COUNTER(&f, refused_full), MANY);
+    for (uint32_t i = 0; i < MANY; i++) {
+        leave(&peers[i]);
+    }
+    say(&first, GET("/"));
+    until(&f, &first, has(&first, "hello"));
+    leave(&first);
+    shut(&f);
+}
+
 static void over_the_limit_a_client_is_told_503(void **state)
 {
     (void)state;
@@ -372,6 +497,9 @@ int main(void)
         cmocka_unit_test(bad_requests_are_answered_and_closed),
         cmocka_unit_test(long_heads_are_refused),
         cmocka_unit_test(what_comes_behind_a_refusal_is_read_and_forgotten),
+        cmocka_unit_test(lingering_is_bounded_in_bytes),
+        cmocka_unit_test(lingering_is_bounded_in_time),
+        cmocka_unit_test(a_body_nobody_wants_is_read_up_to_a_limit),
         cmocka_unit_test(a_silent_client_is_closed),
         cmocka_unit_test(half_a_head_is_answered_with_408),
         cmocka_unit_test(an_idle_connection_is_closed),
@@ -384,6 +512,9 @@ int main(void)
         cmocka_unit_test(a_drain_ends_with_its_grace),
         cmocka_unit_test(a_drain_of_nobody_is_over_at_once),
         cmocka_unit_test(a_flushed_pool_closes_idle_clients),
+        cmocka_unit_test(an_open_request_is_cut_when_the_pools_grace_ends),
+        cmocka_unit_test(a_drain_waits_a_moment_for_a_new_client),
+        cmocka_unit_test(a_full_pool_refuses_silent_clients_too),
         cmocka_unit_test(over_the_limit_a_client_is_told_503),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -291,6 +291,21 @@ static void a_cut_answer_looks_like_one(void **state)
     }
 }
 
+/* Where only the close ends a body, the cut has to be a reset. */
+static void a_cut_that_cannot_be_seen_is_a_reset(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    static struct peer peer;
+    open_plain(&f);
+    join_tcp(&f, &peer);
+    say(&peer, "GET /cut-until-close HTTP/1.0\r\n\r\n");
+    until(&f, &peer, peer.closed);
+    assert_true(peer.reset);
+    leave(&peer);
+    shut(&f);
+}
+
 static void expect_100_is_the_handlers_to_answer(void **state)
 {
     (void)state;
@@ -385,6 +400,78 @@ static void a_client_that_leaves_while_blocked_is_noticed(void **state)
     shut(&f);
 }
 
+/* What was answered already is still sent to one that only said that it will say no more. */
+static void half_a_close_leaves_the_rest_of_an_answer(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    static struct peer peer;
+    open_plain(&f);
+    join_tcp(&f, &peer);
+    peer.reads = false;
+    say(&peer, GET("/once"));
+    until(&f, &peer, f.requests == 1);
+    assert_int_equal(shutdown(peer.fd, SHUT_WR), 0);
+    turn(&f, &peer);
+    peer.reads = true;
+    until(&f, &peer, peer.closed);
+    assert_false(peer.reset);
+    assert_true(peer.read_bytes > ONCE_BYTES);
+    assert_int_equal(f.aborts, 0);
+    leave(&peer);
+    shut(&f);
+}
+
+static void a_send_that_fails_is_told_later(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    static struct peer peer;
+    open_plain(&f);
+    join(&f, &peer);
+    say(&peer, GET("/hold") GET("/")); /* what is sent ahead keeps it from being read */
+    until(&f, &peer, f.held_count == 1);
+    struct http_exchange *ex = f.held[0];
+    begin(ex, HTTP_CHUNKED, 0);
+    leave(&peer);
+    ex->ops->body(ex, "nobody hears", 12);
+    ex->ops->flush(ex);
+    assert_int_equal(f.aborts, 0); /* never inside a call of the handler */
+    until(&f, NULL, f.aborts == 1);
+    assert_int_equal(http1_listener_clients(f.listener), 0);
+    shut(&f);
+}
+
+static void a_peer_has_a_name(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t address[16];
+        const char *text;
+    } cases[] = {
+        {{[10] = 0xff, 0xff, 127, 0, 0, 1}, "127.0.0.1"},
+        {{[10] = 0xff, 0xff, 10, 20, 255, 100}, "10.20.255.100"},
+        {{0x20, 0x01, 0x0d, 0xb8, [15] = 7}, "2001:db8::7"},
+        {{0}, "unix"},
+    };
+    static struct fixture f;
+    static struct peer peer;
+    open_plain(&f);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int ends[2];
+        struct stream *stream;
+        tcp_pair(ends);
+        assert_int_equal(socket_adopt(f.loop, ends[0], &stream), 0);
+        assert_int_equal(http1_listener_serve(f.listener, stream, cases[i].address), 0);
+        adopt_peer(&f, &peer, ends[1]);
+        say(&peer, GET("/"));
+        until(&f, &peer, has(&peer, "hello"));
+        assert_string_equal(f.peer, cases[i].text);
+        leave(&peer);
+    }
+    shut(&f);
+}
+
 /* --- allocation ---------------------------------------------------------------------------------
  */
 
@@ -443,10 +530,14 @@ int main(void)
         cmocka_unit_test(a_paused_body_is_not_read),
         cmocka_unit_test(answers_are_framed_for_who_asked),
         cmocka_unit_test(a_cut_answer_looks_like_one),
+        cmocka_unit_test(a_cut_that_cannot_be_seen_is_a_reset),
         cmocka_unit_test(expect_100_is_the_handlers_to_answer),
         cmocka_unit_test(an_early_answer_arrives_though_the_body_is_still_coming),
         cmocka_unit_test(a_client_that_leaves_is_noticed),
         cmocka_unit_test(a_client_that_leaves_while_blocked_is_noticed),
+        cmocka_unit_test(half_a_close_leaves_the_rest_of_an_answer),
+        cmocka_unit_test(a_send_that_fails_is_told_later),
+        cmocka_unit_test(a_peer_has_a_name),
         cmocka_unit_test(refused_allocations_are_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

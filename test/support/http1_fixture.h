@@ -19,6 +19,7 @@
 
 #define DEADLINE_MS 10000U
 #define GOT_MAX     (1U << 16)
+#define ONCE_BYTES  900000U /* more than a socket takes, less than what may be pending */
 #define BIG_BYTES   (4U << 20)
 
 /* --- the handler --------------------------------------------------------------------------------
@@ -108,6 +109,15 @@ static inline bool answer_oddly(struct http_exchange *ex, const struct http_head
     if (path_is(head, "/cut-length")) {
         begin(ex, HTTP_LENGTH, 100);
         ex->ops->body(ex, "half", 4);
+        ex->ops->end(ex, NULL);
+    } else if (path_is(head, "/cut-until-close")) {
+        begin(ex, HTTP_UNTIL_CLOSE, 0);
+        ex->ops->body(ex, "half", 4);
+        ex->ops->abort(ex);
+    } else if (path_is(head, "/once")) {
+        static char all[BIG_BYTES];
+        begin(ex, HTTP_LENGTH, ONCE_BYTES);
+        ex->ops->body(ex, all, ONCE_BYTES);
         ex->ops->end(ex, NULL);
     } else if (path_is(head, "/cut-chunked")) {
         begin(ex, HTTP_CHUNKED, 0);
