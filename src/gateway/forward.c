@@ -215,12 +215,22 @@ static struct slice forwarded_of(const struct http_peer *peer, char room[96])
     return (struct slice){room, len};
 }
 
+/* Eight digits at a time: a nibble in each byte, then '0' and, above nine, what leads to 'a'. */
+static void print_hex_half(char *out, uint32_t bits)
+{
+    uint64_t x = __builtin_bswap32(bits);
+    x = ((x & 0xffff0000) << 16) | (x & 0xffff);
+    x = ((x << 8) | x) & 0x00ff00ff00ff00ff;
+    x = ((x >> 4) | (x << 8)) & 0x0f0f0f0f0f0f0f0f;
+    uint64_t letters = ((x + 0x0606060606060606) >> 4) & 0x0101010101010101;
+    x += 0x3030303030303030 + letters * ('a' - '0' - 10);
+    memcpy(out, &x, sizeof x);
+}
+
 static void print_hex(char *out, uint64_t bits)
 {
-    static const char digits[] = "0123456789abcdef";
-    for (int i = 15; i >= 0; i--, bits >>= 4) {
-        out[i] = digits[bits & 15];
-    }
+    print_hex_half(out, (uint32_t)(bits >> 32));
+    print_hex_half(out + 8, (uint32_t)bits);
 }
 
 /* version 00, a trace id, a parent id, sampled (W3C Trace Context §3.2). */
