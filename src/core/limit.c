@@ -67,6 +67,7 @@ weir_err ledger_open(weir_pool *pool, struct key *key, uint32_t limit)
         bool is_there = map_put(&engine->by_account, rand_mix(account), ledger);
         check(is_there);
         *ledger = (struct ledger){.account = account, .is_of_key = key != NULL};
+        ledger->is_lent = pool->connector->dial == NULL && engine->port->take != NULL;
     }
     check(ledger->account == account);
     return WEIR_OK;
@@ -97,7 +98,7 @@ void ledger_ask(weir_engine *engine, struct ledger *ledger, uint32_t need)
         ledger->credits++;
         need--;
     }
-    if (need != ledger->asked) {
+    if (need != ledger->asked && !ledger->is_lent) {
         ledger->asked = need;
         ledger->is_dry = false;
         say(engine, ledger, LIMIT_ASK, need);
@@ -107,19 +108,19 @@ void ledger_ask(weir_engine *engine, struct ledger *ledger, uint32_t need)
 static void settle(weir_engine *engine, struct ledger *ledger, uint32_t used)
 {
     uint32_t free = ledger->credits > used ? ledger->credits - used : 0;
-    uint32_t back = free < ledger->wanted ? free : ledger->wanted;
+    uint32_t back = ledger->is_lent || free < ledger->wanted ? free : ledger->wanted;
     if (back == 0) {
         return;
     }
     ledger->credits -= back;
-    ledger->wanted -= back;
+    ledger->wanted -= back < ledger->wanted ? back : ledger->wanted;
     ledger->is_pressing = ledger->is_pressing && ledger->wanted > 0;
     say(engine, ledger, LIMIT_RETURN, back);
 }
 
 void ledger_settle(weir_engine *engine, struct ledger *ledger, uint32_t used)
 {
-    if (ledger->wanted > 0) {
+    if (ledger->wanted > 0 || ledger->is_lent) {
         settle(engine, ledger, used);
     }
 }

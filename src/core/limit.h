@@ -28,7 +28,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LIMIT_ENGINES_MAX 64U
+#define LIMIT_ENGINES_MAX 128U
 #define TURN_GRANTS       8U /* a key serves its own callers this often while others wait for room */
 
 struct key;
@@ -51,7 +51,8 @@ struct ledger {
     uint32_t credits; /* connections there may be now; UINT32_MAX: no limit */
     uint32_t asked;   /* what the hub believes is needed here */
     bool is_of_key : 1;
-    uint32_t wanted : 29; /* what the hub wants back */
+    bool is_lent : 1;     /* free credits go back at once: peers come, and nobody dials ahead */
+    uint32_t wanted : 28; /* what the hub wants back */
     bool is_pressing : 1;
     bool is_dry : 1; /* the hub had none when it was last asked */
 };
@@ -97,7 +98,7 @@ static inline bool ledger_may_grow(const struct ledger *ledger)
 /* Takes what the hub has at once, and tells it how many more are needed; says nothing twice. */
 void ledger_ask(weir_engine *engine, struct ledger *ledger, uint32_t need);
 
-/* Gives free credits back that the hub wants. */
+/* Gives free credits back that the hub wants, or that are only lent. */
 void ledger_settle(weir_engine *engine, struct ledger *ledger, uint32_t used);
 
 /* --- the hub's half: hub.h -----------------------------------------------------------------------

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * mutant.h - rules that can be broken on purpose, to see that the tests would notice. In a core built
- * with WEIR_MUTANTS (for that test alone) MUTANT(n) is true when weir_mutant is n; elsewhere it is false
- * and costs nothing. The rules:
+ * mutant.h - rules that can be broken on purpose, to see that the tests would notice. In a core
+ * built with WEIR_MUTANTS (for that test alone) MUTANT(n) is true when weir_mutant is n; elsewhere
+ * it is false and costs nothing. The rules:
  *
  */
 #pragma once

@@ -143,6 +143,7 @@ bool weir_pool_can_admit(const weir_pool *pool)
 
 static weir_err refuse_peer(weir_pool *pool, weir_err err)
 {
+    ledger_settle(pool->engine, &pool->ledger, pool_total(pool));
     pool->counters.acquires++;
     pool->counters.refused++;
     pool->counters.refused_by[err]++;
@@ -191,6 +192,7 @@ weir_err weir_admit(weir_pool *pool, const weir_key *peer, const char *note, voi
     }
     struct conn *conn = conn_new(key, WEIR_IDLE);
     if (conn == NULL) {
+        ledger_settle(pool->engine, &key->ledger, key_total(key));
         return refuse_peer(pool, WEIR_ECONNS);
     }
     conn->admitted = true;

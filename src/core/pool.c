@@ -780,7 +780,7 @@ static void release_held(struct lease *lease, weir_fate fate, weir_err why)
     switch (fate) {
     case WEIR_BROKEN:
         pool_conn_close(conn, why != WEIR_OK ? why : WEIR_EBROKEN);
-        pool_serve(key);
+        pool_serve(key); /* those who had not heard of their lease on it wait again */
         return;
     case WEIR_RETIRE:
         if (!conn->retiring) {

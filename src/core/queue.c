@@ -255,7 +255,9 @@ static uint64_t cut_overdue(weir_pool *pool, const struct list *leases)
         lease->was_cut = true;
         tell_overdue(lease, WEIR_ELEASE_TIMEOUT);
         if (lease->conn != NULL) {
+            struct key *key = lease->key;
             pool_conn_cut(lease->conn, WEIR_ELEASE_TIMEOUT);
+            pool_serve(key);
         }
     }
     return UINT64_MAX;

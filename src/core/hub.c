@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/hub.h"
+
+#include "base/rand.h"
+
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define ACCOUNTS_MAX   4160U
+#define NAME_BYTES_MAX (1U << 21)
+
+/* An engine's account number: the place in the slab + 1, and the number of the join. */
+#define PLACE_BITS 20U
+#define PLACES_MAX ((1U << PLACE_BITS) - 1)
+#define JOINS_MASK ((1U << (32 - PLACE_BITS)) - 1)
+
+/* What one engine has of an account. */
+struct share {
+    struct node on_door; /* hub->doors[engine] while anything below is to be told */
+    struct account *account;
+    uint32_t number;  /* the engine's name for the account; 0: not joined */
+    uint32_t granted; /* credits it holds, or that are on their way there */
+    uint32_t need;    /* more that it could use */
+    uint32_t wanted;  /* what it has been asked to give back, as far as we know */
+    uint32_t grant_due;
+    bool is_pressed;
+    bool refusal_due;
+    bool want_due;
+};
+
+struct account {
+    const char *name;
+    uint32_t name_len;
+    uint32_t limit;
+    uint32_t out;  /* the sum of what is granted */
+    uint32_t turn; /* the engine that is served next */
+    uint32_t joined;
+    uint64_t hash;
+    struct share shares[];
+};
+
+struct name {
+    const char *at;
+    uint32_t len;
+};
+
+static uint32_t or_default(uint32_t value, uint32_t initial)
+{
+    return value != 0 ? value : initial;
+}
+
+bool hub_init(struct hub *hub, const struct alloc *alloc, const struct hub_options *opt)
+{
+    *hub = (struct hub){.opt = *opt};
+    hub->opt.engines = or_default(opt->engines, 1);
+    hub->opt.accounts_max = or_default(opt->accounts_max, ACCOUNTS_MAX);
+    check(hub->opt.engines <= LIMIT_ENGINES_MAX);
+    check(hub->opt.accounts_max <= PLACES_MAX);
+    size_t record = sizeof(struct account) + hub->opt.engines * sizeof(struct share);
+    for (uint32_t i = 0; i < LIMIT_ENGINES_MAX; i++) {
+        list_init(&hub->doors[i]);
+    }
+    if (slots_init(&hub->accounts, alloc, record, hub->opt.accounts_max)
+        && map_init(&hub->by_name, alloc, hub->opt.accounts_max)
+        && arena_init(&hub->names, alloc, or_default(opt->name_bytes_max, NAME_BYTES_MAX))) {
+        return true;
+    }
+    hub_fini(hub);
+    return false;
+}
+
+void hub_fini(struct hub *hub)
+{
+    slots_fini(&hub->accounts);
+    map_fini(&hub->by_name);
+    arena_fini(&hub->names);
+}
+
+/* --- accounts
+ * --------------------------------------------------------------------------------------- */
+
+static bool is_named(const void *value, const void *key)
+{
+    const struct account *account = value;
+    const struct name *name = key;
+    return account->name_len == name->len && memcmp(account->name, name->at, name->len) == 0;
+}
+
+static uint64_t hash_of(const struct hub *hub, const struct name *name)
+{
+    return XXH3_64bits_withSeed(name->at, name->len, rand_mix(hub->opt.seed));
+}
+
+static uint32_t place_of(const struct hub *hub, const struct account *account)
+{
+    return (uint32_t)slots_id_of(&hub->accounts, account);
+}
+
+static struct account *account_new(struct hub *hub, const struct name *name, uint64_t hash)
+{
+    uint64_t id;
+    char *copy = arena_cut(&hub->names, name->len);
+    struct account *account = copy != NULL ? slots_take(&hub->accounts, &id) : NULL;
+    if (account == NULL) {
+        if (copy != NULL) {
+            arena_give(&hub->names, copy, name->len);
+        }
+        return NULL;
+    }
+    memcpy(copy, name->at, name->len);
+    account->name = copy;
+    account->name_len = name->len;
+    account->hash = hash;
+    for (uint32_t i = 0; i < hub->opt.engines; i++) {
+        account->shares[i].account = account;
+    }
+    bool is_there = map_put(&hub->by_name, hash, account);
+    check(is_there);
+    return account;
+}
+
+static void account_free(struct hub *hub, struct account *account)
+{
+    check(account->out == 0);
+    map_remove(&hub->by_name, account->hash, account);
+    arena_give(&hub->names, account->name, account->name_len);
+    slots_give(&hub->accounts, slots_id_of(&hub->accounts, account));
+}
+
+/* The share that an engine's number names; NULL: it was left since. */
+static struct share *share_of(const struct hub *hub, uint32_t engine, uint32_t number)
+{
+    uint32_t place = number & PLACES_MAX;
+    check(engine < hub->opt.engines);
+    if (place == 0 || place > hub->accounts.touched) {
+        return NULL;
+    }
+    struct slot *slot = slots_nth(&hub->accounts, place - 1);
+    if ((slot->generation & 1) == 0) {
+        return NULL;
+    }
+    struct account *account = (struct account *)(void *)(slot + 1);
+    struct share *share = &account->shares[engine];
+    return share->number == number ? share : NULL;
+}
+
+/* --- what is to be said
+ * ------------------------------------------------------------------------------ */
+
+static void ring_door(struct hub *hub, struct share *share)
+{
+    uint32_t engine = (uint32_t)(share - share->account->shares);
+    struct list *door = &hub->doors[engine];
+    if (list_holds(&share->on_door)) {
+        return;
+    }
+    list_push_back(door, &share->on_door);
+    if (door->count == 1 && hub->opt.wake != NULL) {
+        hub->opt.wake(hub->opt.wake_arg, engine);
+    }
+}
+
+static void want(struct hub *hub, struct share *share, uint32_t count, bool is_pressed)
+{
+    is_pressed = is_pressed && count > 0;
+    if (share->wanted == count && share->is_pressed == is_pressed) {
+        return;
+    }
+    share->wanted = count;
+    share->is_pressed = is_pressed;
+    share->want_due = true;
+    ring_door(hub, share);
+}
+
+bool hub_next(struct hub *hub, uint32_t engine, struct limit_msg *ret_msg)
+{
+    struct node *node = list_first(&hub->doors[engine]);
+    if (node == NULL) {
+        return false;
+    }
+    struct share *share = list_entry(node, struct share, on_door);
+    *ret_msg = (struct limit_msg){.account = share->number, .engine = (uint16_t)engine};
+    if (share->grant_due > 0) {
+        ret_msg->word = LIMIT_GRANT;
+        ret_msg->count = share->grant_due;
+        share->grant_due = 0;
+    } else if (share->refusal_due) {
+        ret_msg->word = LIMIT_GRANT;
+        share->refusal_due = false;
+    } else {
+        check(share->want_due);
+        ret_msg->word = share->is_pressed ? LIMIT_PRESS : LIMIT_WANT;
+        ret_msg->count = share->wanted;
+        share->want_due = false;
+    }
+    if (share->grant_due == 0 && !share->refusal_due && !share->want_due) {
+        list_remove(&hub->doors[engine], node);
+    }
+    return true;
+}
+
+/* --- who gets what
+ * ----------------------------------------------------------------------------------- */
+
+static void grant(struct hub *hub, struct share *share)
+{
+    share->account->out++;
+    share->granted++;
+    share->need--;
+    share->grant_due++;
+    ring_door(hub, share);
+}
+
+/* Free credits to those in need, one each, in turns. */
+static void hand_out(struct hub *hub, struct account *account)
+{
+    uint32_t engines = hub->opt.engines;
+    uint32_t passed = 0;
+    while (account->out < account->limit && passed < engines) {
+        struct share *share = &account->shares[account->turn];
+        account->turn = (account->turn + 1) % engines;
+        if (share->need > 0) {
+            grant(hub, share);
+            passed = 0;
+        } else {
+            passed++;
+        }
+    }
+}
+
+struct standing {
+    uint32_t needed;             /* by all */
+    uint32_t excess;             /* out above a limit that was lowered */
+    const struct share *richest; /* holds most */
+    const struct share *poorest; /* holds least of those in need; NULL: nobody is */
+};
+
+static struct standing standing_of(const struct hub *hub, const struct account *account)
+{
+    struct standing standing = {.richest = &account->shares[0]};
+    for (uint32_t i = 0; i < hub->opt.engines; i++) {
+        const struct share *share = &account->shares[i];
+        standing.needed += share->need;
+        if (share->granted > standing.richest->granted) {
+            standing.richest = share;
+        }
+        if (share->need > 0
+            && (standing.poorest == NULL || share->granted < standing.poorest->granted)) {
+            standing.poorest = share;
+        }
+    }
+    standing.excess = account->out > account->limit ? account->out - account->limit : 0;
+    return standing;
+}
+
+/* How much the richest should give up even if it is busy. */
+static uint32_t pressure_of(const struct standing *standing)
+{
+    if (standing->poorest == NULL) {
+        return 0;
+    }
+    uint32_t rich = standing->richest->granted;
+    uint32_t poor = standing->poorest->granted;
+    if (rich >= poor + 2) {
+        return (rich - poor) / 2;
+    }
+    return poor == 0 && rich == 1 ? 1 : 0;
+}
+
+static uint32_t least_of(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static void settle(struct hub *hub, struct account *account)
+{
+    hand_out(hub, account);
+    struct standing standing = standing_of(hub, account);
+    uint32_t pressure = pressure_of(&standing);
+    for (uint32_t i = 0; i < hub->opt.engines; i++) {
+        struct share *share = &account->shares[i];
+        uint32_t others = standing.needed - share->need + standing.excess;
+        bool is_pressed = standing.excess > 0 || (share == standing.richest && pressure > 0);
+        if (share->number == 0) {
+            continue;
+        }
+        if (share == standing.richest && pressure > 0 && standing.excess == 0) {
+            others = least_of(others, pressure);
+        }
+        want(hub, share, least_of(others, share->granted), is_pressed);
+    }
+}
+
+/* --- what engines say
+ * -------------------------------------------------------------------------------- */
+
+uint32_t hub_join(struct hub *hub, uint32_t engine, const char *name, uint32_t name_len,
+                  uint32_t limit)
+{
+    struct name wanted = {name, name_len};
+    uint64_t hash = hash_of(hub, &wanted);
+    check(engine < hub->opt.engines);
+    struct account *account = map_find(&hub->by_name, hash, is_named, &wanted);
+    if (account == NULL) {
+        account = account_new(hub, &wanted, hash);
+    }
+    if (account == NULL) {
+        return 0;
+    }
+    account->limit = limit;
+    struct share *share = &account->shares[engine];
+    if (share->number == 0) {
+        uint32_t joins = ++hub->joins & JOINS_MASK;
+        share->number = (place_of(hub, account) + 1) | joins << PLACE_BITS;
+        account->joined++;
+    }
+    settle(hub, account);
+    return share->number;
+}
+
+void hub_leave(struct hub *hub, uint32_t engine, uint32_t number)
+{
+    struct share *share = share_of(hub, engine, number);
+    check(share != NULL);
+    struct account *account = share->account;
+    account->out -= share->granted;
+    account->joined--;
+    list_leave(&share->on_door);
+    *share = (struct share){.account = account};
+    if (account->joined == 0) {
+        account_free(hub, account);
+    } else {
+        settle(hub, account);
+    }
+}
+
+bool hub_take(struct hub *hub, uint32_t engine, uint32_t number)
+{
+    struct share *share = share_of(hub, engine, number);
+    check(share != NULL);
+    struct account *account = share->account;
+    if (account->out >= account->limit) {
+        return false;
+    }
+    account->out++;
+    share->granted++;
+    return true;
+}
+
+static void give_back(struct hub *hub, struct share *share, uint32_t count)
+{
+    check(count <= share->granted);
+    share->granted -= count;
+    share->account->out -= count;
+    share->wanted -= least_of(count, share->wanted);
+    share->is_pressed = share->is_pressed && share->wanted > 0;
+    settle(hub, share->account);
+}
+
+void hub_receive(struct hub *hub, const struct limit_msg *msg)
+{
+    struct share *share = share_of(hub, msg->engine, msg->account);
+    if (share == NULL) {
+        return;
+    }
+    if (msg->word == LIMIT_RETURN) {
+        give_back(hub, share, msg->count);
+        return;
+    }
+    check(msg->word == LIMIT_ASK);
+    share->need = msg->count;
+    settle(hub, share->account);
+    if (share->need > 0 && !share->refusal_due) {
+        share->refusal_due = true;
+        ring_door(hub, share);
+    }
+}
+
+/* --- reports
+ * ----------------------------------------------------------------------------------------- */
+
+uint32_t hub_out(const struct hub *hub, const char *name, uint32_t name_len)
+{
+    struct name wanted = {name, name_len};
+    const struct account *account = map_find(&hub->by_name, hash_of(hub, &wanted), is_named,
+                                             &wanted);
+    return account != NULL ? account->out : 0;
+}
+
+void hub_verify(const struct hub *hub)
+{
+    weir_slots_each(struct account, account, &hub->accounts) {
+        uint32_t out = 0;
+        uint32_t joined = 0;
+        uint32_t needed = 0;
+        for (uint32_t i = 0; i < hub->opt.engines; i++) {
+            const struct share *share = &account->shares[i];
+            bool has_news = share->grant_due > 0 || share->refusal_due || share->want_due;
+            check(list_holds(&share->on_door) == has_news);
+            check(share->number != 0 || (share->granted == 0 && share->need == 0));
+            check(share->grant_due <= share->granted);
+            out += share->granted;
+            needed += share->need;
+            joined += share->number != 0;
+        }
+        check(out == account->out);
+        check(joined == account->joined && joined > 0);
+        check(needed == 0 || out >= account->limit);
+    }
+}
