@@ -7,9 +7,10 @@
 #include "base/check.h"
 #include "base/text.h"
 
-bool eventlog_keeps(weir_event_kind kind)
+uint32_t eventlog_mask(void)
 {
-    return kind != WEIR_EVENT_CONNECTION_REUSED && kind != WEIR_EVENT_CONNECTION_RETURNED;
+    return ~((UINT32_C(1) << WEIR_EVENT_CONNECTION_REUSED)
+             | (UINT32_C(1) << WEIR_EVENT_CONNECTION_RETURNED));
 }
 
 void eventlog_add(struct eventlog *log, const weir_event *event, uint64_t wall_ms)

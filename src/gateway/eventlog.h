@@ -7,7 +7,6 @@
 #pragma once
 #include <weir/weir.h>
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #define EVENTLOG_MAX 256U /* of one worker */
@@ -27,7 +26,7 @@ struct eventlog {
     uint64_t written; /* ever; the newest is records[(written - 1) % EVENTLOG_MAX] */
 };
 
-bool eventlog_keeps(weir_event_kind kind);
+uint32_t eventlog_mask(void); /* the kinds that are kept, for weir_engine_options.events */
 void eventlog_add(struct eventlog *log, const weir_event *event, uint64_t wall_ms);
 uint32_t eventlog_count(const struct eventlog *log);
 /* Oldest first. */

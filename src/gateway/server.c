@@ -228,7 +228,7 @@ static void on_event(void *arg, const weir_event *event)
 {
     struct server *s = arg;
     struct worker *here = worker_here();
-    if (here == NULL || !eventlog_keeps(event->kind))
+    if (here == NULL)
         return;
     struct site *site = &s->sites[worker_index(here)];
     eventlog_add(&site->events, event, clock_wall_ms());
@@ -333,9 +333,7 @@ static weir_engine_options engine_options(struct server *s)
     opt.pools_max = config->listeners.count + config->upstreams.count + 1;
     opt.on_event = on_event;
     opt.event_arg = s;
-    for (unsigned kind = 0; kind < WEIR_EVENTS; kind++)
-        if (eventlog_keeps(kind)) /* the others come with every request */
-            opt.events |= 1U << kind;
+    opt.events = eventlog_mask(); /* nothing is told with every request */
     opt.now_ms = clock_now_ms();
     if (getrandom(&opt.seed, sizeof(opt.seed), GRND_NONBLOCK) != sizeof(opt.seed))
         opt.seed = clock_now_ns();
