@@ -19,6 +19,7 @@ static void add(struct http_head *head, struct http_field *room, const char *nam
 static struct slice chain_of(const struct http_head *head, enum http_field_id id, struct slice last,
                              char room[FORWARD_CHAIN_MAX]);
 static struct slice forwarded_of(const struct http_peer *peer, char room[96]);
+static void trace_prepare(struct forward *forward);
 static struct slice trace_start(struct forward *forward);
 
 void forward_rules_init(struct forward_rules *rules, const struct config_route *route)
@@ -40,6 +41,7 @@ void forward_rules_init(struct forward_rules *rules, const struct config_route *
 void forward_init(struct forward *forward, uint64_t seed)
 {
     rand_init(&forward->rand, seed);
+    trace_prepare(forward);
 }
 
 void forward_request(struct forward *forward, const struct forward_rules *rules,
@@ -233,15 +235,20 @@ static void print_hex(char *out, uint64_t bits)
     print_hex_half(out + 8, (uint32_t)bits);
 }
 
-/* version 00, a trace id, a parent id, sampled (W3C Trace Context §3.2). */
-static struct slice trace_start(struct forward *forward)
+/* Version 00, a trace's id, a parent's, sampled (W3C Trace Context §3.2). The first half of the
+ * trace's id and the parent's are this worker's, so that one number a request is enough. */
+static void trace_prepare(struct forward *forward)
 {
     char *at = forward->trace;
     memcpy(at, "00-", 3);
     print_hex(at + 3, rand_next(&forward->rand) | 1);
-    print_hex(at + 19, rand_next(&forward->rand));
     at[35] = '-';
     print_hex(at + 36, rand_next(&forward->rand) | 1);
     memcpy(at + 52, "-01", 3);
-    return (struct slice){at, FORWARD_TRACE_BYTES};
+}
+
+static struct slice trace_start(struct forward *forward)
+{
+    print_hex(forward->trace + 19, rand_next(&forward->rand));
+    return (struct slice){forward->trace, FORWARD_TRACE_BYTES};
 }

@@ -110,12 +110,13 @@ static void put_fields(struct out *out, const struct http_field *fields, unsigne
     }
 }
 
-/* What was added by hand need not know its id. */
+/* What was added by hand may not know its id. */
 static void put_added(struct out *out, const struct http_head *head, uint64_t never)
 {
     for (unsigned i = 0; i < head->added_count; i++) {
         const struct http_field *field = &head->added[i];
-        if (!field->drop && !(never >> http_field_id_of(field->name) & 1)) {
+        unsigned id = field->id != HTTP_FIELD_OTHER ? field->id : http_field_id_of(field->name);
+        if (!field->drop && !(never >> id & 1)) {
             put_field(out, field);
         }
     }
