@@ -7,6 +7,9 @@
 #include "gateway/transit.h"
 #include "io/loop.h"
 
+static bool is_short(const struct http_head *head);
+static bool has_no_call(const struct transit *transit);
+static void begin(struct transit *transit, struct http_head *head);
 static void ask(struct transit *transit, uint32_t flags);
 static void granted(void *arg, const weir_grant *grant);
 static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_after_ms);
@@ -56,25 +59,11 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
     }
     retry_budget_earn(&transit->upstream->budget);
 
-    uint32_t endpoint = upstream_choose(transit->upstream, head->path, BALANCE_NOBODY);
-    void *object;
-    if (endpoint != BALANCE_NOBODY
-        && pool_try_acquire_pinned(transit->upstream->pool,
-                                   transit->upstream->endpoints[endpoint].pin, 0, &transit->lease,
-                                   &object)
-               == WEIR_OK) {
-        transit->endpoint = endpoint;
-        transit->tries = 1;
-        transit->granted_ns = transit->begun_ns;
-        send_first(transit, object, head);
+    if (!end && is_short(head)) {
+        transit->state = TRANSIT_GATHERING;
         return;
     }
-    transit->endpoint = endpoint;
-    if (endpoint == BALANCE_NOBODY) {
-        refuse(transit, FAULT_DOWN, upstream_retry_after_ms(transit->upstream));
-    } else {
-        ask(transit, 0);
-    }
+    begin(transit, head);
 }
 
 static void on_body(struct http_exchange *ex, const void *data, size_t len)
@@ -85,7 +74,7 @@ static void on_body(struct http_exchange *ex, const void *data, size_t len)
         cut_or_refuse(transit, FAULT_TOO_LARGE);
         return;
     }
-    bool waits = transit->state == TRANSIT_WAITING;
+    bool waits = has_no_call(transit);
     if (transit->body_held
         && !held_add_body(&transit->held, data, len, waits ? HELD_WAIT_MAX : HELD_BODY_MAX)) {
         transit->body_held = false;
@@ -107,7 +96,10 @@ static void on_request_end(struct http_exchange *ex, const struct http_head *tra
     if (trailers != NULL && trailers->field_count > 0) {
         transit->body_held = false; /* they are not kept */
     }
-    if (transit->state != TRANSIT_WAITING) {
+    if (transit->state == TRANSIT_GATHERING) {
+        transit->state = TRANSIT_WAITING;
+        begin(transit, held_head(&transit->held));
+    } else if (!has_no_call(transit)) {
         transit->call->ops->end(transit->call, trailers);
     }
 }
@@ -115,8 +107,8 @@ static void on_request_end(struct http_exchange *ex, const struct http_head *tra
 static void on_client_flush(struct http_exchange *ex)
 {
     struct transit *transit = ex->user;
-    if (transit->state != TRANSIT_WAITING && transit->call->ops->flush(transit->call)
-        && !transit->request_ended && !transit->client_paused) {
+    if (!has_no_call(transit) && transit->call->ops->flush(transit->call) && !transit->request_ended
+        && !transit->client_paused) {
         transit->client_paused = true;
         ex->ops->pause(ex, true);
     }
@@ -173,6 +165,47 @@ static bool fits_limits(struct transit *transit, const struct http_head *head)
 
 /* --- from a request to a connection ------------------------------------------------------------
  */
+
+/* Clients that send their bodies slowly, or not at all, must not use up the upstream's connections:
+ * what is small enough to be kept is there before one is asked for. Who waits for 100 waits for the
+ * upstream's word. */
+static bool is_short(const struct http_head *head)
+{
+    return head->framing == HTTP_LENGTH && head->content_length <= HELD_BODY_MAX
+           && !head->expect_continue;
+}
+
+static bool has_no_call(const struct transit *transit)
+{
+    return transit->state == TRANSIT_WAITING || transit->state == TRANSIT_GATHERING;
+}
+
+static void begin(struct transit *transit, struct http_head *head)
+{
+    uint32_t endpoint = upstream_choose(transit->upstream, head->path, BALANCE_NOBODY);
+    void *object;
+    if (endpoint != BALANCE_NOBODY
+        && pool_try_acquire_pinned(transit->upstream->pool,
+                                   transit->upstream->endpoints[endpoint].pin, 0, &transit->lease,
+                                   &object)
+               == WEIR_OK) {
+        transit->endpoint = endpoint;
+        transit->tries = 1;
+        transit->granted_ns = transit->begun_ns;
+        if (transit->held.body_len > 0) {
+            send_kept(transit, object);
+        } else {
+            send_first(transit, object, head);
+        }
+        return;
+    }
+    transit->endpoint = endpoint;
+    if (endpoint == BALANCE_NOBODY) {
+        refuse(transit, FAULT_DOWN, upstream_retry_after_ms(transit->upstream));
+    } else {
+        ask(transit, 0);
+    }
+}
 
 /* Asks for a connection at the chosen endpoint; the client's body waits meanwhile. */
 static void ask(struct transit *transit, uint32_t flags)

@@ -3,6 +3,9 @@
  * transit.h - one request on its way through a relay, and what a relay consists of: private to
  * relay.c (the way there and back) and transit.c (birth, death, counting, logging).
  *
+ *      a short body is still to come: no connection is kept busy with waiting for it
+ *      begun ──▶ GATHERING ──▶ as if begun
+ *
  *              lease at once
  *      begun ──────────────────▶ CALLING ──▶ ANSWERING ──▶ (gone)
  *        │   lease later            │  ▲
@@ -25,7 +28,13 @@
 struct checkups;
 struct clients;
 
-enum transit_state { TRANSIT_WAITING, TRANSIT_CALLING, TRANSIT_ANSWERING, TRANSIT_LEFT };
+enum transit_state {
+    TRANSIT_WAITING,
+    TRANSIT_GATHERING,
+    TRANSIT_CALLING,
+    TRANSIT_ANSWERING,
+    TRANSIT_LEFT
+};
 
 struct transit {
     struct transit *next_free;
