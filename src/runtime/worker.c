@@ -2,12 +2,17 @@
 #include "runtime/worker.h"
 
 #include "base/check.h"
+#include "runtime/limits.h"
 #include "runtime/mailbox.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+
+#define LIMIT_POOLS        4160U /* accounts beside those for keys, and for keys by default */
+#define LIMIT_ACCOUNTS_MAX (1U << 19)
+#define LIMIT_NAMES_MAX    (1U << 27)
 
 struct worker {
     struct crew *crew;
@@ -24,6 +29,7 @@ struct crew {
     uint32_t size;
     bool running;
     struct mailbox *mailbox; /* party `size` is the hub */
+    struct limits *limits;   /* NULL: there is one worker, and its limits are its own */
     struct loop_wake *hub;   /* NULL: it receives nothing */
     pthread_t hub_thread;
     struct worker workers[];
@@ -45,6 +51,16 @@ static void worker_letters(void *self)
 {
     struct worker *worker = self;
     mailbox_receive(worker->crew->mailbox, worker->index);
+    if (worker->crew->limits != NULL) {
+        limits_fetch(worker->crew->limits, worker->index, worker->engine);
+    }
+}
+
+/* Another worker's doing, or its own: there is word for this one of a limit they share. */
+static void wake_for_limits(void *arg, uint32_t index)
+{
+    struct crew *crew = arg;
+    loop_wake_send(crew->workers[index].letters);
 }
 
 static void worker_stops(void *self)
@@ -75,7 +91,30 @@ static int worker_init_engine(struct worker *worker, const weir_engine_options *
     worker->step =
         (struct loop_hook){.run = worker_step, .self = worker, .deadline_ms = UINT64_MAX};
     loop_hook_add(worker->loop, &worker->step);
-    return 0;
+    if (worker->crew->limits == NULL) {
+        return 0;
+    }
+    err = engine_share(worker->engine, limits_port(worker->crew->limits, worker->index));
+    return err == WEIR_OK ? 0 : -ENOMEM;
+}
+
+/* Accounts for as many pools and keys as the engines may have, should no two have the same. */
+static int crew_share_limits(struct crew *crew, const weir_engine_options *opt)
+{
+    uint64_t accounts = (uint64_t)opt->keys_max * crew->size + LIMIT_POOLS;
+    uint64_t names = (uint64_t)opt->key_bytes_max * 2 * crew->size;
+    const struct limits_options limits = {
+        .engines = crew->size,
+        .accounts_max = accounts < LIMIT_ACCOUNTS_MAX ? (uint32_t)accounts : LIMIT_ACCOUNTS_MAX,
+        .name_bytes_max = names < LIMIT_NAMES_MAX ? (uint32_t)names : LIMIT_NAMES_MAX,
+        .seed = opt->seed,
+        .wake = wake_for_limits,
+        .wake_arg = crew,
+    };
+    if (crew->size > 1) {
+        crew->limits = limits_new(crew->alloc, &limits);
+    }
+    return crew->size > 1 && crew->limits == NULL ? -ENOMEM : 0;
 }
 
 static int worker_init(struct worker *worker, const struct crew_options *opt)
@@ -128,7 +167,7 @@ int crew_new(const struct crew_options *opt, struct crew **ret_crew)
     crew->size = size;
     crew->hub_thread = pthread_self();
     crew->mailbox = mailbox_new(alloc, size + 1);
-    int err = crew->mailbox != NULL ? 0 : -ENOMEM;
+    int err = crew->mailbox != NULL ? crew_share_limits(crew, &opt->engine) : -ENOMEM;
     for (uint32_t i = 0; i < size && err == 0; i++) {
         crew->workers[i].crew = crew;
         crew->workers[i].index = i;
@@ -148,9 +187,13 @@ void crew_free(struct crew *take_crew)
     if (take_crew->hub != NULL) {
         loop_wake_free(take_crew->hub);
     }
+    if (take_crew->limits != NULL) {
+        limits_hush(take_crew->limits);
+    }
     for (uint32_t i = 0; i < take_crew->size; i++) {
         worker_fini(&take_crew->workers[i]);
     }
+    limits_free(take_crew->limits);
     if (take_crew->mailbox != NULL) {
         mailbox_free(take_crew->mailbox);
     }

@@ -11,6 +11,9 @@
  * after which everything belongs to the joining thread again; tear down what lives on the loops;
  * crew_free().
  *
+ * The limits of pools are one across a crew: pools of the same name in its engines share max_total
+ * and max_per_key, exactly.
+ *
  * The thread that made the crew is its hub, and a party of the mailbox. It receives letters if it
  * lends a loop of its own with crew_hub(); it can always write them.
  */
