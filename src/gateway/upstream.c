@@ -74,15 +74,6 @@ uint32_t upstream_retry_after_ms(const struct upstream *upstream)
     return soonest;
 }
 
-uint32_t upstream_share(uint32_t n, uint32_t worker, uint32_t workers)
-{
-    if (n >= WEIR_MOST || workers <= 1) {
-        return n;
-    }
-    uint32_t share = n / workers + (worker < n % workers ? 1 : 0);
-    return share > 0 ? share : 1;
-}
-
 static int errno_of(weir_err err)
 {
     return err == WEIR_OK ? 0 : err == WEIR_ENOMEM ? -ENOMEM : -EINVAL;
@@ -109,8 +100,6 @@ static int open_pool(struct upstream *upstream, const struct upstream_options *o
     pool.name = opt->config->name;
     pool.connector = &http1_pool_connector;
     pool.connector_self = upstream->connector;
-    pool.max_total = upstream_share(pool.max_total, opt->worker, opt->workers);
-    pool.max_per_key = upstream_share(pool.max_per_key, opt->worker, opt->workers);
     weir_err err = weir_pool_open(opt->engine, &pool, &upstream->pool);
     if (err == WEIR_OK) {
         http1_connector_serve(upstream->connector, upstream->pool);

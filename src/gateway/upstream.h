@@ -68,6 +68,3 @@ uint32_t upstream_choose(struct upstream *upstream, struct slice path, uint32_t 
 
 /* When it makes sense to ask again where upstream_choose() found nobody. */
 uint32_t upstream_retry_after_ms(const struct upstream *upstream);
-
-/* n's part for worker i of count, the parts adding up to n; at least one. */
-uint32_t upstream_share(uint32_t n, uint32_t worker, uint32_t workers);
