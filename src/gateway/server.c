@@ -386,7 +386,6 @@ static int open_listener(struct site *site, uint32_t index)
     struct server *s = site->server;
     const struct config_listener *l = &s->config->listeners.at[index];
     struct http1_listener_options opt = {.name = l->name,
-                                         .server = s->node,
                                          .max_connections = l->pool.max_connections,
                                          .headers_timeout_ms = l->pool.headers_timeout_ms,
                                          .request_timeout_ms = l->pool.request_timeout_ms,
