@@ -53,6 +53,8 @@ enum fault fault_of_call(enum http_fault fault)
     case HTTP_FAULT_WRITE_TIMEOUT: return FAULT_WRITE_TIMEOUT;
     case HTTP_FAULT_TOTAL_TIMEOUT: return FAULT_TOTAL_TIMEOUT;
     case HTTP_FAULT_CANCELLED: return FAULT_CLIENT_LEFT;
+    case HTTP_FAULT_BAD_REQUEST: return FAULT_BAD_REQUEST;
+    case HTTP_FAULT_IDLE: return FAULT_IDLE;
     }
     unreachable();
 }

@@ -17,6 +17,8 @@
     ROW(NO_ROUTE, "no_route", 404, "destination_not_found",                                        \
         "no route leads anywhere for this request")                                                \
     ROW(TOO_LARGE, "too_large", 413, "http_request_error", "the request's body is too large")      \
+    ROW(BAD_REQUEST, "bad_request", 400, "http_request_error",                                     \
+        "the request's body cannot be understood")                                                 \
     ROW(SLOW_REQUEST, "slow_request", 408, "http_request_error",                                   \
         "the request took too long to arrive")                                                     \
     ROW(CLIENT_BUSY, "client_busy", 429, "http_request_denied",                                    \
@@ -46,6 +48,7 @@
     ROW(WRITE_TIMEOUT, "write_timeout", 504, "connection_write_timeout",                           \
         "the upstream took nothing for too long")                                                  \
     ROW(TOTAL_TIMEOUT, "total_timeout", 504, "http_response_timeout", "the answer took too long")  \
+    ROW(IDLE, "idle_timeout", 504, "http_response_timeout", "nothing was said for too long")       \
     ROW(CLIENT_LEFT, "client_left", 499, "http_request_error", "the client left")                  \
     ROW(INTERNAL, "internal", 500, "proxy_internal_error", "the gateway ran out of something")
 

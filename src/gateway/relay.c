@@ -123,11 +123,21 @@ static void on_client_drain(struct http_exchange *ex)
     }
 }
 
+static enum fault fault_of_abort(enum http_fault why)
+{
+    switch (why) {
+    case HTTP_FAULT_CANCELLED:
+    case HTTP_FAULT_RESET: return FAULT_CLIENT_LEFT;
+    case HTTP_FAULT_BAD_REQUEST: return FAULT_BAD_REQUEST;
+    case HTTP_FAULT_IDLE: return FAULT_IDLE;
+    default: return FAULT_SLOW_REQUEST;
+    }
+}
+
 static void on_client_abort(struct http_exchange *ex, enum http_fault why)
 {
     struct transit *transit = ex->user;
-    bool slow = why != HTTP_FAULT_CANCELLED && why != HTTP_FAULT_RESET;
-    transit->fault = slow ? FAULT_SLOW_REQUEST : FAULT_CLIENT_LEFT;
+    transit->fault = fault_of_abort(why);
     if (transit->status == 0) {
         transit->status = fault_status(transit->fault);
     }

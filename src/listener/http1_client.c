@@ -94,7 +94,7 @@ void client_abort(struct client *client, enum http_fault fault, weir_err why)
     struct request *request = client->request;
     if (request != NULL && client->state == CLIENT_OPEN && request_is_heard(request)) {
         request->answer = ANSWER_ABORTED;
-        http1_tally(&client->home->counters.left, 1);
+        http1_tally(&client->home->counters.left, fault == HTTP_FAULT_CANCELLED);
         client->home->handler->on_abort(&request->exchange, fault);
     }
     client_close(client, why);

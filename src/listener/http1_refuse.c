@@ -120,7 +120,7 @@ void client_refuse_bad(struct client *client, enum http1_error error)
         .proxy_error = "http_request_error",
     };
     http1_tally(&client->home->counters.bad_requests, 1);
-    client_refuse(client, &refusal, HTTP_FAULT_CANCELLED, WEIR_EPROTOCOL);
+    client_refuse(client, &refusal, HTTP_FAULT_BAD_REQUEST, WEIR_EPROTOCOL);
 }
 
 void client_refuse_full(struct client *client)

@@ -108,8 +108,9 @@ static void open_fire(struct client *client, uint64_t now_ms)
         client_reset(client, HTTP_FAULT_WRITE_TIMEOUT, WEIR_EWRITE_TIMEOUT);
     } else if (silence_due_ms(client) <= now_ms) {
         http1_tally(&counters->idle_timeouts, 1);
-        client_refuse(client, request->reading == READING_DONE ? &silent : &slow,
-                      HTTP_FAULT_READ_TIMEOUT, WEIR_EREAD_TIMEOUT);
+        bool all_read = request->reading == READING_DONE;
+        client_refuse(client, all_read ? &silent : &slow,
+                      all_read ? HTTP_FAULT_IDLE : HTTP_FAULT_READ_TIMEOUT, WEIR_EREAD_TIMEOUT);
     } else if (is_measured(request) && request->due_ms <= now_ms) {
         if (body_is_fast(client, now_ms)) {
             request_measure(request, now_ms);

@@ -173,7 +173,9 @@ enum http_fault {
     HTTP_FAULT_READ_TIMEOUT,
     HTTP_FAULT_WRITE_TIMEOUT,
     HTTP_FAULT_TOTAL_TIMEOUT,
-    HTTP_FAULT_CANCELLED, /* the other side left */
+    HTTP_FAULT_CANCELLED,   /* the other side left */
+    HTTP_FAULT_BAD_REQUEST, /* the client broke the rules in the middle of its body */
+    HTTP_FAULT_IDLE,        /* neither side said anything */
 };
 
 struct http_exchange;
