@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/faults.h"
 #include "cli/run.h"
+#include "io/oserror.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,9 +37,13 @@ static const char template[] = "# What `weir demo` runs; `weir serve -c` takes t
                                "  - name: events\n"
                                "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n";
 
+struct welcome {
+    const struct demo *demo;
+};
+
 static void print_welcome(const struct server *server, void *arg)
 {
-    const struct demo *demo = arg;
+    const struct demo *demo = ((const struct welcome *)arg)->demo;
     unsigned web = server_port(server, 0), admin = server_admin_port(server);
     printf("weir %s\n\n"
            "  gateway    http://127.0.0.1:%u\n"
@@ -64,11 +69,12 @@ static int run_demo(struct loop *loop, const struct demo *demo, unsigned port, u
     int len = snprintf(text, sizeof(text), template, admin_port, port, demo_port(demo, 0),
                        demo_port(demo, 1), demo_port(demo, 2), demo_port(demo, 3));
     struct config *config = config_read_text("demo", text, (size_t)len, &faults);
+    struct welcome welcome = {demo};
     struct run_options opt = {.command = "demo",
                               .config = config,
                               .loop = loop,
                               .on_ready = print_welcome,
-                              .arg = (void *)(uintptr_t)demo};
+                              .arg = &welcome};
     int status = 1;
     if (config != NULL)
         status = run_gateway(&opt);
@@ -106,14 +112,14 @@ int command_demo(int count, char **words)
     struct demo *demo;
     int error = loop_new(&(struct loop_options){0}, &loop);
     if (error != 0) {
-        fprintf(stderr, "weir demo: %s\n", strerror(-error));
+        fprintf(stderr, "weir demo: %s\n", oserror_text(error));
         return 1;
     }
     int status = 1;
     error = demo_open(loop, &demo);
     if (error != 0) {
         fprintf(stderr, "weir demo: cannot open the upstreams on 127.0.0.1: %s\n",
-                strerror(-error));
+                oserror_text(error));
     } else {
         status = run_demo(loop, demo, port, admin_port);
         demo_close(demo);

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/faults.h"
 #include "cli/run.h"
+#include "io/oserror.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static int serve(const struct config *config, struct config_faults *faults)
         .command = "serve", .config = config, .on_ready = advise, .arg = faults};
     int error = loop_new(&(struct loop_options){0}, &opt.loop);
     if (error != 0) {
-        fprintf(stderr, "weir serve: %s\n", strerror(-error));
+        fprintf(stderr, "weir serve: %s\n", oserror_text(error));
         return 1;
     }
     int status = run_gateway(&opt);

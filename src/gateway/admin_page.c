@@ -141,21 +141,38 @@ static uint16_t write_metrics(const struct server *server, const struct census *
 /* --- pools ---------------------------------------------------------------------------------------
  */
 
-static void stats_row(struct json *row, const struct census *census, uint32_t pool)
-{
-#define WEIR_STAT(field, kind, text)                                                               \
-    {                                                                                              \
-        uint64_t value = 0;                                                                        \
-        for (uint32_t w = 0; w < census->sheets_count; w++) {                                      \
-            const struct census_sheet *sheet = &census->sheets[w];                                 \
-            uint64_t one = pool < sheet->pools_count ? sheet->pools[pool].stats.field : 0;         \
-            bool worst = strcmp(#field, "oldest_wait_ms") == 0;                                    \
-            value = worst ? (one > value ? one : value) : value + one;                             \
-        }                                                                                          \
-        json_u64(row, #field, value);                                                              \
-    }
+static const struct stat_field {
+    const char *name;
+    size_t offset;
+} stat_fields[] = {
+#define WEIR_STAT(field, kind, text) {#field, offsetof(weir_stats, field)},
 #include <weir/def/stat.def>
 #undef WEIR_STAT
+};
+
+/* Over the workers: the sum, but of the oldest wait the longest. */
+static uint64_t stat_over_all(const struct census *census, uint32_t pool,
+                              const struct stat_field *field)
+{
+    uint64_t value = 0;
+    bool longest = field->offset == offsetof(weir_stats, oldest_wait_ms);
+    for (uint32_t w = 0; w < census->sheets_count; w++) {
+        const struct census_sheet *sheet = &census->sheets[w];
+        uint64_t one = 0;
+        if (pool < sheet->pools_count)
+            memcpy(&one, (const char *)&sheet->pools[pool].stats + field->offset, sizeof(one));
+        if (!longest)
+            value += one;
+        else if (one > value)
+            value = one;
+    }
+    return value;
+}
+
+static void stats_row(struct json *row, const struct census *census, uint32_t pool)
+{
+    for (size_t i = 0; i < sizeof(stat_fields) / sizeof(stat_fields[0]); i++)
+        json_u64(row, stat_fields[i].name, stat_over_all(census, pool, &stat_fields[i]));
 }
 
 static uint16_t write_pools(const struct server *server, const struct census *census,

@@ -12,6 +12,7 @@
 #include "gateway/config_check.h"
 #include "gateway/config_document.h"
 #include "gateway/config_value.h"
+#include "io/oserror.h"
 
 #include <errno.h>
 #include <string.h>
@@ -53,7 +54,8 @@ struct config *config_read(const char *path, struct config_faults *ret)
     config_faults_init(ret);
     const char *text = document_load(arena, path, &len);
     if (text == NULL) {
-        config_error(ret, (struct config_place){path, 0, 0}, "cannot be read: %s", strerror(errno));
+        config_error(ret, (struct config_place){path, 0, 0}, "cannot be read: %s",
+                     oserror_text(errno));
         config_arena_free(arena);
         return NULL;
     }

@@ -10,6 +10,7 @@
 
 #include "gateway/config_arena.h"
 #include "gateway/config_expand.h"
+#include "io/oserror.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -466,7 +467,7 @@ static struct document_node *include_one(struct reading *r, struct document_node
     }
     const char *text = document_load(library->arena, path, &len);
     if (text == NULL) {
-        config_error(library->faults, place, "cannot read %s: %s", path, strerror(errno));
+        config_error(library->faults, place, "cannot read %s: %s", path, oserror_text(errno));
         return root;
     }
     char *name = config_arena_copy(library->arena, path, strlen(path));
@@ -491,6 +492,7 @@ static struct document_node *include_pattern(struct reading *r, struct document_
     if (strpbrk(path, "*?[") == NULL)
         return include_one(r, root, path, pattern->place);
     glob_t found;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): what it shares, user names, is not asked for */
     if (glob(path, 0, NULL, &found) == 0) {
         for (size_t i = 0; i < found.gl_pathc; i++)
             root = include_one(r, root, found.gl_pathv[i], pattern->place);

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "gateway/config_arena.h"
 #include "gateway/config_document.h"
+#include "io/oserror.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -68,7 +69,7 @@ static void append_file(struct expansion *e, const char *path)
     if (e->files)
         text = document_load(e->arena, path, &len);
     if (text == NULL) {
-        config_error(e->faults, e->place, "${file:%s}: %s", path, strerror(errno));
+        config_error(e->faults, e->place, "${file:%s}: %s", path, oserror_text(errno));
         return;
     }
     while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
@@ -102,7 +103,7 @@ static void append_named(struct expansion *e, const char *name, size_t len)
                      "${%s} is none of ${NAME}, ${NAME:-default}, ${file:/path}", copy);
         return;
     }
-    const char *value = getenv(copy);
+    const char *value = getenv(copy); /* NOLINT(concurrency-mt-unsafe): nobody calls setenv */
     if (fallback != NULL && (value == NULL || value[0] == '\0'))
         value = fallback;
     if (value == NULL)

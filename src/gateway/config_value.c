@@ -581,9 +581,9 @@ static bool read_texts(struct value *v, bool (*good)(struct value *v))
 {
     struct document_node node = *v->node;
     struct document_item single = {.value = &node};
-    const struct document_item *i;
+    const struct document_item *i = NULL;
     struct config_texts texts = {0};
-    uint32_t count;
+    uint32_t count = 0;
     if (!list_begin(v, &single, &i, &count))
         return false;
     texts.at = config_arena_take(v->reader->arena, count * sizeof(*texts.at));
@@ -657,8 +657,8 @@ static bool read_cidrs(struct value *v)
     } *cidrs = v->field;
     struct document_node node = *v->node;
     struct document_item single = {.value = &node};
-    const struct document_item *i;
-    uint32_t count, n = 0;
+    const struct document_item *i = NULL;
+    uint32_t count = 0, n = 0;
     if (!list_begin(v, &single, &i, &count))
         return false;
     struct config_cidr *at = config_arena_take(v->reader->arena, count * sizeof(*at));
@@ -696,8 +696,8 @@ static bool read_causes(struct value *v)
     struct config_retry *retry = v->field;
     struct document_node node = *v->node;
     struct document_item single = {.value = &node};
-    const struct document_item *i;
-    uint32_t count;
+    const struct document_item *i = NULL;
+    uint32_t count = 0;
     struct config_retry read = {.budget = retry->budget};
     if (!list_begin(v, &single, &i, &count))
         return false;

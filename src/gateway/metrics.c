@@ -293,7 +293,9 @@ static void write_histogram(struct page *p, uint32_t pool, const weir_histogram 
     const struct prom_label labels[] = {
         {"pool", name}, {phase != NULL ? "phase" : NULL, phase}, {NULL, NULL}};
     uint64_t rest = histogram->count > all ? histogram->count - all : 0;
-    prom_histogram(&p->prom, labels, ends, counts, buckets, rest, (double)histogram->sum_ms / 1000);
+    const struct prom_histogram shown = {ends, counts, buckets, rest,
+                                         (double)histogram->sum_ms / 1000};
+    prom_histogram(&p->prom, labels, &shown);
 }
 
 static void write_pools(struct page *p)
@@ -440,11 +442,12 @@ static void write_timing(struct page *p, const char *name, const char *help, siz
         for (unsigned b = 0; b < TIMING_BUCKETS; b++)
             counts[b] = series_sum(p, i, offset + b * sizeof(uint64_t));
         uint64_t sum_us = series_sum(p, i, offset + offsetof(struct timing, sum_us));
+        const struct prom_histogram shown = {ends, counts, TIMING_BUCKETS - 1,
+                                             counts[TIMING_BUCKETS - 1], (double)sum_us / 1e6};
         prom_histogram(&p->prom,
                        LABELS({"listener", series_at(p, i)->listener},
                               {"upstream", series_at(p, i)->upstream}),
-                       ends, counts, TIMING_BUCKETS - 1, counts[TIMING_BUCKETS - 1],
-                       (double)sum_us / 1e6);
+                       &shown);
     }
 }
 

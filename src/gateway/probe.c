@@ -5,6 +5,7 @@
 #include "gateway/probe.h"
 
 #include "connector/dial.h"
+#include "io/oserror.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +29,7 @@ static void on_dialled(void *self, const struct dial_result *dialled)
     else
         snprintf(probe->result->why, sizeof(probe->result->why), "%s%s%s",
                  dial_error_text(dialled->error), dialled->os_error != 0 ? ": " : "",
-                 dialled->os_error != 0 ? strerror(dialled->os_error) : "");
+                 dialled->os_error != 0 ? oserror_text(dialled->os_error) : "");
     loop_stop(probe->loop);
 }
 

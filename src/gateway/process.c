@@ -4,23 +4,29 @@
  */
 #include "gateway/process.h"
 
+#include "base/text.h"
+#include "io/file.h"
+
 #include <dirent.h>
 #include <sched.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
+/* The second number of /proc/self/statm, in pages. */
 static uint64_t resident_bytes(void)
 {
-    unsigned long long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (file == NULL)
+    char *text;
+    size_t len;
+    uint64_t pages = 0;
+    struct slice rest, word;
+    if (file_read("/proc/self/statm", 4096, NULL, &text, &len) != 0)
         return 0;
-    if (fscanf(file, "%*u %llu", &pages) != 1)
-        pages = 0;
-    fclose(file);
+    rest = (struct slice){text, (uint32_t)len};
+    slice_word(&rest, &word);
+    if (slice_word(&rest, &word))
+        text_parse_u64(word, &pages);
+    alloc_free(&alloc_libc, text);
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
@@ -31,7 +37,7 @@ static uint32_t descriptors_open(void)
     uint32_t count = 0;
     if (dir == NULL)
         return 0;
-    while (readdir(dir) != NULL)
+    while (readdir(dir) != NULL) /* NOLINT(concurrency-mt-unsafe): nobody else has this DIR */
         count++;
     closedir(dir);
     return count > 3 ? count - 3 : 0;

@@ -18,6 +18,7 @@
 #include "io/clock.h"
 #include "io/dns.h"
 #include "io/notify.h"
+#include "io/oserror.h"
 #include "listener/accept.h"
 #include "listener/http1.h"
 #include "runtime/worker.h"
@@ -88,7 +89,7 @@ int server_open(const struct server_options *opt, struct server **ret_server,
         error = crew_start(s->crew);
     if (error != 0) {
         if (ret_fault[0] == '\0')
-            fault(ret_fault, error, "cannot start: %s", strerror(-error));
+            fault(ret_fault, error, "cannot start: %s", oserror_text(error));
         server_close(s);
         return error;
     }
@@ -168,7 +169,7 @@ static int open_logs(struct server *s, char *ret_fault)
     error = notify_open(&opt, &s->access);
     return error == 0 ? 0
                       : fault(ret_fault, error, "log.access: cannot write to %s: %s",
-                              s->config->log.access, strerror(-error));
+                              s->config->log.access, oserror_text(error));
 }
 
 static void log_open(struct server *s)
@@ -256,7 +257,8 @@ static int bind_fault(char *ret_fault, int error, const char *what, const char *
                      "%s: cannot listen on %s: this machine has no such address; 0.0.0.0 and [::] "
                      "are all it has",
                      what, address);
-    return fault(ret_fault, error, "%s: cannot listen on %s: %s", what, address, strerror(-error));
+    return fault(ret_fault, error, "%s: cannot listen on %s: %s", what, address,
+                 oserror_text(error));
 }
 
 struct address server_address(const struct config_address *address)
@@ -271,7 +273,7 @@ struct address server_address(const struct config_address *address)
 static int open_ports(struct server *s, char *ret_fault)
 {
     uint32_t count = s->config->listeners.count;
-    s->ports = calloc(count, sizeof(*s->ports));
+    s->ports = calloc(count, sizeof(void *));
     if (s->ports == NULL)
         return -ENOMEM;
     for (uint32_t i = 0; i < count; i++) {
@@ -428,7 +430,7 @@ static int open_site(struct server *s, uint32_t index)
     struct site *site = &s->sites[index];
     *site = (struct site){.server = s, .worker = crew_worker(s->crew, index)};
     journal_join(s->journal, &site->voice);
-    site->listeners = calloc(s->config->listeners.count, sizeof(*site->listeners));
+    site->listeners = calloc(s->config->listeners.count, sizeof(void *));
     if (site->listeners == NULL)
         return -ENOMEM;
     int error = dns_open(worker_loop(site->worker), &(struct dns_options){0}, &site->dns);
@@ -447,7 +449,8 @@ static int open_sites(struct server *s, char *ret_fault)
         error = -ENOMEM;
     for (uint32_t i = 0; error == 0 && i < s->sites_count; i++)
         error = open_site(s, i);
-    return error == 0 ? 0 : fault(ret_fault, error, "cannot start workers: %s", strerror(-error));
+    return error == 0 ? 0
+                      : fault(ret_fault, error, "cannot start workers: %s", oserror_text(error));
 }
 
 /* --- drain ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #pragma once
 #include <stdint.h>
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the store is a builtin */
 static inline void count_add(uint64_t *counter, uint64_t n)
 {
     __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);

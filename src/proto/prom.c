@@ -129,19 +129,19 @@ void prom_double(struct prom *prom, const struct prom_label *labels, double valu
     sample_double(prom, "", labels, value);
 }
 
-void prom_histogram(struct prom *prom, const struct prom_label *labels, const double *ends,
-                    const uint64_t *counts, uint32_t buckets, uint64_t rest, double sum)
+void prom_histogram(struct prom *prom, const struct prom_label *labels,
+                    const struct prom_histogram *histogram)
 {
     uint64_t all = 0;
-    for (uint32_t i = 0; i < buckets; i++) {
+    for (uint32_t i = 0; i < histogram->buckets; i++) {
         char le[40];
-        all += counts[i];
-        number_text(le, sizeof(le), ends[i]);
+        all += histogram->counts[i];
+        number_text(le, sizeof(le), histogram->ends[i]);
         sample_u64(prom, "_bucket", labels, le, all);
     }
-    all += rest;
+    all += histogram->rest;
     sample_u64(prom, "_bucket", labels, "+Inf", all);
-    sample_double(prom, "_sum", labels, sum);
+    sample_double(prom, "_sum", labels, histogram->sum);
     sample_u64(prom, "_count", labels, NULL, all);
 }
 

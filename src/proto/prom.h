@@ -38,9 +38,16 @@ void prom_family(struct prom *prom, const char *name, enum prom_type type, const
 void prom_u64(struct prom *prom, const struct prom_label *labels, uint64_t value);
 void prom_double(struct prom *prom, const struct prom_label *labels, double value);
 
-/* A histogram: `counts[i]` values were at most `ends[i]` seconds and above ends[i - 1]; `rest` were
- * above all of them. */
-void prom_histogram(struct prom *prom, const struct prom_label *labels, const double *ends,
-                    const uint64_t *counts, uint32_t buckets, uint64_t rest, double sum);
+/* `counts[i]` values were at most `ends[i]` seconds and above ends[i - 1]; `rest` were above all.
+ */
+struct prom_histogram {
+    const double *ends;
+    const uint64_t *counts;
+    uint32_t buckets;
+    uint64_t rest;
+    double sum;
+};
+void prom_histogram(struct prom *prom, const struct prom_label *labels,
+                    const struct prom_histogram *histogram);
 
 void prom_end(struct prom *prom); /* "# EOF" where the format wants it */

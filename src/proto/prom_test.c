@@ -19,7 +19,8 @@ static void write_all(struct bytes *out, bool openmetrics, bool *ret_full)
     prom_family(&prom, "weir_seconds", PROM_HISTOGRAM, "Time.");
     const double ends[] = {0.001, 0.25};
     const uint64_t counts[] = {2, 3};
-    prom_histogram(&prom, NULL, ends, counts, 2, 1, 1.75);
+    const struct prom_histogram histogram = {ends, counts, 2, 1, 1.75};
+    prom_histogram(&prom, NULL, &histogram);
     prom_end(&prom);
     *ret_full = prom.full;
 }
