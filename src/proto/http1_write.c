@@ -68,12 +68,41 @@ static inline size_t wire_length(const struct http_field *field)
     return intact ? (size_t)(value_end + 2 - field->name.at) : 0;
 }
 
+/* Most names and values are short: loads that overlap instead of a call. */
+static inline void copy_short(char *to, const char *from, size_t len)
+{
+    if (len > 32) {
+        memcpy(to, from, len);
+    } else if (len >= 16) {
+        memcpy(to, from, 16);
+        memcpy(to + len - 16, from + len - 16, 16);
+    } else if (len >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + len - 8, from + len - 8, 8);
+    } else if (len >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + len - 4, from + len - 4, 4);
+    } else {
+        for (size_t i = 0; i < len; i++) {
+            to[i] = from[i];
+        }
+    }
+}
+
 static inline void put_field(struct out *out, const struct http_field *field)
 {
-    put_slice(out, field->name);
-    put_text(out, ": ");
-    put_slice(out, field->value);
-    put_text(out, "\r\n");
+    size_t name_len = field->name.len, value_len = field->value.len;
+    if ((size_t)(out->end - out->at) < name_len + value_len + 4) {
+        out->full = true;
+        return;
+    }
+    char *at = out->at;
+    copy_short(at, field->name.at, name_len);
+    memcpy(at + name_len, ": ", 2);
+    at += name_len + 2;
+    copy_short(at, field->value.at, value_len);
+    memcpy(at + value_len, "\r\n", 2);
+    out->at = at + value_len + 2;
 }
 
 static inline bool passes(const struct http_field *field, uint64_t never)
