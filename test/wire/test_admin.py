@@ -68,7 +68,7 @@ def test_events_tell_of_an_endpoint_that_is_down():
         assert down and down[0]["why"] == "refused" and down[0]["pool"] == "up"
         assert page(weir, "endpoints")["endpoints"][0]["state"] == "down"
         assert weir.metric("weir_endpoint_usable", upstream="up") == 0
-        assert "key_down" in weir.text()
+        wait_for(lambda: "key_down" in weir.text(), "its line in the log")
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
