@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/option.h"
+
+#include "support/unit.h"
+
+#include <string.h>
+
+static void close_nothing(void *self, weir_conn conn, void *object, weir_err why)
+{
+    (void)self;
+    (void)conn;
+    (void)object;
+    (void)why;
+}
+
+static const weir_connector connector = {.scheme = "x", .close = close_nothing};
+
+static const char *fault_of(weir_pool_options opt)
+{
+    const char *fault = "";
+    weir_pool_options resolved;
+    if (opt.connector == NULL) {
+        opt.connector = &connector;
+    }
+    weir_err err = option_resolve(&opt, &resolved, &fault);
+    assert_int_equal(err == WEIR_OK, strlen(fault) == 0);
+    return fault;
+}
+
+static void zero_is_the_default(void **state)
+{
+    (void)state;
+    const char *fault;
+    weir_pool_options opt = {.connector = &connector};
+    weir_pool_options resolved;
+    assert_int_equal(option_resolve(&opt, &resolved, &fault), WEIR_OK);
+    assert_string_equal(resolved.name, "x");
+#define DEFAULT_OF(value) ((value) == WEIR_NONE ? 0 : (value))
+#define WEIR_OPTION(field, word, type, def, min, max, text)                                        \
+    assert_int_equal(resolved.field, DEFAULT_OF(def));
+#include <weir/def/option.def>
+#undef WEIR_OPTION
+    weir_pool_options shown;
+    weir_pool_options again;
+    option_show(&resolved, &shown);
+    assert_int_equal(shown.min_idle, WEIR_NONE);
+    assert_int_equal(option_resolve(&shown, &again, &fault), WEIR_OK);
+    assert_true(option_is_same(&resolved, &again));
+    again.max_total++;
+    assert_false(option_is_same(&resolved, &again));
+}
+
+static void names_the_field_that_is_wrong(void **state)
+{
+    (void)state;
+    static const weir_connector nameless = {.close = close_nothing};
+    static const weir_connector endless = {.scheme = "x"};
+    const char *fault = NULL;
+    weir_pool_options none = {.size = sizeof none};
+    assert_int_equal(option_resolve(&none, &none, &fault), WEIR_EINVAL);
+    assert_string_equal(fault, "connector");
+    assert_string_equal(fault_of((weir_pool_options){.connector = &endless}), "connector");
+    assert_string_equal(fault_of((weir_pool_options){.connector = &nameless}), "name");
+    assert_string_equal(fault_of((weir_pool_options){.size = sizeof none + 1}), "size");
+    char name[80];
+    memset(name, 'n', sizeof name);
+    name[64] = '\0';
+    assert_string_equal(fault_of((weir_pool_options){.name = name}), "name");
+    name[63] = '\0';
+    assert_string_equal(fault_of((weir_pool_options){.name = name}), "");
+    assert_string_equal(fault_of((weir_pool_options){.max_total = WEIR_NONE}), "max_total");
+    assert_string_equal(fault_of((weir_pool_options){.max_idle = WEIR_NONE}), "");
+    assert_string_equal(fault_of((weir_pool_options){.jitter_pct = 101}), "jitter");
+    assert_string_equal(fault_of((weir_pool_options){.jitter_pct = WEIR_UNLIMITED}), "jitter");
+    assert_string_equal(fault_of((weir_pool_options){.retry_factor = 101}), "retry_factor");
+    assert_string_equal(fault_of((weir_pool_options){.reuse = WEIR_NO_REUSE + 1}), "reuse");
+    assert_string_equal(fault_of((weir_pool_options){.reuse = WEIR_NONE}), "reuse");
+    assert_string_equal(fault_of((weir_pool_options){.reconnect = 3}), "reconnect");
+    assert_string_equal(fault_of((weir_pool_options){.min_idle = 3, .max_idle = 2}), "min_idle");
+}
+
+static void an_older_struct_ends_earlier(void **state)
+{
+    (void)state;
+    const char *fault;
+    weir_pool_options resolved;
+    weir_pool_options opt = {.size = offsetof(weir_pool_options, max_per_key),
+                             .connector = &connector,
+                             .max_total = 7,
+                             .max_per_key = 9};
+    assert_int_equal(option_resolve(&opt, &resolved, &fault), WEIR_OK);
+    assert_int_equal(resolved.max_total, 7);
+    assert_int_equal(resolved.max_per_key, WEIR_UNLIMITED);
+}
+
+static void never_reusing_is_one_use(void **state)
+{
+    (void)state;
+    const char *fault;
+    weir_pool_options resolved;
+    weir_pool_options opt = {.connector = &connector, .reuse = WEIR_NO_REUSE};
+    assert_int_equal(option_resolve(&opt, &resolved, &fault), WEIR_OK);
+    assert_int_equal(resolved.max_uses, 1);
+}
+
+static void words_set_fields(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.size = sizeof opt};
+    const struct {
+        const char *word, *value;
+        const uint32_t *field;
+        uint32_t wanted;
+    } good[] = {
+        {"idle_timeout", "5m", &opt.idle_timeout_ms, 300000},
+        {"idle_timeout", "1m30s", &opt.idle_timeout_ms, 90000},
+        {"max_age", "never", &opt.max_age_ms, WEIR_NEVER},
+        {"probe_every", "off", &opt.probe_every_ms, WEIR_NEVER},
+        {"max_total", "unlimited", &opt.max_total, WEIR_UNLIMITED},
+        {"max_uses", "never", &opt.max_uses, WEIR_UNLIMITED},
+        {"max_total", "12", &opt.max_total, 12},
+        {"min_idle", "0", &opt.min_idle, WEIR_NONE},
+        {"jitter", "0", &opt.jitter_pct, WEIR_NONE},
+        {"jitter", "15%", &opt.jitter_pct, 15},
+        {"refuse_when_full", "true", &opt.refuse_when_full, WEIR_ON},
+        {"refuse_when_full", "off", &opt.refuse_when_full, WEIR_OFF},
+        {"reuse", "oldest", &opt.reuse, WEIR_OLDEST},
+        {"reuse", "never", &opt.reuse, WEIR_NO_REUSE},
+        {"on_dial_error", "wait", &opt.on_dial_error, WEIR_WAIT},
+        {"reconnect", "eager", &opt.reconnect, WEIR_EAGER},
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_int_equal(weir_pool_options_set(&opt, good[i].word, good[i].value), WEIR_OK);
+        assert_int_equal(*good[i].field, good[i].wanted);
+    }
+}
+
+static void wrong_words_set_nothing(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.size = sizeof opt};
+    weir_pool_options before = opt;
+    const char *const bad[][2] = {
+        {"idle_timeuot", "5m"}, {"idle_timeout", "5"},   {"idle_timeout", "0"},
+        {"idle_timeout", ""},   {"max_total", "never1"}, {"max_total", "0"},
+        {"max_total", "-1"},    {"max_total", "5m"},     {"max_total", "4294967295"},
+        {"jitter", "101"},      {"jitter", "unlimited"}, {"reuse", "latest"},
+        {"reuse", "true"},      {"reconnect", "maybe"},  {"refuse_when_full", "2"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(weir_pool_options_set(&opt, bad[i][0], bad[i][1]), WEIR_EINVAL);
+    }
+    assert_memory_equal(&opt, &before, sizeof opt);
+}
+
+static void profiles_fill_what_is_not_set(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"openclaw",        "http-client",      "websocket-manager",
+                                        "server",          "telegram-account", "relay",
+                                        "relay-production"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        weir_pool_options opt = {.connector = &connector, .max_total = 5};
+        assert_int_equal(weir_profile(names[i], &opt), WEIR_OK);
+        assert_int_equal(opt.max_total, 5);
+        assert_string_equal(fault_of(opt), "");
+    }
+    weir_pool_options opt = {0};
+    assert_int_equal(weir_profile("openclaw", &opt), WEIR_OK);
+    assert_int_equal(opt.failures_max, 4);
+    assert_int_equal(opt.max_per_key, 1);
+    assert_int_equal(opt.reconnect, WEIR_EAGER);
+    assert_int_equal(opt.max_age_ms, WEIR_NEVER);
+    weir_pool_options production = {0};
+    assert_int_equal(weir_profile("relay-production", &production), WEIR_OK);
+    assert_int_equal(production.down_for_ms, 120000);
+    assert_int_equal(production.probe_every_ms, 30000);
+    assert_int_equal(production.max_idle, 20);
+    assert_int_equal(weir_profile("none such", &opt), WEIR_EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(zero_is_the_default),
+        cmocka_unit_test(names_the_field_that_is_wrong),
+        cmocka_unit_test(an_older_struct_ends_earlier),
+        cmocka_unit_test(never_reusing_is_one_use),
+        cmocka_unit_test(words_set_fields),
+        cmocka_unit_test(wrong_words_set_nothing),
+        cmocka_unit_test(profiles_fill_what_is_not_set),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
