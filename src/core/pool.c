@@ -344,13 +344,10 @@ static void tell_limit(struct key *key, weir_err why)
     }
 }
 
-/* The pool is full and keys wait for room: asks the other workers for theirs, then closes what has
- * been idle for longest, once for each key that waits. */
-static void make_room(weir_pool *pool)
+/* Closes what has been idle for longest, once for each key that waits for room. */
+static void evict_idle(weir_pool *pool)
 {
-    ledger_ask(pool->engine, &pool->ledger, pool->hungry.count);
-    if (pool_has_room(pool) || pool->opt.refuse_when_full == WEIR_ON
-        || ledger_may_grow(&pool->ledger)) {
+    if (pool->opt.refuse_when_full == WEIR_ON) {
         return;
     }
     while (pool->by_state[WEIR_CLOSING].count < pool->hungry.count
@@ -360,6 +357,17 @@ static void make_room(weir_pool *pool)
         pool->counters.evicted++;
         pool_conn_close(conn, WEIR_EEVICTED);
     }
+}
+
+/* The pool is full and keys wait for room: asks the other workers for theirs, then closes what has
+ * been idle for longest, once for each key that waits. */
+static void make_room(weir_pool *pool)
+{
+    ledger_ask(pool->engine, &pool->ledger, pool->hungry.count);
+    if (pool_has_room(pool) || ledger_may_grow(&pool->ledger)) {
+        return;
+    }
+    evict_idle(pool);
 }
 
 void pool_feed(weir_pool *pool)
@@ -381,6 +389,7 @@ void pool_feed(weir_pool *pool)
             list_push_back(&pool->hungry, &key->on_list);
         }
         if (!is_dialled) {
+            evict_idle(pool); /* the engine is full */
             return;
         }
         pool->limit_told = false;
@@ -783,7 +792,7 @@ static void release_held(struct lease *lease, weir_fate fate, weir_err why)
         pool_serve(key); /* those who had not heard of their lease on it wait again */
         return;
     case WEIR_RETIRE:
-        if (!conn->retiring) {
+        if (!conn->retiring && conn->state != WEIR_CLOSING) {
             conn->retiring = true;
             conn->why = (uint8_t)(why != WEIR_OK ? why : WEIR_ERETIRED);
             conn->until_ms = UINT64_MAX;
