@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What holds after every step: no limit is passed, no deadline has passed, nobody waits for what is
+ * there, nobody was overtaken, and the engine will wake in time for what comes next.
+ */
+#include "sim/world.h"
+
+#include <inttypes.h>
+
+static uint64_t count_of(uint32_t option)
+{
+    return option == WEIR_NONE ? 0 : option;
+}
+
+/* Something is due at that time: not later than now, and the engine must not sleep past it. */
+static void due(struct world *world, uint64_t at_ms, const char *what)
+{
+    if (at_ms <= world->now_ms) {
+        fault(world, "%s was due at %" PRIu64 " ms", what, at_ms);
+    } else if (world->next_ms > at_ms) {
+        fault(world, "%s is due at %" PRIu64 " ms, and the engine sleeps until %" PRIu64, what,
+              at_ms, world->next_ms);
+    }
+}
+
+static void due_after(struct world *world, uint64_t from_ms, uint32_t time_ms, const char *what)
+{
+    if (time_ms != WEIR_NEVER) {
+        due(world, from_ms + time_ms, what);
+    }
+}
+
+static void check_idle(struct world *world, const struct sim_conn *conn)
+{
+    const struct sim_pool *pool = &world->pools[conn->pool];
+    const weir_pool_options *opt = &pool->opt;
+    uint64_t limit_ms = model_idle_limit(world, conn);
+    if (limit_ms != UINT64_MAX && count_of(opt->min_idle) == 0) {
+        due(world, conn->used_ms + limit_ms, "the end of an idle connection");
+    }
+    if (pool->probes && opt->probe_every_ms != WEIR_NEVER) {
+        uint64_t from_ms = conn->used_ms > conn->verified_ms ? conn->used_ms : conn->verified_ms;
+        uint64_t most_ms = (uint64_t)opt->probe_every_ms * (100 + count_of(opt->jitter_pct)) / 100;
+        due(world, from_ms + most_ms, "a probe");
+    }
+    if (conn->ends != WEIR_OK || conn->doubted || pool->closing || conn->uses >= opt->max_uses) {
+        fault(world, "a connection that should have been closed or probed is idle");
+    }
+}
+
+static struct sim_pair *counted_pair(struct world *world, uint32_t pool, uint32_t key)
+{
+    struct sim_pair *pair = &world->pools[pool].pairs[key];
+    if (pair->counted != world->steps) {
+        pair->counted = world->steps;
+        pair->waiting = pair->dialling = pair->idle = pair->open = pair->up = 0;
+        pair->closing = pair->total = pair->waiting_fresh = 0;
+    }
+    return pair;
+}
+
+static void check_conn(struct world *world, const struct sim_conn *conn)
+{
+    const weir_pool_options *opt = &world->pools[conn->pool].opt;
+    struct sim_pair *pair = counted_pair(world, conn->pool, conn->key);
+    pair->total++;
+    switch ((enum conn_phase)conn->phase) {
+    case PHASE_DIALLING:
+        pair->dialling++;
+        if (conn->handshaking) {
+            due_after(world, conn->since_ms, opt->tls_timeout_ms, "the end of a handshake");
+        } else {
+            due_after(world, conn->since_ms, opt->connect_timeout_ms, "the end of a dial");
+        }
+        break;
+    case PHASE_PROBING:
+        due_after(world, conn->since_ms, opt->probe_timeout_ms, "the end of a probe");
+        break;
+    case PHASE_UP: {
+        uint64_t most = conn->leases_max < opt->leases_hard ? conn->leases_max : opt->leases_hard;
+        pair->up++;
+        pair->idle += conn->leases == 0;
+        pair->open += conn->leases < most && conn->ends == WEIR_OK && !conn->doubted && !conn->unfit
+                      && !conn->cut && conn->uses < opt->max_uses && conn->leases == 0;
+        if (conn->leases == 0) {
+            check_idle(world, conn);
+        } else if (!conn->cut && conn->cut_ms != UINT64_MAX) {
+            due(world, conn->cut_ms, "a cut");
+        }
+        break;
+    }
+    case PHASE_CLOSING: pair->closing++; break;
+    case PHASE_NONE: break;
+    }
+}
+
+static void check_client(struct world *world, const struct sim_client *client)
+{
+    const weir_pool_options *opt = &world->pools[client->pool].opt;
+    if (client->phase == CLIENT_WAITING) {
+        struct sim_pair *pair = counted_pair(world, client->pool, client->key);
+        pair->waiting++;
+        pair->waiting_fresh += (client->flags & WEIR_FRESH) != 0;
+        due(world, client->deadline_ms, "the end of a wait");
+        if (client->canceled) {
+            fault(world, "canceled, and still waiting");
+        }
+        return;
+    }
+    struct sim_conn *conn = conn_of(world, client->conn);
+    if (conn != NULL && conn->phase == PHASE_UP && !conn->cut
+        && opt->lease_timeout_ms != WEIR_NEVER) {
+        due(world, client->since_ms + opt->lease_timeout_ms, "the cut of a lease");
+    }
+}
+
+struct gauge {
+    uint32_t total, closing, idle, waiting;
+};
+
+/* Nobody waits while something can be leased, or could be dialled. */
+static void check_pair(struct world *world, const struct sim_pool *pool,
+                       const struct sim_pair *pair, const struct gauge *gauge, uint32_t of_engine)
+{
+    uint32_t unleased = pair->dialling + pair->idle; /* those that a lower limit closes at once */
+    if (unleased > pool->opt.max_per_key) {
+        fault(world, "%u connections of a key, %u allowed", unleased, pool->opt.max_per_key);
+    }
+    if (pair->waiting == 0) {
+        return;
+    }
+    bool down = pair->state == WEIR_KEY_DOWN && world->now_ms < pair->retry_most_ms;
+    if (pair->waiting > pair->waiting_fresh && pair->open > 0 && !down) {
+        fault(world, "somebody waits while a connection of the key is idle");
+    }
+    bool up = world->now_ms >= pair->retry_most_ms; /* surely: no jitter is longer */
+    bool key_room = pair->total < pool->opt.max_per_key && pair->dialling == 0;
+    if (!up || !key_room || (pool->streams && pair->total > pair->closing)) {
+        return;
+    }
+    if (gauge->total < pool->opt.max_total && of_engine < world->options.conns_max) {
+        fault(world, "somebody waits for %s/%u while there is room for a dial", pool->name,
+              (unsigned)(pair - pool->pairs));
+    }
+    bool evicts = pool->opt.refuse_when_full != WEIR_ON && gauge->total <= pool->opt.max_total;
+    if (evicts && gauge->closing == 0 && gauge->idle > pair->idle) {
+        fault(world, "somebody waits for %s/%u while another key's connection is idle", pool->name,
+              (unsigned)(pair - pool->pairs));
+    }
+}
+
+/* Whoever is still there was not passed by somebody who came later. */
+static void check_order(struct world *world, const struct sim_client *client)
+{
+    for (uint32_t i = 0; i < world->granted_count; i++) {
+        const struct granted *granted = &world->granted[i];
+        bool same = granted->pool == client->pool && granted->key == client->key;
+        /* One that wants a fresh connection lets others have the used ones; in a burst somebody may
+         * be served, lose the connection again before he knows, and be the first in the queue. */
+        bool excused = (client->flags & WEIR_FRESH) && (granted->used || world->nature.burst > 0);
+        if (same && granted->turn > client->turn && !excused) {
+            fault(world, "served before c%u, who came first",
+                  (unsigned)(client - world->clients) + 1);
+        }
+    }
+}
+
+static void check_pool(struct world *world, const struct sim_pool *pool, const struct gauge *gauge)
+{
+    if (pool->added - pool->removed > gauge->total) {
+        fault(world, "more were added than are there");
+    }
+    if (pool->closing && gauge->waiting > 0) {
+        fault(world, "somebody waits in a pool that closes");
+    }
+}
+
+void must_hold(struct world *world)
+{
+    struct gauge gauges[WORLD_POOLS_MAX] = {0};
+    uint32_t of_engine = 0;
+    uint32_t leases = 0;
+    for (uint32_t i = 0; i < world->conns_top && !world->failed; i++) {
+        const struct sim_conn *conn = &world->conns[i];
+        if (conn->phase != PHASE_NONE) {
+            check_conn(world, conn);
+            gauges[conn->pool].total++;
+            gauges[conn->pool].closing += conn->phase == PHASE_CLOSING;
+            gauges[conn->pool].idle += conn->phase == PHASE_UP && conn->leases == 0;
+            of_engine++;
+        }
+    }
+    for (uint32_t i = 0; i < world->clients_count && !world->failed; i++) {
+        const struct sim_client *client = &world->clients[i];
+        if (client->phase != CLIENT_AWAY && world->pools[client->pool].pool != NULL) {
+            check_client(world, client);
+            leases++;
+            gauges[client->pool].waiting += client->phase == CLIENT_WAITING;
+        }
+        if (client->phase == CLIENT_WAITING && world->granted_count > 0 && !world->upheaval) {
+            check_order(world, client);
+        }
+    }
+    if (leases > world->options.conns_max + world->options.waiting_max) {
+        fault(world, "%u leases, more than there is room for", leases);
+    }
+    if (of_engine > world->options.conns_max) {
+        fault(world, "%u connections, %u allowed", of_engine, world->options.conns_max);
+    }
+    for (uint32_t p = 0; p < world->pools_count; p++) {
+        const struct sim_pool *pool = &world->pools[p];
+        if (pool->pool == NULL) {
+            if (gauges[p].total > 0) {
+                fault(world, "%s told that it closed, with connections left", pool->name);
+            }
+            continue;
+        }
+        check_pool(world, pool, &gauges[p]);
+        for (uint32_t k = 0; k < world->keys_count; k++) {
+            if (pool->pairs[k].unknown) {
+                model_learn(world, p, k);
+            }
+            if (pool->pairs[k].counted == world->steps) {
+                check_pair(world, pool, &pool->pairs[k], &gauges[p], of_engine);
+            }
+        }
+    }
+}
