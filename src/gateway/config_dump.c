@@ -257,13 +257,17 @@ static void reference_value(const struct option *option, struct bytes *out)
         bytes_printf(out, "%s`%.*s`", w == option->words ? "; " : ", ", (int)len, w);
         w += len;
     }
-    bytes_printf(out, "; takes effect: %s.\n: %s\n\n", option_apply_text(option->apply),
-                 option->doc);
+    bytes_printf(out, "; %s.\n: %s\n\n", option_apply_text(option->apply), option->doc);
 }
 
 void config_reference(struct bytes *out)
 {
-    bytes_append_text(out, "# Options\n\nMade by `weir config reference`.\n\n");
+    bytes_append_text(out,
+                      "# Options\n\n"
+                      "Written by `weir config reference`; `weir config schema` has the same for "
+                      "editors. The configuration is read once, at the start. Of each option it is "
+                      "said what a changed value would ask of a running gateway: only what "
+                      "connections opened from then on obey, or a restart.\n\n");
     for (uint32_t i = 0; i < option_count; i++) {
         const struct option *option = &option_table[i];
         if (option->kind == OPTION_VALUE)

@@ -123,6 +123,7 @@ def test_config_schema_knows_every_option():
     reference = run("config", "reference").stdout
     for option in options:
         assert option in reference
+    assert (ROOT / "docs/options.md").read_text() == reference, "build/dev/weir config reference >docs/options.md"
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
