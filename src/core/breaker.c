@@ -87,7 +87,7 @@ uint32_t breaker_allows(const struct key *key)
 {
     uint32_t dialling = key->by_state[WEIR_DIALLING].count;
     uint32_t most = key->pool->opt.connecting_max;
-    switch ((weir_key_state)key->state) {
+    switch ((weir_key_state)key->state) { /* cover: every state is named */
     case WEIR_KEY_UP: most = key->ramp < most ? key->ramp : most; break;
     case WEIR_KEY_TRIAL: most = 1; break;
     case WEIR_KEY_BACKING_OFF:

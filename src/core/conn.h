@@ -38,7 +38,7 @@ void conn_keep_idle(struct conn *conn);
 /* How many more leases it can take now. */
 uint32_t conn_room(const struct conn *conn);
 
-/* The state that its leases and marks ask for, once it is up: IDLE, SHARED, ACTIVE. */
+/* The state that its leases ask for, of which it has some: SHARED or ACTIVE. */
 weir_state conn_state_of(const struct conn *conn);
 
 /* Sees to it that the heap knows a deadline no later than the next one. */

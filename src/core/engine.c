@@ -181,7 +181,7 @@ void weir_engine_free(weir_engine *take_engine)
 static void fire(weir_engine *engine, struct timer *timer)
 {
     struct key *key;
-    switch ((enum timer_kind)timer->kind) {
+    switch ((enum timer_kind)timer->kind) { /* cover: every kind is named */
     case TIMER_CONN: pool_conn_timer(container_of(timer, struct conn, timer)); return;
     case TIMER_LEASE: pool_lease_timer(container_of(timer, struct lease, timer)); return;
     case TIMER_POOL: pool_timer(container_of(timer, struct weir_pool, timer)); return;

@@ -27,7 +27,7 @@ static void verify_conn(const struct conn *conn, weir_state state)
     check((conn->todo != TODO_NOTHING) == list_holds(&conn->on_todo));
     check(conn->armed_ms == UINT64_MAX || heap_is_set(&conn->timer.node));
     check(conn_due_ms(conn) >= conn->armed_ms);
-    switch (state) {
+    switch (state) { /* cover: every state is named */
     case WEIR_DIALLING: check(leases == 0 && !conn->was_up); break;
     case WEIR_IDLE: check(leases == 0 && conn->was_up && !conn->retiring); break;
     case WEIR_SHARED: check(leases > 0 && conn_room(conn) > 0); break;

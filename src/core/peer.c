@@ -394,7 +394,7 @@ static void tell(struct conn *conn)
     enum conn_todo todo = (enum conn_todo)conn->todo;
     conn->todo = TODO_NOTHING;
     conn->told = true;
-    switch (todo) {
+    switch (todo) { /* cover: every word is named */
     case TODO_DIAL:
         pool->counters.dials++;
         connector->dial(pool->self, id, &conn->key->view);

@@ -786,7 +786,7 @@ static void release_held(struct lease *lease, weir_fate fate, weir_err why)
         return;
     }
     conn->used_ms = pool->engine->now_ms;
-    switch (fate) {
+    switch (fate) { /* cover: what is no fate is KEEP */
     case WEIR_BROKEN:
         pool_conn_close(conn, why != WEIR_OK ? why : WEIR_EBROKEN);
         pool_serve(key); /* those who had not heard of their lease on it wait again */
