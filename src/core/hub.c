@@ -389,6 +389,14 @@ uint32_t hub_out(const struct hub *hub, const char *name, uint32_t name_len)
     return account != NULL ? account->out : 0;
 }
 
+static void share_verify(const struct share *share)
+{
+    bool has_news = share->grant_due > 0 || share->refusal_due || share->want_due;
+    check(list_holds(&share->on_door) == has_news);
+    check(share->number != 0 || (share->granted == 0 && share->need == 0));
+    check(share->grant_due <= share->granted);
+}
+
 void hub_verify(const struct hub *hub)
 {
     weir_slots_each(struct account, account, &hub->accounts) {
@@ -397,10 +405,7 @@ void hub_verify(const struct hub *hub)
         uint32_t needed = 0;
         for (uint32_t i = 0; i < hub->opt.engines; i++) {
             const struct share *share = &account->shares[i];
-            bool has_news = share->grant_due > 0 || share->refusal_due || share->want_due;
-            check(list_holds(&share->on_door) == has_news);
-            check(share->number != 0 || (share->granted == 0 && share->need == 0));
-            check(share->grant_due <= share->granted);
+            share_verify(share);
             out += share->granted;
             needed += share->need;
             joined += share->number != 0;

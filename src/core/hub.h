@@ -47,7 +47,7 @@ void hub_fini(struct hub *hub);
  * room. */
 uint32_t hub_join(struct hub *hub, uint32_t engine, const char *name, uint32_t name_len,
                   uint32_t limit);
-void hub_leave(struct hub *hub, uint32_t engine, uint32_t account);
+void hub_leave(struct hub *hub, uint32_t engine, uint32_t number);
 bool hub_take(struct hub *hub, uint32_t engine, uint32_t account);
 
 /* A message of msg->engine. */

@@ -154,6 +154,7 @@ static void answer(weir_engine *engine, struct lease *lease)
     struct key *key = lease->key;
     weir_lease_fn *fn = lease->fn;
     void *arg = lease->arg;
+    check(fn != NULL); /* an answer is queued once, for a lease that waits for it */
     weir_grant grant = {.err = (weir_err)lease->err,
                         .lease = {lease_id(lease)},
                         .reused = lease->reused,

@@ -34,7 +34,7 @@ bool retry_is_harmless(const struct http_head *head)
 void retry_budget_init(struct retry_budget *budget, double part, uint64_t now_ms)
 {
     *budget = (struct retry_budget){.part_milli = (uint32_t)(part * 1000 + 0.5),
-                                    .saved_milli = RETRY_SAVED_MAX * 1000,
+                                    .saved_milli = (uint64_t)RETRY_SAVED_MAX * 1000,
                                     .since_ms = now_ms};
 }
 

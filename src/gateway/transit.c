@@ -118,7 +118,7 @@ static void log_it(struct transit *transit, uint64_t total_us, uint64_t first_by
         .now_ms = loop_now_ms(relay->opt.loop),
         .listener = transit->lane->config->name,
         .upstream = upstream != NULL ? upstream->config->name : "",
-        .endpoint = transit->endpoint != BALANCE_NOBODY
+        .endpoint = upstream != NULL && transit->endpoint != BALANCE_NOBODY
                         ? upstream->endpoints[transit->endpoint].config->name
                         : "",
         .client = {transit->client, transit->client_len},

@@ -505,7 +505,7 @@ static bool slab_add(struct loop *loop)
     uintptr_t first = ((uintptr_t)(slab + 1) + LOOP_CELL_BYTES - 1)
                       & ~(uintptr_t)(LOOP_CELL_BYTES - 1);
     for (uint32_t i = 0; i < SLAB_CELLS; i++) {
-        loop_cell_give(loop, (void *)(first + (SLAB_CELLS - 1 - i) * LOOP_CELL_BYTES));
+        loop_cell_give(loop, (void *)(first + (uintptr_t)(SLAB_CELLS - 1 - i) * LOOP_CELL_BYTES));
     }
     return true;
 }
@@ -521,10 +521,10 @@ void *loop_cell_take(struct loop *loop)
     return cell;
 }
 
-void loop_cell_give(struct loop *loop, void *memory)
+void loop_cell_give(struct loop *loop, void *cell)
 {
-    struct cell *cell = memory;
-    cell->next = loop->spare;
-    loop->spare = cell;
+    struct cell *given = cell;
+    given->next = loop->spare;
+    loop->spare = given;
     ASAN_POISON_MEMORY_REGION(cell, LOOP_CELL_BYTES);
 }

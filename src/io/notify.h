@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define NOTIFY_RING_BYTES (256U * 1024)
-#define NOTIFY_LINE_MAX   (16U * 1024)
+#define NOTIFY_LINE_MAX   16384U
 #define NOTIFY_RINGS_MAX  256U
 
 struct notify;      /* a target */

@@ -14,7 +14,7 @@ struct signal_watch;
 int signal_open(struct loop *loop, const int *numbers, void (*fn)(void *self, int number),
                 void *self, struct signal_watch **ret_watch);
 /* Unblocks what it blocked. */
-void signal_close(struct signal_watch *watch);
+void signal_close(struct signal_watch *signals);
 
 /* Unblocks everything: in a child between fork and exec. */
 void signal_reset(void);

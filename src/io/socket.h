@@ -24,7 +24,7 @@ int socket_adopt(struct loop *loop, int take_fd, struct stream **ret_stream);
 int socket_connect(struct loop *loop, const struct address *to, const struct address *from,
                    struct stream **ret_stream);
 /* 0: connected; -EINPROGRESS: not yet; other -errno: failed. */
-int socket_connected(struct stream *socket);
+int socket_connected(struct stream *stream);
 
 /* Takes the descriptor out of the loop, open and non-blocking, and frees the stream: for moving a
  * connection to another worker, whose loop adopts it. */
