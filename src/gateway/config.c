@@ -256,6 +256,15 @@ static void map_read(struct builder *b, const char *path, const struct document_
     }
 }
 
+/* idle_timeout where somebody wrote it is meant for all of a request. Its default is not: an
+ * upstream may think for longer before it answers, and has first_byte_timeout for that. */
+static void answer_timeout_fill(const struct document_node *map, struct config_listener *listener)
+{
+    const struct document_node *pool = document_find(map, "pool");
+    bool written = pool != NULL && document_find(pool, "idle_timeout") != NULL;
+    listener->pool.answer_timeout_ms = written ? listener->pool.idle_timeout_ms : WEIR_NEVER;
+}
+
 /* One of a list, or the configuration itself (path ""). */
 static void element_read(struct builder *b, const char *path, const struct document_node *map,
                          void *base)
@@ -269,6 +278,8 @@ static void element_read(struct builder *b, const char *path, const struct docum
     map_read(b, path, map, base);
     if (strcmp(path, "upstreams") == 0)
         pool_fill(b, base);
+    if (strcmp(path, "listeners") == 0)
+        answer_timeout_fill(map, base);
     for (uint32_t i = 0; i < option_count; i++) {
         const struct option *option = &option_table[i];
         bool missing = option->kind == OPTION_VALUE && option->fallback == NULL;

@@ -87,6 +87,8 @@ struct config_listener {
         uint32_t headers_timeout_ms;
         uint32_t request_timeout_ms;
         uint32_t idle_timeout_ms;
+        uint32_t
+            answer_timeout_ms; /* the same until an answer begins; never, where it is not written */
         uint32_t keepalive_timeout_ms;
         uint32_t write_timeout_ms;
         uint64_t min_rate; /* bytes per second of a body that extend request_timeout; 0: none do */

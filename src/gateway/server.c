@@ -393,6 +393,7 @@ static int open_listener(struct site *site, uint32_t index)
                                          .request_timeout_ms = l->pool.request_timeout_ms,
                                          .min_rate = l->pool.min_rate,
                                          .idle_timeout_ms = l->pool.idle_timeout_ms,
+                                         .answer_timeout_ms = l->pool.answer_timeout_ms,
                                          .keepalive_timeout_ms = l->pool.keepalive_timeout_ms,
                                          .write_timeout_ms = l->pool.write_timeout_ms,
                                          .max_header_bytes = l->http1.max_header_bytes,

@@ -32,6 +32,7 @@ static void fill_options(struct http1_listener *listener, const struct http1_lis
     mine->headers_timeout_ms = either(opt->headers_timeout_ms, 10000);
     mine->request_timeout_ms = either(opt->request_timeout_ms, 30000);
     mine->idle_timeout_ms = either(opt->idle_timeout_ms, 30000);
+    mine->answer_timeout_ms = either(opt->answer_timeout_ms, mine->idle_timeout_ms);
     mine->keepalive_timeout_ms = either(opt->keepalive_timeout_ms, 5000);
     mine->write_timeout_ms = either(opt->write_timeout_ms, 30000);
     listener->limits = HTTP1_LIMITS_DEFAULT;

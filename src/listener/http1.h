@@ -56,6 +56,7 @@ struct http1_listener_options {
     uint32_t request_timeout_ms;   /* [30 s] a whole request; longer while its body keeps */
     uint64_t min_rate;             /* this many bytes a second; 0: no rate extends it */
     uint32_t idle_timeout_ms;      /* [30 s] no byte either way while a request is open */
+    uint32_t answer_timeout_ms;    /* [idle_timeout_ms] the same, until the answer begins */
     uint32_t keepalive_timeout_ms; /* [5 s] between requests */
     uint32_t write_timeout_ms;     /* [30 s] a client that takes nothing of what waits for it */
     uint32_t max_header_bytes;     /* [32 KiB] at most half of the loop's read buffer */

@@ -38,8 +38,27 @@ static bool is_measured(const struct request *request)
 static uint64_t silence_due_ms(const struct client *client)
 {
     const struct request *request = client->request;
-    return request_is_heard(request) ? later(request->active_ms, client->home->opt.idle_timeout_ms)
-                                     : UINT64_MAX;
+    const struct http1_listener_options *opt = &client->home->opt;
+    bool waits = request->answer == ANSWER_NONE && request->reading == READING_DONE;
+    return request_is_heard(request)
+               ? later(request->active_ms, waits ? opt->answer_timeout_ms : opt->idle_timeout_ms)
+               : UINT64_MAX;
+}
+
+/* When to look again whether it is silent. The answer may begin at any moment and shorten what is
+ * left, so a wait that may be long is looked at as often as a short one; beginning to answer then
+ * has no timer to move. */
+static uint64_t silence_look_ms(const struct client *client)
+{
+    if (!request_is_heard(client->request)) {
+        return UINT64_MAX;
+    }
+    uint32_t every_ms = client->home->opt.idle_timeout_ms;
+    uint64_t look_ms = later(client->request->active_ms, every_ms);
+    if (look_ms <= client_now_ms(client)) {
+        look_ms = later(client_now_ms(client), every_ms);
+    }
+    return earlier(silence_due_ms(client), look_ms);
 }
 
 static uint64_t write_due_ms(const struct client *client)
@@ -61,7 +80,7 @@ static uint64_t state_due_ms(const struct client *client)
     }
     const struct request *request = client->request;
     uint64_t due_ms = is_measured(request) ? request->due_ms : UINT64_MAX;
-    return earlier(due_ms, earlier(silence_due_ms(client), write_due_ms(client)));
+    return earlier(due_ms, earlier(silence_look_ms(client), write_due_ms(client)));
 }
 
 void client_arm_state(struct client *client)

@@ -250,6 +250,21 @@ def test_idle_timeout():
         hold.set()
 
 
+def test_idle_timeout_rules_the_wait_for_an_answer_where_it_is_written():
+    hold = threading.Event()
+
+    def script(peer):
+        while peer.request() is not None:
+            hold.wait(10)
+            peer.ok()
+
+    with Upstream(script) as up, Weir(up, pool={"idle_timeout": "400ms"}) as weir:
+        begun = time.monotonic()
+        assert weir.ask().status == 504
+        assert 0.2 < time.monotonic() - begun < 5
+        hold.set()
+
+
 @option("listeners.pool.keepalive_timeout")
 def test_keepalive_timeout():
     for limit, low, high in (("300ms", 0.15, 1.5), ("1500ms", 1.0, 4)):
