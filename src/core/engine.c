@@ -259,7 +259,7 @@ uint64_t weir_step(weir_engine *engine, uint64_t now_ms)
 bool weir_engine_pending(const weir_engine *engine)
 {
     if (engine->todo.count > 0 || engine->answers.count > 0 || ring_count(&engine->events) > 0
-        || engine->events_lost > 0 || heap_first_ms(&engine->timers) <= engine->now_ms) {
+        || heap_first_ms(&engine->timers) <= engine->now_ms) {
         return true;
     }
     weir_list_each(it, &engine->pools) {

@@ -33,6 +33,24 @@ static void unwise_numbers_are_refused(void **state)
     weir_engine_free(NULL);
 }
 
+static void *allocate(void *arg, size_t bytes)
+{
+    void *memory = alloc_new(arg, bytes);
+    return memory != NULL ? memset(memory, 0, bytes) : NULL;
+}
+
+static void none_is_none(void **state)
+{
+    (void)state;
+    weir_engine_options opt = {.waiting_max = WEIR_NONE, .allocator = {.alloc = allocate}};
+    struct fake *fake = fake_open(NULL, &opt); /* half an allocator is none */
+    weir_key key = fake_key("a");
+    weir_lease lease;
+    fake_acquire(fake, "a"); /* for whom one is dialled does not queue */
+    assert_int_equal(weir_acquire(fake->pool, &key, NULL, fake_granted, fake, &lease), WEIR_EQUEUE);
+    fake_free(fake);
+}
+
 static void an_older_struct_ends_earlier(void **state)
 {
     (void)state;
@@ -41,12 +59,6 @@ static void an_older_struct_ends_earlier(void **state)
                                .keys_max = UINT32_MAX};
     assert_int_equal(weir_engine_new(&opt, &engine), WEIR_OK);
     weir_engine_free(engine);
-}
-
-static void *allocate(void *arg, size_t bytes)
-{
-    void *memory = alloc_new(arg, bytes);
-    return memory != NULL ? memset(memory, 0, bytes) : NULL;
 }
 
 static void give(void *arg, void *memory)
@@ -223,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unwise_numbers_are_refused),
+        cmocka_unit_test(none_is_none),
         cmocka_unit_test(an_older_struct_ends_earlier),
         cmocka_unit_test(survives_without_memory),
         cmocka_unit_test(all_it_uses_was_there_when_it_opened),

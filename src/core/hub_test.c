@@ -464,6 +464,73 @@ static void says_nothing_to_those_who_left(void **state)
     hub_fini(&hub);
 }
 
+static void note_wake(void *arg, uint32_t engine)
+{
+    uint32_t *wakes = arg;
+    wakes[engine]++;
+}
+
+static void wakes_once_for_all_there_is_to_fetch(void **state)
+{
+    (void)state;
+    struct hub hub;
+    uint32_t wakes[3] = {0};
+    struct hub_options opt = {.engines = 3, .wake = note_wake, .wake_arg = wakes};
+    struct limit_msg msg = {.word = LIMIT_ASK, .count = 4};
+    assert_true(hub_init(&hub, &alloc_libc, &opt));
+    uint32_t accounts[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        accounts[i] = hub_join(&hub, i, "n", 1, 4);
+    }
+    msg.account = accounts[0];
+    hub_receive(&hub, &msg); /* gets all there are */
+    msg.count = 6;
+    hub_receive(&hub, &msg); /* and would have more */
+    hub_receive(&hub, &msg);
+    assert_int_equal(wakes[0], 1);
+    for (uint32_t i = 1; i < 3; i++) {
+        msg = (struct limit_msg){
+            .account = accounts[i], .engine = (uint16_t)i, .word = LIMIT_ASK, .count = 1};
+        hub_receive(&hub, &msg);
+    }
+    hub_verify(&hub);
+    assert_true(hub_next(&hub, 0, &msg));
+    assert_int_equal(msg.word, LIMIT_GRANT);
+    assert_int_equal(msg.count, 4);
+    assert_true(hub_next(&hub, 0, &msg));
+    assert_int_equal(msg.word, LIMIT_GRANT);
+    assert_int_equal(msg.count, 0);
+    assert_true(hub_next(&hub, 0, &msg));
+    assert_int_equal(msg.word, LIMIT_PRESS);
+    assert_int_equal(msg.count, 2);
+    assert_false(hub_next(&hub, 0, &msg));
+    assert_int_equal(wakes[0], 1);
+    assert_int_equal(wakes[1], 1);
+    hub_join(&hub, 1, "n", 1, 1); /* three too many are out */
+    assert_true(hub_next(&hub, 0, &msg));
+    assert_int_equal(msg.word, LIMIT_PRESS);
+    assert_int_equal(msg.count, 4);
+    for (uint32_t i = 0; i < 3; i++) {
+        hub_leave(&hub, i, accounts[i]);
+    }
+    hub_fini(&hub);
+}
+
+static void names_have_room_of_their_own(void **state)
+{
+    (void)state;
+    struct hub hub;
+    struct hub_options opt = {.name_bytes_max = 1};
+    char name[6000] = "";
+    struct limit_msg nobody = {.word = LIMIT_ASK};
+    assert_true(hub_init(&hub, &alloc_libc, &opt));
+    assert_true(hub_join(&hub, 0, name, 6000, 1) != 0);
+    assert_true(hub_join(&hub, 0, name, 5000, 1) == 0);
+    hub_receive(&hub, &nobody);
+    hub_verify(&hub);
+    hub_fini(&hub);
+}
+
 static void open_and_close(const struct alloc *alloc, void *arg)
 {
     struct hub hub;
@@ -491,6 +558,8 @@ int main(void)
         cmocka_unit_test(a_lowered_limit_is_reached),
         cmocka_unit_test(random_towns_stay_exact_and_settle),
         cmocka_unit_test(says_nothing_to_those_who_left),
+        cmocka_unit_test(wakes_once_for_all_there_is_to_fetch),
+        cmocka_unit_test(names_have_room_of_their_own),
         cmocka_unit_test(survives_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

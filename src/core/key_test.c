@@ -62,6 +62,9 @@ static void case_and_absence_do_not(void **state)
     assert_string_equal(known->view.host, "api.example.com");
     assert_null(known->view.tls);
     assert_null(known->view.tenant);
+    known = intern(fake, (weir_key){.scheme = ""});
+    assert_string_equal(known->view.scheme, "");
+    assert_string_equal(known->view.host, "");
     fake_free(fake);
 }
 

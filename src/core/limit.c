@@ -150,7 +150,7 @@ static void close_idle(struct list *by_state, uint32_t wanted, bool is_of_key)
 static void want(weir_engine *engine, struct ledger *ledger, const struct limit_msg *msg)
 {
     ledger->wanted = msg->count;
-    ledger->is_pressing = msg->word == LIMIT_PRESS && msg->count > 0;
+    ledger->is_pressing = msg->word == LIMIT_PRESS;
     if (ledger->is_of_key) {
         struct key *key = container_of(ledger, struct key, ledger);
         settle(engine, ledger, key_total(key));

@@ -35,7 +35,7 @@ struct key;
 
 enum limit_word { LIMIT_ASK, LIMIT_GRANT, LIMIT_WANT, LIMIT_PRESS, LIMIT_RETURN };
 
-/* LIMIT_PRESS is a pressing want. */
+/* LIMIT_PRESS is a pressing want, of at least one. */
 struct limit_msg {
     uint32_t account;
     uint16_t engine; /* who says it, or is told */

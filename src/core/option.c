@@ -72,12 +72,12 @@ static uint32_t *field_of(weir_pool_options *opt, const struct option *option)
 static bool in_range(const struct option *option, uint32_t value)
 {
     if (is_list(option->type)) {
-        return value >= 1 && value <= words_in(option->type);
+        return value <= words_in(option->type);
     }
     if (value == UINT32_MAX) {
         return option->type != TYPE_percent;
     }
-    return value >= option->min && value <= option->max;
+    return value <= option->max; /* it is one at least, and no option starts above */
 }
 
 static bool resolve_field(const struct option *option, uint32_t *value)

@@ -162,6 +162,15 @@ static void what_is_dropped_is_redialled_where_it_is_wanted(void **state)
     fake_up(fake, 4);
     weir_conn_retire(fake->pool, fake->conns[4], WEIR_OK);
     fake_expect(fake, "close4:retired");
+    held = fake_lease_up(fake, "a");
+    weir_conn_retire(fake->pool, fake->conns[5], WEIR_EPROTOCOL);
+    fake_down(fake, 5, WEIR_EHANGUP); /* it was to go anyway */
+    fake_release(fake, held, WEIR_BROKEN);
+    held = fake_lease_up(fake, "a");
+    fake_wait(fake, 2000);
+    fake_down(fake, 6, WEIR_EHANGUP); /* nobody has asked for long */
+    fake_expect(fake, "");
+    fake_release(fake, held, WEIR_BROKEN);
     fake_free(fake);
 }
 

@@ -79,6 +79,9 @@ static void a_report_counts_lists(void **state)
     assert_int_equal(stats.failed_by[WEIR_EREFUSED], 1);
     assert_int_equal(stats.refused_by[WEIR_EREFUSED], 1);
     assert_int_equal(stats.dials, 2);
+    fake_wait(fake, 60000);
+    weir_pool_stats(fake->pool, &stats);
+    assert_int_equal(stats.keys_down, 1); /* on trial */
     fake_free(fake);
 }
 

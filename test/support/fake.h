@@ -152,6 +152,12 @@ static inline void fake_free(struct fake *fake)
     free(fake);
 }
 
+/* Time passes that the engine has not been told of. */
+static inline void fake_now(struct fake *fake, uint64_t ms)
+{
+    fake->now_ms += ms;
+}
+
 /* Lets time pass, and checks everything. */
 static inline void fake_wait(struct fake *fake, uint64_t ms)
 {
