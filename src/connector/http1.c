@@ -35,38 +35,43 @@ struct deadlines {
     uint64_t total_ms;
 };
 
+/* What a call touches comes first, in as few cache lines as it takes: with many calls under way
+ * each finds its connection cold. */
 struct conn {
     struct http_call call; /* first */
-    struct node on_list;   /* connector->conns */
     struct http1_connector *connector;
-    weir_conn id; /* 0: no pool knows it */
-    enum conn_state state;
-
-    struct dial *dial; /* while dialling */
-    uint64_t dialled_ns;
-    uint32_t connect_us;
-
     struct stream *stream;
-    struct outbox out;
-    struct loop_timer timer;
-    struct loop_later freeing; /* lone ones: the stack may still be in it */
-    struct deadlines deadline;
-
-    struct bytes carry; /* a head or trailers of which the end is missing */
-    struct http1_progress progress;
-    struct http1_body body;
-    struct http1_asked asked;
-    uint32_t uses;
-    uint32_t idle_hint_ms;
-    uint16_t interim;  /* answers of 1xx so far */
+    weir_conn id;      /* 0: no pool knows it */
+    uint8_t state;     /* enum conn_state */
+    uint8_t interest;  /* what the stream was told to want */
     uint8_t framing;   /* of the request */
     bool request_done; /* its end was given */
-    bool answered;     /* a byte of the answer came */
-    bool keep_alive;   /* as the answer's head said */
-    bool paused;       /* the caller wants no more of the body now */
-    bool corked;       /* given and not yet flushed */
-    unsigned interest; /* what the stream was told to want */
+
+    bool answered;    /* a byte of the answer came */
+    bool keep_alive;  /* as the answer's head said */
+    bool paused;      /* the caller wants no more of the body now */
+    bool corked;      /* given and not yet flushed */
+    bool carries;     /* carry holds something */
+    uint16_t interim; /* answers of 1xx so far */
+    struct http1_asked asked;
+    struct http1_progress progress;
+    uint32_t uses;
+    uint64_t armed_ms; /* what the timer is set to, or earlier; UINT64_MAX: it is not set */
+    struct deadlines deadline;
+    struct outbox out;
+    struct http1_body body;
+
+    struct loop_timer timer;
+    struct bytes carry;        /* a head or trailers of which the end is missing */
+    struct node on_list;       /* connector->conns */
+    struct loop_later freeing; /* lone ones: the stack may still be in it */
+    struct dial *dial;         /* while dialling */
+    uint64_t dialled_ns;
+    uint32_t connect_us;
+    uint32_t idle_hint_ms;
 };
+
+#define CONN_HOT_BYTES offsetof(struct conn, timer)
 
 struct http1_connector {
     struct http1_connector_options opt;
@@ -82,6 +87,7 @@ static void conn_free(struct conn *conn);
 static void conn_open(struct conn *conn, struct stream *stream);
 static void conn_spend(struct conn *conn);
 static void conn_down(struct conn *conn, weir_err why);
+static void carry_drop(struct conn *conn);
 static void conn_want(struct conn *conn);
 static void conn_ready(struct stream *stream, unsigned events);
 static void conn_writable(struct conn *conn);
@@ -284,6 +290,7 @@ static struct conn *conn_new(struct http1_connector *connector, weir_conn id)
     conn->connector = connector;
     conn->id = id;
     conn->state = CONN_DIALLING;
+    conn->armed_ms = UINT64_MAX;
     conn->timer.fire = timer_fire;
     outbox_init(&conn->out, connector->opt.cork, KEPT_MAX);
     bytes_init(&conn->carry, &alloc_libc,
@@ -322,9 +329,18 @@ static void conn_spend(struct conn *conn)
         conn->stream = NULL;
     }
     loop_timer_stop(conn->connector->opt.loop, &conn->timer);
+    conn->armed_ms = UINT64_MAX;
     outbox_fini(&conn->out);
     outbox_init(&conn->out, conn->connector->opt.cork, KEPT_MAX);
-    bytes_release(&conn->carry);
+    carry_drop(conn);
+}
+
+static void carry_drop(struct conn *conn)
+{
+    if (conn->carries) {
+        conn->carries = false;
+        bytes_release(&conn->carry);
+    }
 }
 
 static void conn_down(struct conn *conn, weir_err why)
@@ -341,7 +357,7 @@ static void conn_want(struct conn *conn)
     unsigned interest = (conn->paused ? 0 : STREAM_READ)
                         | (outbox_is_blocked(&conn->out) ? STREAM_WRITE : 0);
     if (conn->stream != NULL && interest != conn->interest) {
-        conn->interest = interest;
+        conn->interest = (uint8_t)interest;
         stream_want(conn->stream, interest);
     }
 }
@@ -365,10 +381,23 @@ static void conn_writable(struct conn *conn)
     }
 }
 
+/* The answer comes long after the request: what it will touch is fetched while the kernel copies.
+ */
+static void conn_warm(struct conn *conn)
+{
+    for (size_t at = 64; at < CONN_HOT_BYTES; at += 64) {
+        __builtin_prefetch((const char *)conn + at, 1);
+    }
+    if (in_call(conn) && conn->call.caller->on_soon != NULL) {
+        conn->call.caller->on_soon(&conn->call);
+    }
+}
+
 static void conn_readable(struct conn *conn)
 {
     size_t cap;
     char *buf = loop_buffer(conn->connector->opt.loop, &cap);
+    conn_warm(conn);
     ssize_t n = stream_read(conn->stream, buf, cap);
     if (n == -EAGAIN) {
         return;
@@ -407,7 +436,7 @@ static void conn_closed(struct conn *conn, ssize_t how)
 
 static void answer_read(struct conn *conn, const char *at, size_t len)
 {
-    bool carried = bytes_len(&conn->carry) > 0;
+    bool carried = conn->carries;
     if (carried) {
         if (!bytes_append(&conn->carry, at, len)) {
             answer_fail(conn, HTTP_FAULT_BAD_ANSWER);
@@ -422,7 +451,7 @@ static void answer_read(struct conn *conn, const char *at, size_t len)
                                         : answer_body(conn, at + used, len - used);
     }
     if (!in_call(conn)) {
-        bytes_release(&conn->carry);
+        carry_drop(conn);
         return;
     }
     if (carried) {
@@ -431,7 +460,8 @@ static void answer_read(struct conn *conn, const char *at, size_t len)
         answer_fail(conn, HTTP_FAULT_BAD_ANSWER);
         return;
     }
-    if (bytes_len(&conn->carry) == 0) {
+    conn->carries = used < len;
+    if (carried && !conn->carries) {
         bytes_release(&conn->carry);
     }
     if (!conn->paused) {
@@ -712,10 +742,10 @@ uint32_t http1_call_connect_us(const struct http_call *call)
 /* The timer may be early, never late: pushing a deadline back costs nothing here. */
 static void arm(struct conn *conn, uint64_t deadline_ms)
 {
-    if (deadline_ms == UINT64_MAX
-        || (loop_timer_is_set(&conn->timer) && conn->timer.node.deadline_ms <= deadline_ms)) {
+    if (conn->armed_ms <= deadline_ms) {
         return;
     }
+    conn->armed_ms = deadline_ms;
     loop_timer_set(conn->connector->opt.loop, &conn->timer, deadline_ms);
 }
 
@@ -723,6 +753,7 @@ static void timer_fire(struct loop_timer *timer, uint64_t now)
 {
     struct conn *conn = container_of(timer, struct conn, timer);
     const struct deadlines *deadline = &conn->deadline;
+    conn->armed_ms = UINT64_MAX;
     if (!in_call(conn)) {
         return; /* the next call arms it again */
     }

@@ -446,6 +446,22 @@ static void long_probe_times_are_clipped(void **state)
     for (int i = 0; i < 20; i++) {
         fake_lease_up(fake, "a");
     }
+/* A hint changes nothing, whatever the id. */
+static void fetching_is_harmless(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(NULL, NULL);
+    fake_acquire(fake, "k");
+    fake_expect(fake, "dial1");
+    fake_up(fake, 1);
+    fake_expect(fake, "grant:1");
+    const weir_lease leases[] = {fake->last, {0}, {UINT64_MAX}};
+    for (size_t i = 0; i < sizeof leases / sizeof *leases; i++) {
+        pool_lease_fetch(fake->pool, leases[i]);
+        pool_lease_fetch_conn(fake->pool, leases[i]);
+    }
+    fake_wait(fake, 1);
+    fake_expect(fake, "");
     fake_free(fake);
 }
 
@@ -472,6 +488,7 @@ int main(void)
         cmocka_unit_test(long_holds_are_measured_as_far_as_they_go),
         cmocka_unit_test(overdue_leases_are_told_to_those_who_listen),
         cmocka_unit_test(long_probe_times_are_clipped),
+        cmocka_unit_test(fetching_is_harmless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,9 @@
 static bool is_short(const struct http_head *head);
 static bool has_no_call(const struct transit *transit);
 static void begin(struct transit *transit, struct http_head *head);
+/* Of a listener's exchange, that the end of an answer is likely to touch. */
+#define EXCHANGE_BYTES 448U
+
 static void ask(struct transit *transit, uint32_t flags);
 static void granted(void *arg, const weir_grant *grant);
 static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_after_ms);
@@ -358,6 +361,20 @@ static void give_back(struct transit *transit, weir_fate fate, weir_err why)
 /* --- the answer, as the connector brings it ----------------------------------------------------
  */
 
+/* An answer comes long after its request, when everything about it has left the cache. While the
+ * kernel copies the bytes, what they will touch can be on its way. */
+static void on_soon(struct http_call *call)
+{
+    const struct transit *transit = call->user;
+    for (size_t at = 64; at < offsetof(struct transit, held.head); at += 64) {
+        __builtin_prefetch((const char *)transit + at, 1);
+    }
+    pool_lease_fetch(transit->upstream->pool, transit->lease);
+    for (size_t at = 0; at < EXCHANGE_BYTES; at += 64) {
+        __builtin_prefetch((const char *)transit->ex + at, 1);
+    }
+}
+
 /* Whether this answer is to be thrown away and the request tried at another endpoint. */
 static bool tries_code_again(struct transit *transit, uint16_t status)
 {
@@ -403,7 +420,7 @@ static void on_head(struct http_call *call, struct http_head *head)
     transit->state = TRANSIT_ANSWERING;
     transit->status = head->status;
     transit->upstream->endpoints[transit->endpoint].answered++;
-    http1_call_took(call, (uint32_t)((transit->first_byte_ns - transit->granted_ns) / 1000));
+    pool_lease_fetch_conn(transit->upstream->pool, transit->lease);
     forward_answer(transit->rules, head);
     ex->ops->respond(ex, head);
 }
@@ -436,6 +453,7 @@ static void on_answer_end(struct http_call *call, const struct http_head *traile
     struct http_exchange *ex = transit->ex;
     ex->ops->end(ex, trailers);
     ex->ops->flush(ex);
+    http1_call_took(call, (uint32_t)((transit->first_byte_ns - transit->granted_ns) / 1000));
     give_back(transit, reusable ? WEIR_KEEP : WEIR_RETIRE, WEIR_OK);
     finish(transit);
 }
@@ -472,6 +490,7 @@ static void on_call_fail(struct http_call *call, enum http_fault why)
 }
 
 static const struct http_caller caller = {
+    .on_soon = on_soon,
     .on_head = on_head,
     .on_body = on_answer_body,
     .on_end = on_answer_end,

@@ -37,20 +37,22 @@ enum transit_state {
 };
 
 struct transit {
-    struct transit *next_free;
     struct lane *lane;
     struct http_exchange *ex; /* NULL once it is answered or its client has left */
-    struct http_call *call;   /* while CALLING or ANSWERING */
-    const struct forward_rules *rules;
     struct upstream *upstream;
-    struct relay_series *series;
     weir_lease lease;
+    struct http_call *call; /* while CALLING or ANSWERING */
+    const struct forward_rules *rules;
+    struct relay_series *series;
     uint32_t endpoint;
+    uint16_t status; /* told to the client; 0: not yet */
+    uint8_t state;   /* enum transit_state */
+    uint8_t fault;   /* enum fault: the word of the log */
+
+    uint64_t begun_ns, granted_ns, first_byte_ns;
+    uint64_t request_bytes, answer_bytes;
     uint32_t seat; /* clients_give() */
-    uint8_t state; /* enum transit_state */
     uint8_t tries, replays;
-    uint8_t fault;      /* enum fault: the word of the log */
-    uint16_t status;    /* told to the client; 0: not yet */
     bool asked;         /* for a lease, whose callback is still to come */
     bool harmless;      /* may be done twice */
     bool request_ended; /* by the client */
@@ -59,9 +61,8 @@ struct transit {
     bool reused;
     bool head_now;     /* the answer's head came in this very event */
     uint64_t body_max; /* 0: no limit */
-    uint64_t request_bytes, answer_bytes;
-    uint64_t begun_ns, granted_ns, first_byte_ns;
     uint32_t connect_us;
+    struct transit *next_free;
     struct held held; /* from here on not zeroed for each request */
     /* For the log alone. */
     char client[46], trace[32];

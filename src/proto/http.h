@@ -246,6 +246,9 @@ struct http_call_ops {
 };
 
 struct http_caller {
+    /* Something is about to be read for this call: a moment to fetch into the cache what it will
+     * touch. May be NULL. */
+    void (*on_soon)(struct http_call *call);
     void (*on_head)(struct http_call *call, struct http_head *head); /* 1xx, then the final one */
     void (*on_body)(struct http_call *call, const void *data, size_t len);
     /* The answer is complete. `reusable`: the connection may go back to the pool; that is decided
