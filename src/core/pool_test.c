@@ -446,6 +446,9 @@ static void long_probe_times_are_clipped(void **state)
     for (int i = 0; i < 20; i++) {
         fake_lease_up(fake, "a");
     }
+    fake_free(fake);
+}
+
 /* A hint changes nothing, whatever the id. */
 static void fetching_is_harmless(void **state)
 {
