@@ -118,23 +118,70 @@ enum http_field_id http_field_id_of(struct slice name)
     return (enum http_field_id)known->id;
 }
 
+#if defined(__SSE2__)
+
+/* Bit n: byte n differs, when it is folded. */
+static inline unsigned sixteen_differ(const char *name, const char *lower)
+{
+    __m128i folded = _mm_or_si128(http_load(name), _mm_set1_epi8(0x20));
+    return 0xffffU & ~(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(folded, http_load(lower)));
+}
+
+enum http_field_id http_field_id_near(struct slice name, const char *end)
+{
+    if (name.len == 0 || end - name.at < 16) {
+        return http_field_id_of(name);
+    }
+    const struct known_field *known = &known_fields[place_of(name)];
+    if (known->len != name.len) {
+        return HTTP_FIELD_OTHER;
+    }
+    unsigned differ = sixteen_differ(name.at, known->name);
+    if (name.len <= 16) {
+        differ &= (1U << name.len) - 1;
+    } else {
+        differ |= sixteen_differ(name.at + name.len - 16, known->name + name.len - 16);
+    }
+    return differ == 0 ? (enum http_field_id)known->id : HTTP_FIELD_OTHER;
+}
+
+#else
+
+enum http_field_id http_field_id_near(struct slice name, const char *end)
+{
+    (void)end;
+    return http_field_id_of(name);
+}
+
+#endif
+
+static inline bool is_word(struct slice text, const char *word, size_t len)
+{
+    return memcmp(text.at, word, len) == 0;
+}
+
 enum http_method http_method_of(struct slice method)
 {
-    static const struct {
-        char word[8];
-        uint8_t len;
-        uint8_t id;
-    } methods[] = {
-        {"GET", 3, HTTP_GET},     {"POST", 4, HTTP_POST},     {"HEAD", 4, HTTP_HEAD},
-        {"PUT", 3, HTTP_PUT},     {"DELETE", 6, HTTP_DELETE}, {"OPTIONS", 7, HTTP_OPTIONS},
-        {"PATCH", 5, HTTP_PATCH}, {"TRACE", 5, HTTP_TRACE},   {"CONNECT", 7, HTTP_CONNECT},
-    };
-    for (unsigned i = 0; i < sizeof methods / sizeof methods[0]; i++) {
-        if (method.len == methods[i].len && memcmp(method.at, methods[i].word, method.len) == 0) {
-            return (enum http_method)methods[i].id;
-        }
+    switch (method.len) {
+    case 3:
+        return is_word(method, "GET", 3)   ? HTTP_GET
+               : is_word(method, "PUT", 3) ? HTTP_PUT
+                                           : HTTP_METHOD_OTHER;
+    case 4:
+        return is_word(method, "POST", 4)   ? HTTP_POST
+               : is_word(method, "HEAD", 4) ? HTTP_HEAD
+                                            : HTTP_METHOD_OTHER;
+    case 5:
+        return is_word(method, "PATCH", 5)   ? HTTP_PATCH
+               : is_word(method, "TRACE", 5) ? HTTP_TRACE
+                                             : HTTP_METHOD_OTHER;
+    case 6: return is_word(method, "DELETE", 6) ? HTTP_DELETE : HTTP_METHOD_OTHER;
+    case 7:
+        return is_word(method, "OPTIONS", 7)   ? HTTP_OPTIONS
+               : is_word(method, "CONNECT", 7) ? HTTP_CONNECT
+                                               : HTTP_METHOD_OTHER;
+    default: return HTTP_METHOD_OTHER;
     }
-    return HTTP_METHOD_OTHER;
 }
 
 const struct http_field *http_find(const struct http_head *head, enum http_field_id id)
@@ -184,49 +231,65 @@ static const char *skip_ip_literal(const char *at, const char *end)
 
 static bool port_valid(const char *at, const char *end)
 {
-    uint64_t port;
-    return end - at <= 5 && text_parse_u64((struct slice){at, (uint32_t)(end - at)}, &port)
-           && port <= 65535;
+    uint32_t port = 0;
+    if (at == end || end - at > 5) {
+        return false;
+    }
+    for (; at < end; at++) {
+        if (!text_is_digit(*at)) {
+            return false;
+        }
+        port = port * 10 + (uint32_t)(*at - '0');
+    }
+    return port <= 65535;
 }
 
-bool http_authority_valid(struct slice authority)
+bool http_authority_valid_near(struct slice authority, const char *start, const char *limit)
 {
     if (authority.len == 0) {
         return false;
     }
     const char *at = authority.at;
     const char *end = at + authority.len;
-    const char *stop = *at == '[' ? skip_ip_literal(at, end) : http_skip_host(at, end);
-    if (stop == NULL || stop == at || stop - at > 255) {
+    const char *stop = *at == '[' ? skip_ip_literal(at, end) : http_skip_host_in(start, at, limit);
+    if (stop == NULL || stop == at || stop > end || stop - at > 255) {
         return false;
     }
     return stop == end || (*stop == ':' && port_valid(stop + 1, end));
 }
 
+bool http_authority_valid(struct slice authority)
+{
+    return http_authority_valid_near(authority, authority.at, authority.at + authority.len);
+}
+
 /* --- path ------------------------------------------------------------------------------------ */
 
 /* Nothing in it that the careful walk would have to look at: no escape, no backslash, no dot behind
- * a slash. True for nearly every path there is. */
-static bool path_is_plain(struct slice path)
+ * a slash. True for nearly every path there is. Bytes before `limit` may be read. */
+static bool path_is_plain(struct slice path, const char *limit)
 {
     const char *at = path.at;
     const char *end = at + path.len;
     char before = 0;
 #if defined(__SSE2__)
     unsigned carry = 0; /* the byte before this block was a slash */
-    for (; end - at >= 16; at += 16) {
+    for (; at < end && limit - at >= 16; at += 16) {
+        unsigned its = end - at >= 16 ? 0xffffU : (1U << (end - at)) - 1;
         __m128i x = http_load(at);
         __m128i odd = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('%')),
                                    _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
+        unsigned odds = (unsigned)_mm_movemask_epi8(odd);
         unsigned dots = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('.')));
         unsigned slashes = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('/')));
-        if (_mm_movemask_epi8(odd) != 0 || (dots & (slashes << 1 | carry)) != 0) {
+        if (((odds | (dots & (slashes << 1 | carry))) & its) != 0) {
             return false;
         }
         carry = slashes >> 15;
     }
     before = carry != 0 ? '/' : 0;
 #endif
+    (void)limit;
     for (; at < end; before = *at++) {
         if (*at == '%' || *at == '\\' || (*at == '.' && before == '/')) {
             return false;
@@ -280,9 +343,14 @@ static bool path_walk(const char *at, const char *end)
     return dots == 0 || dots == not_dots;
 }
 
+bool http_path_check_near(struct slice path, const char *end)
+{
+    return path_is_plain(path, end) || path_walk(path.at, path.at + path.len);
+}
+
 bool http_path_check(struct slice path)
 {
-    return path_is_plain(path) || path_walk(path.at, path.at + path.len);
+    return http_path_check_near(path, path.at + path.len);
 }
 
 /* --- hop by hop ------------------------------------------------------------------------------ */

@@ -131,11 +131,15 @@ const struct http_field *http_find(const struct http_head *head, enum http_field
 /* --- rules that every version of HTTP shares (http.c) ---------------------------------------- */
 
 enum http_field_id http_field_id_of(struct slice name); /* case ignored */
-enum http_method http_method_of(struct slice method);   /* case counts */
+/* The same; bytes before `end` may be looked at, too, which is faster. */
+enum http_field_id http_field_id_near(struct slice name, const char *end);
+enum http_method http_method_of(struct slice method); /* case counts */
 
 bool http_name_valid(struct slice name);           /* a token (RFC 9110 §5.6.2), not empty */
 bool http_value_valid(struct slice value);         /* no control but TAB, no space at its ends */
 bool http_authority_valid(struct slice authority); /* host or [IPv6], optional :port; no userinfo */
+/* The same; bytes from start to end may be looked at, too, and no part of a host is behind it. */
+bool http_authority_valid_near(struct slice authority, const char *start, const char *end);
 
 /* The one path rule. A path that passes is routed by and forwarded as the bytes that came, so the
  * two cannot differ; what an upstream could read as another path than the one routed by is refused:
@@ -143,6 +147,7 @@ bool http_authority_valid(struct slice authority); /* host or [IPv6], optional :
  * "\", "%2f" or "%5c", with or without a ";parameter". "//" is a path of its own and stays. The
  * query ("?…") is not looked at. */
 bool http_path_check(struct slice path);
+bool http_path_check_near(struct slice path, const char *end); /* bytes before end may be read */
 
 /* What Connection says besides names of fields. */
 #define HTTP_CONNECTION_CLOSE      1U

@@ -48,91 +48,84 @@ static inline bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-/* The name up to its colon, which is taken too. */
-static inline bool read_name(struct http1_reader *reader, struct slice *ret_name)
+static inline bool is_visible(char c)
 {
-    const char *stop = http_skip_token(reader->at, reader->end);
-    if (stop == reader->end) {
-        return false;
-    }
-    if (*stop != ':' || stop == reader->at) {
-        return http1_fail(reader, HTTP1_BAD_FIELD_NAME);
-    }
-    *ret_name = slice_between(reader->at, stop);
-    reader->at = stop + 1;
-    return true;
+    return (uint8_t)c > ' ';
 }
 
-static inline bool read_value(struct http1_reader *reader, struct slice *ret_value)
+/* What lies between the colon and the line's end, without the white space around it; and whether
+ * that was one space, as nearly everywhere. */
+static inline bool trim_value(const char *from, const char *stop, struct slice *ret_value)
 {
-    const char *start = reader->at;
-    const char *stop = http_skip_value(start, reader->end);
-    if (stop == reader->end) {
-        return false;
+    if (from[0] == ' ' && is_visible(from[1]) && is_visible(stop[-1])) {
+        *ret_value = slice_between(from + 1, stop);
+        return true;
     }
-    if (*stop != '\r') {
-        return http1_fail(reader, HTTP1_BAD_FIELD_VALUE);
+    const char *colon = from - 1;
+    const char *line_end = stop;
+    while (from < stop && is_blank(*from)) {
+        from++;
     }
-    if (stop + 1 == reader->end) {
-        return false;
-    }
-    if (stop[1] != '\n') {
-        return http1_fail(reader, HTTP1_BAD_FIELD_VALUE);
-    }
-    reader->at = stop + 2;
-    while (start < stop && is_blank(*start)) {
-        start++;
-    }
-    while (stop > start && is_blank(stop[-1])) {
+    while (stop > from && is_blank(stop[-1])) {
         stop--;
     }
-    *ret_value = slice_between(start, stop);
-    return true;
+    *ret_value = slice_between(from, stop);
+    return from == colon + 2 && colon[1] == ' ' && stop == line_end;
 }
 
-static inline bool read_field(struct http1_reader *reader, struct http_field *field)
+/* The line at `at`. Returns where the next one begins, or NULL: an error, or more bytes are needed.
+ */
+static inline const char *read_field(struct http1_reader *reader, const char *at,
+                                     struct http_field *field)
 {
-    if (!read_name(reader, &field->name) || !read_value(reader, &field->value)) {
-        return false;
+    const char *end = reader->end;
+    const char *colon = http_skip_token_in(reader->start, at, end);
+    if (colon == end) {
+        return NULL;
     }
-    const char *name_end = field->name.at + field->name.len;
-    const char *value_end = field->value.at + field->value.len;
-    field->id = (uint8_t)http_field_id_of(field->name);
+    if (*colon != ':' || colon == at) {
+        http1_fail(reader, HTTP1_BAD_FIELD_NAME);
+        return NULL;
+    }
+    const char *stop = http_skip_value_in(reader->start, colon + 1, end);
+    if (stop == end || (*stop == '\r' && stop + 1 == end)) {
+        return NULL;
+    }
+    if (*stop != '\r' || stop[1] != '\n') {
+        http1_fail(reader, HTTP1_BAD_FIELD_VALUE);
+        return NULL;
+    }
+    field->name = slice_between(at, colon);
+    field->wire = trim_value(colon + 1, stop, &field->value);
+    field->id = (uint8_t)http_field_id_near(field->name, end);
     field->drop = 0;
-    field->wire = name_end[1] == ' ' && field->value.at == name_end + 2
-                  && value_end + 2 == reader->at;
-    return true;
+    return stop + 2;
 }
 
 bool http1_read_fields(struct http1_reader *reader, unsigned fields_max, struct http_head *head)
 {
     uint64_t present = 0;
     unsigned count = 0;
-    for (;;) {
-        if (reader->at == reader->end) {
-            return false;
-        }
-        if (*reader->at == '\r') {
-            break;
-        }
+    const char *at = reader->at;
+    for (; at != reader->end && *at != '\r'; count++) {
         if (count == fields_max) {
             return http1_fail(reader, HTTP1_BAD_FIELD_COUNT);
         }
-        if (!read_field(reader, &head->fields[count])) {
+        at = read_field(reader, at, &head->fields[count]);
+        if (at == NULL) {
             return false;
         }
         uint64_t bit = BIT(head->fields[count].id);
         reader->repeated |= present & bit;
         present |= bit;
-        count++;
     }
-    if (reader->at + 1 == reader->end) {
+    if (reader->end - at < 2) {
         return false;
     }
-    if (reader->at[1] != '\n') {
+    if (at[1] != '\n') {
         return http1_fail(reader, HTTP1_BAD_FIELD_NAME);
     }
-    reader->at += 2;
+    reader->at = at + 2;
     head->present = present & ~BIT(HTTP_FIELD_OTHER);
     head->field_count = (uint16_t)count;
     return true;
@@ -179,7 +172,7 @@ static bool read_word(struct http1_reader *reader, const char *stop, enum http1_
 
 static bool read_method(struct http1_reader *reader, struct http_head *head)
 {
-    const char *stop = http_skip_token(reader->at, reader->end);
+    const char *stop = http_skip_token_in(reader->start, reader->at, reader->end);
     if (stop - reader->at > HTTP1_METHOD_MAX) {
         return http1_fail(reader, HTTP1_BAD_METHOD);
     }
@@ -189,7 +182,7 @@ static bool read_method(struct http1_reader *reader, struct http_head *head)
 static bool read_target(struct http1_reader *reader, uint32_t target_bytes_max,
                         struct http_head *head)
 {
-    const char *stop = http_skip_target(reader->at, reader->end);
+    const char *stop = http_skip_target_in(reader->start, reader->at, reader->end);
     if ((size_t)(stop - reader->at) > target_bytes_max) {
         return http1_fail(reader, HTTP1_BAD_TARGET_LENGTH);
     }
@@ -197,7 +190,8 @@ static bool read_target(struct http1_reader *reader, uint32_t target_bytes_max,
 }
 
 /* Of the form x.y that was read; only 1.0 and 1.1 are spoken. */
-static bool check_version(struct http1_reader *reader, const char *digits, struct http_head *head)
+static inline bool check_version(struct http1_reader *reader, const char *digits,
+                                 struct http_head *head)
 {
     if (digits[0] != '1' || digits[2] > '1') {
         return http1_fail(reader, HTTP1_BAD_VERSION);
@@ -249,13 +243,29 @@ static bool split_target(struct http1_reader *reader, struct http_head *head)
     return http1_fail(reader, HTTP1_BAD_TARGET);
 }
 
+/* Whether the next bytes are the usual ones. */
+static inline bool next_is(const struct http1_reader *reader, const char *usual, size_t len)
+{
+    return (size_t)(reader->end - reader->at) >= len && memcmp(reader->at, usual, len) == 0;
+}
+
+/* The version of a request, with the line's end. */
+static inline bool read_version(struct http1_reader *reader, struct http_head *head)
+{
+    if (next_is(reader, "HTTP/1.1\r\n", 10)) {
+        reader->at += 10;
+        head->version_minor = 1;
+        return true;
+    }
+    return read_pattern(reader, "HTTP/0.0\r\n", HTTP1_BAD_START_LINE)
+           && check_version(reader, reader->at - 5, head);
+}
+
 static bool read_request_line(struct http1_reader *reader, const struct http1_limits *limits,
                               struct http_head *head)
 {
     if (!skip_empty_line(reader) || !read_method(reader, head)
-        || !read_target(reader, limits->target_bytes_max, head)
-        || !read_pattern(reader, "HTTP/0.0\r\n", HTTP1_BAD_START_LINE)
-        || !check_version(reader, reader->at - 5, head)) {
+        || !read_target(reader, limits->target_bytes_max, head) || !read_version(reader, head)) {
         return false;
     }
     head->method_id = (uint8_t)http_method_of(head->method);
@@ -265,11 +275,21 @@ static bool read_request_line(struct http1_reader *reader, const struct http1_li
     if (!split_target(reader, head)) {
         return false;
     }
-    return http_path_check(head->path) || http1_fail(reader, HTTP1_BAD_PATH);
+    /* The path of an absolute target may be ours, and not among its bytes. */
+    const char *limit = head->path.at == head->target.at ? reader->end
+                                                         : head->path.at + head->path.len;
+    return http_path_check_near(head->path, limit) || http1_fail(reader, HTTP1_BAD_PATH);
 }
 
 static bool read_status_line(struct http1_reader *reader, struct http_head *head)
 {
+    if (next_is(reader, "HTTP/1.1 200 OK\r\n", 17)) {
+        head->reason = (struct slice){reader->at + 13, 2};
+        head->version_minor = 1;
+        head->status = 200;
+        reader->at += 17;
+        return true;
+    }
     if (!read_pattern(reader, "HTTP/0.0 000", HTTP1_BAD_STATUS)) {
         return false;
     }
@@ -283,7 +303,7 @@ static bool read_status_line(struct http1_reader *reader, struct http_head *head
     } else if (*reader->at != '\r') {
         return http1_fail(reader, HTTP1_BAD_STATUS);
     }
-    const char *stop = http_skip_value(reader->at, reader->end);
+    const char *stop = http_skip_value_in(reader->start, reader->at, reader->end);
     head->reason = slice_between(reader->at, stop);
     reader->at = stop;
     if (!read_pattern(reader, "\r\n", HTTP1_BAD_STATUS) || !check_version(reader, digits, head)) {
@@ -309,7 +329,8 @@ static bool decide_host(struct http1_reader *reader, struct http_head *head)
     if (host == NULL) {
         return head->version_minor == 0 || http1_fail(reader, HTTP1_BAD_HOST);
     }
-    if ((reader->repeated & BIT(HTTP_HOST)) != 0 || !http_authority_valid(host->value)) {
+    if ((reader->repeated & BIT(HTTP_HOST)) != 0
+        || !http_authority_valid_near(host->value, reader->start, reader->end)) {
         return http1_fail(reader, HTTP1_BAD_HOST);
     }
     if (head->authority.len != 0) {
@@ -510,7 +531,7 @@ struct job {
 
 static ssize_t parse_whole(const struct job *job, const char *buf, size_t len)
 {
-    struct http1_reader reader = {buf, buf + len, HTTP1_FINE, 0};
+    struct http1_reader reader = {.at = buf, .end = buf + len, .start = buf};
     clear_head(job->head);
     bool complete = job->what == HTTP1_JUDGE_REQUEST
                         ? read_request(&reader, job->limits, job->head)

@@ -206,7 +206,7 @@ static void drop_dangerous(struct http_head *trailers)
 static ssize_t parse_trailers(const struct http1_body *body, const char *at, size_t len,
                               struct http_head *trailers)
 {
-    struct http1_reader reader = {at, at + len, HTTP1_FINE, 0};
+    struct http1_reader reader = {.at = at, .end = at + len, .start = at};
     if (!http1_read_fields(&reader, body->trailers_max, trailers)) {
         return -(ssize_t)reader.error;
     }

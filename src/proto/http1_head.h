@@ -14,6 +14,7 @@
 
 struct http1_reader {
     const char *at, *end;
+    const char *start;      /* bytes from here to `at` may be looked at again */
     enum http1_error error; /* HTTP1_FINE while a failed read only means: more bytes */
     uint64_t repeated;      /* known fields that are there more than once */
 };

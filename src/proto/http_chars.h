@@ -4,7 +4,8 @@
  *
  * Each http_skip_X(at, end) returns the first byte that is not an X, or end; no byte at or behind
  * end is read. With SSE2 sixteen bytes are judged at once, elsewhere eight; the portable ones are
- * always compiled, so that a test can compare the two.
+ * always compiled, so that a test can compare the two. http_skip_X_in(start, at, end) may look back
+ * as far as start, and so judges the last few bytes before end at once, too.
  */
 #pragma once
 #include <stdbool.h>
@@ -74,14 +75,15 @@ static inline __m128i http_in_range(__m128i x, char first, char count)
     return _mm_cmpeq_epi8(_mm_min_epu8(offset, _mm_set1_epi8((char)(count - 1))), offset);
 }
 
-/* Bit n: byte n is a letter, a digit, '-' or '.': nearly all that names and hosts are made of. */
-static inline unsigned http_plain_mask(const char *at)
+/* Bit n: byte n is no letter, digit, '-' or '.', of which nearly all names and hosts are made. */
+static inline unsigned http_odd_mask(const char *at)
 {
     __m128i x = http_load(at);
     __m128i letter = http_in_range(_mm_or_si128(x, _mm_set1_epi8(0x20)), 'a', 26);
     __m128i digit = http_in_range(x, '-', '9' - '-' + 1); /* "-./0123456789" */
     __m128i slash = _mm_cmpeq_epi8(x, _mm_set1_epi8('/'));
-    return (unsigned)_mm_movemask_epi8(_mm_or_si128(letter, _mm_andnot_si128(slash, digit)));
+    __m128i plain = _mm_or_si128(letter, _mm_andnot_si128(slash, digit));
+    return 0xffffU & ~(unsigned)_mm_movemask_epi8(plain);
 }
 
 /* Bit n: byte n is a control (TAB too) or DEL. */
@@ -101,11 +103,25 @@ static inline unsigned http_no_target_mask(const char *at)
     return 0xffffU & ~(unsigned)_mm_movemask_epi8(_mm_andnot_si128(hash, visible));
 }
 
-static inline const char *http_skip_value(const char *at, const char *end)
+/* The mask of the bytes from `at`, sixteen or as many as there are before end; the rest is 0. At
+ * least sixteen bytes that end at `end` must be readable. */
+static inline unsigned http_mask_near(unsigned mask_of(const char *), const char *at,
+                                      const char *end)
 {
-    while (end - at >= 16) {
-        unsigned stops = http_control_mask(at);
+    return end - at >= 16 ? mask_of(at) : mask_of(end - 16) >> (16 - (end - at));
+}
+
+static inline const char *http_skip_value_in(const char *start, const char *at, const char *end)
+{
+    if (end - start < 16) {
+        return http_skip_bytewise(at, end, HTTP_CHAR_VALUE);
+    }
+    for (;;) {
+        unsigned stops = http_mask_near(http_control_mask, at, end);
         if (stops == 0) {
+            if (end - at <= 16) {
+                return end;
+            }
             at += 16;
             continue;
         }
@@ -115,27 +131,38 @@ static inline const char *http_skip_value(const char *at, const char *end)
         }
         at++;
     }
-    return http_skip_bytewise(at, end, HTTP_CHAR_VALUE);
 }
 
-static inline const char *http_skip_target(const char *at, const char *end)
+static inline const char *http_skip_target_in(const char *start, const char *at, const char *end)
 {
-    while (end - at >= 16) {
-        unsigned stops = http_no_target_mask(at);
+    if (end - start < 16) {
+        return http_skip_bytewise(at, end, HTTP_CHAR_TARGET);
+    }
+    for (;;) {
+        unsigned stops = http_mask_near(http_no_target_mask, at, end);
         if (stops != 0) {
             return at + __builtin_ctz(stops);
         }
+        if (end - at <= 16) {
+            return end;
+        }
         at += 16;
     }
-    return http_skip_bytewise(at, end, HTTP_CHAR_TARGET);
 }
 
 /* kind: HTTP_CHAR_TOKEN or HTTP_CHAR_HOST; both contain the plain ones. */
-static inline const char *http_skip_plain(const char *at, const char *end, unsigned kind)
+static inline const char *http_skip_plain_in(const char *start, const char *at, const char *end,
+                                             unsigned kind)
 {
-    while (end - at >= 16) {
-        unsigned stops = 0xffffU & ~http_plain_mask(at);
+    if (end - start < 16) {
+        return http_skip_bytewise(at, end, kind);
+    }
+    for (;;) {
+        unsigned stops = http_mask_near(http_odd_mask, at, end);
         if (stops == 0) {
+            if (end - at <= 16) {
+                return end;
+            }
             at += 16;
             continue;
         }
@@ -145,34 +172,57 @@ static inline const char *http_skip_plain(const char *at, const char *end, unsig
         }
         at++;
     }
-    return http_skip_bytewise(at, end, kind);
 }
 
 #else
 
-static inline const char *http_skip_value(const char *at, const char *end)
+static inline const char *http_skip_value_in(const char *start, const char *at, const char *end)
 {
+    (void)start;
     return http_skip_value_portable(at, end);
 }
 
-static inline const char *http_skip_target(const char *at, const char *end)
+static inline const char *http_skip_target_in(const char *start, const char *at, const char *end)
 {
+    (void)start;
     return http_skip_bytewise(at, end, HTTP_CHAR_TARGET);
 }
 
-static inline const char *http_skip_plain(const char *at, const char *end, unsigned kind)
+static inline const char *http_skip_plain_in(const char *start, const char *at, const char *end,
+                                             unsigned kind)
 {
+    (void)start;
     return http_skip_bytewise(at, end, kind);
 }
 
 #endif
 
+static inline const char *http_skip_token_in(const char *start, const char *at, const char *end)
+{
+    return http_skip_plain_in(start, at, end, HTTP_CHAR_TOKEN);
+}
+
+static inline const char *http_skip_host_in(const char *start, const char *at, const char *end)
+{
+    return http_skip_plain_in(start, at, end, HTTP_CHAR_HOST);
+}
+
+static inline const char *http_skip_value(const char *at, const char *end)
+{
+    return http_skip_value_in(at, at, end);
+}
+
+static inline const char *http_skip_target(const char *at, const char *end)
+{
+    return http_skip_target_in(at, at, end);
+}
+
 static inline const char *http_skip_token(const char *at, const char *end)
 {
-    return http_skip_plain(at, end, HTTP_CHAR_TOKEN);
+    return http_skip_token_in(at, at, end);
 }
 
 static inline const char *http_skip_host(const char *at, const char *end)
 {
-    return http_skip_plain(at, end, HTTP_CHAR_HOST);
+    return http_skip_host_in(at, at, end);
 }

@@ -125,6 +125,20 @@ static void assert_skips(skip_fn *past, unsigned kind, char filler)
     }
 }
 
+/* The same with bytes in front that may be looked at. */
+#define BEHIND(past)                                                                               \
+    static const char *past##_behind_something(const char *at, const char *end)                    \
+    {                                                                                              \
+        char text[64];                                                                             \
+        size_t len = (size_t)(end - at);                                                           \
+        memset(text, '\r', 20);                                                                    \
+        memcpy(text + 20, at, len);                                                                \
+        return at + (http_skip_##past##_in(text, text + 20, text + 20 + len) - (text + 20));       \
+    }
+BEHIND(token)
+BEHIND(target)
+BEHIND(value)
+
 static void vectors_skip_what_bytes_skip(void **state)
 {
     (void)state;
@@ -135,6 +149,9 @@ static void vectors_skip_what_bytes_skip(void **state)
     assert_skips(http_skip_value, HTTP_CHAR_VALUE, ' ');
     assert_skips(http_skip_value, HTTP_CHAR_VALUE, '\t');
     assert_skips(http_skip_value, HTTP_CHAR_VALUE, (char)0xff);
+    assert_skips(token_behind_something, HTTP_CHAR_TOKEN, 'a');
+    assert_skips(target_behind_something, HTTP_CHAR_TARGET, '/');
+    assert_skips(value_behind_something, HTTP_CHAR_VALUE, '\t');
     assert_skips(http_skip_value_portable, HTTP_CHAR_VALUE, '~');
     assert_skips(http_skip_value_portable, HTTP_CHAR_VALUE, '\t');
     assert_skips(http_skip_value_portable, HTTP_CHAR_VALUE, (char)0x80);
