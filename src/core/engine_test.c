@@ -220,6 +220,34 @@ static void a_pool_that_is_over_is_pending(void **state)
     fake_free(fake);
 }
 
+static void whatever_is_due_is_pending(void **state)
+{
+    (void)state;
+    weir_engine_options engine = {.events = 1, .conns_max = 1};
+    struct fake *fake = fake_open(NULL, &engine);
+    weir_pool_options same;
+    weir_lease lease = fake_lease_up(fake, "a");
+    fake_release(fake, lease, WEIR_KEEP);
+    assert_false(weir_engine_pending(fake->engine));
+    lease = fake_acquire(fake, "a"); /* an answer */
+    assert_true(weir_engine_pending(fake->engine));
+    fake_expect(fake, "grant:1");
+    weir_pool_options_of(fake->pool, &same);
+    assert_int_equal(weir_pool_update(fake->pool, &same), WEIR_OK); /* a look at overdue leases */
+    assert_true(weir_engine_pending(fake->engine));
+    weir_pool_options opt = {
+        .name = "other", .connector = &fake->connector, .connector_self = fake};
+    weir_pool *other;
+    weir_key key = fake_key("b");
+    assert_int_equal(weir_pool_open(fake->engine, &opt, &other), WEIR_OK);
+    assert_int_equal(weir_acquire(other, &key, NULL, fake_granted, fake, &lease), WEIR_OK);
+    fake_expect(fake, ""); /* no slot for it */
+    fake_down(fake, 1, WEIR_EHANGUP);
+    assert_true(weir_engine_pending(fake->engine)); /* one came free, in another pool */
+    fake_expect(fake, "dial2");
+    fake_free(fake);
+}
+
 static void no_memory_is_given_for_pools_without_end(void **state)
 {
     (void)state;
@@ -243,6 +271,7 @@ int main(void)
         cmocka_unit_test(only_wanted_events_are_told),
         cmocka_unit_test(a_slot_that_comes_free_is_used),
         cmocka_unit_test(a_pool_that_is_over_is_pending),
+        cmocka_unit_test(whatever_is_due_is_pending),
         cmocka_unit_test(no_memory_is_given_for_pools_without_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -198,7 +198,7 @@ bool hub_next(struct hub *hub, uint32_t engine, struct limit_msg *ret_msg)
         ret_msg->count = share->wanted;
         share->want_due = false;
     }
-    if (share->grant_due == 0 && !share->refusal_due && !share->want_due) {
+    if (!share->refusal_due && !share->want_due) {
         list_remove(&hub->doors[engine], node);
     }
     return true;
@@ -269,7 +269,7 @@ static uint32_t pressure_of(const struct standing *standing)
     if (rich >= poor + 2) {
         return (rich - poor) / 2;
     }
-    return poor == 0 && rich == 1 ? 1 : 0;
+    return poor == 0 ? 1 : 0; /* the richest has one, or it would not be needed */
 }
 
 static uint32_t least_of(uint32_t a, uint32_t b)

@@ -527,6 +527,8 @@ static void names_have_room_of_their_own(void **state)
     assert_true(hub_join(&hub, 0, name, 6000, 1) != 0);
     assert_true(hub_join(&hub, 0, name, 5000, 1) == 0);
     hub_receive(&hub, &nobody);
+    nobody.account = 5000;
+    hub_receive(&hub, &nobody);
     hub_verify(&hub);
     hub_fini(&hub);
 }

@@ -74,7 +74,7 @@ static void verify_served(const struct key *key)
     bool has_room = ledger_has_room(&key->ledger, key_total(key))
                     && ledger_has_room(&pool->ledger, pool_total(pool))
                     && pool->engine->conns.count < pool->engine->conns.capacity;
-    bool may_dial = breaker_allows(key) > 0 && pool->connector->dial != NULL && !pool->closing
+    bool may_dial = breaker_allows(key) > 0 && pool->connector->dial != NULL
                     && key_alive(key) < pool->opt.streams_conns_max;
     bool is_enough = key->by_state[WEIR_DIALLING].count >= key->waiting.count
                      || key->leases_seen > 1;

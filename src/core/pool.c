@@ -630,9 +630,7 @@ uint32_t weir_pool_retry_after(const weir_pool *pool)
 void pool_lease_timer(struct lease *lease)
 {
     struct key *key = lease->key;
-    if (lease->state != LEASE_WAITING) {
-        return;
-    }
+    check(lease->state == LEASE_WAITING);
     explain(key, DECIDED_REFUSE, NULL, WEIR_EACQUIRE_TIMEOUT);
     health_count(&key->pool->window, key->pool->engine->now_ms, false);
     queue_end(lease, WEIR_EACQUIRE_TIMEOUT, 0);

@@ -251,6 +251,68 @@ static void the_fullest_shared_connection_below_its_ideal_is_next(void **state)
     fake_free(fake);
 }
 
+static void leases_gather_on_few_connections_up_to_the_ideal(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.leases_ideal = 3};
+    struct fake *fake = fake_open(&opt, NULL);
+    weir_key key = fake_key("a");
+    weir_conn conns[2];
+    weir_lease lease;
+    void *object;
+    for (uintptr_t i = 0; i < 2; i++) {
+        assert_int_equal(weir_admit(fake->pool, &key, NULL, (void *)(i + 1), &conns[i]), WEIR_OK);
+        assert_int_equal(weir_conn_room(fake->pool, conns[i], 10), WEIR_OK);
+        for (uintptr_t k = 0; k <= i; k++) {
+            assert_int_equal(weir_conn_lease(fake->pool, conns[i], &lease), WEIR_OK);
+        }
+    }
+    static const uintptr_t wanted[] = {2, 1, 1, 2, 1, 2, 1}; /* full to the ideal, then even */
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        assert_int_equal(weir_try_acquire(fake->pool, &key, 0, &lease, &object), WEIR_OK);
+        assert_int_equal((uintptr_t)object, wanted[i]);
+    }
+    fake_free(fake);
+}
+
+static void fewer_uses_count_for_idle_ones(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(NULL, NULL);
+    weir_key key = fake_key("a");
+    weir_conn conn;
+    weir_lease lease;
+    weir_pool_options opt;
+    assert_int_equal(weir_admit(fake->pool, &key, NULL, fake, &conn), WEIR_OK);
+    assert_int_equal(weir_conn_lease(fake->pool, conn, &lease), WEIR_OK);
+    fake_release(fake, lease, WEIR_KEEP);
+    weir_pool_options_of(fake->pool, &opt);
+    opt.max_uses = 1;
+    assert_int_equal(weir_pool_update(fake->pool, &opt), WEIR_OK);
+    assert_int_equal(weir_conn_lease(fake->pool, conn, &lease), WEIR_ESTATE);
+    fake_free(fake);
+}
+
+static void the_other_leases_of_a_broken_connection_end_quietly(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(NULL, NULL);
+    weir_key key = fake_key("a");
+    weir_conn conn;
+    weir_lease leases[3];
+    assert_int_equal(weir_admit(fake->pool, &key, NULL, fake, &conn), WEIR_OK);
+    fake->conns[++fake->count] = conn;
+    assert_int_equal(weir_conn_room(fake->pool, conn, 10), WEIR_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(weir_conn_lease(fake->pool, conn, &leases[i]), WEIR_OK);
+    }
+    fake_release(fake, leases[0], WEIR_BROKEN);
+    fake_release(fake, leases[1], WEIR_RETIRE);
+    fake_release(fake, leases[2], WEIR_UNKNOWN);
+    fake_expect(fake, "close1:broken");
+    fake_free(fake);
+}
+
 static void a_lease_needs_room_on_its_connection(void **state)
 {
     (void)state;
@@ -481,6 +543,9 @@ int main(void)
         cmocka_unit_test(a_pin_is_as_good_as_a_key),
         cmocka_unit_test(leases_run_out_before_connections),
         cmocka_unit_test(the_fullest_shared_connection_below_its_ideal_is_next),
+        cmocka_unit_test(leases_gather_on_few_connections_up_to_the_ideal),
+        cmocka_unit_test(fewer_uses_count_for_idle_ones),
+        cmocka_unit_test(the_other_leases_of_a_broken_connection_end_quietly),
         cmocka_unit_test(a_lease_needs_room_on_its_connection),
         cmocka_unit_test(retiring_twice_keeps_the_first_reason),
         cmocka_unit_test(a_fresh_one_replaces_an_idle_one_where_no_more_may_be),
