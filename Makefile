@@ -98,8 +98,7 @@ cover: packages-check ## coverage: lines of src/ >= 85 %, branches of core 100 %
 	@$(MAKE) -s build/cover/build.ninja
 	@ninja -C build/cover --quiet
 	@find build/cover -name '*.gcda' -delete
-	@$(TEST) build/cover
-	@$(PYTHON) tools/cover.py build/cover
+	@$(TEST) build/cover; tests=$$?; $(PYTHON) tools/cover.py build/cover && exit $$tests
 
 fmt: packages-check ## format every C file
 	@git ls-files -z '*.c' '*.h' | xargs -0 -r clang-format -i

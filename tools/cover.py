@@ -29,6 +29,19 @@ def gcovr(build, folder, outputs):
     subprocess.run(command, check=True, cwd=ROOT)
 
 
+def branches_missing(build):
+    """The places in core where a branch was never taken, a line each."""
+    every = build / "core.json"
+    gcovr(build, "src/core", ["--json", str(every)])
+    for f in json.loads(every.read_text())["files"]:
+        source = (ROOT / f["file"]).read_text().splitlines()
+        for line in f["lines"]:
+            number = line["line_number"]
+            missing = sum(branch["count"] == 0 for branch in line["branches"])
+            if missing and not line.get("gcovr/noncode"):
+                yield f'{f["file"]}:{number}: {missing} not taken: {source[number - 1].strip()}'
+
+
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     summary = build / "cover.json"
@@ -45,6 +58,8 @@ def main():
     for f in sorted(files, key=lambda f: f["filename"]):
         branch = f'{f["branch_covered"]}/{f["branch_total"]}' if f in core else ""
         print(f'{f["filename"]:<40} lines {f["line_percent"] or 0:6.1f} %  {branch}')
+    for place in branches_missing(build):
+        print(place)
     lines_percent = 100.0 * covered / lines if lines else 0.0
     branches_percent = 100.0 * taken / branches if branches else 100.0
     print(f"lines of src/: {lines_percent:.1f} % (at least {LINES_MIN:.0f})")
