@@ -22,6 +22,7 @@ struct worker {
     struct loop_hook step;
     struct loop_wake *letters, *stop;
     pthread_t thread;
+    _Atomic(struct worker_note *) notes; /* the latest first */
 };
 
 struct crew {
@@ -47,10 +48,31 @@ static uint64_t worker_step(void *self, uint64_t now_ms)
     return weir_engine_pending(worker->engine) ? now_ms : next_ms;
 }
 
+/* Those that were there when it began, the earliest first. */
+static bool worker_notes(struct worker *worker)
+{
+    struct worker_note *latest = atomic_exchange(&worker->notes, NULL), *first = NULL;
+    while (latest != NULL) {
+        struct worker_note *next = latest->next;
+        latest->next = first;
+        first = latest;
+        latest = next;
+    }
+    bool any = first != NULL;
+    while (first != NULL) {
+        struct worker_note *note = first;
+        first = note->next;
+        atomic_store(&note->written, false);
+        note->run(note);
+    }
+    return any;
+}
+
 static void worker_letters(void *self)
 {
     struct worker *worker = self;
     mailbox_receive(worker->crew->mailbox, worker->index);
+    worker_notes(worker);
     if (worker->crew->limits != NULL) {
         limits_fetch(worker->crew->limits, worker->index, worker->engine);
     }
@@ -260,7 +282,7 @@ void crew_join(struct crew *crew)
     /* What letters carry (descriptors) belongs to somebody: they are run to the last. */
     for (uint32_t i = 0; i < crew->size; i++) {
         here = &crew->workers[i];
-        while (mailbox_receive(crew->mailbox, i) > 0) {
+        while (mailbox_receive(crew->mailbox, i) > 0 || worker_notes(here)) {
         }
     }
     here = NULL;
@@ -328,6 +350,18 @@ bool worker_post(struct worker *worker, letter_fn *run, void *self, uint64_t val
     }
     loop_wake_send(worker->letters);
     return true;
+}
+
+void worker_note(struct worker *worker, struct worker_note *note)
+{
+    if (atomic_exchange(&note->written, true)) {
+        return;
+    }
+    struct worker_note *latest = atomic_load(&worker->notes);
+    do {
+        note->next = latest;
+    } while (!atomic_compare_exchange_weak(&worker->notes, &latest, note));
+    loop_wake_send(worker->letters);
 }
 
 bool crew_post_hub(struct crew *crew, letter_fn *run, void *self, uint64_t value)

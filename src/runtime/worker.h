@@ -22,6 +22,7 @@
 
 #include "io/loop.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -64,3 +65,14 @@ struct worker *worker_here(void);
 /* Runs run(self, value) on the worker's thread, in a later event. From the thread of a worker of
  * the same crew, or the hub's. False: the ring from here is full, nothing was done. */
 bool worker_post(struct worker *worker, letter_fn *run, void *self, uint64_t value);
+
+/* A note is a letter that lies inside its writer, for threads that are no party: it cannot be
+ * refused, and one that was written and not yet read is not written again. All zeroes but for
+ * `run`, it is not on its way. run() is called on the worker's thread, in a later event, with what
+ * its writer did before; from then on the note may be written again, or freed. */
+struct worker_note {
+    struct worker_note *next;
+    void (*run)(struct worker_note *note);
+    atomic_bool written;
+};
+void worker_note(struct worker *worker, struct worker_note *note); /* any thread */

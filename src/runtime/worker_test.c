@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -108,6 +110,66 @@ static void letters_under_way_are_run_when_all_have_joined(void **state)
     }
     crew_join(post.crew);
     assert_int_equal(atomic_load(&post.late), 50);
+    close_crew(&post);
+}
+
+/* --- notes --------------------------------------------------------------------------------------
+ */
+
+enum { WRITERS = 3, NOTES = 2000 };
+
+struct counted_note {
+    struct worker_note note; /* first */
+    struct worker *worker;
+    _Atomic uint32_t ran, done;
+    uint32_t wrong;
+};
+
+static void note_runs(struct worker_note *note)
+{
+    struct counted_note *mine = (struct counted_note *)(void *)note;
+    mine->wrong += worker_here() != mine->worker;
+    mine->ran++;
+}
+
+static void *writes_notes(void *arg)
+{
+    struct counted_note *mine = arg;
+    for (uint32_t i = 0; i < NOTES; i++) {
+        worker_note(mine->worker, &mine->note);
+        uint64_t end_ms = clock_now_ms() + DEADLINE_MS;
+        while (i % 2 == 0 && mine->ran == mine->done && clock_now_ms() < end_ms) {
+            sched_yield();
+        }
+        mine->done = mine->ran;
+    }
+    return NULL;
+}
+
+/* From threads that the crew has never heard of. */
+static void notes_reach_a_worker_from_any_thread(void **state)
+{
+    (void)state;
+    static struct post post;
+    static struct counted_note notes[WRITERS];
+    pthread_t threads[WRITERS];
+    open_crew(&post, 2);
+    assert_int_equal(crew_start(post.crew), 0);
+    memset(notes, 0, sizeof notes);
+    for (uint32_t i = 0; i < WRITERS; i++) {
+        notes[i].note.run = note_runs;
+        notes[i].worker = crew_worker(post.crew, i % 2);
+        assert_int_equal(pthread_create(&threads[i], NULL, writes_notes, &notes[i]), 0);
+    }
+    for (uint32_t i = 0; i < WRITERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    crew_stop(post.crew);
+    crew_join(post.crew);
+    for (uint32_t i = 0; i < WRITERS; i++) {
+        assert_in_range(notes[i].ran, NOTES / 2, NOTES);
+        assert_int_equal(notes[i].wrong, 0);
+    }
     close_crew(&post);
 }
 
@@ -252,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(letters_reach_every_worker_and_the_hub),
         cmocka_unit_test(letters_under_way_are_run_when_all_have_joined),
+        cmocka_unit_test(notes_reach_a_worker_from_any_thread),
         cmocka_unit_test(a_crew_can_be_started_again),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(refused_allocations_are_survived),
