@@ -8,6 +8,7 @@
  */
 #include "core/breaker.h"
 #include "core/conn.h"
+#include "core/ends.h"
 #include "core/event.h"
 #include "core/key.h"
 #include "core/life.h"

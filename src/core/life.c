@@ -6,6 +6,7 @@
 
 #include "core/breaker.h"
 #include "core/conn.h"
+#include "core/ends.h"
 #include "core/event.h"
 #include "core/key.h"
 #include "core/option.h"

@@ -2,6 +2,7 @@
 #include "core/limit.h"
 
 #include "core/conn.h"
+#include "core/ends.h"
 #include "core/key.h"
 #include "core/pool.h"
 

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "core/breaker.h"
 #include "core/conn.h"
+#include "core/ends.h"
 #include "core/event.h"
 #include "core/key.h"
 #include "core/pool.h"

@@ -2,9 +2,11 @@
  *
  * pool.c - the rules, in the order in which they are tried.
  *
- * Acquire:  1 the key is down: refused      2 an idle or shared connection: leased
- *           3 room in every ledger: dial    4 the pool is full, but another key has an idle one:
- * closed for it 5 queue, unless that is full or too long
+ * Acquire:  1 the key is down: refused
+ *           2 an idle or shared connection: leased
+ *           3 room in every ledger: dial
+ *           4 the pool is full, but another key has an idle one: closed for it
+ *           5 queue, unless that is full or too long
  *
  * Whatever changes - a release, a dial that succeeds or fails, a connection gone, a limit raised -
  * ends in pool_serve(), which applies rules 2 to 4 to those who wait, first come first served. So
@@ -15,6 +17,7 @@
 
 #include "core/breaker.h"
 #include "core/conn.h"
+#include "core/ends.h"
 #include "core/event.h"
 #include "core/key.h"
 #include "core/peer.h"
@@ -158,7 +161,7 @@ static struct conn *pick(struct key *key, uint32_t flags)
 /* --- leases
  * ---------------------------------------------------------------------------------------- */
 
-static void mark_active(weir_pool *pool)
+void pool_mark_active(weir_pool *pool)
 {
     if (pool->review_ms == UINT64_MAX) {
         pool->review_ms = pool->engine->now_ms + REVIEW_EVERY_MS;
@@ -189,7 +192,7 @@ static void grant(struct lease *lease, struct conn *conn)
         conn_enter(conn, state);
     }
     watch_leases(pool);
-    mark_active(pool);
+    pool_mark_active(pool);
 }
 
 static weir_err try_acquire(struct key *key, uint32_t flags, weir_lease *ret_lease,
@@ -331,8 +334,14 @@ static bool dial(struct key *key)
     conn_tell(conn, TODO_DIAL);
     conn_arm(conn);
     explain(key, DECIDED_DIAL, conn, WEIR_OK);
-    mark_active(key->pool);
+    pool_mark_active(key->pool);
     return true;
+}
+
+bool pool_dial_spare(struct key *key)
+{
+    bool is_free = key->pool->hungry.count == 0 && pool_has_room(key->pool);
+    return is_free && held_back(key) == DECIDED_DIAL && dial(key);
 }
 
 static void tell_limit(struct key *key, weir_err why)
@@ -520,7 +529,7 @@ static weir_err refuse(struct key *key, weir_err err, uint64_t retry_after_ms)
     pool->counters.refused++;
     pool->counters.refused_by[err]++;
     health_count(&pool->window, pool->engine->now_ms, false);
-    mark_active(pool);
+    pool_mark_active(pool);
     explain(key, DECIDED_REFUSE, NULL, err);
     if (err != WEIR_EDOWN) {
         tell_limit(key, err);
@@ -872,39 +881,6 @@ weir_err pool_key_pin(weir_pool *pool, const weir_key *key, struct key **ret_pin
     return WEIR_OK;
 }
 
-void pool_key_unpin(weir_pool *pool, struct key *take_pin)
-{
-    check(take_pin->pool == pool);
-    check(take_pin->pins > 0);
-    take_pin->pins--;
-    key_review(take_pin);
-}
-
-weir_key_state pool_key_state(const struct key *pin)
-{
-    return (weir_key_state)pin->state;
-}
-
-uint32_t pool_key_busy(const struct key *pin)
-{
-    uint32_t busy = pin->waiting.count + pin->by_state[WEIR_ACTIVE].count;
-    weir_list_each(it, &pin->by_state[WEIR_SHARED]) {
-        busy += list_entry(it, const struct conn, on_key)->leases.count;
-    }
-    return busy;
-}
-
-uint32_t pool_key_retry_after(const struct key *pin)
-{
-    uint64_t now_ms = pin->pool->engine->now_ms;
-    return pin->retry_ms > now_ms ? (uint32_t)(pin->retry_ms - now_ms) : 0;
-}
-
-const weir_key *pool_key_view(const struct key *pin)
-{
-    return &pin->view;
-}
-
 uint32_t pool_total(const weir_pool *pool)
 {
     uint32_t total = 0;
@@ -912,165 +888,6 @@ uint32_t pool_total(const weir_pool *pool)
         total += pool->by_state[i].count;
     }
     return total;
-}
-
-/* --- a connection's ends
- * ---------------------------------------------------------------------------- */
-
-static void take_back_untold(struct conn *conn)
-{
-    struct node *node = list_last(&conn->leases);
-    while (node != NULL) {
-        struct lease *lease = list_entry(node, struct lease, on_owner);
-        node = list_prev(node);
-        if (list_holds(&lease->on_answer)) {
-            conn->uses--;
-            queue_again(lease);
-        }
-    }
-}
-
-void pool_conn_close(struct conn *conn, weir_err why)
-{
-    if (conn->state == WEIR_CLOSING) {
-        return;
-    }
-    take_back_untold(conn);
-    conn->why = (uint8_t)why;
-    explain(conn->key, DECIDED_CLOSE, conn, why);
-    if (conn->told) {
-        conn_enter(conn, WEIR_CLOSING);
-        conn_tell(conn, TODO_CLOSE);
-    } else {
-        conn_free(conn); /* a dial nobody has heard of */
-    }
-}
-
-static uint64_t after(uint64_t now_ms, uint32_t grace_ms)
-{
-    return grace_ms == WEIR_NEVER ? UINT64_MAX : now_ms + grace_ms;
-}
-
-void pool_conn_retire(struct conn *conn, weir_err why, uint32_t grace_ms)
-{
-    if (conn->leases.count == 0) {
-        pool_conn_close(conn, why);
-        return;
-    }
-    if (conn->state == WEIR_CLOSING) {
-        return;
-    }
-    uint64_t until_ms = after(conn->key->pool->engine->now_ms, grace_ms);
-    if (!conn->retiring || until_ms < conn->until_ms) {
-        conn->until_ms = until_ms;
-    }
-    if (!conn->retiring) {
-        conn->retiring = true;
-        conn->why = (uint8_t)why;
-        explain(conn->key, DECIDED_RETIRE, conn, why);
-    }
-    if (conn->state == WEIR_SHARED) {
-        conn_enter(conn, WEIR_ACTIVE);
-    }
-    conn_arm(conn);
-}
-
-void pool_conn_cut(struct conn *conn, weir_err why)
-{
-    if (conn->state == WEIR_CLOSING || conn->todo == TODO_CUT) {
-        return;
-    }
-    if (conn->key->pool->connector->cut == NULL) {
-        pool_conn_close(conn, why);
-        return;
-    }
-    pool_conn_retire(conn, why, WEIR_NEVER);
-    conn_tell(conn, TODO_CUT);
-}
-
-void pool_conn_gone(struct conn *conn, weir_err why)
-{
-    struct key *key = conn->key;
-    weir_pool *pool = key->pool;
-    weir_engine *engine = pool->engine;
-    conn->why = (uint8_t)why;
-    if (conn->was_up) {
-        pool->counters.closed++;
-        pool->counters.closed_by[why]++;
-        event_tell(pool, WEIR_EVENT_CONNECTION_REMOVED, key, conn, why);
-    } else {
-        pool->counters.dials_failed++;
-        pool->counters.failed_by[why]++;
-    }
-    explain(key, DECIDED_GONE, conn, why);
-    mark_active(pool);
-    conn_free(conn);
-    ledger_settle(engine, &key->ledger, key_total(key));
-    ledger_settle(engine, &pool->ledger, pool_total(pool));
-}
-
-/* Too old, and idle: its replacement is dialled first where somebody uses the key and there is
- * room. */
-static void replace_or_close(struct conn *conn)
-{
-    struct key *key = conn->key;
-    if (!size_may_retire(conn)) {
-        conn_arm(conn);
-        return;
-    }
-    bool is_free = key->pool->hungry.count == 0 && pool_has_room(key->pool);
-    if (size_is_in_use(key) && is_free && held_back(key) == DECIDED_DIAL && dial(key)) {
-        conn->aged = true;
-        conn->until_ms = UINT64_MAX;
-        conn_arm(conn);
-        return;
-    }
-    pool_conn_close(conn, WEIR_EAGE);
-}
-
-static void time_out_idle(struct conn *conn)
-{
-    weir_pool *pool = conn->key->pool;
-    if (size_is_kept(conn)) {
-        conn_keep_idle(conn);
-        return;
-    }
-    event_tell(pool, WEIR_EVENT_CONNECTION_TIMEOUT, conn->key, conn, WEIR_EIDLE);
-    pool_conn_close(conn, WEIR_EIDLE);
-}
-
-static void time_out_dial(struct conn *conn, weir_err why)
-{
-    struct key *key = conn->key;
-    event_tell(key->pool, WEIR_EVENT_CONNECTION_TIMEOUT, key, conn, why);
-    peer_dial_failed(conn, why);
-    pool_conn_close(conn, why);
-    peer_fail_callers(key, why);
-}
-
-void pool_conn_timer(struct conn *conn)
-{
-    struct key *key = conn->key;
-    weir_err due = conn_due(conn);
-    conn->armed_ms = UINT64_MAX;
-    switch (due) {
-    case WEIR_EIDLE: time_out_idle(conn); break;
-    case WEIR_EAGE: replace_or_close(conn); break;
-    case WEIR_EPROBE: probe_start(conn); break;
-    case WEIR_EPROBE_TIMEOUT:
-        key->pool->counters.failed_by[due]++;
-        event_tell(key->pool, WEIR_EVENT_CONNECTION_TIMEOUT, key, conn, due);
-        pool_conn_close(conn, due);
-        break;
-    case WEIR_ECONNECT_TIMEOUT:
-    case WEIR_ETLS_TIMEOUT: time_out_dial(conn, due); break;
-    case WEIR_ELEASE_TIMEOUT:
-        conn->until_ms = UINT64_MAX;
-        pool_conn_cut(conn, (weir_err)conn->why);
-        break;
-    default: conn_arm(conn); return;
-    }
-    pool_serve(key);
 }
 
 void pool_arm(weir_pool *pool, uint64_t at_ms)

@@ -51,23 +51,8 @@ void pool_serve(struct key *key);
 /* The same for all keys that wait for room in the pool, in turns. */
 void pool_feed(weir_pool *pool);
 
-/* Tells it to close. */
-void pool_conn_close(struct conn *conn, weir_err why);
-
-/* Closes it now when it has no lease, else when the last one ends; those are cut after grace_ms. */
-void pool_conn_retire(struct conn *conn, weir_err why, uint32_t grace_ms);
-
-/* Its descriptor is shut down under its holders. */
-void pool_conn_cut(struct conn *conn, weir_err why);
-
 /* Its last lease has ended, or never was: to where it belongs now. */
 void pool_conn_settle(struct conn *conn);
-
-/* A deadline of the connection fired. */
-void pool_conn_timer(struct conn *conn);
-
-/* It is gone; why: as the connector says. */
-void pool_conn_gone(struct conn *conn, weir_err why);
 
 /* A caller's patience is over. */
 void pool_lease_timer(struct lease *lease);
@@ -81,3 +66,9 @@ void pool_fail_waiting(struct key *key, weir_err why);
 
 /* Looks at the pool again at that time, or earlier. */
 void pool_arm(weir_pool *pool, uint64_t at_ms);
+
+/* Dials one more, before it is needed, where nothing else wants the room; true when it did. */
+bool pool_dial_spare(struct key *key);
+
+/* Something happened: its health is looked at every second as long as things do. */
+void pool_mark_active(weir_pool *pool);

@@ -2,6 +2,7 @@
 #include "core/queue.h"
 
 #include "core/conn.h"
+#include "core/ends.h"
 #include "core/event.h"
 #include "core/key.h"
 #include "core/pool.h"
