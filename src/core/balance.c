@@ -34,7 +34,7 @@ uint32_t balance_choose(struct balance *balance, struct balance_peer *peers, uin
     if (field.weight == 0) {
         return BALANCE_NOBODY;
     }
-    switch (balance->method) {
+    switch (balance->method) { /* cover: every method is named */
     case BALANCE_TWO_CHOICES:
     case BALANCE_LOWEST_TIER: return choose_two(balance, &field);
     case BALANCE_LEAST_BUSY: return choose_least_busy(balance, &field);
@@ -92,7 +92,7 @@ static uint32_t draw(struct balance *balance, const struct field *field, uint32_
         weight -= field->peers[without].weight;
     }
     uint64_t ticket = rand_below(&balance->rand, weight);
-    for (uint32_t i = 0; i < field->count; i++) {
+    for (uint32_t i = 0; i < field->count; i++) { /* cover: the ticket is somebody's */
         if (i == without || !takes_part(field, i)) {
             continue;
         }
