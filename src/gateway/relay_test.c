@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The whole data path in one thread: a client on a pair of sockets, listener, relay, connector, and
+ * an upstream that the test plays itself. What needs the real program is in test/wire.
+ */
+/* clang-format off */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include "gateway/relay.h"
+
+#include "io/dns.h"
+#include "io/loop.h"
+#include "io/socket.h"
+#include "listener/http1.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define DEADLINE_MS 10000
+#define CLIENTS     8
+
+/* --- every allocation of the process -----------------------------------------------------------
+ */
+
+static unsigned long allocations;
+
+#if defined(__SANITIZE_ADDRESS__)
+/* Of <sanitizer/allocator_interface.h>, which not every compiler brings. */
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
+                                              void (*on_free)(const volatile void *));
+
+static void count_one_more(const volatile void *ptr, size_t size)
+{
+    (void)ptr, (void)size;
+    allocations++;
+}
+
+static void nothing(const volatile void *ptr)
+{
+    (void)ptr;
+}
+#    define COUNTS_ALLOCATIONS true
+#elif defined(__GLIBC__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t count, size_t size);
+extern void *__libc_realloc(void *ptr, size_t size);
+
+void *malloc(size_t size)
+{
+    allocations++;
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    allocations++;
+    return __libc_calloc(count, size);
+}
+
+void *realloc(void *ptr, size_t size)
+{
+    allocations++;
+    return __libc_realloc(ptr, size);
+}
+#    define COUNTS_ALLOCATIONS true
+#else
+#    define COUNTS_ALLOCATIONS false
+#endif
+
+/* --- the world ---------------------------------------------------------------------------------
+ */
+
+static struct {
+    struct config *config;
+    struct loop *loop;
+    weir_engine *engine;
+    struct loop_hook step;
+    struct dns *dns;
+    struct relay_shared *shared;
+    struct relay *relay;
+    struct http1_listener *listener;
+    int upstream; /* listening */
+    int server;   /* the connection accepted last */
+    uint16_t port;
+    int clients[CLIENTS];
+} world;
+
+static uint64_t step(void *self, uint64_t now_ms)
+{
+    return weir_step(self, now_ms);
+}
+
+static void turn(void)
+{
+    loop_turn(world.loop, 5);
+}
+
+#define until(condition)                                                                           \
+    do {                                                                                           \
+        uint64_t end_ns = loop_now_ns(world.loop) + UINT64_C(1000000) * DEADLINE_MS;               \
+        while (!(condition)) {                                                                     \
+            assert_true(loop_now_ns(world.loop) < end_ns);                                         \
+            turn();                                                                                \
+        }                                                                                          \
+    } while (0)
+
+static int listen_somewhere(uint16_t *ret_port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof any;
+    assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof any), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&any, &len), 0);
+    *ret_port = ntohs(any.sin_port);
+    return fd;
+}
+
+/* `more`: lines of the route and of the upstream, in YAML's flow form. */
+static void open_world(const char *route, const char *upstream)
+{
+    char text[2048];
+    memset(&world, 0, sizeof world);
+    world.server = -1;
+    world.upstream = listen_somewhere(&world.port);
+    int len = snprintf(text, sizeof text,
+                       "log: { access: off }\n"
+                       "listeners: [ { name: web, address: \"127.0.0.1:0\",\n"
+                       "  routes: [ { match: { path: /in }, upstream: up %s } ] } ]\n"
+                       "upstreams: [ { name: up %s,\n"
+                       "  endpoints: [ { url: \"http://127.0.0.1:%u\" } ] } ]\n",
+                       route, upstream, world.port);
+    struct config_faults faults;
+    world.config = config_read_text("test.yaml", text, (size_t)len, &faults);
+    for (uint32_t i = 0; i < faults.count && world.config == NULL; i++) {
+        print_error("%u:%u: %s\n", faults.at[i].line, faults.at[i].column, faults.at[i].text);
+    }
+    config_faults_free(&faults);
+    assert_non_null(world.config);
+    assert_int_equal(loop_new(&(struct loop_options){0}, &world.loop), 0);
+    const weir_engine_options engine = {.size = sizeof engine, .now_ms = loop_now_ms(world.loop)};
+    assert_int_equal(weir_engine_new(&engine, &world.engine), WEIR_OK);
+    world.step = (struct loop_hook){.run = step, .self = world.engine, .deadline_ms = UINT64_MAX};
+    loop_hook_add(world.loop, &world.step);
+    assert_int_equal(dns_open(world.loop, &(struct dns_options){0}, &world.dns), 0);
+    assert_int_equal(relay_shared_new(world.config, &world.shared), 0);
+    const struct relay_options opt = {.loop = world.loop,
+                                      .engine = world.engine,
+                                      .dns = world.dns,
+                                      .config = world.config,
+                                      .shared = world.shared,
+                                      .workers = 1};
+    assert_int_equal(relay_new(&opt, &world.relay), 0);
+    const struct http1_listener_options listener = {.name = "web"};
+    assert_int_equal(http1_listener_new(world.loop, world.engine, &listener, &relay_handler,
+                                        relay_listener_self(world.relay, 0), &world.listener),
+                     0);
+    for (int i = 0; i < CLIENTS; i++) {
+        int ends[2];
+        struct stream *stream;
+        const uint8_t address[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1};
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
+                         0);
+        assert_int_equal(socket_adopt(world.loop, ends[0], &stream), 0);
+        assert_int_equal(http1_listener_serve(world.listener, stream, address), 0);
+        world.clients[i] = ends[1];
+    }
+}
+
+static void close_world(void)
+{
+    for (int i = 0; i < CLIENTS; i++) {
+        close(world.clients[i]);
+    }
+    until(relay_open_count(world.relay) == 0);
+    http1_listener_free(world.listener);
+    loop_hook_remove(world.loop, &world.step);
+    weir_engine_free(world.engine);
+    relay_free(world.relay);
+    relay_shared_free(world.shared);
+    dns_close(world.dns);
+    loop_turn(world.loop, 0);
+    loop_free(world.loop);
+    config_free(world.config);
+    close(world.upstream);
+    if (world.server >= 0) {
+        close(world.server);
+    }
+}
+
+/* --- both ends ---------------------------------------------------------------------------------
+ */
+
+static char text[1 << 16];
+
+static void say(int fd, const char *what)
+{
+    assert_int_equal(send(fd, what, strlen(what), MSG_NOSIGNAL), (ssize_t)strlen(what));
+}
+
+/* What has come, once something has. */
+static const char *hear(int fd)
+{
+    ssize_t len;
+    until((len = recv(fd, text, sizeof text - 1, 0)) >= 0);
+    text[len] = '\0';
+    return text;
+}
+
+static void serve(void)
+{
+    if (world.server >= 0) {
+        close(world.server);
+    }
+    until((world.server = accept4(world.upstream, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0);
+}
+
+static bool closed(int fd)
+{
+    char byte;
+    ssize_t len = recv(fd, &byte, 1, MSG_PEEK);
+    return len == 0 || (len < 0 && errno == ECONNRESET);
+}
+
+static void assert_has(const char *words)
+{
+    if (strstr(text, words) == NULL) {
+        fail_msg("no \"%s\" in:\n%s", words, text);
+    }
+}
+
+#define GET          "GET /in/a?b HTTP/1.1\r\nHost: h.test\r\n\r\n"
+#define POST_CHUNKED "POST /in HTTP/1.1\r\nHost: h.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+#define ANSWER       "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+/* --- tests -------------------------------------------------------------------------------------
+ */
+
+static void a_request_and_its_answer_pass(void **state)
+{
+    (void)state;
+    open_world("", "");
+    for (int i = 0; i < 3; i++) {
+        say(world.clients[0], GET);
+        if (i == 0) {
+            serve();
+        }
+        hear(world.server);
+        assert_has("GET /in/a?b HTTP/1.1\r\nHost: h.test\r\n");
+        assert_has("X-Forwarded-For: 192.0.2.1\r\n");
+        say(world.server, ANSWER);
+        hear(world.clients[0]);
+        assert_has("HTTP/1.1 200 OK\r\n");
+        assert_has("Via: 1.1 weir\r\n");
+        assert_has("\r\n\r\nok");
+    }
+    const struct relay_series *series = relay_series_at(world.relay, 1);
+    assert_string_equal(series->upstream, "up");
+    assert_int_equal(count_read(&series->by_code[200]), 3);
+    assert_int_equal(count_read(&series->answer_bytes), 6);
+    struct relay_endpoint_info info;
+    relay_endpoint_info_of(world.relay, 0, 0, &info);
+    assert_int_equal(info.answered, 3);
+    assert_int_equal(info.key_state, WEIR_KEY_UP);
+    assert_true(info.healthy && !info.checked);
+    close_world();
+}
+
+static void steady_state_allocates_nothing(void **state)
+{
+    (void)state;
+    open_world("", "");
+    unsigned long before = 0;
+    for (int i = 0; i < 200; i++) {
+        if (i == 100) {
+            before = allocations;
+        }
+        int client = world.clients[i % CLIENTS];
+        say(client,
+            i % 2 == 0 ? GET : "POST /in HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\r\nabc");
+        if (i == 0) {
+            serve();
+        }
+        hear(world.server);
+        say(world.server, ANSWER);
+        hear(client);
+        assert_has("\r\n\r\nok");
+    }
+    assert_int_equal(allocations - before, 0);
+    assert_true(!COUNTS_ALLOCATIONS || before > 0);
+    close_world();
+}
+
+static void what_has_no_route_is_not_found(void **state)
+{
+    (void)state;
+    open_world("", "");
+    say(world.clients[0], "GET /out HTTP/1.1\r\nHost: h.test\r\n\r\n");
+    hear(world.clients[0]);
+    assert_has("HTTP/1.1 404 Not Found\r\n");
+    assert_has("{\"error\":{\"code\":\"no_route\"");
+    say(world.clients[0], "HEAD /out HTTP/1.1\r\nHost: h.test\r\n\r\n");
+    const char *head = hear(world.clients[0]);
+    assert_non_null(strstr(head, "\r\n\r\n"));
+    assert_string_equal(strstr(head, "\r\n\r\n"), "\r\n\r\n");
+    assert_int_equal(count_read(&relay_series_at(world.relay, 0)->by_code[404]), 2);
+    close_world();
+}
+
+static void bodies_have_a_limit(void **state)
+{
+    (void)state;
+    open_world(", limits: { body: 10 }", "");
+    say(world.clients[0], "POST /in HTTP/1.1\r\nHost: h.test\r\nContent-Length: 11\r\n\r\n");
+    hear(world.clients[0]);
+    assert_has("HTTP/1.1 413 ");
+    say(world.clients[1],
+        "POST /in HTTP/1.1\r\nHost: h.test\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n");
+    serve();
+    hear(world.server);
+    say(world.clients[1], "6\r\nabcdef\r\n");
+    hear(world.clients[1]);
+    assert_has("HTTP/1.1 413 ");
+    until(closed(world.server) || recv(world.server, text, sizeof text, 0) < 0);
+    close_world();
+}
+
+static void clients_have_a_limit(void **state)
+{
+    (void)state;
+    open_world(", limits: { concurrent_per_client: 1 }", "");
+    say(world.clients[0], GET);
+    serve();
+    hear(world.server);
+    say(world.clients[1], GET);
+    hear(world.clients[1]);
+    assert_has("HTTP/1.1 429 ");
+    assert_has("Retry-After: 1\r\n");
+    say(world.server, ANSWER);
+    hear(world.clients[0]);
+    assert_has("HTTP/1.1 200 OK\r\n");
+    say(world.clients[1], GET);
+    hear(world.server);
+    say(world.server, ANSWER);
+    hear(world.clients[1]);
+    assert_has("HTTP/1.1 200 OK\r\n");
+    close_world();
+}
+
+/* One after the other over the only connection; the queue's end is told so. */
+static void who_finds_no_connection_waits(void **state)
+{
+    (void)state;
+    open_world("", ", pool: { max_connections: 1, waiting_max: 1 }");
+    say(world.clients[0], POST_CHUNKED "2\r\n12\r\n");
+    serve();
+    hear(world.server);
+    assert_has("\r\n\r\n2\r\n12\r\n");
+    say(world.clients[1], POST_CHUNKED "3\r\nabc\r\n");
+    until(relay_open_count(world.relay) == 2);
+    say(world.clients[2], GET);
+    hear(world.clients[2]);
+    assert_has("HTTP/1.1 503 ");
+    assert_has("\"code\":\"queue_full\"");
+    say(world.clients[1], "0\r\n\r\n");
+    say(world.clients[0], "3\r\n345\r\n0\r\n\r\n");
+    hear(world.server);
+    assert_has("3\r\n345\r\n0\r\n\r\n");
+    say(world.server, ANSWER);
+    hear(world.clients[0]);
+    assert_has("HTTP/1.1 200 OK\r\n");
+    hear(world.server);
+    assert_has("Transfer-Encoding: chunked\r\n");
+    assert_has("3\r\nabc\r\n");
+    while (strstr(text, "0\r\n\r\n") == NULL) {
+        hear(world.server);
+    }
+    say(world.server, ANSWER);
+    hear(world.clients[1]);
+    assert_has("HTTP/1.1 200 OK\r\n");
+    close_world();
+}
+
+/* A short body is waited for before a connection is asked for: slow clients hold none. */
+static void a_short_body_is_gathered_first(void **state)
+{
+    (void)state;
+    open_world("", ", pool: { max_connections: 1 }");
+    say(world.clients[0], "POST /in HTTP/1.1\r\nHost: h.test\r\nContent-Length: 5\r\n\r\n12");
+    until(relay_open_count(world.relay) == 1);
+    say(world.clients[1], GET);
+    serve();
+    hear(world.server);
+    assert_has("GET /in/a?b HTTP/1.1\r\n");
+    say(world.server, ANSWER);
+    hear(world.clients[1]);
+    say(world.clients[0], "345");
+    hear(world.server);
+    assert_has("Content-Length: 5\r\n\r\n12345");
+    say(world.server, ANSWER);
+    hear(world.clients[0]);
+    assert_has("HTTP/1.1 200 OK\r\n");
+    close_world();
+}
+
+static void who_leaves_the_queue_is_forgotten(void **state)
+{
+    (void)state;
+    open_world("", ", pool: { max_connections: 1 }");
+    say(world.clients[0], GET);
+    serve();
+    hear(world.server);
+    say(world.clients[1], GET);
+    until(relay_open_count(world.relay) == 2);
+    shutdown(world.clients[1], SHUT_RDWR);
+    until(relay_open_count(world.relay) == 1);
+    say(world.server, ANSWER);
+    hear(world.clients[0]);
+    assert_has("HTTP/1.1 200 OK\r\n");
+    assert_int_equal(count_read(&relay_series_at(world.relay, 1)->by_code[499]), 1);
+    close_world();
+}
+
+static void a_client_that_leaves_takes_its_call_along(void **state)
+{
+    (void)state;
+    open_world("", "");
+    say(world.clients[0], GET);
+    serve();
+    hear(world.server);
+    shutdown(world.clients[0], SHUT_RDWR);
+    until(closed(world.server));
+    until(relay_open_count(world.relay) == 0);
+    close_world();
+}
+
+/* A reused connection closes without a word: GET goes again on a fresh one, POST does not. */
+static void what_is_stale_is_replayed_once(void **state)
+{
+    (void)state;
+    open_world("", "");
+    say(world.clients[0], GET);
+    serve();
+    hear(world.server);
+    say(world.server, ANSWER);
+    hear(world.clients[0]);
+    say(world.clients[0], GET);
+    hear(world.server);
+    serve(); /* closes the first */
+    hear(world.server);
+    assert_has("GET /in/a?b HTTP/1.1\r\nHost: h.test\r\n");
+    assert_has("X-Forwarded-For: 192.0.2.1\r\n");
+    say(world.server, ANSWER);
+    hear(world.clients[0]);
+    assert_has("HTTP/1.1 200 OK\r\n");
+    assert_int_equal(count_read(&relay_series_at(world.relay, 1)->retries_stale), 1);
+    say(world.clients[0], "POST /in HTTP/1.1\r\nHost: h.test\r\nContent-Length: 2\r\n\r\nab");
+    hear(world.server);
+    close(world.server);
+    world.server = -1;
+    hear(world.clients[0]);
+    assert_has("HTTP/1.1 502 ");
+    assert_has("Proxy-Status: weir; error=connection_terminated\r\n");
+    say(world.clients[0], "PUT /in HTTP/1.1\r\nHost: h.test\r\nContent-Length: 2\r\n\r\nab");
+    serve();
+    hear(world.server);
+    say(world.server, ANSWER);
+    hear(world.clients[0]);
+    assert_has("HTTP/1.1 200 OK\r\n");
+    say(world.clients[0], "PUT /in HTTP/1.1\r\nHost: h.test\r\nContent-Length: 2\r\n\r\ncd");
+    hear(world.server);
+    serve();
+    hear(world.server);
+    assert_has("\r\n\r\ncd");
+    close_world();
+}
+
+static void a_cut_answer_is_cut(void **state)
+{
+    (void)state;
+    open_world("", "");
+    say(world.clients[0], GET);
+    serve();
+    hear(world.server);
+    say(world.server, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok");
+    hear(world.clients[0]);
+    assert_has("Content-Length: 9\r\n");
+    close(world.server);
+    world.server = -1;
+    until(closed(world.clients[0]));
+    assert_int_equal(count_read(&relay_series_at(world.relay, 1)->cut), 1);
+    close_world();
+}
+
+static void nobody_there_is_a_bad_gateway(void **state)
+{
+    (void)state;
+    open_world("", ", pool: { failures_max: 1, down_for: 9s }");
+    close(world.upstream);
+    say(world.clients[0], GET);
+    hear(world.clients[0]);
+    assert_true(strstr(text, "HTTP/1.1 502 ") != NULL || strstr(text, "HTTP/1.1 503 ") != NULL);
+    say(world.clients[0], GET);
+    hear(world.clients[0]);
+    assert_has("HTTP/1.1 503 ");
+    assert_has("Retry-After: 9\r\n");
+    assert_has("\"code\":\"down\"");
+    world.upstream = listen_somewhere(&world.port);
+    close_world();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_and_its_answer_pass),
+        cmocka_unit_test(steady_state_allocates_nothing),
+        cmocka_unit_test(what_has_no_route_is_not_found),
+        cmocka_unit_test(bodies_have_a_limit),
+        cmocka_unit_test(clients_have_a_limit),
+        cmocka_unit_test(who_finds_no_connection_waits),
+        cmocka_unit_test(a_short_body_is_gathered_first),
+        cmocka_unit_test(who_leaves_the_queue_is_forgotten),
+        cmocka_unit_test(a_client_that_leaves_takes_its_call_along),
+        cmocka_unit_test(what_is_stale_is_replayed_once),
+        cmocka_unit_test(a_cut_answer_is_cut),
+        cmocka_unit_test(nobody_there_is_a_bad_gateway),
+    };
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_install_malloc_and_free_hooks(count_one_more, nothing);
+#endif
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
