@@ -155,8 +155,8 @@ typedef struct weir_connector {
     /* Its lease is overdue: shut the descriptor down, free nothing; the owner will see it and
      * release. */
     void (*cut)(void *self, weir_conn conn, void *object);
-    /* Asked before an idle connection is leased; it must not call back. NULL: always. False: it
-     * closes. */
+    /* Asked before an idle connection is leased, not the moment it came up; it must not call back.
+     * NULL: always. False: it closes. */
     bool (*reusable)(void *self, void *object);
     /* Take the object off this engine's loop and put it on another one's. NULL: never moves. */
     void *(*detach)(void *self, void *object);
@@ -322,7 +322,8 @@ typedef struct weir_acquire_options {
 } weir_acquire_options;
 
 /* A lease at once, or WEIR_EAGAIN: nothing is idle, or others already wait. WEIR_EINVAL,
- * WEIR_EKEYS, WEIR_EDOWN, WEIR_ECLOSED. Never dials, never calls back but `reusable`. */
+ * WEIR_EKEYS, WEIR_EDOWN, WEIR_ECLOSED. It calls back nobody but `reusable`, and dials only
+ * to come where shared connections are beyond their ideal. */
 WEIR_API weir_err weir_try_acquire(weir_pool *pool, const weir_key *key, uint32_t flags,
                                    weir_lease *ret_lease, void **ret_object);
 

@@ -27,8 +27,7 @@
 #define EVENTS_MAX    4096U
 #define RECORDS_MAX   (1U << 26) /* of any kind: what the heap of deadlines can count */
 
-/* --- birth and death
- * -------------------------------------------------------------------------------- */
+/* --- birth and death ---------------------------------------------------------------------- */
 
 static void *default_alloc(void *arg, size_t bytes)
 {
@@ -176,8 +175,7 @@ void weir_engine_free(weir_engine *take_engine)
     allocator.free(allocator.arg, take_engine);
 }
 
-/* --- a step
- * ----------------------------------------------------------------------------------------- */
+/* --- a step ------------------------------------------------------------------------------- */
 
 static void fire(weir_engine *engine, struct timer *timer)
 {

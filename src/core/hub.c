@@ -78,8 +78,7 @@ void hub_fini(struct hub *hub)
     arena_fini(&hub->names);
 }
 
-/* --- accounts
- * --------------------------------------------------------------------------------------- */
+/* --- accounts ----------------------------------------------------------------------------- */
 
 static bool is_named(const void *value, const void *key)
 {
@@ -149,8 +148,7 @@ static struct share *share_of(const struct hub *hub, uint32_t engine, uint32_t n
     return share->number == number ? share : NULL;
 }
 
-/* --- what is to be said
- * ------------------------------------------------------------------------------ */
+/* --- what is to be said ------------------------------------------------------------------- */
 
 static void ring_door(struct hub *hub, struct share *share)
 {
@@ -204,8 +202,7 @@ bool hub_next(struct hub *hub, uint32_t engine, struct limit_msg *ret_msg)
     return true;
 }
 
-/* --- who gets what
- * ----------------------------------------------------------------------------------- */
+/* --- who gets what ------------------------------------------------------------------------ */
 
 static void grant(struct hub *hub, struct share *share)
 {
@@ -296,8 +293,7 @@ static void settle(struct hub *hub, struct account *account)
     }
 }
 
-/* --- what engines say
- * -------------------------------------------------------------------------------- */
+/* --- what engines say --------------------------------------------------------------------- */
 
 uint32_t hub_join(struct hub *hub, uint32_t engine, const char *name, uint32_t name_len,
                   uint32_t limit)
@@ -381,8 +377,7 @@ void hub_receive(struct hub *hub, const struct limit_msg *msg)
     }
 }
 
-/* --- reports
- * ----------------------------------------------------------------------------------------- */
+/* --- reports ------------------------------------------------------------------------------ */
 
 uint32_t hub_out(const struct hub *hub, const char *name, uint32_t name_len)
 {

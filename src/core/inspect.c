@@ -4,8 +4,7 @@
 #include "core/breaker.h"
 #include "core/conn.h"
 
-/* --- connections
- * ------------------------------------------------------------------------------------ */
+/* --- connections -------------------------------------------------------------------------- */
 
 static void verify_leases_of(const struct conn *conn)
 {
@@ -49,8 +48,7 @@ static void verify_sorted(const struct list *of_pool)
     }
 }
 
-/* --- keys
- * ------------------------------------------------------------------------------------------- */
+/* --- keys --------------------------------------------------------------------------------- */
 
 static bool wants_fresh_only(const struct key *key)
 {
@@ -114,8 +112,7 @@ static void verify_key(const struct key *key)
     verify_served(key);
 }
 
-/* --- pools
- * ------------------------------------------------------------------------------------------ */
+/* --- pools -------------------------------------------------------------------------------- */
 
 static void verify_held(const weir_pool *pool, const struct list *leases)
 {

@@ -239,8 +239,7 @@ bool key_learn_hangup(struct key *key, uint64_t idle_ms)
     return false;
 }
 
-/* --- how a key is shown
- * --------------------------------------------------------------------------- */
+/* --- how a key is shown ------------------------------------------------------------------- */
 
 struct sink {
     char *at;

@@ -17,8 +17,7 @@
 
 #include <string.h>
 
-/* --- open and find
- * ---------------------------------------------------------------------------------- */
+/* --- open and find ------------------------------------------------------------------------ */
 
 weir_pool *weir_pool_find(const weir_engine *engine, const char *name)
 {
@@ -126,8 +125,7 @@ void weir_pool_options_of(const weir_pool *pool, weir_pool_options *ret_opt)
     option_show(&pool->opt, ret_opt);
 }
 
-/* --- update
- * ----------------------------------------------------------------------------------------- */
+/* --- update ------------------------------------------------------------------------------- */
 
 /* What is above a limit goes: idle ones first, the longest idle before all, then dials, then those
  * in use when they are released. */
@@ -226,8 +224,7 @@ weir_err weir_pool_update(weir_pool *pool, const weir_pool_options *opt)
     return WEIR_OK;
 }
 
-/* --- flush and close
- * -------------------------------------------------------------------------------- */
+/* --- flush and close ---------------------------------------------------------------------- */
 
 static void retire_all(struct list *by_state, bool is_of_key, weir_err why, uint32_t grace_ms)
 {
@@ -280,8 +277,7 @@ void weir_pool_close(weir_pool *pool, uint32_t grace_ms)
     retire_all(pool->by_state, false, WEIR_ECLOSED, grace_ms == WEIR_NONE ? 0 : grace_ms);
 }
 
-/* --- the end
- * ---------------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------------------ */
 
 bool pool_is_over(const weir_pool *pool)
 {

@@ -126,8 +126,7 @@ void ledger_settle(weir_engine *engine, struct ledger *ledger, uint32_t used)
     }
 }
 
-/* --- what the hub says
- * ------------------------------------------------------------------------------ */
+/* --- what the hub says -------------------------------------------------------------------- */
 
 struct wanted_account {
     uint32_t account;

@@ -66,8 +66,7 @@ static uint32_t *field_of(weir_pool_options *opt, const struct option *option)
     return (uint32_t *)(void *)((char *)opt + option->offset);
 }
 
-/* --- resolving
- * -------------------------------------------------------------------------------------- */
+/* --- resolving ---------------------------------------------------------------------------- */
 
 static bool in_range(const struct option *option, uint32_t value)
 {
@@ -160,8 +159,7 @@ bool option_is_same(const weir_pool_options *a, const weir_pool_options *b)
     return memcmp((const char *)a + from, (const char *)b + from, to - from) == 0;
 }
 
-/* --- by word
- * ---------------------------------------------------------------------------------------- */
+/* --- by word ------------------------------------------------------------------------------ */
 
 static bool parse_list(const struct option *option, struct slice text, uint32_t *ret_value)
 {
@@ -223,8 +221,7 @@ weir_err weir_pool_options_set(weir_pool_options *opt, const char *word, const c
     return WEIR_EINVAL;
 }
 
-/* --- profiles
- * --------------------------------------------------------------------------------------- */
+/* --- profiles ----------------------------------------------------------------------------- */
 
 #define SECONDS(n) ((n)*1000U)
 #define MINUTES(n) SECONDS((n)*60U)

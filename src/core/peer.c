@@ -28,8 +28,7 @@ static struct conn *find(const weir_pool *pool, weir_conn id)
     return conn != NULL && conn->key->pool == pool ? conn : NULL;
 }
 
-/* --- up
- * --------------------------------------------------------------------------------------------- */
+/* --- up ----------------------------------------------------------------------------------- */
 
 static void begin_life(struct conn *conn, void *object)
 {
@@ -208,8 +207,7 @@ weir_err weir_admit(weir_pool *pool, const weir_key *peer, const char *note, voi
     return WEIR_OK;
 }
 
-/* --- while it lives
- * --------------------------------------------------------------------------------- */
+/* --- while it lives ----------------------------------------------------------------------- */
 
 weir_err weir_conn_room(weir_pool *pool, weir_conn id, uint32_t leases_max)
 {
@@ -296,8 +294,7 @@ void *weir_conn_object(const weir_pool *pool, weir_conn id)
     return conn != NULL ? conn->object : NULL;
 }
 
-/* --- down
- * ------------------------------------------------------------------------------------------- */
+/* --- down --------------------------------------------------------------------------------- */
 
 /* Callers that no other dial and no connection of the key will serve. */
 static void fail_unserved(struct key *key, weir_err why)
@@ -383,8 +380,7 @@ weir_err weir_conn_down(weir_pool *pool, weir_conn id, weir_err why)
     return WEIR_OK;
 }
 
-/* --- what the connector is told
- * --------------------------------------------------------------------- */
+/* --- what the connector is told ----------------------------------------------------------- */
 
 static void tell(struct conn *conn)
 {

@@ -33,8 +33,7 @@
 #define SLOW_SAMPLES   5U
 #define EXPLORE_PERMIL 10U
 
-/* --- rule 2: which connection
- * ---------------------------------------------------------------------- */
+/* --- rule 2: which connection ------------------------------------------------------------- */
 
 static bool is_slow(const struct conn *conn)
 {
@@ -158,8 +157,7 @@ static struct conn *pick(struct key *key, uint32_t flags)
     return conn;
 }
 
-/* --- leases
- * ---------------------------------------------------------------------------------------- */
+/* --- leases ------------------------------------------------------------------------------- */
 
 void pool_mark_active(weir_pool *pool)
 {
@@ -271,11 +269,13 @@ weir_err pool_lease_conn(struct conn *conn, weir_lease *ret_lease)
     conn->key->pool->counters.acquires++;
     grant(lease, conn);
     queue_count_grant(lease);
+    if (conn->key->waiting.count > 0) {
+        pool_serve(conn->key); /* it is no longer probed, and may have room for them */
+    }
     return WEIR_OK;
 }
 
-/* --- rules 3 and 4: dialling
- * ------------------------------------------------------------------------ */
+/* --- rules 3 and 4: dialling -------------------------------------------------------------- */
 
 /* Dials that should be under way for those who wait. One connection serves one, or, once it is
  * known that they carry more, its ideal number. */
@@ -476,8 +476,7 @@ void pool_serve(struct key *key)
     key_review(key);
 }
 
-/* --- acquire
- * ---------------------------------------------------------------------------------------- */
+/* --- acquire ------------------------------------------------------------------------------ */
 
 /* Rule 5, and the end of rule 4. why: what keeps the key from dialling for one more caller. */
 static weir_err may_queue(struct key *key, enum decision why, uint64_t timeout_ms,
@@ -658,8 +657,7 @@ void pool_fail_waiting(struct key *key, weir_err why)
     }
 }
 
-/* --- release
- * ---------------------------------------------------------------------------------------- */
+/* --- release ------------------------------------------------------------------------------ */
 
 /* Whether a connection that became free, with callers of its own key waiting, should make room for
  * others: other keys of the pool, or other workers. Turn by turn where the shares are even, at once
@@ -865,8 +863,7 @@ weir_err weir_lease_tag(weir_pool *pool, weir_lease id, uint64_t tag)
     return WEIR_OK;
 }
 
-/* --- pins
- * ------------------------------------------------------------------------------------------- */
+/* --- pins --------------------------------------------------------------------------------- */
 
 weir_err pool_key_pin(weir_pool *pool, const weir_key *key, struct key **ret_pin)
 {

@@ -38,8 +38,7 @@ uint32_t pool_key_busy(const struct key *pin);
 uint32_t pool_key_retry_after(const struct key *pin);
 const weir_key *pool_key_view(const struct key *pin);
 
-/* --- inside the core
- * ------------------------------------------------------------------------------ */
+/* --- inside the core ---------------------------------------------------------------------- */
 
 /* Connections in all states. */
 uint32_t pool_total(const weir_pool *pool);

@@ -333,6 +333,26 @@ static void a_lease_needs_room_on_its_connection(void **state)
     fake_free(fake);
 }
 
+static void a_request_during_a_probe_makes_room_for_others(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.probe_every_ms = 100, .max_per_key = 1};
+    struct fake *fake = fake_open(&opt, NULL);
+    weir_key key = fake_key("a");
+    weir_conn conn;
+    weir_lease lease;
+    assert_int_equal(weir_admit(fake->pool, &key, NULL, fake, &conn), WEIR_OK);
+    fake->conns[++fake->count] = conn;
+    assert_int_equal(weir_conn_room(fake->pool, conn, 2), WEIR_OK);
+    fake_wait(fake, 100);
+    fake_expect(fake, "probe1");
+    fake_acquire(fake, "a");
+    fake_expect(fake, "pool_limit_reached");
+    assert_int_equal(weir_conn_lease(fake->pool, conn, &lease), WEIR_OK);
+    fake_expect(fake, "grant:1");
+    fake_free(fake);
+}
+
 static void retiring_twice_keeps_the_first_reason(void **state)
 {
     (void)state;
@@ -547,6 +567,7 @@ int main(void)
         cmocka_unit_test(fewer_uses_count_for_idle_ones),
         cmocka_unit_test(the_other_leases_of_a_broken_connection_end_quietly),
         cmocka_unit_test(a_lease_needs_room_on_its_connection),
+        cmocka_unit_test(a_request_during_a_probe_makes_room_for_others),
         cmocka_unit_test(retiring_twice_keeps_the_first_reason),
         cmocka_unit_test(a_fresh_one_replaces_an_idle_one_where_no_more_may_be),
         cmocka_unit_test(an_update_may_make_hungry_keys_content),
