@@ -285,6 +285,15 @@ WEIR_API weir_err weir_pool_update(weir_pool *pool, const weir_pool_options *opt
  * one key; NULL: all. */
 WEIR_API void weir_pool_flush(weir_pool *pool, const weir_key *only, uint32_t grace_ms);
 
+/* Periodic probes of idle connections, off and on again (a peer in maintenance, a debugger at
+ * work). A pool is opened with them on; probe_every says how often. What was released WEIR_UNKNOWN
+ * is verified all the same. */
+WEIR_API void weir_pool_probe(weir_pool *pool, bool on);
+
+/* Tells this pool's events to fn, beside the engine's on_event. events: bits 1 << WEIR_EVENT_…
+ * [all]; fn NULL: to nobody any more. Not for events_lost, which is the engine's. */
+WEIR_API void weir_pool_on_event(weir_pool *pool, weir_event_fn *fn, void *arg, uint32_t events);
+
 /* Waiting callers fail with WEIR_ECLOSED, idle connections close, leased ones when released or,
  * cut, after grace_ms. The pool_closed event is the last the pool does. */
 WEIR_API void weir_pool_close(weir_pool *pool, uint32_t grace_ms);

@@ -63,8 +63,10 @@ void event_queue(weir_pool *pool, weir_event_kind kind, const struct key *key,
     }
 }
 
+/* The engine's listener hears it, and then the pool's own. */
 static void tell(weir_engine *engine, const struct queued_event *queued)
 {
+    const weir_pool *pool = queued->pool;
     const struct key *key = slots_at(&engine->keys, queued->key_id);
     weir_event event = {
         .size = sizeof event,
@@ -87,7 +89,12 @@ static void tell(weir_engine *engine, const struct queued_event *queued)
         .waiting = queued->waiting,
         .health = (weir_health)queued->health,
     };
-    engine->on_event(engine->event_arg, &event);
+    if (engine->event_mask >> event.kind & 1) {
+        engine->on_event(engine->event_arg, &event);
+    }
+    if (pool->event_mask >> event.kind & 1) {
+        pool->on_event(pool->event_arg, &event);
+    }
 }
 
 static void tell_lost(weir_engine *engine)
@@ -97,7 +104,9 @@ static void tell_lost(weir_engine *engine)
                         .now_ms = engine->now_ms,
                         .count = engine->events_lost};
     engine->events_lost = 0;
-    engine->on_event(engine->event_arg, &event);
+    if (engine->event_mask >> WEIR_EVENT_EVENTS_LOST & 1) {
+        engine->on_event(engine->event_arg, &event);
+    }
 }
 
 bool event_deliver(weir_engine *engine)
@@ -120,10 +129,17 @@ bool event_deliver(weir_engine *engine)
 void event_pool_closed(weir_pool *pool)
 {
     weir_engine *engine = pool->engine;
-    if (!event_is_heard(engine, WEIR_EVENT_POOL_CLOSED)) {
+    if (!event_is_heard(pool, WEIR_EVENT_POOL_CLOSED)) {
         return;
     }
     struct queued_event event = {
         .pool = pool, .kind = WEIR_EVENT_POOL_CLOSED, .now_ms = engine->now_ms};
     tell(engine, &event);
+}
+
+void weir_pool_on_event(weir_pool *pool, weir_event_fn *fn, void *arg, uint32_t events)
+{
+    pool->on_event = fn;
+    pool->event_arg = arg;
+    pool->event_mask = fn == NULL ? 0 : events != 0 ? events : UINT32_MAX;
 }

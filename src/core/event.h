@@ -22,15 +22,15 @@ struct queued_event {
 void event_queue(weir_pool *pool, weir_event_kind kind, const struct key *key,
                  const struct conn *conn, const struct lease *lease, weir_err why);
 
-static inline bool event_is_heard(const weir_engine *engine, weir_event_kind kind)
+static inline bool event_is_heard(const weir_pool *pool, weir_event_kind kind)
 {
-    return engine->event_mask >> kind & 1;
+    return (pool->engine->event_mask | pool->event_mask) >> kind & 1;
 }
 
 static inline void event_tell(weir_pool *pool, weir_event_kind kind, const struct key *key,
                               const struct conn *conn, weir_err why)
 {
-    if (event_is_heard(pool->engine, kind)) {
+    if (event_is_heard(pool, kind)) {
         event_queue(pool, kind, key, conn, NULL, why);
     }
 }

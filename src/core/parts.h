@@ -163,6 +163,10 @@ struct weir_pool {
     bool closing : 1;
     bool limit_told : 1;
     bool was_warm : 1;
+    bool probes_off : 1;
+    weir_event_fn *on_event; /* beside the engine's, or NULL */
+    void *event_arg;
+    uint32_t event_mask;
     struct counters counters;
     struct window window;
     struct explain explain;

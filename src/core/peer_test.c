@@ -119,6 +119,62 @@ static void a_peer_that_speaks_needs_no_probe(void **state)
     fake_free(fake);
 }
 
+static void probes_can_be_switched_off_and_on(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.probe_every_ms = 100};
+    struct fake *fake = fake_open(&opt, NULL);
+    fake_release(fake, fake_lease_up(fake, "a"), WEIR_KEEP);
+    fake_expect(fake, "");
+    weir_pool_probe(fake->pool, false);
+    fake_wait(fake, 10000);
+    fake_expect(fake, "");
+    weir_lease held;
+    assert_int_equal(fake_try(fake, "a", &held), WEIR_OK);
+    fake_release(fake, held, WEIR_UNKNOWN); /* that one is in doubt */
+    fake_expect(fake, "probe1");
+    fake_up(fake, 1);
+    weir_pool_probe(fake->pool, true);
+    fake_wait(fake, 99);
+    fake_expect(fake, "");
+    fake_wait(fake, 1);
+    fake_expect(fake, "probe1");
+    fake_up(fake, 1);
+    weir_pool_probe(fake->pool, false);
+    fake_wait(fake, 10000);
+    weir_pool_probe(fake->pool, true);
+    fake_expect(fake, "probe1"); /* overdue */
+    fake_free(fake);
+}
+
+static void write_event(void *arg, const weir_event *event)
+{
+    fake_say(arg, "own:%s", weir_event_word(event->kind));
+}
+
+static void a_pool_has_listeners_of_its_own(void **state)
+{
+    (void)state;
+    weir_engine_options engine = {.events = 1U << WEIR_EVENT_CONNECTION_ERROR};
+    struct fake *fake = fake_open(NULL, &engine);
+    weir_pool_on_event(fake->pool, write_event, fake, 1U << WEIR_EVENT_CONNECTION_ADDED);
+    fake_acquire(fake, "a");
+    fake_expect(fake, "dial1");
+    fake_up(fake, 1);
+    fake_expect(fake, "own:connection_added grant:1");
+    fake_acquire(fake, "a");
+    fake_expect(fake, "dial2");
+    fake_down(fake, 2, WEIR_EREFUSED);
+    fake_expect(fake, "connection_error"); /* the engine's alone */
+    weir_pool_on_event(fake->pool, write_event, fake, 0);
+    fake_down(fake, 1, WEIR_EHANGUP);
+    fake_expect(fake, "own:connection_removed");
+    weir_pool_on_event(fake->pool, NULL, NULL, 0);
+    weir_pool_close(fake->pool, 0);
+    fake_expect(fake, "fail:closed");
+    fake_free(fake);
+}
+
 static void peers_are_admitted_up_to_the_limits(void **state)
 {
     (void)state;
@@ -300,6 +356,8 @@ int main(void)
         cmocka_unit_test(answers_to_nothing_are_refused),
         cmocka_unit_test(reasons_out_of_range_are_input_or_output),
         cmocka_unit_test(a_peer_that_speaks_needs_no_probe),
+        cmocka_unit_test(probes_can_be_switched_off_and_on),
+        cmocka_unit_test(a_pool_has_listeners_of_its_own),
         cmocka_unit_test(peers_are_admitted_up_to_the_limits),
         cmocka_unit_test(what_is_dropped_is_redialled_where_it_is_wanted),
         cmocka_unit_test(idle_time_is_learned),

@@ -20,7 +20,8 @@ uint32_t probe_every_ms(const weir_pool *pool)
 
 uint64_t probe_due_ms(const struct conn *conn)
 {
-    return conn->probe_ms == WEIR_NEVER ? UINT64_MAX : conn->since_ms + conn->probe_ms;
+    bool is_off = conn->probe_ms == WEIR_NEVER || conn->key->pool->probes_off;
+    return is_off ? UINT64_MAX : conn->since_ms + conn->probe_ms;
 }
 
 uint64_t probe_timeout_ms(const struct conn *conn)
@@ -38,4 +39,12 @@ void probe_start(struct conn *conn)
     conn_enter(conn, WEIR_PROBING);
     conn_tell(conn, TODO_PROBE);
     explain(conn->key, DECIDED_PROBE, conn, WEIR_OK);
+}
+
+void weir_pool_probe(weir_pool *pool, bool on)
+{
+    pool->probes_off = !on;
+    weir_list_each(it, &pool->by_state[WEIR_IDLE]) {
+        conn_arm(conn_on_pool(it));
+    }
 }

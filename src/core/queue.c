@@ -213,7 +213,7 @@ static void tell_overdue(struct lease *lease, weir_err why)
 {
     weir_pool *pool = lease->key->pool;
     pool->counters.overdue++;
-    if (event_is_heard(pool->engine, WEIR_EVENT_LEASE_OVERDUE)) {
+    if (event_is_heard(pool, WEIR_EVENT_LEASE_OVERDUE)) {
         event_queue(pool, WEIR_EVENT_LEASE_OVERDUE, lease->key, lease->conn, lease, why);
     }
 }
