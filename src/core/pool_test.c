@@ -353,6 +353,60 @@ static void a_request_during_a_probe_makes_room_for_others(void **state)
     fake_free(fake);
 }
 
+/* Two keys with more callers than there are connections: counts what each is given. */
+static void compete(uint32_t max_total, unsigned *ret_a, unsigned *ret_b)
+{
+    weir_pool_options opt = {
+        .max_total = max_total, .acquire_timeout_ms = WEIR_NEVER, .max_age_ms = WEIR_NEVER};
+    struct fake *fake = fake_open(&opt, NULL);
+    const weir_key keys[2] = {fake_key("a"), fake_key("b")};
+    unsigned given[2] = {0};
+    unsigned up = 0;
+    for (int round = 0; round < 4000 && fake->count + max_total < FAKE_CONNS; round++) {
+        for (int k = 0; k < 2; k++) {
+            weir_key_info info = {0};
+            weir_pool_key_of(fake->pool, &keys[k], &info);
+            for (uint32_t i = info.waiting; i < 2 * max_total; i++) {
+                fake_acquire(fake, keys[k].host);
+            }
+        }
+        weir_step(fake->engine, fake->now_ms += 10);
+        for (struct node *node; (node = list_first(&fake->pool->by_state[WEIR_CLOSING])) != NULL;) {
+            weir_conn gone = {conn_id(list_entry(node, struct conn, on_pool))};
+            assert_int_equal(weir_conn_down(fake->pool, gone, WEIR_ECLOSED), WEIR_OK);
+        }
+        weir_step(fake->engine, fake->now_ms);
+        while (up < fake->count) {
+            fake_up(fake, ++up);
+        }
+        weir_step(fake->engine, fake->now_ms);
+        engine_verify(fake->engine);
+        uint32_t held = fake->pool->held.count;
+        while (held-- > 0) {
+            struct lease *lease = list_entry(list_first(&fake->pool->held), struct lease, on_pool);
+            given[lease->key->view.host[0] - 'a']++;
+            fake_release(fake, (weir_lease){lease_id(lease)}, WEIR_KEEP);
+            weir_step(fake->engine, fake->now_ms);
+        }
+        fake->log[0] = '\0';
+    }
+    *ret_a = given[0];
+    *ret_b = given[1];
+    fake_free(fake);
+}
+
+static void keys_that_compete_get_equal_shares(void **state)
+{
+    (void)state;
+    for (uint32_t max_total = 1; max_total <= 7; max_total++) {
+        unsigned a;
+        unsigned b;
+        compete(max_total, &a, &b);
+        assert_true(a + b > 1000);
+        assert_in_range(a, (a + b) * 475 / 1000, (a + b) * 525 / 1000);
+    }
+}
+
 static void retiring_twice_keeps_the_first_reason(void **state)
 {
     (void)state;
@@ -568,6 +622,7 @@ int main(void)
         cmocka_unit_test(the_other_leases_of_a_broken_connection_end_quietly),
         cmocka_unit_test(a_lease_needs_room_on_its_connection),
         cmocka_unit_test(a_request_during_a_probe_makes_room_for_others),
+        cmocka_unit_test(keys_that_compete_get_equal_shares),
         cmocka_unit_test(retiring_twice_keeps_the_first_reason),
         cmocka_unit_test(a_fresh_one_replaces_an_idle_one_where_no_more_may_be),
         cmocka_unit_test(an_update_may_make_hungry_keys_content),
