@@ -31,7 +31,8 @@ struct fake {
     unsigned answers;
 };
 
-static inline void fake_say(struct fake *fake, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static inline void fake_say(struct fake *fake,
+                                                                  const char *format, ...)
 {
     size_t len = strlen(fake->log);
     va_list args;
