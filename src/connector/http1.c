@@ -238,10 +238,18 @@ static void pool_cut(void *self, weir_conn id, void *object)
     }
 }
 
+static void conn_fetch(const struct conn *conn)
+{
+    for (size_t at = 0; at < CONN_HOT_BYTES; at += 64) {
+        __builtin_prefetch((const char *)conn + at, 1);
+    }
+}
+
 static bool pool_reusable(void *self, void *object)
 {
     (void)self;
     const struct conn *conn = object;
+    conn_fetch(conn); /* it is about to be called */
     return conn->state == CONN_IDLE;
 }
 
@@ -385,9 +393,7 @@ static void conn_writable(struct conn *conn)
  */
 static void conn_warm(struct conn *conn)
 {
-    for (size_t at = 64; at < CONN_HOT_BYTES; at += 64) {
-        __builtin_prefetch((const char *)conn + at, 1);
-    }
+    conn_fetch(conn);
     if (in_call(conn) && conn->call.caller->on_soon != NULL) {
         conn->call.caller->on_soon(&conn->call);
     }
@@ -709,6 +715,7 @@ struct http_call *http1_call_open(void *object, const struct http_caller *caller
 {
     struct conn *conn = object;
     check(conn->state == CONN_IDLE);
+    __builtin_prefetch(conn->stream);
     conn->state = CONN_HEAD;
     conn->uses++;
     conn->interim = 0;

@@ -72,6 +72,7 @@ static void exchange_respond(struct http_exchange *exchange, const struct http_h
         return;
     }
     struct http1_listener *listener = request->client->home;
+    __builtin_prefetch(request->client->stream); /* for the flush that follows */
     struct http1_writing writing = {.peer_minor = request->minor, .asked = request->method_id};
     if (head->status >= 200) {
         plan_answer(request, head);
