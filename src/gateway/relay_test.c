@@ -518,6 +518,77 @@ static void nobody_there_is_a_bad_gateway(void **state)
     close_world();
 }
 
+/* Answers checks with this status until the condition holds or a request comes. */
+#define answer_checks(status, condition)                                                           \
+    do {                                                                                           \
+        turn();                                                                                    \
+        if (world.server >= 0) {                                                                   \
+            close(world.server);                                                                   \
+        }                                                                                          \
+        world.server = accept4(world.upstream, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);          \
+        if (world.server < 0) {                                                                    \
+            continue;                                                                              \
+        }                                                                                          \
+        hear(world.server);                                                                        \
+        if (strstr(text, "GET /healthz HTTP/1.1\r\n") == NULL) {                                   \
+            break;                                                                                 \
+        }                                                                                          \
+        say(world.server, "HTTP/1.1 " status "\r\nContent-Length: 0\r\n\r\n");                     \
+    } while (!(condition))
+
+static bool is_healthy(void)
+{
+    struct relay_endpoint_info info;
+    relay_endpoint_info_of(world.relay, 0, 0, &info);
+    return info.checked && info.healthy;
+}
+
+static bool is_unhealthy(void)
+{
+    struct relay_endpoint_info info;
+    relay_endpoint_info_of(world.relay, 0, 0, &info);
+    return info.checked && !info.healthy;
+}
+
+static void checks_decide_who_gets_requests(void **state)
+{
+    (void)state;
+    open_world("", ", health: { path: /healthz, interval: 10ms, failures: 2, recovery: 10ms }");
+    answer_checks("204 No Content", is_healthy());
+    answer_checks("500 Internal Server Error", is_unhealthy());
+    say(world.clients[0], GET);
+    hear(world.clients[0]);
+    assert_has("HTTP/1.1 503 ");
+    assert_has("\"code\":\"down\"");
+    answer_checks("302 Found", is_healthy());
+    say(world.clients[0], GET);
+    answer_checks("200 OK", false);
+    assert_has("GET /in/a?b HTTP/1.1\r\n");
+    say(world.server, ANSWER);
+    hear(world.clients[0]);
+    assert_has("HTTP/1.1 200 OK\r\n");
+    close_world();
+}
+
+/* Nobody listens where the checks go. */
+static void a_check_that_cannot_connect_fails(void **state)
+{
+    (void)state;
+    open_world("", ", health: { path: /healthz, interval: 10ms, failures: 1, recovery: 10ms }");
+    close(world.upstream);
+    until(is_unhealthy());
+    world.upstream = listen_somewhere(&world.port);
+    close_world();
+}
+
+static void a_check_has_its_time(void **state)
+{
+    (void)state;
+    open_world("", ", health: { path: /healthz, interval: 10ms, timeout: 10ms, failures: 1 }");
+    until(is_unhealthy());
+    close_world();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -533,6 +604,9 @@ int main(void)
         cmocka_unit_test(what_is_stale_is_replayed_once),
         cmocka_unit_test(a_cut_answer_is_cut),
         cmocka_unit_test(nobody_there_is_a_bad_gateway),
+        cmocka_unit_test(checks_decide_who_gets_requests),
+        cmocka_unit_test(a_check_that_cannot_connect_fails),
+        cmocka_unit_test(a_check_has_its_time),
     };
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_install_malloc_and_free_hooks(count_one_more, nothing);
