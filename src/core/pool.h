@@ -28,8 +28,8 @@ weir_err pool_acquire_pinned(weir_pool *pool, struct key *pin, const weir_acquir
 /* Fetches into the processor's cache what releasing a lease will touch: first its own record; then,
  * some hundred nanoseconds later, what that leads to. For whoever holds many leases and has
  * something else to do meanwhile. Any id will do. */
-void pool_lease_fetch(const weir_pool *pool, weir_lease lease);
-void pool_lease_fetch_conn(const weir_pool *pool, weir_lease lease);
+void pool_lease_fetch(const weir_pool *pool, weir_lease id);
+void pool_lease_fetch_conn(const weir_pool *pool, weir_lease id);
 
 /* For whoever chooses among endpoints: may it be asked now, and how busy is it (leases and waiting
  * callers)? */
