@@ -56,11 +56,11 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
     transit->rules = &lane->rules[route];
     transit->series = lane->series[route];
     transit->upstream = &relay->upstreams[lane->config->routes.at[route].upstream];
-    transit->harmless = retry_is_harmless(head);
+    transit->harmless = replay_is_harmless(head);
     if (!fits_limits(transit, head)) {
         return;
     }
-    retry_budget_earn(&transit->upstream->budget);
+    replay_budget_earn(&transit->upstream->budget);
 
     if (!end && is_short(head)) {
         transit->state = TRANSIT_GATHERING;
@@ -280,7 +280,7 @@ static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_a
     struct upstream *upstream = transit->upstream;
     uint32_t failed = transit->endpoint;
     if (is_of_endpoint(err) && upstream->config->retry.on_connect
-        && transit->tries < RETRY_TRIES_MAX) {
+        && transit->tries < REPLAY_TRIES_MAX) {
         uint32_t other = upstream_choose(upstream, held_head(&transit->held)->path, failed);
         if (other != BALANCE_NOBODY && again(transit, &transit->series->retries_connect)) {
             transit->endpoint = other;
@@ -297,8 +297,8 @@ static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_a
 /* Takes one retry from the budget. */
 static bool again(struct transit *transit, uint64_t *counter)
 {
-    if (!retry_budget_take(&transit->upstream->budget,
-                           loop_now_ms(transit->lane->relay->opt.loop))) {
+    if (!replay_budget_take(&transit->upstream->budget,
+                            loop_now_ms(transit->lane->relay->opt.loop))) {
         count_one(&transit->series->retries_over_budget);
         return false;
     }
@@ -383,8 +383,8 @@ static bool tries_code_again(struct transit *transit, uint16_t status)
         if (retry->codes[i] != status) {
             continue;
         }
-        if (!transit->request_ended || !transit->body_held || transit->tries >= RETRY_TRIES_MAX
-            || !retry_code(status, transit->harmless)) {
+        if (!transit->request_ended || !transit->body_held || transit->tries >= REPLAY_TRIES_MAX
+            || !replay_code(status, transit->harmless)) {
             return false;
         }
         uint32_t other = upstream_choose(transit->upstream, held_head(&transit->held)->path,
@@ -470,7 +470,7 @@ static void on_call_drain(struct http_call *call)
 static void on_call_fail(struct http_call *call, enum http_fault why)
 {
     struct transit *transit = call->user;
-    const struct retry_case it = {
+    const struct replay_case it = {
         .reused = transit->reused,
         .answer_begun = transit->status != 0 || why != HTTP_FAULT_STALE,
         .harmless = transit->harmless,
@@ -479,7 +479,7 @@ static void on_call_fail(struct http_call *call, enum http_fault why)
         .replays = transit->replays,
     };
     give_back(transit, WEIR_BROKEN, fault_err_of_call(why));
-    if (transit->upstream->config->retry.on_stale && retry_stale(&it)
+    if (transit->upstream->config->retry.on_stale && replay_stale(&it)
         && again(transit, &transit->series->retries_stale)) {
         transit->replays++;
         ask(transit, WEIR_FRESH);

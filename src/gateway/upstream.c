@@ -19,7 +19,7 @@ int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
     uint32_t count = opt->config->endpoints.count;
     *upstream = (struct upstream){.config = opt->config, .engine = opt->engine, .count = count};
     balance_init(&upstream->balance, method_of(opt->config->balance), opt->seed);
-    retry_budget_init(&upstream->budget, opt->config->retry.budget, loop_now_ms(opt->loop));
+    replay_budget_init(&upstream->budget, opt->config->retry.budget, loop_now_ms(opt->loop));
     upstream->peers = alloc_zeroed(&alloc_libc, count * sizeof *upstream->peers);
     upstream->endpoints = alloc_zeroed(&alloc_libc, count * sizeof *upstream->endpoints);
     int error = upstream->peers == NULL || upstream->endpoints == NULL ? -ENOMEM : 0;

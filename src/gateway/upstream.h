@@ -10,10 +10,10 @@
 #include <weir/weir.h>
 
 #include "connector/http1.h"
+#include "connector/replay.h"
 #include "core/balance.h"
 #include "core/pool.h"
 #include "gateway/config.h"
-#include "gateway/retry.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,7 +42,7 @@ struct upstream {
     weir_engine *engine;
     weir_pool *pool;
     struct http1_connector *connector;
-    struct retry_budget budget;
+    struct replay_budget budget;
     struct balance balance;
     struct balance_peer *peers;
     struct endpoint *endpoints;

@@ -6,14 +6,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 /* clang-format on */
-#include "gateway/retry.h"
+#include "connector/replay.h"
 
 /* The whole matrix: replayed exactly where the rule says so. */
 static void the_matrix_of_stale_connections(void **state)
 {
     (void)state;
     for (unsigned bits = 0; bits < 64; bits++) {
-        const struct retry_case it = {
+        const struct replay_case it = {
             .reused = bits & 1,
             .answer_begun = bits & 2,
             .harmless = bits & 4,
@@ -23,14 +23,14 @@ static void the_matrix_of_stale_connections(void **state)
         };
         bool want = it.reused && !it.answer_begun && it.at_hand && it.replays == 0
                     && (it.sent == 0 || it.harmless);
-        assert_int_equal(retry_stale(&it), want);
+        assert_int_equal(replay_stale(&it), want);
     }
-    const struct retry_case get = {.reused = true, .harmless = true, .at_hand = true, .sent = 80};
-    assert_true(retry_stale(&get));
-    struct retry_case post = {.reused = true, .at_hand = true, .sent = 80};
-    assert_false(retry_stale(&post));
+    const struct replay_case get = {.reused = true, .harmless = true, .at_hand = true, .sent = 80};
+    assert_true(replay_stale(&get));
+    struct replay_case post = {.reused = true, .at_hand = true, .sent = 80};
+    assert_false(replay_stale(&post));
     post.sent = 0;
-    assert_true(retry_stale(&post));
+    assert_true(replay_stale(&post));
 }
 
 static void what_is_harmless(void **state)
@@ -40,35 +40,35 @@ static void what_is_harmless(void **state)
         struct http_head head = {.method_id = (uint8_t)method};
         bool want = method != HTTP_METHOD_OTHER && method != HTTP_POST && method != HTTP_PATCH
                     && method != HTTP_CONNECT;
-        assert_int_equal(retry_is_harmless(&head), want);
+        assert_int_equal(replay_is_harmless(&head), want);
         head.present = UINT64_C(1) << HTTP_IDEMPOTENCY_KEY;
-        assert_true(retry_is_harmless(&head));
+        assert_true(replay_is_harmless(&head));
     }
-    assert_true(retry_code(503, false));
-    assert_false(retry_code(502, false));
-    assert_true(retry_code(502, true));
+    assert_true(replay_code(503, false));
+    assert_false(replay_code(502, false));
+    assert_true(replay_code(502, true));
 }
 
 static void the_budget_is_a_part_of_requests_and_ten_a_second(void **state)
 {
     (void)state;
-    struct retry_budget budget;
-    retry_budget_init(&budget, 0.2, 5000);
-    for (unsigned i = 0; i < RETRY_SAVED_MAX; i++) {
-        assert_true(retry_budget_take(&budget, 5000));
+    struct replay_budget budget;
+    replay_budget_init(&budget, 0.2, 5000);
+    for (unsigned i = 0; i < REPLAY_SAVED_MAX; i++) {
+        assert_true(replay_budget_take(&budget, 5000));
     }
-    assert_false(retry_budget_take(&budget, 5000));
+    assert_false(replay_budget_take(&budget, 5000));
     for (int i = 0; i < 5; i++) {
-        retry_budget_earn(&budget);
+        replay_budget_earn(&budget);
     }
-    assert_true(retry_budget_take(&budget, 5000));
-    assert_false(retry_budget_take(&budget, 5099));
-    assert_true(retry_budget_take(&budget, 5100));
+    assert_true(replay_budget_take(&budget, 5000));
+    assert_false(replay_budget_take(&budget, 5099));
+    assert_true(replay_budget_take(&budget, 5100));
     unsigned taken = 0;
-    while (retry_budget_take(&budget, UINT64_C(1) << 60)) {
+    while (replay_budget_take(&budget, UINT64_C(1) << 60)) {
         taken++;
     }
-    assert_int_equal(taken, RETRY_SAVED_MAX);
+    assert_int_equal(taken, REPLAY_SAVED_MAX);
 }
 
 int main(void)

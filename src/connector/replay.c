@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/retry.h"
+#include "connector/replay.h"
 
-bool retry_stale(const struct retry_case *it)
+bool replay_stale(const struct replay_case *it)
 {
     if (!it->reused || it->answer_begun || !it->at_hand || it->replays > 0) {
         return false;
@@ -9,12 +9,12 @@ bool retry_stale(const struct retry_case *it)
     return it->sent == 0 || it->harmless;
 }
 
-bool retry_code(uint16_t status, bool harmless)
+bool replay_code(uint16_t status, bool harmless)
 {
     return harmless || status == 429 || status == 503 || status == 529;
 }
 
-bool retry_is_harmless(const struct http_head *head)
+bool replay_is_harmless(const struct http_head *head)
 {
     switch ((enum http_method)head->method_id) {
     case HTTP_GET:
@@ -31,22 +31,22 @@ bool retry_is_harmless(const struct http_head *head)
     return http_has(head, HTTP_IDEMPOTENCY_KEY);
 }
 
-void retry_budget_init(struct retry_budget *budget, double part, uint64_t now_ms)
+void replay_budget_init(struct replay_budget *budget, double part, uint64_t now_ms)
 {
-    *budget = (struct retry_budget){.part_milli = (uint32_t)(part * 1000 + 0.5),
-                                    .saved_milli = (uint64_t)RETRY_SAVED_MAX * 1000,
-                                    .since_ms = now_ms};
+    *budget = (struct replay_budget){.part_milli = (uint32_t)(part * 1000 + 0.5),
+                                     .saved_milli = (uint64_t)REPLAY_SAVED_MAX * 1000,
+                                     .since_ms = now_ms};
 }
 
-bool retry_budget_take(struct retry_budget *budget, uint64_t now_ms)
+bool replay_budget_take(struct replay_budget *budget, uint64_t now_ms)
 {
-    uint64_t most = UINT64_C(1000) * RETRY_SAVED_MAX;
+    uint64_t most = UINT64_C(1000) * REPLAY_SAVED_MAX;
     uint64_t elapsed_ms = now_ms - budget->since_ms;
     if (elapsed_ms > most) {
         elapsed_ms = most;
     }
     budget->since_ms = now_ms;
-    budget->saved_milli += elapsed_ms * RETRY_PER_SECOND;
+    budget->saved_milli += elapsed_ms * REPLAY_PER_SECOND;
     if (budget->saved_milli > most) {
         budget->saved_milli = most;
     }

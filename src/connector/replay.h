@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * retry.h - when a request is sent a second time, and how often that may happen.
+ * replay.h - when a request is sent a second time, and how often that may happen.
  *
  * {reused, fresh} × {nothing sent, some of it, a byte of the answer read} × {idempotent, keyed,
  * not}: a request that went out on a reused connection is replayed once, on a fresh one, when the
@@ -17,11 +17,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RETRY_TRIES_MAX  3U  /* of one request, the first included */
-#define RETRY_PER_SECOND 10U /* beside the budget's part */
-#define RETRY_SAVED_MAX  30U /* retries saved up, also at first: three seconds' worth */
+#define REPLAY_TRIES_MAX  3U  /* of one request, the first included */
+#define REPLAY_PER_SECOND 10U /* beside the budget's part */
+#define REPLAY_SAVED_MAX  30U /* retries saved up, also at first: three seconds' worth */
 
-struct retry_case {
+struct replay_case {
     bool reused;       /* the connection had served before */
     bool answer_begun; /* a byte of an answer was read, or passed on */
     bool harmless;     /* idempotent, or keyed */
@@ -30,24 +30,24 @@ struct retry_case {
     uint32_t replays;  /* so far */
 };
 
-bool retry_stale(const struct retry_case *it);
+bool replay_stale(const struct replay_case *it);
 
 /* An answer with a code of retry.on. 429, 503 and 529 mean "not accepted"; another code says
  * nothing about what was done, so that only harmless requests go again. */
-bool retry_code(uint16_t status, bool harmless);
+bool replay_code(uint16_t status, bool harmless);
 
 /* May the method be repeated (RFC 9110 §9.2.2), or does the request carry an Idempotency-Key? */
-bool retry_is_harmless(const struct http_head *head);
+bool replay_is_harmless(const struct http_head *head);
 
-struct retry_budget {
+struct replay_budget {
     uint32_t part_milli; /* thousandths of a retry that each request earns */
     uint64_t saved_milli;
     uint64_t since_ms;
 };
 
-void retry_budget_init(struct retry_budget *budget, double part, uint64_t now_ms);
-static inline void retry_budget_earn(struct retry_budget *budget)
+void replay_budget_init(struct replay_budget *budget, double part, uint64_t now_ms);
+static inline void replay_budget_earn(struct replay_budget *budget)
 {
     budget->saved_milli += budget->part_milli;
 }
-bool retry_budget_take(struct retry_budget *budget, uint64_t now_ms);
+bool replay_budget_take(struct replay_budget *budget, uint64_t now_ms);
