@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/breaker.h"
 
+#include "core/mutant.h"
 #include "core/retry.h"
 
 static void enter(struct key *key, weir_key_state state, uint64_t retry_ms)
@@ -28,14 +29,14 @@ bool breaker_failed(struct key *key, uint8_t round, weir_err why)
     key->round++;
     key->failures++;
     key->ramp = key->ramp > 1 ? key->ramp / 2 : 1;
-    if (key->failures >= pool->opt.failures_max) {
+    if (key->failures >= pool->opt.failures_max && !MUTANT(9)) {
         key->ramp = 1;
         key->owed = 0;
         enter(key, WEIR_KEY_DOWN, engine->now_ms + pool->opt.down_for_ms);
         explain(key, DECIDED_DOWN, NULL, why);
         return true;
     }
-    uint64_t delay_ms = retry_delay_ms(&pool->opt, key->failures, &engine->rand);
+    uint64_t delay_ms = MUTANT(8) ? 1 : retry_delay_ms(&pool->opt, key->failures, &engine->rand);
     enter(key, WEIR_KEY_BACKING_OFF, engine->now_ms + delay_ms);
     explain(key, DECIDED_BACK_OFF, NULL, why);
     return true;
@@ -88,8 +89,8 @@ uint32_t breaker_allows(const struct key *key)
     uint32_t dialling = key->by_state[WEIR_DIALLING].count;
     uint32_t most = key->pool->opt.connecting_max;
     switch ((weir_key_state)key->state) { /* cover: every state is named */
-    case WEIR_KEY_UP: most = key->ramp < most ? key->ramp : most; break;
-    case WEIR_KEY_TRIAL: most = 1; break;
+    case WEIR_KEY_UP: most = key->ramp < most && !MUTANT(7) ? key->ramp : most; break;
+    case WEIR_KEY_TRIAL: most = MUTANT(10) ? most : 1; break;
     case WEIR_KEY_BACKING_OFF:
     case WEIR_KEY_DOWN:
     case WEIR_KEY_STATES: return 0;

@@ -9,6 +9,7 @@
 #include "core/ends.h"
 #include "core/event.h"
 #include "core/key.h"
+#include "core/mutant.h"
 #include "core/option.h"
 #include "core/pool.h"
 #include "core/probe.h"
@@ -228,7 +229,7 @@ weir_err weir_pool_update(weir_pool *pool, const weir_pool_options *opt)
 
 static void retire_all(struct list *by_state, bool is_of_key, weir_err why, uint32_t grace_ms)
 {
-    for (int i = 0; i < WEIR_CLOSING; i++) {
+    for (int i = 0; i < (MUTANT(21) ? WEIR_ACTIVE : WEIR_CLOSING); i++) {
         weir_list_each_safe(it, &by_state[i]) {
             pool_conn_retire(is_of_key ? conn_on_key(it) : conn_on_pool(it), why, grace_ms);
         }
@@ -270,7 +271,7 @@ void weir_pool_close(weir_pool *pool, uint32_t grace_ms)
     weir_list_each_safe(it, &pool->keys) {
         struct key *key = list_entry(it, struct key, on_pool);
         key->owed = 0;
-        pool_fail_waiting(key, WEIR_ECLOSED);
+        pool_fail_waiting(key, MUTANT(20) ? WEIR_EDOWN : WEIR_ECLOSED);
         breaker_reset(key);
         pool_serve(key);
     }

@@ -2,8 +2,33 @@
  *
  * mutant.h - rules that can be broken on purpose, to see that the tests would notice. In a core
  * built with WEIR_MUTANTS (for that test alone) MUTANT(n) is true when weir_mutant is n; elsewhere
- * it is false and costs nothing. The rules:
+ * it is false and costs nothing. What is broken:
  *
+ *  1  a newcomer overtakes those who wait
+ *  2  waiting never ends
+ *  3  the oldest idle connection is reused, not the newest
+ *  4  the newest idle connection gives way, not the one that was idle for longest
+ *  5  max_total is not kept
+ *  6  max_per_key is not kept
+ *  7  dials under way are not ramped up
+ *  8  a failed dial is repeated at once
+ *  9  a key never goes down
+ * 10  a key on trial may dial more than once
+ * 11  idle connections never time out
+ * 12  connections never grow too old
+ * 13  min_idle is not kept
+ * 14  a connection of unknown state is used again without a probe
+ * 15  a probe may take for ever
+ * 16  max_uses is not kept
+ * 17  max_idle is not kept
+ * 18  waiting_max is not kept
+ * 19  a released connection is not given to those who wait
+ * 20  a pool that closes tells its callers another reason
+ * 21  a flush or a close leaves leased connections alone
+ * 22  a failed dial fails callers whom another dial will serve
+ * 23  tenants share connections
+ * 24  the last to come is the first to be served
+ * 25  an overdue lease is told, and not cut
  */
 #pragma once
 #include <stdbool.h>

@@ -13,6 +13,7 @@
 #include "core/ends.h"
 #include "core/event.h"
 #include "core/key.h"
+#include "core/mutant.h"
 #include "core/pool.h"
 #include "core/probe.h"
 #include "core/queue.h"
@@ -302,7 +303,7 @@ static void fail_unserved(struct key *key, weir_err why)
     if (key_alive(key) > key->by_state[WEIR_DIALLING].count) {
         return;
     }
-    uint32_t served = key->by_state[WEIR_DIALLING].count;
+    uint32_t served = MUTANT(22) ? 0 : key->by_state[WEIR_DIALLING].count;
     if (key->leases_seen > 1) {
         served *= key->leases_seen;
     }

@@ -20,6 +20,7 @@
 #include "core/ends.h"
 #include "core/event.h"
 #include "core/key.h"
+#include "core/mutant.h"
 #include "core/peer.h"
 #include "core/probe.h"
 #include "core/queue.h"
@@ -49,7 +50,8 @@ static bool is_slow(const struct conn *conn)
 static bool is_usable(struct conn *conn)
 {
     weir_pool *pool = conn->key->pool;
-    if (pool->connector->reusable == NULL || conn->created_ms == pool->engine->now_ms
+    bool is_new = conn->uses == 0 && conn->created_ms == pool->engine->now_ms;
+    if (pool->connector->reusable == NULL || is_new
         || pool->connector->reusable(pool->self, conn->object)) {
         return true;
     }
@@ -64,12 +66,12 @@ static struct conn *newest(const struct key *key)
     const struct list *idle = &key->by_state[WEIR_IDLE];
     weir_list_each_back(it, idle) {
         struct conn *conn = conn_on_key(it);
-        if (!is_slow(conn)) {
+        if (!is_slow(conn) && !MUTANT(3)) {
             return conn;
         }
         explain(conn->key, DECIDED_SKIP_SLOW, conn, WEIR_OK);
     }
-    return conn_on_key(list_last(idle));
+    return conn_on_key(MUTANT(3) ? list_first(idle) : list_last(idle));
 }
 
 static struct conn *fewest_uses(const struct key *key)
@@ -201,7 +203,7 @@ static weir_err try_acquire(struct key *key, uint32_t flags, weir_lease *ret_lea
         pool->retry_after_ms = pool_key_retry_after(key);
         return WEIR_EDOWN;
     }
-    if (key->waiting.count > 0) {
+    if (key->waiting.count > 0 && !MUTANT(1)) {
         return WEIR_EAGAIN;
     }
     struct conn *conn = pick(key, flags);
@@ -315,12 +317,13 @@ static enum decision held_back(const struct key *key)
         bool is_up = key->state == WEIR_KEY_UP || key->state == WEIR_KEY_TRIAL;
         return is_up ? DECIDED_WAIT_RAMP : DECIDED_WAIT_RETRY;
     }
-    return ledger_has_room(&key->ledger, key_total(key)) ? DECIDED_DIAL : DECIDED_WAIT_KEY;
+    bool has_room = ledger_has_room(&key->ledger, key_total(key)) || MUTANT(6);
+    return has_room ? DECIDED_DIAL : DECIDED_WAIT_KEY;
 }
 
 static bool pool_has_room(const weir_pool *pool)
 {
-    return ledger_has_room(&pool->ledger, pool_total(pool));
+    return ledger_has_room(&pool->ledger, pool_total(pool)) || MUTANT(5);
 }
 
 static bool dial(struct key *key)
@@ -361,7 +364,8 @@ static void evict_idle(weir_pool *pool)
     }
     while (pool->by_state[WEIR_CLOSING].count < pool->hungry.count
            && pool->by_state[WEIR_IDLE].count > 0) {
-        struct conn *conn = conn_on_pool(list_first(&pool->by_state[WEIR_IDLE]));
+        const struct list *idle = &pool->by_state[WEIR_IDLE];
+        struct conn *conn = conn_on_pool(MUTANT(4) ? list_last(idle) : list_first(idle));
         explain(conn->key, DECIDED_EVICT, conn, WEIR_OK);
         pool->counters.evicted++;
         pool_conn_close(conn, WEIR_EEVICTED);
@@ -488,7 +492,7 @@ static weir_err may_queue(struct key *key, enum decision why, uint64_t timeout_m
     if (why == DECIDED_WAIT_TOTAL && pool->opt.refuse_when_full == WEIR_ON) {
         return WEIR_EFULL;
     }
-    if (pool->waiting.count >= pool->opt.waiting_max
+    if ((pool->waiting.count >= pool->opt.waiting_max && !MUTANT(18))
         || queue_waiting(engine) >= engine->waiting_max) {
         return WEIR_EQUEUE;
     }
@@ -693,7 +697,7 @@ static weir_err end_of(struct conn *conn)
     if (conn->retiring) {
         return (weir_err)conn->why;
     }
-    if (conn->uses >= pool->opt.max_uses) {
+    if (conn->uses >= pool->opt.max_uses && !MUTANT(16)) {
         return WEIR_EUSES;
     }
     if (conn->aged || (conn->until_ms <= pool->engine->now_ms && size_may_retire(conn))) {
@@ -726,7 +730,7 @@ static void become_idle(struct conn *conn)
     if (is_returned) {
         event_tell(pool, WEIR_EVENT_CONNECTION_RETURNED, key, conn, WEIR_OK);
     }
-    if (key->waiting.count > 0 || pool->hungry.count > 0) {
+    if ((key->waiting.count > 0 || pool->hungry.count > 0) && !MUTANT(19)) {
         pool_serve(key);
     }
     struct conn *surplus = size_surplus(key);
@@ -803,7 +807,7 @@ static void release_held(struct lease *lease, weir_fate fate, weir_err why)
             conn->until_ms = UINT64_MAX;
         }
         break;
-    case WEIR_UNKNOWN: conn->unsure = true; break;
+    case WEIR_UNKNOWN: conn->unsure = !MUTANT(14); break;
     case WEIR_KEEP:
     case WEIR_FATES: break;
     }

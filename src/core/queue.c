@@ -5,6 +5,7 @@
 #include "core/ends.h"
 #include "core/event.h"
 #include "core/key.h"
+#include "core/mutant.h"
 #include "core/pool.h"
 
 /* EWMA with a weight of 1/8, kept × 16. */
@@ -27,9 +28,10 @@ void queue_wait(struct lease *lease)
     struct key *key = lease->key;
     weir_engine *engine = key->pool->engine;
     lease->state = LEASE_WAITING;
-    list_push_back(&key->waiting, &lease->on_owner);
+    list_insert_before(&key->waiting, MUTANT(24) ? key->waiting.head.next : &key->waiting.head,
+                       &lease->on_owner);
     list_push_back(&key->pool->waiting, &lease->on_pool);
-    if (lease->deadline_ms != UINT64_MAX) {
+    if (lease->deadline_ms != UINT64_MAX && !MUTANT(2)) {
         heap_set(&engine->timers, &lease->timer.node, lease->deadline_ms);
     }
     key_review(key);
@@ -256,7 +258,7 @@ static uint64_t cut_overdue(weir_pool *pool, const struct list *leases)
         }
         lease->was_cut = true;
         tell_overdue(lease, WEIR_ELEASE_TIMEOUT);
-        if (lease->conn != NULL) {
+        if (lease->conn != NULL && !MUTANT(25)) {
             struct key *key = lease->key;
             pool_conn_cut(lease->conn, WEIR_ELEASE_TIMEOUT);
             pool_serve(key);

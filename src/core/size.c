@@ -3,6 +3,7 @@
 
 #include "core/conn.h"
 #include "core/key.h"
+#include "core/mutant.h"
 
 uint64_t size_idle_due_ms(const struct conn *conn)
 {
@@ -13,12 +14,12 @@ uint64_t size_idle_due_ms(const struct conn *conn)
     if (conn->key->horizon_ms < timeout_ms) {
         timeout_ms = conn->key->horizon_ms;
     }
-    return timeout_ms == WEIR_NEVER ? UINT64_MAX : conn->used_ms + timeout_ms;
+    return timeout_ms == WEIR_NEVER || MUTANT(11) ? UINT64_MAX : conn->used_ms + timeout_ms;
 }
 
 uint64_t size_retire_at_ms(const weir_pool *pool)
 {
-    if (pool->opt.max_age_ms == WEIR_NEVER) {
+    if (pool->opt.max_age_ms == WEIR_NEVER || MUTANT(12)) {
         return UINT64_MAX;
     }
     weir_engine *engine = pool->engine;
@@ -57,11 +58,12 @@ uint32_t size_missing(const struct key *key)
 {
     uint32_t ready = key->by_state[WEIR_IDLE].count + key->by_state[WEIR_PROBING].count;
     uint32_t min_idle = key->pool->opt.min_idle;
-    return min_idle > ready && size_is_in_use(key) ? min_idle - ready : 0;
+    return min_idle > ready && size_is_in_use(key) && !MUTANT(13) ? min_idle - ready : 0;
 }
 
 struct conn *size_surplus(const struct key *key)
 {
     const struct list *idle = &key->by_state[WEIR_IDLE];
-    return idle->count > key->pool->opt.max_idle ? conn_on_key(list_first(idle)) : NULL;
+    return idle->count > key->pool->opt.max_idle && !MUTANT(17) ? conn_on_key(list_first(idle))
+                                                                : NULL;
 }

@@ -47,7 +47,7 @@ static bool may_retire_unseen(const struct comparison *it, const struct sim_conn
 {
     const weir_pool_options *opt = &it->pool->opt;
     return opt->max_age_ms != WEIR_NEVER || conn->uses >= opt->max_uses || conn->cut
-           || opt->reuse == WEIR_NO_REUSE;
+           || conn->outlawed || opt->reuse == WEIR_NO_REUSE;
 }
 
 static bool compare_conn(void *arg, const weir_conn_info *info)

@@ -564,16 +564,19 @@ void judge_try(struct world *world, const struct sim_client *client, weir_err er
 {
     struct sim_pair *pair = &world->pools[client->pool].pairs[client->key];
     bool somebody_waits = false;
+    uint64_t leases = 0;
     pass_time(world, pair);
     for (uint32_t i = 0; i < world->clients_count; i++) {
         const struct sim_client *other = &world->clients[i];
+        leases += other->phase != CLIENT_AWAY;
         somebody_waits |= other->phase == CLIENT_WAITING && !other->canceled
                           && other->pool == client->pool && other->key == client->key;
     }
     if (err == WEIR_OK && somebody_waits && !world->burst) {
         fault(world, "overtook somebody who waits");
     }
-    if (err == WEIR_EAGAIN && client->expected_conn != 0 && !somebody_waits) {
+    bool record = leases < leases_max_of(world); /* for one more lease */
+    if (err == WEIR_EAGAIN && client->expected_conn != 0 && !somebody_waits && record) {
         fault(world, "nothing at once, although one is idle");
     }
     if (err != WEIR_OK && err != WEIR_EAGAIN && !may_refuse(world, client, err)) {

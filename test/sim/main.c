@@ -50,6 +50,7 @@ void world_turn(struct world *it)
         fault(it, "a second step at the same instant did something");
     }
     for (uint32_t p = 0; p < it->pools_count; p++) {
+        it->pools[p].reused_unknown |= it->upheaval;
         if (it->pools[p].recanted) {
             model_recanted(it, &it->pools[p]);
         }

@@ -54,12 +54,31 @@ static struct sim_pair *counted_pair(struct world *world, uint32_t pool, uint32_
     if (pair->counted != world->steps) {
         pair->counted = world->steps;
         pair->waiting = pair->dialling = pair->idle = pair->open = pair->up = 0;
-        pair->closing = pair->total = pair->waiting_fresh = 0;
+        pair->closing = pair->total = pair->waiting_fresh = pair->dialling_before = 0;
     }
     return pair;
 }
 
-static void check_conn(struct world *world, const struct sim_conn *conn)
+/* Too old, and idle: it closes when its turn comes. Those of a key go one at a time, each of them
+ * at least max_age / size and one look at the clock after the one before. */
+static bool is_overage(const struct world *world, struct sim_conn *conn)
+{
+    const weir_pool_options *opt = &world->pools[conn->pool].opt;
+    uint64_t most_ms = (uint64_t)opt->max_age_ms * (100 + count_of(opt->jitter_pct)) / 100;
+    if (opt->max_age_ms == WEIR_NEVER || conn->leases > 0
+        || world->now_ms <= conn->up_ms + most_ms) {
+        conn->overdue_ms = conn->overdue_looks = 0;
+        return false;
+    }
+    if (conn->overdue_ms == 0) {
+        conn->overdue_ms = world->now_ms;
+    }
+    conn->overdue_looks += world->timers_ran;
+    return conn->overdue_looks > WORLD_CONNS_MAX
+           && world->now_ms > conn->overdue_ms + 10 * (uint64_t)opt->max_age_ms;
+}
+
+static void check_conn(struct world *world, struct sim_conn *conn)
 {
     const weir_pool_options *opt = &world->pools[conn->pool].opt;
     struct sim_pair *pair = counted_pair(world, conn->pool, conn->key);
@@ -67,6 +86,7 @@ static void check_conn(struct world *world, const struct sim_conn *conn)
     switch ((enum conn_phase)conn->phase) {
     case PHASE_DIALLING:
         pair->dialling++;
+        pair->dialling_before += conn->born_step < world->steps;
         if (conn->handshaking) {
             due_after(world, conn->since_ms, opt->tls_timeout_ms, "the end of a handshake");
         } else {
@@ -80,6 +100,7 @@ static void check_conn(struct world *world, const struct sim_conn *conn)
         uint64_t most = conn->leases_max < opt->leases_hard ? conn->leases_max : opt->leases_hard;
         pair->up++;
         pair->idle += conn->leases == 0;
+        pair->overage = is_overage(world, conn);
         pair->open += conn->leases < most && conn->ends == WEIR_OK && !conn->doubted && !conn->unfit
                       && !conn->cut && conn->uses < opt->max_uses && conn->leases == 0;
         if (conn->leases == 0) {
@@ -125,6 +146,18 @@ static void check_pair(struct world *world, const struct sim_pool *pool,
     uint32_t unleased = pair->dialling + pair->idle; /* those that a lower limit closes at once */
     if (unleased > pool->opt.max_per_key) {
         fault(world, "%u connections of a key, %u allowed", unleased, pool->opt.max_per_key);
+    }
+    if (pool->dials && pair->idle > count_of(pool->opt.max_idle) && pool->updated_step == 0) {
+        fault(world, "%u idle connections of a key, %u allowed", pair->idle, pool->opt.max_idle);
+    }
+    bool quiet = !world->burst && !world->timers_ran;
+    bool others = pair->dialling_before > pair->waiting && pair->state != WEIR_KEY_DOWN;
+    if (quiet && pair->abandoned == world->steps && others) {
+        fault(world, "a failed dial failed somebody whom another dial would serve");
+    }
+    if (pair->total == 1 && pair->idle == 1 && pair->overage) { /* no replacement to wait for */
+        fault(world, "the idle connection of %s/%u is older than it may be", pool->name,
+              (unsigned)(pair - pool->pairs));
     }
     if (pair->waiting == 0) {
         return;
@@ -181,7 +214,7 @@ void must_hold(struct world *world)
     uint32_t of_engine = 0;
     uint32_t leases = 0;
     for (uint32_t i = 0; i < world->conns_top && !world->failed; i++) {
-        const struct sim_conn *conn = &world->conns[i];
+        struct sim_conn *conn = &world->conns[i];
         if (conn->phase != PHASE_NONE) {
             check_conn(world, conn);
             gauges[conn->pool].total++;

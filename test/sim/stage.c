@@ -45,6 +45,7 @@ struct sim_conn *conn_born(struct world *world, uint64_t id, uint32_t pool, uint
                               .pool = (uint8_t)pool,
                               .key = (uint16_t)key,
                               .idle_ms = UINT32_MAX,
+                              .born_step = world->steps,
                               .leases_max = 1,
                               .begun_ms = world->now_ms,
                               .since_ms = world->now_ms,
@@ -198,6 +199,10 @@ void world_granted(void *arg, const weir_grant *grant)
         struct sim_pair *pair = &pool->pairs[client->key];
         pair->left_count = pair->left == world->steps ? pair->left_count + 1 : 1;
         pair->left = world->steps;
+        if (grant->err != WEIR_ECANCELED && grant->err != WEIR_EDOWN
+            && pair->failed_step == world->steps) {
+            pair->abandoned = world->steps;
+        }
         client->phase = CLIENT_AWAY;
         client->lease = 0;
         pool->refused++;

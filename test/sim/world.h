@@ -53,8 +53,10 @@ struct sim_conn {
     uint32_t idle_ms; /* what the peer allows; UINT32_MAX: did not say */
     uint32_t round;   /* of its key's dials when it was begun */
     uint64_t begun_ms, up_ms, since_ms, used_ms, verified_ms;
-    uint64_t cut_ms;    /* by a flush or a close with grace; UINT64_MAX: never */
-    uint64_t idle_turn; /* grows with each time any connection becomes idle */
+    uint64_t cut_ms; /* by a flush or a close with grace; UINT64_MAX: never */
+    uint64_t born_step;
+    uint64_t overdue_ms, overdue_looks; /* seen idle and too old first then, and so often since */
+    uint64_t idle_turn;                 /* grows with each time any connection becomes idle */
 };
 
 /* A key in a pool. */
@@ -71,10 +73,14 @@ struct sim_pair {
     /* Counted afresh by must.c, after every step. */
     uint32_t waiting, dialling, idle, open, up, closing, total;
     uint32_t waiting_fresh;
-    uint64_t counted;      /* the step in which they were */
-    uint64_t joined;       /* a step in which callers joined the queue, */
-    uint32_t joined_count; /* and how many */
-    uint64_t left;         /* a step in which some left it unserved, */
+    uint32_t dialling_before; /* the step */
+    bool overage;             /* the last of them that was counted is idle and too old */
+    uint64_t idle_up_ms;      /* when its idle connection came up, where it has only one */
+    uint64_t abandoned;       /* a step in which somebody failed with the error of a dial */
+    uint64_t counted;         /* the step in which they were */
+    uint64_t joined;          /* a step in which callers joined the queue, */
+    uint32_t joined_count;    /* and how many */
+    uint64_t left;            /* a step in which some left it unserved, */
     uint32_t left_count;
     uint64_t failed_step, forgiven_step;
     bool unknown; /* a dial of an unknown round failed: only the core knows whether it counted */
