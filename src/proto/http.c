@@ -19,7 +19,7 @@ _Static_assert(HTTP_FIELD_IDS <= 64, "struct http_head.present has 64 bits");
 #define NEVER_NAMED (BIT(HTTP_HOST) | BIT(HTTP_CONTENT_LENGTH))
 
 struct known_field {
-    char name[20]; /* lower case */
+    char name[22]; /* lower case */
     uint8_t len;
     uint8_t id;
 };
@@ -60,7 +60,7 @@ static const struct known_field known_fields[64] = {
     [60] = {"via", 3, HTTP_VIA},
 };
 
-static unsigned place_of(struct slice name)
+static inline __attribute__((always_inline)) unsigned place_of(struct slice name)
 {
     unsigned first = (uint8_t)name.at[0] | 0x20U;
     unsigned middle = (uint8_t)name.at[name.len / 2] | 0x20U;
