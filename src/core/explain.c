@@ -56,9 +56,11 @@ static void print(struct out *out, const char *format, ...) __attribute__((forma
 static void print(struct out *out, const char *format, ...)
 {
     size_t from = out->len < out->size ? out->len : out->size;
+    char *at = out->at != NULL ? out->at + from : NULL;
     va_list args;
     va_start(args, format);
-    int len = vsnprintf(out->at != NULL ? out->at + from : NULL, out->size - from, format, args);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is not */
+    int len = vsnprintf(at, out->size - from, format, args);
     va_end(args);
     out->len += len > 0 ? (size_t)len : 0;
 }
