@@ -451,12 +451,13 @@ static void answer_read(struct conn *conn, const char *at, size_t len)
         at = bytes_at(&conn->carry);
         len = bytes_len(&conn->carry);
     }
+    uint32_t call = conn->uses;
     size_t used = 0;
     for (size_t step = 1; step > 0 && used < len && in_call(conn); used += step) {
         step = conn->state == CONN_HEAD ? answer_head(conn, at + used, len - used)
                                         : answer_body(conn, at + used, len - used);
     }
-    if (!in_call(conn)) {
+    if (!in_call(conn) || conn->uses != call) { /* over, and maybe the next one has begun */
         carry_drop(conn);
         return;
     }

@@ -40,9 +40,12 @@ struct world {
     } told;
     bool cancel_on_body;
     bool pause_on_body;
+    unsigned again; /* calls to be begun where the one before ends */
 };
 
 static struct world world;
+
+static void get(void);
 
 static void on_head(struct http_call *call, struct http_head *head)
 {
@@ -76,6 +79,10 @@ static void on_end(struct http_call *call, const struct http_head *trailers, boo
     if (trailers != NULL) {
         slice_copy(world.told.trailer, sizeof world.told.trailer, trailers->fields[0].value);
     }
+    if (world.again > 0) {
+        world.again--;
+        get();
+    }
 }
 
 static void on_flush(struct http_call *call)
@@ -97,7 +104,8 @@ static void on_fail(struct http_call *call, enum http_fault why)
     world.told.why = why;
 }
 
-static const struct http_caller caller = {NULL, on_head, on_body, on_end, on_flush, on_drain, on_fail};
+static const struct http_caller caller = {NULL,     on_head,  on_body, on_end,
+                                          on_flush, on_drain, on_fail};
 
 static void open_world(const struct http1_connector_options *more)
 {
@@ -208,6 +216,31 @@ static void calls_follow_each_other(void **state)
         assert_memory_equal(world.told.body, "ok", 2);
         assert_int_equal(world.told.fails + world.told.flushes, 0);
     }
+}
+
+static void the_next_call_may_begin_where_one_ends(void **state)
+{
+    (void)state;
+    static const char none[] = "HTTP/1.1 204 No Content\r\n\r\n";
+    world.again = 2;
+    get();
+    peer_reads(GET_TEXT);
+    for (const char *at = OK_TEXT; *at != '\0'; at++) { /* the last bytes of it are carried */
+        assert_int_equal(send(world.peer, at, 1, MSG_NOSIGNAL), 1);
+        loop_turn(world.loop, 1000);
+    }
+    assert_int_equal(world.again, 1);
+    assert_int_equal(world.told.ends + world.told.flushes, 0);
+    assert_true(http1_call_is_reused(world.call));
+    peer_reads(GET_TEXT);
+    peer_says(none);
+    until(world.again == 0);
+    assert_int_equal(world.told.ends + world.told.flushes, 0);
+    peer_reads(GET_TEXT);
+    peer_says(OK_TEXT);
+    until(world.told.ends == 1);
+    assert_true(world.told.reusable);
+    assert_int_equal(world.told.body_len, 2);
 }
 
 static void an_answer_may_come_byte_by_byte(void **state)
@@ -502,6 +535,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(calls_follow_each_other),
+        CASE(the_next_call_may_begin_where_one_ends),
         CASE(an_answer_may_come_byte_by_byte),
         CASE(bodies_are_framed_as_the_head_says),
         CASE(spent_after),
