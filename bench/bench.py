@@ -153,6 +153,7 @@ class Bench:
         self.scratch = scratch
         self.counters = scratch / "counters"
         self.running = []
+        self.dropped, self.loud = 0, False
         self.upstream = self.start_upstream()
         self.names = [n for n in ("epoll", "libuv", "io", "weir", "nginx", "haproxy") if self.is_there(n)]
         self.results = {"relay": {}, "open": {}, "idle": {}, "syscalls": {}}
@@ -194,13 +195,15 @@ class Bench:
         else:
             (self.scratch / "weir.yaml").write_text(WEIR.format(**values))
             command = [BUILD / "weir", "serve", "-c", self.scratch / "weir.yaml"]
-        process = Process(name, command, CORE_CANDIDATE, stdout=subprocess.DEVNULL)
+        with open(self.scratch / f"{name}.log", "ab") as log:
+            process = Process(name, command, CORE_CANDIDATE, stdout=subprocess.DEVNULL, stderr=log)
         process.port = port
         self.running.append(process)
         end = time.monotonic() + 10
         while not answers(port):
             if time.monotonic() > end or process.popen.poll() is not None:
-                raise SystemExit(f"bench: {name} does not answer")
+                said = (self.scratch / f"{name}.log").read_text(errors="replace")[-2000:]
+                raise SystemExit(f"bench: {name} does not answer\n{said}")
             time.sleep(0.02)
         return process
 
@@ -246,10 +249,12 @@ class Bench:
             if len(quiet) == wanted:
                 break
         progress("")
+        self.dropped += dropped
         if dropped:
             say(f"{what}: {dropped} rounds dropped: something else used more than "
                 f"{NOISE_MAX:.0%} of the machine")
         if not quiet:
+            self.loud = True
             say(f"*** {what}: NO QUIET ROUND; the figures are of the {len(noisy)} noisy ones ***")
             quiet = [sample for _, sample in sorted(noisy, key=lambda n: n[0])]
         return quiet
@@ -415,6 +420,54 @@ class Bench:
             say(f"  {what:<40}{value:>8.1f} ns")
 
 
+README_BEGIN, README_END = "<!-- bench: written by bench.py --readme -->", "<!-- end of bench -->"
+README_NAMES = {"epoll": "bare relay, epoll", "libuv": "bare relay, libuv", "weir": "**weir**",
+                "nginx": "nginx 1.22", "haproxy": "HAProxy 2.6"}
+
+
+def readme_table(results):
+    """The figures as the README shows them: CPU per request with its ratio to weir's side."""
+    rows = []
+    columns = list(results["relay"])
+    rows.append("| CPU µs per request (× the bare epoll relay) | " + " | ".join(columns) + " |")
+    rows.append("|---" * (len(columns) + 1) + "|")
+    for name, title in README_NAMES.items():
+        cells = [f'{results["relay"][c][name]["cpu_us"]:.1f} ({results["relay"][c][name]["to_epoll"]:.2f})'
+                 for c in columns if name in results["relay"][c]]
+        if cells:
+            rows.append(f"| {title} | " + " | ".join(cells) + " |")
+    for other, title in (("to_nginx", "weir ÷ nginx"), ("to_haproxy", "weir ÷ HAProxy")):
+        cells = [f'{results["relay"][c]["weir"][other]:.2f}' for c in columns]
+        rows.append(f"| {title}, within a round | " + " | ".join(cells) + " |")
+    rows += ["", "| | " + " | ".join(README_NAMES.values()) + " |", "|---" * (len(README_NAMES) + 1) + "|"]
+    wide = max(columns, key=lambda c: ("100 B" in c, c.endswith(" 128 clients")))
+
+    def row(title, value):
+        rows.append(f"| {title} | " + " | ".join(value(n) for n in README_NAMES) + " |")
+    row(f"requests/s, {wide}", lambda n: f'{results["relay"][wide][n]["requests_per_s"]:.0f}')
+    row("reuse, counted by the upstream", lambda n: f'{100 * results["relay"][wide][n]["reuse"]:.2f} %')
+    if results["open"]:
+        rate = results["open"]["rate"]
+        row(f"p99 µs at {rate} requests/s, half of what saturates nginx",
+            lambda n: f'{results["open"][n]["p99_us"]:.0f}')
+    if results["idle"]:
+        row(f"RSS per idle client of {IDLE_CONNECTIONS}", lambda n: f'{results["idle"][n]:.0f} B')
+    if results.get("pool"):
+        cost = results["pool"]["try_acquire + release, 1 key"]
+        rows += ["", f"Taking a connection from the pool and giving it back costs {cost:.0f} ns."]
+    return "\n".join(rows)
+
+
+def readme_write(results):
+    path = ROOT / "README.md"
+    text = path.read_text()
+    head, _, rest = text.partition(README_BEGIN)
+    _, _, tail = rest.partition(README_END)
+    table = readme_table(results)
+    path.write_text(f"{head}{README_BEGIN}\n{results['note']}\n\n{table}\n\n{README_END}{tail}")
+    say(f"\nwritten to {path.name}")
+
+
 def machine():
     model = next((line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
                   if line.startswith("model name")), "?")
@@ -427,6 +480,7 @@ def main():
     parser.add_argument("--rounds", type=int, help="quiet rounds wanted [5, quick 3]")
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts to run [{','.join(PARTS)}]")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures there")
+    parser.add_argument("--readme", action="store_true", help="write the README's table")
     parser.add_argument("--noisy", action="store_true", help="keep noisy rounds")
     args = parser.parse_args()
     args.rounds = args.rounds or (3 if args.quick else 5)
@@ -446,8 +500,14 @@ def main():
                 getattr(bench, part)()
         finally:
             bench.close()
+        noise = f"; {bench.dropped} noisy rounds dropped" if bench.dropped else ""
+        noise += "; NOT ALL FIGURES ARE OF QUIET ROUNDS" if bench.loud else ""
+        results = {"machine": machine(), **bench.results,
+                   "note": f"`make bench` on {machine()}: medians of {args.rounds} rounds{noise}."}
         if args.json:
-            args.json.write_text(json.dumps({"machine": machine(), **bench.results}, indent=1) + "\n")
+            args.json.write_text(json.dumps(results, indent=1) + "\n")
+        if args.readme:
+            readme_write(results)
     return 0
 
 
