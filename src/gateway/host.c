@@ -24,6 +24,12 @@ static uint64_t host_step(void *self, uint64_t now_ms)
     return weir_step(host->engine, now_ms);
 }
 
+static void host_tick(void *self, uint64_t now_ms)
+{
+    struct host *host = self;
+    weir_step(host->engine, now_ms);
+}
+
 static int engine_open(struct host *host, uint32_t clients_max)
 {
     weir_engine_options opt = {.size = sizeof(opt),
@@ -36,7 +42,7 @@ static int engine_open(struct host *host, uint32_t clients_max)
                                .now_ms = loop_now_ms(host->loop)};
     if (weir_engine_new(&opt, &host->engine) != WEIR_OK)
         return -ENOMEM;
-    host->hook = (struct loop_hook){.run = host_step, .self = host};
+    host->hook = (struct loop_hook){.run = host_step, .tick = host_tick, .self = host};
     loop_hook_add(host->loop, &host->hook);
     return 0;
 }

@@ -43,7 +43,8 @@ struct loop {
     bool stopping;
     bool ringing; /* inside on_bell(): freed wakes stay until its end */
     uint64_t now_ms;
-    uint64_t hooks_ms; /* the hooks' earliest deadline */
+    uint64_t ticked_ms; /* what the hooks were told last */
+    uint64_t hooks_ms;  /* the hooks' earliest deadline */
     struct loop_hook *hooks, *hook_next, *hook_running;
     struct list laters;
     struct watch *closed; /* until the turn ends */
@@ -229,6 +230,21 @@ static void dispatch(struct loop *loop, int count)
     }
 }
 
+/* A hook may remove any hook, itself too. */
+static void tick_hooks(struct loop *loop)
+{
+    if (loop->now_ms == loop->ticked_ms) {
+        return;
+    }
+    loop->ticked_ms = loop->now_ms;
+    for (struct loop_hook *hook = loop->hooks; hook != NULL; hook = loop->hook_next) {
+        loop->hook_next = hook->next;
+        if (hook->tick != NULL) {
+            hook->tick(hook->self, loop->now_ms);
+        }
+    }
+}
+
 /* A wait that a signal ended is a turn in which nothing happened. */
 static int turn(struct loop *loop, int wait)
 {
@@ -239,6 +255,7 @@ static int turn(struct loop *loop, int wait)
         return -errno;
     }
     loop->now_ms = clock_now_ms();
+    tick_hooks(loop);
     if (count > 0) {
         loop->happened = true;
         dispatch(loop, count);

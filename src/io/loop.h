@@ -6,9 +6,9 @@
  * per loop. It is a loop of its own, a guest in a program's uv_loop_t, or one descriptor to poll
  * with a time-out. Nobody above io/ knows which.
  *
- * A turn is: poll; readiness callbacks; expired timers; what was put off with loop_later(); the
- * turn hooks (the engine's step, flushing of counters), in the order they were added. Hooks run
- * once per turn, only when something happened.
+ * A turn is: poll; the hooks' word of the time; readiness callbacks; expired timers; what was put
+ * off with loop_later(); the turn hooks (the engine's step, flushing of counters), in the order
+ * they were added. Hooks run once per turn, only when something happened.
  *
  * Nothing here is called from another thread but loop_wake_send().
  */
@@ -75,10 +75,12 @@ void loop_later(struct loop *loop, struct loop_later *later); /* once, however o
 void loop_later_cancel(struct loop *loop, struct loop_later *later);
 
 /* Runs at the end of each turn in which something happened, and not later than the deadline it
- * returned last (UINT64_MAX: none). */
+ * returned last (UINT64_MAX: none). `tick`, where there is one, runs before anything of a turn is
+ * told, if time went on since it ran last: what keeps a time of its own is never late with it. */
 struct loop_hook {
     struct loop_hook *next;
     uint64_t (*run)(void *self, uint64_t now_ms);
+    void (*tick)(void *self, uint64_t now_ms);
     void *self;
     uint64_t deadline_ms;
 };

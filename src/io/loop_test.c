@@ -156,6 +156,46 @@ static void hooks_run_once_a_turn_and_only_when_something_happened(void **state)
     loop_free(loop);
 }
 
+struct teller {
+    struct loop_hook hook;
+    struct loop_timer timer;
+    uint64_t told_ms, fired_ms;
+};
+
+static void on_tick(void *self, uint64_t now_ms)
+{
+    struct teller *teller = self;
+    assert_true(now_ms > teller->told_ms);
+    teller->told_ms = now_ms;
+}
+
+static uint64_t on_run(void *self, uint64_t now_ms)
+{
+    (void)self;
+    (void)now_ms;
+    return UINT64_MAX;
+}
+
+static void on_told(struct loop_timer *timer, uint64_t now_ms)
+{
+    struct teller *teller = container_of(timer, struct teller, timer);
+    assert_int_equal(teller->told_ms, now_ms);
+    teller->fired_ms = now_ms;
+}
+
+static void hooks_know_the_time_before_anything_is_told(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_of_test();
+    struct teller teller = {.hook = {.run = on_run, .tick = on_tick, .self = &teller},
+                            .timer.fire = on_told};
+    loop_hook_add(loop, &teller.hook);
+    loop_timer_set(loop, &teller.timer, loop_now_ms(loop) + 20);
+    turn_until(loop, teller.fired_ms > 0);
+    loop_hook_remove(loop, &teller.hook);
+    loop_free(loop);
+}
+
 static void a_hook_runs_by_its_deadline(void **state)
 {
     (void)state;
@@ -406,6 +446,7 @@ int main(void)
         cmocka_unit_test(a_stopped_timer_is_silent_and_a_pushed_back_one_waits),
         cmocka_unit_test(a_timer_may_set_itself_again),
         cmocka_unit_test(hooks_run_once_a_turn_and_only_when_something_happened),
+        cmocka_unit_test(hooks_know_the_time_before_anything_is_told),
         cmocka_unit_test(a_hook_runs_by_its_deadline),
         cmocka_unit_test(hooks_may_remove_hooks_and_ask_for_another_turn),
         cmocka_unit_test(what_is_put_off_runs_once_unless_cancelled),

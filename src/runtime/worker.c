@@ -48,6 +48,14 @@ static uint64_t worker_step(void *self, uint64_t now_ms)
     return weir_engine_pending(worker->engine) ? now_ms : next_ms;
 }
 
+/* After a long wait the engine's time is that of the last step: what is told to it next happens
+ * now, not then. */
+static void worker_tick(void *self, uint64_t now_ms)
+{
+    struct worker *worker = self;
+    weir_step(worker->engine, now_ms);
+}
+
 /* Those that were there when it began, the earliest first. */
 static bool worker_notes(struct worker *worker)
 {
@@ -110,8 +118,8 @@ static int worker_init_engine(struct worker *worker, const weir_engine_options *
     if (err != WEIR_OK) {
         return err == WEIR_ENOMEM ? -ENOMEM : -EINVAL;
     }
-    worker->step =
-        (struct loop_hook){.run = worker_step, .self = worker, .deadline_ms = UINT64_MAX};
+    worker->step = (struct loop_hook){
+        .run = worker_step, .tick = worker_tick, .self = worker, .deadline_ms = UINT64_MAX};
     loop_hook_add(worker->loop, &worker->step);
     if (worker->crew->limits == NULL) {
         return 0;
