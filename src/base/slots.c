@@ -31,21 +31,24 @@ void slots_fini(struct slots *slots)
 void *slots_take(struct slots *slots, uint64_t *ret_id)
 {
     struct slot *slot;
+    uint32_t index;
     if (slots->free != 0) {
-        slot = slots_nth(slots, slots->free - 1);
-        slots->free = slot->next_free;
+        index = slots->free - 1;
+        slot = slots_nth(slots, index);
+        slots->free = slot->link;
     } else if (slots->touched < slots->capacity) {
-        slot = slots_nth(slots, slots->touched++);
+        index = slots->touched++;
+        slot = slots_nth(slots, index);
         slot->generation = 0;
     } else {
         return NULL;
     }
     check((slot->generation & 1) == 0);
     slot->generation++;
-    slot->next_free = 0;
+    slot->link = index;
     slots->count++;
     memset(slot + 1, 0, slots->stride - sizeof *slot);
-    *ret_id = slots_id_of(slots, slot + 1);
+    *ret_id = (uint64_t)slot->generation << 32 | index;
     return slot + 1;
 }
 
@@ -57,7 +60,7 @@ void slots_give(struct slots *slots, uint64_t id)
 
     struct slot *slot = (struct slot *)record - 1;
     slot->generation++;
-    slot->next_free = slots->free;
+    slot->link = slots->free;
     slots->free = (uint32_t)id + 1;
     slots->count--;
 }

@@ -20,7 +20,8 @@
 
 struct slot {
     uint32_t generation;
-    uint32_t next_free; /* index + 1 of the next free slot; 0 ends the chain */
+    uint32_t
+        link; /* taken: its own index; free: index + 1 of the next free one, 0 ends the chain */
 };
 
 struct slots {
@@ -65,8 +66,9 @@ static inline void *slots_at(const struct slots *slots, uint64_t id)
 static inline uint64_t slots_id_of(const struct slots *slots, const void *record)
 {
     const struct slot *slot = (const struct slot *)record - 1;
-    size_t offset = (size_t)((const unsigned char *)slot - slots->base);
-    return (uint64_t)slot->generation << 32 | (uint32_t)(offset / slots->stride);
+    check_deep(slot == slots_nth(slots, slot->link));
+    (void)slots;
+    return (uint64_t)slot->generation << 32 | slot->link;
 }
 
 /* The first taken record at or after *index, which moves past it; NULL at the end. */

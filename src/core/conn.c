@@ -68,13 +68,13 @@ void conn_enter(struct conn *conn, weir_state next)
     check(last < WEIR_STATES);
     check(may_enter[last] & BIT(next));
 
-    list_remove(&key->by_state[last], &conn->on_key);
-    list_remove(&pool->by_state[last], &conn->on_pool);
     if (last == WEIR_PROBING && next == WEIR_IDLE) {
+        list_remove(&key->by_state[last], &conn->on_key);
+        list_remove(&pool->by_state[last], &conn->on_pool);
         insert_probed(conn);
     } else {
-        list_push_back(&key->by_state[next], &conn->on_key);
-        list_push_back(&pool->by_state[next], &conn->on_pool);
+        list_move_back(&key->by_state[last], &key->by_state[next], &conn->on_key);
+        list_move_back(&pool->by_state[last], &pool->by_state[next], &conn->on_pool);
     }
     conn->state = (uint8_t)next;
     conn->since_ms = pool->engine->now_ms;

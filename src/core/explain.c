@@ -13,16 +13,24 @@ static const char *const texts[DECISIONS] = {
 #undef DECISION
 };
 
+static inline bool is_again(const struct explain_entry *entry, const struct key *key,
+                            enum decision decision, weir_err why)
+{
+    return entry->key == key && entry->decision == decision && entry->why == why;
+}
+
 void explain(struct key *key, enum decision decision, const struct conn *conn, weir_err why)
 {
     struct explain *ring = &key->pool->explain;
     uint64_t now_ms = key->pool->engine->now_ms;
-    struct explain_entry *last = &ring->entries[(ring->written - 1) % EXPLAIN_ENTRIES];
-    if (ring->written > 0 && last->key == key && last->decision == decision && last->why == why) {
-        last->times++;
-        last->last_ms = now_ms;
-        last->conn_id = conn != NULL ? conn_id(conn) : 0;
-        return;
+    for (uint32_t back = 1; back <= 2 && back <= ring->written; back++) {
+        struct explain_entry *entry = &ring->entries[(ring->written - back) % EXPLAIN_ENTRIES];
+        if (is_again(entry, key, decision, why)) {
+            entry->times++;
+            entry->last_ms = now_ms;
+            entry->conn_id = conn != NULL ? conn_id(conn) : 0;
+            return;
+        }
     }
     ring->entries[ring->written++ % EXPLAIN_ENTRIES] = (struct explain_entry){
         .key = key,

@@ -2,8 +2,8 @@
  *
  * explain.h - the last decisions of a pool, kept so that it can say why it did what it did.
  *
- * Equal decisions about the same key in a row are one entry with a count: a busy key does not push
- * the others out by doing the same thing again.
+ * Equal decisions about the same key in a row, or in turns with one other, are one entry with a
+ * count: a busy key does not push the others out by doing the same thing again.
  */
 #pragma once
 #include <weir/weir.h>

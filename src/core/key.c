@@ -17,30 +17,51 @@
 
 #define HANGUPS_TO_LEARN 3
 
-/* Appends a text with its NUL; false where it does not fit. */
-static bool append(struct key_text *text, const char *field)
+/* ASCII capitals among eight bytes become small letters. */
+static inline uint64_t lower_eight(uint64_t x)
 {
-    size_t len = field != NULL ? strlen(field) : 0;
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t low = x & each * 0x7f;
+    uint64_t from_a = low + each * (0x80 - 'A');
+    uint64_t behind_z = low + each * (0x7f - 'Z');
+    uint64_t capitals = (from_a ^ behind_z) & ~x & each * 0x80;
+    return x | capitals >> 2;
+}
+
+/* Eight at a time, the last eight perhaps twice. */
+static inline void copy_lower(char *to, const char *from, size_t len)
+{
+    uint64_t x;
+    if (len < 8) {
+        for (size_t i = 0; i < len; i++) {
+            to[i] = text_lower(from[i]);
+        }
+        return;
+    }
+    for (size_t i = 0; i + 8 < len; i += 8) {
+        memcpy(&x, from + i, 8);
+        x = lower_eight(x);
+        memcpy(to + i, &x, 8);
+    }
+    memcpy(&x, from + len - 8, 8);
+    x = lower_eight(x);
+    memcpy(to + len - 8, &x, 8);
+}
+
+/* Appends a text with its NUL; false where it does not fit. */
+static inline bool append(struct key_text *text, const char *field, bool is_lowered)
+{
+    size_t len = field != NULL && *field != '\0' ? strlen(field) : 0;
     if (len >= KEY_TEXT_MAX - text->len) {
         return false;
     }
-    if (len > 0) {
+    if (len > 0 && is_lowered) {
+        copy_lower(text->at + text->len, field, len);
+    } else if (len > 0) {
         memcpy(text->at + text->len, field, len);
     }
     text->at[text->len + len] = '\0';
     text->len += (uint32_t)len + 1;
-    return true;
-}
-
-static bool append_lower(struct key_text *text, const char *field)
-{
-    uint32_t from = text->len;
-    if (!append(text, field)) {
-        return false;
-    }
-    for (uint32_t i = from; i < text->len; i++) {
-        text->at[i] = text_lower(text->at[i]);
-    }
     return true;
 }
 
@@ -50,9 +71,10 @@ bool key_canonical(const weir_pool *pool, const weir_key *key, struct key_text *
     memcpy(ret_text->at + TEXT_NUMBER, &key->port, TEXT_PORT);
     ret_text->len = TEXT_NUMBER + TEXT_PORT;
     const char *scheme = key->scheme != NULL ? key->scheme : pool->connector->scheme;
-    if (!append_lower(ret_text, scheme) || !append_lower(ret_text, key->host)
-        || !append(ret_text, key->source) || !append(ret_text, key->proxy)
-        || !append(ret_text, key->tls) || !append(ret_text, MUTANT(23) ? NULL : key->tenant)) {
+    if (!append(ret_text, scheme, true) || !append(ret_text, key->host, true)
+        || !append(ret_text, key->source, false) || !append(ret_text, key->proxy, false)
+        || !append(ret_text, key->tls, false)
+        || !append(ret_text, MUTANT(23) ? NULL : key->tenant, false)) {
         return false;
     }
     ret_text->hash = XXH3_64bits_withSeed(ret_text->at, ret_text->len, pool->engine->hash_seed);

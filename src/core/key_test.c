@@ -91,6 +91,29 @@ static void a_hash_is_not_an_identity(void **state)
     fake_free(fake);
 }
 
+/* Capitals of a host are small letters, and nothing else changes, wherever in a host they stand. */
+static void hosts_have_no_case(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(NULL, NULL);
+    char host[32], wanted[32];
+    for (size_t len = 1; len < sizeof host; len++) {
+        for (int c = 1; c < 256; c++) {
+            struct key_text text;
+            weir_key key = {.scheme = "", .host = host};
+            memset(host, 0, sizeof host);
+            memset(host, 'a', len);
+            memcpy(wanted, host, sizeof wanted);
+            host[len * 7 % len] = host[len - 1] = host[len / 2] = (char)c;
+            wanted[len * 7 % len] = wanted[len - 1] = wanted[len / 2] =
+                (char)(c >= 'A' && c <= 'Z' ? c + 'a' - 'A' : c);
+            assert_true(key_canonical(fake->pool, &key, &text));
+            assert_string_equal(text.at + 7, wanted); /* behind number, port, and no scheme */
+        }
+    }
+    fake_free(fake);
+}
+
 static void a_key_that_is_too_long_is_refused(void **state)
 {
     (void)state;
@@ -243,6 +266,7 @@ int main(void)
         cmocka_unit_test(every_field_counts),
         cmocka_unit_test(case_and_absence_do_not),
         cmocka_unit_test(a_hash_is_not_an_identity),
+        cmocka_unit_test(hosts_have_no_case),
         cmocka_unit_test(a_key_that_is_too_long_is_refused),
         cmocka_unit_test(the_longest_unused_is_forgotten_first),
         cmocka_unit_test(texts_have_room_of_their_own),

@@ -312,6 +312,30 @@ static void slow_connections_are_passed_over(void **state)
     fake_free(fake);
 }
 
+/* Five that are slow, newest first, and a fast one behind them: it is too far to look. */
+static void few_are_looked_at(void **state)
+{
+    (void)state;
+    weir_engine_options engine = {.seed = 1};
+    struct fake *fake = fake_open(NULL, &engine);
+    weir_lease held[6];
+    for (int i = 0; i < 6; i++) {
+        held[i] = fake_lease_up(fake, "a");
+    }
+    for (int i = 0; i < 6 * 10; i++) {
+        uint32_t us = i % 6 == 0 ? 1000 : 1800;
+        assert_int_equal(weir_conn_latency(fake->pool, fake->conns[1 + i % 6], us), WEIR_OK);
+    }
+    for (int i = 0; i < 6; i++) {
+        fake_release(fake, held[i], WEIR_KEEP);
+    }
+    void *object;
+    weir_key key = fake_key("a");
+    assert_int_equal(weir_try_acquire(fake->pool, &key, 0, &held[0], &object), WEIR_OK);
+    assert_int_equal((uintptr_t)object, 6);
+    fake_free(fake);
+}
+
 static void a_pool_is_warm_when_all_pinned_keys_are(void **state)
 {
     (void)state;
@@ -363,6 +387,7 @@ int main(void)
         cmocka_unit_test(idle_time_is_learned),
         cmocka_unit_test(idle_time_can_be_told),
         cmocka_unit_test(slow_connections_are_passed_over),
+        cmocka_unit_test(few_are_looked_at),
         cmocka_unit_test(a_pool_is_warm_when_all_pinned_keys_are),
         cmocka_unit_test(a_dial_may_carry_nothing),
     };

@@ -32,6 +32,7 @@
  * is passed over after so many samples, but for one time in a hundred. */
 #define SLOW_PERCENT   150U
 #define SLOW_SAMPLES   5U
+#define SLOW_LOOKS     4U /* at so many of the newest: a lease must not cost a walk */
 #define EXPLORE_PERMIL 10U
 
 /* --- rule 2: which connection ------------------------------------------------------------- */
@@ -60,18 +61,20 @@ static bool is_usable(struct conn *conn)
     return false;
 }
 
-/* The newest that is not slow; if all are, the newest. */
+/* The newest that is not slow; if all are that were looked at, the newest. */
 static struct conn *newest(const struct key *key)
 {
-    const struct list *idle = &key->by_state[WEIR_IDLE];
-    weir_list_each_back(it, idle) {
+    struct node *last = list_last(&key->by_state[WEIR_IDLE]);
+    struct node *it = last;
+    for (uint32_t looks = 0; looks < SLOW_LOOKS && it != NULL; looks++) {
         struct conn *conn = conn_on_key(it);
         if (!is_slow(conn) && !MUTANT(3)) {
             return conn;
         }
         explain(conn->key, DECIDED_SKIP_SLOW, conn, WEIR_OK);
+        it = list_prev(it);
     }
-    return conn_on_key(MUTANT(3) ? list_first(idle) : list_last(idle));
+    return conn_on_key(MUTANT(3) ? list_first(&key->by_state[WEIR_IDLE]) : last);
 }
 
 static struct conn *fewest_uses(const struct key *key)
