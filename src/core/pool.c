@@ -840,26 +840,6 @@ weir_err weir_release(weir_pool *pool, weir_lease lease, weir_fate fate)
     return weir_release_why(pool, lease, fate, WEIR_OK);
 }
 
-static inline void fetch(const void *record, size_t bytes)
-{
-    for (size_t at = 0; at < bytes; at += 64) {
-        __builtin_prefetch((const char *)record + at, 1);
-    }
-}
-
-void pool_lease_fetch(const weir_pool *pool, weir_lease id)
-{
-    fetch(slots_nth(&pool->engine->leases, (uint32_t)id.id), sizeof(struct lease));
-}
-
-void pool_lease_fetch_conn(const weir_pool *pool, weir_lease id)
-{
-    const struct lease *lease = slots_at(&pool->engine->leases, id.id);
-    if (lease != NULL) {
-        fetch(lease->conn, sizeof(struct conn));
-    }
-}
-
 weir_err weir_lease_tag(weir_pool *pool, weir_lease id, uint64_t tag)
 {
     struct lease *lease = slots_at(&pool->engine->leases, id.id);

@@ -211,6 +211,26 @@ uint64_t queue_predict_ms(const struct key *key)
     return (key->waiting.count + UINT64_C(1)) * hold_ms / (capacity > 0 ? capacity : 1);
 }
 
+static inline void fetch(const void *record, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += 64) {
+        __builtin_prefetch((const char *)record + at, 1);
+    }
+}
+
+void pool_lease_fetch(const weir_pool *pool, weir_lease id)
+{
+    fetch(slots_nth(&pool->engine->leases, (uint32_t)id.id), sizeof(struct lease));
+}
+
+void pool_lease_fetch_conn(const weir_pool *pool, weir_lease id)
+{
+    const struct lease *lease = slots_at(&pool->engine->leases, id.id);
+    if (lease != NULL) {
+        fetch(lease->conn, sizeof(struct conn));
+    }
+}
+
 static void tell_overdue(struct lease *lease, weir_err why)
 {
     weir_pool *pool = lease->key->pool;
