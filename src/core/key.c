@@ -16,6 +16,8 @@
 #define TEXT_FIELDS 6
 
 #define HANGUPS_TO_LEARN 3
+#define HANGUP_APART_S   2U /* at least one second, as these are whole ones */
+#define LESSON_S         3600U
 
 /* ASCII capitals among eight bytes become small letters. */
 static inline uint64_t lower_eight(uint64_t x)
@@ -245,8 +247,31 @@ static unsigned horizon_bucket(uint64_t idle_ms)
     return bucket < KEY_HORIZON_BUCKETS ? bucket : KEY_HORIZON_BUCKETS - 1;
 }
 
+/* A new lesson where the last one is long ago. False: this hang-up teaches nothing new. */
+static bool is_lesson(struct key *key, uint32_t now_s)
+{
+    if (key->lesson_s != 0 && now_s - key->hangup_s < HANGUP_APART_S) {
+        return false;
+    }
+    if (key->lesson_s == 0 || now_s - key->lesson_s >= LESSON_S) {
+        memset(key->horizon, 0, sizeof key->horizon);
+        key->horizon_ms = WEIR_NEVER;
+        key->lesson_s = now_s;
+    }
+    key->hangup_s = now_s;
+    return true;
+}
+
+uint32_t key_horizon_ms(const struct key *key, uint64_t idle_since_ms)
+{
+    return idle_since_ms / 1000 < key->lesson_s + (uint64_t)LESSON_S ? key->horizon_ms : WEIR_NEVER;
+}
+
 bool key_learn_hangup(struct key *key, uint64_t idle_ms)
 {
+    if (!is_lesson(key, (uint32_t)(key->pool->engine->now_ms / 1000))) {
+        return false;
+    }
     uint8_t *count = &key->horizon[horizon_bucket(idle_ms)];
     if (*count < UINT8_MAX) {
         (*count)++;

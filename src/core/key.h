@@ -47,5 +47,10 @@ static inline uint32_t key_alive(const struct key *key)
 }
 
 /* The peer hung up after a connection had been idle for so long. Three times in one octave, and
- * idle connections close before it comes to that. True when horizon_ms changed. */
+ * idle connections close before it comes to that, for an hour: then it is learned anew. Hang-ups
+ * at the same time are one: a peer that restarts leaves all of its connections. True when
+ * horizon_ms changed. */
 bool key_learn_hangup(struct key *key, uint64_t idle_ms);
+/* What was learned, as far as it is still true of a connection idle since then; WEIR_NEVER: naught.
+ */
+uint32_t key_horizon_ms(const struct key *key, uint64_t idle_since_ms);

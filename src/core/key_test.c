@@ -241,22 +241,63 @@ static void is_shown_without_its_secrets(void **state)
     assert_int_equal(weir_key_text(&key, NULL, 0), 11);
 }
 
+/* Apart from what came before. */
+static bool hang_up(struct fake *fake, struct key *key, uint64_t idle_ms)
+{
+    fake_wait(fake, 2000);
+    return key_learn_hangup(key, idle_ms);
+}
+
 static void learns_how_long_a_peer_waits(void **state)
 {
     (void)state;
-    weir_pool_options opt = {.idle_timeout_ms = 300000};
+    weir_pool_options opt = {.idle_timeout_ms = 300000, .key_idle_ms = WEIR_NEVER};
     struct fake *fake = fake_open(&opt, NULL);
     struct key *key = intern(fake, fake_key("a"));
-    assert_false(key_learn_hangup(key, 10000));
-    assert_false(key_learn_hangup(key, 10000));
-    assert_true(key_learn_hangup(key, 10000));
+    assert_false(hang_up(fake, key, 10000));
+    assert_false(hang_up(fake, key, 10000));
+    assert_true(hang_up(fake, key, 10000));
     assert_in_range(key->horizon_ms, 5000, 10000);
     for (int i = 0; i < 300; i++) {
-        assert_false(key_learn_hangup(key, 10000));
+        assert_false(hang_up(fake, key, 10000));
     }
-    key_learn_hangup(key, 0);
-    key_learn_hangup(key, UINT64_MAX / 2);
+    hang_up(fake, key, 0);
+    hang_up(fake, key, UINT64_MAX / 2);
     assert_in_range(key->horizon_ms, 5000, 10000);
+    fake_free(fake);
+}
+
+static void hangups_at_once_are_one(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.key_idle_ms = WEIR_NEVER};
+    struct fake *fake = fake_open(&opt, NULL);
+    struct key *key = intern(fake, fake_key("a"));
+    for (int restart = 0; restart < 2; restart++) {
+        hang_up(fake, key, 300);
+        for (int i = 0; i < 20; i++) {
+            assert_false(key_learn_hangup(key, 300));
+        }
+    }
+    assert_int_equal(key->horizon_ms, WEIR_NEVER);
+    fake_free(fake);
+}
+
+static void forgets_what_it_learned_long_ago(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.key_idle_ms = WEIR_NEVER};
+    struct fake *fake = fake_open(&opt, NULL);
+    struct key *key = intern(fake, fake_key("a"));
+    uint64_t begun_ms = (weir_engine_now(fake->engine) + 2000) / 1000 * 1000;
+    for (int i = 0; i < 3; i++) {
+        hang_up(fake, key, 10000);
+    }
+    assert_int_equal(key_horizon_ms(key, begun_ms + 3599999), 8000);
+    assert_int_equal(key_horizon_ms(key, begun_ms + 3600000), WEIR_NEVER);
+    fake_wait(fake, 3600000);
+    assert_false(hang_up(fake, key, 10000));
+    assert_int_equal(key->horizon_ms, WEIR_NEVER);
     fake_free(fake);
 }
 
@@ -273,6 +314,8 @@ int main(void)
         cmocka_unit_test(unused_keys_are_forgotten_in_time),
         cmocka_unit_test(is_shown_without_its_secrets),
         cmocka_unit_test(learns_how_long_a_peer_waits),
+        cmocka_unit_test(hangups_at_once_are_one),
+        cmocka_unit_test(forgets_what_it_learned_long_ago),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

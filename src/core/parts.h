@@ -137,6 +137,8 @@ struct key {
     uint8_t round;        /* a dial that failed counts only if it was begun in this round */
     uint8_t owed;         /* dials that should be under way, whether anybody waits or not */
     bool is_warm : 1;     /* has had min_idle connections ready */
+    uint32_t lesson_s;    /* when the first of the hang-ups counted below came; 0: none has */
+    uint32_t hangup_s;    /* and the last */
     uint32_t horizon_ms;  /* what the next line teaches: idle for longer, and the peer hangs up */
     uint8_t
         horizon[KEY_HORIZON_BUCKETS]; /* hang-ups by how long idle, log2 of eighths of a second */

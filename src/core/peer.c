@@ -341,7 +341,8 @@ static void dropped(struct conn *conn, weir_err why)
     struct key *key = conn->key;
     weir_pool *pool = key->pool;
     uint64_t now_ms = pool->engine->now_ms;
-    bool is_hangup = why == WEIR_EHANGUP || why == WEIR_ERESET;
+    /* Who was admitted comes from many places, and each leaves when it likes. */
+    bool is_hangup = (why == WEIR_EHANGUP || why == WEIR_ERESET) && !conn->admitted;
     if (conn->state == WEIR_IDLE && is_hangup && key_learn_hangup(key, now_ms - conn->used_ms)) {
         weir_list_each(it, &key->by_state[WEIR_IDLE]) {
             conn_arm(conn_on_key(it));

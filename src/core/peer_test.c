@@ -175,6 +175,28 @@ static void a_pool_has_listeners_of_its_own(void **state)
     fake_free(fake);
 }
 
+static void who_was_admitted_and_leaves_teaches_nothing(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.idle_timeout_ms = 60000};
+    struct fake *fake = fake_open(&opt, NULL);
+    weir_key key = fake_key("peer");
+    for (unsigned i = 1; i <= 6; i++) {
+        weir_conn conn;
+        assert_int_equal(weir_admit(fake->pool, &key, NULL, fake, &conn), WEIR_OK);
+        fake->conns[++fake->count] = conn;
+        if (i < 6) {
+            fake_wait(fake, 5000);
+            fake_down(fake, i, WEIR_EHANGUP);
+        }
+    }
+    fake_wait(fake, 59999);
+    fake_expect(fake, "");
+    fake_wait(fake, 1);
+    fake_expect(fake, "close6:timeout");
+    fake_free(fake);
+}
+
 static void peers_are_admitted_up_to_the_limits(void **state)
 {
     (void)state;
@@ -382,6 +404,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_speaks_needs_no_probe),
         cmocka_unit_test(probes_can_be_switched_off_and_on),
         cmocka_unit_test(a_pool_has_listeners_of_its_own),
+        cmocka_unit_test(who_was_admitted_and_leaves_teaches_nothing),
         cmocka_unit_test(peers_are_admitted_up_to_the_limits),
         cmocka_unit_test(what_is_dropped_is_redialled_where_it_is_wanted),
         cmocka_unit_test(idle_time_is_learned),

@@ -11,8 +11,9 @@ uint64_t size_idle_due_ms(const struct conn *conn)
     if (conn->idle_ms < timeout_ms) {
         timeout_ms = conn->idle_ms;
     }
-    if (conn->key->horizon_ms < timeout_ms) {
-        timeout_ms = conn->key->horizon_ms;
+    uint32_t horizon_ms = key_horizon_ms(conn->key, conn->used_ms);
+    if (horizon_ms < timeout_ms) {
+        timeout_ms = horizon_ms;
     }
     return timeout_ms == WEIR_NEVER || MUTANT(11) ? UINT64_MAX : conn->used_ms + timeout_ms;
 }
