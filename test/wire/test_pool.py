@@ -66,6 +66,53 @@ def test_idle_close_is_seen_before_reuse():
                      "the hang-up to be noticed")
 
 
+def test_idle_upstream_is_asked_again_after_the_answer_took_long():
+    """idle_timeout counts from the answer's end, however long nothing else happened meanwhile."""
+    def script(peer):
+        pause = threading.Event()
+        while peer.request() is not None:
+            pause.wait(2.5)
+            peer.ok()
+
+    with Upstream(script) as upstream, Weir(upstream, upstream_pool={"idle_timeout": "1s"}) as weir:
+        with weir.client() as client:
+            for _ in range(2):
+                client.get()
+                assert client.response().status == 200
+        assert upstream.accepted == 1
+
+
+def test_first_request_after_silence_has_its_whole_acquire_timeout():
+    def script(peer):
+        if peer.request() is not None:
+            peer.ok()  # and hangs up
+
+    with Upstream(script) as upstream, Weir(upstream, upstream_pool={"acquire_timeout": "1s"}) as weir:
+        with weir.client() as client:
+            client.get()
+            assert client.response().status == 200
+            wait_for(lambda: weir.metric("weir_pool_connections", pool="up") == 0, "the hang-up")
+            assert not client.closed(2.5)
+            client.get()
+            assert client.response().status == 200
+
+
+def test_clients_that_leave_early_do_not_shorten_others():
+    """When some clients hang up is no sign of when others will: each keeps its keepalive_timeout."""
+    with Upstream() as upstream, Weir(upstream) as weir:
+        for _ in range(5):
+            with weir.client() as client:
+                client.get()
+                assert client.response().status == 200
+                assert not client.closed(0.3)
+        with weir.client() as client:
+            client.get()
+            assert client.response().status == 200
+            assert not client.closed(1.0)
+            client.get()
+            assert client.response().status == 200
+
+
 def test_client_leaves_upstream_is_cancelled():
     gone, begun = threading.Event(), threading.Event()
 
