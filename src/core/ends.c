@@ -47,6 +47,22 @@ void pool_conn_close(struct conn *conn, weir_err why)
     }
 }
 
+bool ends_of_age(struct conn *conn)
+{
+    const struct key *key = conn->key;
+    uint64_t now_ms = key->pool->engine->now_ms;
+    if (conn->until_ms > now_ms || !size_may_retire(conn)) {
+        return false;
+    }
+    if (conn->aged || !size_is_in_use(key) || !pool_dial_spare(conn->key)) {
+        return true;
+    }
+    conn->aged = true;
+    conn->until_ms = now_ms
+                     + key->pool->opt.max_age_ms; /* should its replacement come to nothing */
+    return false;
+}
+
 static uint64_t after(uint64_t now_ms, uint32_t grace_ms)
 {
     return grace_ms == WEIR_NEVER ? UINT64_MAX : now_ms + grace_ms;
@@ -110,22 +126,13 @@ void pool_conn_gone(struct conn *conn, weir_err why)
     ledger_settle(engine, &pool->ledger, pool_total(pool));
 }
 
-/* Too old, and idle: its replacement is dialled first where somebody uses the key and there is
- * room. */
 static void replace_or_close(struct conn *conn)
 {
-    struct key *key = conn->key;
-    if (!size_may_retire(conn)) {
+    if (ends_of_age(conn)) {
+        pool_conn_close(conn, WEIR_EAGE);
+    } else {
         conn_arm(conn);
-        return;
     }
-    if (size_is_in_use(key) && pool_dial_spare(key)) {
-        conn->aged = true;
-        conn->until_ms = UINT64_MAX;
-        conn_arm(conn);
-        return;
-    }
-    pool_conn_close(conn, WEIR_EAGE);
 }
 
 static void time_out_idle(struct conn *conn)

@@ -14,6 +14,10 @@ void pool_conn_retire(struct conn *conn, weir_err why, uint32_t grace_ms);
 /* Its descriptor is shut down under its holders. */
 void pool_conn_cut(struct conn *conn, weir_err why);
 
+/* Whether it is too old and closes now. Where somebody uses the key and there is room, its
+ * replacement is dialled first, and it serves on until that is up or has failed. */
+bool ends_of_age(struct conn *conn);
+
 /* A deadline of the connection fired. */
 void pool_conn_timer(struct conn *conn);
 

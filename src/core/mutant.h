@@ -29,6 +29,7 @@
  * 23  tenants share connections
  * 24  the last to come is the first to be served
  * 25  an overdue lease is told, and not cut
+ * 26  a request that cannot be sent twice gets the newest, however long that was silent
  */
 #pragma once
 #include <stdbool.h>

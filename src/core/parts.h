@@ -71,7 +71,7 @@ struct conn {
     bool admitted : 1;
     bool retiring : 1;    /* closes when its last lease ends */
     bool unsure : 1;      /* is probed when its last lease ends */
-    bool aged : 1;        /* too old, and closes when its replacement is up */
+    bool aged : 1;        /* too old: its replacement is being dialled */
     bool handshaking : 1; /* its dial has come as far as TLS */
     char note[CONN_NOTE_MAX];
 };

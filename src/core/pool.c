@@ -22,145 +22,12 @@
 #include "core/key.h"
 #include "core/mutant.h"
 #include "core/peer.h"
+#include "core/pick.h"
 #include "core/probe.h"
 #include "core/queue.h"
 #include "core/size.h"
 
 #define REVIEW_EVERY_MS 1000U
-
-/* Reuse of the newest is guarded: one that answers slower than this, in percent of its key's best,
- * is passed over after so many samples, but for one time in a hundred. */
-#define SLOW_PERCENT   150U
-#define SLOW_SAMPLES   5U
-#define SLOW_LOOKS     4U /* at so many of the newest: a lease must not cost a walk */
-#define EXPLORE_PERMIL 10U
-
-/* --- rule 2: which connection ------------------------------------------------------------- */
-
-static bool is_slow(const struct conn *conn)
-{
-    const struct key *key = conn->key;
-    if (conn->samples < SLOW_SAMPLES
-        || (uint64_t)conn->latency_us * 100 <= (uint64_t)key->best_us * SLOW_PERCENT) {
-        return false;
-    }
-    return !rand_chance(&key->pool->engine->rand, EXPLORE_PERMIL);
-}
-
-/* Asks the connector as well, unless it came up this very moment; one that it disowns closes. */
-static bool is_usable(struct conn *conn)
-{
-    weir_pool *pool = conn->key->pool;
-    bool is_new = conn->uses == 0 && conn->created_ms == pool->engine->now_ms;
-    if (pool->connector->reusable == NULL || is_new
-        || pool->connector->reusable(pool->self, conn->object)) {
-        return true;
-    }
-    explain(conn->key, DECIDED_SKIP_STALE, conn, WEIR_OK);
-    pool_conn_close(conn, WEIR_EHANGUP);
-    return false;
-}
-
-/* The newest that is not slow; if all are that were looked at, the newest. */
-static struct conn *newest(const struct key *key)
-{
-    struct node *last = list_last(&key->by_state[WEIR_IDLE]);
-    struct node *it = last;
-    for (uint32_t looks = 0; looks < SLOW_LOOKS && it != NULL; looks++) {
-        struct conn *conn = conn_on_key(it);
-        if (!is_slow(conn) && !MUTANT(3)) {
-            return conn;
-        }
-        explain(conn->key, DECIDED_SKIP_SLOW, conn, WEIR_OK);
-        it = list_prev(it);
-    }
-    return conn_on_key(MUTANT(3) ? list_first(&key->by_state[WEIR_IDLE]) : last);
-}
-
-static struct conn *fewest_uses(const struct key *key)
-{
-    struct conn *best = NULL;
-    weir_list_each_back(it, &key->by_state[WEIR_IDLE]) {
-        struct conn *conn = conn_on_key(it);
-        if (best == NULL || conn->uses < best->uses) {
-            best = conn;
-        }
-    }
-    return best;
-}
-
-/* The best idle one for the request, or NULL. */
-static struct conn *pick_idle(struct key *key, uint32_t flags)
-{
-    const struct list *idle = &key->by_state[WEIR_IDLE];
-    while (idle->count > 0) {
-        struct conn *conn;
-        if (flags & WEIR_FRESH) {
-            conn = fewest_uses(key);
-            if (conn->uses > 0) {
-                explain(key, DECIDED_SKIP_USED, NULL, WEIR_OK);
-                return NULL;
-            }
-        } else {
-            switch (key->pool->opt.reuse) {
-            case WEIR_OLDEST: conn = conn_on_key(list_first(idle)); break;
-            case WEIR_FEWEST: conn = fewest_uses(key); break;
-            default: conn = newest(key); break;
-            }
-        }
-        if (is_usable(conn)) {
-            return conn;
-        }
-    }
-    return NULL;
-}
-
-/* The fullest shared one below its ideal number of leases, or, above that, the emptiest. */
-static struct conn *pick_shared(struct key *key, bool below_ideal)
-{
-    uint32_t ideal = key->pool->opt.leases_ideal;
-    struct conn *best = NULL;
-    weir_list_each(it, &key->by_state[WEIR_SHARED]) {
-        struct conn *conn = conn_on_key(it);
-        uint32_t leases = conn->leases.count;
-        if (below_ideal && leases >= ideal) {
-            continue;
-        }
-        if (best == NULL || (leases > best->leases.count) == below_ideal) {
-            best = conn;
-        }
-    }
-    return best;
-}
-
-/* Dialling or up, and to stay: one that retires takes no more leases and is no reason not to dial.
- */
-static uint32_t conns_lasting(const struct key *key)
-{
-    uint32_t retiring = 0;
-    weir_list_each(it, &key->by_state[WEIR_ACTIVE]) {
-        retiring += conn_on_key(it)->retiring;
-    }
-    return key_alive(key) - retiring;
-}
-
-static struct conn *pick(struct key *key, uint32_t flags)
-{
-    if (key->by_state[WEIR_SHARED].count == 0 || (flags & WEIR_FRESH)) {
-        return pick_idle(key, flags);
-    }
-    struct conn *conn = pick_shared(key, true);
-    if (conn == NULL) {
-        conn = pick_idle(key, flags);
-    }
-    if (conn == NULL) {
-        conn = pick_shared(key, false);
-        if (conns_lasting(key) < key->pool->opt.streams_conns_max && key->owed == 0) {
-            key->owed = 1; /* busy beyond the ideal: another connection for those to come */
-        }
-    }
-    return conn;
-}
 
 /* --- leases ------------------------------------------------------------------------------- */
 
@@ -209,7 +76,7 @@ static weir_err try_acquire(struct key *key, uint32_t flags, weir_lease *ret_lea
     if (key->waiting.count > 0 && !MUTANT(1)) {
         return WEIR_EAGAIN;
     }
-    struct conn *conn = pick(key, flags);
+    struct conn *conn = pick_conn(key, flags);
     if (conn == NULL) {
         return WEIR_EAGAIN;
     }
@@ -293,7 +160,7 @@ static uint32_t dials_needed(const struct key *key)
     }
     uint32_t each = key->leases_seen < opt->leases_ideal ? key->leases_seen : opt->leases_ideal;
     uint32_t needed = (waiting + each - 1) / each;
-    uint32_t others = conns_lasting(key) - key->by_state[WEIR_DIALLING].count;
+    uint32_t others = pick_lasting(key) - key->by_state[WEIR_DIALLING].count;
     uint32_t most = opt->streams_conns_max > others ? opt->streams_conns_max - others : 0;
     return needed < most ? needed : most;
 }
@@ -463,7 +330,7 @@ static void serve_waiting(struct key *key)
     }
     weir_list_each_safe(it, &key->waiting) {
         struct lease *lease = list_entry(it, struct lease, on_owner);
-        struct conn *conn = pick(key, lease->flags);
+        struct conn *conn = pick_conn(key, lease->flags);
         if (conn != NULL) {
             grant(lease, conn);
             explain(key, DECIDED_GRANT, conn, WEIR_OK);
@@ -595,7 +462,7 @@ weir_err pool_acquire_pinned(weir_pool *pool, struct key *pin, const weir_acquir
     lease->tag = opt != NULL ? opt->tag : 0;
     lease->deadline_ms = timeout_ms == WEIR_NEVER ? UINT64_MAX : pool->engine->now_ms + timeout_ms;
     bool is_first = key->waiting.count == 0 && key->state != WEIR_KEY_DOWN;
-    struct conn *conn = is_first ? pick(key, flags) : NULL;
+    struct conn *conn = is_first ? pick_conn(key, flags) : NULL;
     if (conn != NULL) {
         pool->counters.acquires++;
         grant(lease, conn);
@@ -703,7 +570,8 @@ static weir_err end_of(struct conn *conn)
     if (conn->uses >= pool->opt.max_uses && !MUTANT(16)) {
         return WEIR_EUSES;
     }
-    if (conn->aged || (conn->until_ms <= pool->engine->now_ms && size_may_retire(conn))) {
+    bool is_replaced = conn->aged && conn->key->by_state[WEIR_DIALLING].count == 0;
+    if (is_replaced || ends_of_age(conn)) {
         return WEIR_EAGE;
     }
     if (conn->unsure && !probe_is_possible(pool)) {

@@ -405,21 +405,57 @@ static bool goes_before(const weir_pool_options *opt, const struct sim_conn *a,
     }
 }
 
+static uint64_t heard_ms(const struct sim_conn *conn)
+{
+    return conn->used_ms > conn->verified_ms ? conn->used_ms : conn->verified_ms;
+}
+
+static bool is_choosable(const struct sim_conn *conn, const struct sim_client *client)
+{
+    return conn->phase == PHASE_UP && conn->leases == 0 && !conn->unfit && conn->ends == WEIR_OK
+           && conn->pool == client->pool && conn->key == client->key;
+}
+
+/* What cannot be sent twice goes where the peer was heard last, unless the newest was heard within
+ * a second. Where time-outs of the peer's own are at play, the model has no opinion. */
+static uint64_t choice_by_hazard(const struct world *world, const struct sim_client *client,
+                                 const struct sim_conn *newest)
+{
+    const struct sim_conn *best = newest;
+    uint32_t count = 0, ties = 0;
+    if (world->now_ms - heard_ms(newest) <= 1000) {
+        return newest->idle_ms == WEIR_NEVER ? newest->id : 0;
+    }
+    for (uint32_t i = 0; i < world->conns_top; i++) {
+        const struct sim_conn *conn = &world->conns[i];
+        if (!is_choosable(conn, client)) {
+            continue;
+        }
+        if (conn->idle_ms != WEIR_NEVER || ++count > 16) {
+            return 0;
+        }
+        ties += conn != best && heard_ms(conn) == heard_ms(best);
+        if (heard_ms(conn) > heard_ms(best)) {
+            best = conn;
+            ties = 0;
+        }
+    }
+    return ties == 0 ? best->id : 0;
+}
+
 uint64_t model_choice(const struct world *world, const struct sim_client *client)
 {
     const struct sim_pool *pool = &world->pools[client->pool];
     const uint32_t replay = WEIR_IDEMPOTENT | WEIR_REPLAYABLE;
+    bool careful = (client->flags & replay) != replay && pool->opt.reuse == WEIR_NEWEST;
     const struct sim_conn *best = NULL;
     if (world->burst || pool->streams || pool->opt.min_idle != WEIR_NONE
-        || (client->flags & WEIR_FRESH) || (client->flags & replay) != replay) {
+        || (client->flags & WEIR_FRESH)) {
         return 0;
     }
     for (uint32_t i = 0; i < world->conns_top; i++) {
         const struct sim_conn *conn = &world->conns[i];
-        bool fits = conn->phase == PHASE_UP && conn->leases == 0 && !conn->unfit
-                    && conn->ends == WEIR_OK && conn->pool == client->pool
-                    && conn->key == client->key;
-        if (!fits) {
+        if (!is_choosable(conn, client)) {
             continue;
         }
         if (best != NULL && !goes_before(&pool->opt, conn, best)
@@ -429,6 +465,9 @@ uint64_t model_choice(const struct world *world, const struct sim_client *client
         if (best == NULL || goes_before(&pool->opt, conn, best)) {
             best = conn;
         }
+    }
+    if (best != NULL && careful) {
+        return pool->pairs[client->key].hangups < 3 ? choice_by_hazard(world, client, best) : 0;
     }
     return best != NULL ? best->id : 0;
 }

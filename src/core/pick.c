@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/pick.h"
+
+#include "core/conn.h"
+#include "core/ends.h"
+#include "core/hazard.h"
+#include "core/key.h"
+#include "core/mutant.h"
+
+/* Reuse of the newest is guarded: one that answers slower than this, in percent of its key's best,
+ * is passed over after so many samples, but for one time in a hundred. */
+#define SLOW_PERCENT   150U
+#define SLOW_SAMPLES   5U
+#define SLOW_LOOKS     4U /* at so many of the newest: a lease must not cost a walk */
+#define EXPLORE_PERMIL 10U
+
+/* With both, a request that meets a stale connection is sent again, and hazards do not count. */
+#define REPLAY (uint32_t)(WEIR_IDEMPOTENT | WEIR_REPLAYABLE)
+
+static bool is_slow(const struct conn *conn)
+{
+    const struct key *key = conn->key;
+    if (conn->samples < SLOW_SAMPLES
+        || (uint64_t)conn->latency_us * 100 <= (uint64_t)key->best_us * SLOW_PERCENT) {
+        return false;
+    }
+    return !rand_chance(&key->pool->engine->rand, EXPLORE_PERMIL);
+}
+
+/* Asks the connector as well, unless it came up this very moment; one that it disowns closes. */
+static bool is_usable(struct conn *conn)
+{
+    weir_pool *pool = conn->key->pool;
+    bool is_new = conn->uses == 0 && conn->created_ms == pool->engine->now_ms;
+    if (pool->connector->reusable == NULL || is_new
+        || pool->connector->reusable(pool->self, conn->object)) {
+        return true;
+    }
+    explain(conn->key, DECIDED_SKIP_STALE, conn, WEIR_OK);
+    pool_conn_close(conn, WEIR_EHANGUP);
+    return false;
+}
+
+/* The newest that is not slow; if all are that were looked at, the newest. */
+static struct conn *newest(const struct key *key)
+{
+    struct node *last = list_last(&key->by_state[WEIR_IDLE]);
+    struct node *it = last;
+    for (uint32_t looks = 0; looks < SLOW_LOOKS && it != NULL; looks++) {
+        struct conn *conn = conn_on_key(it);
+        if (!is_slow(conn) && !MUTANT(3)) {
+            return conn;
+        }
+        explain(conn->key, DECIDED_SKIP_SLOW, conn, WEIR_OK);
+        it = list_prev(it);
+    }
+    return conn_on_key(MUTANT(3) ? list_first(&key->by_state[WEIR_IDLE]) : last);
+}
+
+static struct conn *fewest_uses(const struct key *key)
+{
+    struct conn *best = NULL;
+    weir_list_each_back(it, &key->by_state[WEIR_IDLE]) {
+        struct conn *conn = conn_on_key(it);
+        if (best == NULL || conn->uses < best->uses) {
+            best = conn;
+        }
+    }
+    return best;
+}
+
+/* The best idle one for the request, or NULL. */
+static struct conn *pick_idle(struct key *key, uint32_t flags)
+{
+    const struct list *idle = &key->by_state[WEIR_IDLE];
+    while (idle->count > 0) {
+        struct conn *conn;
+        if (flags & WEIR_FRESH) {
+            conn = fewest_uses(key);
+            if (conn->uses > 0) {
+                explain(key, DECIDED_SKIP_USED, NULL, WEIR_OK);
+                return NULL;
+            }
+        } else {
+            switch (key->pool->opt.reuse) {
+            case WEIR_OLDEST: conn = conn_on_key(list_first(idle)); break;
+            case WEIR_FEWEST: conn = fewest_uses(key); break;
+            default: conn = newest(key); break;
+            }
+            if (key->pool->opt.reuse == WEIR_NEWEST && (flags & REPLAY) != REPLAY) {
+                conn = hazard_least(key, conn);
+            }
+        }
+        if (is_usable(conn)) {
+            return conn;
+        }
+    }
+    return NULL;
+}
+
+/* The fullest shared one below its ideal number of leases, or, above that, the emptiest. */
+static struct conn *pick_shared(struct key *key, bool below_ideal)
+{
+    uint32_t ideal = key->pool->opt.leases_ideal;
+    struct conn *best = NULL;
+    weir_list_each(it, &key->by_state[WEIR_SHARED]) {
+        struct conn *conn = conn_on_key(it);
+        uint32_t leases = conn->leases.count;
+        if (below_ideal && leases >= ideal) {
+            continue;
+        }
+        if (best == NULL || (leases > best->leases.count) == below_ideal) {
+            best = conn;
+        }
+    }
+    return best;
+}
+
+uint32_t pick_lasting(const struct key *key)
+{
+    uint32_t retiring = 0;
+    weir_list_each(it, &key->by_state[WEIR_ACTIVE]) {
+        retiring += conn_on_key(it)->retiring;
+    }
+    return key_alive(key) - retiring;
+}
+
+struct conn *pick_conn(struct key *key, uint32_t flags)
+{
+    if (key->by_state[WEIR_SHARED].count == 0 || (flags & WEIR_FRESH)) {
+        return pick_idle(key, flags);
+    }
+    struct conn *conn = pick_shared(key, true);
+    if (conn == NULL) {
+        conn = pick_idle(key, flags);
+    }
+    if (conn == NULL) {
+        conn = pick_shared(key, false);
+        if (pick_lasting(key) < key->pool->opt.streams_conns_max && key->owed == 0) {
+            key->owed = 1; /* busy beyond the ideal: another connection for those to come */
+        }
+    }
+    return conn;
+}
