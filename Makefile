@@ -26,7 +26,7 @@ $(CONFIGURED): CMakePresets.json
 	@touch $@
 
 .PHONY: help build run test check bench sim story fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
-        install clean test-clang packages-run packages-test packages-check packages-bench
+        install clean test-clang test-tsan packages-run packages-test packages-check packages-bench
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -57,10 +57,16 @@ test-clang: packages-check
 	@ninja -C build/clang --quiet
 	@$(TEST) build/clang
 
+test-tsan: packages-check
+	@$(MAKE) -s build/tsan/build.ninja
+	@ninja -C build/tsan --quiet
+	@$(TEST) build/tsan --no-wire -k '^(base|io|runtime|listener|connector|gateway)/'
+
 check: packages-check ## what must be green before a change goes in: gcc and clang, lint, format, simulator
 	@$(MAKE) fmt-check
 	@$(MAKE) test
 	@$(MAKE) test-clang
+	@$(MAKE) test-tsan
 	@$(MAKE) lint
 	@$(MAKE) build
 	@tools/install_test.sh build/release
