@@ -8,19 +8,21 @@
     (BIT(HTTP_FORWARDED) | BIT(HTTP_X_FORWARDED_FOR) | BIT(HTTP_X_FORWARDED_PROTO)                 \
      | BIT(HTTP_X_FORWARDED_HOST) | BIT(HTTP_X_REAL_IP))
 
-static const struct http_field via = {.name = {"Via", 3}, .value = {"1.1 weir", 8}, .id = HTTP_VIA};
+static const char via_line[] = "Via: 1.1 weir\r\n";
+static const struct http_field via = {.name = {via_line, 3},
+                                      .value = {via_line + 5, 8},
+                                      .id = HTTP_VIA,
+                                      .wire = true};
 static const struct slice proto_plain = {"http", 4}, proto_tls = {"https", 5};
 
 static void apply_route(const struct forward_rules *rules, struct http_field *added,
                         struct http_head *head);
 static void drop_ids(struct http_head *head, uint64_t ids);
-static void add(struct http_head *head, struct http_field *room, const char *name,
-                struct slice value, enum http_field_id id);
 static struct slice chain_of(const struct http_head *head, enum http_field_id id, struct slice last,
                              char room[FORWARD_CHAIN_MAX]);
 static struct slice forwarded_of(const struct http_peer *peer, char room[96]);
 static void trace_prepare(struct forward *forward);
-static struct slice trace_start(struct forward *forward);
+static void trace_start(struct forward *forward, char *value);
 
 void forward_rules_init(struct forward_rules *rules, const struct config_route *route)
 {
@@ -44,6 +46,30 @@ void forward_init(struct forward *forward, uint64_t seed)
     trace_prepare(forward);
 }
 
+/* Adds a field. `name` is a literal that ends in ": ". Returns its value where it lies now. */
+#define add(forward, head, name, value, id)                                                        \
+    add_line((forward), (head), (name), sizeof(name) - 1, (value), (id))
+
+static inline char *add_line(struct forward *forward, struct http_head *head, const char *name,
+                             uint32_t name_len, struct slice value, enum http_field_id id)
+{
+    struct http_field *field = &forward->added[head->added_count++];
+    *field = (struct http_field){.name = {name, name_len - 2}, .value = value, .id = (uint8_t)id};
+    if (value.len > FORWARD_VALUE_MAX) {
+        return NULL;
+    }
+    char *line = forward->end;
+    char *copy = line + name_len;
+    memcpy(line, name, name_len);
+    memcpy(copy, value.at, value.len);
+    memcpy(copy + value.len, "\r\n", 2);
+    field->name.at = line;
+    field->value.at = copy;
+    field->wire = true;
+    forward->end = copy + value.len + 2;
+    return copy;
+}
+
 void forward_request(struct forward *forward, const struct forward_rules *rules,
                      const struct http_peer *peer, bool trusted, struct http_head *head)
 {
@@ -53,35 +79,38 @@ void forward_request(struct forward *forward, const struct forward_rules *rules,
     uint64_t came = head->present;
     head->added = room;
     head->added_count = 0;
+    forward->end = forward->lines;
     if (append) {
         char own[96];
         struct slice chain = chain_of(head, HTTP_X_FORWARDED_FOR, client, forward->chain[0]);
         if ((came & BIT(HTTP_FORWARDED)) != 0) {
             struct slice last = forwarded_of(peer, own);
-            add(head, room, "Forwarded", chain_of(head, HTTP_FORWARDED, last, forward->chain[1]),
+            add(forward, head,
+                "Forwarded: ", chain_of(head, HTTP_FORWARDED, last, forward->chain[1]),
                 HTTP_FORWARDED);
         }
         drop_ids(head, BIT(HTTP_X_FORWARDED_FOR) | BIT(HTTP_FORWARDED));
-        add(head, room, "X-Forwarded-For", chain, HTTP_X_FORWARDED_FOR);
+        add(forward, head, "X-Forwarded-For: ", chain, HTTP_X_FORWARDED_FOR);
     } else if ((came & ORIGIN_IDS) != 0) {
         drop_ids(head, ORIGIN_IDS);
         came &= ~ORIGIN_IDS;
     }
     if (rules->policy != FORWARDED_OFF) {
         if (!append) {
-            add(head, room, "X-Forwarded-For", client, HTTP_X_FORWARDED_FOR);
+            add(forward, head, "X-Forwarded-For: ", client, HTTP_X_FORWARDED_FOR);
         }
         if ((came & BIT(HTTP_X_FORWARDED_PROTO)) == 0) {
-            add(head, room, "X-Forwarded-Proto", peer->tls ? proto_tls : proto_plain,
+            add(forward, head, "X-Forwarded-Proto: ", peer->tls ? proto_tls : proto_plain,
                 HTTP_X_FORWARDED_PROTO);
         }
         if ((came & BIT(HTTP_X_FORWARDED_HOST)) == 0 && head->authority.len > 0) {
-            add(head, room, "X-Forwarded-Host", head->authority, HTTP_X_FORWARDED_HOST);
+            add(forward, head, "X-Forwarded-Host: ", head->authority, HTTP_X_FORWARDED_HOST);
         }
-        room[head->added_count++] = via;
+        add(forward, head, "Via: ", via.value, HTTP_VIA);
     }
     if ((came & BIT(HTTP_TRACEPARENT)) == 0) {
-        add(head, room, "traceparent", trace_start(forward), HTTP_TRACEPARENT);
+        struct slice trace = {forward->trace, FORWARD_TRACE_BYTES};
+        trace_start(forward, add(forward, head, "traceparent: ", trace, HTTP_TRACEPARENT));
     }
     apply_route(rules, room, head);
 }
@@ -165,13 +194,6 @@ static void drop_ids(struct http_head *head, uint64_t ids)
     }
 }
 
-static void add(struct http_head *head, struct http_field *room, const char *name,
-                struct slice value, enum http_field_id id)
-{
-    room[head->added_count++] =
-        (struct http_field){.name = slice_of(name), .value = value, .id = (uint8_t)id};
-}
-
 /* All lines of a list field and one more element, as one line; only the last element where the rest
  * is too long. */
 static struct slice chain_of(const struct http_head *head, enum http_field_id id, struct slice last,
@@ -247,8 +269,7 @@ static void trace_prepare(struct forward *forward)
     memcpy(at + 52, "-01", 3);
 }
 
-static struct slice trace_start(struct forward *forward)
+static void trace_start(struct forward *forward, char *value)
 {
-    print_hex(forward->trace + 19, rand_next(&forward->rand));
-    return (struct slice){forward->trace, FORWARD_TRACE_BYTES};
+    print_hex(value + 19, rand_next(&forward->rand));
 }

@@ -22,6 +22,7 @@
 #define FORWARD_ADDED_MAX   (FORWARD_SET_MAX + 8U)
 #define FORWARD_CHAIN_MAX   4096U /* bytes of a chain of proxies; a longer one is begun anew */
 #define FORWARD_TRACE_BYTES 55U
+#define FORWARD_VALUE_MAX   256U /* a longer one is not copied next to the others */
 /* In http_field.drop beside the reader's mark: whoever keeps a head can have it back as it came. */
 #define FORWARD_DROP        2U
 
@@ -41,6 +42,9 @@ struct forward {
     struct rand rand; /* trace ids */
     struct http_field added[FORWARD_ADDED_MAX];
     char trace[FORWARD_TRACE_BYTES];
+    char *end; /* of the lines so far */
+    /* The added fields as they are to be written, one behind another: they leave in one copy. */
+    char lines[6 * (FORWARD_VALUE_MAX + 32)];
     char chain[2][FORWARD_CHAIN_MAX]; /* X-Forwarded-For, Forwarded */
 };
 

@@ -111,6 +111,12 @@ struct http_head {
     bool keep_alive;       /* the connection may carry another message after this one */
     bool upgrade;          /* a well-formed Upgrade asked for (or granted by 101) */
     bool expect_continue;
+    /* Among `fields` is one Content-Length, and it says content_length as a writer would: who
+     * changes the number unsays it. */
+    bool length_said;
+    /* Bytes of all of it, as it came; 0: it did not come in HTTP/1.1. Who makes a text longer
+     * zeroes it. */
+    uint32_t came_len;
     uint64_t content_length;
     uint64_t present; /* bit n: a field with id n is there (HTTP_FIELD_IDS <= 64) */
     uint16_t field_count;

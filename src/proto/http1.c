@@ -377,11 +377,12 @@ static bool decide_coding(struct http1_reader *reader, struct http_head *head)
 
 static bool decide_length(struct http1_reader *reader, struct http_head *head)
 {
+    struct slice value = http_find(head, HTTP_CONTENT_LENGTH)->value;
     if ((reader->repeated & BIT(HTTP_CONTENT_LENGTH)) != 0
-        || !text_parse_u64(http_find(head, HTTP_CONTENT_LENGTH)->value, &head->content_length)
-        || head->content_length > INT64_MAX) {
+        || !text_parse_u64(value, &head->content_length) || head->content_length > INT64_MAX) {
         return http1_fail(reader, HTTP1_BAD_LENGTH);
     }
+    head->length_said = value.at[0] != '0';
     head->framing = head->content_length == 0 ? HTTP_NO_BODY : HTTP_LENGTH;
     return true;
 }
@@ -536,7 +537,11 @@ static ssize_t parse_whole(const struct job *job, const char *buf, size_t len)
     bool complete = job->what == HTTP1_JUDGE_REQUEST
                         ? read_request(&reader, job->limits, job->head)
                         : read_response(&reader, job->limits, job->asked, job->head);
-    return complete ? reader.at - buf : -(ssize_t)reader.error;
+    if (!complete) {
+        return -(ssize_t)reader.error;
+    }
+    job->head->came_len = (uint32_t)(reader.at - buf);
+    return reader.at - buf;
 }
 
 static enum http1_error too_large(const struct job *job, const struct http1_progress *progress)

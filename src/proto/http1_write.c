@@ -54,18 +54,12 @@ static void put_number(struct out *out, uint64_t number)
 
 /* --- fields ---------------------------------------------------------------------------------- */
 
-/* The length of its line as it lies in memory, or 0 where it does not lie there as it would be
- * written: it came otherwise, or somebody has changed it since. */
-static inline size_t wire_length(const struct http_field *field)
+/* Its line lies in memory as it is to be written: it came that way, and nobody has changed it. */
+static inline bool lies_ready(const struct http_field *field)
 {
     const char *name_end = field->name.at + field->name.len;
-    if (!field->wire || field->value.at != name_end + 2) {
-        return 0;
-    }
-    const char *value_end = field->value.at + field->value.len;
-    bool intact = name_end[0] == ':' && name_end[1] == ' ' && value_end[0] == '\r'
-                  && value_end[1] == '\n';
-    return intact ? (size_t)(value_end + 2 - field->name.at) : 0;
+    return field->wire && field->value.at == name_end + 2 && memcmp(name_end, ": ", 2) == 0
+           && memcmp(field->value.at + field->value.len, "\r\n", 2) == 0;
 }
 
 /* Most names and values are short: loads that overlap instead of a call. */
@@ -105,56 +99,55 @@ static inline void put_field(struct out *out, const struct http_field *field)
     out->at = at + value_len + 2;
 }
 
-static inline bool passes(const struct http_field *field, uint64_t never)
+static inline void put_run(struct out *out, const char *run, const char *run_end)
 {
-    return !field->drop && !(never >> field->id & 1);
-}
-
-/* Neighbours that lie in memory as they are written leave in one copy. */
-static void put_fields(struct out *out, const struct http_field *fields, unsigned count,
-                       uint64_t never)
-{
-    const char *run = NULL;
-    const char *run_end = NULL;
-    for (unsigned i = 0; i < count; i++) {
-        if (!passes(&fields[i], never)) {
-            continue;
-        }
-        size_t length = wire_length(&fields[i]);
-        if (length > 0 && fields[i].name.at == run_end) {
-            run_end += length;
-            continue;
-        }
-        if (run != NULL) {
-            put(out, run, (size_t)(run_end - run));
-        }
-        run = length > 0 ? fields[i].name.at : NULL;
-        run_end = length > 0 ? run + length : NULL;
-        if (length == 0) {
-            put_field(out, &fields[i]);
-        }
-    }
     if (run != NULL) {
         put(out, run, (size_t)(run_end - run));
     }
 }
 
-/* What was added by hand may not know its id. */
-static void put_added(struct out *out, const struct http_head *head, uint64_t never)
+/* All but those that are dropped or never copied; returns which passed. Neighbours that lie in
+ * memory as they are written leave in one copy. */
+static inline uint64_t put_fields(struct out *out, const struct http_field *fields, unsigned count,
+                                  uint64_t never, bool is_by_hand)
 {
-    for (unsigned i = 0; i < head->added_count; i++) {
-        const struct http_field *field = &head->added[i];
-        unsigned id = field->id != HTTP_FIELD_OTHER ? field->id : http_field_id_of(field->name);
-        if (!field->drop && !(never >> id & 1)) {
+    uint64_t passed = 0;
+    const char *run = NULL;
+    const char *run_end = NULL;
+    for (const struct http_field *field = fields; field < fields + count; field++) {
+        unsigned id = field->id;
+        if (is_by_hand && id == HTTP_FIELD_OTHER) {
+            id = http_field_id_of(field->name); /* who added it may not have known */
+        }
+        if (field->drop || (never >> id & 1) != 0) {
+            continue;
+        }
+        passed |= BIT(id);
+        bool is_ready = lies_ready(field);
+        if (!is_ready || field->name.at != run_end) {
+            put_run(out, run, run_end);
+            run = is_ready ? field->name.at : NULL;
+        }
+        if (is_ready) {
+            run_end = field->value.at + field->value.len + 2;
+        } else {
             put_field(out, field);
+            run_end = NULL;
         }
     }
+    put_run(out, run, run_end);
+    return passed;
 }
 
-static void put_all_fields(struct out *out, const struct http_head *head, uint64_t never)
+/* True: Content-Length has passed, too, since it says what is to be said. */
+static bool put_all_fields(struct out *out, const struct http_head *head, uint64_t never,
+                           enum http_framing framing)
 {
-    put_fields(out, head->fields, head->field_count, never);
-    put_added(out, head, never);
+    bool is_said = framing == HTTP_LENGTH && head->length_said;
+    uint64_t length = is_said ? BIT(HTTP_CONTENT_LENGTH) : 0;
+    uint64_t passed = put_fields(out, head->fields, head->field_count, never & ~length, false);
+    put_fields(out, head->added, head->added_count, never, true);
+    return (passed & length) != 0;
 }
 
 /* Connection, with Upgrade where it is meant. */
@@ -209,8 +202,10 @@ ssize_t http1_write_request(const struct http_head *head, const struct http1_wri
     put_text(&to, " HTTP/1.1\r\nHost: ");
     put_slice(&to, head->authority);
     put_text(&to, "\r\n");
-    put_all_fields(&to, head, NEVER_COPIED | BIT(HTTP_HOST));
-    put_request_framing(&to, head);
+    if (!put_all_fields(&to, head, NEVER_COPIED | BIT(HTTP_HOST),
+                        (enum http_framing)head->framing)) {
+        put_request_framing(&to, head);
+    }
     if (head->upgrade && writing->upgrade) {
         put_upgrade(&to, head);
     } else if (writing->close) {
@@ -239,7 +234,7 @@ enum http_framing http1_answer_framing(const struct http_head *head, uint8_t ask
 }
 
 static void put_answer_framing(struct out *out, const struct http_head *head,
-                               const struct http1_writing *writing)
+                               const struct http1_writing *writing, enum http_framing framing)
 {
     if (head->status < 200 || head->status == 204) {
         return; /* RFC 9110 §8.6: never there */
@@ -251,7 +246,7 @@ static void put_answer_framing(struct out *out, const struct http_head *head,
         }
         return;
     }
-    switch (http1_answer_framing(head, writing->asked, writing->peer_minor)) {
+    switch (framing) {
     case HTTP_LENGTH: put_length(out, head->content_length); break;
     case HTTP_CHUNKED: put_text(out, "Transfer-Encoding: chunked\r\n"); break;
     case HTTP_NO_BODY: put_length(out, 0); break;
@@ -275,6 +270,10 @@ static void put_answer_connection(struct out *out, const struct http_head *head,
 
 static void put_status(struct out *out, const struct http_head *head)
 {
+    if (head->status == 200 && slice_is(head->reason, "OK")) {
+        put_text(out, "HTTP/1.1 200 OK\r\n");
+        return;
+    }
     check(head->status >= 100 && head->status <= 999);
     char digits[4] = {(char)('0' + head->status / 100), (char)('0' + head->status / 10 % 10),
                       (char)('0' + head->status % 10), ' '};
@@ -289,8 +288,10 @@ ssize_t http1_write_response(const struct http_head *head, const struct http1_wr
 {
     struct out to = {out, out + cap, false};
     put_status(&to, head);
-    put_all_fields(&to, head, NEVER_COPIED);
-    put_answer_framing(&to, head, writing);
+    enum http_framing framing = http1_answer_framing(head, writing->asked, writing->peer_minor);
+    if (!put_all_fields(&to, head, NEVER_COPIED, framing)) {
+        put_answer_framing(&to, head, writing, framing);
+    }
     put_answer_connection(&to, head, writing);
     if (writing->date.len > 0 && head->status >= 200 && !http_has(head, HTTP_DATE)) {
         put_text(&to, "Date: ");
@@ -313,10 +314,13 @@ static size_t fields_size(const struct http_field *fields, unsigned count)
 size_t http1_head_size(const struct http_head *head, const struct http1_writing *writing)
 {
     /* Start line and generated fields without their variable parts: at most 160 bytes. */
-    size_t size = 192 + head->method.len + head->path.len + head->authority.len + head->reason.len
-                  + writing->date.len;
-    return size + fields_size(head->fields, head->field_count)
-           + fields_size(head->added, head->added_count);
+    size_t size = 192 + head->authority.len + writing->date.len
+                  + fields_size(head->added, head->added_count);
+    if (head->came_len != 0) {
+        return size + head->came_len + head->field_count; /* a space that was missing in each */
+    }
+    return size + head->method.len + head->path.len + head->reason.len
+           + fields_size(head->fields, head->field_count);
 }
 
 /* --- chunks ---------------------------------------------------------------------------------- */

@@ -170,11 +170,32 @@ static void an_answer_is_written_as_it_came(void **state)
     struct http_head head = answer_of("HTTP/1.1 200 Fine\r\nServer: x\r\nConnection: close\r\n"
                                       "Content-Length: 5\r\nX-A: b\r\n\r\n");
     assert_answer(&head, to_1_1,
-                  "HTTP/1.1 200 Fine\r\nServer: x\r\nX-A: b\r\nContent-Length: 5\r\n\r\n");
+                  "HTTP/1.1 200 Fine\r\nServer: x\r\nContent-Length: 5\r\nX-A: b\r\n\r\n");
     struct http1_writing writing = {.peer_minor = 1, .close = true, .asked = HTTP_GET};
     assert_answer(&head, writing,
-                  "HTTP/1.1 200 Fine\r\nServer: x\r\nX-A: b\r\nContent-Length: 5\r\n"
+                  "HTTP/1.1 200 Fine\r\nServer: x\r\nContent-Length: 5\r\nX-A: b\r\n"
                   "Connection: close\r\n\r\n");
+}
+
+/* Whatever becomes of the field, the length that is written is the one that holds. */
+static void the_length_is_the_heads(void **state)
+{
+    (void)state;
+    const char *generated = "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\n\r\n";
+    struct http_head head = answer_of("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: b\r\n\r\n");
+    head.fields[0].drop = 1;
+    assert_answer(&head, to_1_1, generated);
+    head = answer_of("HTTP/1.1 200 OK\r\nContent-Length: 005\r\nA: b\r\n\r\n");
+    assert_false(head.length_said);
+    assert_answer(&head, to_1_1, generated);
+    head = answer_of("HTTP/1.1 200 OK\r\nContent-Length: 7\r\nA: b\r\n\r\n");
+    head.content_length = 5;
+    head.length_said = false;
+    assert_answer(&head, to_1_1, generated);
+    head = answer_of("HTTP/1.1 200 OK\r\ncontent-length:5\r\nA: b\r\n\r\n");
+    assert_answer(&head, to_1_1, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nA: b\r\n\r\n");
+    head = request_of("PUT /a HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nA: b\r\n\r\n");
+    assert_request(&head, false, "PUT /a HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nA: b\r\n\r\n");
 }
 
 static void date_is_added_where_there_is_none(void **state)
@@ -297,6 +318,7 @@ int main(void)
         cmocka_unit_test(an_upgrade_passes_when_it_is_meant),
         cmocka_unit_test(changes_are_written),
         cmocka_unit_test(an_answer_is_written_as_it_came),
+        cmocka_unit_test(the_length_is_the_heads),
         cmocka_unit_test(date_is_added_where_there_is_none),
         cmocka_unit_test(answers_are_framed_for_the_client),
         cmocka_unit_test(http_1_0_is_told_to_stay),
