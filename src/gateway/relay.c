@@ -7,6 +7,8 @@
 #include "gateway/transit.h"
 #include "io/loop.h"
 
+static void pace_client(struct transit *transit, bool blocked);
+static void pace_upstream(struct transit *transit, bool blocked);
 static bool is_short(const struct http_head *head);
 static bool has_no_call(const struct transit *transit);
 static void begin(struct transit *transit, struct http_head *head);
@@ -86,9 +88,8 @@ static void on_body(struct http_exchange *ex, const void *data, size_t len)
         if (!transit->body_held) {
             refuse(transit, FAULT_INTERNAL, 0);
         }
-    } else if (transit->call->ops->body(transit->call, data, len) && !transit->client_paused) {
-        transit->client_paused = true;
-        ex->ops->pause(ex, true);
+    } else {
+        transit->call->ops->body(transit->call, data, len); /* the flush tells whether to pause */
     }
 }
 
@@ -110,20 +111,14 @@ static void on_request_end(struct http_exchange *ex, const struct http_head *tra
 static void on_client_flush(struct http_exchange *ex)
 {
     struct transit *transit = ex->user;
-    if (!has_no_call(transit) && transit->call->ops->flush(transit->call) && !transit->request_ended
-        && !transit->client_paused) {
-        transit->client_paused = true;
-        ex->ops->pause(ex, true);
+    if (!has_no_call(transit)) {
+        pace_client(transit, transit->call->ops->flush(transit->call));
     }
 }
 
 static void on_client_drain(struct http_exchange *ex)
 {
-    struct transit *transit = ex->user;
-    if (transit->upstream_paused) {
-        transit->upstream_paused = false;
-        transit->call->ops->pause(transit->call, false);
-    }
+    pace_upstream(ex->user, false);
 }
 
 static enum fault fault_of_abort(enum http_fault why)
@@ -174,6 +169,28 @@ static bool fits_limits(struct transit *transit, const struct http_head *head)
         return false;
     }
     return true;
+}
+
+/* --- back-pressure -----------------------------------------------------------------------------
+ *
+ * What was given in one read may not fit at once, and yet be gone with the flush that follows: only
+ * a flush, and the drain after one that could not send all, say whether the giver is to wait.
+ */
+
+static void pace_client(struct transit *transit, bool blocked)
+{
+    if (blocked != transit->client_paused && !transit->request_ended) {
+        transit->client_paused = blocked;
+        transit->ex->ops->pause(transit->ex, blocked);
+    }
+}
+
+static void pace_upstream(struct transit *transit, bool blocked)
+{
+    if (blocked != transit->upstream_paused) {
+        transit->upstream_paused = blocked;
+        transit->call->ops->pause(transit->call, blocked);
+    }
 }
 
 /* --- from a request to a connection ------------------------------------------------------------
@@ -238,10 +255,7 @@ static void ask(struct transit *transit, uint32_t flags)
         return;
     }
     transit->asked = true;
-    if (!transit->request_ended && !transit->client_paused) {
-        transit->client_paused = true;
-        transit->ex->ops->pause(transit->ex, true);
-    }
+    pace_client(transit, true);
 }
 
 static void granted(void *arg, const weir_grant *grant)
@@ -326,11 +340,7 @@ static void send_kept(struct transit *transit, void *object)
     if (transit->request_ended) {
         call->ops->end(call, NULL);
     }
-    bool blocked = call->ops->flush(call);
-    if (transit->client_paused && !blocked && !transit->request_ended) {
-        transit->client_paused = false;
-        transit->ex->ops->pause(transit->ex, false);
-    }
+    pace_client(transit, call->ops->flush(call));
 }
 
 static void send_head(struct transit *transit, void *object, struct http_head *head)
@@ -425,26 +435,18 @@ static void on_head(struct http_call *call, struct http_head *head)
     ex->ops->respond(ex, head);
 }
 
-static void pause_upstream(struct transit *transit, bool blocked)
-{
-    if (blocked && !transit->upstream_paused) {
-        transit->upstream_paused = true;
-        transit->call->ops->pause(transit->call, true);
-    }
-}
-
 static void on_answer_body(struct http_call *call, const void *data, size_t len)
 {
     struct transit *transit = call->user;
     transit->answer_bytes += len;
-    pause_upstream(transit, transit->ex->ops->body(transit->ex, data, len));
+    transit->ex->ops->body(transit->ex, data, len); /* the flush tells whether to pause */
 }
 
 static void on_answer_flush(struct http_call *call)
 {
     struct transit *transit = call->user;
     transit->head_now = false;
-    pause_upstream(transit, transit->ex->ops->flush(transit->ex));
+    pace_upstream(transit, transit->ex->ops->flush(transit->ex));
 }
 
 static void on_answer_end(struct http_call *call, const struct http_head *trailers, bool reusable)
@@ -460,11 +462,7 @@ static void on_answer_end(struct http_call *call, const struct http_head *traile
 
 static void on_call_drain(struct http_call *call)
 {
-    struct transit *transit = call->user;
-    if (transit->client_paused && !transit->request_ended) {
-        transit->client_paused = false;
-        transit->ex->ops->pause(transit->ex, false);
-    }
+    pace_client(call->user, false);
 }
 
 static void on_call_fail(struct http_call *call, enum http_fault why)

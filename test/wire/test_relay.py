@@ -27,6 +27,29 @@ def test_chunked_request_is_decoded_by_the_upstream():
         assert answer.status == 200 and b"wiki" in answer.body and b"pedia" in answer.body
 
 
+PIECES = b"1\r\nx\r\n" * 40000 + b"0\r\n\r\n"
+
+
+def test_many_small_chunks_up():
+    with Upstream(echo) as upstream, Weir(upstream) as weir:
+        answer = weir.ask(method="POST", headers="Transfer-Encoding: chunked\r\n", body=PIECES)
+        assert answer.status == 200 and answer.body.count(b"x") == 40000
+
+
+def test_many_small_chunks_down():
+    def script(peer):
+        while peer.request() is not None:
+            peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + PIECES)
+
+    with Upstream(script) as upstream, Weir(upstream) as weir:
+        with weir.client() as client:
+            client.get(headers="Connection: close\r\n")
+            seen = b""
+            while data := client.sock.recv(65536):
+                seen += data
+        assert seen.partition(b"\r\n\r\n")[2] == PIECES
+
+
 def test_big_download_in_bounded_memory():
     piece, count = random.Random(2).randbytes(1 << 20), 128
     digest = hashlib.sha256()
