@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/limit.h"
 
+#include "core/breaker.h"
 #include "core/conn.h"
 #include "core/ends.h"
 #include "core/key.h"
@@ -106,9 +107,22 @@ void ledger_ask(weir_engine *engine, struct ledger *ledger, uint32_t need)
     }
 }
 
+/* A dial needs a credit of its key and one of its pool. Who has callers keeps one of the key until
+ * the other comes; of the pool, nothing is kept that is not in use. So two engines that each hold
+ * what the other lacks do not pass it to and fro, nor wait for each other. */
+static uint32_t kept(struct ledger *ledger)
+{
+    if (!ledger->is_of_key) {
+        return 0;
+    }
+    const struct key *key = container_of(ledger, struct key, ledger);
+    return key->waiting.count > 0 && breaker_allows(key) > 0 ? 1 : 0;
+}
+
 static void settle(weir_engine *engine, struct ledger *ledger, uint32_t used)
 {
-    uint32_t free = ledger->credits > used ? ledger->credits - used : 0;
+    uint32_t held = used + kept(ledger);
+    uint32_t free = ledger->credits > held ? ledger->credits - held : 0;
     uint32_t back = ledger->is_lent || free < ledger->wanted ? free : ledger->wanted;
     if (back == 0) {
         return;
@@ -155,10 +169,12 @@ static void want(weir_engine *engine, struct ledger *ledger, const struct limit_
         struct key *key = container_of(ledger, struct key, ledger);
         settle(engine, ledger, key_total(key));
         close_idle(key->by_state, ledger->wanted, true);
+        pool_serve(key); /* what went may have been meant for somebody: asks again */
     } else {
         weir_pool *pool = container_of(ledger, struct weir_pool, ledger);
         settle(engine, ledger, pool_total(pool));
         close_idle(pool->by_state, ledger->wanted, false);
+        pool_feed(pool);
     }
 }
 

@@ -149,6 +149,11 @@ weir_err pool_lease_conn(struct conn *conn, weir_lease *ret_lease)
 
 /* --- rules 3 and 4: dialling -------------------------------------------------------------- */
 
+static bool wants_fresh(struct node *waiting)
+{
+    return list_entry(waiting, struct lease, on_owner)->flags & WEIR_FRESH;
+}
+
 /* Dials that should be under way for those who wait. One connection serves one, or, once it is
  * known that they carry more, its ideal number. */
 static uint32_t dials_needed(const struct key *key)
@@ -162,6 +167,9 @@ static uint32_t dials_needed(const struct key *key)
     uint32_t needed = (waiting + each - 1) / each;
     uint32_t others = pick_lasting(key) - key->by_state[WEIR_DIALLING].count;
     uint32_t most = opt->streams_conns_max > others ? opt->streams_conns_max - others : 0;
+    if (most == 0 && wants_fresh(list_first(&key->waiting))) {
+        return 1; /* the others are there, and it wants none of them */
+    }
     return needed < most ? needed : most;
 }
 
@@ -347,6 +355,7 @@ void pool_serve(struct key *key)
     want_dials(key);
     pool_feed(pool);
     dial_ahead(key);
+    ledger_settle(pool->engine, &key->ledger, key_total(key));
     key_review(key);
 }
 
