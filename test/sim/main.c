@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sim [--seed S] [--seeds N] [--steps M] [--trace] [--file SEEDS] - runs M steps in each of N
- * random worlds. Everything follows from the seed. The last line says what was run and what failed;
- * the exit status is 1 when a seed failed. A seed that fails prints where, why, and the trace that
- * led there.
+ * sim [--seed S] [--seeds N] [--steps M] [--every K] [--trace] [--stop] [--file SEEDS] - runs M
+ * steps in each of N random worlds, every eighth of them of several engines that share a limit.
+ * Everything follows from the seed. The last line says what was run and what failed; the exit
+ * status is 1 when a seed failed. A seed that fails prints where, why, and the trace that led
+ * there.
+ *
+ * --every: so many steps the whole state is compared with the model [1000]. --trace: print all of
+ * it.
+ * --stop: not beyond the first seed that fails. --mutant N: breaks a rule of core (core/mutant.h).
  */
 #include "base/text.h"
 #include "core/inspect.h"
 #include "core/mutant.h"
+#include "sim/shared.h"
 #include "sim/world.h"
 
 #include <inttypes.h>
@@ -17,7 +23,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { VERIFY_EVERY = 1, SETTLE_STEPS_MAX = 200000, STEPS_AT_ONCE_MAX = 100, TAIL_STEPS = 25 };
+enum {
+    SHARED_EVERY = 8,
+    VERIFY_EVERY = 1,
+    SETTLE_STEPS_MAX = 200000,
+    STEPS_AT_ONCE_MAX = 100,
+    TAIL_STEPS = 25
+};
 
 struct request {
     uint64_t seed, seeds, steps;
@@ -195,9 +207,26 @@ struct tally {
     uint64_t seeds, failed, steps;
 };
 
+/* A world of several engines; it has no trace. */
+static void run_shared(uint64_t seed, const struct request *request, struct tally *tally)
+{
+    world.seed = seed;
+    bool fine = shared_run(seed, request->steps, &world.steps, world.fault, sizeof world.fault);
+    tally->steps += world.steps;
+    tally->failed += !fine;
+    if (!fine) {
+        printf("seed %" PRIu64 ", step %" PRIu64 ", several engines: %s\n", seed, world.steps,
+               world.fault);
+    }
+}
+
 static void run_one(uint64_t seed, const struct request *request, struct tally *tally)
 {
     tally->seeds++;
+    if (seed % SHARED_EVERY == SHARED_EVERY - 1) {
+        run_shared(seed, request, tally);
+        return;
+    }
     bool fine = run_seed(seed, request, request->trace ? 0 : UINT64_MAX);
     tally->steps += world.steps;
     tally->failed += !fine;
@@ -261,7 +290,8 @@ int main(int argc, char **argv)
     struct request request = {.seed = 1, .seeds = 1, .steps = 10000, .every = 1000};
     struct tally tally = {0};
     if (!read_arguments(argc, argv, &request)) {
-        printf("usage: sim [--seed S] [--seeds N] [--steps M] [--trace] [--stop] [--file SEEDS]\n");
+        printf("usage: sim [--seed S] [--seeds N] [--steps M] [--every K] [--trace] [--stop] "
+               "[--file SEEDS]\n");
         return 2;
     }
 #ifdef WEIR_MUTANTS

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * shared.c - several engines, one limit. Each has a pool of the same name; the hub's messages and
+ * theirs arrive late, each sender's in its order. After every step: the connections of all engines
+ * together are within max_total, and those of a key within max_per_key; the hub and every engine
+ * agree with themselves; nobody is called back twice. At the end everybody is served, and all
+ * credits are back.
+ */
+#include "sim/shared.h"
+
+#include "base/rand.h"
+#include "core/hub.h"
+#include "core/inspect.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    ENGINES_MAX = 4,
+    KEYS_MAX = 8,
+    CLIENTS_MAX = 60,
+    CONNS_MAX = 64,
+    POST_MAX = 4096, /* messages under way to one */
+    CALM_STEPS_MAX = 200000
+};
+
+enum phase { NONE, DIALLING, UP, CLOSING };
+
+struct conn_seen {
+    uint64_t id;
+    enum phase phase;
+    uint32_t key, leases;
+    weir_err why;
+};
+
+struct client {
+    enum { AWAY, WAITING, HOLDING } phase;
+    uint32_t engine, key;
+    weir_lease lease;
+    uint64_t conn;
+};
+
+struct post {
+    struct limit_msg messages[POST_MAX];
+    uint32_t head, tail;
+};
+
+struct worker {
+    uint32_t number;
+    weir_engine *engine;
+    weir_pool *pool;
+    struct limit_port port;
+    struct post to_hub, from_hub;
+    struct conn_seen conns[CONNS_MAX];
+    uint64_t next_ms;
+};
+
+static struct shared {
+    struct rand rand;
+    struct hub hub;
+    weir_connector connector;
+    weir_pool_options opt;
+    weir_key keys[KEYS_MAX];
+    char hosts[KEYS_MAX][16];
+    struct worker workers[ENGINES_MAX];
+    struct client clients[CLIENTS_MAX];
+    uint32_t workers_count, keys_count, clients_count, refuse;
+    uint64_t now_ms;
+    bool closing, failed;
+    char *fault;
+    size_t fault_size;
+} all;
+
+static void wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void wrong(const char *format, ...)
+{
+    va_list args;
+    if (all.failed) {
+        return;
+    }
+    all.failed = true;
+    va_start(args, format);
+    vsnprintf(all.fault, all.fault_size, format, args);
+    va_end(args);
+}
+
+/* --- messages
+ * --------------------------------------------------------------------------------------- */
+
+static void post(struct post *post, const struct limit_msg *msg)
+{
+    if (post->tail - post->head == POST_MAX) {
+        wrong("%d messages are under way to one receiver", POST_MAX);
+        return;
+    }
+    post->messages[post->tail++ % POST_MAX] = *msg;
+}
+
+static uint32_t port_join(void *arg, const char *name, uint32_t name_len, uint32_t limit)
+{
+    const struct worker *worker = arg;
+    return hub_join(&all.hub, worker->number, name, name_len, limit);
+}
+
+static void port_leave(void *arg, uint32_t account)
+{
+    const struct worker *worker = arg;
+    hub_leave(&all.hub, worker->number, account);
+}
+
+static bool port_take(void *arg, uint32_t account)
+{
+    const struct worker *worker = arg;
+    return hub_take(&all.hub, worker->number, account);
+}
+
+static void port_send(void *arg, const struct limit_msg *msg)
+{
+    struct worker *worker = arg;
+    struct limit_msg signed_msg = *msg;
+    signed_msg.engine = (uint16_t)worker->number;
+    post(&worker->to_hub, &signed_msg);
+}
+
+/* Carries one message; true when there was one. */
+static bool carry(struct worker *worker)
+{
+    struct limit_msg msg;
+    while (hub_next(&all.hub, worker->number, &msg)) {
+        post(&worker->from_hub, &msg);
+    }
+    struct post *up = &worker->to_hub;
+    struct post *down = &worker->from_hub;
+    bool is_up = up->head != up->tail && (down->head == down->tail || rand_chance(&all.rand, 500));
+    if (is_up) {
+        hub_receive(&all.hub, &up->messages[up->head++ % POST_MAX]);
+        return true;
+    }
+    if (down->head != down->tail) {
+        engine_receive(worker->engine, &down->messages[down->head++ % POST_MAX]);
+        return true;
+    }
+    return false;
+}
+
+/* --- what the engines say
+ * --------------------------------------------------------------------------- */
+
+static struct conn_seen *seen(struct worker *worker, uint64_t id)
+{
+    struct conn_seen *conn = &worker->conns[(uint32_t)id % CONNS_MAX]; /* base/slots.h */
+    if (conn->id != id) {
+        wrong("an engine speaks of a connection that does not live");
+        return NULL;
+    }
+    return conn;
+}
+
+static void on_dial(void *self, weir_conn id, const weir_key *key)
+{
+    struct worker *worker = self;
+    struct conn_seen *conn = &worker->conns[(uint32_t)id.id % CONNS_MAX];
+    if (conn->phase != NONE) {
+        wrong("a new connection has the id of one that lives");
+    }
+    *conn = (struct conn_seen){.id = id.id, .phase = DIALLING};
+    while (conn->key < all.keys_count && strcmp(all.hosts[conn->key], key->host) != 0) {
+        conn->key++;
+    }
+}
+
+static void on_close(void *self, weir_conn id, void *object, weir_err why)
+{
+    struct conn_seen *conn = seen(self, id.id);
+    (void)object;
+    if (conn != NULL) {
+        conn->phase = CLOSING;
+        conn->why = why;
+    }
+}
+
+static void on_granted(void *arg, const weir_grant *grant)
+{
+    struct client *client = arg;
+    if (client->phase != WAITING || client->lease.id != grant->lease.id) {
+        wrong("called back twice, or for another lease");
+    }
+    client->phase = AWAY;
+    if (grant->err == WEIR_OK) {
+        struct conn_seen *conn = seen(&all.workers[client->engine], grant->conn.id);
+        client->phase = HOLDING;
+        client->conn = grant->conn.id;
+        if (conn == NULL || conn->phase != UP || conn->key != client->key || conn->leases++ > 0) {
+            wrong("a lease on a connection that is not for it");
+        }
+    }
+}
+
+/* --- what happens
+ * ----------------------------------------------------------------------------------- */
+
+static void release(struct client *client)
+{
+    struct worker *worker = &all.workers[client->engine];
+    struct conn_seen *conn = &worker->conns[(uint32_t)client->conn % CONNS_MAX];
+    if (conn->id == client->conn) {
+        conn->leases--;
+    }
+    weir_fate fate = rand_chance(&all.rand, 100) ? WEIR_RETIRE : WEIR_KEEP;
+    if (weir_release(worker->pool, client->lease, fate) != WEIR_OK) {
+        wrong("a lease that is held is stale");
+    }
+    client->phase = AWAY;
+}
+
+static void act_client(void)
+{
+    struct client *client = &all.clients[rand_below(&all.rand, all.clients_count)];
+    if (client->phase == HOLDING) {
+        release(client);
+    } else if (client->phase == WAITING) {
+        if (rand_chance(&all.rand, 30)) {
+            weir_release(all.workers[client->engine].pool, client->lease, WEIR_KEEP);
+        }
+    } else {
+        client->engine = (uint32_t)rand_below(&all.rand, all.workers_count);
+        client->key = (uint32_t)rand_below(&all.rand, all.keys_count);
+        weir_acquire_options opt = {.size = sizeof opt, .timeout_ms = WEIR_NEVER};
+        weir_err err = weir_acquire(all.workers[client->engine].pool, &all.keys[client->key], &opt,
+                                    on_granted, client, &client->lease);
+        client->phase = err == WEIR_OK ? WAITING : AWAY;
+    }
+}
+
+static void answer(struct worker *worker, struct conn_seen *conn, bool kindly)
+{
+    weir_conn id = {conn->id};
+    if (conn->phase == CLOSING) {
+        conn->id = 0;
+        conn->phase = NONE;
+        weir_conn_down(worker->pool, id, conn->why);
+    } else if (conn->phase == DIALLING && (kindly || !rand_chance(&all.rand, all.refuse))) {
+        conn->phase = UP;
+        weir_conn_up(worker->pool, id, conn, 1);
+    } else if (conn->phase == DIALLING || (!kindly && rand_chance(&all.rand, all.refuse / 4))) {
+        conn->id = 0;
+        conn->phase = NONE;
+        weir_conn_down(worker->pool, id, WEIR_ERESET);
+    }
+}
+
+static void act_peer(void)
+{
+    struct worker *worker = &all.workers[rand_below(&all.rand, all.workers_count)];
+    struct conn_seen *conn = &worker->conns[rand_below(&all.rand, CONNS_MAX)];
+    if (conn->phase != NONE) {
+        answer(worker, conn, false);
+    }
+}
+
+static uint64_t earliest_ms(void)
+{
+    uint64_t earliest = WEIR_NO_DEADLINE;
+    for (uint32_t i = 0; i < all.workers_count; i++) {
+        earliest = all.workers[i].next_ms < earliest ? all.workers[i].next_ms : earliest;
+    }
+    return earliest;
+}
+
+static void act_time(void)
+{
+    uint64_t next_ms = earliest_ms();
+    bool leap = next_ms != WEIR_NO_DEADLINE && rand_chance(&all.rand, 300);
+    all.now_ms = leap && next_ms > all.now_ms ? next_ms : all.now_ms + rand_below(&all.rand, 50);
+}
+
+/* Whoever has callers and no credit for a dial has told the hub. */
+static void judge_asking(const struct worker *worker)
+{
+    weir_list_each(it, &worker->pool->keys) {
+        const struct key *key = list_entry(it, struct key, on_pool);
+        bool needs = key->waiting.count > 0 && key_total(key) == 0 && key->state == WEIR_KEY_UP;
+        if (needs && key->ledger.credits == 0 && key->ledger.asked == 0) {
+            wrong("engine %u has callers for %s, no credit, and has not asked", worker->number,
+                  key->view.host);
+        }
+    }
+}
+
+static void judge(void)
+{
+    uint32_t of_key[KEYS_MAX] = {0};
+    uint32_t total = 0;
+    for (uint32_t w = 0; w < all.workers_count; w++) {
+        engine_verify(all.workers[w].engine);
+        if (!all.closing) {
+            judge_asking(&all.workers[w]);
+        }
+        for (uint32_t c = 0; c < CONNS_MAX; c++) {
+            const struct conn_seen *conn = &all.workers[w].conns[c];
+            if (conn->phase != NONE) {
+                total++;
+                of_key[conn->key]++;
+            }
+        }
+    }
+    hub_verify(&all.hub);
+    if (total > all.opt.max_total) {
+        wrong("%u connections in all engines, %u allowed", total, all.opt.max_total);
+    }
+    for (uint32_t k = 0; k < all.keys_count; k++) {
+        if (of_key[k] > all.opt.max_per_key) {
+            wrong("%u connections of a key, %u allowed", of_key[k], all.opt.max_per_key);
+        }
+    }
+}
+
+static void turn(void)
+{
+    for (uint32_t i = 0; i < all.workers_count; i++) {
+        struct worker *worker = &all.workers[i];
+        do {
+            worker->next_ms = weir_step(worker->engine, all.now_ms);
+        } while (weir_engine_pending(worker->engine));
+    }
+    judge();
+}
+
+static void step(void)
+{
+    uint32_t drawn = (uint32_t)rand_below(&all.rand, 1000);
+    if (drawn < 350) {
+        act_client();
+    } else if (drawn < 650) {
+        act_peer();
+    } else if (drawn < 900) {
+        carry(&all.workers[rand_below(&all.rand, all.workers_count)]);
+    } else {
+        act_time();
+    }
+    turn();
+}
+
+/* --- beginning and end
+ * ------------------------------------------------------------------------------ */
+
+static bool open_worker(uint32_t number, bool can_take)
+{
+    struct worker *worker = &all.workers[number];
+    worker->number = number;
+    worker->port = (struct limit_port){worker, port_join, port_leave, can_take ? port_take : NULL,
+                                       port_send};
+    weir_engine_options engine_opt = {
+        .size = sizeof engine_opt, .conns_max = CONNS_MAX, .seed = rand_next(&all.rand)};
+    all.opt.connector_self = worker;
+    return weir_engine_new(&engine_opt, &worker->engine) == WEIR_OK
+           && engine_share(worker->engine, &worker->port) == WEIR_OK
+           && weir_pool_open(worker->engine, &all.opt, &worker->pool) == WEIR_OK;
+}
+
+static bool open_all(uint64_t seed)
+{
+    rand_init(&all.rand, seed);
+    struct rand *rand = &all.rand;
+    all.workers_count = (uint32_t)rand_between(rand, 2, ENGINES_MAX);
+    all.keys_count = (uint32_t)rand_between(rand, 1, KEYS_MAX);
+    all.clients_count = (uint32_t)rand_between(rand, 1, CLIENTS_MAX);
+    all.refuse = rand_chance(rand, 500) ? (uint32_t)rand_below(rand, 400) : 0;
+    all.connector = (weir_connector){.scheme = "sim", .dial = on_dial, .close = on_close};
+    all.opt = (weir_pool_options){.size = sizeof all.opt,
+                                  .name = "shared",
+                                  .connector = &all.connector,
+                                  .max_total = (uint32_t)rand_between(rand, 1, 24),
+                                  .max_per_key = (uint32_t)rand_between(rand, 1, 12),
+                                  .idle_timeout_ms = (uint32_t)rand_between(rand, 10, 5000),
+                                  .on_dial_error = WEIR_WAIT,
+                                  .retry_first_ms = 10,
+                                  .down_for_ms = 100};
+    for (uint32_t k = 0; k < all.keys_count; k++) {
+        snprintf(all.hosts[k], sizeof all.hosts[k], "k%u", k);
+        all.keys[k] = (weir_key){.scheme = "sim", .host = all.hosts[k], .port = 1};
+    }
+    struct hub_options hub_opt = {.engines = all.workers_count, .seed = seed};
+    if (!hub_init(&all.hub, &alloc_libc, &hub_opt)) {
+        return false;
+    }
+    bool can_take = rand_chance(rand, 500);
+    for (uint32_t i = 0; i < all.workers_count; i++) {
+        if (!open_worker(i, can_take)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whatever a kind world has left to do; false when it is calm. */
+static bool act_kindly(void)
+{
+    bool any = false;
+    for (uint32_t w = 0; w < all.workers_count; w++) {
+        struct worker *worker = &all.workers[w];
+        any |= carry(worker);
+        for (uint32_t c = 0; c < CONNS_MAX; c++) {
+            any |= worker->conns[c].phase == DIALLING || worker->conns[c].phase == CLOSING;
+            answer(worker, &worker->conns[c], true);
+        }
+    }
+    for (uint32_t i = 0; i < all.clients_count; i++) {
+        if (all.clients[i].phase == HOLDING) {
+            release(&all.clients[i]);
+            any = true;
+        }
+    }
+    return any;
+}
+
+static uint32_t busy(void)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < all.clients_count; i++) {
+        count += all.clients[i].phase != AWAY;
+    }
+    return count;
+}
+
+static void settle(void)
+{
+    for (int i = 0; i < CALM_STEPS_MAX && busy() > 0 && !all.failed; i++) {
+        if (!act_kindly()) {
+            uint64_t next_ms = earliest_ms();
+            all.now_ms = next_ms != WEIR_NO_DEADLINE ? next_ms : all.now_ms + 1;
+        }
+        turn();
+    }
+    if (busy() > 0) {
+        wrong("everybody is kind, and %u clients are not served", busy());
+    }
+    all.closing = true;
+    for (uint32_t w = 0; w < all.workers_count && !all.failed; w++) {
+        weir_pool_close(all.workers[w].pool, 0);
+        turn();
+        while (act_kindly()) {
+            turn();
+        }
+    }
+    for (uint32_t w = 0; w < all.workers_count; w++) {
+        weir_engine_free(all.workers[w].engine);
+    }
+    if (!all.failed && hub_out(&all.hub, "shared", sizeof "shared") > 0) {
+        wrong("everything is closed, and %u credits are out",
+              hub_out(&all.hub, "shared", sizeof "shared"));
+    }
+    hub_fini(&all.hub);
+}
+
+bool shared_run(uint64_t seed, uint64_t steps, uint64_t *ret_steps, char *ret_fault, size_t size)
+{
+    memset(&all, 0, sizeof all);
+    all.fault = ret_fault;
+    all.fault_size = size;
+    uint64_t i = 0;
+    if (!open_all(seed)) {
+        wrong("the engines cannot be made");
+    }
+    for (; i < steps && !all.failed; i++) {
+        step();
+    }
+    *ret_steps = i;
+    settle();
+    return !all.failed;
+}
