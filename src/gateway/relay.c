@@ -268,7 +268,7 @@ static void granted(void *arg, const weir_grant *grant)
         lease_failed(transit, grant->err, grant->retry_after_ms);
     } else {
         transit->lease = grant->lease;
-        transit->granted_ns = loop_now_ns(transit->lane->relay->opt.loop);
+        transit->granted_ns = loop_turn_ns(transit->lane->relay->opt.loop);
         send_kept(transit, grant->object);
     }
 }
@@ -425,8 +425,7 @@ static void on_head(struct http_call *call, struct http_head *head)
         && tries_code_again(transit, head->status)) {
         return;
     }
-    transit->first_byte_ns = loop_now_ns(transit->lane->relay->opt.loop);
-    transit->head_now = true;
+    transit->first_byte_ns = loop_turn_ns(transit->lane->relay->opt.loop);
     transit->state = TRANSIT_ANSWERING;
     transit->status = head->status;
     transit->upstream->endpoints[transit->endpoint].answered++;
@@ -445,7 +444,6 @@ static void on_answer_body(struct http_call *call, const void *data, size_t len)
 static void on_answer_flush(struct http_call *call)
 {
     struct transit *transit = call->user;
-    transit->head_now = false;
     pace_upstream(transit, transit->ex->ops->flush(transit->ex));
 }
 

@@ -34,7 +34,7 @@ struct transit *transit_new(struct lane *lane, struct http_exchange *ex)
     transit->series = lane->nowhere;
     transit->endpoint = BALANCE_NOBODY;
     transit->body_held = true;
-    transit->begun_ns = loop_now_ns(relay->opt.loop);
+    transit->begun_ns = loop_turn_ns(relay->opt.loop);
     transit->trace_len = 0;
     if (relay->log.ring != NULL) {
         memcpy(transit->client, ex->peer->text, sizeof transit->client);
@@ -47,7 +47,7 @@ struct transit *transit_new(struct lane *lane, struct http_exchange *ex)
 void transit_settle(struct transit *transit)
 {
     struct relay *relay = transit->lane->relay;
-    uint64_t now_ns = transit->head_now ? transit->first_byte_ns : loop_now_ns(relay->opt.loop);
+    uint64_t now_ns = loop_turn_ns(relay->opt.loop);
     uint64_t first_byte_us = transit->first_byte_ns != 0
                                  ? us_between(transit->begun_ns, transit->first_byte_ns)
                                  : 0;

@@ -49,7 +49,7 @@ struct transit {
     uint8_t state;   /* enum transit_state */
     uint8_t fault;   /* enum fault: the word of the log */
 
-    uint64_t begun_ns, granted_ns, first_byte_ns;
+    uint64_t begun_ns, granted_ns, first_byte_ns; /* of the turns in which it happened */
     uint64_t request_bytes, answer_bytes;
     uint32_t seat; /* clients_give() */
     uint8_t tries, replays;
@@ -59,7 +59,6 @@ struct transit {
     bool body_held;     /* all of the body that came lies in `held` */
     bool client_paused, upstream_paused;
     bool reused;
-    bool head_now;     /* the answer's head came in this very event */
     uint64_t body_max; /* 0: no limit */
     uint32_t connect_us;
     struct transit *next_free;

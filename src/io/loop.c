@@ -41,10 +41,10 @@ struct loop {
     int epoll;
     bool happened; /* the hooks are to run */
     bool stopping;
-    bool ringing; /* inside on_bell(): freed wakes stay until its end */
-    uint64_t now_ms;
-    uint64_t ticked_ms; /* what the hooks were told last */
-    uint64_t hooks_ms;  /* the hooks' earliest deadline */
+    bool ringing;            /* inside on_bell(): freed wakes stay until its end */
+    uint64_t now_ms, now_ns; /* of one reading */
+    uint64_t ticked_ms;      /* what the hooks were told last */
+    uint64_t hooks_ms;       /* the hooks' earliest deadline */
     struct loop_hook *hooks, *hook_next, *hook_running;
     struct list laters;
     struct watch *closed; /* until the turn ends */
@@ -77,6 +77,12 @@ static void turn_end(struct loop *loop);
 
 /* --- life ---------------------------------------------------------------------------------------
  */
+
+static void read_clock(struct loop *loop)
+{
+    loop->now_ns = clock_now_ns();
+    loop->now_ms = loop->now_ns / 1000000;
+}
 
 static int open_all(struct loop *loop, void *uv_loop)
 {
@@ -122,7 +128,7 @@ int loop_new(const struct loop_options *opt, struct loop **ret_loop)
     }
     loop->alloc = alloc;
     loop->epoll = loop->bell.fd = -1;
-    loop->now_ms = clock_now_ms();
+    read_clock(loop);
     loop->hooks_ms = UINT64_MAX;
     list_init(&loop->laters);
     list_init(&loop->wakes);
@@ -174,7 +180,7 @@ void loop_free(struct loop *loop)
 int loop_run(struct loop *loop)
 {
     int error = 0;
-    loop->now_ms = clock_now_ms();
+    read_clock(loop);
     while (error == 0 && !loop->stopping) {
         error = turn(loop, -1);
     }
@@ -254,7 +260,7 @@ static int turn(struct loop *loop, int wait)
     if (count < 0 && errno != EINTR) {
         return -errno;
     }
-    loop->now_ms = clock_now_ms();
+    read_clock(loop);
     tick_hooks(loop);
     if (count > 0) {
         loop->happened = true;
@@ -266,7 +272,7 @@ static int turn(struct loop *loop, int wait)
 
 int loop_turn(struct loop *loop, int timeout_ms)
 {
-    loop->now_ms = clock_now_ms(); /* who knows what was done in the meantime */
+    read_clock(loop); /* who knows what was done in the meantime */
     return turn(loop, timeout_ms);
 }
 
@@ -283,6 +289,11 @@ int loop_timeout_ms(const struct loop *loop)
 uint64_t loop_now_ms(const struct loop *loop)
 {
     return loop->now_ms;
+}
+
+uint64_t loop_turn_ns(const struct loop *loop)
+{
+    return loop->now_ns;
 }
 
 uint64_t loop_now_ns(const struct loop *loop)

@@ -41,7 +41,8 @@ int loop_timeout_ms(const struct loop *loop);     /* or at the latest then; -1: 
 
 /* The time of this turn, monotonic. One reading per turn. */
 uint64_t loop_now_ms(const struct loop *loop);
-uint64_t loop_now_ns(const struct loop *loop); /* a fresh reading, for measuring */
+uint64_t loop_turn_ns(const struct loop *loop); /* the same reading, finer */
+uint64_t loop_now_ns(const struct loop *loop);  /* a fresh reading, for measuring */
 
 /* The loop's read buffer: valid until the next read of any stream of this loop. */
 void *loop_buffer(struct loop *loop, size_t *ret_cap);
