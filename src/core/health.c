@@ -72,7 +72,7 @@ weir_health health_of(const struct health_facts *facts, char *ret_message, size_
     return WEIR_HEALTHY;
 }
 
-void health_count(struct window *window, uint64_t now_ms, bool is_good)
+static void halve(struct window *window, uint64_t now_ms)
 {
     while (now_ms - window->begun_ms >= HALF_LIFE_MS) {
         uint64_t halvings = (now_ms - window->begun_ms) / HALF_LIFE_MS;
@@ -81,6 +81,17 @@ void health_count(struct window *window, uint64_t now_ms, bool is_good)
         window->bad >>= shift;
         window->begun_ms += halvings * HALF_LIFE_MS;
     }
+}
+
+void health_count_good(struct window *window, uint64_t now_ms, uint32_t times)
+{
+    halve(window, now_ms);
+    window->good = times < UINT32_MAX - window->good ? window->good + times : UINT32_MAX;
+}
+
+void health_count(struct window *window, uint64_t now_ms, bool is_good)
+{
+    halve(window, now_ms);
     if (is_good) {
         window->good++;
     } else {

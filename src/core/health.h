@@ -28,6 +28,8 @@ struct health_facts {
 weir_health health_of(const struct health_facts *facts, char *ret_message, size_t size);
 
 void health_count(struct window *window, uint64_t now_ms, bool is_good);
+/* So many that ended well. */
+void health_count_good(struct window *window, uint64_t now_ms, uint32_t times);
 
 /* Judges the pool again; true when the word changed. */
 bool health_review(weir_pool *pool);

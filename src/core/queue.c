@@ -188,6 +188,36 @@ bool queue_deliver(weir_engine *engine)
     return any;
 }
 
+void queue_deliver_to(weir_engine *engine, weir_lease_fn *fn)
+{
+    weir_list_each_safe(it, &engine->answers) {
+        struct lease *lease = list_entry(it, struct lease, on_answer);
+        if (lease->fn == fn) {
+            list_remove(&engine->answers, it);
+            answer(engine, lease);
+        }
+    }
+}
+
+void queue_renewed(struct lease *lease, uint32_t times)
+{
+    struct key *key = lease->key;
+    weir_pool *pool = key->pool;
+    pool->counters.acquires += times;
+    pool->counters.grants += times;
+    pool->counters.reused += times;
+    pool->counters.released += times;
+    health_count_good(&pool->window, pool->engine->now_ms, times);
+    histogram_add_times(&pool->counters.wait, pool->engine->now_ms, 0, times);
+    histogram_add_times(&pool->counters.hold, pool->engine->now_ms, 0, times);
+    key->grants += times;
+    key->reused += times;
+    key->used_ms = pool->engine->now_ms;
+    if (lease->conn != NULL) {
+        lease->conn->uses += times;
+    }
+}
+
 uint32_t queue_waiting(const weir_engine *engine)
 {
     uint32_t waiting = 0;

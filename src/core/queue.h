@@ -39,6 +39,12 @@ void queue_drop(struct lease *lease);
 /* Runs the callbacks that are due; true when there was one. */
 bool queue_deliver(weir_engine *engine);
 
+/* Those of them that are this function. */
+void queue_deliver_to(weir_engine *engine, weir_lease_fn *fn);
+
+/* A lease that ended and began anew so many times, unheard of. */
+void queue_renewed(struct lease *lease, uint32_t times);
+
 /* Callers waiting, in all pools. */
 uint32_t queue_waiting(const weir_engine *engine);
 

@@ -46,20 +46,27 @@ static void decay(struct histogram *histogram, uint64_t now_ms)
     }
 }
 
-void histogram_add(struct histogram *histogram, uint64_t now_ms, uint64_t ms)
+void histogram_add_times(struct histogram *histogram, uint64_t now_ms, uint64_t ms, uint32_t times)
 {
     if (now_ms - histogram->decayed_ms >= DECAY_EVERY_MS) {
         decay(histogram, now_ms);
     }
     unsigned bucket = bucket_of(ms);
-    histogram->buckets[bucket]++;
-    histogram->recent[bucket]++;
-    histogram->recent_count++;
-    histogram->count++;
-    histogram->sum_ms += ms;
+    uint32_t room = UINT32_MAX - histogram->recent[bucket];
+    uint32_t recent = times < room ? times : room;
+    histogram->buckets[bucket] += times;
+    histogram->recent[bucket] += recent;
+    histogram->recent_count += recent;
+    histogram->count += times;
+    histogram->sum_ms += ms * times;
     if (ms > histogram->max_ms) {
         histogram->max_ms = ms;
     }
+}
+
+void histogram_add(struct histogram *histogram, uint64_t now_ms, uint64_t ms)
+{
+    histogram_add_times(histogram, now_ms, ms, 1);
 }
 
 uint32_t histogram_at(const struct histogram *histogram, uint32_t permille)

@@ -32,6 +32,8 @@ struct counters {
 unsigned bucket_of(uint64_t ms);
 
 void histogram_add(struct histogram *histogram, uint64_t now_ms, uint64_t ms);
+/* The same value so many times. */
+void histogram_add_times(struct histogram *histogram, uint64_t now_ms, uint64_t ms, uint32_t times);
 void histogram_report(const struct histogram *histogram, weir_histogram *ret_report);
 
 /* The least value that permille of the recent ones do not exceed, as the end of its bucket; 0
