@@ -16,6 +16,13 @@ uint64_t clock_now_ms(void)
     return clock_now_ns() / 1000000U;
 }
 
+uint64_t clock_coarse_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000U + (uint64_t)now.tv_nsec / 1000000U;
+}
+
 uint64_t clock_wall_ms(void)
 {
     struct timespec now;

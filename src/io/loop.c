@@ -41,6 +41,7 @@ struct loop {
     int epoll;
     bool happened; /* the hooks are to run */
     bool stopping;
+    bool turning;            /* between the poll and the end of the turn */
     bool ringing;            /* inside on_bell(): freed wakes stay until its end */
     uint64_t now_ms, now_ns; /* of one reading */
     uint64_t ticked_ms;      /* what the hooks were told last */
@@ -262,12 +263,19 @@ static int turn(struct loop *loop, int wait)
     }
     read_clock(loop);
     tick_hooks(loop);
+    loop->turning = true;
     if (count > 0) {
         loop->happened = true;
         dispatch(loop, count);
     }
     turn_end(loop);
+    loop->turning = false;
     return 0;
+}
+
+bool loop_is_turning(const struct loop *loop)
+{
+    return loop->turning;
 }
 
 int loop_turn(struct loop *loop, int timeout_ms)

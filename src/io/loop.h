@@ -36,6 +36,7 @@ void loop_free(struct loop *loop); /* every stream and timer must be gone */
 int loop_run(struct loop *loop);                  /* until loop_stop(); 0 or -errno */
 void loop_stop(struct loop *loop);                /* from the loop's thread */
 int loop_turn(struct loop *loop, int timeout_ms); /* one turn; tests and foreign loops */
+bool loop_is_turning(const struct loop *loop);    /* the caller is one of its callbacks */
 int loop_fd(const struct loop *loop);             /* readable: loop_turn(loop, 0) */
 int loop_timeout_ms(const struct loop *loop);     /* or at the latest then; -1: no deadline */
 
