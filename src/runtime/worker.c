@@ -185,7 +185,7 @@ static void worker_fini(struct worker *worker)
 int crew_new(const struct crew_options *opt, struct crew **ret_crew)
 {
     uint32_t size = opt->workers > 0 ? opt->workers : 1;
-    if (size > CREW_WORKERS_MAX || opt->loop.uv_loop != NULL) {
+    if (size > CREW_WORKERS_MAX || (opt->loop.uv_loop != NULL && size > 1)) {
         return -EINVAL;
     }
     const struct alloc *alloc = opt->loop.alloc != NULL ? opt->loop.alloc : &alloc_libc;

@@ -33,7 +33,7 @@ struct worker;
 
 struct crew_options {
     uint32_t workers;           /* [1] at most CREW_WORKERS_MAX */
-    struct loop_options loop;   /* of each worker; uv_loop stays NULL */
+    struct loop_options loop;   /* of each worker; uv_loop: of the only one, never started */
     weir_engine_options engine; /* of each worker; seed is varied by its number, now_ms is set */
 };
 
