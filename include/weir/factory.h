@@ -27,7 +27,7 @@ extern "C" {
 /* A question that was put to a factory and is to be answered once. A value; a stale one is answered
  * with WEIR_ESTALE, even when its pool and its runtime are long gone. */
 typedef struct weir_task {
-    uint64_t id;
+    uint64_t pool, id;
 } weir_task;
 
 /* What is to be created. The pointers live until the answer. */

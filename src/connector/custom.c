@@ -1,0 +1,895 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "connector/custom.h"
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/rand.h"
+#include "base/slots.h"
+#include "base/text.h"
+#include "connector/berths.h"
+#include "io/clock.h"
+#include "io/offload.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+
+#define NOTES_MAX  16U
+#define SCHEME_MAX 64U
+#define KEY_FIELDS 6U
+
+enum made_state {
+    MADE_CREATING,
+    MADE_UP,
+    MADE_VALIDATING,
+    MADE_WITHDRAWN, /* a question is open that nobody wants answered */
+    MADE_ENDING,    /* is to be destroyed, or is being */
+    MADE_GONE,      /* the pool has forgotten it; a call of the factory's has not returned */
+    MADE_STATES
+};
+
+enum call { CALL_CREATE, CALL_VALIDATE, CALL_DESTROY };
+
+/* A key of our own, to outlive the pool's. The text is its identity. */
+struct key_copy {
+    char *text;
+    uint32_t len;
+    weir_key view;
+};
+
+struct made {
+    struct node on_state; /* custom->by_state[state] */
+    struct custom *custom;
+    weir_conn conn;
+    void *object;
+    struct key_copy key;
+    struct offload_job job;
+    uint64_t since_ms; /* withdrawn, or ending */
+    uint32_t question; /* open; 0: none */
+    uint32_t asked;    /* what the job is about */
+    uint32_t slot;
+    uint32_t leases; /* so far */
+    uint32_t timeout_ms;
+    uint8_t state;
+    uint8_t call;
+    uint8_t why;        /* it ends for */
+    uint8_t calls;      /* of the factory's that have not returned, on the loop */
+    bool is_on_thread;  /* its job is queued or runs */
+    bool was_abandoned; /* its thread was given up */
+};
+
+struct note {
+    weir_factory_fault fault;
+    struct key_copy key;
+};
+
+struct custom {
+    struct node on_registry;
+    uint32_t serial;
+    uint32_t users;       /* the owner, jobs, and answers at the gate; the registry's lock */
+    pthread_mutex_t gate; /* taken before the host's lock by whoever does not come from there */
+    bool is_closed;
+
+    weir_connector connector;
+    weir_factory factory;
+    void *self;
+    struct custom_host host;
+    weir_pool *pool;
+    uint32_t timeout_ms, abandon_ms;
+    uint32_t questions; /* so far */
+    struct slots records;
+    struct map by_conn;
+    struct berths berths;
+    struct list by_state[MADE_STATES];
+    struct offload *offload; /* NULL: on the loop */
+    uint64_t created, failed, destroyed;
+    uint64_t faults[WEIR_FAULTS];
+    struct note notes[NOTES_MAX]; /* of faults, for the loop's thread to tell */
+    uint32_t notes_count;
+    const struct alloc *alloc;
+    char scheme[SCHEME_MAX];
+};
+
+static void on_thread(struct offload_job *job);
+static void ask_to_end(struct made *made);
+
+/* --- all of them, so that a task finds its own --------------------------------------------------
+ *
+ * A task is a value that a program may keep for as long as it likes: longer than its runtime. So it
+ * holds no pointer but a number, which is looked for among those that are there.
+ */
+static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct list registry = {.head = {&registry.head, &registry.head, &registry}};
+static uint32_t registry_serial;
+
+static void registry_add(struct custom *custom)
+{
+    pthread_mutex_lock(&registry_mutex);
+    custom->serial = ++registry_serial;
+    custom->users = 1;
+    list_push_back(&registry, &custom->on_registry);
+    pthread_mutex_unlock(&registry_mutex);
+}
+
+static void registry_remove(struct custom *custom)
+{
+    pthread_mutex_lock(&registry_mutex);
+    list_remove(&registry, &custom->on_registry);
+    pthread_mutex_unlock(&registry_mutex);
+}
+
+static struct custom *registry_find(uint32_t serial)
+{
+    struct custom *found = NULL;
+    pthread_mutex_lock(&registry_mutex);
+    weir_list_each(it, &registry) {
+        struct custom *custom = list_entry(it, struct custom, on_registry);
+        if (custom->serial == serial) {
+            found = custom;
+            found->users++;
+        }
+    }
+    pthread_mutex_unlock(&registry_mutex);
+    return found;
+}
+
+static void use(struct custom *custom)
+{
+    pthread_mutex_lock(&registry_mutex);
+    custom->users++;
+    pthread_mutex_unlock(&registry_mutex);
+}
+
+static void key_free(const struct custom *custom, struct key_copy *key)
+{
+    alloc_free(custom->alloc, key->text);
+    key->text = NULL;
+}
+
+static void dispose(struct custom *custom)
+{
+    if (custom->records.base != NULL) {
+        weir_slots_each(struct made, made, &custom->records) {
+            key_free(custom, &made->key);
+        }
+    }
+    for (uint32_t i = 0; i < custom->notes_count; i++) {
+        key_free(custom, &custom->notes[i].key);
+    }
+    slots_fini(&custom->records);
+    map_fini(&custom->by_conn);
+    berths_fini(&custom->berths);
+    pthread_mutex_destroy(&custom->gate);
+    alloc_free(custom->alloc, custom);
+}
+
+static void disuse(struct custom *custom)
+{
+    pthread_mutex_lock(&registry_mutex);
+    bool is_last = --custom->users == 0;
+    pthread_mutex_unlock(&registry_mutex);
+    if (is_last) {
+        dispose(custom);
+    }
+}
+
+/* --- keys ---------------------------------------------------------------------------------------
+ */
+
+static bool key_copy(const struct custom *custom, const weir_key *key, struct key_copy *ret_copy)
+{
+    const char *fields[KEY_FIELDS] = {key->scheme, key->host, key->source,
+                                      key->proxy,  key->tls,  key->tenant};
+    size_t lens[KEY_FIELDS];
+    size_t len = sizeof key->port;
+    for (unsigned i = 0; i < KEY_FIELDS; i++) {
+        lens[i] = fields[i] != NULL ? strlen(fields[i]) : 0;
+        len += lens[i] + 1;
+    }
+    char *text = alloc_new(custom->alloc, len);
+    if (text == NULL) {
+        return false;
+    }
+    char *at = text;
+    for (unsigned i = 0; i < KEY_FIELDS; i++) {
+        if (lens[i] > 0) {
+            memcpy(at, fields[i], lens[i]);
+        }
+        at[lens[i]] = '\0';
+        fields[i] = fields[i] != NULL ? at : NULL;
+        at += lens[i] + 1;
+    }
+    memcpy(at, &key->port, sizeof key->port);
+    *ret_copy = (struct key_copy){.text = text, .len = (uint32_t)len};
+    ret_copy->view = (weir_key){fields[0], fields[1], key->port, fields[2],
+                                fields[3], fields[4], fields[5]};
+    return true;
+}
+
+static struct slice identity(const struct made *made)
+{
+    return (struct slice){made->key.text, made->key.len};
+}
+
+/* --- faults -------------------------------------------------------------------------------------
+ */
+
+static void fault(struct custom *custom, weir_factory_fault fault, const weir_key *key)
+{
+    custom->faults[fault]++;
+    if (custom->factory.on_fault == NULL || custom->notes_count == NOTES_MAX) {
+        return;
+    }
+    struct note *note = &custom->notes[custom->notes_count++];
+    *note = (struct note){.fault = fault};
+    if (key != NULL && !key_copy(custom, key, &note->key)) {
+        note->key.text = NULL; /* told without it */
+    }
+    custom->host.poke(custom->host.self);
+}
+
+static void tell_faults(struct custom *custom)
+{
+    while (custom->notes_count > 0) {
+        struct note note = custom->notes[0];
+        custom->notes_count--;
+        memmove(custom->notes, custom->notes + 1, custom->notes_count * sizeof note);
+        custom->host.out(custom->host.self);
+        custom->factory.on_fault(custom->self, note.fault,
+                                 note.key.text != NULL ? &note.key.view : NULL);
+        custom->host.back(custom->host.self);
+        key_free(custom, &note.key);
+    }
+}
+
+/* --- records ------------------------------------------------------------------------------------
+ */
+
+static void enter(struct made *made, enum made_state state)
+{
+    list_move_back(&made->custom->by_state[made->state], &made->custom->by_state[state],
+                   &made->on_state);
+    made->state = (uint8_t)state;
+}
+
+static bool is_of_conn(const void *value, const void *key)
+{
+    return ((const struct made *)value)->conn.id == ((const weir_conn *)key)->id;
+}
+
+static struct made *find(const struct custom *custom, weir_conn conn)
+{
+    return map_find(&custom->by_conn, rand_mix(conn.id), is_of_conn, &conn);
+}
+
+static struct made *made_new(struct custom *custom, weir_conn conn, const weir_key *key)
+{
+    uint64_t id;
+    struct made *made = slots_take(&custom->records, &id);
+    if (made == NULL) {
+        return NULL;
+    }
+    made->custom = custom;
+    made->conn = conn;
+    made->job.run = on_thread;
+    made->timeout_ms = custom->timeout_ms;
+    if (!key_copy(custom, key, &made->key)
+        || !berths_take(&custom->berths, identity(made), &made->slot)) {
+        key_free(custom, &made->key);
+        slots_give(&custom->records, id);
+        return NULL;
+    }
+    made->state = MADE_CREATING;
+    list_push_back(&custom->by_state[MADE_CREATING], &made->on_state);
+    bool is_there = map_put(&custom->by_conn, rand_mix(conn.id), made);
+    check(is_there);
+    return made;
+}
+
+/* Gone, and no call is inside: the record goes as well. True when it did. */
+static bool made_review(struct made *made)
+{
+    struct custom *custom = made->custom;
+    if (made->state != MADE_GONE || made->calls > 0 || made->is_on_thread) {
+        return false;
+    }
+    list_remove(&custom->by_state[MADE_GONE], &made->on_state);
+    key_free(custom, &made->key);
+    slots_give(&custom->records, slots_id_of(&custom->records, made));
+    return true;
+}
+
+/* The pool hears that it is down; its slot is free. */
+static void made_down(struct made *made, weir_err why)
+{
+    struct custom *custom = made->custom;
+    weir_conn conn = made->conn;
+    berths_give(&custom->berths, identity(made), made->slot);
+    map_remove(&custom->by_conn, rand_mix(conn.id), made);
+    made->question = 0;
+    enter(made, MADE_GONE);
+    made_review(made);
+    weir_conn_down(custom->pool, conn, why);
+}
+
+static void out(struct made *made)
+{
+    made->calls++;
+    made->custom->host.out(made->custom->host.self);
+}
+
+static void back(struct made *made)
+{
+    made->custom->host.back(made->custom->host.self);
+    made->calls--;
+}
+
+/* --- questions ----------------------------------------------------------------------------------
+ */
+
+static weir_task task_of(const struct made *made, uint32_t question)
+{
+    const struct custom *custom = made->custom;
+    return (weir_task){.pool = (uint64_t)custom->serial << 32 | question,
+                       .id = slots_id_of(&custom->records, made)};
+}
+
+static uint32_t open_question(struct made *made)
+{
+    struct custom *custom = made->custom;
+    custom->questions += custom->questions == UINT32_MAX; /* 0 is none */
+    made->question = ++custom->questions;
+    return made->question;
+}
+
+/* No lock. */
+static weir_err put(struct made *made, enum call call, uint32_t question, void **ret_object)
+{
+    const struct custom *custom = made->custom;
+    const weir_factory *factory = &custom->factory;
+    const weir_create create = {.size = sizeof create,
+                                .task = task_of(made, question),
+                                .key = &made->key.view,
+                                .slot = made->slot,
+                                .timeout_ms = made->timeout_ms};
+    switch (call) {
+    case CALL_CREATE: return factory->create(custom->self, &create, ret_object);
+    case CALL_VALIDATE: return factory->validate(custom->self, create.task, made->object);
+    case CALL_DESTROY: break;
+    }
+    return factory->destroy(custom->self, made->object, (weir_err)made->why);
+}
+
+/* 0, or -errno: there is no thread for it. */
+static int put_on_thread(struct made *made, enum call call, uint32_t question)
+{
+    use(made->custom);
+    made->call = (uint8_t)call;
+    made->asked = question;
+    made->is_on_thread = true;
+    int error = offload_submit(made->custom->offload, &made->job);
+    if (error != 0) {
+        made->is_on_thread = false;
+        disuse(made->custom);
+    }
+    return error;
+}
+
+/* Whether its job was still in the queue, and is not any more. */
+static bool take_off_thread(struct made *made)
+{
+    if (!made->is_on_thread || !offload_withdraw(made->custom->offload, &made->job)) {
+        return false;
+    }
+    made->is_on_thread = false;
+    disuse(made->custom);
+    return true;
+}
+
+/* --- answers ------------------------------------------------------------------------------------
+ */
+
+static void is_created(struct made *made, weir_err err, void *object)
+{
+    struct custom *custom = made->custom;
+    if (err != WEIR_OK) {
+        custom->failed++;
+        made_down(made, err);
+        return;
+    }
+    custom->created++;
+    made->object = object;
+    enter(made, MADE_UP);
+    /* WEIR_ESTATE: it is about to be told to close. */
+    weir_conn_up(custom->pool, made->conn, made, custom->factory.leases_max);
+}
+
+static void is_validated(struct made *made, weir_err err)
+{
+    struct custom *custom = made->custom;
+    enter(made, MADE_UP);
+    if (err == WEIR_OK) {
+        weir_conn_up(custom->pool, made->conn, made, custom->factory.leases_max);
+    } else {
+        weir_conn_retire(custom->pool, made->conn, WEIR_EPROBE);
+    }
+}
+
+/* Nobody wants it any more. */
+static weir_err is_too_late(struct made *made, weir_err err, void *object)
+{
+    struct custom *custom = made->custom;
+    bool was_creation = made->call == CALL_CREATE;
+    if (was_creation && err != WEIR_OK) {
+        custom->failed++;
+        made_down(made, (weir_err)made->why);
+        return WEIR_ECANCELED;
+    }
+    if (was_creation) {
+        made->object = object;
+        fault(custom, WEIR_FAULT_LATE, &made->key.view);
+    }
+    ask_to_end(made);
+    return WEIR_ECANCELED;
+}
+
+static weir_err answer(struct made *made, uint32_t question, weir_err err, void *object)
+{
+    if (question == 0 || made->question != question) {
+        fault(made->custom, WEIR_FAULT_TWICE, &made->key.view);
+        return WEIR_ESTALE;
+    }
+    made->question = 0;
+    switch ((enum made_state)made->state) {
+    case MADE_CREATING: is_created(made, err, object); return WEIR_OK;
+    case MADE_VALIDATING: is_validated(made, err); return WEIR_OK;
+    case MADE_WITHDRAWN: return is_too_late(made, err, object);
+    default: unreachable();
+    }
+}
+
+static void is_destroyed(struct made *made, weir_err err)
+{
+    struct custom *custom = made->custom;
+    if (err != WEIR_OK) {
+        fault(custom, WEIR_FAULT_UNDESTROYED, &made->key.view);
+    } else {
+        custom->destroyed++;
+    }
+    made_down(made, (weir_err)made->why);
+}
+
+/* A call has returned what it returned. Its own answer may have come before it, by
+ * weir_factory_answer(); then it should have returned WEIR_EAGAIN. */
+static void returned(struct made *made, uint32_t question, weir_err err, void *object)
+{
+    if (err != WEIR_EAGAIN) {
+        answer(made, question, err, object);
+    }
+}
+
+weir_err weir_factory_answer(weir_task task, weir_err err, void *object)
+{
+    struct custom *custom = registry_find((uint32_t)(task.pool >> 32));
+    if (custom == NULL) {
+        return WEIR_ESTALE;
+    }
+    weir_err result = WEIR_ESTALE;
+    pthread_mutex_lock(&custom->gate);
+    if (!custom->is_closed) {
+        custom->host.enter(custom->host.self);
+        struct made *made = slots_at(&custom->records, task.id);
+        if (err == WEIR_EAGAIN || err >= WEIR_ERRS) {
+            result = WEIR_EINVAL;
+        } else if (made != NULL) {
+            result = answer(made, (uint32_t)task.pool, err, object);
+        } else {
+            fault(custom, WEIR_FAULT_TWICE, NULL);
+        }
+        custom->host.leave(custom->host.self);
+    }
+    pthread_mutex_unlock(&custom->gate);
+    disuse(custom);
+    return result;
+}
+
+/* --- on a thread of the factory's ---------------------------------------------------------------
+ */
+
+/* At the gate. The thread was given up, and has come back: true when it has an object in its hands
+ * that nobody knows of. */
+static bool is_orphan(const struct made *made, weir_err err)
+{
+    return made->was_abandoned && made->call == CALL_CREATE && err == WEIR_OK;
+}
+
+static void destroy_orphan(struct custom *custom, void *object)
+{
+    custom->factory.destroy(custom->self, object, WEIR_ECANCELED);
+}
+
+/* Locked. */
+static void job_returned(struct made *made, weir_err err, void *object)
+{
+    made->is_on_thread = false;
+    if (made->was_abandoned) {
+        if (is_orphan(made, err)) {
+            fault(made->custom, WEIR_FAULT_LATE, &made->key.view);
+        }
+    } else if (made->call == CALL_DESTROY) {
+        is_destroyed(made, err);
+        return;
+    } else {
+        made->calls++; /* keeps it for the line below */
+        returned(made, made->asked, err, object);
+        made->calls--;
+    }
+    made_review(made);
+}
+
+static void on_thread(struct offload_job *job)
+{
+    struct made *made = container_of(job, struct made, job);
+    struct custom *custom = made->custom;
+    void *object = NULL;
+    weir_err err = put(made, (enum call)made->call, made->asked, &object);
+    pthread_mutex_lock(&custom->gate);
+    bool orphan;
+    if (custom->is_closed) {
+        orphan = is_orphan(made, err);
+    } else {
+        custom->host.enter(custom->host.self);
+        orphan = is_orphan(made, err);
+        job_returned(made, err, object);
+        custom->host.leave(custom->host.self);
+    }
+    pthread_mutex_unlock(&custom->gate);
+    if (orphan) {
+        destroy_orphan(custom, object);
+    }
+    disuse(custom);
+}
+
+/* --- what the pool asks -------------------------------------------------------------------------
+ */
+
+static void custom_dial(void *self, weir_conn conn, const weir_key *key)
+{
+    struct custom *custom = self;
+    struct made *made = made_new(custom, conn, key);
+    if (made == NULL) {
+        weir_conn_down(custom->pool, conn, WEIR_ENOMEM);
+        return;
+    }
+    uint32_t question = open_question(made);
+    made->call = CALL_CREATE;
+    if (custom->offload != NULL) {
+        if (put_on_thread(made, CALL_CREATE, question) != 0) {
+            made_down(made, WEIR_ENOMEM);
+        }
+        return;
+    }
+    void *object = NULL;
+    out(made);
+    weir_err err = put(made, CALL_CREATE, question, &object);
+    back(made);
+    made->calls++;
+    returned(made, question, err, object);
+    made->calls--;
+    made_review(made);
+}
+
+static void custom_probe(void *self, weir_conn conn, void *object)
+{
+    struct custom *custom = self;
+    struct made *made = object;
+    (void)conn;
+    uint32_t question = open_question(made);
+    made->call = CALL_VALIDATE;
+    enter(made, MADE_VALIDATING);
+    if (custom->offload != NULL) {
+        if (put_on_thread(made, CALL_VALIDATE, question) != 0) {
+            answer(made, question, WEIR_ENOMEM, NULL);
+        }
+        return;
+    }
+    out(made);
+    weir_err err = put(made, CALL_VALIDATE, question, NULL);
+    back(made);
+    returned(made, question, err, NULL);
+}
+
+/* To be destroyed, now that no question is open: on a thread at once, on the loop in its tick. */
+static void ask_to_end(struct made *made)
+{
+    struct custom *custom = made->custom;
+    made->since_ms = clock_now_ms();
+    enter(made, MADE_ENDING);
+    if (custom->offload == NULL) {
+        custom->host.poke(custom->host.self);
+    } else if (put_on_thread(made, CALL_DESTROY, 0) != 0) {
+        is_destroyed(made, WEIR_ENOMEM);
+    }
+}
+
+/* The question is out, and its answer is not wanted any more. */
+static void withdraw(struct made *made)
+{
+    struct custom *custom = made->custom;
+    weir_task task = task_of(made, made->question);
+    made->since_ms = clock_now_ms();
+    enter(made, MADE_WITHDRAWN);
+    if (custom->factory.cancel != NULL) {
+        out(made);
+        custom->factory.cancel(custom->self, task);
+        back(made);
+        made_review(made);
+    }
+}
+
+static void custom_close_conn(void *self, weir_conn conn, void *object, weir_err why)
+{
+    struct custom *custom = self;
+    struct made *made = find(custom, conn);
+    (void)object;
+    check(made != NULL);
+    made->why = (uint8_t)why;
+    switch ((enum made_state)made->state) {
+    case MADE_CREATING:
+        if (take_off_thread(made)) {
+            made_down(made, why);
+        } else {
+            withdraw(made);
+        }
+        break;
+    case MADE_VALIDATING:
+        if (take_off_thread(made)) {
+            made->question = 0;
+            ask_to_end(made);
+        } else {
+            withdraw(made);
+        }
+        break;
+    case MADE_UP: ask_to_end(made); break;
+    default: unreachable();
+    }
+}
+
+static void custom_cut(void *self, weir_conn conn, void *object)
+{
+    struct custom *custom = self;
+    struct made *made = object;
+    (void)conn;
+    if (custom->factory.cut != NULL) {
+        out(made);
+        custom->factory.cut(custom->self, made->object);
+        back(made);
+    }
+}
+
+static bool custom_usable(void *self, void *object)
+{
+    struct custom *custom = self;
+    return custom->factory.usable(custom->self, ((struct made *)object)->object);
+}
+
+/* --- in time ------------------------------------------------------------------------------------
+ */
+
+/* Destroys what is to be destroyed on the loop. */
+static void destroy_ended(struct custom *custom)
+{
+    struct node *node;
+    while (custom->offload == NULL && (node = list_first(&custom->by_state[MADE_ENDING])) != NULL) {
+        struct made *made = list_entry(node, struct made, on_state);
+        out(made);
+        weir_err err = put(made, CALL_DESTROY, 0, NULL);
+        back(made);
+        is_destroyed(made, err);
+    }
+}
+
+static void give_up(struct made *made)
+{
+    struct custom *custom = made->custom;
+    if (take_off_thread(made)) { /* the threads are busy: it has not had its turn */
+        ask_to_end(made);
+        return;
+    }
+    fault(custom, WEIR_FAULT_STUCK, &made->key.view);
+    if (made->is_on_thread) {
+        made->was_abandoned = true;
+        offload_abandon(custom->offload, &made->job);
+    }
+    made_down(made, (weir_err)made->why);
+}
+
+static uint64_t give_up_stuck(struct custom *custom, enum made_state state, uint64_t now_ms)
+{
+    struct node *node;
+    while ((node = list_first(&custom->by_state[state])) != NULL) {
+        struct made *made = list_entry(node, struct made, on_state);
+        uint64_t due_ms = made->since_ms + custom->abandon_ms;
+        if (due_ms > now_ms) {
+            return due_ms;
+        }
+        give_up(made);
+    }
+    return UINT64_MAX;
+}
+
+uint64_t custom_tick(struct custom *custom, uint64_t now_ms)
+{
+    destroy_ended(custom);
+    uint64_t withdrawn_ms = give_up_stuck(custom, MADE_WITHDRAWN, now_ms);
+    uint64_t ending_ms = give_up_stuck(custom, MADE_ENDING, now_ms);
+    tell_faults(custom);
+    return withdrawn_ms < ending_ms ? withdrawn_ms : ending_ms;
+}
+
+/* --- life ---------------------------------------------------------------------------------------
+ */
+
+const char *custom_fault_of(const weir_factory *factory)
+{
+    if (factory == NULL) {
+        return "factory";
+    }
+    if (factory->size > sizeof *factory) {
+        return "factory.size";
+    }
+    if (factory->create == NULL) {
+        return "factory.create";
+    }
+    if (factory->destroy == NULL) {
+        return "factory.destroy";
+    }
+    return factory->threads_max > OFFLOAD_THREADS_MAX ? "factory.threads_max" : NULL;
+}
+
+static void copy_factory(struct custom *custom, const weir_factory *factory)
+{
+    memcpy(&custom->factory, factory, factory->size != 0 ? factory->size : sizeof *factory);
+    const char *scheme = factory->scheme != NULL ? factory->scheme : "custom";
+    slice_copy(custom->scheme, sizeof custom->scheme, slice_of(scheme));
+    custom->factory.scheme = custom->scheme;
+    custom->factory.leases_max += custom->factory.leases_max == 0;
+    custom->abandon_ms = factory->abandon_after_ms > 0 ? factory->abandon_after_ms
+                                                       : CUSTOM_ABANDON_AFTER_MS;
+    custom->connector = (weir_connector){
+        .scheme = custom->scheme,
+        .dial = custom_dial,
+        .probe = custom->factory.validate != NULL ? custom_probe : NULL,
+        .close = custom_close_conn,
+        .cut = custom_cut,
+        .reusable = custom->factory.usable != NULL ? custom_usable : NULL,
+    };
+}
+
+static int open_all(struct custom *custom, const struct custom_options *opt)
+{
+    const struct alloc *alloc = opt->alloc;
+    if (!slots_init(&custom->records, alloc, sizeof(struct made), opt->conns_max + OFFLOAD_LOST_MAX)
+        || !map_init(&custom->by_conn, alloc, opt->conns_max)
+        || !berths_init(&custom->berths, alloc)) {
+        return -ENOMEM;
+    }
+    if (custom->factory.threads_max == 0) {
+        return 0;
+    }
+    const struct offload_options threads = {
+        .threads_max = custom->factory.threads_max, .name = "weir/factory", .alloc = alloc};
+    return offload_new(&threads, &custom->offload);
+}
+
+int custom_new(const struct custom_options *opt, struct custom **ret_custom)
+{
+    struct custom *custom = alloc_zeroed(opt->alloc, sizeof *custom);
+    if (custom == NULL) {
+        return -ENOMEM;
+    }
+    custom->alloc = opt->alloc;
+    custom->self = opt->factory_self;
+    custom->host = opt->host;
+    custom->timeout_ms = opt->timeout_ms;
+    pthread_mutex_init(&custom->gate, NULL);
+    for (int i = 0; i < MADE_STATES; i++) {
+        list_init(&custom->by_state[i]);
+    }
+    copy_factory(custom, opt->factory);
+    int error = open_all(custom, opt);
+    if (error != 0) {
+        dispose(custom);
+        return error;
+    }
+    registry_add(custom);
+    *ret_custom = custom;
+    return 0;
+}
+
+void custom_close(struct custom *take_custom)
+{
+    registry_remove(take_custom);
+    pthread_mutex_lock(&take_custom->gate);
+    take_custom->is_closed = true;
+    pthread_mutex_unlock(&take_custom->gate);
+    if (take_custom->offload != NULL) {
+        offload_free(take_custom->offload);
+    }
+    disuse(take_custom);
+}
+
+const weir_connector *custom_connector(const struct custom *custom)
+{
+    return &custom->connector;
+}
+
+void custom_serve(struct custom *custom, weir_pool *pool)
+{
+    custom->pool = pool;
+}
+
+void custom_set_timeout(struct custom *custom, uint32_t timeout_ms)
+{
+    custom->timeout_ms = timeout_ms;
+}
+
+/* --- reading ------------------------------------------------------------------------------------
+ */
+
+void *custom_object(const void *made)
+{
+    return ((const struct made *)made)->object;
+}
+
+weir_conn custom_conn(const void *made)
+{
+    return ((const struct made *)made)->conn;
+}
+
+uint32_t custom_slot(const void *made)
+{
+    return ((const struct made *)made)->slot;
+}
+
+bool custom_lease(void *made)
+{
+    return ((struct made *)made)->leases++ > 0;
+}
+
+bool custom_is_same(const struct custom *custom, const weir_factory *factory, void *factory_self)
+{
+    const weir_factory *own = &custom->factory;
+    return custom->self == factory_self && own->create == factory->create
+           && own->validate == factory->validate && own->destroy == factory->destroy
+           && own->cancel == factory->cancel && own->cut == factory->cut
+           && own->usable == factory->usable && own->threads_max == factory->threads_max;
+}
+
+void custom_stats(struct custom *custom, weir_factory_stats *ret_stats)
+{
+    weir_factory_stats stats = {
+        .size = sizeof stats,
+        .creating = custom->by_state[MADE_CREATING].count + custom->by_state[MADE_WITHDRAWN].count,
+        .validating = custom->by_state[MADE_VALIDATING].count,
+        .destroying = custom->by_state[MADE_ENDING].count,
+        .created = custom->created,
+        .failed = custom->failed,
+        .destroyed = custom->destroyed,
+    };
+    memcpy(stats.faults, custom->faults, sizeof stats.faults);
+    if (custom->offload != NULL) {
+        struct offload_count count = offload_count(custom->offload);
+        stats.threads = count.threads;
+        stats.threads_busy = count.busy;
+        stats.threads_lost = count.lost;
+    }
+    *ret_stats = stats;
+}
+
+const char *weir_factory_fault_word(weir_factory_fault fault)
+{
+    static const char *const words[WEIR_FAULTS] = {"late", "twice", "stuck", "undestroyed",
+                                                   "crashed"};
+    return (unsigned)fault < WEIR_FAULTS ? words[fault] : "unknown";
+}
