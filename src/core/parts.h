@@ -95,6 +95,7 @@ struct lease {
     weir_lease_fn *fn; /* NULL: nobody to call */
     void *arg;
     uint64_t tag;
+    uint64_t turn;        /* grows with each that comes */
     uint64_t since_ms;    /* waits, or holds */
     uint64_t deadline_ms; /* waits until */
     uint32_t waited_ms;
@@ -195,6 +196,7 @@ struct weir_engine {
     uint32_t waiting_max;
     uint32_t pools_max;
     uint32_t pool_numbers;
+    uint64_t turns;                /* leases so far */
     const struct limit_port *port; /* NULL: limits are this engine's alone */
     struct map by_account;         /* its ledgers, when they are shared */
     struct alloc alloc;

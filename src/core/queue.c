@@ -18,6 +18,7 @@ struct lease *queue_new(struct key *key, uint64_t *ret_id)
     if (lease != NULL) {
         lease->key = key;
         lease->timer.kind = TIMER_LEASE;
+        lease->turn = key->pool->engine->turns++;
         lease->since_ms = key->pool->engine->now_ms;
     }
     return lease;
@@ -35,6 +36,23 @@ void queue_wait(struct lease *lease)
         heap_set(&engine->timers, &lease->timer.node, lease->deadline_ms);
     }
     key_review(key);
+}
+
+/* Back to its place: behind those who came before it, near the front. */
+static void rejoin(struct lease *lease)
+{
+    struct list *of_key = &lease->key->waiting;
+    struct list *of_pool = &lease->key->pool->waiting;
+    struct node *at = of_key->head.next;
+    while (at != &of_key->head && list_entry(at, struct lease, on_owner)->turn < lease->turn) {
+        at = at->next;
+    }
+    list_insert_before(of_key, at, &lease->on_owner);
+    at = of_pool->head.next;
+    while (at != &of_pool->head && list_entry(at, struct lease, on_pool)->turn < lease->turn) {
+        at = at->next;
+    }
+    list_insert_before(of_pool, at, &lease->on_pool);
 }
 
 void queue_again(struct lease *lease)
@@ -57,8 +75,7 @@ void queue_again(struct lease *lease)
     lease->conn = NULL;
     lease->was_cut = false;
     lease->since_ms -= lease->waited_ms;
-    list_push_front(&key->waiting, &lease->on_owner);
-    list_push_front(&key->pool->waiting, &lease->on_pool);
+    rejoin(lease);
     if (lease->deadline_ms != UINT64_MAX) {
         heap_set(&engine->timers, &lease->timer.node, lease->deadline_ms);
     }

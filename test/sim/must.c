@@ -188,9 +188,8 @@ static void check_order(struct world *world, const struct sim_client *client)
     for (uint32_t i = 0; i < world->granted_count; i++) {
         const struct granted *granted = &world->granted[i];
         bool same = granted->pool == client->pool && granted->key == client->key;
-        /* One that wants a fresh connection lets others have the used ones; in a burst somebody may
-         * be served, lose the connection again before he knows, and be the first in the queue. */
-        bool excused = (client->flags & WEIR_FRESH) && (granted->used || world->nature.burst > 0);
+        /* One that wants a fresh connection lets others have the used ones. */
+        bool excused = (client->flags & WEIR_FRESH) && granted->used;
         if (same && granted->turn > client->turn && !excused) {
             fault(world, "served before c%u, who came first",
                   (unsigned)(client - world->clients) + 1);
