@@ -16,6 +16,19 @@ static void enter(struct key *key, weir_key_state state, uint64_t retry_ms)
     key->retry_ms = retry_ms;
 }
 
+static bool is_ours(weir_err why)
+{
+    return why == WEIR_EFILES || why == WEIR_ENOMEM;
+}
+
+/* A pause, and as before: nothing was learned of the peer. */
+static void pause_dials(struct key *key)
+{
+    weir_engine *engine = key->pool->engine;
+    weir_key_state state = key->state == WEIR_KEY_TRIAL ? WEIR_KEY_DOWN : WEIR_KEY_BACKING_OFF;
+    enter(key, state, engine->now_ms + retry_delay_ms(&key->pool->opt, 1, &engine->rand));
+}
+
 bool breaker_failed(struct key *key, uint8_t round, weir_err why)
 {
     weir_pool *pool = key->pool;
@@ -27,8 +40,13 @@ bool breaker_failed(struct key *key, uint8_t round, weir_err why)
         return false;
     }
     key->round++;
-    key->failures++;
     key->ramp = key->ramp > 1 ? key->ramp / 2 : 1;
+    if (is_ours(why)) {
+        pause_dials(key);
+        explain(key, DECIDED_BACK_OFF, NULL, why);
+        return true;
+    }
+    key->failures++;
     if (key->failures >= pool->opt.failures_max && !MUTANT(9)) {
         key->ramp = 1;
         key->owed = 0;

@@ -12,6 +12,9 @@
  * fails says nothing that the first had not. So each dial carries the round in which it was begun,
  * and a failure ends the round.
  *
+ * A dial that failed for want of our own descriptors or memory says nothing of the peer either: it
+ * is tried again after the first pause, however often, and counts as no failure.
+ *
  * How many dials may be under way: one to begin with, doubled by each success up to connecting_max,
  * halved by each failure, one on trial.
  */
