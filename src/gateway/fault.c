@@ -24,6 +24,7 @@ enum fault fault_of_err(weir_err err)
     case WEIR_EWAIT: return FAULT_WAIT_TOO_LONG;
     case WEIR_EACQUIRE_TIMEOUT: return FAULT_ACQUIRE_TIMEOUT;
     case WEIR_EFULL:
+    case WEIR_EFILES:
     case WEIR_ECONNS:
     case WEIR_EKEYS: return FAULT_POOL_FULL;
     case WEIR_EDOWN: return FAULT_DOWN;

@@ -21,7 +21,7 @@ static void every_error_of_a_pool_has_its_status(void **state)
         {WEIR_EFULL, 503},        {WEIR_EDOWN, 503},    {WEIR_ECLOSED, 503},
         {WEIR_EREFUSED, 502},     {WEIR_ERESOLVE, 502}, {WEIR_EUNREACHABLE, 502},
         {WEIR_ETLS, 502},         {WEIR_EPROXY, 502},   {WEIR_ECONNECT_TIMEOUT, 504},
-        {WEIR_ETLS_TIMEOUT, 504}, {WEIR_ECONNECT, 502},
+        {WEIR_ETLS_TIMEOUT, 504}, {WEIR_ECONNECT, 502}, {WEIR_EFILES, 503},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_int_equal(fault_status(fault_of_err(rows[i].err)), rows[i].status);

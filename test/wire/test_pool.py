@@ -234,6 +234,23 @@ def test_ten_times_the_load_then_idle():
         wait_for(lambda: weir.descriptors() <= base, "descriptors to be back")
 
 
+def test_out_of_descriptors_is_over_when_some_are_free():
+    """More clients than descriptors: nothing spins, and no endpoint is held to be down for it."""
+    with Upstream() as upstream, Weir(upstream, wrapper=["prlimit", "--nofile=64"]) as weir:
+        clients = [weir.client() for _ in range(120)]
+        for client in clients:
+            client.get()
+        answer = clients[0].response()
+        assert answer.status in (200, 503), answer
+        before = weir.cpu_seconds()
+        assert not clients[-1].closed(2)
+        assert weir.cpu_seconds() - before < 0.5
+        for client in clients:
+            client.close()
+        wait_for(lambda: weir.ask().status == 200, "an answer", 5)
+        assert weir.metric("weir_pool_refused_total", pool="up", reason="down") == 0
+
+
 def test_four_workers_share_evenly():
     with Upstream() as upstream, Weir(upstream, workers=4, pool={"max_connections": 2000,
                                                                "keepalive_timeout": "30s"}) as weir:
