@@ -41,6 +41,7 @@ static void pool_init(weir_pool *pool, weir_engine *engine, const weir_pool_opti
     pool->number = ++engine->pool_numbers;
     pool->timer.kind = TIMER_POOL;
     pool->armed_ms = pool->review_ms = UINT64_MAX;
+    pool->adapted_ms = engine->now_ms;
     pool->window.begun_ms = engine->now_ms;
     memcpy(pool->name, opt->name, strlen(opt->name) + 1);
     pool->opt.name = pool->name;
@@ -305,7 +306,8 @@ void pool_timer(weir_pool *pool)
     pool_arm(pool, queue_overdue(pool));
     if (pool->review_ms <= now_ms) {
         bool has_changed = health_review(pool);
-        bool is_settled = pool->window.health == WEIR_HEALTHY && !has_changed;
+        bool is_moving = size_review(pool);
+        bool is_settled = pool->window.health == WEIR_HEALTHY && !has_changed && !is_moving;
         pool->review_ms = is_settled ? UINT64_MAX : now_ms + POOL_REVIEW_MS;
     }
     pool_arm(pool, pool->review_ms);

@@ -134,6 +134,9 @@ weir_err option_resolve(const weir_pool_options *opt, weir_pool_options *ret_opt
     if (copy.min_idle > copy.max_idle) {
         return fault(ret_fault, "min_idle");
     }
+    if (copy.size_min > copy.max_per_key) {
+        return fault(ret_fault, "size_min");
+    }
     if (copy.reuse == WEIR_NO_REUSE) {
         copy.max_uses = 1;
     }
@@ -283,6 +286,7 @@ static const struct {
     {"relay",
      {.max_total = 1000,
       .max_per_key = 100,
+      .size_min = 2,
       .idle_timeout_ms = MINUTES(5),
       .probe_every_ms = SECONDS(60),
       .failures_max = 3,
@@ -294,6 +298,7 @@ static const struct {
     {"relay-production",
      {.max_total = 1000,
       .max_per_key = 100,
+      .size_min = 2,
       .max_idle = 20,
       .idle_timeout_ms = MINUTES(5),
       .probe_every_ms = SECONDS(30),

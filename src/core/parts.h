@@ -23,6 +23,7 @@
 #include "base/rand.h"
 #include "base/ring.h"
 #include "base/slots.h"
+#include "core/adapt.h"
 #include "core/arena.h"
 #include "core/explain.h"
 #include "core/health.h"
@@ -129,6 +130,7 @@ struct key {
     uint64_t spaced_ms; /* no connection retires for its age before */
     uint64_t grants, reused, created, errors;
     struct ledger ledger; /* of max_per_key */
+    struct adapt adapt;
     uint32_t failures;    /* dials in a row */
     uint32_t hold_ms;     /* EWMA of leases, × 16 */
     uint32_t best_us;     /* the least latency of its connections, roughly */
@@ -145,7 +147,7 @@ struct key {
         horizon[KEY_HORIZON_BUCKETS]; /* hang-ups by how long idle, log2 of eighths of a second */
 };
 
-_Static_assert(sizeof(struct key) + sizeof(struct slot) <= 512, "a key has grown");
+_Static_assert(sizeof(struct key) + sizeof(struct slot) <= 576, "a key has grown");
 
 struct weir_pool {
     struct weir_engine *engine;
@@ -160,6 +162,7 @@ struct weir_pool {
     struct timer timer;
     struct ledger ledger; /* of max_total */
     uint64_t armed_ms;    /* the deadline in the heap */
+    uint64_t adapted_ms;  /* sizes were looked at */
     uint64_t review_ms;   /* health is judged next; UINT64_MAX: nothing happened since */
     uint32_t retry_after_ms;
     uint32_t number;

@@ -178,7 +178,9 @@ static uint32_t dials_wanted(const struct key *key, bool all)
 {
     uint32_t wanted = dials_needed(key);
     if (all) {
+        uint32_t kept = size_short(key);
         wanted += size_missing(key);
+        wanted = wanted > kept ? wanted : kept;
         wanted = wanted > key->owed ? wanted : key->owed;
     }
     uint32_t dialling = key->by_state[WEIR_DIALLING].count;

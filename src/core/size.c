@@ -2,8 +2,10 @@
 #include "core/size.h"
 
 #include "core/conn.h"
+#include "core/ends.h"
 #include "core/key.h"
 #include "core/mutant.h"
+#include "core/pool.h"
 
 uint64_t size_idle_due_ms(const struct conn *conn)
 {
@@ -49,10 +51,17 @@ bool size_is_in_use(const struct key *key)
     return pool->engine->now_ms - key->used_ms < pool->opt.idle_timeout_ms;
 }
 
+static uint32_t target_of(const struct key *key)
+{
+    return key->pool->opt.size_min > 0 ? key->adapt.target : 0;
+}
+
 bool size_is_kept(const struct conn *conn)
 {
     const struct key *key = conn->key;
-    return key->by_state[WEIR_IDLE].count <= key->pool->opt.min_idle && size_is_in_use(key);
+    bool is_needed = key->by_state[WEIR_IDLE].count <= key->pool->opt.min_idle
+                     || key_alive(key) <= target_of(key);
+    return is_needed && size_is_in_use(key);
 }
 
 uint32_t size_missing(const struct key *key)
@@ -60,6 +69,58 @@ uint32_t size_missing(const struct key *key)
     uint32_t ready = key->by_state[WEIR_IDLE].count + key->by_state[WEIR_PROBING].count;
     uint32_t min_idle = key->pool->opt.min_idle;
     return min_idle > ready && size_is_in_use(key) && !MUTANT(13) ? min_idle - ready : 0;
+}
+
+uint32_t size_short(const struct key *key)
+{
+    uint32_t idle = key->by_state[WEIR_IDLE].count + key->by_state[WEIR_PROBING].count;
+    uint32_t up = key_alive(key) - key->by_state[WEIR_DIALLING].count;
+    uint32_t max_idle = key->pool->opt.max_idle;
+    uint32_t target = target_of(key);
+    if (target <= up || idle >= max_idle || !size_is_in_use(key)) {
+        return 0;
+    }
+    uint32_t more = target - up;
+    return more < max_idle - idle ? more : max_idle - idle;
+}
+
+/* True while its target may still fall. */
+static bool review(struct key *key, uint32_t elapsed_ms)
+{
+    const weir_pool_options *opt = &key->pool->opt;
+    struct adapt *adapt = &key->adapt;
+    struct list *idle = &key->by_state[WEIR_IDLE];
+    uint32_t busy = key->by_state[WEIR_ACTIVE].count + key->by_state[WEIR_SHARED].count;
+    adapt_learn(adapt, &(struct adapt_look){.arrivals = (uint32_t)key->grants,
+                                            .elapsed_ms = elapsed_ms,
+                                            .hold_x16 = key->leases_seen > 1 ? 0 : key->hold_ms,
+                                            .busy = busy,
+                                            .min = opt->size_min,
+                                            .max = opt->max_per_key});
+    uint32_t surplus = adapt_shrink(adapt, key_alive(key), elapsed_ms);
+    for (; surplus > 0 && idle->count > opt->min_idle; surplus--) {
+        pool_conn_close(conn_on_key(list_first(idle)), WEIR_ESURPLUS);
+    }
+    pool_serve(key);
+    return adapt->rate_x16 > 0 || (idle->count > opt->min_idle && key_alive(key) > adapt->target);
+}
+
+bool size_review(weir_pool *pool)
+{
+    if (pool->opt.size_min == 0 || pool->closing) {
+        return false;
+    }
+    uint64_t elapsed_ms = pool->engine->now_ms - pool->adapted_ms;
+    bool is_moving = false;
+    uint32_t looked_ms = elapsed_ms < UINT32_MAX ? (uint32_t)elapsed_ms : UINT32_MAX;
+    weir_list_each(it, &pool->keys) {
+        struct key *key = list_entry(it, struct key, on_pool);
+        if (key_alive(key) > 0 || key->adapt.rate_x16 > 0) {
+            is_moving |= review(key, looked_ms);
+        }
+    }
+    pool->adapted_ms = pool->engine->now_ms;
+    return is_moving;
 }
 
 struct conn *size_surplus(const struct key *key)

@@ -17,11 +17,19 @@ uint64_t size_retire_at_ms(const weir_pool *pool);
  * closes. */
 bool size_may_retire(struct conn *conn);
 
-/* Idle, and one of the last min_idle of its key: idle_timeout lets it live. */
+/* Idle, and one of the last min_idle of its key, or called for by its load: idle_timeout lets it
+ * live. */
 bool size_is_kept(const struct conn *conn);
 
 /* Idle connections that the key should have and has not. */
 uint32_t size_missing(const struct key *key);
+
+/* Connections, dialling ones too, that the load of the key calls for beyond those that are up. */
+uint32_t size_short(const struct key *key);
+
+/* Looks at the load of every key of an adaptive pool; what the load does not call for closes, by
+ * halves. False when there is nothing to come back for. */
+bool size_review(weir_pool *pool);
 
 /* Somebody used it within idle_timeout, or holds a pin: worth being kept ready. */
 bool size_is_in_use(const struct key *key);

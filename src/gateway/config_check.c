@@ -213,6 +213,9 @@ static void check_pool(const struct check *c, const struct config_upstream *u)
         config_advise(c->faults, AT(c, u->pool.first_byte_timeout_ms),
                       "upstream %s: first_byte_timeout is longer than total_timeout, which ends it",
                       u->name);
+    if (zero_of(p->size_min) > p->max_per_key)
+        config_error(c->faults, AT(c, u->pool.size_min),
+                     "upstream %s: size_min is above max_per_endpoint", u->name);
     if (p->retry_first_ms > p->retry_cap_ms)
         config_error(c->faults, AT(c, u->pool.retry_first_ms),
                      "upstream %s: retry_first is longer than retry_cap", u->name);

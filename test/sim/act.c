@@ -542,6 +542,9 @@ static void operator_updates(struct world *world, struct sim_pool *pool)
     case 4: opt.acquire_timeout_ms = (uint32_t)rand_between(&world->rand, 10, 60000); break;
     default: opt.failures_max = (uint32_t)rand_between(&world->rand, 1, 6); break;
     }
+    if (opt.size_min != WEIR_NONE && opt.size_min > opt.max_per_key) {
+        opt.size_min = opt.max_per_key;
+    }
     if (opt.min_idle != WEIR_NONE && opt.max_idle < opt.min_idle) {
         opt.max_idle = opt.min_idle;
     }

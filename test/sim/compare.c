@@ -74,7 +74,7 @@ static bool compare_conn(void *arg, const weir_conn_info *info)
     }
     if (conn->was_up) {
         differs(it, "birth of a connection", info->created_ms, conn->up_ms);
-        if (info->state == WEIR_IDLE && it->pool->opt.min_idle == WEIR_NONE) {
+        if (info->state == WEIR_IDLE && !keeps_ready(&it->pool->opt)) {
             differs(it, "last use of a connection", info->last_used_ms, conn->used_ms);
         }
     }

@@ -174,7 +174,7 @@ static struct tally tally_of(const struct world *world, uint32_t pool, uint32_t 
 static bool dials_unasked(const struct sim_pool *pool)
 {
     const weir_pool_options *opt = &pool->opt;
-    return pool->streams || count_of(opt->min_idle) > 0 || opt->reconnect == WEIR_EAGER
+    return pool->streams || keeps_ready(opt) || opt->reconnect == WEIR_EAGER
            || opt->max_age_ms != WEIR_NEVER;
 }
 
@@ -318,8 +318,7 @@ static bool may_be_evicted(const struct world *world, const struct sim_conn *con
         && tally.of_engine < world->options.conns_max) {
         return false;
     }
-    bool exact = !world->burst
-                 && home->opt.min_idle == WEIR_NONE; /* the ones that are kept move up */
+    bool exact = !world->burst && !keeps_ready(&home->opt); /* the ones that are kept move up */
     for (uint32_t i = 0; i < world->conns_top && exact; i++) {
         const struct sim_conn *other = &world->conns[i];
         bool rival = other->phase == PHASE_UP && other->leases == 0 && other->ends == WEIR_OK
@@ -347,7 +346,8 @@ static bool is_surplus(const struct world *world, const struct sim_conn *conn)
         return lowered || world->burst;
     }
     return is_idle(conn)
-           && (world->burst || lowered || conn->outlawed || idle > count_of(opt->max_idle));
+           && (world->burst || lowered || opt->size_min != WEIR_NONE || conn->outlawed
+               || idle > count_of(opt->max_idle));
 }
 
 static bool may_close(struct world *world, const struct sim_conn *conn, weir_err why)
@@ -449,8 +449,7 @@ uint64_t model_choice(const struct world *world, const struct sim_client *client
     const uint32_t replay = WEIR_IDEMPOTENT | WEIR_REPLAYABLE;
     bool careful = (client->flags & replay) != replay && pool->opt.reuse == WEIR_NEWEST;
     const struct sim_conn *best = NULL;
-    if (world->burst || pool->streams || pool->opt.min_idle != WEIR_NONE
-        || (client->flags & WEIR_FRESH)) {
+    if (world->burst || pool->streams || keeps_ready(&pool->opt) || (client->flags & WEIR_FRESH)) {
         return 0;
     }
     for (uint32_t i = 0; i < world->conns_top; i++) {

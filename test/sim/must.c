@@ -35,7 +35,7 @@ static void check_idle(struct world *world, const struct sim_conn *conn)
     const struct sim_pool *pool = &world->pools[conn->pool];
     const weir_pool_options *opt = &pool->opt;
     uint64_t limit_ms = model_idle_limit(world, conn);
-    if (limit_ms != UINT64_MAX && count_of(opt->min_idle) == 0) {
+    if (limit_ms != UINT64_MAX && !keeps_ready(opt)) {
         due(world, conn->used_ms + limit_ms, "the end of an idle connection");
     }
     if (pool->probes && opt->probe_every_ms != WEIR_NEVER) {

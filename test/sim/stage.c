@@ -317,6 +317,10 @@ static void draw_options(struct rand *rand, weir_pool_options *opt)
     if (opt->max_idle != 0 && opt->min_idle > opt->max_idle) {
         opt->min_idle = opt->max_idle;
     }
+    opt->size_min = sometimes(rand, 150, some(rand, 3));
+    if (opt->max_per_key != 0 && opt->size_min > opt->max_per_key) {
+        opt->size_min = opt->max_per_key;
+    }
     opt->connecting_max = sometimes(rand, 500, some(rand, 8));
     opt->waiting_max = sometimes(rand, 300, some(rand, 64));
     opt->max_uses = sometimes(rand, 300, some(rand, 32));

@@ -183,6 +183,12 @@ struct world {
     uint64_t traced;
 };
 
+/* Connections may be dialled, and kept, that nobody waits for. */
+static inline bool keeps_ready(const weir_pool_options *opt)
+{
+    return opt->min_idle != WEIR_NONE || opt->size_min != WEIR_NONE;
+}
+
 /* --- main.c, stage.c ---------------------------------------------------------------------------
  */
 

@@ -138,6 +138,16 @@ def test_min_idle():
         wait_for(lambda: connections(weir, state="idle") == 3, "three idle")
 
 
+@option("upstreams.pool.size_min")
+def test_size_min():
+    with Upstream() as up, Weir(up, upstream_pool={"size_min": 4}) as weir:
+        assert weir.ask().status == 200
+        wait_for(lambda: connections(weir, state="idle") == 4, "as many as there are at least")
+    with Upstream() as up, Weir(up) as weir:
+        assert weir.ask().status == 200
+        assert up.accepted == 1
+
+
 @option("upstreams.pool.max_idle")
 def test_max_idle():
     go = threading.Event()
