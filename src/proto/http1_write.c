@@ -114,7 +114,8 @@ static inline uint64_t put_fields(struct out *out, const struct http_field *fiel
     uint64_t passed = 0;
     const char *run = NULL;
     const char *run_end = NULL;
-    for (const struct http_field *field = fields; field < fields + count; field++) {
+    for (unsigned i = 0; i < count; i++) { /* fields is NULL where there are none */
+        const struct http_field *field = &fields[i];
         unsigned id = field->id;
         if (is_by_hand && id == HTTP_FIELD_OTHER) {
             id = http_field_id_of(field->name); /* who added it may not have known */
