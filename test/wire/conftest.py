@@ -11,6 +11,7 @@ import weirtest  # noqa: E402
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "soak: a flood or a search for leaks; `make soak` repeats it")
     config.addinivalue_line("markers", "option(path): shows the effect of a configuration option")
     if not weirtest.WEIR.exists():
         pytest.exit(f"{weirtest.WEIR} is not built: run `make test`", returncode=3)

@@ -147,6 +147,7 @@ def test_informational(scripted):
         assert client.response().body == b"ok"
 
 
+@pytest.mark.soak
 def test_informational_flood_is_bounded(scripted):
     scripted.close_after = scripted.reset_after = False
     scripted.answer = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 5000 + OK
@@ -186,6 +187,7 @@ def test_refused_port():
         assert weir.ask(method="POST", headers="Content-Length: 1\r\n", body=b"x").status in (502, 503)
 
 
+@pytest.mark.soak
 def test_a_thousand_faults_leak_nothing():
     """Each kind of bad ending, many times over; then descriptors and memory are back."""
     kinds = ["refuse-head", "reset-head", "mid-body", "reset-body", "bad"]

@@ -81,6 +81,7 @@ def test_sse(server):
         assert curl("-N", f"http://127.0.0.1:{weir.port}/sse").count("data:") == 5
 
 
+@pytest.mark.soak
 def test_a_thousand_concurrent_clients():
     with peers.node() as upstream, Weir(upstream, pool={"max_connections": 2000}, upstream_pool={
             "max_connections": 200, "max_per_endpoint": 200, "waiting_max": 2000}) as weir:

@@ -4,6 +4,8 @@ import hashlib
 import random
 import threading
 
+import pytest
+
 from weirtest import Upstream, Weir, wait_for
 
 
@@ -50,6 +52,7 @@ def test_many_small_chunks_down():
         assert seen.partition(b"\r\n\r\n")[2] == PIECES
 
 
+@pytest.mark.soak
 def test_big_download_in_bounded_memory():
     piece, count = random.Random(2).randbytes(1 << 20), 128
     digest = hashlib.sha256()
