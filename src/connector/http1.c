@@ -7,6 +7,7 @@
 #include "connector/dial.h"
 #include "io/loop.h"
 #include "io/outbox.h"
+#include "io/socket.h"
 #include "io/stream.h"
 #include "proto/http1.h"
 
@@ -181,6 +182,7 @@ static void pool_dialled(void *self, const struct dial_result *result)
     }
     uint64_t took_ns = loop_now_ns(conn->connector->opt.loop) - conn->dialled_ns;
     conn->connect_us = took_ns < UINT64_C(1000) * UINT32_MAX ? (uint32_t)(took_ns / 1000) : 0;
+    socket_patience(stream_fd(result->take_stream), conn->connector->opt.write_timeout_ms);
     conn_open(conn, result->take_stream);
     weir_err err = weir_conn_up(conn->connector->pool, conn->id, conn, 1);
     if (err != WEIR_OK) {

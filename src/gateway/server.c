@@ -281,7 +281,8 @@ static int open_ports(struct server *s, char *ret_fault)
         char what[100];
         struct accept_options opt = {.address = server_address(&l->address),
                                      .max_connections = l->pool.max_connections,
-                                     .max_per_ip = l->pool.max_per_ip};
+                                     .max_per_ip = l->pool.max_per_ip,
+                                     .patience_ms = l->pool.write_timeout_ms};
         int error = accept_port_open(&opt, &s->ports[i]);
         snprintf(what, sizeof(what), "listener %s", l->name);
         if (error != 0)

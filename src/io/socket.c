@@ -4,6 +4,7 @@
 #include "io/watch.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -71,6 +72,12 @@ void socket_tune(int fd)
     set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
     set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
     set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
+}
+
+void socket_patience(int fd, uint32_t patience_ms)
+{
+    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+               patience_ms <= INT_MAX ? (int)patience_ms : 0 /* the system's */);
 }
 
 /* --- connecting ---------------------------------------------------------------------------------

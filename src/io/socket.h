@@ -40,6 +40,10 @@ bool socket_is_dirty(const struct stream *socket);
 /* The next close() sends RST and forgets what was not sent. */
 void socket_linger_none(struct stream *socket);
 
+/* After so long a TCP peer that acknowledges nothing, or keeps its window shut, is gone
+ * (TCP_USER_TIMEOUT); UINT32_MAX: as long as the system likes. Without this call 120 s. */
+void socket_patience(int fd, uint32_t patience_ms);
+
 /* The options named above, on a TCP descriptor; does nothing on a unix one. Linux copies them from
  * a listening socket to what it accepts. */
 void socket_tune(int fd);

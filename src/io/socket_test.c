@@ -380,6 +380,10 @@ static void both_ends_are_tuned(void **state)
         assert_int_equal(option_of(ends[i], SOL_SOCKET, SO_KEEPALIVE), 1);
         assert_int_equal(option_of(ends[i], IPPROTO_TCP, TCP_USER_TIMEOUT), 120000);
     }
+    socket_patience(stream_fd(ends[0]), 7000);
+    assert_int_equal(option_of(ends[0], IPPROTO_TCP, TCP_USER_TIMEOUT), 7000);
+    socket_patience(stream_fd(ends[0]), UINT32_MAX);
+    assert_int_equal(option_of(ends[0], IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
     stream_close(client.end.stream);
     server_fini(&server);
 }

@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "base/slots.h"
 #include "io/listen.h"
+#include "io/socket.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -173,6 +174,9 @@ int accept_port_open(const struct accept_options *opt, struct accept_port **ret_
         }
         alloc_free(alloc, port);
         return err;
+    }
+    if (opt->patience_ms > 0) {
+        socket_patience(port->fd, opt->patience_ms); /* what is accepted inherits it */
     }
     *ret_port = port;
     return 0;

@@ -34,6 +34,7 @@ struct accept_options {
     struct address address;    /* port 0: the system picks one */
     uint32_t max_connections;  /* over all workers; UINT32_MAX: no limit */
     uint32_t max_per_ip;       /* 0: no limit */
+    uint32_t patience_ms;      /* see socket_patience(); 0: its default */
     const struct alloc *alloc; /* [malloc] called by every worker's thread */
 };
 
