@@ -129,6 +129,7 @@ static void client_cancels(struct world *world, struct sim_client *client)
            weir_release(pool->pool, (weir_lease){client->lease}, WEIR_KEEP), WEIR_OK);
     client->canceled = true;
     world->pools[client->pool].recanted |= world->burst;
+    world->recanted |= world->burst;
 }
 
 /* The model's side of a release. */
@@ -498,6 +499,7 @@ static void server_leases(struct world *world, struct sim_pool *pool)
         return;
     }
     conn->phase = PHASE_UP; /* a probe under way has its answer */
+    conn->doubted = false;
     client->pool = pool->number;
     client->key = conn->key;
     client->lease = lease.id;

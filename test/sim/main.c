@@ -78,7 +78,7 @@ void world_step(struct world *it)
     it->steps++;
     it->outputs = 0;
     it->granted_count = 0;
-    it->timers_ran = it->upheaval = false;
+    it->timers_ran = it->upheaval = it->recanted = false;
     it->burst = rand_chance(&it->rand, it->nature.burst);
     uint64_t actions = it->burst ? rand_between(&it->rand, 2, 8) : 1;
     for (uint64_t i = 0; i < actions && !it->failed; i++) {

@@ -189,7 +189,7 @@ static void check_order(struct world *world, const struct sim_client *client)
         const struct granted *granted = &world->granted[i];
         bool same = granted->pool == client->pool && granted->key == client->key;
         /* One that wants a fresh connection lets others have the used ones. */
-        bool excused = (client->flags & WEIR_FRESH) && granted->used;
+        bool excused = (client->flags & WEIR_FRESH) && (granted->used || world->recanted);
         if (same && granted->turn > client->turn && !excused) {
             fault(world, "served before c%u, who came first",
                   (unsigned)(client - world->clients) + 1);

@@ -170,10 +170,11 @@ struct world {
     uint32_t outputs; /* of the step under way */
     bool burst;       /* several actions in one step */
     bool upheaval;    /* in this burst a connection ended: who was served on it waits again */
-    bool timers_ran;  /* time moved in this step */
-    bool sealed;      /* opened: no more memory */
-    bool calm;        /* faults are off */
-    bool dead;        /* the engine is freed: nothing may call back */
+    bool recanted; /* in this burst somebody canceled: who was first on a connection is not known */
+    bool timers_ran; /* time moved in this step */
+    bool sealed;     /* opened: no more memory */
+    bool calm;       /* faults are off */
+    bool dead;       /* the engine is freed: nothing may call back */
     struct granted granted[GRANTS_A_STEP_MAX];
     uint32_t granted_count;
     uint64_t failed_dials[WORLD_POOLS_MAX][WEIR_ERRS]; /* the step in which one last failed so */
