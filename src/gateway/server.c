@@ -467,6 +467,16 @@ static void site_drained(void *self, uint64_t unused)
         drained(s);
 }
 
+/* Once no worker accepts any more, nobody shall wait in the backlog for one that will not come. */
+static void site_shut(void *self, uint64_t unused)
+{
+    (void)unused;
+    struct server *s = self;
+    s->sites_open--;
+    for (uint32_t l = 0; s->sites_open == 0 && l < s->config->listeners.count; l++)
+        accept_port_refuse(s->ports[l]);
+}
+
 static void listener_drained(void *arg)
 {
     struct site *site = arg;
@@ -486,6 +496,7 @@ static void site_drain(void *self, uint64_t at_most_ms)
                              (uint32_t)(grace_ms < at_most_ms ? grace_ms : at_most_ms),
                              listener_drained, site);
     }
+    crew_post_hub(site->server->crew, site_shut, site->server, 0);
 }
 
 void server_drain(struct server *s, uint32_t at_most_ms)
@@ -493,8 +504,11 @@ void server_drain(struct server *s, uint32_t at_most_ms)
     if (s->state != SERVER_SERVING)
         return;
     s->state = SERVER_DRAINING;
-    s->sites_draining = s->sites_count;
-    log_to(&s->voice.sink, LOG_INFO_LEVEL, "draining", log_u64("at_most_ms", at_most_ms));
+    s->sites_draining = s->sites_open = s->sites_count;
+    if (at_most_ms == UINT32_MAX)
+        log_to(&s->voice.sink, LOG_INFO_LEVEL, "draining");
+    else
+        log_to(&s->voice.sink, LOG_INFO_LEVEL, "draining", log_u64("at_most_ms", at_most_ms));
     for (uint32_t i = 0; i < s->sites_count; i++)
         if (!worker_post(s->sites[i].worker, site_drain, &s->sites[i], at_most_ms)) {
             server_stop(s); /* a worker that takes no letters will not drain either */

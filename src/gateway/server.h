@@ -91,7 +91,7 @@ struct server {
     struct accept_port **ports; /* one for each listener of the configuration */
     struct site *sites;         /* one for each worker */
     uint32_t sites_count;
-    uint32_t sites_draining;
+    uint32_t sites_draining, sites_open; /* the latter: still accept */
     bool started;
     struct journal *journal; /* the program's own log */
     struct journal_voice voice;

@@ -105,6 +105,11 @@ int listen_open(const struct address *address, const struct listen_options *opt,
     return 0;
 }
 
+void listen_refuse(int fd)
+{
+    shutdown(fd, SHUT_RDWR);
+}
+
 void listen_close(int take_fd)
 {
     struct address bound = {.len = sizeof bound - offsetof(struct address, any)};
@@ -126,12 +131,13 @@ struct intake {
     bool closed;
 };
 
-static void accept_some(struct intake *intake);
+static void accept_some(struct intake *intake, uint32_t most);
 
 static void on_ready(struct watch *watch, unsigned events)
 {
     (void)events;
-    accept_some(container_of(watch, struct intake, watch));
+    struct intake *intake = container_of(watch, struct intake, watch);
+    accept_some(intake, intake->opt.per_turn_max);
 }
 
 static void look(struct intake *intake)
@@ -198,9 +204,9 @@ static void back_off(struct intake *intake, int error)
 
 /* The loop keeps a closed intake's memory until a later turn: `closed` may be asked after the
  * callback. */
-static void accept_some(struct intake *intake)
+static void accept_some(struct intake *intake, uint32_t most)
 {
-    for (uint32_t i = 0; i < intake->opt.per_turn_max; i++) {
+    for (uint32_t i = 0; i < most; i++) {
         struct address peer = {.len = sizeof peer - offsetof(struct address, any)};
         int fd = accept4(intake->opt.fd, &peer.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
@@ -230,6 +236,11 @@ void intake_resume(struct intake *intake)
 {
     intake->paused = false;
     look(intake);
+}
+
+void intake_sweep(struct intake *intake)
+{
+    accept_some(intake, LISTEN_BACKLOG);
 }
 
 static void on_gone(struct watch *watch)

@@ -30,6 +30,8 @@ struct listen_options {
  * has the port that the kernel chose where 0 was asked for. 0 or -errno. */
 int listen_open(const struct address *address, const struct listen_options *opt, int *ret_fd,
                 struct address *ret_bound);
+/* Any thread: whoever connects from now on is refused, and so is who waits in the backlog. */
+void listen_refuse(int fd);
 /* Closes it and, of a unix socket, removes the file. */
 void listen_close(int take_fd);
 
@@ -50,4 +52,5 @@ int intake_open(struct loop *loop, const struct intake_options *opt,
                 struct intake **ret_intake); /* 0 or -errno; accepts from the next turn on */
 void intake_pause(struct intake *intake);    /* the backlog waits */
 void intake_resume(struct intake *intake);
+void intake_sweep(struct intake *intake); /* accepts all that wait in the backlog, now */
 void intake_close(struct intake *intake);

@@ -57,6 +57,7 @@ struct accept_door {
     struct intake *intake; /* NULL: shut */
     struct accept_ops ops;
     uint32_t worker;
+    bool leaving; /* what it still accepts stays here: others are leaving, too */
 };
 
 /* A client on its way to another worker. */
@@ -180,6 +181,11 @@ int accept_port_open(const struct accept_options *opt, struct accept_port **ret_
     }
     *ret_port = port;
     return 0;
+}
+
+void accept_port_refuse(struct accept_port *port)
+{
+    listen_refuse(port->fd);
 }
 
 void accept_port_close(struct accept_port *take_port)
@@ -317,6 +323,11 @@ static void door_accepts(void *self, int take_fd, const struct address *peer)
         door->ops.refuse(door->ops.self, &client, why);
         return;
     }
+    if (door->leaving) {
+        atomic_fetch_add(&port->seats[door->worker].taken, 1);
+        door->ops.serve(door->ops.self, &client);
+        return;
+    }
     uint32_t worker = port_seat(port, door->worker);
     if (worker != door->worker) {
         if (parcel_send(door, worker, &client)) {
@@ -362,6 +373,15 @@ void accept_door_shut(struct accept_door *door)
     atomic_store_explicit(&door->port->seats[door->worker].door, NULL, memory_order_release);
     intake_close(door->intake);
     door->intake = NULL;
+}
+
+void accept_door_shut_last(struct accept_door *door)
+{
+    if (door->intake != NULL) {
+        door->leaving = true;
+        intake_sweep(door->intake);
+    }
+    accept_door_shut(door);
 }
 
 void accept_leave(struct accept_door *door, const uint8_t address[16])

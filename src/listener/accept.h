@@ -40,6 +40,9 @@ struct accept_options {
 
 /* Binds and listens. 0, or -errno: -EADDRINUSE is for the user to know. */
 int accept_port_open(const struct accept_options *opt, struct accept_port **ret_port);
+/* Any thread: who connects from now on is refused. For the end, when all doors are shut; while they
+ * only change, the backlog waits. */
+void accept_port_refuse(struct accept_port *port);
 /* After its last door. */
 void accept_port_close(struct accept_port *take_port);
 /* Where it is bound, with the port the system picked. */
@@ -76,6 +79,8 @@ int accept_door_open(struct accept_port *port, struct loop *loop, uint32_t worke
                      const struct accept_ops *ops, struct accept_door **ret_door);
 /* Takes no more clients off the backlog, and is given none by others; seats stay. */
 void accept_door_shut(struct accept_door *door);
+/* The same, once all that wait there were taken: their connects have succeeded. */
+void accept_door_shut_last(struct accept_door *door);
 void accept_leave(struct accept_door *door, const uint8_t address[16]);
 /* All its seats were given up. No letter to it may be under way: workers have stopped, or it was
  * shut long enough for all of them to have looked at their letters once. */

@@ -278,6 +278,29 @@ static void a_shut_door_is_given_nobody(void **state)
     house_close(&house);
 }
 
+static void who_waits_at_the_end_is_taken_and_then_all_are_refused(void **state)
+{
+    (void)state;
+    static struct house house;
+    house_open(&house, 2, 100, 0);
+    for (uint32_t i = 0; i < 10; i++) {
+        house_connect(&house, 1);
+    }
+    accept_door_shut_last(house.desks[1].door);
+    assert_int_equal(house.desks[1].serving, 10);
+    assert_int_equal(accept_port_taken_at(house.port, 1), 10);
+    accept_door_shut_last(house.desks[1].door);
+    accept_door_shut_last(house.desks[0].door);
+    assert_int_equal(house.desks[0].serving, 0);
+    accept_port_refuse(house.port);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct address *to = accept_port_address(house.port);
+    assert_int_equal(connect(fd, &to->any, to->len), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+    close(fd);
+    house_close(&house);
+}
+
 static void addresses_come_as_mapped_ipv6(void **state)
 {
     (void)state;
@@ -330,6 +353,7 @@ int main(void)
         cmocka_unit_test(each_address_has_its_own_limit),
         cmocka_unit_test(who_cannot_be_handed_over_is_served_here),
         cmocka_unit_test(a_shut_door_is_given_nobody),
+        cmocka_unit_test(who_waits_at_the_end_is_taken_and_then_all_are_refused),
         cmocka_unit_test(addresses_come_as_mapped_ipv6),
         cmocka_unit_test(a_port_in_use_is_said_so),
         cmocka_unit_test(refused_allocations_are_survived),

@@ -273,7 +273,7 @@ void http1_listener_drain(struct http1_listener *listener, uint32_t grace_ms,
     listener->on_drained = on_drained;
     listener->drained_arg = arg;
     if (listener->door != NULL) {
-        accept_door_shut(listener->door);
+        accept_door_shut_last(listener->door);
     }
     weir_list_each_safe(node, &listener->clients) {
         struct client *client = client_at(node);

@@ -207,7 +207,7 @@ def test_drain_on_sigterm():
                     return False
                 except OSError:
                     return True
-            wait_for(refused, "the listener to close")
+            wait_for(refused, "the listener to close", 5)
             go.set()
             answer = client.response()
             assert answer.status == 200 and (answer.header("connection") or "").lower() == "close"
