@@ -142,6 +142,19 @@ static void a_key_that_is_too_long_is_refused(void **state)
     fake_free(fake);
 }
 
+static void who_leaves_an_endpoint_out_may_tell(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(NULL, NULL);
+    struct key *pin;
+    weir_key a = fake_key("a");
+    assert_int_equal(pool_key_pin(fake->pool, &a, &pin), WEIR_OK);
+    pool_key_tell_ejected(pin, true);
+    pool_key_tell_ejected(pin, false);
+    fake_expect(fake, "endpoint_ejected endpoint_returned");
+    fake_free(fake);
+}
+
 static void the_longest_unused_is_forgotten_first(void **state)
 {
     (void)state;
@@ -309,6 +322,7 @@ int main(void)
         cmocka_unit_test(a_hash_is_not_an_identity),
         cmocka_unit_test(hosts_have_no_case),
         cmocka_unit_test(a_key_that_is_too_long_is_refused),
+        cmocka_unit_test(who_leaves_an_endpoint_out_may_tell),
         cmocka_unit_test(the_longest_unused_is_forgotten_first),
         cmocka_unit_test(texts_have_room_of_their_own),
         cmocka_unit_test(unused_keys_are_forgotten_in_time),

@@ -2,6 +2,7 @@
  *
  * pin.c - what the holder of a pinned key may ask of it, at no cost: is it up, how busy is it?
  */
+#include "core/event.h"
 #include "core/key.h"
 #include "core/pool.h"
 
@@ -16,6 +17,12 @@ void pool_key_unpin(weir_pool *pool, struct key *take_pin)
 weir_key_state pool_key_state(const struct key *pin)
 {
     return (weir_key_state)pin->state;
+}
+
+void pool_key_tell_ejected(const struct key *pin, bool is_ejected)
+{
+    event_tell(pin->pool, is_ejected ? WEIR_EVENT_ENDPOINT_EJECTED : WEIR_EVENT_ENDPOINT_RETURNED,
+               pin, NULL, WEIR_OK);
 }
 
 uint32_t pool_key_busy(const struct key *pin)

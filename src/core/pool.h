@@ -36,6 +36,8 @@ void pool_lease_fetch_conn(const weir_pool *pool, weir_lease id);
 weir_key_state pool_key_state(const struct key *pin);
 uint32_t pool_key_busy(const struct key *pin);
 uint32_t pool_key_retry_after(const struct key *pin);
+/* Who chooses leaves it out from now on, or no longer: told as an event of its pool. */
+void pool_key_tell_ejected(const struct key *pin, bool is_ejected);
 const weir_key *pool_key_view(const struct key *pin);
 
 /* --- inside the core ---------------------------------------------------------------------- */

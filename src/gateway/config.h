@@ -15,6 +15,7 @@
 #include <weir/weir.h>
 
 #include "base/log.h"
+#include "core/outlier.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -145,6 +146,7 @@ struct config_upstream {
         const char *path; /* "": no active checks */
         uint32_t interval_ms, timeout_ms, failures, recovery_ms;
     } health;
+    struct outlier_options outlier;
     struct config_retry retry;
 };
 

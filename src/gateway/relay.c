@@ -421,6 +421,7 @@ static void on_head(struct http_call *call, struct http_head *head)
         }
         return;
     }
+    upstream_judge(transit->upstream, transit->endpoint, head->status < 500);
     if (transit->upstream->config->retry.codes_count > 0
         && tries_code_again(transit, head->status)) {
         return;
@@ -482,6 +483,7 @@ static void on_call_fail(struct http_call *call, enum http_fault why)
         return;
     }
     transit->upstream->endpoints[transit->endpoint].failed++;
+    upstream_judge(transit->upstream, transit->endpoint, false);
     cut_or_refuse(transit, fault_of_call(why));
 }
 

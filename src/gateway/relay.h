@@ -91,7 +91,7 @@ struct relay_endpoint_info {
     const struct config_endpoint *endpoint;
     weir_key_state key_state;
     bool checked;      /* an active check has spoken */
-    bool healthy;      /* its last verdict; true before the first */
+    bool healthy;      /* its last verdict (true before the first), and it is not ejected */
     uint32_t busy;     /* leases and waiting requests */
     uint64_t answered; /* requests that got an answer of any code */
     uint64_t failed;   /* requests that got none */

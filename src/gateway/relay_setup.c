@@ -288,7 +288,8 @@ void relay_endpoint_info_of(const struct relay *relay, uint32_t upstream, uint32
         .endpoint = it->config,
         .key_state = pool_key_state(it->pin),
         .checked = __atomic_load_n(&it->verdict->spoken, __ATOMIC_RELAXED),
-        .healthy = !__atomic_load_n(&it->verdict->unhealthy, __ATOMIC_RELAXED),
+        .healthy = !__atomic_load_n(&it->verdict->unhealthy, __ATOMIC_RELAXED)
+                   && !relay->upstreams[upstream].outliers.at[endpoint].ejected,
         .busy = pool_key_busy(it->pin),
         .answered = it->answered,
         .failed = it->failed,

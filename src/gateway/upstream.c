@@ -11,18 +11,27 @@
 
 static int open_pool(struct upstream *upstream, const struct upstream_options *opt);
 static int pin_endpoints(struct upstream *upstream, const struct upstream_options *opt);
+static void weigh(struct upstream *upstream);
 static uint8_t standing_of(struct upstream *upstream, uint32_t index, uint32_t busy);
 static enum balance_method method_of(enum config_balance balance);
 
 int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
 {
     uint32_t count = opt->config->endpoints.count;
-    *upstream = (struct upstream){.config = opt->config, .engine = opt->engine, .count = count};
+    *upstream = (struct upstream){
+        .config = opt->config, .engine = opt->engine, .count = count, .loop = opt->loop};
     balance_init(&upstream->balance, method_of(opt->config->balance), opt->seed);
     replay_budget_init(&upstream->budget, opt->config->retry.budget, loop_now_ms(opt->loop));
     upstream->peers = alloc_zeroed(&alloc_libc, count * sizeof *upstream->peers);
     upstream->endpoints = alloc_zeroed(&alloc_libc, count * sizeof *upstream->endpoints);
-    int error = upstream->peers == NULL || upstream->endpoints == NULL ? -ENOMEM : 0;
+    upstream->outliers = (struct outlier_set){
+        .opt = opt->config->outlier,
+        .at = alloc_zeroed(&alloc_libc, count * sizeof(struct outlier)),
+        .count = count,
+    };
+    bool is_short = upstream->peers == NULL || upstream->endpoints == NULL
+                    || upstream->outliers.at == NULL;
+    int error = is_short ? -ENOMEM : 0;
     if (error == 0) {
         error = open_pool(upstream, opt);
     }
@@ -37,6 +46,7 @@ void upstream_fini(struct upstream *upstream)
     http1_connector_free(upstream->connector);
     alloc_free(&alloc_libc, upstream->peers);
     alloc_free(&alloc_libc, upstream->endpoints);
+    alloc_free(&alloc_libc, upstream->outliers.at);
     *upstream = (struct upstream){0};
 }
 
@@ -47,11 +57,7 @@ uint32_t upstream_choose(struct upstream *upstream, struct slice path, uint32_t 
         /* The pool itself says when it is down. */
         return except == 0 || upstream->peers[0].weight == 0 ? BALANCE_NOBODY : 0;
     }
-    for (uint32_t i = 0; i < upstream->count; i++) {
-        struct balance_peer *peer = &upstream->peers[i];
-        peer->busy = pool_key_busy(upstream->endpoints[i].pin);
-        peer->standing = standing_of(upstream, i, peer->busy);
-    }
+    weigh(upstream);
     uint64_t hash = 0;
     if (upstream->balance.method == BALANCE_RENDEZVOUS) {
         struct slice name = route_path_of(path);
@@ -72,6 +78,47 @@ uint32_t upstream_retry_after_ms(const struct upstream *upstream)
         }
     }
     return soonest;
+}
+
+static void tell_change(void *arg, uint32_t index, bool is_ejected)
+{
+    const struct upstream *upstream = arg;
+    pool_key_tell_ejected(upstream->endpoints[index].pin, is_ejected);
+}
+
+void upstream_judge(struct upstream *upstream, uint32_t endpoint, bool is_good)
+{
+    if (outlier_count(&upstream->outliers, endpoint, is_good, loop_now_ms(upstream->loop))) {
+        tell_change(upstream, endpoint, true);
+    }
+}
+
+/* How each fares now. */
+static void weigh(struct upstream *upstream)
+{
+    const struct outlier_set *outliers = &upstream->outliers;
+    uint64_t now_ms = loop_now_ms(upstream->loop);
+    uint32_t out = 0, part = 0;
+    outlier_review(&upstream->outliers, now_ms, tell_change, upstream);
+    for (uint32_t i = 0; i < upstream->count; i++) {
+        struct balance_peer *peer = &upstream->peers[i];
+        uint32_t weight = upstream->endpoints[i].config->weight;
+        peer->weight = weight * outlier_weight(outliers, i, now_ms) / 100;
+        peer->weight += peer->weight == 0 && weight > 0;
+        peer->busy = pool_key_busy(upstream->endpoints[i].pin);
+        peer->standing = standing_of(upstream, i, peer->busy);
+        if (peer->standing == BALANCE_GOOD && outliers->at[i].ejected) {
+            peer->standing = BALANCE_OUT;
+        }
+        part += weight > 0;
+        out += weight > 0 && peer->standing == BALANCE_OUT;
+    }
+    for (uint32_t i = 0; out * 2 > part && part > 1 && i < upstream->count; i++) {
+        if (upstream->peers[i].standing == BALANCE_OUT
+            && pool_key_state(upstream->endpoints[i].pin) == WEIR_KEY_UP) {
+            upstream->peers[i].standing = BALANCE_GOOD; /* panic */
+        }
+    }
 }
 
 static int errno_of(weir_err err)

@@ -3,8 +3,10 @@
  * upstream.h - one upstream on one worker: its pool, its endpoints, and which of them is next.
  *
  * An endpoint's standing comes from three places: its key in the pool (up, backing off, down), the
- * last verdict of its active checks, and its weight. Whoever is down or judged unhealthy is out;
- * whoever failed lately is asked again by one request at a time while others are good.
+ * last verdict of its active checks, and how its last answers were (core/outlier.h). Whoever is
+ * down, judged unhealthy or ejected is out; whoever failed lately is asked again by one request at
+ * a time while others are good. When more than half of them are out, that says more about the
+ * judge: those that do not refuse connections are asked all the same (panic).
  */
 #pragma once
 #include <weir/weir.h>
@@ -12,6 +14,7 @@
 #include "connector/http1.h"
 #include "connector/replay.h"
 #include "core/balance.h"
+#include "core/outlier.h"
 #include "core/pool.h"
 #include "gateway/config.h"
 
@@ -46,7 +49,9 @@ struct upstream {
     struct balance balance;
     struct balance_peer *peers;
     struct endpoint *endpoints;
+    struct outlier_set outliers;
     uint32_t count;
+    struct loop *loop;
 };
 
 struct upstream_options {
@@ -65,6 +70,9 @@ void upstream_fini(struct upstream *upstream); /* its engine is gone, or the poo
 
 /* The next endpoint for a request whose path is `path`, or BALANCE_NOBODY. */
 uint32_t upstream_choose(struct upstream *upstream, struct slice path, uint32_t except);
+
+/* It answered well or badly, or the call to it broke: too much of that ejects it. */
+void upstream_judge(struct upstream *upstream, uint32_t endpoint, bool is_good);
 
 /* When it makes sense to ask again where upstream_choose() found nobody. */
 uint32_t upstream_retry_after_ms(const struct upstream *upstream);

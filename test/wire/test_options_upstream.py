@@ -552,6 +552,74 @@ def test_health_timeout():
     b.stop()
 
 
+def sick():
+    def script(peer):
+        while peer.request() is not None:
+            peer.send(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+    return Upstream(script)
+
+
+def outlier(ups, requests=40, **options):
+    """Statuses of so many requests in turn to these upstreams."""
+    with Weir([{"url": up.url} for up in ups], upstream_options={
+            "balance": "round_robin", "outlier": options}) as weir:
+        return [weir.ask().status for _ in range(requests)]
+
+
+@option("upstreams.outlier.errors")
+def test_outlier_errors():
+    with sick() as bad, Upstream() as up, Upstream() as other:
+        assert outlier([bad, up, other], errors=3).count(500) == 3
+        assert outlier([bad, up, other]).count(500) == 5
+        assert outlier([bad, up, other], errors=0).count(500) >= 13
+        assert outlier([bad]).count(500) == 40, "the last one is never ejected"
+
+
+@option("upstreams.outlier.ejected_max")
+def test_outlier_ejected_max():
+    with sick() as bad, sick() as worse, Upstream() as up, Upstream() as other:
+        ups = [bad, worse, up, other]
+        assert outlier(ups, errors=1).count(500) == 2
+        assert outlier(ups, errors=1, ejected_max=25).count(500) > 5
+        assert outlier(ups, errors=1, ejected_max=0).count(500) == 20
+
+
+@option("upstreams.outlier.ejection")
+@option("upstreams.outlier.ejection_max")
+def test_outlier_ejection():
+    """Requests in turn come back to the one that is no longer ejected."""
+    for options, again in (({"ejection": "300ms"}, True), ({}, False),
+                           ({"ejection": "10s", "ejection_max": "300ms"}, True)):
+        with sick() as bad, Upstream() as up, Weir([{"url": bad.url}, {"url": up.url}], upstream_options={
+                "balance": "round_robin", "outlier": dict(errors=1, slow_start="1ms", **options)}) as weir:
+            assert [weir.ask().status for _ in range(6)].count(500) == 1
+            time.sleep(0.4)
+            assert (500 in [weir.ask().status for _ in range(30)]) == again, options
+
+
+@option("upstreams.outlier.slow_start")
+def test_outlier_slow_start():
+    ill = threading.Event()
+
+    def script(peer):
+        while peer.request() is not None:
+            if ill.is_set():
+                peer.send(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+            else:
+                peer.ok("a")
+
+    for slow_start, share in (("60s", 11), ("1ms", 50)):
+        with Upstream(script) as a, named("b") as b, Weir([{"url": a.url}, {"url": b.url}], upstream_options={
+                "balance": "round_robin",
+                "outlier": {"errors": 1, "ejection": "50ms", "slow_start": slow_start}}) as weir:
+            ill.set()
+            wait_for(lambda: weir.ask().status == 500, "an error")
+            ill.clear()
+            wait_for(lambda: weir.ask().body == b"a", "it to return")
+            count = [weir.ask().body for _ in range(100)].count(b"a")
+            assert share - 5 <= count <= share + 5, slow_start
+
+
 @option("upstreams.retry.on")
 def test_retry_on():
     def hangs_up(peer):
