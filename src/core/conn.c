@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/conn.h"
 
+#include "core/hedge.h"
 #include "core/key.h"
 #include "core/probe.h"
 #include "core/queue.h"
@@ -160,7 +161,7 @@ static uint64_t idle_due_ms(const struct conn *conn)
 uint64_t conn_due_ms(const struct conn *conn)
 {
     switch ((weir_state)conn->state) { /* cover: every state is named */
-    case WEIR_DIALLING: return dial_due_ms(conn);
+    case WEIR_DIALLING: return earlier(dial_due_ms(conn), hedge_due_ms(conn));
     case WEIR_IDLE: return idle_due_ms(conn);
     case WEIR_PROBING: return probe_timeout_ms(conn);
     case WEIR_SHARED:
@@ -178,7 +179,11 @@ weir_err conn_due(const struct conn *conn)
         return WEIR_OK;
     }
     switch ((weir_state)conn->state) { /* cover: every state is named */
-    case WEIR_DIALLING: return conn->handshaking ? WEIR_ETLS_TIMEOUT : WEIR_ECONNECT_TIMEOUT;
+    case WEIR_DIALLING:
+        if (dial_due_ms(conn) > now_ms) {
+            return WEIR_EAGAIN;
+        }
+        return conn->handshaking ? WEIR_ETLS_TIMEOUT : WEIR_ECONNECT_TIMEOUT;
     case WEIR_PROBING: return WEIR_EPROBE_TIMEOUT;
     case WEIR_SHARED:
     case WEIR_ACTIVE: return WEIR_ELEASE_TIMEOUT;

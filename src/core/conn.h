@@ -48,7 +48,8 @@ void conn_arm(struct conn *conn);
 uint64_t conn_due_ms(const struct conn *conn);
 
 /* Which of its time-outs is due now: WEIR_EIDLE, EAGE, EPROBE (a probe is due), EPROBE_TIMEOUT,
- * ECONNECT_TIMEOUT, ETLS_TIMEOUT, ELEASE_TIMEOUT (cut), or WEIR_OK. */
+ * ECONNECT_TIMEOUT, ETLS_TIMEOUT, EAGAIN (a dial is slow: hedge.h), ELEASE_TIMEOUT (cut), or
+ * WEIR_OK. */
 weir_err conn_due(const struct conn *conn);
 
 /* Has the connector told something in the next step; a later word replaces an earlier one. */

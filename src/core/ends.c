@@ -11,6 +11,7 @@
 
 #include "core/conn.h"
 #include "core/event.h"
+#include "core/hedge.h"
 #include "core/key.h"
 #include "core/peer.h"
 #include "core/pool.h"
@@ -164,6 +165,7 @@ void pool_conn_timer(struct conn *conn)
     case WEIR_EIDLE: time_out_idle(conn); break;
     case WEIR_EAGE: replace_or_close(conn); break;
     case WEIR_EPROBE: probe_start(conn); break;
+    case WEIR_EAGAIN: hedge_start(conn); break;
     case WEIR_EPROBE_TIMEOUT:
         key->pool->counters.failed_by[due]++;
         event_tell(key->pool, WEIR_EVENT_CONNECTION_TIMEOUT, key, conn, due);

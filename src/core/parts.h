@@ -73,6 +73,7 @@ struct conn {
     bool retiring : 1;    /* closes when its last lease ends */
     bool unsure : 1;      /* is probed when its last lease ends */
     bool aged : 1;        /* too old: its replacement is being dialled */
+    bool hedged : 1;      /* has had its second dial, or is one */
     bool handshaking : 1; /* its dial has come as far as TLS */
     char note[CONN_NOTE_MAX];
 };
@@ -131,18 +132,20 @@ struct key {
     uint64_t grants, reused, created, errors;
     struct ledger ledger; /* of max_per_key */
     struct adapt adapt;
-    uint32_t failures;    /* dials in a row */
-    uint32_t hold_ms;     /* EWMA of leases, × 16 */
-    uint32_t best_us;     /* the least latency of its connections, roughly */
-    uint16_t turn;        /* grants since another key began to wait for room */
-    uint16_t leases_seen; /* what its last connection could carry; 0: not known yet */
-    uint8_t ramp;         /* dials it may have under way */
-    uint8_t round;        /* a dial that failed counts only if it was begun in this round */
-    uint8_t owed;         /* dials that should be under way, whether anybody waits or not */
-    bool is_warm : 1;     /* has had min_idle connections ready */
-    uint32_t lesson_s;    /* when the first of the hang-ups counted below came; 0: none has */
-    uint32_t hangup_s;    /* and the last */
-    uint32_t horizon_ms;  /* what the next line teaches: idle for longer, and the peer hangs up */
+    uint32_t failures;      /* dials in a row */
+    uint32_t hold_ms;       /* EWMA of leases, × 16 */
+    uint32_t dial_p95_x256; /* hedge.h; in milliseconds */
+    uint32_t best_us;       /* the least latency of its connections, roughly */
+    uint16_t turn;          /* grants since another key began to wait for room */
+    uint16_t leases_seen;   /* what its last connection could carry; 0: not known yet */
+    uint8_t ramp;           /* dials it may have under way */
+    uint8_t round;          /* a dial that failed counts only if it was begun in this round */
+    uint8_t owed;           /* dials that should be under way, whether anybody waits or not */
+    uint8_t dial_samples;   /* up to 255 */
+    bool is_warm : 1;       /* has had min_idle connections ready */
+    uint32_t lesson_s;      /* when the first of the hang-ups counted below came; 0: none has */
+    uint32_t hangup_s;      /* and the last */
+    uint32_t horizon_ms;    /* what the next line teaches: idle for longer, and the peer hangs up */
     uint8_t
         horizon[KEY_HORIZON_BUCKETS]; /* hang-ups by how long idle, log2 of eighths of a second */
 };

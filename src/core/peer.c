@@ -12,6 +12,7 @@
 #include "core/conn.h"
 #include "core/ends.h"
 #include "core/event.h"
+#include "core/hedge.h"
 #include "core/key.h"
 #include "core/mutant.h"
 #include "core/pool.h"
@@ -81,6 +82,7 @@ static void dial_succeeded(struct conn *conn, void *object, uint32_t leases_max)
     struct key *key = conn->key;
     weir_pool *pool = key->pool;
     uint64_t dialled_ms = pool->engine->now_ms - conn->created_ms;
+    hedge_learn(key, dialled_ms);
     histogram_add(&pool->counters.connect, pool->engine->now_ms, dialled_ms);
     conn_tell(conn, TODO_NOTHING);
     conn->leases_max = leases_max;

@@ -174,8 +174,8 @@ static struct tally tally_of(const struct world *world, uint32_t pool, uint32_t 
 static bool dials_unasked(const struct sim_pool *pool)
 {
     const weir_pool_options *opt = &pool->opt;
-    return pool->streams || keeps_ready(opt) || opt->reconnect == WEIR_EAGER
-           || opt->max_age_ms != WEIR_NEVER;
+    return pool->streams || keeps_ready(opt) || opt->hedge == WEIR_ON
+           || opt->reconnect == WEIR_EAGER || opt->max_age_ms != WEIR_NEVER;
 }
 
 void judge_dial(struct world *world, uint32_t pool, uint32_t key)

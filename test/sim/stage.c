@@ -321,6 +321,7 @@ static void draw_options(struct rand *rand, weir_pool_options *opt)
     if (opt->max_per_key != 0 && opt->size_min > opt->max_per_key) {
         opt->size_min = opt->max_per_key;
     }
+    opt->hedge = rand_chance(rand, 200) ? WEIR_ON : WEIR_OFF;
     opt->connecting_max = sometimes(rand, 500, some(rand, 8));
     opt->waiting_max = sometimes(rand, 300, some(rand, 64));
     opt->max_uses = sometimes(rand, 300, some(rand, 32));
