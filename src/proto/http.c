@@ -106,6 +106,15 @@ static bool same_folded(const char *name, const char *lower, uint32_t len)
     return true;
 }
 
+/* Of a name that is not in the table. */
+static inline enum http_field_id unknown_id(struct slice name)
+{
+    static const char prefix[] = "x-forwarded-";
+    bool has_prefix = name.len >= sizeof prefix && eight_lowered(name.at) == eight_lowered(prefix)
+                      && four_lowered(name.at + 8) == four_lowered(prefix + 8);
+    return has_prefix ? HTTP_X_FORWARDED_MORE : HTTP_FIELD_OTHER;
+}
+
 enum http_field_id http_field_id_of(struct slice name)
 {
     if (name.len == 0) {
@@ -113,7 +122,7 @@ enum http_field_id http_field_id_of(struct slice name)
     }
     const struct known_field *known = &known_fields[place_of(name)];
     if (known->len != name.len || !same_folded(name.at, known->name, name.len)) {
-        return HTTP_FIELD_OTHER;
+        return unknown_id(name);
     }
     return (enum http_field_id)known->id;
 }
@@ -134,7 +143,7 @@ enum http_field_id http_field_id_near(struct slice name, const char *end)
     }
     const struct known_field *known = &known_fields[place_of(name)];
     if (known->len != name.len) {
-        return HTTP_FIELD_OTHER;
+        return unknown_id(name);
     }
     unsigned differ = sixteen_differ(name.at, known->name);
     if (name.len <= 16) {
@@ -142,7 +151,7 @@ enum http_field_id http_field_id_near(struct slice name, const char *end)
     } else {
         differ |= sixteen_differ(name.at + name.len - 16, known->name + name.len - 16);
     }
-    return differ == 0 ? (enum http_field_id)known->id : HTTP_FIELD_OTHER;
+    return differ == 0 ? (enum http_field_id)known->id : unknown_id(name);
 }
 
 #else

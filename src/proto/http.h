@@ -49,6 +49,7 @@ enum http_field_id {
     HTTP_X_FORWARDED_FOR,
     HTTP_X_FORWARDED_PROTO,
     HTTP_X_FORWARDED_HOST,
+    HTTP_X_FORWARDED_MORE, /* any other name that begins with X-Forwarded- */
     HTTP_X_REAL_IP,
     HTTP_AUTHORIZATION,
     HTTP_X_API_KEY,
