@@ -6,7 +6,7 @@
 #define BIT(id) (UINT64_C(1) << (id))
 #define ORIGIN_IDS                                                                                 \
     (BIT(HTTP_FORWARDED) | BIT(HTTP_X_FORWARDED_FOR) | BIT(HTTP_X_FORWARDED_PROTO)                 \
-     | BIT(HTTP_X_FORWARDED_HOST) | BIT(HTTP_X_REAL_IP))
+     | BIT(HTTP_X_FORWARDED_HOST) | BIT(HTTP_X_FORWARDED_MORE) | BIT(HTTP_X_REAL_IP))
 
 static const char via_line[] = "Via: 1.1 weir\r\n";
 static const struct http_field via = {.name = {via_line, 3},
@@ -21,6 +21,8 @@ static void drop_ids(struct http_head *head, uint64_t ids);
 static struct slice chain_of(const struct http_head *head, enum http_field_id id, struct slice last,
                              char room[FORWARD_CHAIN_MAX]);
 static struct slice forwarded_of(const struct http_peer *peer, char room[96]);
+static bool trace_is_valid(struct slice value);
+static bool trace_is_kept(struct http_head *head);
 static void trace_prepare(struct forward *forward);
 static void trace_start(struct forward *forward, char *value);
 
@@ -108,7 +110,7 @@ void forward_request(struct forward *forward, const struct forward_rules *rules,
         }
         add(forward, head, "Via: ", via.value, HTTP_VIA);
     }
-    if ((came & BIT(HTTP_TRACEPARENT)) == 0) {
+    if ((came & BIT(HTTP_TRACEPARENT)) == 0 || !trace_is_kept(head)) {
         struct slice trace = {forward->trace, FORWARD_TRACE_BYTES};
         trace_start(forward, add(forward, head, "traceparent: ", trace, HTTP_TRACEPARENT));
     }
@@ -138,17 +140,14 @@ bool forward_trusts(const struct config_listener *listener, const uint8_t addres
 
 struct slice forward_trace_id(const struct http_head *head)
 {
-    struct slice value = {0};
     for (uint32_t i = 0; i < head->added_count; i++) {
-        if (head->added[i].id == HTTP_TRACEPARENT) {
-            value = head->added[i].value;
+        if (head->added[i].id == HTTP_TRACEPARENT && trace_is_valid(head->added[i].value)) {
+            return slice_sub(head->added[i].value, 3, 35);
         }
     }
     const struct http_field *came = http_find(head, HTTP_TRACEPARENT);
-    if (came != NULL) {
-        value = came->value;
-    }
-    return value.len == FORWARD_TRACE_BYTES ? slice_sub(value, 3, 35) : (struct slice){0};
+    bool is_valid = came != NULL && trace_is_valid(came->value);
+    return is_valid ? slice_sub(came->value, 3, 35) : (struct slice){"", 0};
 }
 
 /* --- helpers -----------------------------------------------------------------------------------
@@ -255,6 +254,43 @@ static void print_hex(char *out, uint64_t bits)
 {
     print_hex_half(out, (uint32_t)(bits >> 32));
     print_hex_half(out + 8, (uint32_t)bits);
+}
+
+/* version-trace-parent-flags, all lower-case hex; a version to come may have more behind that (W3C
+ * Trace Context §3.2). */
+static bool trace_is_valid(struct slice value)
+{
+    static const char form[] = "00-00000000000000000000000000000000-0000000000000000-00";
+    static const char zeroes[33] = "00000000000000000000000000000000";
+    if (value.len < FORWARD_TRACE_BYTES) {
+        return false;
+    }
+    for (uint32_t i = 0; i < FORWARD_TRACE_BYTES; i++) {
+        char c = value.at[i];
+        bool is_hex = text_is_digit(c) || (c >= 'a' && c <= 'f');
+        if (form[i] == '-' ? c != '-' : !is_hex) {
+            return false;
+        }
+    }
+    bool is_known = memcmp(value.at, "00", 2) == 0;
+    return memcmp(value.at, "ff", 2) != 0 && memcmp(value.at + 3, zeroes, 32) != 0
+           && memcmp(value.at + 36, zeroes, 16) != 0
+           && (value.len == FORWARD_TRACE_BYTES
+               || (!is_known && value.at[FORWARD_TRACE_BYTES] == '-'));
+}
+
+/* One that cannot be understood, or is not alone, ends here with its state: a trace begins anew. */
+static bool trace_is_kept(struct http_head *head)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        count += head->fields[i].id == HTTP_TRACEPARENT;
+    }
+    if (count == 1 && trace_is_valid(http_find(head, HTTP_TRACEPARENT)->value)) {
+        return true;
+    }
+    drop_ids(head, BIT(HTTP_TRACEPARENT) | BIT(HTTP_TRACESTATE));
+    return false;
 }
 
 /* Version 00, a trace's id, a parent's, sampled (W3C Trace Context §3.2). The first half of the

@@ -69,6 +69,47 @@ static void replace_says_what_we_see(void **state)
         "X-Forwarded-Proto: http\r\nX-Forwarded-Host: h.test\r\nVia: 1.1 weir\r\n\r\n");
 }
 
+static void no_other_word_of_the_origin_passes(void **state)
+{
+    (void)state;
+    const char *said = "X-Forwarded-Port: 1\r\nx-forwarded-Prefix: /a\r\nX-Forwarded: for=e\r\n";
+    assert_null(strstr(forwarded("192.0.2.7", false, said), "ort"));
+    assert_null(strstr(written, "refix"));
+    assert_non_null(strstr(written, "X-Forwarded: for=e\r\n")); /* nobody reads that */
+    route.forwarded = FORWARDED_APPEND;
+    assert_non_null(strstr(forwarded("192.0.2.7", true, said), "X-Forwarded-Port: 1\r\n"));
+}
+
+static void a_trace_that_is_none_begins_anew(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "garbage",
+        "",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+        "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+        "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        "00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01x",
+    };
+    for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char said[160];
+        snprintf(said, sizeof said, "traceparent: %s\r\ntracestate: a=b\r\n", wrong[i]);
+        assert_null(strstr(forwarded("192.0.2.7", false, said), "tracestate"));
+        assert_non_null(strstr(written, "\r\ntraceparent: 00-"));
+        assert_int_equal(forward_trace_id(&head).len, 32);
+        assert_null(strstr(written, "0af7651916cd43dd"));
+    }
+    assert_null(strstr(forwarded("192.0.2.7", false, TRACE TRACE), "0af7651916cd43dd"));
+    const char *later =
+        "traceparent: 01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x\r\n";
+    assert_non_null(strstr(forwarded("192.0.2.7", false, later), later));
+    assert_memory_equal(forward_trace_id(&head).at, "0af7651916cd43dd", 16);
+}
+
 static void append_adds_to_what_a_trusted_proxy_said(void **state)
 {
     (void)state;
@@ -133,8 +174,6 @@ static void a_trace_is_started_where_there_is_none(void **state)
     assert_memory_equal(id.at, at + 16, 32);
     forwarded("192.0.2.7", false, TRACE);
     assert_true(slice_is(forward_trace_id(&head), "0af7651916cd43dd8448eb211c80319c"));
-    forwarded("192.0.2.7", false, "traceparent: odd\r\n");
-    assert_int_equal(forward_trace_id(&head).len, 0);
 }
 
 static void a_route_sets_and_removes(void **state)
@@ -178,6 +217,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(replace_says_what_we_see, setup),
+        cmocka_unit_test_setup(no_other_word_of_the_origin_passes, setup),
+        cmocka_unit_test_setup(a_trace_that_is_none_begins_anew, setup),
         cmocka_unit_test_setup(append_adds_to_what_a_trusted_proxy_said, setup),
         cmocka_unit_test_setup(a_chain_that_is_too_long_is_begun_anew, setup),
         cmocka_unit_test_setup(off_says_nothing, setup),
