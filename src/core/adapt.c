@@ -74,9 +74,10 @@ void adapt_learn(struct adapt *adapt, const struct adapt_look *look)
     adapt->target = (uint16_t)want;
 }
 
-uint32_t adapt_shrink(struct adapt *adapt, uint32_t count, uint32_t elapsed_ms)
+uint32_t adapt_shrink(struct adapt *adapt, uint32_t count, uint64_t elapsed_ms)
 {
-    uint32_t since_ms = adapt->since_ms + (elapsed_ms < UINT16_MAX ? elapsed_ms : UINT16_MAX);
+    uint32_t since_ms = adapt->since_ms
+                        + (uint32_t)(elapsed_ms < UINT16_MAX ? elapsed_ms : UINT16_MAX);
     adapt->since_ms = (uint16_t)(since_ms < UINT16_MAX ? since_ms : UINT16_MAX);
     if (count <= adapt->target || adapt->since_ms < ADAPT_SHRINK_EVERY_MS) {
         return 0;

@@ -28,7 +28,7 @@ struct adapt {
 
 struct adapt_look {
     uint32_t arrivals; /* counted in all; may wrap */
-    uint32_t elapsed_ms;
+    uint64_t elapsed_ms;
     uint32_t hold_x16; /* EWMA, in milliseconds */
     uint32_t busy;     /* connections with a lease, now */
     uint32_t min, max; /* of the target */
@@ -42,4 +42,4 @@ void adapt_learn(struct adapt *adapt, const struct adapt_look *look);
 
 /* How many of `count` connections may close now: none, or, every 5 s, half of those above the
  * target. */
-uint32_t adapt_shrink(struct adapt *adapt, uint32_t count, uint32_t elapsed_ms);
+uint32_t adapt_shrink(struct adapt *adapt, uint32_t count, uint64_t elapsed_ms);

@@ -24,6 +24,30 @@ static void names_are_unique(void **state)
     fake_free(fake);
 }
 
+/* Its replacement is under way when max_age changes: that stands. Should it come to nothing, the
+ * old one goes at twice its age. */
+static void what_is_replaced_stays_so(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.max_age_ms = 1000,
+                             .jitter_pct = WEIR_NONE,
+                             .connect_timeout_ms = WEIR_NEVER,
+                             .probe_every_ms = WEIR_NEVER};
+    struct fake *fake = fake_open(&opt, NULL);
+    fake_release(fake, fake_lease_up(fake, "a"), WEIR_KEEP);
+    fake->log[0] = '\0';
+    fake_wait(fake, 1000);
+    fake_expect(fake, "dial2");
+    weir_pool_options_of(fake->pool, &opt);
+    opt.max_age_ms = 2000;
+    assert_int_equal(weir_pool_update(fake->pool, &opt), WEIR_OK);
+    fake_wait(fake, 999);
+    fake_expect(fake, "config_changed");
+    fake_wait(fake, 1);
+    fake_expect(fake, "close1:age");
+    fake_free(fake);
+}
+
 static void equal_options_share_a_pool(void **state)
 {
     (void)state;
@@ -271,6 +295,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_unique),
+        cmocka_unit_test(what_is_replaced_stays_so),
         cmocka_unit_test(equal_options_share_a_pool),
         cmocka_unit_test(an_update_is_all_or_nothing),
         cmocka_unit_test(new_times_count_for_what_is_there),

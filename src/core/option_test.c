@@ -77,6 +77,7 @@ static void names_the_field_that_is_wrong(void **state)
     assert_string_equal(fault_of((weir_pool_options){.reuse = WEIR_NONE}), "reuse");
     assert_string_equal(fault_of((weir_pool_options){.reconnect = 3}), "reconnect");
     assert_string_equal(fault_of((weir_pool_options){.min_idle = 3, .max_idle = 2}), "min_idle");
+    assert_string_equal(fault_of((weir_pool_options){.size_min = 3, .max_per_key = 2}), "size_min");
 }
 
 static void an_older_struct_ends_earlier(void **state)

@@ -85,7 +85,7 @@ uint32_t size_short(const struct key *key)
 }
 
 /* True while its target may still fall. */
-static bool review(struct key *key, uint32_t elapsed_ms)
+static bool review(struct key *key, uint64_t elapsed_ms)
 {
     const weir_pool_options *opt = &key->pool->opt;
     struct adapt *adapt = &key->adapt;
@@ -112,11 +112,10 @@ bool size_review(weir_pool *pool)
     }
     uint64_t elapsed_ms = pool->engine->now_ms - pool->adapted_ms;
     bool is_moving = false;
-    uint32_t looked_ms = elapsed_ms < UINT32_MAX ? (uint32_t)elapsed_ms : UINT32_MAX;
     weir_list_each(it, &pool->keys) {
         struct key *key = list_entry(it, struct key, on_pool);
         if (key_alive(key) > 0 || key->adapt.rate_x16 > 0) {
-            is_moving |= review(key, looked_ms);
+            is_moving |= review(key, elapsed_ms);
         }
     }
     pool->adapted_ms = pool->engine->now_ms;
