@@ -455,7 +455,7 @@ weir_err weir_runtime_close(weir_runtime *take_runtime, uint32_t grace_ms)
     if (runtime == NULL) {
         return WEIR_OK;
     }
-    if (runtime_is_inside(runtime)) {
+    if (runtime_is_inside(runtime) || runtime->members != NULL) {
         return WEIR_ESTATE;
     }
     uint64_t grace_end_ms = clock_now_ms() + (grace_ms == WEIR_NONE ? 0 : grace_ms);

@@ -26,6 +26,8 @@
 #define RUNTIME_POOLS_MAX 64U
 #define RUNTIME_POSTS_MAX 1024U
 
+struct ground_member;
+
 enum shared_state { SHARED_FREE, SHARED_OPEN, SHARED_CLOSING };
 
 struct weir_shared {
@@ -74,6 +76,7 @@ struct weir_runtime {
     uint64_t opens, serials;
     struct list spare_posts;
     struct post *posts;
+    struct ground_member *members; /* clients and servers that live here (ground.h) */
 
     weir_runtime_options opt;
     weir_allocator allocator;

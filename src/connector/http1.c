@@ -142,6 +142,16 @@ int http1_connector_new(const struct http1_connector_options *opt,
     return 0;
 }
 
+void http1_connector_update(struct http1_connector *connector,
+                            const struct http1_connector_options *opt)
+{
+    connector->opt.connect_timeout_ms = opt->connect_timeout_ms;
+    connector->opt.first_byte_timeout_ms = opt->first_byte_timeout_ms;
+    connector->opt.read_timeout_ms = opt->read_timeout_ms;
+    connector->opt.write_timeout_ms = opt->write_timeout_ms;
+    connector->opt.total_timeout_ms = opt->total_timeout_ms;
+}
+
 void http1_connector_free(struct http1_connector *take_connector)
 {
     if (take_connector == NULL) {

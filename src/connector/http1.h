@@ -57,6 +57,10 @@ int http1_connector_new(const struct http1_connector_options *opt,
 /* Closes what is left. The engine must be gone, or its pool closed. */
 void http1_connector_free(struct http1_connector *take_connector);
 
+/* The time-outs of `opt`, from the next call or dial on. */
+void http1_connector_update(struct http1_connector *connector,
+                            const struct http1_connector_options *opt);
+
 /* For weir_pool_options: .connector = &http1_pool_connector, .connector_self = the connector. */
 extern const weir_connector http1_pool_connector;
 
