@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What a proxied request costs, weir beside nginx, HAProxy and two bare relays.
+"""What a proxied request costs, weir beside nginx, HAProxy and two bare relays; and one of the HTTP client.
 
-    bench/bench.py [--quick] [--rounds N] [--only relay,open,idle,pool,syscalls] [--json FILE] [--noisy]
+    bench/bench.py [--quick] [--rounds N] [--only relay,open,idle,pool,syscalls,client] [--json FILE] [--noisy]
 
 One worker of each candidate is pinned to core 0, load generator and upstream to core 1. Within a round
 the candidates alternate, so that they meet the same machine; ratios are taken within a round, and the
@@ -33,7 +33,9 @@ CLIENTS = (16, 128, 1000)
 IDLE_CONNECTIONS = 5000
 NOISE_MAX = 0.25  # of the machine
 RELAYS = {"epoll": "relay_epoll", "libuv": "relay_uv", "io": "relay_io"}
-PARTS = ("relay", "open", "idle", "syscalls", "pool")
+PARTS = ("relay", "open", "idle", "syscalls", "pool", "client")
+IN_FLIGHT = 128  # requests of an HTTP client
+UNDICI = pathlib.Path("/usr/share/nodejs/undici")
 
 NGINX = """\
 worker_processes 1; daemon off; master_process off; pid {scratch}/nginx.pid; error_log stderr crit;
@@ -418,6 +420,82 @@ class Bench:
         self.results["pool"] = {k: statistics.median(f[k] for f in figures) for k in figures[0]}
         for what, value in self.results["pool"].items():
             say(f"  {what:<40}{value:>8.1f} ns")
+
+
+    # --- the HTTP client ----------------------------------------------------------------------
+
+    def client_commands(self):
+        """What runs each client kind, its name in the table first; what is not there is said."""
+        program, go = BUILD / "bench/client_bench", BUILD / "bench/client_go"
+        if shutil.which("go"):
+            subprocess.run(["go", "build", "-o", go, ROOT / "bench/client_go.go"], check=False)
+        commands = {"epoll": [program, "epoll"], "weir": [program, "weir"],
+                    "curl multi": [program, "multi"], "curl socket": [program, "socket"],
+                    "undici": ["node", ROOT / "bench/client_undici.mjs", UNDICI],
+                    "go": [go], "aiohttp": ["/usr/bin/python3", ROOT / "bench/client_aiohttp.py"]}
+        there = {}
+        for name, command in commands.items():
+            done = self.client_run(command, 0.1, 0.1)
+            if done is None:
+                say(f"*** {name} IS NOT THERE: its row is missing ***")
+            else:
+                there[name] = command
+        return there
+
+    def client_run(self, command, warm, seconds):
+        words = [str(self.upstream_port), "/100", str(IN_FLIGHT), str(warm), str(seconds)]
+        try:
+            done = subprocess.run([*command, *words], preexec_fn=pinned(CORE_CANDIDATE), text=True,
+                                  capture_output=True, check=True, timeout=120,
+                                  env={**os.environ, "NODE_PATH": str(UNDICI.parent)})
+            return json.loads(done.stdout)
+        except (OSError, ValueError, subprocess.SubprocessError):
+            return None
+
+    def client_measure(self, command):
+        """One window of one client, and how much of the machine others used meanwhile."""
+        def busy():
+            ticks = [int(t) for t in pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+            return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+        def ours():
+            mine = resource.getrusage(resource.RUSAGE_CHILDREN)
+            fields = pathlib.Path(f"/proc/{self.upstream.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            return (mine.ru_utime + mine.ru_stime
+                    + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
+        begun, busy_before, ours_before = time.monotonic(), busy(), ours()
+        sample = self.client_run(command, 0.5, 1 if self.args.quick else 2)
+        if sample is None:
+            raise SystemExit(f"bench: {command[0]} has failed")
+        others = (busy() - busy_before) - (ours() - ours_before)
+        sample["others_cpu"] = max(others, 0) / (time.monotonic() - begun)
+        return sample
+
+    def client(self):
+        """CPU of a client process that keeps 128 requests in flight, 100 B answers."""
+        commands = self.client_commands()
+        kept, self.names, self.candidates = self.names, list(commands), commands
+        rounds = self.rounds("client", self.client_measure, self.args.rounds)
+        self.names = kept
+        say(f"\nHTTP clients, {IN_FLIGHT} requests in flight, 100 B, {self.args.rounds} rounds")
+        say(f"  {'':<12}{'CPU µs/req':>11}{'× epoll':>9}{'weir ÷ it':>11}{'req/s':>9}{'failed':>8}")
+        self.results["client"] = {}
+        for name in commands:
+            def median(of):
+                return statistics.median(of(r) for r in rounds)
+            row = {"cpu_us": median(lambda r: r[name]["cpu_us_per_request"]),
+                   "to_epoll": median(lambda r: r[name]["cpu_us_per_request"] / r["epoll"]["cpu_us_per_request"]),
+                   "weir_to_it": median(lambda r: r["weir"]["cpu_us_per_request"] / r[name]["cpu_us_per_request"]),
+                   "requests_per_s": median(lambda r: r[name]["requests"] / r[name]["seconds"]),
+                   "failed": sum(r[name]["failed"] for r in rounds)}
+            self.results["client"][name] = row
+            say(f"  {name:<12}{row['cpu_us']:>11.2f}{row['to_epoll']:>9.2f}{row['weir_to_it']:>11.3f}"
+                f"{row['requests_per_s']:>9.0f}{row['failed']:>8}")
+        done = subprocess.run([BUILD / "bench/client_bench", "objects"], check=True, text=True,
+                              preexec_fn=pinned(CORE_CANDIDATE), capture_output=True)
+        self.results["client_objects"] = objects = json.loads(done.stdout)
+        say(f"  a client is made in {objects['client_new_us']:.1f} µs (requirement 001: 215), "
+            f"its figures read in {objects['stats_us']:.2f} µs (217)")
 
 
 README_BEGIN, README_END = "<!-- bench: written by bench.py --readme -->", "<!-- end of bench -->"

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * client_bench.c - a client that keeps N requests in flight, as cheaply as its kind can: what the
+ * HTTP client costs beside a bare epoll loop and libcurl's multi interface.
+ *
+ *     client_bench KIND PORT PATH IN_FLIGHT WARM_S SECONDS
+ *     KIND: weir | epoll | multi (curl_multi_poll) | socket (curl_multi_socket_action on epoll)
+ *     client_bench objects
+ *         what making a client and reading its figures cost
+ *
+ * Prints one line of JSON: requests in the window, the process's CPU time in it, connections that
+ * were opened, failures. The time is getrusage()'s, of all threads.
+ */
+#include <weir/http.h>
+
+#include "net.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#ifdef BENCH_CURL
+#    include <curl/curl.h>
+#    include <sys/timerfd.h>
+#endif
+
+#define IN_FLIGHT_MAX 4096
+
+static struct {
+    uint16_t port;
+    const char *path;
+    uint32_t in_flight;
+    uint64_t warm_ns, window_ns;
+    char url[256];
+} opt;
+
+/* The window, and what fell into it. Touched by the thread that answers come on. */
+static struct {
+    uint64_t begin_ns, end_ns, begin_cpu_ns, cpu_ns;
+    uint64_t requests, failed, checks;
+    bool is_open, is_over;
+    uint64_t connections;
+} run;
+
+static uint64_t cpu_ns(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000
+           + (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
+}
+
+/* One more has ended. The clock is looked at now and then. */
+static void count(bool good)
+{
+    run.failed += !good;
+    run.requests += run.is_open && !run.is_over;
+    if (++run.checks % 64 != 0) {
+        return;
+    }
+    uint64_t now_ns = net_now_ns();
+    if (!run.is_open && now_ns >= run.begin_ns) {
+        run.is_open = true;
+        run.begin_ns = now_ns;
+        run.begin_cpu_ns = cpu_ns();
+    } else if (run.is_open && !run.is_over && now_ns >= run.begin_ns + opt.window_ns) {
+        run.is_over = true;
+        run.end_ns = now_ns;
+        run.cpu_ns = cpu_ns() - run.begin_cpu_ns;
+    }
+}
+
+static void report(void)
+{
+    printf("{\"requests\": %llu, \"seconds\": %.6f, \"cpu_us_per_request\": %.4f, "
+           "\"connections\": %llu, \"failed\": %llu}\n",
+           (unsigned long long)run.requests, (double)(run.end_ns - run.begin_ns) / 1e9,
+           (double)run.cpu_ns / 1e3 / (double)(run.requests > 0 ? run.requests : 1),
+           (unsigned long long)run.connections, (unsigned long long)run.failed);
+}
+
+/* --- weir ---------------------------------------------------------------------------------------
+ */
+
+static struct {
+    weir_runtime *runtime;
+    weir_http_client *client;
+    bool is_over;
+} w;
+
+static void weir_next(void);
+
+static void weir_end(void *arg, weir_err err, const weir_http_result *result)
+{
+    (void)arg;
+    if (w.is_over) {
+        return; /* the client is being freed */
+    }
+    count(err == WEIR_OK && result->status == 200);
+    w.is_over = run.is_over;
+    if (!w.is_over) {
+        weir_next();
+    }
+}
+
+static bool weir_body(void *arg, const void *data, size_t len)
+{
+    (void)arg;
+    (void)data;
+    (void)len;
+    return true;
+}
+
+static const weir_http_handler weir_handler = {.on_body = weir_body, .on_end = weir_end};
+
+static void weir_next(void)
+{
+    const weir_http_request request = {.url = opt.url};
+    if (weir_http_send(w.client, &request, &weir_handler, NULL, NULL) != WEIR_OK) {
+        net_die("weir_http_send");
+    }
+}
+
+/* Hosted: its loop is turned here, so that one thread does it all, like the others. */
+static void run_weir(void)
+{
+    const weir_http_client_options client = {
+        .pool = {.max_total = opt.in_flight, .max_per_key = opt.in_flight}};
+    if (weir_runtime_open_hosted(NULL, &w.runtime) != WEIR_OK
+        || weir_http_client_new(w.runtime, &client, &w.client) != WEIR_OK) {
+        net_die("weir");
+    }
+    for (uint32_t i = 0; i < opt.in_flight; i++) {
+        weir_next();
+    }
+    while (!w.is_over) {
+        weir_runtime_turn(w.runtime, 1000);
+    }
+    weir_http_stats stats;
+    weir_http_client_stats(w.client, &stats);
+    run.connections = stats.created;
+    weir_http_client_free(w.client);
+    weir_runtime_close(w.runtime, 0);
+}
+
+/* Medians, so that a page fault or an interrupt is not the figure. */
+static int by_size(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int run_objects(void)
+{
+    enum { TURNS = 1001 };
+    static uint64_t made_ns[TURNS], read_ns[TURNS];
+    if (weir_runtime_open(NULL, &w.runtime) != WEIR_OK) {
+        net_die("weir");
+    }
+    for (int i = 0; i < TURNS; i++) {
+        weir_http_stats stats;
+        uint64_t begin_ns = net_now_ns();
+        if (weir_http_client_new(w.runtime, NULL, &w.client) != WEIR_OK) {
+            net_die("weir");
+        }
+        made_ns[i] = net_now_ns() - begin_ns;
+        begin_ns = net_now_ns();
+        weir_http_client_stats(w.client, &stats);
+        read_ns[i] = net_now_ns() - begin_ns;
+        weir_http_client_free(w.client);
+    }
+    weir_runtime_close(w.runtime, 0);
+    qsort(made_ns, TURNS, sizeof *made_ns, by_size);
+    qsort(read_ns, TURNS, sizeof *read_ns, by_size);
+    printf("{\"client_new_us\": %.3f, \"stats_us\": %.3f}\n", (double)made_ns[TURNS / 2] / 1e3,
+           (double)read_ns[TURNS / 2] / 1e3);
+    return 0;
+}
+
+/* --- epoll: parses the status and the length, nothing else --------------------------------------
+ */
+
+struct bare {
+    int fd;
+    size_t left; /* of the body; SIZE_MAX: the head is awaited */
+};
+
+static char request_text[512], buffer[65536];
+static size_t request_len;
+
+static void bare_send(struct bare *bare)
+{
+    bare->left = SIZE_MAX;
+    if (send(bare->fd, request_text, request_len, MSG_NOSIGNAL) != (ssize_t)request_len) {
+        net_die("send");
+    }
+}
+
+static void bare_read(struct bare *bare)
+{
+    ssize_t n = recv(bare->fd, buffer, sizeof buffer - 1, 0);
+    if (n <= 0) {
+        net_die("recv");
+    }
+    size_t len = (size_t)n;
+    if (bare->left == SIZE_MAX) {
+        buffer[len] = '\0';
+        const char *end = strstr(buffer, "\r\n\r\n");
+        const char *length = strcasestr(buffer, "content-length:");
+        if (end == NULL || length == NULL) {
+            errno = EPROTO;
+            net_die("answer");
+        }
+        bare->left = strtoul(length + 15, NULL, 10);
+        len -= (size_t)(end + 4 - buffer);
+    }
+    bare->left -= len;
+    if (bare->left == 0) {
+        count(true);
+        bare_send(bare);
+    }
+}
+
+static void run_epoll(void)
+{
+    static struct bare all[IN_FLIGHT_MAX];
+    static struct epoll_event events[256];
+    int loop = epoll_create1(EPOLL_CLOEXEC);
+    request_len = (size_t)snprintf(request_text, sizeof request_text,
+                                   "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n"
+                                   "User-Agent: bare\r\n\r\n",
+                                   opt.path, (unsigned)opt.port);
+    for (uint32_t i = 0; i < opt.in_flight; i++) {
+        all[i].fd = net_connect(opt.port);
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
+        if (all[i].fd < 0 || epoll_ctl(loop, EPOLL_CTL_ADD, all[i].fd, &event) != 0) {
+            net_die("connect");
+        }
+        run.connections++;
+        bare_send(&all[i]);
+    }
+    while (!run.is_over) {
+        int n = epoll_wait(loop, events, 256, 1000);
+        for (int i = 0; i < n; i++) {
+            bare_read(events[i].data.ptr);
+        }
+    }
+}
+
+/* --- libcurl ------------------------------------------------------------------------------------
+ */
+
+#ifdef BENCH_CURL
+static struct {
+    CURLM *multi;
+    int epoll, timer;
+} c;
+
+static size_t curl_body(char *data, size_t size, size_t n, void *arg)
+{
+    (void)data;
+    (void)arg;
+    return size * n;
+}
+
+static void curl_open_all(void)
+{
+    c.multi = curl_multi_init();
+    curl_multi_setopt(c.multi, CURLMOPT_MAXCONNECTS, (long)opt.in_flight);
+    curl_multi_setopt(c.multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+}
+
+static void curl_add_all(void)
+{
+    for (uint32_t i = 0; i < opt.in_flight; i++) {
+        CURL *easy = curl_easy_init();
+        curl_easy_setopt(easy, CURLOPT_URL, opt.url);
+        curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, curl_body);
+        curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+        curl_multi_add_handle(c.multi, easy);
+    }
+}
+
+static void curl_done(void)
+{
+    CURLMsg *message;
+    int left;
+    while ((message = curl_multi_info_read(c.multi, &left)) != NULL) {
+        CURL *easy = message->easy_handle;
+        long fresh = 0;
+        curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &fresh);
+        run.connections += (uint64_t)fresh;
+        count(message->data.result == CURLE_OK);
+        curl_multi_remove_handle(c.multi, easy);
+        curl_multi_add_handle(c.multi, easy);
+    }
+}
+
+static void run_multi(void)
+{
+    int running;
+    curl_open_all();
+    curl_add_all();
+    while (!run.is_over) {
+        curl_multi_perform(c.multi, &running);
+        curl_done();
+        curl_multi_poll(c.multi, NULL, 0, 1000, NULL);
+    }
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
+{
+    (void)easy;
+    (void)arg;
+    struct epoll_event event = {.data.fd = fd};
+    if (what == CURL_POLL_REMOVE) {
+        epoll_ctl(c.epoll, EPOLL_CTL_DEL, fd, NULL);
+        return 0;
+    }
+    event.events = (what & CURL_POLL_IN ? EPOLLIN : 0U) | (what & CURL_POLL_OUT ? EPOLLOUT : 0U);
+    if (epoll_ctl(c.epoll, known != NULL ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0) {
+        epoll_ctl(c.epoll, EPOLL_CTL_ADD, fd, &event);
+    }
+    curl_multi_assign(c.multi, fd, &c);
+    return 0;
+}
+
+static int on_timer(CURLM *multi, long ms, void *arg)
+{
+    (void)multi;
+    (void)arg;
+    struct itimerspec when = {0};
+    if (ms >= 0) {
+        when.it_value.tv_sec = ms / 1000;
+        when.it_value.tv_nsec = ms > 0 ? ms % 1000 * 1000000 : 1;
+    }
+    timerfd_settime(c.timer, 0, &when, NULL);
+    return 0;
+}
+
+static void run_socket(void)
+{
+    static struct epoll_event events[256];
+    int running;
+    curl_open_all();
+    c.epoll = epoll_create1(EPOLL_CLOEXEC);
+    c.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = c.timer};
+    epoll_ctl(c.epoll, EPOLL_CTL_ADD, c.timer, &event);
+    curl_multi_setopt(c.multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(c.multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_add_all();
+    while (!run.is_over) {
+        int n = epoll_wait(c.epoll, events, 256, 1000);
+        for (int i = 0; i < n; i++) {
+            uint64_t rings;
+            if (events[i].data.fd == c.timer) {
+                ssize_t got = read(c.timer, &rings, sizeof rings);
+                (void)got;
+                curl_multi_socket_action(c.multi, CURL_SOCKET_TIMEOUT, 0, &running);
+            } else {
+                int flags = (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR) ? CURL_CSELECT_IN
+                                                                                : 0)
+                            | (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0);
+                curl_multi_socket_action(c.multi, events[i].data.fd, flags, &running);
+            }
+        }
+        curl_done();
+    }
+}
+#endif
+
+/* ------------------------------------------------------------------------------------------------
+ */
+
+static bool run_kind(const char *kind)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } kinds[] = {
+        {"weir", run_weir},
+        {"epoll", run_epoll},
+#ifdef BENCH_CURL
+        {"multi", run_multi},
+        {"socket", run_socket},
+#endif
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(kinds[i].name, kind) == 0) {
+            kinds[i].run();
+            return true;
+        }
+    }
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "objects") == 0) {
+        return run_objects();
+    }
+    if (argc != 7) {
+        errno = EINVAL;
+        net_die("usage: client_bench KIND PORT PATH IN_FLIGHT WARM_S SECONDS");
+    }
+    opt.port = net_port_of(argv[2]);
+    opt.path = argv[3];
+    opt.in_flight = (uint32_t)strtoul(argv[4], NULL, 10);
+    opt.warm_ns = (uint64_t)(strtod(argv[5], NULL) * 1e9);
+    opt.window_ns = (uint64_t)(strtod(argv[6], NULL) * 1e9);
+    if (opt.in_flight < 1 || opt.in_flight > IN_FLIGHT_MAX) {
+        errno = EINVAL;
+        net_die("IN_FLIGHT");
+    }
+    snprintf(opt.url, sizeof opt.url, "http://127.0.0.1:%u%s", (unsigned)opt.port, opt.path);
+    run.begin_ns = net_now_ns() + opt.warm_ns;
+    net_raise_limits();
+    if (!run_kind(argv[1])) {
+        errno = EINVAL;
+        net_die(argv[1]);
+    }
+    report();
+    return 0;
+}
