@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from weirtest import Upstream, Weir, free_port, wait_for
+from weirtest import Upstream, Weir, dead_port, free_port, wait_for
 
 option = pytest.mark.option
 
@@ -409,7 +409,7 @@ def test_max_uses():
 
 def down_after(pool, until_status=503):
     """How many requests it takes until a dead endpoint is refused at once."""
-    with Weir([{"url": f"http://127.0.0.1:{free_port()}"}], upstream_options={"retry": {"on": []}},
+    with Weir([{"url": f"http://127.0.0.1:{dead_port()}"}], upstream_options={"retry": {"on": []}},
               upstream_pool=pool) as weir:
         for count in range(1, 50):
             begun = time.monotonic()
@@ -428,7 +428,7 @@ def test_failures_max():
 
 def dial_times(pool, dials):
     """When a dead endpoint is dialled, as seen by the pool's failures."""
-    with Weir([{"url": f"http://127.0.0.1:{free_port()}"}], upstream_options={"retry": {"on": []}},
+    with Weir([{"url": f"http://127.0.0.1:{dead_port()}"}], upstream_options={"retry": {"on": []}},
               upstream_pool=dict({"failures_max": 1000, "on_dial_error": "wait", "jitter": 0,
                                   "acquire_timeout": "60s"}, **pool)) as weir:
         with weir.client() as client:
@@ -627,7 +627,7 @@ def test_retry_on():
             peer.ok()
             peer.request()
 
-    dead = f"http://127.0.0.1:{free_port()}"
+    dead = f"http://127.0.0.1:{dead_port()}"
     for on, wanted in ((["connect"], {200}), ([], {200, 502})):
         with Upstream() as up, Weir([{"url": dead}, {"url": up.url}], upstream_options={
                 "balance": "round_robin", "retry": {"on": on}}, upstream_pool={"failures_max": 1000}) as weir:
@@ -649,7 +649,7 @@ def test_retry_on():
 @option("upstreams.retry.budget")
 def test_retry_budget():
     """Beyond the budget (here only the ten a second that are always free) failures are passed on."""
-    dead = f"http://127.0.0.1:{free_port()}"
+    dead = f"http://127.0.0.1:{dead_port()}"
     with Upstream() as up, Weir([{"url": dead}, {"url": up.url}], upstream_options={
             "balance": "round_robin", "retry": {"on": ["connect"], "budget": 0}},
             upstream_pool={"failures_max": 1000, "retry_first": "1ms", "retry_cap": "1ms"}) as weir:

@@ -42,6 +42,18 @@ def free_port():
         return s.getsockname()[1]
 
 
+_dead = []
+
+
+def dead_port():
+    """A port that refuses every connection and that nobody else can be given meanwhile: bound, and
+    never listening."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    _dead.append(sock)
+    return sock.getsockname()[1]
+
+
 class Response:
     def __init__(self, status, reason, fields, body, complete, version="HTTP/1.1"):
         self.status, self.reason, self.fields, self.body = status, reason, fields, body
@@ -369,7 +381,7 @@ class Weir:
 
     def _config(self, upstream, listener, upstream_options, pool, upstream_pool, routes, workers, top):
         urls = upstream if isinstance(upstream, list) else [upstream.url if upstream else
-                                                            f"http://127.0.0.1:{free_port()}"]
+                                                            f"http://127.0.0.1:{dead_port()}"]
         endpoints = [u if isinstance(u, dict) else {"url": u} for u in urls]
         return {
             "workers": workers,
