@@ -36,10 +36,18 @@ def wait_for(condition, what="condition", deadline=DEADLINE, every=0.01):
         pause.wait(every)
 
 
+_next_port = 12000 + os.getpid() % 400 * 40
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that is free now and stays it: below those that the kernel gives to connections, and in
+    a stretch of this process's own."""
+    global _next_port
+    while True:
+        _next_port = _next_port + 1 if _next_port < 32000 else 12000
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", _next_port))
+            return _next_port
 
 
 _dead = []
