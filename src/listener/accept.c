@@ -44,8 +44,9 @@ struct accept_port {
     const struct alloc *alloc;
     int fd;
     struct address address;
-    uint32_t max_connections, max_per_ip;
-    struct crowds crowds;   /* in use where max_per_ip > 0 */
+    _Atomic uint32_t max_connections, max_per_ip;
+    bool counts_addresses;
+    struct crowds crowds;   /* in use where addresses are counted */
     _Atomic uint32_t doors; /* all seats at and above were never opened */
     char apart[60];
     _Atomic uint32_t taken;
@@ -160,9 +161,10 @@ int accept_port_open(const struct accept_options *opt, struct accept_port **ret_
     port->alloc = alloc;
     port->max_connections = opt->max_connections;
     port->max_per_ip = opt->max_per_ip;
-    if (port->max_per_ip > 0) {
-        uint32_t capacity = opt->max_connections < ACCEPT_ADDRESSES_MAX ? opt->max_connections
-                                                                        : ACCEPT_ADDRESSES_MAX;
+    port->counts_addresses = opt->max_per_ip > 0 || opt->counts_addresses;
+    if (port->counts_addresses) {
+        bool is_final = !opt->counts_addresses && opt->max_connections < ACCEPT_ADDRESSES_MAX;
+        uint32_t capacity = is_final ? opt->max_connections : ACCEPT_ADDRESSES_MAX;
         if (!crowds_init(&port->crowds, alloc, capacity)) {
             alloc_free(alloc, port);
             return -ENOMEM;
@@ -170,7 +172,7 @@ int accept_port_open(const struct accept_options *opt, struct accept_port **ret_
     }
     int err = listen_open(&opt->address, NULL, &port->fd, &port->address);
     if (err != 0) {
-        if (port->max_per_ip > 0) {
+        if (port->counts_addresses) {
             crowds_fini(&port->crowds);
         }
         alloc_free(alloc, port);
@@ -194,10 +196,16 @@ void accept_port_close(struct accept_port *take_port)
         check(atomic_load(&take_port->seats[i].door) == NULL);
     }
     listen_close(take_port->fd);
-    if (take_port->max_per_ip > 0) {
+    if (take_port->counts_addresses) {
         crowds_fini(&take_port->crowds);
     }
     alloc_free(take_port->alloc, take_port);
+}
+
+void accept_port_limit(struct accept_port *port, uint32_t max_connections, uint32_t max_per_ip)
+{
+    port->max_connections = max_connections;
+    port->max_per_ip = port->counts_addresses ? max_per_ip : 0;
 }
 
 const struct address *accept_port_address(const struct accept_port *port)
@@ -227,7 +235,8 @@ static bool port_enter(struct accept_port *port, const uint8_t address[16],
         *ret_why = ACCEPT_FULL;
         return false;
     }
-    if (port->max_per_ip > 0 && !crowds_enter(&port->crowds, address, port->max_per_ip)) {
+    uint32_t most = port->max_per_ip > 0 ? port->max_per_ip : UINT32_MAX;
+    if (port->counts_addresses && !crowds_enter(&port->crowds, address, most)) {
         atomic_fetch_sub(&port->taken, 1);
         *ret_why = ACCEPT_PER_IP;
         return false;
@@ -365,6 +374,11 @@ int accept_door_open(struct accept_port *port, struct loop *loop, uint32_t worke
     return 0;
 }
 
+void accept_door_bring(struct accept_door *door, int take_fd, const struct address *peer)
+{
+    door_accepts(door, take_fd, peer);
+}
+
 void accept_door_shut(struct accept_door *door)
 {
     if (door->intake == NULL) {
@@ -387,7 +401,7 @@ void accept_door_shut_last(struct accept_door *door)
 void accept_leave(struct accept_door *door, const uint8_t address[16])
 {
     struct accept_port *port = door->port;
-    if (port->max_per_ip > 0) {
+    if (port->counts_addresses) {
         crowds_leave(&port->crowds, address);
     }
     uint32_t here = atomic_fetch_sub(&port->seats[door->worker].taken, 1);

@@ -34,6 +34,7 @@ struct accept_options {
     struct address address;    /* port 0: the system picks one */
     uint32_t max_connections;  /* over all workers; UINT32_MAX: no limit */
     uint32_t max_per_ip;       /* 0: no limit */
+    bool counts_addresses;     /* also without max_per_ip, so that it can be set later */
     uint32_t patience_ms;      /* see socket_patience(); 0: its default */
     const struct alloc *alloc; /* [malloc] called by every worker's thread */
 };
@@ -45,6 +46,9 @@ int accept_port_open(const struct accept_options *opt, struct accept_port **ret_
 void accept_port_refuse(struct accept_port *port);
 /* After its last door. */
 void accept_port_close(struct accept_port *take_port);
+/* Other limits from now on; who is above them stays. max_per_ip only where addresses are counted.
+ * Any thread. */
+void accept_port_limit(struct accept_port *port, uint32_t max_connections, uint32_t max_per_ip);
 /* Where it is bound, with the port the system picked. */
 const struct address *accept_port_address(const struct accept_port *port);
 
@@ -81,7 +85,11 @@ int accept_door_open(struct accept_port *port, struct loop *loop, uint32_t worke
 void accept_door_shut(struct accept_door *door);
 /* The same, once all that wait there were taken: their connects have succeeded. */
 void accept_door_shut_last(struct accept_door *door);
+/* A client that came otherwise, under the same limits, as if it had come through this door. */
+void accept_door_bring(struct accept_door *door, int take_fd, const struct address *peer);
 void accept_leave(struct accept_door *door, const uint8_t address[16]);
+/* A client that came otherwise, under the same limits, as if it had come through this door. */
+void accept_door_bring(struct accept_door *door, int take_fd, const struct address *peer);
 /* All its seats were given up. No letter to it may be under way: workers have stopped, or it was
  * shut long enough for all of them to have looked at their letters once. */
 void accept_door_close(struct accept_door *take_door);

@@ -76,7 +76,9 @@ static void house_open(struct house *house, uint32_t workers, uint32_t max_conne
 {
     memset(house, 0, sizeof *house);
     house->workers = workers;
-    struct accept_options opt = {.max_connections = max_connections, .max_per_ip = max_per_ip};
+    struct accept_options opt = {.max_connections = max_connections,
+                                 .max_per_ip = max_per_ip,
+                                 .counts_addresses = max_per_ip == 0};
     assert_true(address_of_host("127.0.0.1", 0, &opt.address));
     assert_int_equal(accept_port_open(&opt, &house->port), 0);
     for (uint32_t i = 0; i < workers; i++) {
@@ -301,6 +303,46 @@ static void who_waits_at_the_end_is_taken_and_then_all_are_refused(void **state)
     house_close(&house);
 }
 
+static void limits_change_while_it_is_open(void **state)
+{
+    (void)state;
+    static struct house house;
+    house_open(&house, 1, 3, 0);
+    for (int i = 0; i < 3; i++) {
+        house_connect(&house, 9);
+    }
+    house_until(&house, 3);
+    accept_port_limit(house.port, 2, 0);
+    house_connect(&house, 9);
+    house_until(&house, 4);
+    assert_int_equal(house.desks[0].refused[ACCEPT_FULL], 1);
+    accept_port_limit(house.port, 10, 4); /* those who were there before count */
+    house_connect(&house, 9);
+    house_connect(&house, 9);
+    house_until(&house, 6);
+    assert_int_equal(house.desks[0].serving, 4);
+    assert_int_equal(house.desks[0].refused[ACCEPT_PER_IP], 1);
+    house_close(&house);
+}
+
+static void clients_may_be_brought(void **state)
+{
+    (void)state;
+    static struct house house;
+    int ends[4];
+    struct address nobody = {0};
+    house_open(&house, 1, 1, 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends + 2), 0);
+    accept_door_bring(house.desks[0].door, ends[0], &nobody);
+    accept_door_bring(house.desks[0].door, ends[2], &nobody);
+    assert_int_equal(house.desks[0].serving, 1);
+    assert_int_equal(house.desks[0].refused[ACCEPT_FULL], 1);
+    close(ends[1]);
+    close(ends[3]);
+    house_close(&house);
+}
+
 static void addresses_come_as_mapped_ipv6(void **state)
 {
     (void)state;
@@ -354,6 +396,8 @@ int main(void)
         cmocka_unit_test(who_cannot_be_handed_over_is_served_here),
         cmocka_unit_test(a_shut_door_is_given_nobody),
         cmocka_unit_test(who_waits_at_the_end_is_taken_and_then_all_are_refused),
+        cmocka_unit_test(limits_change_while_it_is_open),
+        cmocka_unit_test(clients_may_be_brought),
         cmocka_unit_test(addresses_come_as_mapped_ipv6),
         cmocka_unit_test(a_port_in_use_is_said_so),
         cmocka_unit_test(refused_allocations_are_survived),

@@ -217,6 +217,35 @@ int http1_listener_serve(struct http1_listener *listener, struct stream *take_st
     return 0;
 }
 
+void http1_listener_bring(struct http1_listener *listener, int take_fd, const struct address *peer)
+{
+    accept_door_bring(listener->door, take_fd, peer);
+}
+
+int http1_listener_update(struct http1_listener *listener, const struct http1_listener_options *opt)
+{
+    struct http1_listener_options next = *opt;
+    weir_pool_options pool;
+    next.name = listener->opt.name;
+    if (!options_fit(listener->loop, &next)) {
+        return -EINVAL;
+    }
+    next.server = listener->opt.server;
+    next.on_refuse = listener->opt.on_refuse;
+    next.on_full = listener->opt.on_full;
+    next.refuse_self = listener->opt.refuse_self;
+    next.alloc = listener->opt.alloc;
+    fill_options(listener, &next);
+    weir_pool_options_of(listener->pool, &pool);
+    pool.max_total = listener->opt.max_connections;
+    weir_err err = weir_pool_update(listener->pool, &pool);
+    check(err == WEIR_OK);
+    weir_list_each(node, &listener->clients) {
+        client_arm_state(client_at(node));
+    }
+    return 0;
+}
+
 /* --- the pool's side ----------------------------------------------------------------------------
  */
 

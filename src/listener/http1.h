@@ -64,6 +64,8 @@ struct http1_listener_options {
     /* Told of every refusal that no handler saw, for logs. May be NULL. */
     void (*on_refuse)(void *self, const struct http_peer *peer,
                       const struct http1_refusal *refusal);
+    /* Told of every client that was turned away for want of a place, at once. May be NULL. */
+    void (*on_full)(void *self, enum accept_refusal why);
     void *refuse_self;
     const struct alloc *alloc; /* [the loop's] */
 };
@@ -115,6 +117,15 @@ typedef bool http1_post_fn(void *self, uint32_t worker, void (*run)(void *arg, u
                            void *arg, uint64_t value);
 int http1_listener_accept(struct http1_listener *listener, struct accept_port *port,
                           uint32_t worker, http1_post_fn *post, void *post_self);
+
+/* Other limits and time-outs from now on, for clients that are there, too. Name, server, those who
+ * are told and alloc stay; max_connections is for the port to obey. 0, or -EINVAL and nothing has
+ * changed. */
+int http1_listener_update(struct http1_listener *listener,
+                          const struct http1_listener_options *opt);
+
+/* A client that came otherwise, as the port's limits allow. After http1_listener_accept(). */
+void http1_listener_bring(struct http1_listener *listener, int take_fd, const struct address *peer);
 
 /* A client by hand, of any stream, which is taken also on failure. 0 or -errno. */
 int http1_listener_serve(struct http1_listener *listener, struct stream *take_stream,

@@ -55,6 +55,9 @@ void client_turn_away(struct client *client, enum accept_refusal why)
     http1_tally(why == ACCEPT_FULL ? &listener->counters.refused_full
                                    : &listener->counters.refused_per_ip,
                 1);
+    if (listener->opt.on_full != NULL) {
+        listener->opt.on_full(listener->opt.refuse_self, why);
+    }
     if (listener->refusals > HTTP1_REFUSALS_MAX) {
         client_refuse_full(client);
         client_close(client, WEIR_EFULL);

@@ -316,6 +316,29 @@ static void a_reader_that_does_not_read_is_cut(void **state)
 /* --- drain and the pool -------------------------------------------------------------------------
  */
 
+static void options_change_under_clients(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    static struct peer peer;
+    open_plain(&f);
+    join(&f, &peer);
+    say(&peer, GET("/"));
+    until(&f, &peer, has(&peer, "hello"));
+    const struct http1_listener_options bad = {.max_headers = HTTP_FIELDS_MAX + 1};
+    assert_int_equal(http1_listener_update(f.listener, &bad), -EINVAL);
+    const struct http1_listener_options quick = {.keepalive_timeout_ms = 20, .max_headers = 1};
+    assert_int_equal(http1_listener_update(f.listener, &quick), 0);
+    until(&f, &peer, peer.closed); /* it waited for five seconds before */
+    assert_int_equal(COUNTER(&f, keepalive_timeouts), 1);
+    leave(&peer);
+    join(&f, &peer);
+    say(&peer, "GET / HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n");
+    until(&f, &peer, has(&peer, " 431 "));
+    leave(&peer);
+    shut(&f);
+}
+
 static void a_drain_lets_answers_finish(void **state)
 {
     (void)state;
@@ -508,6 +531,7 @@ int main(void)
         cmocka_unit_test(silence_on_both_sides_ends_an_open_request),
         cmocka_unit_test(an_active_stream_is_never_idle),
         cmocka_unit_test(a_reader_that_does_not_read_is_cut),
+        cmocka_unit_test(options_change_under_clients),
         cmocka_unit_test(a_drain_lets_answers_finish),
         cmocka_unit_test(a_drain_ends_with_its_grace),
         cmocka_unit_test(a_drain_of_nobody_is_over_at_once),
