@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/slots.h"
 
+#include "base/fetch.h"
+
 #include <string.h>
 
 #define RECORD_ALIGN 8U
@@ -36,6 +38,7 @@ void *slots_take(struct slots *slots, uint64_t *ret_id)
         index = slots->free - 1;
         slot = slots_nth(slots, index);
         slots->free = slot->link;
+        fetch(slots_nth(slots, slots->free - (slots->free > 0)), slots->stride); /* the next one */
     } else if (slots->touched < slots->capacity) {
         index = slots->touched++;
         slot = slots_nth(slots, index);

@@ -3,8 +3,10 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/fetch.h"
 #include "base/list.h"
 #include "connector/dial.h"
+#include "core/pool.h"
 #include "io/loop.h"
 #include "io/outbox.h"
 #include "io/socket.h"
@@ -250,18 +252,11 @@ static void pool_cut(void *self, weir_conn id, void *object)
     }
 }
 
-static void conn_fetch(const struct conn *conn)
-{
-    for (size_t at = 0; at < CONN_HOT_BYTES; at += 64) {
-        __builtin_prefetch((const char *)conn + at, 1);
-    }
-}
-
 static bool pool_reusable(void *self, void *object)
 {
     (void)self;
     const struct conn *conn = object;
-    conn_fetch(conn); /* it is about to be called */
+    fetch(conn, CONN_HOT_BYTES); /* it is about to be called */
     return conn->state == CONN_IDLE;
 }
 
@@ -405,9 +400,15 @@ static void conn_writable(struct conn *conn)
  */
 static void conn_warm(struct conn *conn)
 {
-    conn_fetch(conn);
-    if (in_call(conn) && conn->call.caller->on_soon != NULL) {
-        conn->call.caller->on_soon(&conn->call);
+    fetch(conn, CONN_HOT_BYTES);
+    if (!in_call(conn)) {
+        return;
+    }
+    for (int i = 0; i < HTTP_AHEAD && conn->call.ahead[i] != NULL; i++) {
+        fetch(conn->call.ahead[i], HTTP_AHEAD_BYTES);
+    }
+    if (conn->id.id != 0) {
+        pool_conn_fetch(conn->connector->pool, conn->id);
     }
 }
 

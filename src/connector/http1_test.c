@@ -104,8 +104,7 @@ static void on_fail(struct http_call *call, enum http_fault why)
     world.told.why = why;
 }
 
-static const struct http_caller caller = {NULL,     on_head,  on_body, on_end,
-                                          on_flush, on_drain, on_fail};
+static const struct http_caller caller = {on_head, on_body, on_end, on_flush, on_drain, on_fail};
 
 static void open_world(const struct http1_connector_options *more)
 {

@@ -15,6 +15,7 @@
  */
 #include "core/pool.h"
 
+#include "base/fetch.h"
 #include "core/breaker.h"
 #include "core/conn.h"
 #include "core/ends.h"
@@ -88,6 +89,7 @@ static weir_err try_acquire(struct key *key, uint32_t flags, weir_lease *ret_lea
     pool->counters.acquires++;
     grant(lease, conn);
     queue_count_grant(lease);
+    fetch(list_last(&key->by_state[WEIR_IDLE]), sizeof *conn); /* the next caller's, as a rule */
     explain(key, conn->state == WEIR_SHARED ? DECIDED_SHARE : DECIDED_REUSE, NULL, WEIR_OK);
     if (key->owed > 0) {
         pool_serve(key);

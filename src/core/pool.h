@@ -25,11 +25,12 @@ weir_err pool_try_acquire_pinned(weir_pool *pool, struct key *pin, uint32_t flag
 weir_err pool_acquire_pinned(weir_pool *pool, struct key *pin, const weir_acquire_options *opt,
                              weir_lease_fn *fn, void *arg, weir_lease *ret_lease);
 
-/* Fetches into the processor's cache what releasing a lease will touch: first its own record; then,
- * some hundred nanoseconds later, what that leads to. For whoever holds many leases and has
- * something else to do meanwhile. Any id will do. */
-void pool_lease_fetch(const weir_pool *pool, weir_lease id);
-void pool_lease_fetch_conn(const weir_pool *pool, weir_lease id);
+/* For base/fetch.h: where the record of a lease lies, if it is one; its connection; a connection.
+ * Any id will do. */
+const void *pool_lease_at(const weir_pool *pool, weir_lease lease);
+void pool_lease_fetch_conn(const weir_pool *pool, weir_lease lease);
+void pool_conn_fetch(const weir_pool *pool, weir_conn conn);
+#define POOL_LEASE_BYTES 192U
 
 /* For whoever chooses among endpoints: may it be asked now, and how busy is it (leases and waiting
  * callers)? */

@@ -596,7 +596,8 @@ static void fetching_is_harmless(void **state)
     fake_expect(fake, "grant:1");
     const weir_lease leases[] = {fake->last, {0}, {UINT64_MAX}};
     for (size_t i = 0; i < sizeof leases / sizeof *leases; i++) {
-        pool_lease_fetch(fake->pool, leases[i]);
+        assert_non_null(pool_lease_at(fake->pool, leases[i]));
+        pool_conn_fetch(fake->pool, (weir_conn){leases[i].id});
         pool_lease_fetch_conn(fake->pool, leases[i]);
     }
     fake_wait(fake, 1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/queue.h"
 
+#include "base/fetch.h"
 #include "core/conn.h"
 #include "core/ends.h"
 #include "core/event.h"
@@ -258,16 +259,15 @@ uint64_t queue_predict_ms(const struct key *key)
     return (key->waiting.count + UINT64_C(1)) * hold_ms / (capacity > 0 ? capacity : 1);
 }
 
-static inline void fetch(const void *record, size_t bytes)
+const void *pool_lease_at(const weir_pool *pool, weir_lease id)
 {
-    for (size_t at = 0; at < bytes; at += 64) {
-        __builtin_prefetch((const char *)record + at, 1);
-    }
+    return slots_nth(&pool->engine->leases, (uint32_t)id.id);
 }
 
-void pool_lease_fetch(const weir_pool *pool, weir_lease id)
+void pool_conn_fetch(const weir_pool *pool, weir_conn id)
 {
-    fetch(slots_nth(&pool->engine->leases, (uint32_t)id.id), sizeof(struct lease));
+    fetch(slots_nth(&pool->engine->conns, (uint32_t)id.id),
+          sizeof(struct slot) + sizeof(struct conn));
 }
 
 void pool_lease_fetch_conn(const weir_pool *pool, weir_lease id)

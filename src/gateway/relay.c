@@ -12,9 +12,6 @@ static void pace_upstream(struct transit *transit, bool blocked);
 static bool is_short(const struct http_head *head);
 static bool has_no_call(const struct transit *transit);
 static void begin(struct transit *transit, struct http_head *head);
-/* Of a listener's exchange, that the end of an answer is likely to touch. */
-#define EXCHANGE_BYTES 448U
-
 static void ask(struct transit *transit, uint32_t flags);
 static void granted(void *arg, const weir_grant *grant);
 static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_after_ms);
@@ -357,6 +354,10 @@ static void send_head(struct transit *transit, void *object, struct http_head *h
     }
     transit->state = TRANSIT_CALLING;
     transit->call = http1_call_open(object, &caller, transit);
+    transit->call->ahead[0] = transit;
+    transit->call->ahead[1] = transit->ex;
+    transit->call->ahead[2] = transit->ex->near;
+    transit->call->ahead[3] = pool_lease_at(transit->upstream->pool, transit->lease);
     transit->reused = http1_call_is_reused(transit->call);
     transit->connect_us = transit->reused ? 0 : http1_call_connect_us(transit->call);
     transit->call->ops->request(transit->call, head);
@@ -370,20 +371,6 @@ static void give_back(struct transit *transit, weir_fate fate, weir_err why)
 
 /* --- the answer, as the connector brings it ----------------------------------------------------
  */
-
-/* An answer comes long after its request, when everything about it has left the cache. While the
- * kernel copies the bytes, what they will touch can be on its way. */
-static void on_soon(struct http_call *call)
-{
-    const struct transit *transit = call->user;
-    for (size_t at = 64; at < offsetof(struct transit, held.head); at += 64) {
-        __builtin_prefetch((const char *)transit + at, 1);
-    }
-    pool_lease_fetch(transit->upstream->pool, transit->lease);
-    for (size_t at = 0; at < EXCHANGE_BYTES; at += 64) {
-        __builtin_prefetch((const char *)transit->ex + at, 1);
-    }
-}
 
 /* Whether this answer is to be thrown away and the request tried at another endpoint. */
 static bool tries_code_again(struct transit *transit, uint16_t status)
@@ -488,7 +475,6 @@ static void on_call_fail(struct http_call *call, enum http_fault why)
 }
 
 static const struct http_caller caller = {
-    .on_soon = on_soon,
     .on_head = on_head,
     .on_body = on_answer_body,
     .on_end = on_answer_end,

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/fetch.h"
 #include "gateway/clients.h"
 #include "io/loop.h"
 
@@ -21,6 +22,7 @@ struct transit *transit_new(struct lane *lane, struct http_exchange *ex)
     if (transit != NULL) {
         relay->unused = transit->next_free;
         relay->unused_count--;
+        fetch(relay->unused, offsetof(struct transit, held.out)); /* for the next request */
     } else {
         transit = alloc_new(&alloc_libc, sizeof *transit);
         if (transit == NULL) {

@@ -10,6 +10,7 @@
 #include "io/loop.h"
 
 #include "base/check.h"
+#include "base/fetch.h"
 #include "io/clock.h"
 #include "io/loop_guest.h"
 #include "io/watch.h"
@@ -214,15 +215,40 @@ static int wait_ms(const struct loop *loop, uint64_t now_ms)
     return wait_ms < INT_MAX ? (int)wait_ms : INT_MAX;
 }
 
+#define AHEAD_WATCHES 8 /* so far ahead of the event at hand a watch is brought into the cache, */
+#define AHEAD_OWNERS  4 /* and so far what its owner will touch */
+
+static void fetch_watch(const struct loop *loop, int at, int count)
+{
+    if (at < count) {
+        fetch(loop->batch[at].data.ptr, sizeof(struct watch));
+    }
+}
+
+static void fetch_owner(const struct loop *loop, int at, int count)
+{
+    if (at < count) {
+        const struct watch *watch = loop->batch[at].data.ptr;
+        if (!watch->closed && watch->ahead != NULL) {
+            fetch(*watch->ahead, WATCH_AHEAD_BYTES);
+        }
+    }
+}
+
 /* An earlier callback of the batch may have closed a later watch, or taken its interest away. */
 static void dispatch(struct loop *loop, int count)
 {
+    for (int i = 0; i < AHEAD_WATCHES; i++) {
+        fetch_watch(loop, i, count);
+    }
+    for (int i = 0; i < AHEAD_OWNERS; i++) {
+        fetch_owner(loop, i, count);
+    }
     for (int i = 0; i < count; i++) {
         struct watch *watch = loop->batch[i].data.ptr;
         uint32_t events = loop->batch[i].events;
-        if (i + 1 < count) {
-            __builtin_prefetch(loop->batch[i + 1].data.ptr);
-        }
+        fetch_watch(loop, i + AHEAD_WATCHES, count);
+        fetch_owner(loop, i + AHEAD_OWNERS, count);
         unsigned wants = watch->wants;
         unsigned ready = (events & EPOLLIN ? STREAM_READ : 0)
                          | (events & EPOLLOUT ? STREAM_WRITE : 0)

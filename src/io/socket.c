@@ -49,6 +49,7 @@ int socket_adopt(struct loop *loop, int take_fd, struct stream **ret_stream)
     }
     socket->stream = (struct stream){.ops = &socket_ops};
     watch_init(&socket->watch, loop, take_fd, on_ready);
+    socket->watch.ahead = &socket->stream.owner;
     *ret_stream = &socket->stream;
     return 0;
 }

@@ -19,7 +19,10 @@ struct watch {
         void (*on_ready)(struct watch *watch, unsigned events); /* STREAM_READ, STREAM_WRITE */
         void (*gone)(struct watch *watch);                      /* once closed */
     };
-    struct watch *next_closed;
+    union {
+        void *const *ahead; /* points at a pointer to what on_ready() will touch; or NULL */
+        struct watch *next_closed;
+    };
     int fd;
     uint8_t wants;
     bool closed;
@@ -31,6 +34,9 @@ static inline void watch_init(struct watch *watch, struct loop *loop, int fd,
 {
     *watch = (struct watch){.loop = loop, .on_ready = on_ready, .fd = fd};
 }
+
+/* Of what `ahead` leads to. */
+#define WATCH_AHEAD_BYTES 192U
 
 void watch_change(struct watch *watch, unsigned events);
 

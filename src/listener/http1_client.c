@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "listener/http1_client.h"
 
+#include "base/fetch.h"
+#include "core/pool.h"
 #include "io/socket.h"
 
 #include <arpa/inet.h>
@@ -159,6 +161,7 @@ static struct request *record_new(struct http1_listener *listener)
     if (request != NULL) {
         listener->spare = request->spare;
         listener->spare_count--;
+        fetch(listener->spare, REQUEST_HOT_BYTES); /* for the next client */
         return request;
     }
     request = alloc_zeroed(listener->opt.alloc, sizeof *request);
@@ -203,6 +206,7 @@ struct request *request_new(struct client *client)
     }
     uint64_t now_ms = client_now_ms(client);
     request->client = client;
+    request->exchange.near = client;
     client->request = request;
     request_reset(request, now_ms);
     client->state = CLIENT_HEAD;
@@ -302,6 +306,7 @@ static void client_readable(struct client *client)
     struct request *request = client->request;
     size_t cap;
     char *buf = loop_buffer(listener->loop, &cap);
+    pool_conn_fetch(listener->pool, client->conn); /* while the kernel copies */
     size_t held = request != NULL ? bytes_len(&request->held) : 0;
     ssize_t n = held < cap ? stream_read(client->stream, buf + held, cap - held) : -ENOBUFS;
     if (n == -EAGAIN) {

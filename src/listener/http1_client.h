@@ -69,40 +69,45 @@ enum answer {
     ANSWER_ABORTED, /* the same, and it is to be cut */
 };
 
+/* What the usual request touches comes first, and what its answer does before all: four cache
+ * lines. */
 struct request {
     struct http_exchange exchange; /* first */
     struct client *client;         /* NULL: on the free list */
     struct request *spare;         /* the next one on it */
-    struct loop_later kick;        /* to go on outside of a call of the handler */
-    struct http_peer peer;
     weir_lease lease;
 
-    enum reading reading;
-    struct http1_progress progress;
-    struct http1_body body;
-    struct bytes held;  /* read, and not used yet */
-    uint32_t forgotten; /* bytes of a body nobody wanted, or behind the last answer */
+    uint8_t reading; /* enum reading */
+    uint8_t answer;  /* enum answer */
+    uint8_t framing; /* of the answer: enum http_framing */
+    uint8_t method_id;
+    uint8_t minor;
     bool paused;        /* the handler wants no more of the body now */
     bool told;          /* the handler was given something in this read */
     bool headed;        /* the final head was given */
     bool keep;          /* the connection may carry another request */
     bool continued;     /* 100 was sent, or a byte of the body came */
-    uint8_t method_id;
-    uint8_t minor;
-
-    enum answer answer;
-    enum http_framing framing; /* of the answer */
-    uint64_t left;             /* of its Content-Length */
+    bool blocked;       /* `out` was, at the last flush */
+    uint32_t forgotten; /* bytes of a body nobody wanted, or behind the last answer */
+    struct http1_progress progress;
+    uint64_t left; /* of the answer's Content-Length */
     struct outbox out;
+    struct bytes held;      /* read, and not used yet */
+    uint64_t active_ms;     /* last byte either way; of the loop, like all times here */
+    struct loop_later kick; /* to go on outside of a call of the handler */
 
-    /* Times, of the loop. */
-    uint64_t active_ms;  /* last byte either way */
-    bool blocked;        /* `out` was, at the last flush */
-    uint64_t blocked_ms; /* since when it takes nothing; meaningful while `out` is blocked */
-    uint64_t due_ms;     /* when the reading is measured next */
     uint64_t measured_ms;
     uint64_t measured_bytes; /* of the body since then */
+    struct http_peer peer;
+
+    struct http1_body body;
+    uint64_t due_ms;     /* when the reading is measured next */
+    uint64_t blocked_ms; /* since when it takes nothing; meaningful while `out` is blocked */
 };
+
+_Static_assert(offsetof(struct request, measured_ms) <= HTTP_AHEAD_BYTES,
+               "what an answer touches is fetched ahead");
+#define REQUEST_HOT_BYTES offsetof(struct request, body)
 
 struct http1_listener {
     struct loop *loop;

@@ -3,6 +3,8 @@
  * What a handler may do with an exchange. Nothing here calls a handler: what comes of a call, a
  * broken connection or the next request, comes in a later event.
  */
+#include "base/fetch.h"
+#include "core/pool.h"
 #include "listener/http1_client.h"
 
 static struct request *request_of(struct http_exchange *exchange)
@@ -65,6 +67,15 @@ static void plan_answer(struct request *request, const struct http_head *head)
     }
 }
 
+/* An answer ends soon after its head, mostly. */
+static void fetch_end(const struct request *request)
+{
+    const struct client *client = request->client;
+    fetch(client->stream, FETCH_LINE);
+    fetch(pool_lease_at(client->home->pool, request->lease), POOL_LEASE_BYTES);
+    pool_conn_fetch(client->home->pool, client->conn);
+}
+
 static void exchange_respond(struct http_exchange *exchange, const struct http_head *head)
 {
     struct request *request = request_of(exchange);
@@ -72,7 +83,7 @@ static void exchange_respond(struct http_exchange *exchange, const struct http_h
         return;
     }
     struct http1_listener *listener = request->client->home;
-    __builtin_prefetch(request->client->stream); /* for the flush that follows */
+    fetch_end(request);
     struct http1_writing writing = {.peer_minor = request->minor, .asked = request->method_id};
     if (head->status >= 200) {
         plan_answer(request, head);

@@ -240,7 +240,8 @@ struct http_exchange {
     const struct http_exchange_ops *ops;
     const struct http_handler *handler;
     const struct http_peer *peer;
-    void *user; /* the handler's */
+    void *user;       /* the handler's */
+    const void *near; /* what answering touches besides this: for base/fetch.h */
 };
 
 /* --- the connector's side -------------------------------------------------------------------- */
@@ -258,9 +259,6 @@ struct http_call_ops {
 };
 
 struct http_caller {
-    /* Something is about to be read for this call: a moment to fetch into the cache what it will
-     * touch. May be NULL. */
-    void (*on_soon)(struct http_call *call);
     void (*on_head)(struct http_call *call, struct http_head *head); /* 1xx, then the final one */
     void (*on_body)(struct http_call *call, const void *data, size_t len);
     /* The answer is complete. `reusable`: the connection may go back to the pool; that is decided
@@ -271,10 +269,14 @@ struct http_caller {
     void (*on_fail)(struct http_call *call, enum http_fault why); /* the call is over */
 };
 
+#define HTTP_AHEAD       4
+#define HTTP_AHEAD_BYTES 256U /* of each */
+
 struct http_call {
     const struct http_call_ops *ops;
     const struct http_caller *caller;
     void *user;
-    uint64_t
-        sent; /* bytes of this request the peer's socket has accepted: 0 means safe to replay */
+    uint64_t sent; /* bytes of this request the peer's socket has accepted: 0: safe to replay */
+    /* What the caller will touch when something comes (base/fetch.h); NULL: no more of it. */
+    const void *ahead[HTTP_AHEAD];
 };
