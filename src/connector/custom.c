@@ -7,6 +7,8 @@
 #include "base/slots.h"
 #include "base/text.h"
 #include "connector/berths.h"
+#include "connector/keycopy.h"
+#include "connector/registry.h"
 #include "io/clock.h"
 #include "io/offload.h"
 
@@ -16,7 +18,6 @@
 
 #define NOTES_MAX  16U
 #define SCHEME_MAX 64U
-#define KEY_FIELDS 6U
 
 enum made_state {
     MADE_CREATING,
@@ -28,14 +29,7 @@ enum made_state {
     MADE_STATES
 };
 
-enum call { CALL_CREATE, CALL_VALIDATE, CALL_DESTROY };
-
-/* A key of our own, to outlive the pool's. The text is its identity. */
-struct key_copy {
-    char *text;
-    uint32_t len;
-    weir_key view;
-};
+enum call { CALL_NONE, CALL_CREATE, CALL_VALIDATE, CALL_DESTROY };
 
 struct made {
     struct node on_state; /* custom->by_state[state] */
@@ -47,11 +41,13 @@ struct made {
     uint64_t since_ms; /* withdrawn, or ending */
     uint32_t question; /* open; 0: none */
     uint32_t asked;    /* what the job is about */
+    uint32_t next_asked;
     uint32_t slot;
     uint32_t leases; /* so far */
     uint32_t timeout_ms;
     uint8_t state;
-    uint8_t call;
+    uint8_t call;       /* that the job is, or was */
+    uint8_t next_call;  /* its thread has answered and not returned: what follows then */
     uint8_t why;        /* it ends for */
     uint8_t calls;      /* of the factory's that have not returned, on the loop */
     bool is_on_thread;  /* its job is queued or runs */
@@ -64,9 +60,7 @@ struct note {
 };
 
 struct custom {
-    struct node on_registry;
-    uint32_t serial;
-    uint32_t users;       /* the owner, jobs, and answers at the gate; the registry's lock */
+    struct registered registered; /* its users: the owner, jobs, answers at the gate */
     pthread_mutex_t gate; /* taken before the host's lock by whoever does not come from there */
     bool is_closed;
 
@@ -87,123 +81,49 @@ struct custom {
     struct note notes[NOTES_MAX]; /* of faults, for the loop's thread to tell */
     uint32_t notes_count;
     const struct alloc *alloc;
+    void (*gone)(void *gone_self);
+    void *gone_self;
     char scheme[SCHEME_MAX];
 };
 
 static void on_thread(struct offload_job *job);
 static void ask_to_end(struct made *made);
 
-/* --- all of them, so that a task finds its own --------------------------------------------------
- *
- * A task is a value that a program may keep for as long as it likes: longer than its runtime. So it
- * holds no pointer but a number, which is looked for among those that are there.
- */
-static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct list registry = {.head = {&registry.head, &registry.head, &registry}};
-static uint32_t registry_serial;
-
-static void registry_add(struct custom *custom)
-{
-    pthread_mutex_lock(&registry_mutex);
-    custom->serial = ++registry_serial;
-    custom->users = 1;
-    list_push_back(&registry, &custom->on_registry);
-    pthread_mutex_unlock(&registry_mutex);
-}
-
-static void registry_remove(struct custom *custom)
-{
-    pthread_mutex_lock(&registry_mutex);
-    list_remove(&registry, &custom->on_registry);
-    pthread_mutex_unlock(&registry_mutex);
-}
-
-static struct custom *registry_find(uint32_t serial)
-{
-    struct custom *found = NULL;
-    pthread_mutex_lock(&registry_mutex);
-    weir_list_each(it, &registry) {
-        struct custom *custom = list_entry(it, struct custom, on_registry);
-        if (custom->serial == serial) {
-            found = custom;
-            found->users++;
-        }
-    }
-    pthread_mutex_unlock(&registry_mutex);
-    return found;
-}
-
 static void use(struct custom *custom)
 {
-    pthread_mutex_lock(&registry_mutex);
-    custom->users++;
-    pthread_mutex_unlock(&registry_mutex);
-}
-
-static void key_free(const struct custom *custom, struct key_copy *key)
-{
-    alloc_free(custom->alloc, key->text);
-    key->text = NULL;
+    registered_use(&custom->registered);
 }
 
 static void dispose(struct custom *custom)
 {
     if (custom->records.base != NULL) {
         weir_slots_each(struct made, made, &custom->records) {
-            key_free(custom, &made->key);
+            key_copy_fini(custom->alloc, &made->key);
         }
     }
     for (uint32_t i = 0; i < custom->notes_count; i++) {
-        key_free(custom, &custom->notes[i].key);
+        key_copy_fini(custom->alloc, &custom->notes[i].key);
+    }
+    if (custom->offload != NULL) {
+        offload_free(custom->offload);
     }
     slots_fini(&custom->records);
     map_fini(&custom->by_conn);
     berths_fini(&custom->berths);
     pthread_mutex_destroy(&custom->gate);
+    void (*gone)(void *) = custom->gone;
+    void *gone_self = custom->gone_self;
     alloc_free(custom->alloc, custom);
+    if (gone != NULL) {
+        gone(gone_self);
+    }
 }
 
 static void disuse(struct custom *custom)
 {
-    pthread_mutex_lock(&registry_mutex);
-    bool is_last = --custom->users == 0;
-    pthread_mutex_unlock(&registry_mutex);
-    if (is_last) {
+    if (registered_disuse(&custom->registered)) {
         dispose(custom);
     }
-}
-
-/* --- keys ---------------------------------------------------------------------------------------
- */
-
-static bool key_copy(const struct custom *custom, const weir_key *key, struct key_copy *ret_copy)
-{
-    const char *fields[KEY_FIELDS] = {key->scheme, key->host, key->source,
-                                      key->proxy,  key->tls,  key->tenant};
-    size_t lens[KEY_FIELDS];
-    size_t len = sizeof key->port;
-    for (unsigned i = 0; i < KEY_FIELDS; i++) {
-        lens[i] = fields[i] != NULL ? strlen(fields[i]) : 0;
-        len += lens[i] + 1;
-    }
-    char *text = alloc_new(custom->alloc, len);
-    if (text == NULL) {
-        return false;
-    }
-    char *at = text;
-    for (unsigned i = 0; i < KEY_FIELDS; i++) {
-        if (lens[i] > 0) {
-            memcpy(at, fields[i], lens[i]);
-        }
-        at[lens[i]] = '\0';
-        fields[i] = fields[i] != NULL ? at : NULL;
-        at += lens[i] + 1;
-    }
-    memcpy(at, &key->port, sizeof key->port);
-    *ret_copy = (struct key_copy){.text = text, .len = (uint32_t)len};
-    ret_copy->view = (weir_key){fields[0], fields[1], key->port, fields[2],
-                                fields[3], fields[4], fields[5]};
-    return true;
 }
 
 static struct slice identity(const struct made *made)
@@ -222,7 +142,7 @@ static void fault(struct custom *custom, weir_factory_fault fault, const weir_ke
     }
     struct note *note = &custom->notes[custom->notes_count++];
     *note = (struct note){.fault = fault};
-    if (key != NULL && !key_copy(custom, key, &note->key)) {
+    if (key != NULL && !key_copy_init(custom->alloc, key, &note->key)) {
         note->key.text = NULL; /* told without it */
     }
     custom->host.poke(custom->host.self);
@@ -238,7 +158,7 @@ static void tell_faults(struct custom *custom)
         custom->factory.on_fault(custom->self, note.fault,
                                  note.key.text != NULL ? &note.key.view : NULL);
         custom->host.back(custom->host.self);
-        key_free(custom, &note.key);
+        key_copy_fini(custom->alloc, &note.key);
     }
 }
 
@@ -273,9 +193,9 @@ static struct made *made_new(struct custom *custom, weir_conn conn, const weir_k
     made->conn = conn;
     made->job.run = on_thread;
     made->timeout_ms = custom->timeout_ms;
-    if (!key_copy(custom, key, &made->key)
+    if (!key_copy_init(custom->alloc, key, &made->key)
         || !berths_take(&custom->berths, identity(made), &made->slot)) {
-        key_free(custom, &made->key);
+        key_copy_fini(custom->alloc, &made->key);
         slots_give(&custom->records, id);
         return NULL;
     }
@@ -294,7 +214,7 @@ static bool made_review(struct made *made)
         return false;
     }
     list_remove(&custom->by_state[MADE_GONE], &made->on_state);
-    key_free(custom, &made->key);
+    key_copy_fini(custom->alloc, &made->key);
     slots_give(&custom->records, slots_id_of(&custom->records, made));
     return true;
 }
@@ -330,7 +250,7 @@ static void back(struct made *made)
 static weir_task task_of(const struct made *made, uint32_t question)
 {
     const struct custom *custom = made->custom;
-    return (weir_task){.pool = (uint64_t)custom->serial << 32 | question,
+    return (weir_task){.pool = (uint64_t)custom->registered.serial << 32 | question,
                        .id = slots_id_of(&custom->records, made)};
 }
 
@@ -355,7 +275,7 @@ static weir_err put(struct made *made, enum call call, uint32_t question, void *
     switch (call) {
     case CALL_CREATE: return factory->create(custom->self, &create, ret_object);
     case CALL_VALIDATE: return factory->validate(custom->self, create.task, made->object);
-    case CALL_DESTROY: break;
+    default: break;
     }
     return factory->destroy(custom->self, made->object, (weir_err)made->why);
 }
@@ -363,6 +283,11 @@ static weir_err put(struct made *made, enum call call, uint32_t question, void *
 /* 0, or -errno: there is no thread for it. */
 static int put_on_thread(struct made *made, enum call call, uint32_t question)
 {
+    if (made->is_on_thread) {
+        made->next_call = (uint8_t)call;
+        made->next_asked = question;
+        return 0;
+    }
     use(made->custom);
     made->call = (uint8_t)call;
     made->asked = question;
@@ -378,6 +303,10 @@ static int put_on_thread(struct made *made, enum call call, uint32_t question)
 /* Whether its job was still in the queue, and is not any more. */
 static bool take_off_thread(struct made *made)
 {
+    if (made->next_call != CALL_NONE) {
+        made->next_call = CALL_NONE;
+        return true;
+    }
     if (!made->is_on_thread || !offload_withdraw(made->custom->offload, &made->job)) {
         return false;
     }
@@ -470,10 +399,11 @@ static void returned(struct made *made, uint32_t question, weir_err err, void *o
 
 weir_err weir_factory_answer(weir_task task, weir_err err, void *object)
 {
-    struct custom *custom = registry_find((uint32_t)(task.pool >> 32));
-    if (custom == NULL) {
+    struct registered *registered = registry_find((uint32_t)(task.pool >> 32));
+    if (registered == NULL) {
         return WEIR_ESTALE;
     }
+    struct custom *custom = container_of(registered, struct custom, registered);
     weir_err result = WEIR_ESTALE;
     pthread_mutex_lock(&custom->gate);
     if (!custom->is_closed) {
@@ -496,16 +426,20 @@ weir_err weir_factory_answer(weir_task task, weir_err err, void *object)
 /* --- on a thread of the factory's ---------------------------------------------------------------
  */
 
-/* At the gate. The thread was given up, and has come back: true when it has an object in its hands
- * that nobody knows of. */
-static bool is_orphan(const struct made *made, weir_err err)
+/* What was asked while the thread was still inside the question before. */
+static void follow_up(struct made *made)
 {
-    return made->was_abandoned && made->call == CALL_CREATE && err == WEIR_OK;
-}
-
-static void destroy_orphan(struct custom *custom, void *object)
-{
-    custom->factory.destroy(custom->self, object, WEIR_ECANCELED);
+    enum call call = (enum call)made->next_call;
+    made->next_call = CALL_NONE;
+    if (call == CALL_NONE || made->is_on_thread
+        || put_on_thread(made, call, made->next_asked) == 0) {
+        return;
+    }
+    if (call == CALL_DESTROY) {
+        is_destroyed(made, WEIR_ENOMEM);
+    } else {
+        answer(made, made->next_asked, WEIR_ENOMEM, NULL);
+    }
 }
 
 /* Locked. */
@@ -513,16 +447,17 @@ static void job_returned(struct made *made, weir_err err, void *object)
 {
     made->is_on_thread = false;
     if (made->was_abandoned) {
-        if (is_orphan(made, err)) {
+        if (made->call == CALL_CREATE && err == WEIR_OK) {
             fault(made->custom, WEIR_FAULT_LATE, &made->key.view);
         }
     } else if (made->call == CALL_DESTROY) {
         is_destroyed(made, err);
         return;
     } else {
-        made->calls++; /* keeps it for the line below */
+        made->calls++; /* keeps it for the lines below */
         returned(made, made->asked, err, object);
         made->calls--;
+        follow_up(made);
     }
     made_review(made);
 }
@@ -533,21 +468,29 @@ static void on_thread(struct offload_job *job)
     struct custom *custom = made->custom;
     void *object = NULL;
     weir_err err = put(made, (enum call)made->call, made->asked, &object);
+    /* Given up, and back with an object that nobody knows of? */
+    bool was_creation = made->call == CALL_CREATE;
+    bool was_abandoned = true;
     pthread_mutex_lock(&custom->gate);
-    bool orphan;
-    if (custom->is_closed) {
-        orphan = is_orphan(made, err);
-    } else {
+    if (!custom->is_closed) {
         custom->host.enter(custom->host.self);
-        orphan = is_orphan(made, err);
+        was_abandoned = made->was_abandoned;
         job_returned(made, err, object);
         custom->host.leave(custom->host.self);
     }
     pthread_mutex_unlock(&custom->gate);
-    if (orphan) {
-        destroy_orphan(custom, object);
+    if (was_abandoned && was_creation && err == WEIR_OK) {
+        custom->factory.destroy(custom->self, object, WEIR_ECANCELED);
     }
-    disuse(custom);
+    if (!was_abandoned) {
+        disuse(custom);
+    }
+}
+
+/* Its thread was given up, and ends. */
+static void lost_ends(void *self)
+{
+    disuse(self);
 }
 
 /* --- what the pool asks -------------------------------------------------------------------------
@@ -692,7 +635,7 @@ static void destroy_ended(struct custom *custom)
 static void give_up(struct made *made)
 {
     struct custom *custom = made->custom;
-    if (take_off_thread(made)) { /* the threads are busy: it has not had its turn */
+    if (made->next_call == CALL_NONE && take_off_thread(made)) { /* has not had its turn yet */
         ask_to_end(made);
         return;
     }
@@ -777,8 +720,11 @@ static int open_all(struct custom *custom, const struct custom_options *opt)
     if (custom->factory.threads_max == 0) {
         return 0;
     }
-    const struct offload_options threads = {
-        .threads_max = custom->factory.threads_max, .name = "weir/factory", .alloc = alloc};
+    const struct offload_options threads = {.threads_max = custom->factory.threads_max,
+                                            .name = "weir/factory",
+                                            .alloc = alloc,
+                                            .lost_ends = lost_ends,
+                                            .self = custom};
     return offload_new(&threads, &custom->offload);
 }
 
@@ -802,19 +748,21 @@ int custom_new(const struct custom_options *opt, struct custom **ret_custom)
         dispose(custom);
         return error;
     }
-    registry_add(custom);
+    custom->gone = opt->gone;
+    custom->gone_self = opt->gone_self;
+    registry_add(&custom->registered);
     *ret_custom = custom;
     return 0;
 }
 
 void custom_close(struct custom *take_custom)
 {
-    registry_remove(take_custom);
+    registry_remove(&take_custom->registered);
     pthread_mutex_lock(&take_custom->gate);
     take_custom->is_closed = true;
     pthread_mutex_unlock(&take_custom->gate);
     if (take_custom->offload != NULL) {
-        offload_free(take_custom->offload);
+        offload_close(take_custom->offload);
     }
     disuse(take_custom);
 }

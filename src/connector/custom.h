@@ -49,6 +49,9 @@ struct custom_options {
     uint32_t conns_max;        /* of the engine */
     uint32_t timeout_ms;       /* what a creation is told it may take: the pool's connect_timeout */
     const struct alloc *alloc; /* thread-safe */
+    /* The last of its memory is freed: threads that were given up may keep it for long. */
+    void (*gone)(void *gone_self);
+    void *gone_self;
 };
 
 #define CUSTOM_ABANDON_AFTER_MS 10000U

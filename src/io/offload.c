@@ -11,7 +11,6 @@ struct offload_thread {
     pthread_t handle;
 };
 
-/* Freed by whoever is the last of its owner and the threads that were given up. */
 struct offload {
     pthread_mutex_t mutex;
     pthread_cond_t work;
@@ -19,8 +18,9 @@ struct offload {
     struct list idle, busy, lost; /* threads */
     uint32_t threads_max;
     bool is_closing;
-    bool is_owned;
     char name[16];
+    void (*lost_ends)(void *self);
+    void *self;
     const struct alloc *alloc;
 };
 
@@ -48,7 +48,8 @@ int offload_new(const struct offload_options *opt, struct offload **ret_offload)
     }
     offload->alloc = alloc;
     offload->threads_max = opt->threads_max > 0 ? opt->threads_max : 1;
-    offload->is_owned = true;
+    offload->lost_ends = opt->lost_ends;
+    offload->self = opt->self;
     for (size_t i = 0; opt->name != NULL && opt->name[i] != '\0' && i + 1 < sizeof offload->name;
          i++) {
         offload->name[i] = opt->name[i];
@@ -63,11 +64,12 @@ int offload_new(const struct offload_options *opt, struct offload **ret_offload)
     return 0;
 }
 
-static void dispose(struct offload *offload)
+void offload_free(struct offload *take_offload)
 {
-    pthread_cond_destroy(&offload->work);
-    pthread_mutex_destroy(&offload->mutex);
-    alloc_free(offload->alloc, offload);
+    check(take_offload->idle.count + take_offload->busy.count + take_offload->lost.count == 0);
+    pthread_cond_destroy(&take_offload->work);
+    pthread_mutex_destroy(&take_offload->mutex);
+    alloc_free(take_offload->alloc, take_offload);
 }
 
 /* --- a thread -----------------------------------------------------------------------------------
@@ -87,13 +89,16 @@ static struct offload_job *next_job(struct offload_thread *thread)
     return list_entry(node, struct offload_job, node);
 }
 
-/* Locked. A thread that was given up, and came back: true when it was the last of all. */
-static bool bury(struct offload_thread *thread)
+/* Locked, and not any more: a thread that was given up has come back. */
+static void bury(struct offload_thread *thread)
 {
     struct offload *offload = thread->offload;
     list_remove(&offload->lost, &thread->node);
     alloc_free(offload->alloc, thread);
-    return !offload->is_owned && offload->lost.count == 0;
+    unlock(offload);
+    if (offload->lost_ends != NULL) {
+        offload->lost_ends(offload->self);
+    }
 }
 
 static void *thread_main(void *self)
@@ -109,11 +114,7 @@ static void *thread_main(void *self)
         job->run(job);
         lock(offload);
         if (thread->node.home == &offload->lost) {
-            bool is_last = bury(thread);
-            unlock(offload);
-            if (is_last) {
-                dispose(offload);
-            }
+            bury(thread);
             return NULL;
         }
         list_move_back(&offload->busy, &offload->idle, &thread->node);
@@ -217,24 +218,19 @@ static struct offload_thread *next_to_join(struct offload *offload)
     return node != NULL ? list_entry(node, struct offload_thread, node) : NULL;
 }
 
-void offload_free(struct offload *take_offload)
+void offload_close(struct offload *offload)
 {
     struct offload_thread *thread;
-    lock(take_offload);
-    check(take_offload->jobs.count == 0);
-    take_offload->is_closing = true;
-    pthread_cond_broadcast(&take_offload->work);
-    while ((thread = next_to_join(take_offload)) != NULL) {
-        unlock(take_offload);
+    lock(offload);
+    check(offload->jobs.count == 0);
+    offload->is_closing = true;
+    pthread_cond_broadcast(&offload->work);
+    while ((thread = next_to_join(offload)) != NULL) {
+        unlock(offload);
         pthread_join(thread->handle, NULL);
-        lock(take_offload);
+        lock(offload);
         list_leave(&thread->node);
-        alloc_free(take_offload->alloc, thread);
+        alloc_free(offload->alloc, thread);
     }
-    take_offload->is_owned = false;
-    bool is_last = take_offload->lost.count == 0;
-    unlock(take_offload);
-    if (is_last) {
-        dispose(take_offload);
-    }
+    unlock(offload);
 }

@@ -7,7 +7,7 @@
  * are bounded.
  *
  * A thread that does not come back from a job can be given up: another may then take its place. It
- * ends when the job does, and until then holds nothing of ours but its own record.
+ * ends when the job does, which may be long after the close: the memory has to stay until then.
  */
 #pragma once
 #include "base/alloc.h"
@@ -32,6 +32,9 @@ struct offload_options {
     uint32_t threads_max;      /* [1] at most OFFLOAD_THREADS_MAX */
     const char *name;          /* of the threads, at most 15 bytes */
     const struct alloc *alloc; /* [libc] thread-safe */
+    /* A thread that was given up has come back: the last that it does here. */
+    void (*lost_ends)(void *self);
+    void *self;
 };
 
 /* 0 or -errno. */
@@ -53,4 +56,6 @@ struct offload_count {
 struct offload_count offload_count(struct offload *offload);
 
 /* Waits for jobs that run; none is queued. Threads that were given up are left to themselves. */
+void offload_close(struct offload *offload);
+/* All of them are back, too. */
 void offload_free(struct offload *take_offload);
