@@ -69,16 +69,43 @@ static void *hook_resize(void *self, void *memory, size_t size)
     return next;
 }
 
-static struct alloc alloc_of(weir_allocator *allocator)
+static struct alloc alloc_of(weir_allocator *hooks)
 {
-    if (allocator->alloc == NULL || allocator->free == NULL) {
+    if (hooks->alloc == NULL || hooks->free == NULL) {
         return alloc_libc;
     }
     return (struct alloc){.alloc = hook_alloc,
                           .resize = hook_resize,
                           .free = hook_free,
                           .zeroed = hook_alloc,
-                          .self = allocator};
+                          .self = hooks};
+}
+
+static struct memory *memory_new(const weir_allocator *hooks)
+{
+    weir_allocator own = *hooks;
+    struct alloc alloc = alloc_of(&own);
+    struct memory *memory = alloc_zeroed(&alloc, sizeof *memory);
+    if (memory != NULL) {
+        memory->hooks = *hooks;
+        memory->alloc = alloc_of(&memory->hooks);
+        memory->users = 1;
+    }
+    return memory;
+}
+
+void memory_use(struct memory *memory)
+{
+    memory->users++;
+}
+
+void memory_drop(struct memory *memory)
+{
+    if (--memory->users == 0) {
+        weir_allocator own = memory->hooks;
+        struct alloc alloc = alloc_of(&own);
+        alloc_free(&alloc, memory);
+    }
 }
 
 /* --- posts --------------------------------------------------------------------------------------
@@ -177,7 +204,7 @@ static int open_crew(struct weir_runtime *runtime, void *uv_loop)
     bool is_libc = opt->allocator.alloc == NULL || uv_loop != NULL;
     const struct crew_options crew = {
         .workers = runtime->workers,
-        .loop = {.uv_loop = uv_loop, .alloc = is_libc ? &alloc_libc : &runtime->alloc},
+        .loop = {.uv_loop = uv_loop, .alloc = is_libc ? &alloc_libc : &runtime->memory->alloc},
         .engine = {.conns_max = opt->conns_max,
                    .waiting_max = opt->waiting_max,
                    .keys_max = opt->keys_max,
@@ -258,23 +285,25 @@ static void dispose(struct weir_runtime *runtime)
     alloc_free(&runtime->alloc, runtime->posts);
     pthread_cond_destroy(&runtime->change);
     pthread_mutex_destroy(&runtime->mutex);
-    weir_allocator allocator = runtime->allocator;
-    struct alloc alloc = alloc_of(&allocator);
-    alloc_free(&alloc, runtime);
+    struct memory *memory = runtime->memory;
+    alloc_free(&memory->alloc, runtime);
+    memory_drop(memory);
 }
 
 static struct weir_runtime *runtime_new(const weir_runtime_options *opt, bool is_hosted)
 {
-    weir_allocator allocator = opt->allocator;
-    struct alloc alloc = alloc_of(&allocator);
+    struct memory *memory = memory_new(&opt->allocator);
     size_t size = sizeof(struct weir_runtime) + opt->workers * sizeof(struct place);
-    struct weir_runtime *runtime = alloc_zeroed(&alloc, size);
+    struct weir_runtime *runtime = memory != NULL ? alloc_zeroed(&memory->alloc, size) : NULL;
     if (runtime == NULL) {
+        if (memory != NULL) {
+            memory_drop(memory);
+        }
         return NULL;
     }
     runtime->opt = *opt;
-    runtime->allocator = opt->allocator;
-    runtime->alloc = alloc_of(&runtime->allocator);
+    runtime->memory = memory;
+    runtime->alloc = memory->alloc;
     runtime->workers = opt->workers;
     runtime->pools_max = opt->pools_max;
     runtime->is_hosted = is_hosted;

@@ -61,6 +61,14 @@ struct place {
     struct list posts; /* under the runtime's lock */
 };
 
+/* The program's allocator, as ours. Threads that a factory did not return in time keep it beyond
+ * the runtime's end. */
+struct memory {
+    weir_allocator hooks;
+    struct alloc alloc;
+    _Atomic uint32_t users;
+};
+
 struct weir_runtime {
     struct crew *crew;
     uint32_t workers;
@@ -79,8 +87,8 @@ struct weir_runtime {
     struct ground_member *members; /* clients and servers that live here (ground.h) */
 
     weir_runtime_options opt;
-    weir_allocator allocator;
-    struct alloc alloc;
+    struct memory *memory;
+    struct alloc alloc; /* the memory's */
     struct place places[];
 };
 
@@ -90,6 +98,9 @@ bool runtime_is_inside(const weir_runtime *runtime);
 /* Whether this thread turns the runtime: it then has to while it waits. */
 bool runtime_is_host(const weir_runtime *runtime);
 struct loop *runtime_host_loop(const weir_runtime *runtime);
+
+void memory_use(struct memory *memory);
+void memory_drop(struct memory *memory);
 
 struct crew *runtime_crew(weir_runtime *runtime);
 const struct alloc *runtime_alloc(const weir_runtime *runtime);

@@ -182,9 +182,15 @@ static weir_err new_engine(weir_shared *pool, uint64_t seed, weir_engine **ret_e
     return weir_engine_new(&engine, ret_engine);
 }
 
+static void memory_is_free(void *self)
+{
+    memory_drop(self);
+}
+
 static weir_err new_custom(weir_shared *pool, const weir_shared_options *opt,
                            struct custom **ret_custom)
 {
+    struct memory *memory = pool->runtime->memory;
     const struct custom_options custom = {
         .factory = opt->factory,
         .factory_self = opt->factory_self,
@@ -195,9 +201,16 @@ static weir_err new_custom(weir_shared *pool, const weir_shared_options *opt,
                  .back = host_back,
                  .poke = host_poke},
         .conns_max = pool->runtime->opt.conns_max,
-        .alloc = &pool->runtime->alloc,
+        .alloc = &memory->alloc,
+        .gone = memory_is_free,
+        .gone_self = memory,
     };
-    return custom_new(&custom, ret_custom) == 0 ? WEIR_OK : WEIR_ENOMEM;
+    memory_use(memory);
+    if (custom_new(&custom, ret_custom) == 0) {
+        return WEIR_OK;
+    }
+    memory_drop(memory);
+    return WEIR_ENOMEM;
 }
 
 /* What is being opened: all of it, or nothing. */
