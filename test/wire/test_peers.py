@@ -83,7 +83,8 @@ def test_sse(server):
 
 @pytest.mark.soak
 def test_a_thousand_concurrent_clients():
-    with peers.node() as upstream, Weir(upstream, pool={"max_connections": 2000}, upstream_pool={
+    with peers.node() as upstream, Weir(upstream, pool={
+            "max_connections": 2000, "keepalive_timeout": "60s", "headers_timeout": "60s"}, upstream_pool={
             "max_connections": 200, "max_per_endpoint": 200, "waiting_max": 2000}) as weir:
         done = subprocess.run([peers.find("ab", "apache2-utils"), "-q", "-k", "-n", "20000", "-c", "1000",
                                f"http://127.0.0.1:{weir.port}/x"], capture_output=True, text=True, check=True)
