@@ -62,7 +62,9 @@ void model_dial_failed(struct world *world, struct sim_conn *conn, weir_err why)
     pair->errors++;
     pair->failed_step = world->steps;
     world->failed_dials[conn->pool][why] = world->steps;
-    if (conn->round_unknown) {
+    /* Once one of an unknown round has failed, the present round is not known either: if that one
+     * counted, this one is of the round before, and does not. */
+    if (conn->round_unknown || pair->unknown) {
         pair->unknown = true;
         return;
     }
