@@ -7,6 +7,8 @@
 
 #include <inttypes.h>
 
+enum { OVERAGE_TURNS_MAX = 3 };
+
 static uint64_t count_of(uint32_t option)
 {
     return option == WEIR_NONE ? 0 : option;
@@ -59,23 +61,34 @@ static struct sim_pair *counted_pair(struct world *world, uint32_t pool, uint32_
     return pair;
 }
 
-/* Too old, and idle: it closes when its turn comes. Those of a key go one at a time, each of them
- * at least max_age / size and one look at the clock after the one before. */
-static bool is_overage(const struct world *world, struct sim_conn *conn)
+/* Too old, and idle: it closes when its turn comes. */
+static bool is_overage(const struct world *world, const struct sim_conn *conn)
 {
     const weir_pool_options *opt = &world->pools[conn->pool].opt;
     uint64_t most_ms = (uint64_t)opt->max_age_ms * (100 + count_of(opt->jitter_pct)) / 100;
-    if (opt->max_age_ms == WEIR_NEVER || conn->leases > 0
-        || world->now_ms <= conn->up_ms + most_ms) {
-        conn->overdue_ms = conn->overdue_looks = 0;
-        return false;
+    return opt->max_age_ms != WEIR_NEVER && conn->leases == 0
+           && world->now_ms > conn->up_ms + most_ms;
+}
+
+/* Those of a key go one at a time, each of them up to max_age after the one before, however long
+ * all of them are overdue: a clock that jumps far is still one turn. So the last one is asked for
+ * only when it is alone, and has had turns of its own: one may go to a replacement that failed at
+ * once, and only the next one closes it. */
+static void check_overage(struct world *world, const struct sim_pool *pool, struct sim_pair *pair)
+{
+    if (pair->total != 1 || pair->idle != 1 || !pair->overage) {
+        pair->overage_ms = world->now_ms;
+        pair->overage_turns = 0;
+        return;
     }
-    if (conn->overdue_ms == 0) {
-        conn->overdue_ms = world->now_ms;
+    if (world->timers_ran && world->now_ms > pair->overage_ms + pool->opt.max_age_ms) {
+        pair->overage_ms = world->now_ms;
+        pair->overage_turns++;
     }
-    conn->overdue_looks += world->timers_ran;
-    return conn->overdue_looks > WORLD_CONNS_MAX
-           && world->now_ms > conn->overdue_ms + 10 * (uint64_t)opt->max_age_ms;
+    if (pair->overage_turns > OVERAGE_TURNS_MAX) {
+        fault(world, "the idle connection of %s/%u is older than it may be", pool->name,
+              (unsigned)(pair - pool->pairs));
+    }
 }
 
 static void check_conn(struct world *world, struct sim_conn *conn)
@@ -140,8 +153,8 @@ struct gauge {
 };
 
 /* Nobody waits while something can be leased, or could be dialled. */
-static void check_pair(struct world *world, const struct sim_pool *pool,
-                       const struct sim_pair *pair, const struct gauge *gauge, uint32_t of_engine)
+static void check_pair(struct world *world, const struct sim_pool *pool, struct sim_pair *pair,
+                       const struct gauge *gauge, uint32_t of_engine)
 {
     uint32_t unleased = pair->dialling + pair->idle; /* those that a lower limit closes at once */
     if (unleased > pool->opt.max_per_key) {
@@ -155,10 +168,7 @@ static void check_pair(struct world *world, const struct sim_pool *pool,
     if (quiet && pair->abandoned == world->steps && others) {
         fault(world, "a failed dial failed somebody whom another dial would serve");
     }
-    if (pair->total == 1 && pair->idle == 1 && pair->overage) { /* no replacement to wait for */
-        fault(world, "the idle connection of %s/%u is older than it may be", pool->name,
-              (unsigned)(pair - pool->pairs));
-    }
+    check_overage(world, pool, pair);
     if (pair->waiting == 0) {
         return;
     }
@@ -240,7 +250,7 @@ void must_hold(struct world *world)
         fault(world, "%u connections, %u allowed", of_engine, world->options.conns_max);
     }
     for (uint32_t p = 0; p < world->pools_count; p++) {
-        const struct sim_pool *pool = &world->pools[p];
+        struct sim_pool *pool = &world->pools[p];
         if (pool->pool == NULL) {
             if (gauges[p].total > 0) {
                 fault(world, "%s told that it closed, with connections left", pool->name);

@@ -55,8 +55,7 @@ struct sim_conn {
     uint64_t begun_ms, up_ms, since_ms, used_ms, verified_ms;
     uint64_t cut_ms; /* by a flush or a close with grace; UINT64_MAX: never */
     uint64_t born_step;
-    uint64_t overdue_ms, overdue_looks; /* seen idle and too old first then, and so often since */
-    uint64_t idle_turn;                 /* grows with each time any connection becomes idle */
+    uint64_t idle_turn; /* grows with each time any connection becomes idle */
 };
 
 /* A key in a pool. */
@@ -75,6 +74,8 @@ struct sim_pair {
     uint32_t waiting_fresh;
     uint32_t dialling_before; /* the step */
     bool overage;             /* the last of them that was counted is idle and too old */
+    uint64_t overage_ms;      /* it is the only one, since then, or since its last turn to go */
+    uint32_t overage_turns;   /* it had since */
     uint64_t idle_up_ms;      /* when its idle connection came up, where it has only one */
     uint64_t abandoned;       /* a step in which somebody failed with the error of a dial */
     uint64_t counted;         /* the step in which they were */
