@@ -199,6 +199,9 @@ void world_granted(void *arg, const weir_grant *grant)
         struct sim_pair *pair = &pool->pairs[client->key];
         pair->left_count = pair->left == world->steps ? pair->left_count + 1 : 1;
         pair->left = world->steps;
+        if (grant->err == WEIR_EACQUIRE_TIMEOUT && (client->flags & WEIR_FRESH)) {
+            pair->gave_up_fresh = world->steps;
+        }
         if (grant->err != WEIR_ECANCELED && grant->err != WEIR_EDOWN
             && pair->failed_step == world->steps) {
             pair->abandoned = world->steps;
