@@ -533,8 +533,10 @@ static void limits_hold_whoever_asks(void **state)
     }
     assert_int_equal(many.bad, 0);
     assert_int_equal(many.good, 640);
-    assert_in_range(f->peer.most_open, 1, 3);
-    assert_in_range(f->other.most_open, 1, 3);
+    /* As a peer sees it: when a connection makes room for another, its FIN may be read after the
+     * next one was accepted, for each of three in one turn. Without the limit it sees sixteen. */
+    assert_in_range(f->peer.most_open, 1, 6);
+    assert_in_range(f->other.most_open, 1, 6);
     weir_http_stats stats = stats_of(f);
     assert_int_equal(stats.max, 5);
     assert_int_equal(stats.max_per_host, 3);
