@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "proto/http_chars.h"
 
+#include <endian.h>
 #include <string.h>
 
 #define BIT(id) (1ULL << (id))
@@ -26,56 +27,56 @@ struct known_field {
 
 /* No two known names share a place under place_of(); a test walks all of them. */
 static const struct known_field known_fields[64] = {
-    [0] = {"x-forwarded-proto", 17, HTTP_X_FORWARDED_PROTO},
-    [1] = {"http2-settings", 14, HTTP_HTTP2_SETTINGS},
-    [3] = {"date", 4, HTTP_DATE},
-    [7] = {"last-event-id", 13, HTTP_LAST_EVENT_ID},
-    [8] = {"x-api-key", 9, HTTP_X_API_KEY},
-    [9] = {"expect", 6, HTTP_EXPECT},
-    [11] = {"tracestate", 10, HTTP_TRACESTATE},
-    [13] = {"user-agent", 10, HTTP_USER_AGENT},
-    [15] = {"idempotency-key", 15, HTTP_IDEMPOTENCY_KEY},
-    [18] = {"content-encoding", 16, HTTP_CONTENT_ENCODING},
-    [19] = {"content-length", 14, HTTP_CONTENT_LENGTH},
-    [22] = {"host", 4, HTTP_HOST},
-    [28] = {"x-forwarded-host", 16, HTTP_X_FORWARDED_HOST},
-    [29] = {"connection", 10, HTTP_CONNECTION},
-    [33] = {"upgrade", 7, HTTP_UPGRADE},
-    [35] = {"forwarded", 9, HTTP_FORWARDED},
-    [38] = {"transfer-encoding", 17, HTTP_TRANSFER_ENCODING},
-    [39] = {"retry-after", 11, HTTP_RETRY_AFTER},
-    [42] = {"cookie", 6, HTTP_COOKIE},
-    [43] = {"x-forwarded-for", 15, HTTP_X_FORWARDED_FOR},
-    [44] = {"authorization", 13, HTTP_AUTHORIZATION},
-    [45] = {"trailer", 7, HTTP_TRAILER},
-    [46] = {"proxy-connection", 16, HTTP_PROXY_CONNECTION},
-    [47] = {"proxy-authorization", 19, HTTP_PROXY_AUTHORIZATION},
-    [49] = {"x-real-ip", 9, HTTP_X_REAL_IP},
-    [51] = {"server", 6, HTTP_SERVER},
-    [53] = {"traceparent", 11, HTTP_TRACEPARENT},
-    [54] = {"content-type", 12, HTTP_CONTENT_TYPE},
-    [55] = {"te", 2, HTTP_TE},
-    [57] = {"proxy-authenticate", 18, HTTP_PROXY_AUTHENTICATE},
-    [58] = {"keep-alive", 10, HTTP_KEEP_ALIVE},
-    [60] = {"via", 3, HTTP_VIA},
+    [0] = {"x-api-key", 9, HTTP_X_API_KEY},
+    [1] = {"retry-after", 11, HTTP_RETRY_AFTER},
+    [3] = {"x-forwarded-proto", 17, HTTP_X_FORWARDED_PROTO},
+    [6] = {"server", 6, HTTP_SERVER},
+    [7] = {"content-encoding", 16, HTTP_CONTENT_ENCODING},
+    [8] = {"host", 4, HTTP_HOST},
+    [11] = {"forwarded", 9, HTTP_FORWARDED},
+    [12] = {"user-agent", 10, HTTP_USER_AGENT},
+    [16] = {"proxy-authenticate", 18, HTTP_PROXY_AUTHENTICATE},
+    [17] = {"upgrade", 7, HTTP_UPGRADE},
+    [18] = {"te", 2, HTTP_TE},
+    [21] = {"http2-settings", 14, HTTP_HTTP2_SETTINGS},
+    [24] = {"x-real-ip", 9, HTTP_X_REAL_IP},
+    [25] = {"content-type", 12, HTTP_CONTENT_TYPE},
+    [27] = {"proxy-authorization", 19, HTTP_PROXY_AUTHORIZATION},
+    [30] = {"via", 3, HTTP_VIA},
+    [34] = {"idempotency-key", 15, HTTP_IDEMPOTENCY_KEY},
+    [35] = {"authorization", 13, HTTP_AUTHORIZATION},
+    [36] = {"last-event-id", 13, HTTP_LAST_EVENT_ID},
+    [37] = {"traceparent", 11, HTTP_TRACEPARENT},
+    [38] = {"tracestate", 10, HTTP_TRACESTATE},
+    [39] = {"cookie", 6, HTTP_COOKIE},
+    [41] = {"trailer", 7, HTTP_TRAILER},
+    [44] = {"x-forwarded-for", 15, HTTP_X_FORWARDED_FOR},
+    [48] = {"content-length", 14, HTTP_CONTENT_LENGTH},
+    [50] = {"proxy-connection", 16, HTTP_PROXY_CONNECTION},
+    [51] = {"connection", 10, HTTP_CONNECTION},
+    [52] = {"keep-alive", 10, HTTP_KEEP_ALIVE},
+    [54] = {"date", 4, HTTP_DATE},
+    [55] = {"x-forwarded-host", 16, HTTP_X_FORWARDED_HOST},
+    [57] = {"transfer-encoding", 17, HTTP_TRANSFER_ENCODING},
+    [59] = {"expect", 6, HTTP_EXPECT},
 };
 
-static inline __attribute__((always_inline)) unsigned place_of(struct slice name)
+/* Of the first eight bytes, folded; those behind a shorter name do not count. Multiplying mixes
+ * them into the top bits, and this number so that known names do not meet. */
+static inline unsigned place_of(uint64_t folded, uint32_t len)
 {
-    unsigned first = (uint8_t)name.at[0] | 0x20U;
-    unsigned middle = (uint8_t)name.at[name.len / 2] | 0x20U;
-    unsigned last = (uint8_t)name.at[name.len - 1] | 0x20U;
-    return (name.len * 47U + first * 5U + last * 15U + middle * 34U) & 63U;
+    uint64_t its = len >= 8 ? UINT64_MAX : (UINT64_C(1) << 8 * len) - 1;
+    return (unsigned)(((folded & its) + len) * UINT64_C(0x2d7a7b5b6e0f396d) >> 58);
 }
 
-static uint64_t eight_lowered(const char *at)
+static inline uint64_t eight_folded(const char *at)
 {
     uint64_t x;
     memcpy(&x, at, sizeof x);
-    return x | HTTP_EACH_BYTE(0x20);
+    return le64toh(x) | HTTP_EACH_BYTE(0x20);
 }
 
-static uint32_t four_lowered(const char *at)
+static inline uint32_t four_folded(const char *at)
 {
     uint32_t x;
     memcpy(&x, at, sizeof x);
@@ -88,15 +89,15 @@ static bool same_folded(const char *name, const char *lower, uint32_t len)
 {
     if (len >= 8) {
         for (uint32_t i = 0; i + 8 < len; i += 8) {
-            if (eight_lowered(name + i) != eight_lowered(lower + i)) {
+            if (eight_folded(name + i) != eight_folded(lower + i)) {
                 return false;
             }
         }
-        return eight_lowered(name + len - 8) == eight_lowered(lower + len - 8);
+        return eight_folded(name + len - 8) == eight_folded(lower + len - 8);
     }
     if (len >= 4) {
-        return four_lowered(name) == four_lowered(lower)
-               && four_lowered(name + len - 4) == four_lowered(lower + len - 4);
+        return four_folded(name) == four_folded(lower)
+               && four_folded(name + len - 4) == four_folded(lower + len - 4);
     }
     for (uint32_t i = 0; i < len; i++) {
         if (((uint8_t)name[i] | 0x20) != (uint8_t)lower[i]) {
@@ -110,18 +111,19 @@ static bool same_folded(const char *name, const char *lower, uint32_t len)
 static inline enum http_field_id unknown_id(struct slice name)
 {
     static const char prefix[] = "x-forwarded-";
-    bool has_prefix = name.len >= sizeof prefix && eight_lowered(name.at) == eight_lowered(prefix)
-                      && four_lowered(name.at + 8) == four_lowered(prefix + 8);
+    bool has_prefix = name.len >= sizeof prefix && eight_folded(name.at) == eight_folded(prefix)
+                      && four_folded(name.at + 8) == four_folded(prefix + 8);
     return has_prefix ? HTTP_X_FORWARDED_MORE : HTTP_FIELD_OTHER;
 }
 
 enum http_field_id http_field_id_of(struct slice name)
 {
-    if (name.len == 0) {
-        return HTTP_FIELD_OTHER;
+    char first[8] = {0};
+    if (name.len > 0) {
+        memcpy(first, name.at, name.len < sizeof first ? name.len : sizeof first);
     }
-    const struct known_field *known = &known_fields[place_of(name)];
-    if (known->len != name.len || !same_folded(name.at, known->name, name.len)) {
+    const struct known_field *known = &known_fields[place_of(eight_folded(first), name.len)];
+    if (name.len == 0 || known->len != name.len || !same_folded(name.at, known->name, name.len)) {
         return unknown_id(name);
     }
     return (enum http_field_id)known->id;
@@ -129,27 +131,33 @@ enum http_field_id http_field_id_of(struct slice name)
 
 #if defined(__SSE2__)
 
-/* Bit n: byte n differs, when it is folded. */
-static inline unsigned sixteen_differ(const char *name, const char *lower)
+static inline unsigned sixteen_differ(__m128i folded, const char *lower)
 {
-    __m128i folded = _mm_or_si128(http_load(name), _mm_set1_epi8(0x20));
     return 0xffffU & ~(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(folded, http_load(lower)));
+}
+
+static inline __m128i sixteen_folded(const char *at)
+{
+    return _mm_or_si128(http_load(at), _mm_set1_epi8(0x20));
 }
 
 enum http_field_id http_field_id_near(struct slice name, const char *end)
 {
-    if (name.len == 0 || end - name.at < 16) {
+    if (end - name.at < 16) {
         return http_field_id_of(name);
     }
-    const struct known_field *known = &known_fields[place_of(name)];
-    if (known->len != name.len) {
+    __m128i folded = sixteen_folded(name.at);
+    uint64_t first = (uint64_t)_mm_cvtsi128_si64(folded);
+    const struct known_field *known = &known_fields[place_of(first, name.len)];
+    if (known->len != name.len || name.len == 0) {
         return unknown_id(name);
     }
-    unsigned differ = sixteen_differ(name.at, known->name);
+    unsigned differ = sixteen_differ(folded, known->name);
     if (name.len <= 16) {
         differ &= (1U << name.len) - 1;
     } else {
-        differ |= sixteen_differ(name.at + name.len - 16, known->name + name.len - 16);
+        differ |= sixteen_differ(sixteen_folded(name.at + name.len - 16),
+                                 known->name + name.len - 16);
     }
     return differ == 0 ? (enum http_field_id)known->id : unknown_id(name);
 }
