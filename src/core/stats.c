@@ -6,72 +6,41 @@
 
 #include <string.h>
 
-#define PER_OCTAVE_LOG2 2U
-#define PER_OCTAVE      (1U << PER_OCTAVE_LOG2)
-#define DECAY_EVERY_MS  60000U
-
-unsigned bucket_of(uint64_t ms)
-{
-    if (ms < PER_OCTAVE) {
-        return (unsigned)ms;
-    }
-    unsigned octave = 63U - (unsigned)__builtin_clzll(ms);
-    unsigned part = (unsigned)(ms >> (octave - PER_OCTAVE_LOG2)) & (PER_OCTAVE - 1);
-    unsigned bucket = (octave - PER_OCTAVE_LOG2 + 1) * PER_OCTAVE + part;
-    return bucket < WEIR_BUCKETS ? bucket : WEIR_BUCKETS - 1;
-}
-
 uint64_t weir_bucket_end_ms(unsigned bucket)
 {
     if (bucket >= WEIR_BUCKETS - 1) {
         return UINT64_MAX;
     }
-    if (bucket < PER_OCTAVE) {
+    if (bucket < HISTOGRAM_OCTAVE) {
         return bucket + 1;
     }
-    unsigned octave = bucket / PER_OCTAVE - 1 + PER_OCTAVE_LOG2;
-    unsigned part = bucket % PER_OCTAVE;
-    return (uint64_t)(PER_OCTAVE + part + 1) << (octave - PER_OCTAVE_LOG2);
+    unsigned octave = bucket / HISTOGRAM_OCTAVE - 1 + HISTOGRAM_OCTAVE_LOG2;
+    unsigned part = bucket % HISTOGRAM_OCTAVE;
+    return (uint64_t)(HISTOGRAM_OCTAVE + part + 1) << (octave - HISTOGRAM_OCTAVE_LOG2);
 }
 
-static void decay(struct histogram *histogram, uint64_t now_ms)
+void histogram_decay(struct histogram *histogram, uint64_t now_ms)
 {
-    uint64_t times = (now_ms - histogram->decayed_ms) / DECAY_EVERY_MS;
+    uint64_t times = (now_ms - histogram->decayed_ms) / HISTOGRAM_DECAY_MS;
     unsigned shift = times < 31 ? (unsigned)times : 31U;
-    histogram->decayed_ms += times * DECAY_EVERY_MS;
-    histogram->recent_count = 0;
+    histogram->decayed_ms += times * HISTOGRAM_DECAY_MS;
     for (unsigned i = 0; i < WEIR_BUCKETS; i++) {
         histogram->recent[i] >>= shift;
-        histogram->recent_count += histogram->recent[i];
     }
 }
 
-void histogram_add_times(struct histogram *histogram, uint64_t now_ms, uint64_t ms, uint32_t times)
+static uint64_t recent_count(const struct histogram *histogram)
 {
-    if (now_ms - histogram->decayed_ms >= DECAY_EVERY_MS) {
-        decay(histogram, now_ms);
+    uint64_t count = 0;
+    for (unsigned i = 0; i < WEIR_BUCKETS; i++) {
+        count += histogram->recent[i];
     }
-    unsigned bucket = bucket_of(ms);
-    uint32_t room = UINT32_MAX - histogram->recent[bucket];
-    uint32_t recent = times < room ? times : room;
-    histogram->buckets[bucket] += times;
-    histogram->recent[bucket] += recent;
-    histogram->recent_count += recent;
-    histogram->count += times;
-    histogram->sum_ms += ms * times;
-    if (ms > histogram->max_ms) {
-        histogram->max_ms = ms;
-    }
-}
-
-void histogram_add(struct histogram *histogram, uint64_t now_ms, uint64_t ms)
-{
-    histogram_add_times(histogram, now_ms, ms, 1);
+    return count;
 }
 
 uint32_t histogram_at(const struct histogram *histogram, uint32_t permille)
 {
-    uint64_t rank = (histogram->recent_count * permille + 999) / 1000;
+    uint64_t rank = (recent_count(histogram) * permille + 999) / 1000;
     uint64_t seen = 0;
     for (unsigned i = 0; i < WEIR_BUCKETS; i++) {
         seen += histogram->recent[i];
@@ -85,7 +54,10 @@ uint32_t histogram_at(const struct histogram *histogram, uint32_t permille)
 
 void histogram_report(const struct histogram *histogram, weir_histogram *ret_report)
 {
-    ret_report->count = histogram->count;
+    ret_report->count = 0;
+    for (unsigned i = 0; i < WEIR_BUCKETS; i++) {
+        ret_report->count += histogram->buckets[i];
+    }
     ret_report->sum_ms = histogram->sum_ms;
     ret_report->max_ms = histogram->max_ms;
     memcpy(ret_report->buckets, histogram->buckets, sizeof ret_report->buckets);

@@ -12,13 +12,17 @@
 #define STAT_FIELD_gauge(field)
 #define STAT_FIELD_counter(field) uint64_t field;
 
+/* How many there are is the sum of the buckets; it is added up when somebody asks. */
 struct histogram {
-    uint64_t count, sum_ms, max_ms;
+    uint64_t sum_ms, max_ms;
     uint64_t decayed_ms; /* when the recent half was last halved */
-    uint64_t recent_count;
     uint64_t buckets[WEIR_BUCKETS];
     uint32_t recent[WEIR_BUCKETS];
 };
+
+#define HISTOGRAM_OCTAVE_LOG2 2U
+#define HISTOGRAM_OCTAVE      (1U << HISTOGRAM_OCTAVE_LOG2)
+#define HISTOGRAM_DECAY_MS    60000U
 
 struct counters {
 #define WEIR_STAT(field, kind, text) STAT_FIELD_##kind(field)
@@ -29,11 +33,41 @@ struct counters {
 };
 
 /* The bucket of a value; the last one takes all that is longer. */
-unsigned bucket_of(uint64_t ms);
+static inline unsigned bucket_of(uint64_t ms)
+{
+    if (ms < HISTOGRAM_OCTAVE) {
+        return (unsigned)ms;
+    }
+    unsigned octave = 63U - (unsigned)__builtin_clzll(ms);
+    unsigned part = (unsigned)(ms >> (octave - HISTOGRAM_OCTAVE_LOG2)) & (HISTOGRAM_OCTAVE - 1);
+    unsigned bucket = (octave - HISTOGRAM_OCTAVE_LOG2 + 1) * HISTOGRAM_OCTAVE + part;
+    return bucket < WEIR_BUCKETS ? bucket : WEIR_BUCKETS - 1;
+}
 
-void histogram_add(struct histogram *histogram, uint64_t now_ms, uint64_t ms);
+void histogram_decay(struct histogram *histogram, uint64_t now_ms);
+
 /* The same value so many times. */
-void histogram_add_times(struct histogram *histogram, uint64_t now_ms, uint64_t ms, uint32_t times);
+static inline void histogram_add_times(struct histogram *histogram, uint64_t now_ms, uint64_t ms,
+                                       uint32_t times)
+{
+    if (now_ms - histogram->decayed_ms >= HISTOGRAM_DECAY_MS) {
+        histogram_decay(histogram, now_ms);
+    }
+    unsigned bucket = bucket_of(ms);
+    uint32_t recent = histogram->recent[bucket] + times;
+    histogram->recent[bucket] = recent >= times ? recent : UINT32_MAX;
+    histogram->buckets[bucket] += times;
+    histogram->sum_ms += ms * times;
+    if (ms > histogram->max_ms) {
+        histogram->max_ms = ms;
+    }
+}
+
+static inline void histogram_add(struct histogram *histogram, uint64_t now_ms, uint64_t ms)
+{
+    histogram_add_times(histogram, now_ms, ms, 1);
+}
+
 void histogram_report(const struct histogram *histogram, weir_histogram *ret_report);
 
 /* The least value that permille of the recent ones do not exceed, as the end of its bucket; 0

@@ -45,7 +45,10 @@ static void percentiles_are_of_what_is_recent(void **state)
     assert_int_equal(report.buckets[3], 60);
     assert_in_range(report.p50_ms, 3, 3);
     histogram_add(&histogram, UINT64_C(60000) * 60, 7);
-    assert_int_equal(histogram.recent_count, 1);
+    assert_int_equal(histogram.recent[bucket_of(3)], 0);
+    assert_int_equal(histogram.recent[bucket_of(7)], 1);
+    histogram_add_times(&histogram, UINT64_C(60000) * 60, 7, UINT32_MAX);
+    assert_int_equal(histogram.recent[bucket_of(7)], UINT32_MAX); /* as far as it goes */
 }
 
 static void a_report_counts_lists(void **state)
