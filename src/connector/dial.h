@@ -13,6 +13,7 @@
 #include "io/dns.h"
 #include "io/loop.h"
 #include "io/stream.h"
+#include "io/tls.h"
 
 #define DIAL_ATTEMPT_DELAY_MS 250 /* RFC 8305 §5 */
 #define DIAL_TIMEOUT_MS       10000
@@ -25,7 +26,9 @@ enum dial_error {
     DIAL_UNREACHABLE, /* the network said no */
     DIAL_TIMEOUT,     /* nobody said anything */
     DIAL_RESET,       /* the peer hung up while connecting */
-    DIAL_LOCAL        /* no descriptor, no port, no memory, no such source address: our side */
+    DIAL_LOCAL,       /* no descriptor, no port, no memory, no such source address: our side */
+    DIAL_TLS,         /* the handshake failed; result.tls says how */
+    DIAL_TLS_TIMEOUT  /* it took too long */
 };
 const char *dial_error_text(enum dial_error error); /* "ok", "dns", "refused", … */
 
@@ -36,11 +39,17 @@ struct dial_request {
     const char *source;        /* a literal local address to come from, or NULL */
     uint32_t timeout_ms;       /* [DIAL_TIMEOUT_MS] of all of it */
     uint32_t attempt_delay_ms; /* [DIAL_ATTEMPT_DELAY_MS] */
+    struct tls_desk *desk;     /* of the loop; where there is TLS */
+    struct tls_client *tls;    /* NULL: plain */
+    uint32_t tls_timeout_ms;   /* [TLS_TIMEOUT_MS] of the handshake alone */
+    /* The transport is up and the handshake begins: weir_conn_handshake(). May be NULL. */
+    void (*on_transport)(void *self);
 };
 
 struct dial_result {
     enum dial_error error;
     struct stream *take_stream; /* connected, wanting nothing; NULL on an error */
+    struct tls_result tls;      /* with TLS: alpn says what is to be spoken */
     struct address peer;        /* connected to; on an error the one it is about, or none */
     enum dns_error dns;
     int os_error; /* errno of the last attempt that failed, or 0 */

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * front.h - the clients of one listener on one worker, from the door to the reader of the protocol
+ * they speak.
+ *
+ *     accept ──▶ seat ──▶ TLS handshake, where there is TLS ──▶ ALPN ──▶ http1 | http2
+ *                └─ none: refused, by the reader of HTTP/1.1 (503)
+ *
+ * The front owns the door and the pool "listener:NAME"; readers own their clients. A client keeps
+ * its seat from accept until its reader calls front_leave(), or its handshake failed.
+ *
+ * Without TLS every client goes to the reader of HTTP/1.1: who begins with the preface of HTTP/2 is
+ * handed on from there, by front_hand_on(), since looking before costs a system call each.
+ */
+#pragma once
+#include <weir/weir.h>
+
+#include "io/tls.h"
+#include "listener/accept.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct front;
+
+#define FRONT_HANDSHAKES_MAX 1024U /* under way on one worker; more are closed at once */
+
+struct front_client {
+    uint8_t address[16];
+    bool is_seated; /* false: it is to be told that there is no place, and why */
+    enum accept_refusal why;
+    bool is_tls;
+    const char *server_name; /* SNI; "" none; lives as long as the stream */
+    const char *ahead;       /* bytes that were read already (front_hand_on) */
+    size_t ahead_len;
+};
+
+/* The reader of one protocol. */
+struct front_reader {
+    /* Takes the stream in any case; gives the seat back itself, with front_leave(). */
+    void (*serve)(void *self, struct stream *take_stream, const struct front_client *client);
+    /* As in http1_listener_drain(). May be called again, when clients came since. */
+    void (*drain)(void *self, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg);
+    void *self;
+};
+
+struct front_options {
+    const char *name; /* of the listener; outlives it */
+    weir_engine *engine;
+    uint32_t max_connections;
+    struct tls_desk *desk;   /* NULL: plain */
+    struct tls_server *tls;  /* borrowed, like the desk */
+    uint32_t tls_timeout_ms; /* [TLS_TIMEOUT_MS] */
+    /* Told of each handshake that failed, for logs. May be NULL. */
+    void (*on_tls_failed)(void *self, const uint8_t address[16], const struct tls_result *result);
+    void *self;
+};
+
+int front_new(struct loop *loop, const struct front_options *opt, struct front **ret_front);
+/* Who reads HTTP/1.1 and who reads HTTP/2; without the latter h2 is not to be offered. Before
+ * front_accept(). */
+void front_read_with(struct front *front, const struct front_reader *http1,
+                     const struct front_reader *http2);
+weir_pool *front_pool(const struct front *front);
+
+typedef bool front_post_fn(void *self, uint32_t worker, void (*run)(void *arg, uint64_t value),
+                           void *arg, uint64_t value);
+/* From the next turn on. 0 or -errno. */
+int front_accept(struct front *front, struct accept_port *port, uint32_t worker,
+                 front_post_fn *post, void *post_self);
+
+/* A seat is free again. */
+void front_leave(struct front *front, const uint8_t address[16]);
+/* From the reader of HTTP/1.1 to that of HTTP/2: what was read begins with the latter's preface.
+ * The seat goes along. The caller has forgotten the stream, and the bytes are borrowed. */
+void front_hand_on(struct front *front, struct stream *take_stream,
+                   const struct front_client *client);
+bool front_has_http2(const struct front *front);
+
+/* Takes what waits in the backlog, then no more; readers drain; on_drained(arg) once none of them
+ * has a client and no handshake is under way. */
+void front_drain(struct front *front, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg);
+uint32_t front_handshakes(const struct front *front);
+
+/* Shuts the door and cuts handshakes; before the readers are freed. */
+void front_shut(struct front *front);
+/* After them: no client is left. Closes door and pool. */
+void front_free(struct front *take_front);

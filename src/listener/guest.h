@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * guest.h - what the pool of a listener knows of a client: the first member of a client's record,
+ * whichever protocol it speaks. So one pool, "listener:NAME", holds the clients of all protocols of
+ * a listener.
+ */
+#pragma once
+#include <weir/weir.h>
+
+struct guest;
+
+struct guest_ops {
+    void (*close)(struct guest *guest, weir_err why); /* to be answered by weir_conn_down() */
+    void (*cut)(struct guest *guest);                 /* shut down, do not free */
+};
+
+struct guest {
+    const struct guest_ops *ops;
+};
+
+/* The pool of a listener: it counts, lists and limits; times are the readers' own. `name` is the
+ * listener's. 0 or -errno. */
+int guest_pool_open(weir_engine *engine, const char *name, uint32_t max_connections,
+                    weir_pool **ret_pool);
+void guest_pool_limit(weir_pool *pool, uint32_t max_connections);
+
+/* Makes a client known to it. */
+weir_err guest_admit(weir_pool *pool, const char *scheme, const char *listener, const char *note,
+                     struct guest *guest, weir_conn *ret_conn);
