@@ -179,6 +179,8 @@ static weir_err err_of_dial(const struct dial_result *result)
     case DIAL_UNREACHABLE: return WEIR_EUNREACHABLE;
     case DIAL_TIMEOUT: return WEIR_ECONNECT_TIMEOUT;
     case DIAL_RESET: return WEIR_ERESET;
+    case DIAL_TLS: return WEIR_ETLS;
+    case DIAL_TLS_TIMEOUT: return WEIR_ETLS_TIMEOUT;
     case DIAL_LOCAL: break;
     }
     return result->os_error == EMFILE || result->os_error == ENFILE ? WEIR_EFILES : WEIR_ECONNECT;
