@@ -28,7 +28,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "client/ground.h"
-#include "connector/http1.h"
+#include "connector/http.h"
 #include "connector/replay.h"
 #include "io/loop.h"
 #include "io/outbox.h"
@@ -180,7 +180,7 @@ struct lane {
     uint32_t depth; /* calls of the program's that are under way on this thread */
     struct loop *loop;
     weir_pool *pool;
-    struct http1_connector *connector;
+    struct http_connector *connector;
     struct dns *dns;
     struct cork *cork;
     char *piece; /* HTTP_PIECE bytes, for bodies that are pulled */

@@ -216,7 +216,7 @@ static weir_err resolve_pool(const weir_pool_options *opt, weir_pool_options *re
         pool.first_byte_timeout_ms = pool.read_timeout_ms;
     }
     pool.name = "http-client"; /* its own is given when it is opened */
-    pool.connector = &http1_pool_connector;
+    pool.connector = &http_pool_connector;
     pool.connector_self = NULL;
     err = option_resolve(&pool, &resolved, &fault);
     if (err != WEIR_OK) {

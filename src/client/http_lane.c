@@ -57,11 +57,11 @@ struct lane *lane_of_url(struct weir_http_client *client, const char *url)
 /* --- opening ------------------------------------------------------------------------------------
  */
 
-static struct http1_connector_options connector_options(struct lane *lane,
-                                                        const weir_pool_options *pool)
+static struct http_connector_options connector_options(struct lane *lane,
+                                                       const weir_pool_options *pool)
 {
     const struct weir_http_client *client = lane->client;
-    return (struct http1_connector_options){
+    return (struct http_connector_options){
         .loop = lane->loop,
         .dns = lane->dns,
         .cork = lane->cork,
@@ -81,7 +81,7 @@ static weir_pool_options pool_options(struct weir_http_client *client)
     weir_pool_options pool = client->opt.pool;
     pthread_mutex_unlock(&client->mutex);
     pool.name = client->member.name;
-    pool.connector = &http1_pool_connector;
+    pool.connector = &http_pool_connector;
     return pool;
 }
 
@@ -89,8 +89,8 @@ static int open_pool(struct lane *lane)
 {
     struct weir_http_client *client = lane->client;
     weir_pool_options pool = pool_options(client);
-    const struct http1_connector_options connector = connector_options(lane, &pool);
-    int error = http1_connector_new(&connector, &lane->connector);
+    const struct http_connector_options connector = connector_options(lane, &pool);
+    int error = http_connector_new(&connector, &lane->connector);
     if (error != 0) {
         return error;
     }
@@ -100,7 +100,7 @@ static int open_pool(struct lane *lane)
     if (err != WEIR_OK) {
         return err == WEIR_ENOMEM ? -ENOMEM : -EBUSY;
     }
-    http1_connector_serve(lane->connector, lane->pool);
+    http_connector_serve(lane->connector, lane->pool);
     uint32_t events = 1U << WEIR_EVENT_POOL_CLOSED;
     if (client->opt.on_event != NULL) {
         events |= client->opt.events != 0 ? client->opt.events : UINT32_MAX;
@@ -115,7 +115,7 @@ static void lane_release(struct lane *lane)
         loop_hook_remove(lane->loop, &lane->hook);
         lane->hook.run = NULL;
     }
-    http1_connector_free(lane->connector);
+    http_connector_free(lane->connector);
     if (lane->dns != NULL) {
         dns_close(lane->dns);
     }
@@ -261,10 +261,10 @@ static void lane_update(struct worker_note *note)
         return;
     }
     weir_pool_options pool = pool_options(lane->client);
-    const struct http1_connector_options connector = connector_options(lane, &pool);
+    const struct http_connector_options connector = connector_options(lane, &pool);
     pool.connector_self = lane->connector;
     if (weir_pool_update(lane->pool, &pool) == WEIR_OK) {
-        http1_connector_update(lane->connector, &connector);
+        http_connector_update(lane->connector, &connector);
         lane->total_timeout_ms = pool.total_timeout_ms;
     }
 }

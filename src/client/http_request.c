@@ -39,8 +39,8 @@ static void end_later(struct request *request, weir_err err)
 
 static void call_begin(struct request *request, void *object, bool here)
 {
-    request->call = http1_call_open(object, &request_caller, request);
-    request->is_reused = http1_call_is_reused(request->call);
+    request->call = http_call_open(object, &request_caller, request);
+    request->is_reused = request->call->reused;
     request->state = REQUEST_CALLING;
     request->first_byte_ns = 0;
     request->is_redirect = false;
@@ -137,8 +137,9 @@ void request_let_go(struct request *request, weir_fate fate, weir_err why)
 
 void request_cut(struct request *request, weir_err why)
 {
+    weir_fate fate = http_call_fate(request->call);
     request->call->ops->cancel(request->call);
-    request_let_go(request, why == WEIR_ERETIRED ? WEIR_RETIRE : WEIR_BROKEN, why);
+    request_let_go(request, fate == WEIR_BROKEN && why == WEIR_ERETIRED ? WEIR_RETIRE : fate, why);
 }
 
 void request_fail(struct request *request, weir_err err)
@@ -305,7 +306,7 @@ static void on_end(struct http_call *call, const struct http_head *trailers, boo
 {
     struct request *request = call->user;
     (void)trailers;
-    http1_call_took(call, us_between(request->granted_ns, request->first_byte_ns));
+    call->ops->took(call, us_between(request->granted_ns, request->first_byte_ns));
     request_let_go(request, reusable ? WEIR_KEEP : WEIR_RETIRE, WEIR_OK);
     answer_end(request);
 }
@@ -333,16 +334,18 @@ static void on_fail(struct http_call *call, enum http_fault why)
         .answer_begun = request->first_byte_ns != 0 || why != HTTP_FAULT_STALE,
         .harmless = request->is_harmless,
         .at_hand = request_is_repeatable(request),
+        .untouched = call->untouched,
         .sent = call->sent,
         .replays = request->replays,
     };
-    request_let_go(request, WEIR_BROKEN, err_of(why));
+    request_let_go(request, http_call_fate(call), err_of(why));
     if (!request->is_canceled && replay_stale(&it)
-        && replay_budget_take(&lane->budget, now_ms(request)) && request_rewind(request)) {
+        && (replay_is_free(&it) || replay_budget_take(&lane->budget, now_ms(request)))
+        && request_rewind(request)) {
         request->replays++;
         request->retries++;
         lane_count(&lane->retries, 1);
-        request_again(request, WEIR_FRESH);
+        request_again(request, it.untouched ? 0 : WEIR_FRESH);
     } else {
         request_end(request, request->is_canceled ? WEIR_ECANCELED : err_of(why));
     }

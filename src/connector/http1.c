@@ -5,15 +5,14 @@
 #include "base/check.h"
 #include "base/fetch.h"
 #include "base/list.h"
-#include "connector/dial.h"
 #include "core/pool.h"
 #include "io/loop.h"
 #include "io/outbox.h"
-#include "io/socket.h"
 #include "io/stream.h"
 #include "proto/http1.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 
 /* What may wait for a peer that does not read: the giver stops when told so, at most one read
  * buffer and a head later. */
@@ -23,11 +22,10 @@
 #define IDLE_MARGIN_MS  2000U
 
 enum conn_state {
-    CONN_DIALLING, /* no stream yet */
-    CONN_IDLE,     /* the pool's, or leased and about to be called */
-    CONN_HEAD,     /* in a call: the answer's head is awaited */
-    CONN_BODY,     /* in a call: its body */
-    CONN_SPENT,    /* never again; no stream; waits for its owner to let go of it */
+    CONN_IDLE,  /* the pool's, or leased and about to be called */
+    CONN_HEAD,  /* in a call: the answer's head is awaited */
+    CONN_BODY,  /* in a call: its body */
+    CONN_SPENT, /* never again; no stream; waits for its owner to let go of it */
 };
 
 /* When each of a call's deadlines is; UINT64_MAX: not now. One timer serves them all and is never
@@ -41,7 +39,8 @@ struct deadlines {
 /* What a call touches comes first, in as few cache lines as it takes: with many calls under way
  * each finds its connection cold. */
 struct conn {
-    struct http_call call; /* first */
+    struct http_link link; /* first */
+    struct http_call call;
     struct http1_connector *connector;
     struct stream *stream;
     weir_conn id;      /* 0: no pool knows it */
@@ -68,8 +67,6 @@ struct conn {
     struct bytes carry;        /* a head or trailers of which the end is missing */
     struct node on_list;       /* connector->conns */
     struct loop_later freeing; /* lone ones: the stack may still be in it */
-    struct dial *dial;         /* while dialling */
-    uint64_t dialled_ns;
     uint32_t connect_us;
     uint32_t idle_hint_ms;
 };
@@ -77,7 +74,7 @@ struct conn {
 #define CONN_HOT_BYTES offsetof(struct conn, timer)
 
 struct http1_connector {
-    struct http1_connector_options opt;
+    const struct http_connector_options *opt;
     struct http1_limits limits;
     weir_pool *pool;
     struct list conns; /* all of them, of every state */
@@ -85,9 +82,8 @@ struct http1_connector {
     struct http_field trailers[HTTP_FIELDS_MAX];
 };
 
-static struct conn *conn_new(struct http1_connector *connector, weir_conn id);
 static void conn_free(struct conn *conn);
-static void conn_open(struct conn *conn, struct stream *stream);
+static void conn_freed(struct loop_later *put_off);
 static void conn_spend(struct conn *conn);
 static void conn_down(struct conn *conn, weir_err why);
 static void carry_drop(struct conn *conn);
@@ -104,6 +100,7 @@ static void answer_fail(struct conn *conn, enum http_fault why);
 static void heed_idle_hint(struct conn *conn, const struct http_head *head);
 static void arm(struct conn *conn, uint64_t deadline_ms);
 static void timer_fire(struct loop_timer *timer, uint64_t now_ms);
+static const struct http_link_ops link_ops;
 
 static bool in_call(const struct conn *conn)
 {
@@ -112,7 +109,7 @@ static bool in_call(const struct conn *conn)
 
 static uint64_t now_ms(const struct conn *conn)
 {
-    return loop_now_ms(conn->connector->opt.loop);
+    return loop_now_ms(conn->connector->opt->loop);
 }
 
 static uint64_t later(uint64_t now, uint32_t timeout_ms)
@@ -120,17 +117,17 @@ static uint64_t later(uint64_t now, uint32_t timeout_ms)
     return timeout_ms == WEIR_NEVER ? UINT64_MAX : now + timeout_ms;
 }
 
-/* --- the connector as its owner and the pool see it --------------------------------------------
+/* --- what its connections share -----------------------------------------------------------------
  */
 
-int http1_connector_new(const struct http1_connector_options *opt,
+int http1_connector_new(const struct http_connector_options *opt,
                         struct http1_connector **ret_connector)
 {
     struct http1_connector *connector = alloc_zeroed(&alloc_libc, sizeof *connector);
     if (connector == NULL) {
         return -ENOMEM;
     }
-    connector->opt = *opt;
+    connector->opt = opt;
     connector->limits = HTTP1_LIMITS_DEFAULT;
     if (opt->header_bytes_max != 0) {
         connector->limits.head_bytes_max = opt->header_bytes_max;
@@ -142,16 +139,6 @@ int http1_connector_new(const struct http1_connector_options *opt,
     list_init(&connector->conns);
     *ret_connector = connector;
     return 0;
-}
-
-void http1_connector_update(struct http1_connector *connector,
-                            const struct http1_connector_options *opt)
-{
-    connector->opt.connect_timeout_ms = opt->connect_timeout_ms;
-    connector->opt.first_byte_timeout_ms = opt->first_byte_timeout_ms;
-    connector->opt.read_timeout_ms = opt->read_timeout_ms;
-    connector->opt.write_timeout_ms = opt->write_timeout_ms;
-    connector->opt.total_timeout_ms = opt->total_timeout_ms;
 }
 
 void http1_connector_free(struct http1_connector *take_connector)
@@ -170,185 +157,65 @@ void http1_connector_serve(struct http1_connector *connector, weir_pool *pool)
     connector->pool = pool;
 }
 
-static weir_err err_of_dial(const struct dial_result *result)
-{
-    switch (result->error) {
-    case DIAL_OK: return WEIR_OK;
-    case DIAL_DNS: return WEIR_ERESOLVE;
-    case DIAL_REFUSED: return WEIR_EREFUSED;
-    case DIAL_UNREACHABLE: return WEIR_EUNREACHABLE;
-    case DIAL_TIMEOUT: return WEIR_ECONNECT_TIMEOUT;
-    case DIAL_RESET: return WEIR_ERESET;
-    case DIAL_TLS: return WEIR_ETLS;
-    case DIAL_TLS_TIMEOUT: return WEIR_ETLS_TIMEOUT;
-    case DIAL_LOCAL: break;
-    }
-    return result->os_error == EMFILE || result->os_error == ENFILE ? WEIR_EFILES : WEIR_ECONNECT;
-}
+/* --- a connection ------------------------------------------------------------------------------
+ */
 
-static void pool_dialled(void *self, const struct dial_result *result)
+struct http_link *http1_open(struct http1_connector *connector, weir_conn id,
+                             struct stream *take_stream, uint32_t connect_us)
 {
-    struct conn *conn = self;
-    conn->dial = NULL;
-    if (result->error != DIAL_OK) {
-        conn_down(conn, err_of_dial(result));
-        return;
-    }
-    uint64_t took_ns = loop_now_ns(conn->connector->opt.loop) - conn->dialled_ns;
-    conn->connect_us = took_ns < UINT64_C(1000) * UINT32_MAX ? (uint32_t)(took_ns / 1000) : 0;
-    socket_patience(stream_fd(result->take_stream), conn->connector->opt.write_timeout_ms);
-    conn_open(conn, result->take_stream);
-    weir_err err = weir_conn_up(conn->connector->pool, conn->id, conn, 1);
-    if (err != WEIR_OK) {
-        conn_down(conn, err); /* it was told to close meanwhile */
-    }
-}
-
-static void pool_dial(void *self, weir_conn id, const weir_key *key)
-{
-    struct http1_connector *connector = self;
-    struct conn *conn = conn_new(connector, id);
-    if (conn == NULL) {
-        weir_conn_down(connector->pool, id, WEIR_ENOMEM);
-        return;
-    }
-    const struct dial_request request = {
-        .host = key->host,
-        .port = key->port,
-        .source = key->source != NULL && key->source[0] != '\0' ? key->source : NULL,
-        .timeout_ms = connector->opt.connect_timeout_ms,
-    };
-    conn->dialled_ns = loop_now_ns(connector->opt.loop);
-    int error = dial_start(connector->opt.loop, connector->opt.dns, &request, pool_dialled, conn,
-                           &conn->dial);
-    if (error != 0) {
-        conn_down(conn, error == -ENOMEM ? WEIR_ENOMEM : WEIR_ECONNECT);
-    }
-}
-
-static struct conn *conn_dialling(struct http1_connector *connector, weir_conn id)
-{
-    weir_list_each(it, &connector->conns) {
-        struct conn *conn = list_entry(it, struct conn, on_list);
-        if (conn->id.id == id.id) {
-            return conn;
-        }
-    }
-    return NULL;
-}
-
-static void pool_close(void *self, weir_conn id, void *object, weir_err why)
-{
-    struct conn *conn = object != NULL ? object : conn_dialling(self, id);
-    check(conn != NULL && !in_call(conn));
-    conn_down(conn, why);
-}
-
-static void pool_cut(void *self, weir_conn id, void *object)
-{
-    (void)self;
-    (void)id;
-    struct conn *conn = object;
-    if (conn->stream != NULL) {
-        shutdown(stream_fd(conn->stream), SHUT_RDWR);
-    }
-}
-
-static bool pool_reusable(void *self, void *object)
-{
-    (void)self;
-    const struct conn *conn = object;
-    fetch(conn, CONN_HOT_BYTES); /* it is about to be called */
-    return conn->state == CONN_IDLE;
-}
-
-const weir_connector http1_pool_connector = {
-    .scheme = "http",
-    .dial = pool_dial,
-    .close = pool_close,
-    .cut = pool_cut,
-    .reusable = pool_reusable,
-};
-
-void *http1_lone_open(struct http1_connector *connector, struct stream *take_stream)
-{
-    struct conn *conn = conn_new(connector, (weir_conn){0});
+    struct conn *conn = alloc_zeroed(&alloc_libc, sizeof *conn);
     if (conn == NULL) {
         stream_close(take_stream);
         return NULL;
     }
-    conn_open(conn, take_stream);
-    return conn;
-}
-
-static void lone_free(struct loop_later *put_off)
-{
-    conn_free(container_of(put_off, struct conn, freeing));
-}
-
-void http1_lone_close(void *take_object)
-{
-    struct conn *conn = take_object;
-    check(conn->id.id == 0);
-    conn_spend(conn);
-    conn->freeing.run = lone_free;
-    loop_later(conn->connector->opt.loop, &conn->freeing);
-}
-
-/* --- a connection ------------------------------------------------------------------------------
- */
-
-static struct conn *conn_new(struct http1_connector *connector, weir_conn id)
-{
-    struct conn *conn = alloc_zeroed(&alloc_libc, sizeof *conn);
-    if (conn == NULL) {
-        return NULL;
-    }
+    conn->link.ops = &link_ops;
     conn->connector = connector;
     conn->id = id;
-    conn->state = CONN_DIALLING;
+    conn->connect_us = connect_us;
     conn->armed_ms = UINT64_MAX;
     conn->timer.fire = timer_fire;
-    outbox_init(&conn->out, connector->opt.cork, KEPT_MAX);
+    conn->freeing.run = conn_freed;
+    outbox_init(&conn->out, connector->opt->cork, KEPT_MAX);
     bytes_init(&conn->carry, &alloc_libc,
                (size_t)connector->limits.head_bytes_max + connector->limits.trailer_bytes_max);
     list_push_back(&connector->conns, &conn->on_list);
-    return conn;
+    conn->stream = take_stream;
+    conn->state = CONN_IDLE;
+    take_stream->owner = conn;
+    take_stream->on_ready = conn_ready;
+    conn_want(conn);
+    weir_err err = id.id != 0 ? weir_conn_up(connector->pool, id, conn, 1) : WEIR_OK;
+    if (err != WEIR_OK) {
+        conn_down(conn, err); /* it was told to close meanwhile */
+    }
+    return &conn->link;
 }
 
 static void conn_free(struct conn *conn)
 {
     conn_spend(conn);
     list_leave(&conn->on_list);
-    loop_later_cancel(conn->connector->opt.loop, &conn->freeing);
+    loop_later_cancel(conn->connector->opt->loop, &conn->freeing);
     alloc_free(&alloc_libc, conn);
 }
 
-static void conn_open(struct conn *conn, struct stream *stream)
+static void conn_freed(struct loop_later *put_off)
 {
-    conn->stream = stream;
-    conn->state = CONN_IDLE;
-    stream->owner = conn;
-    stream->on_ready = conn_ready;
-    conn_want(conn);
+    conn_free(container_of(put_off, struct conn, freeing));
 }
 
 /* Takes everything from it but its memory. */
 static void conn_spend(struct conn *conn)
 {
     conn->state = CONN_SPENT;
-    if (conn->dial != NULL) {
-        dial_cancel(conn->dial);
-        conn->dial = NULL;
-    }
     if (conn->stream != NULL) {
         stream_close(conn->stream);
         conn->stream = NULL;
     }
-    loop_timer_stop(conn->connector->opt.loop, &conn->timer);
+    loop_timer_stop(conn->connector->opt->loop, &conn->timer);
     conn->armed_ms = UINT64_MAX;
     outbox_fini(&conn->out);
-    outbox_init(&conn->out, conn->connector->opt.cork, KEPT_MAX);
+    outbox_init(&conn->out, conn->connector->opt->cork, KEPT_MAX);
     carry_drop(conn);
 }
 
@@ -417,7 +284,7 @@ static void conn_warm(struct conn *conn)
 static void conn_readable(struct conn *conn)
 {
     size_t cap;
-    char *buf = loop_buffer(conn->connector->opt.loop, &cap);
+    char *buf = loop_buffer(conn->connector->opt->loop, &cap);
     conn_warm(conn);
     ssize_t n = stream_read(conn->stream, buf, cap);
     if (n == -EAGAIN) {
@@ -487,7 +354,7 @@ static void answer_read(struct conn *conn, const char *at, size_t len)
         bytes_release(&conn->carry);
     }
     if (!conn->paused) {
-        conn->deadline.answer_ms = later(now_ms(conn), conn->connector->opt.read_timeout_ms);
+        conn->deadline.answer_ms = later(now_ms(conn), conn->connector->opt->read_timeout_ms);
         arm(conn, conn->deadline.answer_ms);
     }
     conn->call.caller->on_flush(&conn->call);
@@ -617,8 +484,8 @@ static void call_request(struct http_call *call, const struct http_head *head)
     conn->asked = (struct http1_asked){.method_id = head->method_id};
     conn->framing = head->framing;
     conn->corked = true;
-    if (conn->connector->opt.total_timeout_ms != WEIR_NEVER) {
-        conn->deadline.total_ms = now_ms(conn) + conn->connector->opt.total_timeout_ms;
+    if (conn->connector->opt->total_timeout_ms != WEIR_NEVER) {
+        conn->deadline.total_ms = now_ms(conn) + conn->connector->opt->total_timeout_ms;
         arm(conn, conn->deadline.total_ms);
     }
     size_t cap = http1_head_size(head, &writing);
@@ -675,7 +542,7 @@ static bool call_flush(struct http_call *call)
     if (conn->stream == NULL) {
         return false;
     }
-    const struct http1_connector_options *opt = &conn->connector->opt;
+    const struct http_connector_options *opt = conn->connector->opt;
     size_t sent = outbox_flush(&conn->out, conn->stream);
     bool blocked = outbox_is_blocked(&conn->out);
     call->sent += sent;
@@ -713,9 +580,15 @@ static void call_pause(struct http_call *call, bool paused)
     }
     conn->paused = paused;
     conn->deadline.answer_ms = paused ? UINT64_MAX
-                                      : later(now_ms(conn), conn->connector->opt.read_timeout_ms);
+                                      : later(now_ms(conn), conn->connector->opt->read_timeout_ms);
     arm(conn, conn->deadline.answer_ms);
     conn_want(conn);
+}
+
+static void call_took(struct http_call *call, uint32_t us)
+{
+    const struct conn *conn = conn_of(call);
+    weir_conn_latency(conn->connector->pool, conn->id, us);
 }
 
 static const struct http_call_ops call_ops = {
@@ -725,39 +598,71 @@ static const struct http_call_ops call_ops = {
     .flush = call_flush,
     .cancel = call_cancel,
     .pause = call_pause,
+    .took = call_took,
 };
 
-struct http_call *http1_call_open(void *object, const struct http_caller *caller, void *user)
+static struct http_call *link_call(struct http_link *link, const struct http_caller *caller,
+                                   void *user)
 {
-    struct conn *conn = object;
+    struct conn *conn = container_of(link, struct conn, link);
     check(conn->state == CONN_IDLE);
     __builtin_prefetch(conn->stream);
     conn->state = CONN_HEAD;
-    conn->uses++;
     conn->interim = 0;
     conn->request_done = false;
     conn->answered = false;
     conn->progress = (struct http1_progress){0};
     conn->deadline = (struct deadlines){UINT64_MAX, UINT64_MAX, UINT64_MAX};
-    conn->call = (struct http_call){.ops = &call_ops, .caller = caller, .user = user};
+    conn->call = (struct http_call){.ops = &call_ops,
+                                    .caller = caller,
+                                    .user = user,
+                                    .connect_us = conn->connect_us,
+                                    .reused = conn->uses > 0};
+    conn->uses++;
     return &conn->call;
 }
 
-bool http1_call_is_reused(const struct http_call *call)
+static bool link_reusable(struct http_link *link)
 {
-    return ((const struct conn *)(const void *)call)->uses > 1;
+    const struct conn *conn = container_of(link, struct conn, link);
+    fetch(conn, CONN_HOT_BYTES); /* it is about to be called */
+    return conn->state == CONN_IDLE;
 }
 
-void http1_call_took(const struct http_call *call, uint32_t us)
+/* Nothing to ask by: what it is known to be is all there is to say. */
+static void link_probe(struct http_link *link)
 {
-    const struct conn *conn = (const void *)call;
-    weir_conn_latency(conn->connector->pool, conn->id, us);
+    struct conn *conn = container_of(link, struct conn, link);
+    weir_conn_up(conn->connector->pool, conn->id, conn, 1);
 }
 
-uint32_t http1_call_connect_us(const struct http_call *call)
+static void link_close(struct http_link *link, weir_err why)
 {
-    return ((const struct conn *)(const void *)call)->connect_us;
+    struct conn *conn = container_of(link, struct conn, link);
+    if (conn->id.id == 0) {
+        conn_spend(conn);
+        loop_later(conn->connector->opt->loop, &conn->freeing);
+        return;
+    }
+    check(!in_call(conn));
+    conn_down(conn, why);
 }
+
+static void link_cut(struct http_link *link)
+{
+    struct conn *conn = container_of(link, struct conn, link);
+    if (conn->stream != NULL) {
+        shutdown(stream_fd(conn->stream), SHUT_RDWR);
+    }
+}
+
+static const struct http_link_ops link_ops = {
+    .call = link_call,
+    .reusable = link_reusable,
+    .probe = link_probe,
+    .close = link_close,
+    .cut = link_cut,
+};
 
 /* --- time --------------------------------------------------------------------------------------
  */
@@ -769,7 +674,7 @@ static void arm(struct conn *conn, uint64_t deadline_ms)
         return;
     }
     conn->armed_ms = deadline_ms;
-    loop_timer_set(conn->connector->opt.loop, &conn->timer, deadline_ms);
+    loop_timer_set(conn->connector->opt->loop, &conn->timer, deadline_ms);
 }
 
 static void timer_fire(struct loop_timer *timer, uint64_t now)

@@ -25,8 +25,9 @@
 struct world {
     struct loop *loop;
     struct cork cork;
+    struct http_connector_options opt;
     struct http1_connector *connector;
-    void *conn;
+    struct http_link *conn;
     int peer;
     struct http_call *call;
     struct {
@@ -106,25 +107,25 @@ static void on_fail(struct http_call *call, enum http_fault why)
 
 static const struct http_caller caller = {on_head, on_body, on_end, on_flush, on_drain, on_fail};
 
-static void open_world(const struct http1_connector_options *more)
+static void open_world(const struct http_connector_options *more)
 {
     memset(&world, 0, sizeof world);
     assert_int_equal(loop_new(&(struct loop_options){0}, &world.loop), 0);
     cork_init(&world.cork);
-    struct http1_connector_options opt = *more;
-    opt.loop = world.loop;
-    opt.cork = &world.cork;
-    assert_int_equal(http1_connector_new(&opt, &world.connector), 0);
+    world.opt = *more;
+    world.opt.loop = world.loop;
+    world.opt.cork = &world.cork;
+    assert_int_equal(http1_connector_new(&world.opt, &world.connector), 0);
     int ends[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
     struct stream *stream;
     assert_int_equal(socket_adopt(world.loop, ends[0], &stream), 0);
-    world.conn = http1_lone_open(world.connector, stream);
+    world.conn = http1_open(world.connector, (weir_conn){0}, stream, 0);
     assert_non_null(world.conn);
     world.peer = ends[1];
 }
 
-static const struct http1_connector_options patient = {
+static const struct http_connector_options patient = {
     .first_byte_timeout_ms = WEIR_NEVER,
     .read_timeout_ms = WEIR_NEVER,
     .write_timeout_ms = WEIR_NEVER,
@@ -141,7 +142,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    http1_lone_close(world.conn);
+    world.conn->ops->close(world.conn, WEIR_OK);
     loop_turn(world.loop, 0);
     http1_connector_free(world.connector);
     loop_free(world.loop);
@@ -172,7 +173,7 @@ static void begin(const char *method, enum http_method id, enum http_framing fra
                                    .fields = &field,
                                    .field_count = 1};
     memset(&world.told, 0, sizeof world.told);
-    world.call = http1_call_open(world.conn, &caller, NULL);
+    world.call = http_call_open(world.conn, &caller, NULL);
     world.call->ops->request(world.call, &head);
 }
 
@@ -205,7 +206,7 @@ static void calls_follow_each_other(void **state)
     (void)state;
     for (int i = 0; i < 3; i++) {
         get();
-        assert_int_equal(http1_call_is_reused(world.call), i > 0);
+        assert_int_equal(world.call->reused, i > 0);
         assert_int_equal(world.call->sent, strlen(GET_TEXT));
         peer_reads(GET_TEXT);
         peer_says(OK_TEXT);
@@ -230,7 +231,7 @@ static void the_next_call_may_begin_where_one_ends(void **state)
     }
     assert_int_equal(world.again, 1);
     assert_int_equal(world.told.ends + world.told.flushes, 0);
-    assert_true(http1_call_is_reused(world.call));
+    assert_true(world.call->reused);
     peer_reads(GET_TEXT);
     peer_says(none);
     until(world.again == 0);
@@ -482,7 +483,7 @@ static void every_deadline_acts(void **state)
     };
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
         teardown(NULL);
-        const struct http1_connector_options opt = {
+        const struct http_connector_options opt = {
             .first_byte_timeout_ms = rows[i].first_byte,
             .read_timeout_ms = rows[i].read,
             .write_timeout_ms = WEIR_NEVER,
@@ -501,7 +502,7 @@ static void a_peer_that_takes_nothing_times_out(void **state)
     (void)state;
     static char piece[65536];
     teardown(NULL);
-    struct http1_connector_options opt = patient;
+    struct http_connector_options opt = patient;
     opt.write_timeout_ms = 20;
     open_world(&opt);
     begin("POST", HTTP_POST, HTTP_CHUNKED);

@@ -3,10 +3,21 @@
 
 bool replay_stale(const struct replay_case *it)
 {
-    if (!it->reused || it->answer_begun || !it->at_hand || it->replays > 0) {
+    if (it->answer_begun || !it->at_hand) {
+        return false;
+    }
+    if (it->untouched) {
+        return it->replays + 1 < REPLAY_TRIES_MAX;
+    }
+    if (!it->reused || it->replays > 0) {
         return false;
     }
     return it->sent == 0 || it->harmless;
+}
+
+bool replay_is_free(const struct replay_case *it)
+{
+    return it->untouched && it->replays == 0;
 }
 
 bool replay_code(uint16_t status, bool harmless)

@@ -8,6 +8,10 @@
  * with an Idempotency-Key), all of it is still at hand and no byte of an answer was read. Never
  * after a byte reached the client.
  *
+ * What the peer itself says it has not touched (GOAWAY, REFUSED_STREAM) goes again whatever its
+ * method and whatever the connection, as often as any request is tried; the first time it costs
+ * nothing of the budget: a peer that restarts says so to all its streams at once.
+ *
  * The budget bounds all retries of an upstream on this worker: a part of its requests, and ten per
  * second beside, so that a failing upstream is not buried under repetitions.
  */
@@ -26,11 +30,14 @@ struct replay_case {
     bool answer_begun; /* a byte of an answer was read, or passed on */
     bool harmless;     /* idempotent, or keyed */
     bool at_hand;      /* head and body could be sent again */
+    bool untouched;    /* http_call.untouched */
     uint64_t sent;     /* bytes the peer's socket accepted */
     uint32_t replays;  /* so far */
 };
 
 bool replay_stale(const struct replay_case *it);
+/* Whether that needs no replay_budget_take(). */
+bool replay_is_free(const struct replay_case *it);
 
 /* An answer with a code of retry.on. 429, 503 and 529 mean "not accepted"; another code says
  * nothing about what was done, so that only harmless requests go again. */

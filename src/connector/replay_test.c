@@ -33,6 +33,25 @@ static void the_matrix_of_stale_connections(void **state)
     assert_true(replay_stale(&post));
 }
 
+static void what_the_peer_has_not_touched_goes_again_whatever_it_is(void **state)
+{
+    (void)state;
+    struct replay_case post = {.at_hand = true, .untouched = true, .sent = 80};
+    assert_true(replay_stale(&post));
+    assert_true(replay_is_free(&post));
+    post.replays = 1;
+    assert_true(replay_stale(&post));
+    assert_false(replay_is_free(&post));
+    post.replays = REPLAY_TRIES_MAX - 1;
+    assert_false(replay_stale(&post));
+    post.replays = 0;
+    post.at_hand = false;
+    assert_false(replay_stale(&post));
+    post.at_hand = true;
+    post.answer_begun = true;
+    assert_false(replay_stale(&post));
+}
+
 static void what_is_harmless(void **state)
 {
     (void)state;
@@ -75,6 +94,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_matrix_of_stale_connections),
+        cmocka_unit_test(what_the_peer_has_not_touched_goes_again_whatever_it_is),
         cmocka_unit_test(what_is_harmless),
         cmocka_unit_test(the_budget_is_a_part_of_requests_and_ten_a_second),
     };

@@ -3,7 +3,6 @@
 
 #include "base/alloc.h"
 #include "base/list.h"
-#include "connector/dial.h"
 #include "io/loop.h"
 
 #include <errno.h>
@@ -16,8 +15,7 @@ struct checkup {
     const struct config_endpoint *endpoint;
     struct verdict *verdict;
     struct loop_timer timer; /* the next check, or the end of this one's patience */
-    struct dial *dial;
-    void *conn; /* http1_lone_open() */
+    struct http_lone *lone;
     uint32_t failures;
     bool running;
     char authority[300];
@@ -31,8 +29,8 @@ struct checkups {
 
 static void timer_fire(struct loop_timer *timer, uint64_t now_ms);
 static void begin(struct checkup *checkup);
-static void dialled(void *self, const struct dial_result *result);
-static void ask(struct checkup *checkup);
+static void dialled(void *self, void *object);
+static void ask(struct checkup *checkup, void *object);
 static void finish(struct checkup *checkup, bool passed);
 
 int checkups_new(const struct checkup_options *opt, struct checkups **ret_checkups)
@@ -70,11 +68,8 @@ void checkups_free(struct checkups *take_checkups)
     for (uint32_t i = 0; i < take_checkups->count; i++) {
         struct checkup *checkup = &take_checkups->at[i];
         loop_timer_stop(take_checkups->opt.loop, &checkup->timer);
-        if (checkup->dial != NULL) {
-            dial_cancel(checkup->dial);
-        }
-        if (checkup->conn != NULL) {
-            http1_lone_close(checkup->conn);
+        if (checkup->lone != NULL) {
+            http_lone_close(checkup->lone);
         }
     }
     alloc_free(&alloc_libc, take_checkups);
@@ -95,27 +90,23 @@ static void begin(struct checkup *checkup)
 {
     const struct checkup_options *opt = &checkup->home->opt;
     uint32_t timeout_ms = opt->config->health.timeout_ms;
-    const struct dial_request request = {
-        .host = checkup->endpoint->host, .port = checkup->endpoint->port, .timeout_ms = timeout_ms};
+    const weir_key to = {.scheme = checkup->endpoint->scheme,
+                         .host = checkup->endpoint->host,
+                         .port = checkup->endpoint->port};
     checkup->running = true;
     loop_timer_set(opt->loop, &checkup->timer, loop_now_ms(opt->loop) + timeout_ms);
-    if (dial_start(opt->loop, opt->dns, &request, dialled, checkup, &checkup->dial) != 0) {
-        checkup->dial = NULL;
+    if (http_lone_dial(opt->connector, &to, timeout_ms, dialled, checkup, &checkup->lone) != 0) {
+        checkup->lone = NULL;
         finish(checkup, false);
     }
 }
 
-static void dialled(void *self, const struct dial_result *result)
+static void dialled(void *self, void *object)
 {
-    struct checkup *checkup = self;
-    checkup->dial = NULL;
-    if (result->error == DIAL_OK) {
-        checkup->conn = http1_lone_open(checkup->home->opt.connector, result->take_stream);
-    }
-    if (checkup->conn == NULL) {
-        finish(checkup, false);
+    if (object == NULL) {
+        finish(self, false);
     } else {
-        ask(checkup);
+        ask(self, object);
     }
 }
 
@@ -156,7 +147,7 @@ static const struct http_caller caller = {
     .on_fail = on_fail,
 };
 
-static void ask(struct checkup *checkup)
+static void ask(struct checkup *checkup, void *object)
 {
     struct http_field agent = {.name = SLICE("User-Agent"), .value = SLICE("weir-health/1")};
     const struct http_head head = {
@@ -169,7 +160,7 @@ static void ask(struct checkup *checkup)
         .fields = &agent,
         .field_count = 1,
     };
-    struct http_call *call = http1_call_open(checkup->conn, &caller, checkup);
+    struct http_call *call = http_call_open(object, &caller, checkup);
     call->ops->request(call, &head);
     call->ops->end(call, NULL);
     call->ops->flush(call);
@@ -179,13 +170,9 @@ static void finish(struct checkup *checkup, bool passed)
 {
     const struct checkup_options *opt = &checkup->home->opt;
     struct verdict *verdict = checkup->verdict;
-    if (checkup->dial != NULL) {
-        dial_cancel(checkup->dial);
-        checkup->dial = NULL;
-    }
-    if (checkup->conn != NULL) {
-        http1_lone_close(checkup->conn);
-        checkup->conn = NULL;
+    if (checkup->lone != NULL) {
+        http_lone_close(checkup->lone);
+        checkup->lone = NULL;
     }
     checkup->running = false;
     checkup->failures = passed ? 0 : checkup->failures + 1;

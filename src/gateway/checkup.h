@@ -17,9 +17,8 @@ struct checkups;
 struct checkup_options {
     const struct config_upstream *config;
     struct verdict *verdicts; /* one for each endpoint */
-    struct http1_connector *connector;
+    struct http_connector *connector;
     struct loop *loop;
-    struct dns *dns;
 };
 
 /* Begins at once, endpoints spread over a second. 0 or -ENOMEM. */

@@ -19,7 +19,7 @@ static void send_first(struct transit *transit, void *object, struct http_head *
 static void send_kept(struct transit *transit, void *object);
 static void send_head(struct transit *transit, void *object, struct http_head *head);
 static void give_back(struct transit *transit, weir_fate fate, weir_err why);
-static bool again(struct transit *transit, uint64_t *counter);
+static bool again(struct transit *transit, uint64_t *counter, bool is_free);
 static bool fits_limits(struct transit *transit, const struct http_head *head);
 static void answer_with(struct relay *relay, struct http_exchange *ex, enum fault fault,
                         uint32_t retry_after_ms, bool head_only);
@@ -293,7 +293,7 @@ static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_a
     if (is_of_endpoint(err) && upstream->config->retry.on_connect
         && transit->tries < REPLAY_TRIES_MAX) {
         uint32_t other = upstream_choose(upstream, held_head(&transit->held)->path, failed);
-        if (other != BALANCE_NOBODY && again(transit, &transit->series->retries_connect)) {
+        if (other != BALANCE_NOBODY && again(transit, &transit->series->retries_connect, false)) {
             transit->endpoint = other;
             ask(transit, 0);
             return;
@@ -305,11 +305,12 @@ static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_a
     refuse(transit, fault_of_err(err), retry_after_ms);
 }
 
-/* Takes one retry from the budget. */
-static bool again(struct transit *transit, uint64_t *counter)
+/* Takes one retry from the budget, unless it is free. */
+static bool again(struct transit *transit, uint64_t *counter, bool is_free)
 {
-    if (!replay_budget_take(&transit->upstream->budget,
-                            loop_now_ms(transit->lane->relay->opt.loop))) {
+    if (!is_free
+        && !replay_budget_take(&transit->upstream->budget,
+                               loop_now_ms(transit->lane->relay->opt.loop))) {
         count_one(&transit->series->retries_over_budget);
         return false;
     }
@@ -353,13 +354,13 @@ static void send_head(struct transit *transit, void *object, struct http_head *h
         transit->trace_len = (uint8_t)trace.len;
     }
     transit->state = TRANSIT_CALLING;
-    transit->call = http1_call_open(object, &caller, transit);
+    transit->call = http_call_open(object, &caller, transit);
     transit->call->ahead[0] = transit;
     transit->call->ahead[1] = transit->ex;
     transit->call->ahead[2] = transit->ex->near;
     transit->call->ahead[3] = pool_lease_at(transit->upstream->pool, transit->lease);
-    transit->reused = http1_call_is_reused(transit->call);
-    transit->connect_us = transit->reused ? 0 : http1_call_connect_us(transit->call);
+    transit->reused = transit->call->reused;
+    transit->connect_us = transit->reused ? 0 : transit->call->connect_us;
     transit->call->ops->request(transit->call, head);
 }
 
@@ -386,11 +387,12 @@ static bool tries_code_again(struct transit *transit, uint16_t status)
         }
         uint32_t other = upstream_choose(transit->upstream, held_head(&transit->held)->path,
                                          transit->endpoint);
-        if (other == BALANCE_NOBODY || !again(transit, &transit->series->retries_code)) {
+        if (other == BALANCE_NOBODY || !again(transit, &transit->series->retries_code, false)) {
             return false;
         }
+        weir_fate fate = transit->call->shared ? WEIR_KEEP : WEIR_RETIRE;
         transit->call->ops->cancel(transit->call);
-        give_back(transit, WEIR_RETIRE, WEIR_OK);
+        give_back(transit, fate, WEIR_OK);
         transit->endpoint = other;
         ask(transit, 0);
         return true;
@@ -441,7 +443,7 @@ static void on_answer_end(struct http_call *call, const struct http_head *traile
     struct http_exchange *ex = transit->ex;
     ex->ops->end(ex, trailers);
     ex->ops->flush(ex);
-    http1_call_took(call, (uint32_t)((transit->first_byte_ns - transit->granted_ns) / 1000));
+    call->ops->took(call, (uint32_t)((transit->first_byte_ns - transit->granted_ns) / 1000));
     give_back(transit, reusable ? WEIR_KEEP : WEIR_RETIRE, WEIR_OK);
     finish(transit);
 }
@@ -459,14 +461,15 @@ static void on_call_fail(struct http_call *call, enum http_fault why)
         .answer_begun = transit->status != 0 || why != HTTP_FAULT_STALE,
         .harmless = transit->harmless,
         .at_hand = transit->body_held,
+        .untouched = call->untouched,
         .sent = call->sent,
         .replays = transit->replays,
     };
-    give_back(transit, WEIR_BROKEN, fault_err_of_call(why));
+    give_back(transit, http_call_fate(call), fault_err_of_call(why));
     if (transit->upstream->config->retry.on_stale && replay_stale(&it)
-        && again(transit, &transit->series->retries_stale)) {
+        && again(transit, &transit->series->retries_stale, replay_is_free(&it))) {
         transit->replays++;
-        ask(transit, WEIR_FRESH);
+        ask(transit, it.untouched ? 0 : WEIR_FRESH);
         return;
     }
     transit->upstream->endpoints[transit->endpoint].failed++;
@@ -528,8 +531,9 @@ static void cut_or_refuse(struct transit *transit, enum fault fault)
 static void call_off(struct transit *transit)
 {
     if (transit->call != NULL) {
+        weir_fate fate = http_call_fate(transit->call);
         transit->call->ops->cancel(transit->call);
-        give_back(transit, WEIR_BROKEN, WEIR_ECANCELED);
+        give_back(transit, fate, WEIR_ECANCELED);
     } else if (transit->asked) {
         weir_release(transit->upstream->pool, transit->lease, WEIR_KEEP);
     }

@@ -243,7 +243,6 @@ static int open_checkups(struct relay *relay)
             .verdicts = relay->opt.shared->verdicts[i],
             .connector = relay->upstreams[i].connector,
             .loop = relay->opt.loop,
-            .dns = relay->opt.dns,
         };
         int error = checkups_new(&opt, &relay->checkups[i]);
         if (error != 0) {

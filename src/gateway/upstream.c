@@ -43,7 +43,7 @@ int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
 
 void upstream_fini(struct upstream *upstream)
 {
-    http1_connector_free(upstream->connector);
+    http_connector_free(upstream->connector);
     alloc_free(&alloc_libc, upstream->peers);
     alloc_free(&alloc_libc, upstream->endpoints);
     alloc_free(&alloc_libc, upstream->outliers.at);
@@ -129,7 +129,7 @@ static int errno_of(weir_err err)
 static int open_pool(struct upstream *upstream, const struct upstream_options *opt)
 {
     weir_pool_options pool = opt->config->pool;
-    const struct http1_connector_options connector = {
+    const struct http_connector_options connector = {
         .loop = opt->loop,
         .dns = opt->dns,
         .cork = opt->cork,
@@ -139,17 +139,17 @@ static int open_pool(struct upstream *upstream, const struct upstream_options *o
         .write_timeout_ms = pool.write_timeout_ms,
         .total_timeout_ms = pool.total_timeout_ms,
     };
-    int error = http1_connector_new(&connector, &upstream->connector);
+    int error = http_connector_new(&connector, &upstream->connector);
     if (error != 0) {
         return error;
     }
     pool.size = sizeof pool;
     pool.name = opt->config->name;
-    pool.connector = &http1_pool_connector;
+    pool.connector = &http_pool_connector;
     pool.connector_self = upstream->connector;
     weir_err err = weir_pool_open(opt->engine, &pool, &upstream->pool);
     if (err == WEIR_OK) {
-        http1_connector_serve(upstream->connector, upstream->pool);
+        http_connector_serve(upstream->connector, upstream->pool);
     }
     return errno_of(err);
 }

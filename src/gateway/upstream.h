@@ -11,7 +11,7 @@
 #pragma once
 #include <weir/weir.h>
 
-#include "connector/http1.h"
+#include "connector/http.h"
 #include "connector/replay.h"
 #include "core/balance.h"
 #include "core/outlier.h"
@@ -44,7 +44,7 @@ struct upstream {
     const struct config_upstream *config;
     weir_engine *engine;
     weir_pool *pool;
-    struct http1_connector *connector;
+    struct http_connector *connector;
     struct replay_budget budget;
     struct balance balance;
     struct balance_peer *peers;

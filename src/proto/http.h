@@ -256,6 +256,9 @@ struct http_call_ops {
     void (*cancel)(
         struct http_call *call); /* closes the connection (HTTP/1.1), resets the stream */
     void (*pause)(struct http_call *call, bool paused); /* the answer's body */
+    /* How long the peer took to answer, for the pool's choice among connections; until on_end
+     * returns. */
+    void (*took)(struct http_call *call, uint32_t us);
 };
 
 struct http_caller {
@@ -279,4 +282,12 @@ struct http_call {
     uint64_t sent; /* bytes of this request the peer's socket has accepted: 0: safe to replay */
     /* What the caller will touch when something comes (base/fetch.h); NULL: no more of it. */
     const void *ahead[HTTP_AHEAD];
+    uint32_t connect_us; /* how long the dial of its connection took */
+    bool reused;         /* the connection has carried a call before this one */
+    /* The connection carries others besides, and outlives a call that fails or is cancelled: the
+     * lease goes back as good as it came. */
+    bool shared;
+    /* At on_fail: the peer has said that it did nothing with this request (GOAWAY, REFUSED_STREAM:
+     * RFC 9113 §8.7), which may go again whatever its method. */
+    bool untouched;
 };

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ *   dial ──▶ connected (and TLS) ──▶ http1_open │ http2_open ──▶ the pool's, or a lone one
+ *
+ * A dial under way is a `struct dialling`, known by its connection's id; from then on the version's
+ * own object takes over and is reached through its link.
+ */
+#include "connector/http.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/list.h"
+#include "connector/dial.h"
+#include "connector/http1.h"
+#include "io/loop.h"
+#include "io/socket.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct dialling {
+    struct http_connector *connector;
+    struct dial *dial;
+    struct node on_list; /* connector->dials */
+    weir_conn id;        /* 0: for a lone one */
+    uint64_t begun_ns;
+};
+
+struct http_lone {
+    struct dialling dialling;
+    http_lone_fn *done;
+    void *self;
+    struct http_link *link; /* once it is up */
+};
+
+struct http_connector {
+    struct http_connector_options opt;
+    weir_pool *pool;
+    struct http1_connector *http1;
+    struct list dials; /* the pool's */
+};
+
+static void dialled(void *self, const struct dial_result *result);
+static void dialled_lone(void *self, const struct dial_result *result);
+
+/* --- opening ------------------------------------------------------------------------------------
+ */
+
+int http_connector_new(const struct http_connector_options *opt,
+                       struct http_connector **ret_connector)
+{
+    struct http_connector *connector = alloc_zeroed(&alloc_libc, sizeof *connector);
+    if (connector == NULL) {
+        return -ENOMEM;
+    }
+    connector->opt = *opt;
+    list_init(&connector->dials);
+    int error = http1_connector_new(&connector->opt, &connector->http1);
+    if (error != 0) {
+        http_connector_free(connector);
+        return error;
+    }
+    *ret_connector = connector;
+    return 0;
+}
+
+void http_connector_update(struct http_connector *connector,
+                           const struct http_connector_options *opt)
+{
+    connector->opt.connect_timeout_ms = opt->connect_timeout_ms;
+    connector->opt.tls_timeout_ms = opt->tls_timeout_ms;
+    connector->opt.first_byte_timeout_ms = opt->first_byte_timeout_ms;
+    connector->opt.read_timeout_ms = opt->read_timeout_ms;
+    connector->opt.write_timeout_ms = opt->write_timeout_ms;
+    connector->opt.total_timeout_ms = opt->total_timeout_ms;
+}
+
+static void dialling_free(struct dialling *dialling)
+{
+    if (dialling->dial != NULL) {
+        dial_cancel(dialling->dial);
+    }
+    list_leave(&dialling->on_list);
+    alloc_free(&alloc_libc, dialling);
+}
+
+void http_connector_free(struct http_connector *take_connector)
+{
+    if (take_connector == NULL) {
+        return;
+    }
+    for (struct node *it; (it = list_first(&take_connector->dials)) != NULL;) {
+        dialling_free(list_entry(it, struct dialling, on_list));
+    }
+    http1_connector_free(take_connector->http1);
+    alloc_free(&alloc_libc, take_connector);
+}
+
+void http_connector_serve(struct http_connector *connector, weir_pool *pool)
+{
+    connector->pool = pool;
+    http1_connector_serve(connector->http1, pool);
+}
+
+/* --- dialling -----------------------------------------------------------------------------------
+ */
+
+static weir_err err_of_dial(const struct dial_result *result)
+{
+    switch (result->error) {
+    case DIAL_OK: return WEIR_OK;
+    case DIAL_DNS: return WEIR_ERESOLVE;
+    case DIAL_REFUSED: return WEIR_EREFUSED;
+    case DIAL_UNREACHABLE: return WEIR_EUNREACHABLE;
+    case DIAL_TIMEOUT: return WEIR_ECONNECT_TIMEOUT;
+    case DIAL_RESET: return WEIR_ERESET;
+    case DIAL_TLS: return WEIR_ETLS;
+    case DIAL_TLS_TIMEOUT: return WEIR_ETLS_TIMEOUT;
+    case DIAL_LOCAL: break;
+    }
+    return result->os_error == EMFILE || result->os_error == ENFILE ? WEIR_EFILES : WEIR_ECONNECT;
+}
+
+static bool is_https(const weir_key *key)
+{
+    return strcmp(key->scheme, "https") == 0;
+}
+
+static void on_transport(void *self)
+{
+    struct dialling *dialling = self;
+    if (dialling->id.id != 0) {
+        weir_conn_handshake(dialling->connector->pool, dialling->id);
+    }
+}
+
+static int start(struct dialling *dialling, const weir_key *key, uint32_t timeout_ms, dial_fn *done)
+{
+    const struct http_connector_options *opt = &dialling->connector->opt;
+    if (is_https(key) && opt->tls == NULL) {
+        return -EPROTONOSUPPORT;
+    }
+    const struct dial_request request = {
+        .host = key->host,
+        .port = key->port,
+        .source = key->source != NULL && key->source[0] != '\0' ? key->source : NULL,
+        .timeout_ms = timeout_ms,
+        .desk = opt->desk,
+        .tls = is_https(key) ? opt->tls : NULL,
+        .tls_timeout_ms = opt->tls_timeout_ms,
+        .on_transport = on_transport,
+    };
+    dialling->begun_ns = loop_now_ns(opt->loop);
+    return dial_start(opt->loop, opt->dns, &request, done, dialling, &dialling->dial);
+}
+
+/* The version's own object, or NULL: memory, and the stream is closed. */
+static struct http_link *link_open(struct dialling *dialling, const struct dial_result *result)
+{
+    struct http_connector *connector = dialling->connector;
+    uint64_t took_us = (loop_now_ns(connector->opt.loop) - dialling->begun_ns) / 1000;
+    uint32_t connect_us = took_us < UINT32_MAX ? (uint32_t)took_us : 0;
+    socket_patience(stream_fd(result->take_stream), connector->opt.write_timeout_ms);
+    return http1_open(connector->http1, dialling->id, result->take_stream, connect_us);
+}
+
+static void pool_dial(void *self, weir_conn id, const weir_key *key)
+{
+    struct http_connector *connector = self;
+    struct dialling *dialling = alloc_zeroed(&alloc_libc, sizeof *dialling);
+    if (dialling == NULL) {
+        weir_conn_down(connector->pool, id, WEIR_ENOMEM);
+        return;
+    }
+    dialling->connector = connector;
+    dialling->id = id;
+    list_push_back(&connector->dials, &dialling->on_list);
+    int error = start(dialling, key, connector->opt.connect_timeout_ms, dialled);
+    if (error != 0) {
+        dialling->dial = NULL;
+        dialling_free(dialling);
+        weir_conn_down(connector->pool, id, error == -ENOMEM ? WEIR_ENOMEM : WEIR_ECONNECT);
+    }
+}
+
+static void dialled(void *self, const struct dial_result *result)
+{
+    struct dialling *dialling = self;
+    struct http_connector *connector = dialling->connector;
+    weir_conn id = dialling->id;
+    weir_err err = err_of_dial(result);
+    dialling->dial = NULL;
+    struct http_link *link = err == WEIR_OK ? link_open(dialling, result) : NULL;
+    dialling_free(dialling);
+    if (link == NULL) {
+        weir_conn_down(connector->pool, id, err != WEIR_OK ? err : WEIR_ENOMEM);
+    }
+}
+
+/* --- as the pool sees it ------------------------------------------------------------------------
+ */
+
+static struct dialling *dialling_of(struct http_connector *connector, weir_conn id)
+{
+    weir_list_each(it, &connector->dials) {
+        struct dialling *dialling = list_entry(it, struct dialling, on_list);
+        if (dialling->id.id == id.id) {
+            return dialling;
+        }
+    }
+    return NULL;
+}
+
+static void pool_close(void *self, weir_conn id, void *object, weir_err why)
+{
+    struct http_connector *connector = self;
+    struct http_link *link = object;
+    if (link != NULL) {
+        link->ops->close(link, why);
+        return;
+    }
+    struct dialling *dialling = dialling_of(connector, id);
+    check(dialling != NULL);
+    dialling_free(dialling);
+    weir_conn_down(connector->pool, id, why);
+}
+
+static void pool_cut(void *self, weir_conn id, void *object)
+{
+    (void)self;
+    (void)id;
+    struct http_link *link = object;
+    link->ops->cut(link);
+}
+
+static bool pool_reusable(void *self, void *object)
+{
+    (void)self;
+    struct http_link *link = object;
+    return link->ops->reusable(link);
+}
+
+const weir_connector http_pool_connector = {
+    .scheme = "http",
+    .dial = pool_dial,
+    .close = pool_close,
+    .cut = pool_cut,
+    .reusable = pool_reusable,
+};
+
+/* --- lone ones ----------------------------------------------------------------------------------
+ */
+
+int http_lone_dial(struct http_connector *connector, const weir_key *to, uint32_t timeout_ms,
+                   http_lone_fn *done, void *self, struct http_lone **ret_lone)
+{
+    struct http_lone *lone = alloc_zeroed(&alloc_libc, sizeof *lone);
+    if (lone == NULL) {
+        return -ENOMEM;
+    }
+    lone->dialling.connector = connector;
+    lone->done = done;
+    lone->self = self;
+    int error = start(&lone->dialling, to, timeout_ms, dialled_lone);
+    if (error != 0) {
+        alloc_free(&alloc_libc, lone);
+        return error;
+    }
+    *ret_lone = lone;
+    return 0;
+}
+
+static void dialled_lone(void *self, const struct dial_result *result)
+{
+    struct http_lone *lone = container_of(self, struct http_lone, dialling);
+    lone->dialling.dial = NULL;
+    if (result->error == DIAL_OK) {
+        lone->link = link_open(&lone->dialling, result);
+    }
+    lone->done(lone->self, lone->link);
+}
+
+void http_lone_close(struct http_lone *take_lone)
+{
+    if (take_lone->dialling.dial != NULL) {
+        dial_cancel(take_lone->dialling.dial);
+    }
+    if (take_lone->link != NULL) {
+        take_lone->link->ops->close(take_lone->link, WEIR_OK);
+    }
+    alloc_free(&alloc_libc, take_lone);
+}

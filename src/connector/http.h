@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * http.h - the back side of an exchange, whatever version of HTTP it is spoken in: the connector of
+ * http and https.
+ *
+ * One per pool, on the loop of the pool's engine. It dials, with TLS where the key's scheme is
+ * https, and then knows what is spoken: HTTP/1.1, one call at a time (http1.h), or HTTP/2, many
+ * (http2.h). What a lease of the pool brings is a `struct http_link`: a connection that takes
+ * calls. Whoever holds the lease opens one, gives it a request and hears of the answer through its
+ * `struct http_caller` (proto/http.h); nothing above this file asks which version it was.
+ *
+ *     lease ──▶ http_call_open ──▶ request, body …, end, flush ──▶ on_head … on_end │ on_fail
+ *                                                              └──▶ cancel
+ *
+ * How the lease ends: after on_end as `reusable` says, else by http_call_fate().
+ *
+ *     speaks   http://                        https://, by ALPN
+ *     HTTP1    HTTP/1.1                       HTTP/1.1
+ *     AUTO     HTTP/1.1                       HTTP/2 or HTTP/1.1, as the peer prefers
+ *     HTTP2    HTTP/2 by prior knowledge      HTTP/2, or the dial fails
+ */
+#pragma once
+#include <weir/weir.h>
+
+#include "proto/http.h"
+
+struct cork;
+struct dns;
+struct loop;
+struct stream;
+struct tls_client;
+struct tls_desk;
+
+enum http_speaks { HTTP_SPEAKS_AUTO, HTTP_SPEAKS_HTTP1, HTTP_SPEAKS_HTTP2 };
+
+struct http_connector_options {
+    struct loop *loop;
+    struct dns *dns;
+    struct cork *cork;              /* of that loop */
+    struct tls_desk *desk;          /* of that loop; where a key's scheme may be https */
+    struct tls_client *tls;         /* offers what `speaks` says; borrowed */
+    enum http_speaks speaks;        /* stays */
+    uint32_t connect_timeout_ms;    /* WEIR_NEVER, here and below: none */
+    uint32_t tls_timeout_ms;        /* of the handshake alone */
+    uint32_t first_byte_timeout_ms; /* from the end of the request */
+    uint32_t read_timeout_ms;       /* between two reads of an answer */
+    uint32_t write_timeout_ms;      /* while the peer takes nothing */
+    uint32_t total_timeout_ms;      /* from the request's head to the answer's end */
+    uint32_t header_bytes_max;      /* of an answer's head [32 KiB] */
+    uint32_t headers_max;           /* fields in it [100] */
+    uint32_t ping_interval_ms;      /* HTTP/2: silence after which a peer is asked [30 s] */
+    uint32_t ping_timeout_ms;       /* … and this much later it is gone [5 s] */
+    uint32_t ping_least_ms;         /* HTTP/2: never asked more often than this [0] */
+};
+
+struct http_connector;
+
+int http_connector_new(const struct http_connector_options *opt,
+                       struct http_connector **ret_connector); /* 0 or -errno */
+
+/* Closes what is left. The engine must be gone, or its pool closed. */
+void http_connector_free(struct http_connector *take_connector);
+
+/* The time-outs of `opt`, from the next call or dial on. */
+void http_connector_update(struct http_connector *connector,
+                           const struct http_connector_options *opt);
+
+/* For weir_pool_options.connector, with the connector as .connector_self: the first where only
+ * HTTP/1.1 is spoken, the other one asks idle connections by PING and leases streams. */
+extern const weir_connector http_pool_connector;
+extern const weir_connector http_pool_connector_shared;
+
+/* The pool to report to; called once, right after it was opened. */
+void http_connector_serve(struct http_connector *connector, weir_pool *pool);
+
+/* --- calls --------------------------------------------------------------------------------------
+ */
+
+struct http_link;
+
+struct http_link_ops {
+    struct http_call *(*call)(struct http_link *link, const struct http_caller *caller, void *user);
+    /* The rest is between http.c and a version. */
+    bool (*reusable)(struct http_link *link);
+    void (*probe)(struct http_link *link); /* answers with weir_conn_up() or weir_conn_down() */
+    /* Closes, and says weir_conn_down(); one that no pool knows cancels its call and is freed
+     * later in the turn. */
+    void (*close)(struct http_link *link, weir_err why);
+    void (*cut)(struct http_link *link); /* shuts the descriptor down */
+};
+
+struct http_link {
+    const struct http_link_ops *ops;
+};
+
+/* Begins a call on a leased connection: `object` as the lease gave it. Never fails; a connection
+ * that has died meanwhile fails the call in a later event. */
+static inline struct http_call *http_call_open(void *object, const struct http_caller *caller,
+                                               void *user)
+{
+    struct http_link *link = object;
+    return link->ops->call(link, caller, user);
+}
+
+/* What becomes of the lease of a call that failed or was cancelled. To be asked before either
+ * returns; the call is not looked at again. */
+static inline weir_fate http_call_fate(const struct http_call *call)
+{
+    return call->shared ? WEIR_KEEP : WEIR_BROKEN;
+}
+
+/* --- a connection that no pool knows, for one call (health checks) ------------------------------
+ */
+
+struct http_lone;
+/* object: for http_call_open(); NULL: the dial failed. */
+typedef void http_lone_fn(void *self, void *object);
+
+/* done() comes once, never from inside. 0 or -errno. */
+int http_lone_dial(struct http_connector *connector, const weir_key *to, uint32_t timeout_ms,
+                   http_lone_fn *done, void *self, struct http_lone **ret_lone);
+/* At any time: ends the dial, or cancels a call under way and closes. */
+void http_lone_close(struct http_lone *take_lone);
