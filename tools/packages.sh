@@ -4,7 +4,7 @@
 # packages.sh GROUP... - installs those Debian packages of the named groups of packages.txt that are
 # missing, and does nothing, quickly, when all are there. As root it installs; as a user it asks sudo;
 # where neither is possible, it says what to install and fails. WEIR_PACKAGES=skip leaves the machine
-# as it is. The services that some packages bring along (nginx, haproxy, prometheus) are not started.
+# as it is. The services that some packages bring along (nginx, PostgreSQL, …) are not started.
 set -eu
 
 list=$(dirname "$0")/packages.txt
@@ -72,6 +72,8 @@ disable_services() { # nor at the next start of the machine, if it was not there
         case $name in
         nginx-light) $as_root systemctl disable nginx >/dev/null 2>&1 || true ;;
         haproxy) $as_root systemctl disable haproxy >/dev/null 2>&1 || true ;;
+        postgresql) $as_root systemctl disable postgresql >/dev/null 2>&1 || true ;;
+        redis-server) $as_root systemctl disable redis-server >/dev/null 2>&1 || true ;;
         prometheus)
             $as_root systemctl disable prometheus >/dev/null 2>&1 || true
             $as_root systemctl disable prometheus-node-exporter >/dev/null 2>&1 || true

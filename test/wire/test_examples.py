@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The programs of examples/, run as their reader would run them, against servers on loopback: scripted
+ones here, and PostgreSQL and Redis themselves with a data folder of their own."""
+import contextlib
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import socket
+import socketserver
+import subprocess
+import tempfile
+import threading
+
+import pytest
+
+from peers import accepts, find
+from weirtest import ROOT, Upstream, dead_port, free_port, wait_for
+
+EXAMPLES = pathlib.Path(os.environ.get("WEIR_BUILD", ROOT / "build/dev")) / "examples"
+LINES_MAX = 79
+
+
+def run(name, *arguments, timeout=60):
+    """The lines it prints. It must end well, and leave no sanitizer report."""
+    done = subprocess.run([EXAMPLES / name, *map(str, arguments)], capture_output=True, text=True,
+                          timeout=timeout, check=False)
+    assert done.returncode == 0 and not done.stderr, f"{done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout.splitlines()
+
+
+class Lines:
+    """A server that answers each line with what `answer(line)` says; None: it hangs up."""
+
+    def __init__(self, answer):
+        heard = self.heard = []
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self):
+                heard.append("(connection)")
+                for raw in self.rfile:
+                    line = raw.decode().rstrip("\r\n")
+                    heard.append(line)
+                    if (said := answer(line)) is None:
+                        return
+                    self.wfile.write(said.encode() + b"\r\n")
+
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+    connections = property(lambda self: self.heard.count("(connection)"))
+
+
+def echo(line):
+    return line
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.c")), ids=lambda path: path.stem)
+def test_is_short_and_uses_public_headers_alone(path):
+    text = path.read_text()
+    assert text.count("\n") <= LINES_MAX
+    included = re.findall(r'#include ["<]([^">]+)[">]', text)
+    assert not [name for name in included if name.split("/")[0] in os.listdir(ROOT / "src")]
+    assert f"run(\"{path.stem}\"" in pathlib.Path(__file__).read_text(), "nothing runs it"
+
+
+def test_hello():
+    with Lines(echo) as server:
+        assert run("hello", "127.0.0.1", server.port) == [
+            "hello, over a new connection", "hello, over a used connection",
+            "hello, over a used connection"]
+        assert server.connections == 1
+
+
+def test_hello_says_why_there_is_no_connection():
+    said = run("hello", "127.0.0.1", dead_port())
+    assert said[0] == "no connection: connection refused"
+
+
+def test_threads():
+    with Lines(echo) as server:
+        assert run("threads", "127.0.0.1", server.port) == ["answered 600, over 3 connections"]
+        assert server.connections == 3
+
+
+def test_foreign_loop():
+    with Lines(echo) as server:
+        assert run("foreign_loop", server.port) == [
+            "no error, new connection", "no error, used connection", "no error, used connection"]
+        assert server.connections == 1
+
+
+# --- the five documents ------------------------------------------------------------------------
+
+
+def test_000_openclaw():
+    def gateway(line):
+        return {"chat.send": "sent", "hangup": None}.get(line, "hello-ok")
+
+    with Lines(gateway) as server:
+        said = run("openclaw", server.port, dead_port(), "retry_first=10ms", "jitter=0")
+    assert said == [
+        "alice: sent (ok), key up, 0 failures, 1 connected",
+        "alice: sent (ok), key up, 0 failures, 1 connected",
+        said[2],
+        "bob: sent (ok), key up, 0 failures, 1 connected",
+        "carol: nothing (down), key down, 4 failures, 0 connected",
+        "created 3, reused 1, in error 1"]
+    assert said[2].startswith("bob: nothing (hangup), key up")
+    assert server.heard.count("connect alice") == 1 and server.heard.count("connect bob") == 2
+
+
+def test_001_http_client():
+    with Upstream() as upstream:
+        url = f"http://127.0.0.1:{upstream.port}"
+        said = run("http_client", f"{url}/a", f"{url}/b", f"{url}/c")
+    assert len([line for line in said if line.startswith("200 ")]) == 3
+    assert [line.split(", ")[2] for line in said[:3]] == ["new connection"] + 2 * ["used connection"]
+    assert said[3] == ("total_connections 1, acquired_connections 0, max_connections 100, "
+                       "max_connections_per_host 30")
+    assert said[4] == "sent 3, answered 3, reused 2"
+
+
+def test_001_websocket_manager():
+    assert run("manager") == [
+        "found conn1", "ping conn1", "ping conn2", "ping conn1", "ping conn2",
+        "close conn2: the probe was not answered in time", "conn1 is idle",
+        "close conn1: retired by its user", "total_connections 0, max_connections 1000"]
+
+
+def test_003_accounts():
+    with Lines(lambda line: "welcome" if line.startswith("login") else "sent") as server:
+        said = run("accounts", server.port)
+    events = [line for line in said if line.startswith("Pool event")]
+    assert [line for line in said if line not in events] == [
+        "account: idle 1, active 0, errors 0", "pool: created 2, reused 1"]
+    assert [line for line in events if "connection_added" in line] == [
+        "Pool event: connection_added, +1234567890 "] * 2
+    assert "Pool event: connection_removed, +1234567890 retired" in events
+    logins = [line for line in server.heard if line.startswith("login")]
+    assert sorted(logins) == ["login +1234567890-0.session", "login +1234567890-1.session"]
+
+
+class Proxy:
+    """An HTTP proxy that knows CONNECT, and who may use it."""
+
+    def __init__(self, user):
+        connects = self.connects = []
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self):
+                head = [line.decode().strip() for line in iter(self.rfile.readline, b"\r\n")]
+                host, port = head[0].split()[1].split(":")
+                connects.append(int(port))
+                if f"Proxy-Authorization: {user}" not in head:
+                    self.wfile.write(b"HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n")
+                    return
+                try:
+                    far = socket.create_connection((host, int(port)), 5)
+                except OSError:
+                    self.wfile.write(b"HTTP/1.1 502 Refused\r\nContent-Length: 0\r\n\r\n")
+                    return
+                with far:
+                    self.wfile.write(b"HTTP/1.1 200 Here\r\nVia: test\r\n\r\n")
+                    back = threading.Thread(target=self.pump, args=(far, self.connection))
+                    back.start()
+                    self.pump(self.connection, far)
+                    back.join()
+
+            @staticmethod
+            def pump(source, target):
+                with contextlib.suppress(OSError):
+                    while data := source.recv(4096):
+                        target.sendall(data)
+                with contextlib.suppress(OSError):
+                    target.shutdown(socket.SHUT_WR)
+
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+
+    __enter__, __exit__ = Lines.__enter__, Lines.__exit__
+
+
+def test_004_relay_fails_over():
+    primary = dead_port()
+    with Lines(echo) as standby, Proxy("u:p") as proxy:
+        said = run("relay", f"http://u:p@127.0.0.1:{proxy.port}", primary, standby.port,
+                   "retry_first=1ms", "jitter=0")
+        assert standby.connections == 1
+    assert said[:2] == ["endpoint 0: refused", "endpoint 1: hello, new"]
+    assert said[-2:] == ["endpoint 0: down", "endpoint 1: hello, cache hit"]
+    assert proxy.connects.count(primary) == 3  # then it was down, and not asked any more
+
+
+def test_004_relay_never_goes_around_its_proxy():
+    with Lines(echo) as api, Proxy("u:p") as proxy:
+        said = run("relay", f"http://u:wrong@127.0.0.1:{proxy.port}", api.port, api.port)
+        assert not [line for line in said if "hello" in line] and api.connections == 0
+        said = run("relay", f"http://u:p@127.0.0.1:{dead_port()}", api.port, api.port)
+        assert said[0] == "endpoint 0: proxy" and api.connections == 0
+
+
+# --- real servers ------------------------------------------------------------------------------
+
+
+def test_uv_loop():
+    with Upstream() as upstream:
+        said = run("uv_loop", f"http://127.0.0.1:{upstream.port}/")
+    assert said[:5] == ["no error, status 200"] * 5
+    assert said[5].endswith("and the timer ran")
+
+
+def as_nobody():
+    """PostgreSQL does not run as root: then its children are those of its package's user."""
+    if os.getuid() != 0:
+        return {}
+    user = pwd.getpwnam("postgres")
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+@contextlib.contextmanager
+def server_of(command, port, home, **how):
+    with open(home / "log", "w", encoding="utf-8") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=home, **how)
+    try:
+        wait_for(lambda: process.poll() is None and accepts(port), f"{command[0]} to listen")
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextlib.contextmanager
+def folder(how):
+    with tempfile.TemporaryDirectory(prefix="weir-peer-") as name:
+        if how:
+            shutil.chown(name, how["user"], how["group"])
+        yield pathlib.Path(name)
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    port, how = free_port(), as_nobody()
+    programs = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))
+    assert programs, "postgresql is not installed (see tools/packages.txt)"
+    with folder(how) as home:
+        subprocess.run([programs[-1] / "initdb", "-D", home / "data", "-U", "weir", "-A", "trust", "-N"],
+                       check=True, capture_output=True, cwd=home, **how)
+        command = [programs[-1] / "postgres", "-D", home / "data", "-p", str(port), "-k", home,
+                   "-h", "127.0.0.1", "-F", "-c", "shared_buffers=1MB"]
+        with server_of(command, port, home, **how):
+            yield port
+
+
+def test_postgres(postgres):
+    assert run("postgres", "127.0.0.1", postgres, "weir", "postgres") == [
+        "SELECT 6 * 7: 42, new session",
+        "BEGIN: -, used session",
+        "SELECT pg_current_xact_id_if_assigned() IS NULL: t, used session",
+        "SELECT pg_terminate_backend(pg_backend_pid()): -, used session",
+        "SELECT 'back': back, new session"]
+
+
+def test_redis():
+    port = free_port()
+    with folder({}) as home:
+        command = [find("redis-server", "redis-server"), "--port", str(port), "--bind", "127.0.0.1",
+                   "--save", "", "--dir", str(home)]
+        with server_of(command, port, home):
+            assert run("redis", port, 3, "visits") == ["grants 800, connections 2"]
+            with socket.create_connection(("127.0.0.1", port), 5) as client:
+                client.sendall(b"SELECT 3\r\nGET visits\r\nGET nothing\r\n")
+                assert b"$3\r\n800\r\n" in client.makefile("rb").read(len(b"+OK\r\n$3\r\n800\r\n"))
