@@ -73,7 +73,7 @@ struct weir_runtime {
     struct crew *crew;
     uint32_t workers;
     bool is_hosted; /* one worker, without a thread of its own */
-    pthread_t host; /* the thread that turns it */
+    _Atomic pthread_t host; /* the thread that turns it */
     bool is_running;
 
     pthread_mutex_t mutex;

@@ -41,7 +41,10 @@ static void quay_free(struct berths *berths, struct quay *quay)
 
 void berths_fini(struct berths *berths)
 {
-    for (uint32_t i = 0; berths->buckets != NULL && i <= berths->mask; i++) {
+    if (berths->buckets == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i <= berths->mask; i++) {
         weir_list_each_safe(it, &berths->buckets[i]) {
             quay_free(berths, list_entry(it, struct quay, on_bucket));
         }
