@@ -83,8 +83,8 @@ WEIR_API weir_err weir_runtime_turn(weir_runtime *runtime, int timeout_ms);
 /* Closes all pools and ends. Loans that are out have grace_ms to be returned; then they are cut,
  * and the answer is WEIR_ESTATE: the runtime is still there, closing; return them and call again. A
  * factory's threads that do not come back are left behind. No other thread may be inside a call,
- * and it is none of the runtime's own callbacks. Its clients and servers (http.h, server.h) were closed
- * before; while there is one, WEIR_ESTATE. */
+ * and it is none of the runtime's own callbacks. Its clients and servers (http.h, server.h) were
+ * closed before; while there is one, WEIR_ESTATE. */
 WEIR_API weir_err weir_runtime_close(weir_runtime *take_runtime, uint32_t grace_ms);
 
 WEIR_API uint32_t weir_runtime_workers(const weir_runtime *runtime);
@@ -140,8 +140,11 @@ typedef struct weir_loan {
     uint32_t waited_ms; /* in the queue */
     bool reused;        /* it has served before */
     weir_fate fate;     /* for WEIR_SCOPED(lease): how it will be returned [WEIR_KEEP] */
-    void *seat;         /* weir's own */
-    uint64_t turn;      /* weir's own */
+    struct {            /* weir's own */
+        void *made;
+        uint64_t serial, turn;
+        uint32_t number;
+    } own;
 } weir_loan;
 
 /* Waits for a connection, for as long as opt->timeout_ms [the pool's acquire_timeout]; opt may be

@@ -35,6 +35,7 @@ weir_err weir_shared_update(weir_shared *pool, const weir_pool_options *opt)
     own.connector_self = pool->custom;
     err = weir_pool_update(pool->pool, &own);
     if (err == WEIR_OK) {
+        park_allow(pool, shared_may_park(pool));
         weir_pool_options now;
         weir_pool_options_of(pool->pool, &now);
         custom_set_timeout(pool->custom, now.connect_timeout_ms);
@@ -48,6 +49,7 @@ weir_err weir_shared_update(weir_shared *pool, const weir_pool_options *opt)
 void weir_shared_flush(weir_shared *pool, const weir_key *only, uint32_t grace_ms)
 {
     if (shared_enter(pool, 0) == WEIR_OK) {
+        park_sweep_all(pool);
         weir_pool_flush(pool->pool, only, grace_ms);
         station_leave(&pool->station);
     }
@@ -56,6 +58,7 @@ void weir_shared_flush(weir_shared *pool, const weir_key *only, uint32_t grace_m
 void weir_shared_stats(weir_shared *pool, weir_stats *ret_stats)
 {
     if (shared_enter(pool, 0) == WEIR_OK) {
+        park_sweep(pool);
         weir_pool_stats(pool->pool, ret_stats);
         station_leave(&pool->station);
     }
@@ -64,6 +67,7 @@ void weir_shared_stats(weir_shared *pool, weir_stats *ret_stats)
 void weir_shared_health(weir_shared *pool, weir_health_report *ret_report)
 {
     if (shared_enter(pool, 0) == WEIR_OK) {
+        park_sweep(pool);
         weir_pool_health(pool->pool, ret_report);
         station_leave(&pool->station);
     }
@@ -96,6 +100,7 @@ void weir_shared_each(weir_shared *pool, bool (*fn)(void *arg, const weir_conn_i
 {
     struct showing showing = {fn, arg};
     if (shared_enter(pool, 0) == WEIR_OK) {
+        park_sweep(pool);
         weir_pool_each(pool->pool, show, &showing);
         station_leave(&pool->station);
     }
@@ -105,6 +110,7 @@ void weir_shared_each_key(weir_shared *pool, bool (*fn)(void *arg, const weir_ke
                           void *arg)
 {
     if (shared_enter(pool, 0) == WEIR_OK) {
+        park_sweep(pool);
         weir_pool_each_key(pool->pool, fn, arg);
         station_leave(&pool->station);
     }
@@ -116,6 +122,7 @@ weir_err weir_shared_key_of(weir_shared *pool, const weir_key *key, weir_key_inf
     if (err != WEIR_OK) {
         return err;
     }
+    park_sweep(pool);
     err = weir_pool_key_of(pool->pool, key, ret_info);
     if (err == WEIR_OK) {
         ret_info->key = NULL;

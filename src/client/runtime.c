@@ -276,6 +276,7 @@ static void dispose(struct weir_runtime *runtime)
     }
     for (uint32_t i = 0; i < runtime->pools_count; i++) {
         station_fini(&runtime->pools[i]->station);
+        park_fini(&runtime->pools[i]->park, &runtime->alloc);
         alloc_free(&runtime->alloc, runtime->pools[i]);
     }
     if (runtime->crew != NULL) {

@@ -15,6 +15,7 @@
 #include <weir/runtime.h>
 
 #include "base/slots.h"
+#include "client/park.h"
 #include "connector/custom.h"
 #include "runtime/station.h"
 #include "runtime/worker.h"
@@ -42,6 +43,7 @@ struct weir_shared {
     struct custom *custom;
     struct slots asks; /* callers of weir_acquire_async() that were not called yet */
     bool is_over;      /* in its last step */
+    struct park park;
     char name[64];
 };
 
@@ -72,7 +74,7 @@ struct memory {
 struct weir_runtime {
     struct crew *crew;
     uint32_t workers;
-    bool is_hosted; /* one worker, without a thread of its own */
+    bool is_hosted;         /* one worker, without a thread of its own */
     _Atomic pthread_t host; /* the thread that turns it */
     bool is_running;
 
@@ -81,7 +83,7 @@ struct weir_runtime {
     bool is_closing;
     struct weir_shared **pools;
     uint32_t pools_count, pools_max;
-    uint64_t opens, serials;
+    uint64_t opens;
     struct list spare_posts;
     struct post *posts;
     struct ground_member *members; /* clients and servers that live here (ground.h) */
@@ -111,6 +113,13 @@ weir_err runtime_fault(const char *word);
 /* Enters the pool's lock if what was open at `serial` (0: whatever is open) still is; else
  * WEIR_ECLOSED, without it. */
 weir_err shared_enter(weir_shared *pool, uint64_t serial);
+
+/* A lease at once, or WEIR_EAGAIN. Locked. */
+weir_err shared_try(weir_shared *pool, const weir_key *key, const weir_acquire_options *opt,
+                    weir_loan *ret_loan);
+
+/* Whether loans may be parked by the rules that are in force. Locked. */
+bool shared_may_park(const weir_shared *pool);
 
 /* What is held, from what the core granted. Locked. */
 void shared_fill(weir_shared *pool, weir_lease lease, void *made, uint32_t waited_ms,

@@ -11,6 +11,9 @@
 #define KEY_TEXT_MAX 4096U
 #define KEY_FIELDS   6U
 
+/* Of everything that was ever opened, in any runtime: threads remember their seats by it. */
+static _Atomic uint64_t serials;
+
 /* A caller of weir_acquire_async(). */
 struct ask {
     weir_shared *pool;
@@ -103,7 +106,9 @@ static void on_event(void *self, const weir_event *event)
 static uint64_t tick(void *self, uint64_t now_ms)
 {
     weir_shared *pool = self;
-    return custom_tick(pool->custom, now_ms);
+    uint64_t custom_ms = custom_tick(pool->custom, now_ms);
+    uint64_t park_ms = park_tick(pool, now_ms);
+    return custom_ms < park_ms ? custom_ms : park_ms;
 }
 
 /* --- its end ------------------------------------------------------------------------------------
@@ -152,6 +157,10 @@ static weir_shared *place_take(struct weir_runtime *runtime, weir_err *ret_err)
     *ret_err = WEIR_ENOMEM;
     weir_shared *pool = alloc_zeroed(&runtime->alloc, sizeof *pool);
     if (pool == NULL) {
+        return NULL;
+    }
+    if (!park_init(&pool->park, &runtime->alloc, custom_records(runtime->opt.conns_max))) {
+        alloc_free(&runtime->alloc, pool);
         return NULL;
     }
     struct place *place = &runtime->places[runtime->pools_count % runtime->workers];
@@ -239,7 +248,7 @@ static weir_err opening_do(weir_shared *pool, const weir_shared_options *opt,
 {
     const weir_runtime_options *limits = &pool->runtime->opt;
     weir_err err = new_custom(pool, opt, &opening->custom);
-    err = err == WEIR_OK ? new_engine(pool, pool->runtime->serials, &opening->engine) : err;
+    err = err == WEIR_OK ? new_engine(pool, atomic_load(&serials), &opening->engine) : err;
     if (err != WEIR_OK) {
         return err;
     }
@@ -276,7 +285,7 @@ static weir_err open_at(weir_shared *pool, const weir_shared_options *opt, const
     custom_serve(opening.custom, opening.pool);
     set_timeout(opening.custom, opening.pool);
     station_back(&pool->station);
-    pool->serial = ++pool->runtime->serials;
+    pool->serial = atomic_fetch_add(&serials, 1) + 1;
     pool->pool = opening.pool;
     pool->custom = opening.custom;
     pool->asks = opening.asks;
@@ -286,6 +295,8 @@ static weir_err open_at(weir_shared *pool, const weir_shared_options *opt, const
     pool->station.tick = tick;
     pool->station.after = after_step;
     pool->station.self = pool;
+    park_open(pool, pool->serial);
+    park_allow(pool, shared_may_park(pool));
     pthread_mutex_unlock(&pool->station.mutex);
     pool->state = SHARED_OPEN;
     pool->opened = ++pool->runtime->opens;
@@ -400,6 +411,7 @@ void weir_shared_close(weir_shared *take_pool, uint32_t grace_ms)
     }
     unlock(runtime);
     if (shared_enter(take_pool, 0) == WEIR_OK) {
+        park_allow(take_pool, false);
         weir_pool_close(take_pool->pool, grace_ms);
         station_leave(&take_pool->station);
     }
@@ -421,31 +433,64 @@ weir_err shared_enter(weir_shared *pool, uint64_t serial)
 void shared_fill(weir_shared *pool, weir_lease lease, void *made, uint32_t waited_ms,
                  weir_loan *ret_loan)
 {
-    *ret_loan = (weir_loan){.pool = pool,
-                            .object = custom_object(made),
-                            .lease = lease,
-                            .conn = custom_conn(made),
-                            .slot = custom_slot(made),
-                            .waited_ms = waited_ms,
-                            .reused = custom_lease(made),
-                            .turn = pool->serial};
+    uint32_t number = custom_number(made);
+    *ret_loan = (weir_loan){
+        .pool = pool,
+        .object = custom_object(made),
+        .lease = lease,
+        .conn = custom_conn(made),
+        .slot = custom_slot(made),
+        .waited_ms = waited_ms,
+        .reused = custom_lease(made),
+        .own = {.made = made,
+                .serial = pool->serial,
+                .turn = park_begin_turn(pool, number),
+                .number = number},
+    };
 }
 
-weir_err weir_acquire_now(weir_shared *pool, const weir_key *key, const weir_acquire_options *opt,
-                          weir_loan *ret_loan)
+/* Parked, a connection is passed on in no order but by its thread, and neither watched nor told
+ * of. */
+bool shared_may_park(const weir_shared *pool)
 {
-    weir_err err = shared_enter(pool, 0);
-    if (err != WEIR_OK) {
-        return err;
-    }
+    const weir_runtime_options *opt = &pool->runtime->opt;
+    uint32_t heard = opt->on_event == NULL ? 0 : opt->events != 0 ? opt->events : UINT32_MAX;
+    uint32_t told = 1U << WEIR_EVENT_CONNECTION_REUSED | 1U << WEIR_EVENT_CONNECTION_RETURNED;
+    weir_pool_options rules;
+    weir_pool_options_of(pool->pool, &rules);
+    return rules.reuse == WEIR_NEWEST && rules.max_uses == WEIR_UNLIMITED
+           && rules.lease_warn_ms == WEIR_NEVER && rules.lease_timeout_ms == WEIR_NEVER
+           && (heard & told) == 0 && !custom_has_usable(pool->custom);
+}
+
+weir_err shared_try(weir_shared *pool, const weir_key *key, const weir_acquire_options *opt,
+                    weir_loan *ret_loan)
+{
     weir_lease lease;
     void *made;
-    err = weir_try_acquire(pool->pool, key, opt != NULL ? opt->flags : 0, &lease, &made);
+    weir_err err = weir_try_acquire(pool->pool, key, opt != NULL ? opt->flags : 0, &lease, &made);
     if (err == WEIR_OK) {
         if (opt != NULL && opt->tag != 0) {
             weir_lease_tag(pool->pool, lease, opt->tag);
         }
         shared_fill(pool, lease, made, 0, ret_loan);
+    }
+    return err;
+}
+
+weir_err weir_acquire_now(weir_shared *pool, const weir_key *key, const weir_acquire_options *opt,
+                          weir_loan *ret_loan)
+{
+    if (park_take(pool, key, opt, ret_loan)) {
+        return WEIR_OK;
+    }
+    weir_err err = shared_enter(pool, 0);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    err = shared_try(pool, key, opt, ret_loan);
+    if (err == WEIR_EAGAIN && park_sweep(pool) > 0) {
+        err = shared_try(pool, key, opt, ret_loan);
     }
     station_leave(&pool->station);
     return err;
@@ -458,6 +503,7 @@ static void on_async(void *arg, const weir_grant *grant)
     weir_shared *pool = own.pool;
     weir_loan loan = {0};
     slots_give(&pool->asks, slots_id_of(&pool->asks, ask));
+    park_want_no_more(pool);
     if (grant->err == WEIR_OK) {
         shared_fill(pool, grant->lease, grant->object, grant->waited_ms, &loan);
     }
@@ -482,8 +528,11 @@ weir_err weir_acquire_async(weir_shared *pool, const weir_key *key, const weir_a
     err = WEIR_EQUEUE;
     if (ask != NULL) {
         *ask = (struct ask){.pool = pool, .fn = fn, .arg = arg};
+        park_want(pool);
+        park_sweep(pool);
         err = weir_acquire(pool->pool, key, opt, on_async, ask, &lease);
         if (err != WEIR_OK) {
+            park_want_no_more(pool);
             slots_give(&pool->asks, id);
         }
     }
@@ -507,12 +556,20 @@ weir_err weir_acquire_cancel(weir_shared *pool, weir_lease lease)
 weir_err weir_loan_return_why(weir_loan *loan, weir_fate fate, weir_err why)
 {
     weir_shared *pool = loan->pool;
-    if (pool == NULL || shared_enter(pool, loan->turn) != WEIR_OK) {
+    if (pool == NULL || !park_end_turn(pool, loan)) {
         return WEIR_ESTALE;
     }
+    if (fate == WEIR_KEEP && park_put(pool, loan)) {
+        loan->pool = NULL;
+        return WEIR_OK;
+    }
+    if (shared_enter(pool, loan->own.serial) != WEIR_OK) {
+        return WEIR_ESTALE;
+    }
+    park_settle(pool, loan->own.number, loan->lease);
     weir_err err = weir_release_why(pool->pool, loan->lease, fate, why);
     station_leave(&pool->station);
-    *loan = (weir_loan){0};
+    loan->pool = NULL;
     return err;
 }
 

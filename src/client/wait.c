@@ -84,43 +84,60 @@ static uint64_t patience_of(const weir_shared *pool, const weir_acquire_options 
     return options.acquire_timeout_ms;
 }
 
-/* Nothing was idle. */
-static weir_err wait_for(weir_shared *pool, const weir_key *key, const weir_acquire_options *opt,
-                         weir_loan *ret_loan)
+/* Until its turn comes, or its time is over. */
+static weir_err wait_for(struct waiter *waiter, weir_lease lease, uint64_t patience_ms)
+{
+    uint64_t until_ms = patience_ms < WEIR_NEVER ? clock_now_ms() + patience_ms + SLACK_MS
+                                                 : UINT64_MAX;
+    wait_until(waiter, until_ms);
+    if (!is_over(waiter)) {
+        weir_acquire_cancel(waiter->pool, lease);
+        wait_until(waiter, UINT64_MAX);
+        waiter->err = waiter->err == WEIR_ECANCELED ? WEIR_EACQUIRE_TIMEOUT : waiter->err;
+    }
+    return waiter->err;
+}
+
+/* Nothing was on the seat, nor idle: joins those who wait. Under the lock, which it leaves. */
+static weir_err join(weir_shared *pool, const weir_key *key, const weir_acquire_options *opt,
+                     weir_loan *ret_loan)
 {
     struct waiter waiter = {.pool = pool};
     weir_lease lease;
-    station_enter_now(&pool->station);
-    if (pool->pool == NULL) {
-        station_leave(&pool->station);
-        return WEIR_ECLOSED;
-    }
+    engine_pass_time(pool->station.engine, clock_now_ms());
+    park_want(pool);
+    park_sweep(pool);
     uint64_t patience_ms = patience_of(pool, opt);
     weir_err err = weir_acquire(pool->pool, key, opt, wait_is_over, &waiter, &lease);
     station_leave(&pool->station);
-    if (err != WEIR_OK) {
-        return err;
+    if (err == WEIR_OK) {
+        err = wait_for(&waiter, lease, patience_ms);
     }
-    uint64_t until_ms = patience_ms < WEIR_NEVER ? clock_now_ms() + patience_ms + SLACK_MS
-                                                 : UINT64_MAX;
-    wait_until(&waiter, until_ms);
-    if (!is_over(&waiter)) {
-        weir_acquire_cancel(pool, lease);
-        wait_until(&waiter, UINT64_MAX);
-        waiter.err = waiter.err == WEIR_ECANCELED ? WEIR_EACQUIRE_TIMEOUT : waiter.err;
-    }
-    if (waiter.err == WEIR_OK) {
+    park_want_no_more(pool);
+    if (err == WEIR_OK) {
         *ret_loan = waiter.loan;
     }
-    return waiter.err;
+    return err;
 }
 
 weir_err weir_acquire_wait(weir_shared *pool, const weir_key *key, const weir_acquire_options *opt,
                            weir_loan *ret_loan)
 {
-    weir_err err = weir_acquire_now(pool, key, opt, ret_loan);
-    if (err != WEIR_EAGAIN && err != WEIR_EDOWN) {
+    if (park_take(pool, key, opt, ret_loan)) {
+        return WEIR_OK;
+    }
+    weir_err err = shared_enter(pool, 0);
+    if (err != WEIR_OK) {
         return err;
     }
-    return runtime_is_inside(pool->runtime) ? WEIR_ESTATE : wait_for(pool, key, opt, ret_loan);
+    err = shared_try(pool, key, opt, ret_loan);
+    if (err != WEIR_EAGAIN && err != WEIR_EDOWN) {
+        station_leave(&pool->station);
+        return err;
+    }
+    if (runtime_is_inside(pool->runtime)) {
+        station_leave(&pool->station);
+        return WEIR_ESTATE;
+    }
+    return join(pool, key, opt, ret_loan);
 }

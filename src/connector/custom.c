@@ -42,6 +42,7 @@ struct made {
     uint32_t question; /* open; 0: none */
     uint32_t asked;    /* what the job is about */
     uint32_t next_asked;
+    uint32_t number; /* of the record */
     uint32_t slot;
     uint32_t leases; /* so far */
     uint32_t timeout_ms;
@@ -190,6 +191,7 @@ static struct made *made_new(struct custom *custom, weir_conn conn, const weir_k
         return NULL;
     }
     made->custom = custom;
+    made->number = (uint32_t)id;
     made->conn = conn;
     made->job.run = on_thread;
     made->timeout_ms = custom->timeout_ms;
@@ -712,7 +714,7 @@ static void copy_factory(struct custom *custom, const weir_factory *factory)
 static int open_all(struct custom *custom, const struct custom_options *opt)
 {
     const struct alloc *alloc = opt->alloc;
-    if (!slots_init(&custom->records, alloc, sizeof(struct made), opt->conns_max + OFFLOAD_LOST_MAX)
+    if (!slots_init(&custom->records, alloc, sizeof(struct made), custom_records(opt->conns_max))
         || !map_init(&custom->by_conn, alloc, opt->conns_max)
         || !berths_init(&custom->berths, alloc)) {
         return -ENOMEM;
@@ -798,6 +800,36 @@ weir_conn custom_conn(const void *made)
 uint32_t custom_slot(const void *made)
 {
     return ((const struct made *)made)->slot;
+}
+
+const weir_key *custom_key(const void *made)
+{
+    return &((const struct made *)made)->key.view;
+}
+
+const char *custom_scheme(const void *made)
+{
+    return ((const struct made *)made)->custom->scheme;
+}
+
+uint32_t custom_number(const void *made)
+{
+    return ((const struct made *)made)->number;
+}
+
+uint32_t custom_leases_max(const struct custom *custom)
+{
+    return custom->factory.leases_max;
+}
+
+bool custom_has_usable(const struct custom *custom)
+{
+    return custom->factory.usable != NULL;
+}
+
+uint32_t custom_records(uint32_t conns_max)
+{
+    return conns_max + OFFLOAD_LOST_MAX;
 }
 
 bool custom_lease(void *made)

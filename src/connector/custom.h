@@ -79,8 +79,16 @@ void custom_close(struct custom *take_custom);
 void *custom_object(const void *made);
 weir_conn custom_conn(const void *made);
 uint32_t custom_slot(const void *made);
+const weir_key *custom_key(const void *made);
+const char *custom_scheme(const void *made); /* of keys that name none */
+uint32_t custom_number(const void *made);    /* of the record: 0 … custom_records() - 1 */
 /* Counts a lease on it; whether there was one before. */
 bool custom_lease(void *made);
+
+uint32_t custom_leases_max(const struct custom *custom);
+bool custom_has_usable(const struct custom *custom);
+/* How many records there are where there may be that many connections. */
+uint32_t custom_records(uint32_t conns_max);
 
 void custom_stats(struct custom *custom, weir_factory_stats *ret_stats);
 bool custom_is_same(const struct custom *custom, const weir_factory *factory, void *factory_self);

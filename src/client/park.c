@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/park.h"
+
+#include "client/runtime.h"
+#include "core/lend.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define LINE 64U
+
+/* Which seat a thread has at which pool: the last few it used. */
+#define KNOWN_SEATS 4U
+
+struct known_seat {
+    const struct park *park;
+    uint64_t serial;
+    uint32_t number;
+};
+
+static _Thread_local struct known_seat known_seats[KNOWN_SEATS];
+static _Thread_local uint32_t known_next;
+
+/* --- making -------------------------------------------------------------------------------------
+ */
+
+bool park_init(struct park *park, const struct alloc *alloc, uint32_t turns)
+{
+    size_t size = PARK_SEATS * sizeof(struct seat) + (size_t)turns * sizeof(struct turn) + LINE;
+    park->memory = alloc_zeroed(alloc, size);
+    if (park->memory == NULL) {
+        return false;
+    }
+    char *at = park->memory;
+    at += (LINE - (uintptr_t)at % LINE) % LINE;
+    park->seats = (void *)at;
+    park->turns = (void *)(at + PARK_SEATS * sizeof(struct seat));
+    return true;
+}
+
+void park_fini(struct park *park, const struct alloc *alloc)
+{
+    alloc_free(alloc, park->memory);
+}
+
+void park_open(weir_shared *pool, uint64_t serial)
+{
+    struct park *park = &pool->park;
+    park->has_turns = custom_leases_max(pool->custom) == 1;
+    atomic_store(&park->serial, serial);
+    atomic_store(&park->seats_used, 0);
+}
+
+void park_allow(weir_shared *pool, bool is_allowed)
+{
+    atomic_store(&pool->park.is_on, is_allowed && pool->park.has_turns);
+    park_sweep_all(pool);
+}
+
+/* --- seats --------------------------------------------------------------------------------------
+ */
+
+static struct seat *new_seat(struct park *park, uint64_t serial)
+{
+    uint32_t number = atomic_fetch_add(&park->seats_used, 1) % PARK_SEATS;
+    known_seats[known_next++ % KNOWN_SEATS] = (struct known_seat){park, serial, number};
+    return &park->seats[number];
+}
+
+static struct seat *seat_of(struct park *park)
+{
+    uint64_t serial = atomic_load_explicit(&park->serial, memory_order_relaxed);
+    for (uint32_t i = 0; i < KNOWN_SEATS; i++) {
+        if (known_seats[i].park == park && known_seats[i].serial == serial) {
+            return &park->seats[known_seats[i].number];
+        }
+    }
+    return new_seat(park, serial);
+}
+
+static bool claim(struct seat *seat, enum seat_state from)
+{
+    uint32_t expected = from;
+    return atomic_load_explicit(&seat->state, memory_order_relaxed) == from
+           && atomic_compare_exchange_strong_explicit(&seat->state, &expected, SEAT_BUSY,
+                                                      memory_order_acquire, memory_order_relaxed);
+}
+
+/* Something lies there (again). Whoever has begun to want it by now sees it, or is seen here. */
+static void offer(weir_shared *pool, struct seat *seat)
+{
+    atomic_store(&seat->state, SEAT_TAKEN);
+    if (atomic_load(&pool->park.wanted) > 0 && shared_enter(pool, 0) == WEIR_OK) {
+        park_sweep(pool);
+        station_leave(&pool->station);
+    }
+}
+
+static bool is_same(const char *a, const char *b)
+{
+    return a == b || strcmp(a != NULL ? a : "", b != NULL ? b : "") == 0;
+}
+
+static bool is_of_key(const void *made, const weir_key *key)
+{
+    const weir_key *own = custom_key(made);
+    const char *scheme = key->scheme != NULL ? key->scheme : custom_scheme(made);
+    return own->port == key->port && key->host != NULL && strcasecmp(own->host, key->host) == 0
+           && strcasecmp(own->scheme, scheme) == 0 && is_same(own->tenant, key->tenant)
+           && is_same(own->tls, key->tls) && is_same(own->proxy, key->proxy)
+           && is_same(own->source, key->source);
+}
+
+/* --- without the lock ---------------------------------------------------------------------------
+ */
+
+bool park_take(weir_shared *pool, const weir_key *key, const weir_acquire_options *opt,
+               weir_loan *ret_loan)
+{
+    struct park *park = &pool->park;
+    if (!atomic_load_explicit(&park->is_on, memory_order_relaxed)
+        || (opt != NULL && (opt->flags & WEIR_FRESH || opt->tag != 0))) {
+        return false;
+    }
+    struct seat *seat = seat_of(park);
+    if (!claim(seat, SEAT_TAKEN)) {
+        return false;
+    }
+    void *made = seat->made;
+    if (!is_of_key(made, key)) {
+        offer(pool, seat);
+        return false;
+    }
+    struct turn *turn = &park->turns[custom_number(made)];
+    turn->renewed++;
+    *ret_loan = (weir_loan){
+        .pool = pool,
+        .object = custom_object(made),
+        .lease = seat->lease,
+        .conn = custom_conn(made),
+        .slot = custom_slot(made),
+        .reused = true,
+        .own = {.made = made,
+                .serial = atomic_load_explicit(&park->serial, memory_order_relaxed),
+                .turn = atomic_load_explicit(&turn->number, memory_order_relaxed),
+                .number = custom_number(made)},
+    };
+    atomic_store_explicit(&seat->state, SEAT_EMPTY, memory_order_release);
+    return true;
+}
+
+bool park_end_turn(weir_shared *pool, const weir_loan *loan)
+{
+    struct park *park = &pool->park;
+    uint64_t expected = loan->own.turn;
+    if (atomic_load_explicit(&park->serial, memory_order_relaxed) != loan->own.serial) {
+        return false;
+    }
+    return expected == TURN_NONE
+           || atomic_compare_exchange_strong(&park->turns[loan->own.number].number, &expected,
+                                             expected + 1);
+}
+
+bool park_put(weir_shared *pool, const weir_loan *loan)
+{
+    struct park *park = &pool->park;
+    const struct turn *turn = &park->turns[loan->own.number];
+    uint32_t tick = atomic_load_explicit(&park->tick, memory_order_relaxed);
+    if (!atomic_load_explicit(&park->is_on, memory_order_relaxed) || tick - turn->tick > 1
+        || atomic_load_explicit(&park->wanted, memory_order_relaxed) > 0) {
+        return false;
+    }
+    struct seat *seat = seat_of(park);
+    if (!claim(seat, SEAT_EMPTY)) {
+        return false;
+    }
+    seat->made = loan->own.made;
+    seat->lease = loan->lease;
+    seat->tick = tick;
+    offer(pool, seat);
+    if (!atomic_load(&park->is_ticking) && !atomic_exchange(&park->is_ticking, true)) {
+        station_poke(&pool->station);
+    }
+    return true;
+}
+
+void park_want(weir_shared *pool)
+{
+    atomic_fetch_add(&pool->park.wanted, 1);
+}
+
+void park_want_no_more(weir_shared *pool)
+{
+    atomic_fetch_sub(&pool->park.wanted, 1);
+}
+
+/* --- under the lock -----------------------------------------------------------------------------
+ */
+
+uint64_t park_begin_turn(weir_shared *pool, uint32_t number)
+{
+    struct turn *turn = &pool->park.turns[number];
+    if (!pool->park.has_turns) {
+        return TURN_NONE;
+    }
+    turn->tick = atomic_load_explicit(&pool->park.tick, memory_order_relaxed);
+    return atomic_load_explicit(&turn->number, memory_order_relaxed);
+}
+
+void park_settle(weir_shared *pool, uint32_t number, weir_lease lease)
+{
+    struct turn *turn = &pool->park.turns[number];
+    if (turn->renewed > 0) {
+        lease_renewed(pool->pool, lease, turn->renewed);
+        turn->renewed = 0;
+    }
+}
+
+/* Gives it back to the engine. */
+static void vacate(weir_shared *pool, struct seat *seat)
+{
+    park_settle(pool, custom_number(seat->made), seat->lease);
+    weir_release(pool->pool, seat->lease, WEIR_KEEP);
+    atomic_store_explicit(&seat->state, SEAT_EMPTY, memory_order_release);
+}
+
+static uint32_t seats_used(const struct park *park)
+{
+    uint32_t used = atomic_load(&park->seats_used);
+    return used < PARK_SEATS ? used : PARK_SEATS;
+}
+
+static uint32_t sweep(weir_shared *pool, uint32_t older_than)
+{
+    struct park *park = &pool->park;
+    uint32_t tick = atomic_load_explicit(&park->tick, memory_order_relaxed);
+    uint32_t used = seats_used(park);
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < used; i++) {
+        struct seat *seat = &park->seats[i];
+        if (atomic_load(&seat->state) == SEAT_EMPTY || !claim(seat, SEAT_TAKEN)) {
+            continue;
+        }
+        if (tick - seat->tick >= older_than) {
+            vacate(pool, seat);
+            found++;
+        } else {
+            atomic_store(&seat->state, SEAT_TAKEN);
+        }
+    }
+    return found;
+}
+
+uint32_t park_sweep(weir_shared *pool)
+{
+    return sweep(pool, 0);
+}
+
+void park_sweep_all(weir_shared *pool)
+{
+    atomic_fetch_add(&pool->park.tick, 2);
+    sweep(pool, 0);
+}
+
+static bool is_any_used(const struct park *park)
+{
+    uint32_t used = seats_used(park);
+    for (uint32_t i = 0; i < used; i++) {
+        if (atomic_load(&park->seats[i].state) != SEAT_EMPTY) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nothing is parked, and who parks something from now on finds that nobody sweeps. */
+static bool may_stop(struct park *park)
+{
+    if (is_any_used(park)) {
+        return false;
+    }
+    atomic_store(&park->is_ticking, false);
+    return !is_any_used(park) || atomic_exchange(&park->is_ticking, true);
+}
+
+uint64_t park_tick(weir_shared *pool, uint64_t now_ms)
+{
+    struct park *park = &pool->park;
+    if (!atomic_load(&park->is_ticking)) {
+        return UINT64_MAX;
+    }
+    if (now_ms - park->ticked_ms < PARK_TICK_MS) {
+        return park->ticked_ms + PARK_TICK_MS;
+    }
+    park->ticked_ms = now_ms;
+    atomic_fetch_add(&park->tick, 1);
+    sweep(pool, 1);
+    return may_stop(park) ? UINT64_MAX : now_ms + PARK_TICK_MS;
+}
