@@ -7,6 +7,8 @@
 #include "io/versions.h"
 
 #include <gnu/libc-version.h>
+#include <nghttp2/nghttp2.h>
+#include <nghttp2/nghttp2ver.h>
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
@@ -31,6 +33,7 @@ uint32_t libraries_of(struct library_version ret[static LIBRARIES_MAX])
     char built[32], running[32];
     put(&ret[n++], "libuv", versions_uv_built(), versions_uv_running());
     put(&ret[n++], "c-ares", versions_cares_built(), versions_cares_running());
+    put(&ret[n++], "nghttp2", NGHTTP2_VERSION, nghttp2_version(0)->version_str);
     put(&ret[n++], "libyaml", WEIR_YAML_VERSION, yaml_get_version_string());
     xxhash_text(built, XXH_VERSION_NUMBER);
     xxhash_text(running, XXH_versionNumber());

@@ -53,7 +53,7 @@ def test_help_is_one_table():
 def test_version():
     assert re.fullmatch(r"weir \d+\.\d+\.\d+\n", run("version").stdout)
     told = run("version", "-v").stdout
-    for library in ("libuv", "c-ares", "libyaml", "xxhash", "glibc"):
+    for library in ("libuv", "c-ares", "nghttp2", "libyaml", "xxhash", "glibc"):
         assert re.search(rf"^{library} +\d\S* +\d", told, re.M), told
 
 
