@@ -7,8 +7,9 @@ foreach(layer IN LISTS weir_library_layers)
     list(APPEND weir_objects $<TARGET_OBJECTS:weir_${layer}>)
   endif()
 endforeach()
-set(weir_private PkgConfig::UV PkgConfig::CARES PkgConfig::XXHASH PkgConfig::NGHTTP2 PkgConfig::ZLIB Threads::Threads m)
-set(weir_requires_private "libuv libcares libxxhash libnghttp2 zlib")
+set(weir_private PkgConfig::UV PkgConfig::CARES PkgConfig::OPENSSL PkgConfig::XXHASH PkgConfig::NGHTTP2 PkgConfig::ZLIB
+  Threads::Threads m)
+set(weir_requires_private "libuv libcares openssl libxxhash libnghttp2 zlib")
 
 add_library(weir_shared SHARED ${weir_objects})
 set_target_properties(weir_shared PROPERTIES OUTPUT_NAME weir EXPORT_NAME weir LINKER_LANGUAGE C

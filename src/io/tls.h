@@ -82,6 +82,7 @@ struct tls_result {
     enum tls_error error;
     enum tls_alpn alpn;
     bool resumed;
+    bool is_http; /* what it spoke instead was plain HTTP */
     uint32_t took_ms;
     const char *detail; /* in the library's words, until done() returns; "" */
 };
@@ -110,3 +111,5 @@ enum tls_alpn tls_alpn_of(const struct stream *stream);
 /* The name that the client asked for (SNI), or ""; lives as long as the stream. */
 const char *tls_server_name(const struct stream *stream);
 const char *tls_version_of(const struct stream *stream); /* "TLSv1.3" */
+/* The next close() says no close_notify, so that what was sent looks cut. */
+void tls_close_silently(struct stream *stream);

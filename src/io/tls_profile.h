@@ -10,6 +10,7 @@
 #pragma once
 #include "io/tls.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,8 @@ enum tls_version { TLS_1_2, TLS_1_3 };
 struct tls_identity {
     const char *certificate; /* a PEM file: the certificate, then its intermediates */
     const char *key;         /* a PEM file, may be the same */
+    /* Instead of the files' contents, which are then names alone; or NULL. */
+    const char *certificate_text, *key_text;
 };
 
 struct tls_profile_options {
@@ -97,7 +100,7 @@ struct tls_counters {
 
 static inline uint64_t tls_counter(const _Atomic uint64_t *counter)
 {
-    return __atomic_load_n((const uint64_t *)(const void *)counter, __ATOMIC_RELAXED);
+    return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
 /* 0 or -errno; `tickets` NULL: nothing is resumed. */
