@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- *   dial_start --> RESOLVING --> RACING --> ENDED --> done(), gone
- *                      \___________________/^
+ *   dial_start --> RESOLVING --> RACING --> SHAKING HANDS, with TLS --> ENDED --> done(), gone
+ *                      \___________\_____________________________________/^
  *
  * ENDED is a moment: the result stands and is handed out later in the turn, so that done() never
  * comes from inside a call of the caller's. The one timer is set for whatever comes first, the next
@@ -33,9 +33,15 @@ struct dial {
     uint32_t attempt_delay_ms;
     uint16_t port;
     struct address source; /* len 0: any */
+    struct tls_desk *desk;
+    struct tls_client *tls; /* NULL: plain */
+    uint32_t tls_timeout_ms;
+    void (*on_transport)(void *self);
+    struct stream *shaking; /* its handshake is under way */
     uint64_t started_ms, resolved_ms, deadline_ms;
     struct dial_result result;
     struct attempt attempts[DNS_ADDRESSES_MAX];
+    char *host; /* for TLS; behind the rest */
 };
 
 static void on_resolved(struct dns_query *query, enum dns_error error,
@@ -47,6 +53,7 @@ static void begin(struct dial *dial, struct dns *dns, const struct dial_request 
 static void race_addresses(struct dial *dial, enum dns_error error,
                            const struct dns_answer *answer);
 static void advance(struct dial *dial);
+static void shake_hands(struct dial *dial, struct stream *take_stream);
 static void end(struct dial *dial, enum dial_error error);
 static void close_attempts(struct dial *dial);
 
@@ -63,10 +70,21 @@ int dial_start(struct loop *loop, struct dns *dns, const struct dial_request *re
         && (is_unix || !address_of_host(request->source, 0, &source))) {
         return -EINVAL;
     }
-    struct dial *dial = alloc_zeroed(loop_alloc(loop), sizeof *dial);
+    if (request->tls != NULL && request->host == NULL) {
+        return -EINVAL;
+    }
+    size_t host_size = request->tls != NULL ? strlen(request->host) + 1 : 0;
+    struct dial *dial = alloc_zeroed(loop_alloc(loop), sizeof *dial + host_size);
     if (dial == NULL) {
         return -ENOMEM;
     }
+    if (host_size > 0) {
+        dial->host = memcpy(dial + 1, request->host, host_size);
+    }
+    dial->desk = request->desk;
+    dial->tls = request->tls;
+    dial->tls_timeout_ms = request->tls_timeout_ms;
+    dial->on_transport = request->on_transport;
     dial->loop = loop;
     dial->done = done;
     dial->self = self;
@@ -109,6 +127,9 @@ void dial_cancel(struct dial *dial)
     loop_timer_stop(dial->loop, &dial->timer);
     loop_later_cancel(dial->loop, &dial->end);
     close_attempts(dial);
+    if (dial->shaking != NULL) {
+        stream_close(dial->shaking);
+    }
     if (dial->result.take_stream != NULL) {
         stream_close(dial->result.take_stream);
     }
@@ -208,10 +229,15 @@ static void win(struct attempt *attempt)
     stream_want(stream, 0);
     stream->on_ready = NULL;
     stream->owner = NULL;
-    dial->result.take_stream = stream;
     dial->result.peer = attempt->to;
     dial->result.os_error = 0;
-    end(dial, DIAL_OK);
+    dial->result.connect_ms = (uint32_t)(loop_now_ms(dial->loop) - dial->resolved_ms);
+    if (dial->tls != NULL) {
+        shake_hands(dial, stream);
+    } else {
+        dial->result.take_stream = stream;
+        end(dial, DIAL_OK);
+    }
 }
 
 static void on_ready(struct stream *stream, unsigned events)
@@ -276,6 +302,51 @@ static void on_timer(struct loop_timer *timer, uint64_t now_ms)
     end(dial, DIAL_TIMEOUT);
 }
 
+/* --- TLS ----------------------------------------------------------------------------------------
+ */
+
+static void on_handshake(void *self, struct stream *stream, const struct tls_result *result)
+{
+    struct dial *dial = self;
+    dial->shaking = NULL;
+    dial->result.tls = *result;
+    dial->result.tls.detail = tls_error_text(result->error);
+    if (result->error == TLS_OK) {
+        dial->result.take_stream = stream;
+        end(dial, DIAL_OK);
+        return;
+    }
+    stream_close(stream);
+    end(dial, result->error == TLS_TIMEOUT ? DIAL_TLS_TIMEOUT : DIAL_TLS);
+}
+
+/* Its time is its own, and nobody else is raced any more. */
+static void shake_hands(struct dial *dial, struct stream *take_stream)
+{
+    const struct tls_options opt = {
+        .client = dial->tls,
+        .host = dial->host,
+        .port = dial->port,
+        .timeout_ms = dial->tls_timeout_ms,
+        .done = on_handshake,
+        .self = dial,
+    };
+    loop_timer_stop(dial->loop, &dial->timer);
+    close_attempts(dial);
+    int error = tls_open(dial->desk, &opt, take_stream, &dial->shaking);
+    if (error != 0) {
+        dial->shaking = NULL;
+        dial->result.os_error = -error;
+        dial->result.tls = (struct tls_result){.error = TLS_LOCAL,
+                                               .detail = tls_error_text(TLS_LOCAL)};
+        end(dial, DIAL_LOCAL);
+        return;
+    }
+    if (dial->on_transport != NULL) {
+        dial->on_transport(dial->self);
+    }
+}
+
 /* --- the end ------------------------------------------------------------------------------------
  */
 
@@ -292,7 +363,9 @@ static void close_attempts(struct dial *dial)
 static void end(struct dial *dial, enum dial_error error)
 {
     dial->result.error = error;
-    dial->result.connect_ms = (uint32_t)(loop_now_ms(dial->loop) - dial->resolved_ms);
+    if (dial->result.take_stream == NULL && dial->result.tls.error == TLS_OK) {
+        dial->result.connect_ms = (uint32_t)(loop_now_ms(dial->loop) - dial->resolved_ms);
+    }
     dns_cancel(&dial->query);
     loop_timer_stop(dial->loop, &dial->timer);
     close_attempts(dial);
@@ -312,10 +385,15 @@ static void on_end(struct loop_later *later)
 const char *dial_error_text(enum dial_error error)
 {
     static const char *const texts[] = {
-        [DIAL_OK] = "ok",           [DIAL_DNS] = "dns",
-        [DIAL_REFUSED] = "refused", [DIAL_UNREACHABLE] = "unreachable",
-        [DIAL_TIMEOUT] = "timeout", [DIAL_RESET] = "reset",
+        [DIAL_OK] = "ok",
+        [DIAL_DNS] = "dns",
+        [DIAL_REFUSED] = "refused",
+        [DIAL_UNREACHABLE] = "unreachable",
+        [DIAL_TIMEOUT] = "timeout",
+        [DIAL_RESET] = "reset",
         [DIAL_LOCAL] = "local",
+        [DIAL_TLS] = "tls",
+        [DIAL_TLS_TIMEOUT] = "tls_timeout",
     };
     return texts[error];
 }
