@@ -16,17 +16,13 @@
 #include "core/pool.h"
 
 #include "base/fetch.h"
-#include "core/breaker.h"
 #include "core/conn.h"
+#include "core/demand.h"
 #include "core/ends.h"
-#include "core/event.h"
 #include "core/key.h"
 #include "core/mutant.h"
-#include "core/peer.h"
 #include "core/pick.h"
-#include "core/probe.h"
 #include "core/queue.h"
-#include "core/size.h"
 
 #define REVIEW_EVERY_MS 1000U
 
@@ -149,191 +145,7 @@ weir_err pool_lease_conn(struct conn *conn, weir_lease *ret_lease)
     return WEIR_OK;
 }
 
-/* --- rules 3 and 4: dialling -------------------------------------------------------------- */
-
-static bool wants_fresh(struct node *waiting)
-{
-    return list_entry(waiting, struct lease, on_owner)->flags & WEIR_FRESH;
-}
-
-/* Dials that should be under way for those who wait. One connection serves one, or, once it is
- * known that they carry more, its ideal number. */
-static uint32_t dials_needed(const struct key *key)
-{
-    uint32_t waiting = key->waiting.count;
-    const weir_pool_options *opt = &key->pool->opt;
-    if (waiting == 0 || key->leases_seen <= 1) {
-        return waiting;
-    }
-    uint32_t each = key->leases_seen < opt->leases_ideal ? key->leases_seen : opt->leases_ideal;
-    uint32_t needed = (waiting + each - 1) / each;
-    uint32_t others = pick_lasting(key) - key->by_state[WEIR_DIALLING].count;
-    uint32_t most = opt->streams_conns_max > others ? opt->streams_conns_max - others : 0;
-    if (most == 0 && wants_fresh(list_first(&key->waiting))) {
-        return 1; /* the others are there, and it wants none of them */
-    }
-    return needed < most ? needed : most;
-}
-
-/* How many more dials are wanted: for those who wait, and (`all`) for those who will come. */
-static uint32_t dials_wanted(const struct key *key, bool all)
-{
-    uint32_t wanted = dials_needed(key);
-    if (all) {
-        uint32_t kept = size_short(key);
-        wanted += size_missing(key);
-        wanted = wanted > kept ? wanted : kept;
-        wanted = wanted > key->owed ? wanted : key->owed;
-    }
-    uint32_t dialling = key->by_state[WEIR_DIALLING].count;
-    return wanted > dialling ? wanted - dialling : 0;
-}
-
-/* What keeps the key itself from dialling once more, or DECIDED_DIAL. */
-static enum decision held_back(const struct key *key)
-{
-    if (key->pool->closing || key->pool->connector->dial == NULL) {
-        return DECIDED_WAIT_PEER;
-    }
-    if (breaker_allows(key) == 0) {
-        bool is_up = key->state == WEIR_KEY_UP || key->state == WEIR_KEY_TRIAL;
-        return is_up ? DECIDED_WAIT_RAMP : DECIDED_WAIT_RETRY;
-    }
-    bool has_room = ledger_has_room(&key->ledger, key_total(key)) || MUTANT(6);
-    return has_room ? DECIDED_DIAL : DECIDED_WAIT_KEY;
-}
-
-static bool pool_has_room(const weir_pool *pool)
-{
-    return ledger_has_room(&pool->ledger, pool_total(pool)) || MUTANT(5);
-}
-
-static bool dial(struct key *key)
-{
-    struct conn *conn = conn_new(key, WEIR_DIALLING);
-    if (conn == NULL) {
-        key->pool->engine->slots_short = true;
-        return false;
-    }
-    conn->round = key->round;
-    conn_tell(conn, TODO_DIAL);
-    conn_arm(conn);
-    explain(key, DECIDED_DIAL, conn, WEIR_OK);
-    pool_mark_active(key->pool);
-    return true;
-}
-
-bool pool_dial_spare(struct key *key)
-{
-    bool is_free = key->pool->hungry.count == 0 && pool_has_room(key->pool);
-    return is_free && held_back(key) == DECIDED_DIAL && dial(key);
-}
-
-static void tell_limit(struct key *key, weir_err why)
-{
-    weir_pool *pool = key->pool;
-    if (!pool->limit_told) {
-        pool->limit_told = true;
-        event_tell(pool, WEIR_EVENT_POOL_LIMIT_REACHED, key, NULL, why);
-    }
-}
-
-/* Closes what has been idle for longest, once for each key that waits for room. */
-static void evict_idle(weir_pool *pool)
-{
-    if (pool->opt.refuse_when_full == WEIR_ON) {
-        return;
-    }
-    while (pool->by_state[WEIR_CLOSING].count < pool->hungry.count
-           && pool->by_state[WEIR_IDLE].count > 0) {
-        const struct list *idle = &pool->by_state[WEIR_IDLE];
-        struct conn *conn = conn_on_pool(MUTANT(4) ? list_last(idle) : list_first(idle));
-        explain(conn->key, DECIDED_EVICT, conn, WEIR_OK);
-        pool->counters.evicted++;
-        pool_conn_close(conn, WEIR_EEVICTED);
-    }
-}
-
-/* The pool is full and keys wait for room: asks the other workers for theirs, then closes what has
- * been idle for longest, once for each key that waits. */
-static void make_room(weir_pool *pool)
-{
-    ledger_ask(pool->engine, &pool->ledger, pool->hungry.count);
-    if (pool_has_room(pool) || ledger_may_grow(&pool->ledger)) {
-        return;
-    }
-    evict_idle(pool);
-}
-
-void pool_feed(weir_pool *pool)
-{
-    while (pool->hungry.count > 0) {
-        if (!pool_has_room(pool)) {
-            make_room(pool);
-            if (!pool_has_room(pool)) {
-                return;
-            }
-        }
-        struct node *node = list_pop_front(&pool->hungry);
-        struct key *key = list_entry(node, struct key, on_list);
-        if (dials_wanted(key, false) == 0 || held_back(key) != DECIDED_DIAL) {
-            continue;
-        }
-        bool is_dialled = dial(key);
-        if (!is_dialled || (dials_wanted(key, false) > 0 && held_back(key) == DECIDED_DIAL)) {
-            list_push_back(&pool->hungry, &key->on_list);
-        }
-        if (!is_dialled) {
-            evict_idle(pool); /* the engine is full */
-            return;
-        }
-        pool->limit_told = false;
-    }
-    ledger_ask(pool->engine, &pool->ledger, 0);
-}
-
-/* A caller that wants a fresh connection, where the key may have no more: its longest idle one
- * goes. */
-static void make_room_for_fresh(struct key *key)
-{
-    struct node *idle = list_first(&key->by_state[WEIR_IDLE]);
-    if (idle != NULL && key->by_state[WEIR_CLOSING].count == 0) {
-        pool_conn_close(conn_on_key(idle), WEIR_EEVICTED);
-    }
-}
-
-/* Joins those who wait for room in the pool, or leaves them. */
-static void want_dials(struct key *key)
-{
-    weir_pool *pool = key->pool;
-    bool is_hungry = key->on_list.home == &pool->hungry;
-    enum decision held = held_back(key);
-    if (held == DECIDED_WAIT_KEY && dials_wanted(key, false) > 0) {
-        ledger_ask(pool->engine, &key->ledger, dials_wanted(key, false));
-        held = held_back(key);
-        if (held == DECIDED_WAIT_KEY) {
-            make_room_for_fresh(key);
-        }
-    }
-    bool wants = held == DECIDED_DIAL && dials_wanted(key, false) > 0;
-    if (wants && !is_hungry) {
-        list_push_back(&pool->hungry, &key->on_list);
-    } else if (!wants && is_hungry) {
-        list_remove(&pool->hungry, &key->on_list);
-    }
-}
-
-/* Dials that nobody waits for: only into room that nobody wants. */
-static void dial_ahead(struct key *key)
-{
-    weir_pool *pool = key->pool;
-    if (key->owed > 0 && !size_is_in_use(key)) {
-        key->owed = 0;
-    }
-    while (dials_wanted(key, true) > 0 && pool->hungry.count == 0 && held_back(key) == DECIDED_DIAL
-           && pool_has_room(pool) && dial(key)) {
-    }
-}
+/* --- those who wait ----------------------------------------------------------------------- */
 
 static void serve_waiting(struct key *key)
 {
@@ -354,12 +166,9 @@ static void serve_waiting(struct key *key)
 
 void pool_serve(struct key *key)
 {
-    weir_pool *pool = key->pool;
     serve_waiting(key);
-    want_dials(key);
-    pool_feed(pool);
-    dial_ahead(key);
-    ledger_settle(pool->engine, &key->ledger, key_total(key));
+    demand_meet(key);
+    ledger_settle(key->pool->engine, &key->ledger, key_total(key));
     key_review(key);
 }
 
@@ -386,27 +195,6 @@ static weir_err may_queue(struct key *key, enum decision why, uint64_t timeout_m
     return is_known && *ret_wait_ms > timeout_ms ? WEIR_EWAIT : WEIR_OK;
 }
 
-/* Whether one more caller would have a dial begun for it, or what keeps it from that. */
-static enum decision outlook(struct key *key)
-{
-    weir_pool *pool = key->pool;
-    enum decision held = held_back(key);
-    if (held == DECIDED_WAIT_KEY && ledger_may_grow(&key->ledger)) {
-        return DECIDED_WAIT_CREDIT;
-    }
-    if (held != DECIDED_DIAL) {
-        return held;
-    }
-    if (dials_needed(key) < key->by_state[WEIR_DIALLING].count) {
-        return DECIDED_DIAL; /* one is under way that nobody waits for yet */
-    }
-    if (!pool_has_room(pool) || pool->hungry.count > 0) {
-        return ledger_may_grow(&pool->ledger) ? DECIDED_WAIT_CREDIT : DECIDED_WAIT_TOTAL;
-    }
-    const struct slots *conns = &pool->engine->conns;
-    return conns->count < conns->capacity ? DECIDED_DIAL : DECIDED_WAIT_SLOTS;
-}
-
 static weir_err refuse(struct key *key, weir_err err, uint64_t retry_after_ms)
 {
     weir_pool *pool = key->pool;
@@ -418,7 +206,7 @@ static weir_err refuse(struct key *key, weir_err err, uint64_t retry_after_ms)
     pool_mark_active(pool);
     explain(key, DECIDED_REFUSE, NULL, err);
     if (err != WEIR_EDOWN) {
-        tell_limit(key, err);
+        demand_tell_limit(key, err);
     }
     key_review(key);
     return err;
@@ -427,7 +215,7 @@ static weir_err refuse(struct key *key, weir_err err, uint64_t retry_after_ms)
 /* Nothing was idle: rules 3 to 5. */
 static weir_err wait_or_refuse(struct key *key, struct lease *lease, uint64_t timeout_ms)
 {
-    enum decision why = outlook(key);
+    enum decision why = demand_outlook(key);
     uint64_t wait_ms = 0;
     weir_err err = why == DECIDED_DIAL ? WEIR_OK : may_queue(key, why, timeout_ms, &wait_ms);
     if (err != WEIR_OK) {
@@ -438,7 +226,7 @@ static weir_err wait_or_refuse(struct key *key, struct lease *lease, uint64_t ti
         explain(key, why, NULL, WEIR_OK);
     }
     if (why == DECIDED_WAIT_TOTAL || why == DECIDED_WAIT_KEY || why == DECIDED_WAIT_SLOTS) {
-        tell_limit(key, WEIR_OK);
+        demand_tell_limit(key, WEIR_OK);
     }
     queue_wait(lease);
     key->pool->counters.acquires++;
@@ -545,117 +333,6 @@ void pool_fail_waiting(struct key *key, weir_err why)
 }
 
 /* --- release ------------------------------------------------------------------------------ */
-
-/* Whether a connection that became free, with callers of its own key waiting, should make room for
- * others: other keys of the pool, or other workers. Turn by turn where the shares are even, at once
- * where they are not. */
-static bool should_yield(struct key *key)
-{
-    weir_pool *pool = key->pool;
-    struct node *first = list_first(&pool->hungry);
-    if (first == &key->on_list) {
-        first = list_next(first);
-    }
-    bool is_pressed = pool->ledger.is_pressing || key->ledger.is_pressing;
-    bool has_rivals = first != NULL && pool->opt.refuse_when_full != WEIR_ON
-                      && pool->by_state[WEIR_CLOSING].count < pool->hungry.count;
-    if (!is_pressed && !has_rivals) {
-        key->turn = 0;
-        return false;
-    }
-    uint32_t mine = key_alive(key);
-    uint32_t theirs = has_rivals ? key_alive(list_entry(first, struct key, on_list)) : mine;
-    bool is_over = ++key->turn >= TURN_GRANTS;
-    if (mine > theirs + 1 || (is_over && (mine > theirs || is_pressed))) {
-        key->turn = 0;
-        return true;
-    }
-    return false;
-}
-
-/* Why a connection without leases has to go, or WEIR_OK. */
-static weir_err end_of(struct conn *conn)
-{
-    weir_pool *pool = conn->key->pool;
-    if (conn->retiring) {
-        return (weir_err)conn->why;
-    }
-    if (conn->uses >= pool->opt.max_uses && !MUTANT(16)) {
-        return WEIR_EUSES;
-    }
-    bool is_replaced = conn->aged && conn->key->by_state[WEIR_DIALLING].count == 0;
-    if (is_replaced || ends_of_age(conn)) {
-        return WEIR_EAGE;
-    }
-    if (conn->unsure && !probe_is_possible(pool)) {
-        return WEIR_EBROKEN;
-    }
-    return WEIR_OK;
-}
-
-/* Others have asked for what is idle here. */
-static void give_back_idle(weir_pool *pool, struct key *key)
-{
-    if (pool->ledger.wanted > pool->by_state[WEIR_CLOSING].count
-        && pool->by_state[WEIR_IDLE].count > 0) {
-        pool_conn_close(conn_on_pool(list_first(&pool->by_state[WEIR_IDLE])), WEIR_EEVICTED);
-    } else if (key->ledger.wanted > key->by_state[WEIR_CLOSING].count
-               && key->by_state[WEIR_IDLE].count > 0) {
-        pool_conn_close(conn_on_key(list_first(&key->by_state[WEIR_IDLE])), WEIR_EEVICTED);
-    }
-}
-
-static void become_idle(struct conn *conn)
-{
-    struct key *key = conn->key;
-    weir_pool *pool = key->pool;
-    bool is_returned = conn->state != WEIR_PROBING;
-    conn_enter(conn, WEIR_IDLE);
-    if (is_returned) {
-        event_tell(pool, WEIR_EVENT_CONNECTION_RETURNED, key, conn, WEIR_OK);
-    }
-    if ((key->waiting.count > 0 || pool->hungry.count > 0) && !MUTANT(19)) {
-        pool_serve(key);
-    }
-    struct conn *surplus = size_surplus(key);
-    if (surplus != NULL) {
-        pool_conn_close(surplus, WEIR_ESURPLUS);
-    }
-    if (pool->ledger.wanted > 0 || key->ledger.wanted > 0) {
-        give_back_idle(pool, key);
-    }
-}
-
-void pool_conn_settle(struct conn *conn)
-{
-    struct key *key = conn->key;
-    if (conn->state == WEIR_CLOSING) {
-        return;
-    }
-    if (conn->leases.count > 0) {
-        weir_state state = conn_state_of(conn);
-        if (state != conn->state) {
-            conn_enter(conn, state);
-        }
-        if (key->waiting.count > 0) {
-            pool_serve(key);
-        }
-        return;
-    }
-    weir_err end = end_of(conn);
-    if (end != WEIR_OK) {
-        pool_conn_close(conn, end);
-        pool_serve(key);
-    } else if (conn->unsure) {
-        probe_start(conn);
-    } else if (key->waiting.count > 0 && should_yield(key)) {
-        explain(key, DECIDED_YIELD, conn, WEIR_OK);
-        key->pool->counters.evicted++;
-        pool_conn_close(conn, WEIR_EEVICTED);
-    } else {
-        become_idle(conn);
-    }
-}
 
 /* A grant that its caller has not heard of yet: as if it had never been. */
 static void take_back(struct lease *lease)

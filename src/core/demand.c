@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/demand.h"
+
+#include "core/breaker.h"
+#include "core/conn.h"
+#include "core/ends.h"
+#include "core/event.h"
+#include "core/key.h"
+#include "core/mutant.h"
+#include "core/pick.h"
+#include "core/pool.h"
+#include "core/size.h"
+
+static bool wants_fresh(struct node *waiting)
+{
+    return list_entry(waiting, struct lease, on_owner)->flags & WEIR_FRESH;
+}
+
+/* Dials that should be under way for those who wait. One connection serves one, or, once it is
+ * known that they carry more, its ideal number. */
+static uint32_t dials_needed(const struct key *key)
+{
+    uint32_t waiting = key->waiting.count;
+    const weir_pool_options *opt = &key->pool->opt;
+    if (waiting == 0 || key->leases_seen <= 1) {
+        return waiting;
+    }
+    uint32_t each = key->leases_seen < opt->leases_ideal ? key->leases_seen : opt->leases_ideal;
+    uint32_t needed = (waiting + each - 1) / each;
+    uint32_t others = pick_lasting(key) - key->by_state[WEIR_DIALLING].count;
+    uint32_t most = opt->streams_conns_max > others ? opt->streams_conns_max - others : 0;
+    if (most == 0 && wants_fresh(list_first(&key->waiting))) {
+        return 1; /* the others are there, and it wants none of them */
+    }
+    return needed < most ? needed : most;
+}
+
+/* How many more dials are wanted: for those who wait, and (`all`) for those who will come. */
+static uint32_t dials_wanted(const struct key *key, bool all)
+{
+    uint32_t wanted = dials_needed(key);
+    if (all) {
+        uint32_t kept = size_short(key);
+        wanted += size_missing(key);
+        wanted = wanted > kept ? wanted : kept;
+        wanted = wanted > key->owed ? wanted : key->owed;
+    }
+    uint32_t dialling = key->by_state[WEIR_DIALLING].count;
+    return wanted > dialling ? wanted - dialling : 0;
+}
+
+/* What keeps the key itself from dialling once more, or DECIDED_DIAL. */
+static enum decision held_back(const struct key *key)
+{
+    if (key->pool->closing || key->pool->connector->dial == NULL) {
+        return DECIDED_WAIT_PEER;
+    }
+    if (breaker_allows(key) == 0) {
+        bool is_up = key->state == WEIR_KEY_UP || key->state == WEIR_KEY_TRIAL;
+        return is_up ? DECIDED_WAIT_RAMP : DECIDED_WAIT_RETRY;
+    }
+    bool has_room = ledger_has_room(&key->ledger, key_total(key)) || MUTANT(6);
+    return has_room ? DECIDED_DIAL : DECIDED_WAIT_KEY;
+}
+
+static bool pool_has_room(const weir_pool *pool)
+{
+    return ledger_has_room(&pool->ledger, pool_total(pool)) || MUTANT(5);
+}
+
+static bool dial(struct key *key)
+{
+    struct conn *conn = conn_new(key, WEIR_DIALLING);
+    if (conn == NULL) {
+        key->pool->engine->slots_short = true;
+        return false;
+    }
+    conn->round = key->round;
+    conn_tell(conn, TODO_DIAL);
+    conn_arm(conn);
+    explain(key, DECIDED_DIAL, conn, WEIR_OK);
+    pool_mark_active(key->pool);
+    return true;
+}
+
+bool pool_dial_spare(struct key *key)
+{
+    bool is_free = key->pool->hungry.count == 0 && pool_has_room(key->pool);
+    return is_free && held_back(key) == DECIDED_DIAL && dial(key);
+}
+
+void demand_tell_limit(struct key *key, weir_err why)
+{
+    weir_pool *pool = key->pool;
+    if (!pool->limit_told) {
+        pool->limit_told = true;
+        event_tell(pool, WEIR_EVENT_POOL_LIMIT_REACHED, key, NULL, why);
+    }
+}
+
+/* Closes what has been idle for longest, once for each key that waits for room. */
+static void evict_idle(weir_pool *pool)
+{
+    if (pool->opt.refuse_when_full == WEIR_ON) {
+        return;
+    }
+    while (pool->by_state[WEIR_CLOSING].count < pool->hungry.count
+           && pool->by_state[WEIR_IDLE].count > 0) {
+        const struct list *idle = &pool->by_state[WEIR_IDLE];
+        struct conn *conn = conn_on_pool(MUTANT(4) ? list_last(idle) : list_first(idle));
+        explain(conn->key, DECIDED_EVICT, conn, WEIR_OK);
+        pool->counters.evicted++;
+        pool_conn_close(conn, WEIR_EEVICTED);
+    }
+}
+
+/* The pool is full and keys wait for room: asks the other workers for theirs, then closes what has
+ * been idle for longest, once for each key that waits. */
+static void make_room(weir_pool *pool)
+{
+    ledger_ask(pool->engine, &pool->ledger, pool->hungry.count);
+    if (pool_has_room(pool) || ledger_may_grow(&pool->ledger)) {
+        return;
+    }
+    evict_idle(pool);
+}
+
+void pool_feed(weir_pool *pool)
+{
+    while (pool->hungry.count > 0) {
+        if (!pool_has_room(pool)) {
+            make_room(pool);
+            if (!pool_has_room(pool)) {
+                return;
+            }
+        }
+        struct node *node = list_pop_front(&pool->hungry);
+        struct key *key = list_entry(node, struct key, on_list);
+        if (dials_wanted(key, false) == 0 || held_back(key) != DECIDED_DIAL) {
+            continue;
+        }
+        bool is_dialled = dial(key);
+        if (!is_dialled || (dials_wanted(key, false) > 0 && held_back(key) == DECIDED_DIAL)) {
+            list_push_back(&pool->hungry, &key->on_list);
+        }
+        if (!is_dialled) {
+            evict_idle(pool); /* the engine is full */
+            return;
+        }
+        pool->limit_told = false;
+    }
+    ledger_ask(pool->engine, &pool->ledger, 0);
+}
+
+/* A caller that wants a fresh connection, where the key may have no more: its longest idle one
+ * goes. */
+static void make_room_for_fresh(struct key *key)
+{
+    struct node *idle = list_first(&key->by_state[WEIR_IDLE]);
+    if (idle != NULL && key->by_state[WEIR_CLOSING].count == 0) {
+        pool_conn_close(conn_on_key(idle), WEIR_EEVICTED);
+    }
+}
+
+/* Joins those who wait for room in the pool, or leaves them. */
+static void want_dials(struct key *key)
+{
+    weir_pool *pool = key->pool;
+    bool is_hungry = key->on_list.home == &pool->hungry;
+    enum decision held = held_back(key);
+    if (held == DECIDED_WAIT_KEY && dials_wanted(key, false) > 0) {
+        ledger_ask(pool->engine, &key->ledger, dials_wanted(key, false));
+        held = held_back(key);
+        if (held == DECIDED_WAIT_KEY) {
+            make_room_for_fresh(key);
+        }
+    }
+    bool wants = held == DECIDED_DIAL && dials_wanted(key, false) > 0;
+    if (wants && !is_hungry) {
+        list_push_back(&pool->hungry, &key->on_list);
+    } else if (!wants && is_hungry) {
+        list_remove(&pool->hungry, &key->on_list);
+    }
+}
+
+/* Dials that nobody waits for: only into room that nobody wants. */
+static void dial_ahead(struct key *key)
+{
+    weir_pool *pool = key->pool;
+    if (key->owed > 0 && !size_is_in_use(key)) {
+        key->owed = 0;
+    }
+    while (dials_wanted(key, true) > 0 && pool->hungry.count == 0 && held_back(key) == DECIDED_DIAL
+           && pool_has_room(pool) && dial(key)) {
+    }
+}
+
+void demand_meet(struct key *key)
+{
+    want_dials(key);
+    pool_feed(key->pool);
+    dial_ahead(key);
+}
+
+enum decision demand_outlook(struct key *key)
+{
+    weir_pool *pool = key->pool;
+    enum decision held = held_back(key);
+    if (held == DECIDED_WAIT_KEY && ledger_may_grow(&key->ledger)) {
+        return DECIDED_WAIT_CREDIT;
+    }
+    if (held != DECIDED_DIAL) {
+        return held;
+    }
+    if (dials_needed(key) < key->by_state[WEIR_DIALLING].count) {
+        return DECIDED_DIAL; /* one is under way that nobody waits for yet */
+    }
+    if (!pool_has_room(pool) || pool->hungry.count > 0) {
+        return ledger_may_grow(&pool->ledger) ? DECIDED_WAIT_CREDIT : DECIDED_WAIT_TOTAL;
+    }
+    const struct slots *conns = &pool->engine->conns;
+    return conns->count < conns->capacity ? DECIDED_DIAL : DECIDED_WAIT_SLOTS;
+}

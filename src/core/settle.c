@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * settle.c - where a connection belongs whose last lease has ended: back among the idle ones, to a
+ * probe, to another key's turn, or out of the pool.
+ */
+#include "core/conn.h"
+#include "core/ends.h"
+#include "core/event.h"
+#include "core/key.h"
+#include "core/mutant.h"
+#include "core/pool.h"
+#include "core/probe.h"
+#include "core/size.h"
+
+/* Whether a connection that became free, with callers of its own key waiting, should make room for
+ * others: other keys of the pool, or other workers. Turn by turn where the shares are even, at once
+ * where they are not. */
+static bool should_yield(struct key *key)
+{
+    weir_pool *pool = key->pool;
+    struct node *first = list_first(&pool->hungry);
+    if (first == &key->on_list) {
+        first = list_next(first);
+    }
+    bool is_pressed = pool->ledger.is_pressing || key->ledger.is_pressing;
+    bool has_rivals = first != NULL && pool->opt.refuse_when_full != WEIR_ON
+                      && pool->by_state[WEIR_CLOSING].count < pool->hungry.count;
+    if (!is_pressed && !has_rivals) {
+        key->turn = 0;
+        return false;
+    }
+    uint32_t mine = key_alive(key);
+    uint32_t theirs = has_rivals ? key_alive(list_entry(first, struct key, on_list)) : mine;
+    bool is_over = ++key->turn >= TURN_GRANTS;
+    if (mine > theirs + 1 || (is_over && (mine > theirs || is_pressed))) {
+        key->turn = 0;
+        return true;
+    }
+    return false;
+}
+
+/* Why a connection without leases has to go, or WEIR_OK. */
+static weir_err end_of(struct conn *conn)
+{
+    weir_pool *pool = conn->key->pool;
+    if (conn->retiring) {
+        return (weir_err)conn->why;
+    }
+    if (conn->uses >= pool->opt.max_uses && !MUTANT(16)) {
+        return WEIR_EUSES;
+    }
+    bool is_replaced = conn->aged && conn->key->by_state[WEIR_DIALLING].count == 0;
+    if (is_replaced || ends_of_age(conn)) {
+        return WEIR_EAGE;
+    }
+    if (conn->unsure && !probe_is_possible(pool)) {
+        return WEIR_EBROKEN;
+    }
+    return WEIR_OK;
+}
+
+/* Others have asked for what is idle here. */
+static void give_back_idle(weir_pool *pool, struct key *key)
+{
+    if (pool->ledger.wanted > pool->by_state[WEIR_CLOSING].count
+        && pool->by_state[WEIR_IDLE].count > 0) {
+        pool_conn_close(conn_on_pool(list_first(&pool->by_state[WEIR_IDLE])), WEIR_EEVICTED);
+    } else if (key->ledger.wanted > key->by_state[WEIR_CLOSING].count
+               && key->by_state[WEIR_IDLE].count > 0) {
+        pool_conn_close(conn_on_key(list_first(&key->by_state[WEIR_IDLE])), WEIR_EEVICTED);
+    }
+}
+
+static void become_idle(struct conn *conn)
+{
+    struct key *key = conn->key;
+    weir_pool *pool = key->pool;
+    bool is_returned = conn->state != WEIR_PROBING;
+    conn_enter(conn, WEIR_IDLE);
+    if (is_returned) {
+        event_tell(pool, WEIR_EVENT_CONNECTION_RETURNED, key, conn, WEIR_OK);
+    }
+    if ((key->waiting.count > 0 || pool->hungry.count > 0) && !MUTANT(19)) {
+        pool_serve(key);
+    }
+    struct conn *surplus = size_surplus(key);
+    if (surplus != NULL) {
+        pool_conn_close(surplus, WEIR_ESURPLUS);
+    }
+    if (pool->ledger.wanted > 0 || key->ledger.wanted > 0) {
+        give_back_idle(pool, key);
+    }
+}
+
+void pool_conn_settle(struct conn *conn)
+{
+    struct key *key = conn->key;
+    if (conn->state == WEIR_CLOSING) {
+        return;
+    }
+    if (conn->leases.count > 0) {
+        weir_state state = conn_state_of(conn);
+        if (state != conn->state) {
+            conn_enter(conn, state);
+        }
+        if (key->waiting.count > 0) {
+            pool_serve(key);
+        }
+        return;
+    }
+    weir_err end = end_of(conn);
+    if (end != WEIR_OK) {
+        pool_conn_close(conn, end);
+        pool_serve(key);
+    } else if (conn->unsure) {
+        probe_start(conn);
+    } else if (key->waiting.count > 0 && should_yield(key)) {
+        explain(key, DECIDED_YIELD, conn, WEIR_OK);
+        key->pool->counters.evicted++;
+        pool_conn_close(conn, WEIR_EEVICTED);
+    } else {
+        become_idle(conn);
+    }
+}
