@@ -208,6 +208,7 @@ typedef struct weir_engine_options {
     uint32_t waiting_max;    /* waiting callers of all pools [1000] */
     uint32_t keys_max;       /* keys known, of all pools [4096] */
     uint32_t key_bytes_max;  /* the text of those keys [1 MiB] */
+    uint32_t groups_max;     /* endpoints and tenants with statistics of their own [1024] */
     uint32_t pools_max;      /* [64] */
     uint32_t events_max;     /* events that wait for a step; more are counted and lost [4096] */
     uint64_t seed;           /* of jitter and exploration [0] */
@@ -408,6 +409,7 @@ typedef struct weir_stats {
 #undef WEIR_STAT
     uint64_t closed_by[WEIR_ERRS], refused_by[WEIR_ERRS], failed_by[WEIR_ERRS]; /* by reason */
     weir_histogram wait, connect, hold;
+    weir_histogram tls, first_byte; /* handshakes; what weir_conn_latency() was told */
 } weir_stats;
 
 WEIR_API void weir_pool_stats(const weir_pool *pool, weir_stats *ret_stats);
@@ -450,7 +452,25 @@ typedef struct weir_conn_info {
     void *object;
 } weir_conn_info;
 
-/* Shows each; the function returns false to stop, and must not change the pool. */
+/* The keys of one endpoint, or of one tenant, together. */
+typedef struct weir_group_info {
+    size_t size;
+    const weir_key *key; /* the endpoint's scheme, host and port; or the tenant; else empty */
+    uint32_t keys;
+    uint32_t dialling, idle, shared, active, probing, closing, waiting;
+    uint64_t grants, reused, created, errors, refused;
+    weir_histogram wait, connect, tls, first_byte, hold;
+} weir_group_info;
+
+/* Shows each; the function returns false to stop, and must not change the pool. An endpoint or a
+ * tenant is there as long as one of its keys is known, and while there are no more of them than
+ * groups_max. */
+WEIR_API void weir_pool_each_endpoint(const weir_pool *pool,
+                                      bool (*fn)(void *arg, const weir_group_info *info),
+                                      void *arg);
+WEIR_API void weir_pool_each_tenant(const weir_pool *pool,
+                                    bool (*fn)(void *arg, const weir_group_info *info), void *arg);
+/* The same for connections and keys. */
 WEIR_API void weir_pool_each(const weir_pool *pool,
                              bool (*fn)(void *arg, const weir_conn_info *info), void *arg);
 WEIR_API void weir_pool_each_key(const weir_pool *pool,

@@ -39,6 +39,7 @@ struct conn *conn_new(struct key *key, weir_state state)
     list_init(&conn->leases);
     list_push_back(&key->by_state[state], &conn->on_key);
     list_push_back(&pool->by_state[state], &conn->on_pool);
+    key->tenant->alive++;
     key_review(key);
     return conn;
 }
@@ -77,6 +78,7 @@ void conn_enter(struct conn *conn, weir_state next)
         list_move_back(&key->by_state[last], &key->by_state[next], &conn->on_key);
         list_move_back(&pool->by_state[last], &pool->by_state[next], &conn->on_pool);
     }
+    key->tenant->alive -= next == WEIR_CLOSING;
     conn->state = (uint8_t)next;
     conn->since_ms = pool->engine->now_ms;
     conn_arm(conn);
@@ -119,6 +121,7 @@ void conn_free(struct conn *conn)
     heap_clear(&engine->timers, &conn->timer.node);
     list_remove(&key->by_state[conn->state], &conn->on_key);
     list_remove(&key->pool->by_state[conn->state], &conn->on_pool);
+    key->tenant->alive -= conn->state != WEIR_CLOSING;
     slots_give(&engine->conns, conn_id(conn));
     key_review(key);
 }

@@ -10,6 +10,7 @@
 #include "core/pick.h"
 #include "core/pool.h"
 #include "core/size.h"
+#include "core/turns.h"
 
 static bool wants_fresh(struct node *waiting)
 {
@@ -85,7 +86,7 @@ static bool dial(struct key *key)
 
 bool pool_dial_spare(struct key *key)
 {
-    bool is_free = key->pool->hungry.count == 0 && pool_has_room(key->pool);
+    bool is_free = key->pool->turns.count == 0 && pool_has_room(key->pool);
     return is_free && held_back(key) == DECIDED_DIAL && dial(key);
 }
 
@@ -104,8 +105,8 @@ static void evict_idle(weir_pool *pool)
     if (pool->opt.refuse_when_full == WEIR_ON) {
         return;
     }
-    while (pool->by_state[WEIR_CLOSING].count < pool->hungry.count
-           && pool->by_state[WEIR_IDLE].count > 0) {
+    uint32_t hungry = turns_count(pool);
+    while (pool->by_state[WEIR_CLOSING].count < hungry && pool->by_state[WEIR_IDLE].count > 0) {
         const struct list *idle = &pool->by_state[WEIR_IDLE];
         struct conn *conn = conn_on_pool(MUTANT(4) ? list_last(idle) : list_first(idle));
         explain(conn->key, DECIDED_EVICT, conn, WEIR_OK);
@@ -118,7 +119,7 @@ static void evict_idle(weir_pool *pool)
  * been idle for longest, once for each key that waits. */
 static void make_room(weir_pool *pool)
 {
-    ledger_ask(pool->engine, &pool->ledger, pool->hungry.count);
+    ledger_ask(pool->engine, &pool->ledger, turns_count(pool));
     if (pool_has_room(pool) || ledger_may_grow(&pool->ledger)) {
         return;
     }
@@ -127,26 +128,27 @@ static void make_room(weir_pool *pool)
 
 void pool_feed(weir_pool *pool)
 {
-    while (pool->hungry.count > 0) {
+    while (pool->turns.count > 0) {
         if (!pool_has_room(pool)) {
             make_room(pool);
             if (!pool_has_room(pool)) {
                 return;
             }
         }
-        struct node *node = list_pop_front(&pool->hungry);
-        struct key *key = list_entry(node, struct key, on_list);
+        struct key *key = turns_take(pool);
         if (dials_wanted(key, false) == 0 || held_back(key) != DECIDED_DIAL) {
+            turns_lapse(key);
             continue;
         }
         bool is_dialled = dial(key);
         if (!is_dialled || (dials_wanted(key, false) > 0 && held_back(key) == DECIDED_DIAL)) {
-            list_push_back(&pool->hungry, &key->on_list);
+            turns_join(key);
         }
         if (!is_dialled) {
             evict_idle(pool); /* the engine is full */
             return;
         }
+        turns_passed(key);
         pool->limit_told = false;
     }
     ledger_ask(pool->engine, &pool->ledger, 0);
@@ -166,7 +168,7 @@ static void make_room_for_fresh(struct key *key)
 static void want_dials(struct key *key)
 {
     weir_pool *pool = key->pool;
-    bool is_hungry = key->on_list.home == &pool->hungry;
+    bool is_hungry = turns_is_waiting(key);
     enum decision held = held_back(key);
     if (held == DECIDED_WAIT_KEY && dials_wanted(key, false) > 0) {
         ledger_ask(pool->engine, &key->ledger, dials_wanted(key, false));
@@ -177,9 +179,9 @@ static void want_dials(struct key *key)
     }
     bool wants = held == DECIDED_DIAL && dials_wanted(key, false) > 0;
     if (wants && !is_hungry) {
-        list_push_back(&pool->hungry, &key->on_list);
+        turns_join(key);
     } else if (!wants && is_hungry) {
-        list_remove(&pool->hungry, &key->on_list);
+        turns_leave(key);
     }
 }
 
@@ -190,7 +192,7 @@ static void dial_ahead(struct key *key)
     if (key->owed > 0 && !size_is_in_use(key)) {
         key->owed = 0;
     }
-    while (dials_wanted(key, true) > 0 && pool->hungry.count == 0 && held_back(key) == DECIDED_DIAL
+    while (dials_wanted(key, true) > 0 && pool->turns.count == 0 && held_back(key) == DECIDED_DIAL
            && pool_has_room(pool) && dial(key)) {
     }
 }
@@ -215,7 +217,7 @@ enum decision demand_outlook(struct key *key)
     if (dials_needed(key) < key->by_state[WEIR_DIALLING].count) {
         return DECIDED_DIAL; /* one is under way that nobody waits for yet */
     }
-    if (!pool_has_room(pool) || pool->hungry.count > 0) {
+    if (!pool_has_room(pool) || pool->turns.count > 0) {
         return ledger_may_grow(&pool->ledger) ? DECIDED_WAIT_CREDIT : DECIDED_WAIT_TOTAL;
     }
     const struct slots *conns = &pool->engine->conns;

@@ -23,6 +23,7 @@
 #define WAITING_MAX   1000U
 #define KEYS_MAX      4096U
 #define KEY_BYTES_MAX (1U << 20)
+#define GROUPS_MAX    1024U
 #define POOLS_MAX     64U
 #define EVENTS_MAX    4096U
 #define RECORDS_MAX   (1U << 26) /* of any kind: what the heap of deadlines can count */
@@ -78,6 +79,7 @@ static bool resolve(const weir_engine_options *opt, weir_engine_options *ret_opt
     own.leases_max = or_default(own.leases_max, own.conns_max + own.waiting_max);
     own.keys_max = or_default(own.keys_max, KEYS_MAX);
     own.key_bytes_max = or_default(own.key_bytes_max, KEY_BYTES_MAX);
+    own.groups_max = or_default(own.groups_max, GROUPS_MAX);
     own.pools_max = or_default(own.pools_max, POOLS_MAX);
     own.events_max = or_default(own.events_max, EVENTS_MAX);
     own.events = own.events != 0 ? own.events : UINT32_MAX;
@@ -86,8 +88,8 @@ static bool resolve(const weir_engine_options *opt, weir_engine_options *ret_opt
     }
     *ret_opt = own;
     return own.leases_max <= RECORDS_MAX && own.keys_max <= RECORDS_MAX
-           && own.pools_max <= RECORDS_MAX && own.events_max <= RECORDS_MAX
-           && own.key_bytes_max <= UINT32_MAX / 2;
+           && own.groups_max <= RECORDS_MAX && own.pools_max <= RECORDS_MAX
+           && own.events_max <= RECORDS_MAX && own.key_bytes_max <= UINT32_MAX / 2;
 }
 
 static void fini(weir_engine *engine)
@@ -95,6 +97,9 @@ static void fini(weir_engine *engine)
     slots_fini(&engine->conns);
     slots_fini(&engine->leases);
     slots_fini(&engine->keys);
+    slots_fini(&engine->groups);
+    map_fini(&engine->by_group);
+    arena_fini(&engine->group_texts);
     map_fini(&engine->by_key);
     map_fini(&engine->by_account);
     arena_fini(&engine->texts);
@@ -111,6 +116,9 @@ static bool init(weir_engine *engine, const weir_engine_options *opt)
            && slots_init(&engine->keys, alloc, sizeof(struct key), opt->keys_max)
            && map_init(&engine->by_key, alloc, opt->keys_max)
            && arena_init(&engine->texts, alloc, opt->key_bytes_max)
+           && slots_init(&engine->groups, alloc, sizeof(struct group), opt->groups_max)
+           && map_init(&engine->by_group, alloc, opt->groups_max)
+           && arena_init(&engine->group_texts, alloc, opt->key_bytes_max)
            && heap_init(&engine->timers, alloc, timers)
            && ring_init(&engine->events, alloc, sizeof(struct queued_event), opt->events_max);
 }

@@ -3,6 +3,7 @@
 
 #include "core/breaker.h"
 #include "core/conn.h"
+#include "core/turns.h"
 
 /* --- connections -------------------------------------------------------------------------- */
 
@@ -108,8 +109,43 @@ static void verify_key(const struct key *key)
             check(conn_on_key(it)->key == key);
         }
     }
+    check(!turns_is_waiting(key) || list_holds(&key->tenant->on_turns));
     verify_waiting(key);
     verify_served(key);
+}
+
+/* --- groups ------------------------------------------------------------------------------- */
+
+static void verify_tenant(const struct group *tenant)
+{
+    const weir_pool *pool = tenant->pool;
+    uint32_t keys = 0;
+    uint32_t alive = 0;
+    weir_list_each(it, &pool->keys) {
+        const struct key *key = list_entry(it, struct key, on_pool);
+        if (key->tenant == tenant) {
+            keys++;
+            alive += key_alive(key);
+        }
+    }
+    check(keys == tenant->keys && (keys > 0 || !group_is_named(tenant)));
+    check(alive == tenant->alive);
+    check(list_holds(&tenant->on_turns) == (tenant->hungry.count > 0));
+}
+
+static void verify_groups(const weir_pool *pool)
+{
+    uint32_t keys = pool->rest.keys;
+    weir_list_each(it, &pool->endpoints) {
+        const struct group *endpoint = list_entry(it, struct group, on_pool);
+        check(endpoint->keys > 0 && endpoint->kind == GROUP_ENDPOINT);
+        keys += endpoint->keys;
+    }
+    check(keys == pool->keys.count);
+    verify_tenant(&pool->nobody);
+    weir_list_each(it, &pool->tenants) {
+        verify_tenant(list_entry(it, struct group, on_pool));
+    }
 }
 
 /* --- pools -------------------------------------------------------------------------------- */
@@ -162,19 +198,21 @@ void pool_verify(const weir_pool *pool)
     }
     verify_sorted(&pool->by_state[WEIR_IDLE]);
     verify_sums(pool);
+    verify_groups(pool);
     verify_held(pool, &pool->held);
     verify_held(pool, &pool->overdue);
 }
 
 void engine_verify(const weir_engine *engine)
 {
-    uint64_t conns = 0, leases = 0, keys = 0;
+    uint64_t conns = 0, leases = 0, keys = 0, groups = 0;
     weir_list_each(it, &engine->pools) {
         const weir_pool *pool = list_entry(it, struct weir_pool, on_engine);
         pool_verify(pool);
         conns += pool_total(pool);
         leases += (uint64_t)pool->waiting.count + pool->held.count + pool->overdue.count;
         keys += pool->keys.count;
+        groups += (uint64_t)pool->endpoints.count + pool->tenants.count;
     }
     weir_list_each(it, &engine->answers) {
         leases += list_entry(it, struct lease, on_answer)->state == LEASE_ENDED;
@@ -183,4 +221,5 @@ void engine_verify(const weir_engine *engine)
     check(leases == engine->leases.count);
     check(keys == engine->keys.count);
     check(keys == engine->by_key.count);
+    check(groups == engine->groups.count && groups == engine->by_group.count);
 }

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "core/mutant.h"
+#include "core/turns.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -177,6 +178,7 @@ weir_err key_intern(weir_pool *pool, const struct key_text *text, struct key **r
     bool is_there = map_put(&engine->by_key, key->hash, key);
     check(is_there);
     list_push_back(&pool->keys, &key->on_pool);
+    group_join(key);
     weir_err err = ledger_open(pool, key, pool->opt.max_per_key);
     if (err != WEIR_OK) {
         key_forget(key);
@@ -205,7 +207,9 @@ void key_review(struct key *key)
         heap_clear(&engine->timers, &key->timer.node);
         return;
     }
-    list_leave(&key->on_list);
+    if (turns_is_waiting(key)) {
+        turns_leave(key);
+    }
     list_push_back(&engine->unused, &key->on_list);
     if (key->pool->opt.key_idle_ms != WEIR_NEVER) {
         heap_set(&engine->timers, &key->timer.node, engine->now_ms + key->pool->opt.key_idle_ms);
@@ -222,7 +226,11 @@ void key_forget(struct key *key)
     ledger_close(pool, key);
     heap_clear(&engine->timers, &key->timer.node);
     explain_forget(&pool->explain, key);
+    if (turns_is_waiting(key)) {
+        turns_leave(key);
+    }
     list_leave(&key->on_list);
+    group_leave(key);
     list_remove(&pool->keys, &key->on_pool);
     map_remove(&engine->by_key, key->hash, key);
     arena_give(&engine->texts, key->text, key->text_len);

@@ -52,7 +52,11 @@ static void pool_init(weir_pool *pool, weir_engine *engine, const weir_pool_opti
     list_init(&pool->held);
     list_init(&pool->overdue);
     list_init(&pool->keys);
-    list_init(&pool->hungry);
+    list_init(&pool->turns);
+    list_init(&pool->endpoints);
+    list_init(&pool->tenants);
+    group_init(&pool->rest, pool, GROUP_ENDPOINT);
+    group_init(&pool->nobody, pool, GROUP_TENANT);
 }
 
 static weir_err pool_create(weir_engine *engine, const weir_pool_options *opt, weir_pool **ret_pool)

@@ -30,6 +30,7 @@
  * 24  the last to come is the first to be served
  * 25  an overdue lease is told, and not cut
  * 26  a request that cannot be sent twice gets the newest, however long that was silent
+ * 27  a tenant with many connections keeps them, whoever else waits
  */
 #pragma once
 #include <stdbool.h>

@@ -26,6 +26,7 @@
 #include "core/adapt.h"
 #include "core/arena.h"
 #include "core/explain.h"
+#include "core/group.h"
 #include "core/health.h"
 #include "core/limit.h"
 #include "core/stats.h"
@@ -119,8 +120,9 @@ struct key {
     const char *text;                  /* canonical, in engine->texts; identity is all of it */
     uint64_t hash;
     struct node on_pool; /* pool->keys */
-    struct node on_list; /* pool->hungry while it wants to dial and may not; or engine->unused */
-    struct timer timer;  /* retry_ms, or the end of key_idle */
+    struct node on_list; /* tenant->hungry while it wants to dial and may not; or engine->unused */
+    struct group *endpoint, *tenant;
+    struct timer timer; /* retry_ms, or the end of key_idle */
     uint16_t text_len;
     uint8_t state; /* weir_key_state */
     uint8_t last_error;
@@ -136,12 +138,13 @@ struct key {
     uint32_t hold_ms;       /* EWMA of leases, × 16 */
     uint32_t dial_p95_x256; /* hedge.h; in milliseconds */
     uint32_t best_us;       /* the least latency of its connections, roughly */
-    uint16_t turn;          /* grants since another key began to wait for room */
+    uint16_t turn;          /* grants since another key of its tenant began to wait for room */
     uint16_t leases_seen;   /* what its last connection could carry; 0: not known yet */
     uint8_t ramp;           /* dials it may have under way */
     uint8_t round;          /* a dial that failed counts only if it was begun in this round */
     uint8_t owed;           /* dials that should be under way, whether anybody waits or not */
     uint8_t dial_samples;   /* up to 255 */
+    uint8_t pressed;        /* grants since another worker began to wait for what this one has */
     bool is_warm : 1;       /* has had min_idle connections ready */
     uint32_t lesson_s;      /* when the first of the hang-ups counted below came; 0: none has */
     uint32_t hangup_s;      /* and the last */
@@ -158,7 +161,9 @@ struct weir_pool {
     struct list by_state[WEIR_STATES];  /* connections; IDLE is sorted by used_ms */
     struct list waiting, held, overdue; /* leases, oldest first */
     struct list keys;
-    struct list hungry; /* keys that would dial if the pool had room, in the order of their turns */
+    struct list turns;              /* tenants with hungry keys, the next one first */
+    struct list endpoints, tenants; /* groups with a name */
+    struct group rest, nobody;      /* those without: endpoints past, and keys without a tenant */
     const weir_connector *connector;
     void *self;
     struct node on_engine;
@@ -187,6 +192,9 @@ struct weir_engine {
     struct slots conns, leases, keys;
     struct map by_key;
     struct arena texts;
+    struct slots groups;
+    struct map by_group;
+    struct arena group_texts;
     struct heap timers;
     struct rand rand;
     struct list pools;

@@ -81,9 +81,10 @@ static void dial_succeeded(struct conn *conn, void *object, uint32_t leases_max)
 {
     struct key *key = conn->key;
     weir_pool *pool = key->pool;
-    uint64_t dialled_ms = pool->engine->now_ms - conn->created_ms;
-    hedge_learn(key, dialled_ms);
-    histogram_add(&pool->counters.connect, pool->engine->now_ms, dialled_ms);
+    uint64_t now_ms = pool->engine->now_ms;
+    hedge_learn(key, now_ms - conn->created_ms);
+    group_connected(key, (conn->handshaking ? conn->since_ms : now_ms) - conn->created_ms,
+                    conn->handshaking ? now_ms - conn->since_ms : UINT64_MAX);
     conn_tell(conn, TODO_NOTHING);
     conn->leases_max = leases_max;
     key->leases_seen = (uint16_t)(leases_max < UINT16_MAX ? leases_max : UINT16_MAX);
@@ -265,6 +266,11 @@ weir_err weir_conn_latency(weir_pool *pool, weir_conn id, uint32_t latency_us)
     conn->samples += conn->samples < UINT8_MAX;
     uint64_t faded_us = key->best_us + key->best_us / BEST_FADE + 1;
     bool is_best = key->best_us == 0 || conn->latency_us < faded_us;
+    uint64_t now_ms = pool->engine->now_ms;
+    histogram_add(&key->endpoint->spans.first_byte, now_ms, latency_us / 1000);
+    if (group_is_named(key->tenant)) {
+        histogram_add(&key->tenant->spans.first_byte, now_ms, latency_us / 1000);
+    }
     key->best_us = is_best ? conn->latency_us : (uint32_t)faded_us;
     return WEIR_OK;
 }

@@ -202,6 +202,7 @@ static weir_err refuse(struct key *key, weir_err err, uint64_t retry_after_ms)
     pool->counters.acquires++;
     pool->counters.refused++;
     pool->counters.refused_by[err]++;
+    group_refused(key);
     health_count(&pool->window, pool->engine->now_ms, false);
     pool_mark_active(pool);
     explain(key, DECIDED_REFUSE, NULL, err);

@@ -2,6 +2,7 @@
  *
  * The rules of pool.c one by one, on a fake connector.
  */
+#include "core/turns.h"
 #include "support/fake.h"
 
 static void closes_an_idle_connection_when_its_time_is_up(void **state)
@@ -462,7 +463,7 @@ static void an_update_may_make_hungry_keys_content(void **state)
     fake_acquire(fake, "a");
     fake->log[0] = '\0';
     fake_wait(fake, 0);
-    assert_int_equal(fake->pool->hungry.count, 2);
+    assert_int_equal(turns_count(fake->pool), 2);
     weir_pool_options_of(fake->pool, &opt);
     opt.max_total = 9;
     opt.streams_conns_max = 1;

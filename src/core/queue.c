@@ -100,6 +100,7 @@ void queue_end(struct lease *lease, weir_err err, uint32_t retry_after_ms)
     list_push_back(&pool->engine->answers, &lease->on_answer);
     pool->counters.refused++;
     pool->counters.refused_by[err]++;
+    group_refused(lease->key);
 }
 
 void queue_hold(struct lease *lease, struct conn *conn)
@@ -138,7 +139,11 @@ void queue_count_grant(const struct lease *lease)
         pool->counters.waits++;
         pool->counters.wait_ms += lease->waited_ms;
     }
-    histogram_add(&pool->counters.wait, pool->engine->now_ms, lease->waited_ms);
+    uint64_t now_ms = pool->engine->now_ms;
+    histogram_add(&key->endpoint->spans.wait, now_ms, lease->waited_ms);
+    if (group_is_named(key->tenant)) {
+        histogram_add(&key->tenant->spans.wait, now_ms, lease->waited_ms);
+    }
 }
 
 static void learn_hold(struct key *key, uint64_t held_ms)
@@ -154,7 +159,10 @@ void queue_drop(struct lease *lease)
     weir_pool *pool = key->pool;
     weir_engine *engine = pool->engine;
     uint64_t held_ms = engine->now_ms - lease->since_ms;
-    histogram_add(&pool->counters.hold, engine->now_ms, held_ms);
+    histogram_add(&key->endpoint->spans.hold, engine->now_ms, held_ms);
+    if (group_is_named(key->tenant)) {
+        histogram_add(&key->tenant->spans.hold, engine->now_ms, held_ms);
+    }
     pool->counters.hold_ms += held_ms;
     pool->counters.released++;
     learn_hold(key, held_ms);
@@ -217,6 +225,12 @@ void queue_deliver_to(weir_engine *engine, weir_lease_fn *fn)
     }
 }
 
+static void renew_spans(struct spans *spans, uint64_t now_ms, uint32_t times)
+{
+    histogram_add_times(&spans->wait, now_ms, 0, times);
+    histogram_add_times(&spans->hold, now_ms, 0, times);
+}
+
 void queue_renewed(struct lease *lease, uint32_t times)
 {
     struct key *key = lease->key;
@@ -226,8 +240,10 @@ void queue_renewed(struct lease *lease, uint32_t times)
     pool->counters.reused += times;
     pool->counters.released += times;
     health_count_good(&pool->window, pool->engine->now_ms, times);
-    histogram_add_times(&pool->counters.wait, pool->engine->now_ms, 0, times);
-    histogram_add_times(&pool->counters.hold, pool->engine->now_ms, 0, times);
+    renew_spans(&key->endpoint->spans, pool->engine->now_ms, times);
+    if (group_is_named(key->tenant)) {
+        renew_spans(&key->tenant->spans, pool->engine->now_ms, times);
+    }
     key->grants += times;
     key->reused += times;
     key->used_ms = pool->engine->now_ms;

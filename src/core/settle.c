@@ -11,33 +11,7 @@
 #include "core/pool.h"
 #include "core/probe.h"
 #include "core/size.h"
-
-/* Whether a connection that became free, with callers of its own key waiting, should make room for
- * others: other keys of the pool, or other workers. Turn by turn where the shares are even, at once
- * where they are not. */
-static bool should_yield(struct key *key)
-{
-    weir_pool *pool = key->pool;
-    struct node *first = list_first(&pool->hungry);
-    if (first == &key->on_list) {
-        first = list_next(first);
-    }
-    bool is_pressed = pool->ledger.is_pressing || key->ledger.is_pressing;
-    bool has_rivals = first != NULL && pool->opt.refuse_when_full != WEIR_ON
-                      && pool->by_state[WEIR_CLOSING].count < pool->hungry.count;
-    if (!is_pressed && !has_rivals) {
-        key->turn = 0;
-        return false;
-    }
-    uint32_t mine = key_alive(key);
-    uint32_t theirs = has_rivals ? key_alive(list_entry(first, struct key, on_list)) : mine;
-    bool is_over = ++key->turn >= TURN_GRANTS;
-    if (mine > theirs + 1 || (is_over && (mine > theirs || is_pressed))) {
-        key->turn = 0;
-        return true;
-    }
-    return false;
-}
+#include "core/turns.h"
 
 /* Why a connection without leases has to go, or WEIR_OK. */
 static weir_err end_of(struct conn *conn)
@@ -80,7 +54,7 @@ static void become_idle(struct conn *conn)
     if (is_returned) {
         event_tell(pool, WEIR_EVENT_CONNECTION_RETURNED, key, conn, WEIR_OK);
     }
-    if ((key->waiting.count > 0 || pool->hungry.count > 0) && !MUTANT(19)) {
+    if ((key->waiting.count > 0 || pool->turns.count > 0) && !MUTANT(19)) {
         pool_serve(key);
     }
     struct conn *surplus = size_surplus(key);
@@ -114,7 +88,7 @@ void pool_conn_settle(struct conn *conn)
         pool_serve(key);
     } else if (conn->unsure) {
         probe_start(conn);
-    } else if (key->waiting.count > 0 && should_yield(key)) {
+    } else if (key->waiting.count > 0 && turns_should_yield(key)) {
         explain(key, DECIDED_YIELD, conn, WEIR_OK);
         key->pool->counters.evicted++;
         pool_conn_close(conn, WEIR_EEVICTED);

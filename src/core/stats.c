@@ -29,6 +29,31 @@ void histogram_decay(struct histogram *histogram, uint64_t now_ms)
     }
 }
 
+void histogram_merge(struct histogram *histogram, const struct histogram *other, uint64_t now_ms)
+{
+    uint64_t old = (now_ms - other->decayed_ms) / HISTOGRAM_DECAY_MS;
+    unsigned shift = old < 31 ? (unsigned)old : 31U;
+    histogram_decay(histogram, now_ms);
+    histogram->sum_ms += other->sum_ms;
+    if (other->max_ms > histogram->max_ms) {
+        histogram->max_ms = other->max_ms;
+    }
+    for (unsigned i = 0; i < WEIR_BUCKETS; i++) {
+        uint32_t recent = histogram->recent[i] + (other->recent[i] >> shift);
+        histogram->recent[i] = recent >= histogram->recent[i] ? recent : UINT32_MAX;
+        histogram->buckets[i] += other->buckets[i];
+    }
+}
+
+void spans_merge(struct spans *spans, const struct spans *other, uint64_t now_ms)
+{
+    histogram_merge(&spans->wait, &other->wait, now_ms);
+    histogram_merge(&spans->connect, &other->connect, now_ms);
+    histogram_merge(&spans->tls, &other->tls, now_ms);
+    histogram_merge(&spans->first_byte, &other->first_byte, now_ms);
+    histogram_merge(&spans->hold, &other->hold, now_ms);
+}
+
 static uint64_t recent_count(const struct histogram *histogram)
 {
     uint64_t count = 0;
@@ -106,7 +131,11 @@ void weir_pool_stats(const weir_pool *pool, weir_stats *ret_stats)
     memcpy(ret_stats->closed_by, counters->closed_by, sizeof ret_stats->closed_by);
     memcpy(ret_stats->refused_by, counters->refused_by, sizeof ret_stats->refused_by);
     memcpy(ret_stats->failed_by, counters->failed_by, sizeof ret_stats->failed_by);
-    histogram_report(&counters->wait, &ret_stats->wait);
-    histogram_report(&counters->connect, &ret_stats->connect);
-    histogram_report(&counters->hold, &ret_stats->hold);
+    struct spans spans;
+    group_sum(pool, pool->engine->now_ms, &spans);
+    histogram_report(&spans.wait, &ret_stats->wait);
+    histogram_report(&spans.connect, &ret_stats->connect);
+    histogram_report(&spans.hold, &ret_stats->hold);
+    histogram_report(&spans.tls, &ret_stats->tls);
+    histogram_report(&spans.first_byte, &ret_stats->first_byte);
 }

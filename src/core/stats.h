@@ -29,7 +29,11 @@ struct counters {
 #include <weir/def/stat.def>
 #undef WEIR_STAT
     uint64_t closed_by[WEIR_ERRS], refused_by[WEIR_ERRS], failed_by[WEIR_ERRS];
-    struct histogram wait, connect, hold;
+};
+
+/* How long things took. */
+struct spans {
+    struct histogram wait, connect, tls, first_byte, hold;
 };
 
 /* The bucket of a value; the last one takes all that is longer. */
@@ -67,6 +71,10 @@ static inline void histogram_add(struct histogram *histogram, uint64_t now_ms, u
 {
     histogram_add_times(histogram, now_ms, ms, 1);
 }
+
+/* Adds what the other one counted. */
+void histogram_merge(struct histogram *histogram, const struct histogram *other, uint64_t now_ms);
+void spans_merge(struct spans *spans, const struct spans *other, uint64_t now_ms);
 
 void histogram_report(const struct histogram *histogram, weir_histogram *ret_report);
 

@@ -127,6 +127,40 @@ static void compare_key(struct comparison *it, uint32_t key)
     compare_state(it, pair, &info);
 }
 
+struct sums {
+    uint64_t keys, total, waiting, held, waited;
+};
+
+static bool add_group(void *arg, const weir_group_info *info)
+{
+    struct sums *sums = arg;
+    sums->keys += info->keys;
+    sums->total += (uint64_t)info->dialling + info->idle + info->shared + info->active
+                   + info->probing + info->closing;
+    sums->waiting += info->waiting;
+    sums->held += info->hold.count;
+    sums->waited += info->wait.count;
+    return true;
+}
+
+/* Every key has an endpoint, and everything that took time is counted at one. */
+static void compare_groups(struct comparison *it, const weir_stats *stats)
+{
+    struct sums sums = {0};
+    weir_pool_each_endpoint(it->pool->pool, add_group, &sums);
+    differs(it, "waits in the histogram", stats->wait.count, stats->grants);
+    differs(it, "leases in the histogram", stats->hold.count, stats->released);
+    if (sums.held > stats->hold.count || sums.waited > stats->wait.count) {
+        fault(it->world, "%s: endpoints counted more than the pool", it->pool->name);
+    }
+    if (it->world->options.groups_max < GROUPS_ENOUGH) {
+        return;
+    }
+    differs(it, "keys of all endpoints", sums.keys, stats->keys);
+    differs(it, "connections of all endpoints", sums.total, stats->total);
+    differs(it, "waiting at all endpoints", sums.waiting, stats->waiting);
+}
+
 static void compare_figures(struct comparison *it)
 {
     static weir_stats stats;
@@ -162,6 +196,7 @@ static void compare_figures(struct comparison *it)
     differs(it, "closed", stats.closed, pool->closed);
     differs(it, "refused", stats.refused, pool->refused);
     differs(it, "events lost", stats.events_lost, 0);
+    compare_groups(it, &stats);
     differs(it, "added less removed", pool->added - pool->removed, stats.created - stats.closed);
     for (int err = 0; err < WEIR_ERRS; err++) {
         differs(it, weir_err_word((weir_err)err), stats.closed_by[err], pool->closed_by[err]);

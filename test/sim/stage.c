@@ -442,6 +442,7 @@ bool world_open(struct world *world, uint64_t seed, uint64_t trace_from)
                                                     : WORLD_CONNS_MAX,
         .waiting_max = rand_chance(&world->rand, 100) ? some(&world->rand, 100) : 1000,
         .keys_max = rand_chance(&world->rand, 100) ? some(&world->rand, 600) : 600,
+        .groups_max = rand_chance(&world->rand, 200) ? some(&world->rand, 60) : GROUPS_ENOUGH,
         .pools_max = WORLD_POOLS_MAX + 1,
         .seed = rand_next(&world->rand),
         .on_event = on_event,

@@ -28,7 +28,8 @@ enum {
     GHOSTS = 16,     /* ids of the dead, to be answered late and twice */
     TRACE_KEPT = 64, /* lines told of a failing seed */
     FAULT_MAX = 240,
-    GRANTS_A_STEP_MAX = 600
+    GRANTS_A_STEP_MAX = 600,
+    GROUPS_ENOUGH = 1024
 };
 
 enum conn_phase { PHASE_NONE, PHASE_DIALLING, PHASE_UP, PHASE_PROBING, PHASE_CLOSING };
