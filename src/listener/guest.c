@@ -3,8 +3,10 @@
 
 #include "base/check.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static void pool_close(void *self, weir_conn conn, void *object, weir_err why)
 {
@@ -62,4 +64,32 @@ weir_err guest_admit(weir_pool *pool, const char *scheme, const char *listener, 
 {
     const weir_key key = {.scheme = scheme, .host = listener};
     return weir_admit(pool, &key, note, guest, ret_conn);
+}
+
+/* IPv4 is written by hand: inet_ntop() takes longer than the rest of a request's head. */
+size_t guest_print(const uint8_t address[16], char ret_text[46])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    static const uint8_t none[16];
+    char *at = ret_text;
+    if (memcmp(address, none, sizeof none) == 0) {
+        memcpy(ret_text, "unix", sizeof "unix");
+        return sizeof "unix" - 1;
+    }
+    if (memcmp(address, mapped, sizeof mapped) != 0) {
+        inet_ntop(AF_INET6, address, ret_text, 46);
+        return strlen(ret_text);
+    }
+    for (int i = 12; i < 16; i++) {
+        unsigned byte = address[i];
+        if (byte >= 100) {
+            *at++ = (char)('0' + byte / 100);
+        }
+        if (byte >= 10) {
+            *at++ = (char)('0' + byte / 10 % 10);
+        }
+        *at++ = (char)('0' + byte % 10);
+        *at++ = i < 15 ? '.' : '\0';
+    }
+    return (size_t)(at - ret_text) - 1;
 }

@@ -7,6 +7,9 @@
 #pragma once
 #include <weir/weir.h>
 
+#include <stddef.h>
+#include <stdint.h>
+
 struct guest;
 
 struct guest_ops {
@@ -27,3 +30,6 @@ void guest_pool_limit(weir_pool *pool, uint32_t max_connections);
 /* Makes a client known to it. */
 weir_err guest_admit(weir_pool *pool, const char *scheme, const char *listener, const char *note,
                      struct guest *guest, weir_conn *ret_conn);
+
+/* "192.0.2.7", "2001:db8::7", "unix"; its length. */
+size_t guest_print(const uint8_t address[16], char ret_text[46]);

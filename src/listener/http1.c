@@ -2,6 +2,7 @@
 #include "listener/http1.h"
 
 #include "io/socket.h"
+#include "listener/guest.h"
 #include "listener/http1_client.h"
 
 #include <errno.h>
@@ -157,7 +158,7 @@ static void client_admit(struct client *client)
     struct http1_listener *listener = client->home;
     const weir_key key = {.scheme = "http", .host = listener->opt.name};
     char note[46];
-    client_print(client->address, note);
+    guest_print(client->address, note);
     weir_err err = weir_admit(listener->pool, &key, note, client, &client->conn);
     if (err != WEIR_OK) {
         client->conn.id = 0;

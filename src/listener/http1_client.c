@@ -4,8 +4,8 @@
 #include "base/fetch.h"
 #include "core/pool.h"
 #include "io/socket.h"
+#include "listener/guest.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -413,34 +413,6 @@ static size_t take_head(struct client *client, const char *at, size_t len)
     return (size_t)took;
 }
 
-/* IPv4 is written by hand: inet_ntop() takes longer than the rest of a request's head. */
-size_t client_print(const uint8_t address[16], char ret_text[46])
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    static const uint8_t none[16];
-    char *at = ret_text;
-    if (memcmp(address, none, sizeof none) == 0) {
-        memcpy(ret_text, "unix", sizeof "unix");
-        return sizeof "unix" - 1;
-    }
-    if (memcmp(address, mapped, sizeof mapped) != 0) {
-        inet_ntop(AF_INET6, address, ret_text, 46);
-        return strlen(ret_text);
-    }
-    for (int i = 12; i < 16; i++) {
-        unsigned byte = address[i];
-        if (byte >= 100) {
-            *at++ = (char)('0' + byte / 100);
-        }
-        if (byte >= 10) {
-            *at++ = (char)('0' + byte / 10 % 10);
-        }
-        *at++ = (char)('0' + byte % 10);
-        *at++ = i < 15 ? '.' : '\0';
-    }
-    return (size_t)(at - ret_text) - 1;
-}
-
 /* What a handler gets to see of the client. Often the record's last client is this one, too. */
 void request_fill_peer(struct request *request)
 {
@@ -448,7 +420,7 @@ void request_fill_peer(struct request *request)
     const uint8_t *address = request->client->address;
     if (peer->text_len == 0 || memcmp(peer->address, address, 16) != 0) {
         memcpy(peer->address, address, 16);
-        peer->text_len = (uint8_t)client_print(address, peer->text);
+        peer->text_len = (uint8_t)guest_print(address, peer->text);
     }
 }
 

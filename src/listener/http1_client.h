@@ -184,9 +184,6 @@ void client_want(struct client *client);
 /* Has the timer fire not later than that. */
 void client_arm(struct client *client, uint64_t deadline_ms);
 
-/* "192.0.2.7", "2001:db8::7", "unix"; its length. */
-size_t client_print(const uint8_t address[16], char ret_text[46]);
-
 /* A record for the client's next request; it is in HEAD then. NULL: no memory. */
 struct request *request_new(struct client *client);
 void request_end_lease(struct request *request);

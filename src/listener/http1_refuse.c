@@ -1,78 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "listener/http1_client.h"
+#include "listener/refusal.h"
 
-#include <stdio.h>
-#include <string.h>
-
-#define REFUSAL_FIELDS 4U
-#define REFUSAL_TEXT   512U
-
-static const char *reason_of(unsigned status)
-{
-    switch (status) {
-    case 400: return "Bad Request";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 414: return "URI Too Long";
-    case 417: return "Expectation Failed";
-    case 431: return "Request Header Fields Too Large";
-    case 501: return "Not Implemented";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    default: return "Error";
-    }
-}
-
-static struct slice print_body(char text[REFUSAL_TEXT], const struct http1_refusal *refusal)
-{
-    char retry[40] = "";
-    if (refusal->retry_after_s > 0) {
-        snprintf(retry, sizeof retry, ",\"retry_after\":%u", refusal->retry_after_s);
-    }
-    int len = snprintf(text, REFUSAL_TEXT, "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"%s}}\n",
-                       refusal->code, refusal->message, retry);
-    check(len > 0 && len < (int)REFUSAL_TEXT);
-    return (struct slice){text, (uint32_t)len};
-}
-
-/* The words are ours: nothing in them needs escaping. */
 static void refusal_write(struct request *request, const struct http1_refusal *refusal,
                           uint8_t asked)
 {
-    struct http1_listener *listener = request->client->home;
-    char body_text[REFUSAL_TEXT], status_text[REFUSAL_TEXT], retry_text[16];
-    struct slice body = print_body(body_text, refusal);
-    snprintf(status_text, sizeof status_text, "%s; error=%s; details=\"%s\"", listener->opt.server,
-             refusal->proxy_error, refusal->code);
-    struct http_field fields[REFUSAL_FIELDS] = {
-        {.name = SLICE("Content-Type"), .value = SLICE("application/json")},
-        {.name = SLICE("Proxy-Status"), .value = slice_of(status_text)},
-    };
-    uint16_t count = 2;
-    if (refusal->retry_after_s > 0) {
-        snprintf(retry_text, sizeof retry_text, "%u", refusal->retry_after_s);
-        fields[count++] = (struct http_field){.name = SLICE("Retry-After"),
-                                              .value = slice_of(retry_text)};
-    }
-    if (refusal->status == 405) { /* RFC 9110 §15.5.6 */
-        fields[count++] = (struct http_field){
-            .name = SLICE("Allow"), .value = SLICE("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")};
-    }
-    const struct http_head head = {
-        .status = refusal->status,
-        .reason = slice_of(reason_of(refusal->status)),
-        .version_minor = 1,
-        .framing = HTTP_LENGTH,
-        .content_length = body.len,
-        .fields = fields,
-        .field_count = count,
-    };
+    struct refusal_answer answer;
+    refusal_make(&answer, refusal, request->client->home->opt.server);
     request->answer = ANSWER_NONE;
     request->keep = false;
     request->method_id = asked;
-    request->exchange.ops->respond(&request->exchange, &head);
-    request->exchange.ops->body(&request->exchange, body.at, body.len);
+    request->exchange.ops->respond(&request->exchange, &answer.head);
+    request->exchange.ops->body(&request->exchange, answer.body, answer.body_len);
     request->answer = ANSWER_ENDED;
     request->exchange.ops->flush(&request->exchange);
 }

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "listener/refusal.h"
+
+#include "base/check.h"
+
+#include <stdio.h>
+
+static void print_body(struct refusal_answer *answer, const struct http1_refusal *refusal)
+{
+    char retry[40] = "";
+    if (refusal->retry_after_s > 0) {
+        snprintf(retry, sizeof retry, ",\"retry_after\":%u", refusal->retry_after_s);
+    }
+    int len = snprintf(answer->body, REFUSAL_TEXT,
+                       "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"%s}}\n", refusal->code,
+                       refusal->message, retry);
+    check(len > 0 && len < (int)REFUSAL_TEXT);
+    answer->body_len = (uint32_t)len;
+}
+
+void refusal_make(struct refusal_answer *answer, const struct http1_refusal *refusal,
+                  const char *server)
+{
+    struct http_field *fields = answer->fields;
+    uint16_t count = 2;
+    print_body(answer, refusal);
+    snprintf(answer->status, sizeof answer->status, "%s; error=%s; details=\"%s\"", server,
+             refusal->proxy_error, refusal->code);
+    fields[0] = (struct http_field){.name = SLICE("Content-Type"),
+                                    .value = SLICE("application/json")};
+    fields[1] = (struct http_field){.name = SLICE("Proxy-Status"),
+                                    .value = slice_of(answer->status)};
+    if (refusal->retry_after_s > 0) {
+        snprintf(answer->retry, sizeof answer->retry, "%u", refusal->retry_after_s);
+        fields[count++] = (struct http_field){.name = SLICE("Retry-After"),
+                                              .value = slice_of(answer->retry)};
+    }
+    if (refusal->status == 405) { /* RFC 9110 §15.5.6 */
+        fields[count++] = (struct http_field){
+            .name = SLICE("Allow"), .value = SLICE("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")};
+    }
+    answer->head = (struct http_head){
+        .status = refusal->status,
+        .reason = http_reason_of(refusal->status),
+        .version_minor = 1,
+        .framing = HTTP_LENGTH,
+        .content_length = answer->body_len,
+        .fields = fields,
+        .field_count = count,
+    };
+}
