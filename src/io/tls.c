@@ -730,6 +730,8 @@ static void finish(struct tls *tls, enum tls_error error)
         tls->failed = true;
         tally(&tls->counters->failed[error]);
     }
+    const char *name = SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name);
+    tls->server_name = name != NULL ? name : "";
     tls->counters = NULL;
     loop_timer_stop(tls->desk->loop, &start->timer);
     if (start->is_opening) {
@@ -765,8 +767,7 @@ enum tls_alpn tls_alpn_of(const struct stream *stream)
 
 const char *tls_server_name(const struct stream *stream)
 {
-    const char *name = SSL_get_servername(tls_of(stream)->ssl, TLSEXT_NAMETYPE_host_name);
-    return name != NULL ? name : "";
+    return tls_of(stream)->server_name;
 }
 
 const char *tls_version_of(const struct stream *stream)

@@ -66,6 +66,7 @@ struct tls {
     struct tls_contexts *contexts; /* a reference: what the profile of its time was */
     struct tls_origin *origin;     /* client: whose tickets; a reference; or NULL */
     struct tls_counters *counters; /* of server or client, while the handshake lasts */
+    const char *server_name;       /* SNI, of OpenSSL's memory; "" */
     struct tls_start *start;       /* NULL: the handshake is over */
     struct tls_spill *spill;       /* NULL: nothing waits */
     struct loop_later again;       /* something readable is here, and not in the socket */

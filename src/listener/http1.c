@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const weir_connector admitted;
-
 static void bury_graves(struct loop_later *later);
 static void drain_ended(struct loop_later *later);
 static void drain_fire(struct loop_timer *timer, uint64_t now_ms);
@@ -54,19 +52,14 @@ static bool options_fit(struct loop *loop, const struct http1_listener_options *
 }
 
 /* Times are this listener's; the pool counts, lists and limits. */
-static weir_err open_pool(struct http1_listener *listener, weir_engine *engine)
+static int open_pool(struct http1_listener *listener, weir_engine *engine)
 {
-    snprintf(listener->pool_name, sizeof listener->pool_name, "listener:%s", listener->opt.name);
-    const weir_pool_options opt = {
-        .size = sizeof opt,
-        .name = listener->pool_name,
-        .connector = &admitted,
-        .connector_self = listener,
-        .max_total = listener->opt.max_connections,
-        .idle_timeout_ms = WEIR_NEVER,
-        .max_age_ms = WEIR_NEVER,
-    };
-    return weir_pool_open(engine, &opt, &listener->pool);
+    if (listener->opt.front != NULL) {
+        listener->pool = front_pool(listener->opt.front);
+        return 0;
+    }
+    return guest_pool_open(engine, listener->opt.name, listener->opt.max_connections,
+                           &listener->pool);
 }
 
 int http1_listener_new(struct loop *loop, weir_engine *engine,
@@ -91,10 +84,10 @@ int http1_listener_new(struct loop *loop, weir_engine *engine,
     listener->bury.run = bury_graves;
     listener->drained.run = drain_ended;
     listener->drain_timer.fire = drain_fire;
-    weir_err err = open_pool(listener, engine);
-    if (err != WEIR_OK) {
+    int error = open_pool(listener, engine);
+    if (error != 0) {
         alloc_free(alloc, listener);
-        return err == WEIR_ENOMEM ? -ENOMEM : -EINVAL;
+        return error;
     }
     *ret_listener = listener;
     return 0;
@@ -145,7 +138,9 @@ void http1_listener_free(struct http1_listener *take_listener)
     loop_timer_stop(listener->loop, &listener->drain_timer);
     loop_later_cancel(listener->loop, &listener->bury);
     loop_later_cancel(listener->loop, &listener->drained);
-    weir_pool_close(listener->pool, 0);
+    if (listener->opt.front == NULL) {
+        weir_pool_close(listener->pool, 0);
+    }
     alloc_free(listener->opt.alloc, listener);
 }
 
@@ -156,10 +151,11 @@ void http1_listener_free(struct http1_listener *take_listener)
 static void client_admit(struct client *client)
 {
     struct http1_listener *listener = client->home;
-    const weir_key key = {.scheme = "http", .host = listener->opt.name};
     char note[46];
     guest_print(client->address, note);
-    weir_err err = weir_admit(listener->pool, &key, note, client, &client->conn);
+    const char *scheme = stream_is_tls(client->stream) ? "https" : "http";
+    weir_err err = guest_admit(listener->pool, scheme, listener->opt.name, note, &client->guest,
+                               &client->conn);
     if (err != WEIR_OK) {
         client->conn.id = 0;
         client_turn_away(client, ACCEPT_FULL);
@@ -226,7 +222,6 @@ void http1_listener_bring(struct http1_listener *listener, int take_fd, const st
 int http1_listener_update(struct http1_listener *listener, const struct http1_listener_options *opt)
 {
     struct http1_listener_options next = *opt;
-    weir_pool_options pool;
     next.name = listener->opt.name;
     if (!options_fit(listener->loop, &next)) {
         return -EINVAL;
@@ -236,43 +231,45 @@ int http1_listener_update(struct http1_listener *listener, const struct http1_li
     next.on_full = listener->opt.on_full;
     next.refuse_self = listener->opt.refuse_self;
     next.alloc = listener->opt.alloc;
+    next.front = listener->opt.front;
     fill_options(listener, &next);
-    weir_pool_options_of(listener->pool, &pool);
-    pool.max_total = listener->opt.max_connections;
-    weir_err err = weir_pool_update(listener->pool, &pool);
-    check(err == WEIR_OK);
+    guest_pool_limit(listener->pool, listener->opt.max_connections);
     weir_list_each(node, &listener->clients) {
         client_arm_state(client_at(node));
     }
     return 0;
 }
 
-/* --- the pool's side ----------------------------------------------------------------------------
+/* --- for a front --------------------------------------------------------------------------------
  */
 
-static void pool_close(void *self, weir_conn conn, void *object, weir_err why)
+static void front_serves(void *self, struct stream *take_stream, const struct front_client *from)
 {
-    (void)self;
-    (void)conn;
-    struct client *client = object;
-    if (client->state != CLIENT_LINGER) { /* that one ends by itself, soon */
-        client_abort(client, HTTP_FAULT_CANCELLED, why);
+    struct http1_listener *listener = self;
+    struct client *client = client_new(listener, take_stream, from->address);
+    if (client == NULL) {
+        if (from->is_seated) {
+            front_leave(listener->opt.front, from->address);
+        }
+        return;
+    }
+    if (from->is_seated) {
+        client->seated = true;
+        client_admit(client);
+    } else {
+        client_turn_away(client, from->why);
     }
 }
 
-static void pool_cut(void *self, weir_conn conn, void *object)
+static void front_drains(void *self, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg)
 {
-    (void)self;
-    (void)conn;
-    const struct client *client = object;
-    shutdown(stream_fd(client->stream), SHUT_RDWR); /* the reader sees it */
+    http1_listener_drain(self, grace_ms, on_drained, arg);
 }
 
-static const weir_connector admitted = {
-    .scheme = "http",
-    .close = pool_close,
-    .cut = pool_cut,
-};
+struct front_reader http1_listener_reader(struct http1_listener *listener)
+{
+    return (struct front_reader){.serve = front_serves, .drain = front_drains, .self = listener};
+}
 
 /* --- draining -----------------------------------------------------------------------------------
  */

@@ -22,7 +22,7 @@
 
 #include "io/loop.h"
 #include "io/stream.h"
-#include "listener/accept.h"
+#include "listener/front.h"
 #include "proto/http.h"
 
 #include <stdatomic.h>
@@ -68,6 +68,9 @@ struct http1_listener_options {
     void (*on_full)(void *self, enum accept_refusal why);
     void *refuse_self;
     const struct alloc *alloc; /* [the loop's] */
+    /* Who brings the clients, and has their pool; outlives it. NULL: the listener has a pool of its
+     * own, and clients come by http1_listener_accept() or by hand. */
+    struct front *front;
 };
 
 /* Any thread may read them, with http1_counter(). */
@@ -118,9 +121,12 @@ typedef bool http1_post_fn(void *self, uint32_t worker, void (*run)(void *arg, u
 int http1_listener_accept(struct http1_listener *listener, struct accept_port *port,
                           uint32_t worker, http1_post_fn *post, void *post_self);
 
+/* For front_read_with(). */
+struct front_reader http1_listener_reader(struct http1_listener *listener);
+
 /* Other limits and time-outs from now on, for clients that are there, too. Name, server, those who
- * are told and alloc stay; max_connections is for the port to obey. 0, or -EINVAL and nothing has
- * changed. */
+ * are told, front and alloc stay; max_connections is for the port to obey. 0, or -EINVAL and
+ * nothing has changed. */
 int http1_listener_update(struct http1_listener *listener,
                           const struct http1_listener_options *opt);
 

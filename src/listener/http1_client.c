@@ -25,6 +25,22 @@ static void request_kick(struct loop_later *later);
 /* --- a client's life ----------------------------------------------------------------------------
  */
 
+static void guest_close(struct guest *guest, weir_err why)
+{
+    struct client *client = container_of(guest, struct client, guest);
+    if (client->state != CLIENT_LINGER) { /* that one ends by itself, soon */
+        client_abort(client, HTTP_FAULT_CANCELLED, why);
+    }
+}
+
+static void guest_cut(struct guest *guest)
+{
+    const struct client *client = container_of(guest, struct client, guest);
+    shutdown(stream_fd(client->stream), SHUT_RDWR); /* the reader sees it */
+}
+
+static const struct guest_ops guest_ops = {.close = guest_close, .cut = guest_cut};
+
 struct client *client_new(struct http1_listener *listener, struct stream *take_stream,
                           const uint8_t address[16])
 {
@@ -33,6 +49,7 @@ struct client *client_new(struct http1_listener *listener, struct stream *take_s
         stream_close(take_stream);
         return NULL;
     }
+    client->guest.ops = &guest_ops;
     client->home = listener;
     client->stream = take_stream;
     client->timer.fire = client_timer_fire;
@@ -68,30 +85,51 @@ void client_turn_away(struct client *client, enum accept_refusal why)
     client_arm_state(client);
 }
 
+/* Its stream is somebody else's, or about to be closed. */
+static struct stream *client_bury(struct client *client, weir_err why)
+{
+    struct http1_listener *listener = client->home;
+    struct stream *stream = client->stream;
+    if (client->request != NULL) {
+        request_let_go(client);
+    }
+    client->state = CLIENT_GONE;
+    client->stream = NULL;
+    loop_timer_stop(listener->loop, &client->timer);
+    if (client->conn.id != 0) {
+        weir_conn_down(listener->pool, client->conn, why);
+    } else {
+        listener->refusals--;
+    }
+    list_remove(&listener->clients, &client->on_list);
+    list_push_back(&listener->graves, &client->on_list);
+    loop_later(listener->loop, &listener->bury);
+    return stream;
+}
+
 void client_close(struct client *client, weir_err why)
 {
     struct http1_listener *listener = client->home;
     if (client->state == CLIENT_GONE) {
         return;
     }
-    if (client->request != NULL) {
-        request_let_go(client);
-    }
-    client->state = CLIENT_GONE;
-    loop_timer_stop(listener->loop, &client->timer);
-    stream_close(client->stream);
-    client->stream = NULL;
-    if (client->conn.id != 0) {
-        weir_conn_down(listener->pool, client->conn, why);
-    } else {
-        listener->refusals--;
-    }
-    if (client->seated) {
+    stream_close(client_bury(client, why));
+    if (client->seated && listener->opt.front != NULL) {
+        front_leave(listener->opt.front, client->address);
+    } else if (client->seated) {
         accept_leave(listener->door, client->address);
     }
-    list_remove(&listener->clients, &client->on_list);
-    list_push_back(&listener->graves, &client->on_list);
-    loop_later(listener->loop, &listener->bury);
+}
+
+void client_hand_on(struct client *client, const char *at, size_t len)
+{
+    struct front *front = client->home->opt.front;
+    struct front_client onward = {.is_seated = client->seated, .ahead = at, .ahead_len = len};
+    struct stream *stream = client_bury(client, WEIR_EMOVED);
+    memcpy(onward.address, client->address, sizeof onward.address);
+    onward.is_tls = stream_is_tls(stream);
+    onward.server_name = onward.is_tls ? tls_server_name(stream) : "";
+    front_hand_on(front, stream, &onward);
 }
 
 void client_abort(struct client *client, enum http_fault fault, weir_err why)
@@ -105,9 +143,18 @@ void client_abort(struct client *client, enum http_fault fault, weir_err why)
     client_close(client, why);
 }
 
+/* A close_notify would say that all was said. */
+static void client_silence(const struct client *client)
+{
+    if (stream_is_tls(client->stream)) {
+        tls_close_silently(client->stream);
+    }
+}
+
 void client_reset(struct client *client, enum http_fault fault, weir_err why)
 {
     struct stream *bottom = client->stream;
+    client_silence(client);
     while (bottom->below != NULL) {
         bottom = bottom->below;
     }
@@ -396,10 +443,22 @@ static size_t client_take(struct client *client, const char *at, size_t len)
     return client->state == CLIENT_LINGER || client->state == CLIENT_GONE ? 0 : step;
 }
 
+/* HTTP/2 by prior knowledge (RFC 9113 §3.3). Over TLS it is for ALPN to say so. */
+static bool is_preface(const struct client *client, const char *at, size_t len)
+{
+    const struct front *front = client->home->opt.front;
+    return len >= 4 && memcmp(at, "PRI ", 4) == 0 && client->fresh && client->seated
+           && front != NULL && front_has_http2(front) && !stream_is_tls(client->stream);
+}
+
 static size_t take_head(struct client *client, const char *at, size_t len)
 {
     struct http1_listener *listener = client->home;
     struct http_head head;
+    if (is_preface(client, at, len)) {
+        client_hand_on(client, at, len);
+        return 0;
+    }
     head.fields = listener->fields;
     ssize_t took = http1_parse_request(&client->request->progress, at, len, &listener->limits,
                                        &head);
@@ -515,6 +574,7 @@ static void client_cut(struct client *client)
     if (request->headed && request->framing == HTTP_UNTIL_CLOSE) {
         client_reset(client, HTTP_FINE, WEIR_EBROKEN);
     } else {
+        client_silence(client);
         client_close(client, WEIR_EBROKEN);
     }
 }

@@ -26,6 +26,7 @@
 #include "base/bytes.h"
 #include "base/list.h"
 #include "io/outbox.h"
+#include "listener/guest.h"
 #include "listener/http1.h"
 #include "proto/http1.h"
 
@@ -39,6 +40,7 @@ enum client_state {
 };
 
 struct client {
+    struct guest guest;  /* first: what the pool knows */
     struct node on_list; /* home->clients, or home->graves */
     struct http1_listener *home;
     struct stream *stream;
@@ -117,7 +119,6 @@ struct http1_listener {
     void *handler_self;
     struct accept_door *door; /* NULL: clients come by hand */
     struct http1_limits limits;
-    char pool_name[64];
 
     struct list clients; /* every state but GONE */
     struct list graves;  /* GONE */
@@ -174,7 +175,9 @@ void client_turn_away(struct client *client, enum accept_refusal why);
 void client_close(struct client *client, weir_err why);
 /* The same, after on_abort where a handler waits. */
 void client_abort(struct client *client, enum http_fault fault, weir_err why);
-/* The same, and the peer gets a reset. */
+/* It speaks HTTP/2: these bytes begin with the preface. It is another reader's from now on. */
+void client_hand_on(struct client *client, const char *at, size_t len);
+/* The same as client_abort(), and the peer gets a reset. */
 void client_reset(struct client *client, enum http_fault fault, weir_err why);
 /* The exchange may have ended: goes on to the next request, lingers or closes. Nothing while its
  * bytes are worked through, which ends with it. */

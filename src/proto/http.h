@@ -234,6 +234,7 @@ struct http_peer {
     char text[46];       /* "192.0.2.7", "2001:db8::7", "unix"; ends with NUL */
     uint8_t text_len;
     bool tls;
+    const char *server_name; /* that the TLS client asked for (SNI); NULL or "": none */
 };
 
 struct http_exchange {
