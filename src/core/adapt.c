@@ -45,7 +45,8 @@ static void learn_rate(struct adapt *adapt, const struct adapt_look *look)
 
 static uint32_t wanted(const struct adapt *adapt, const struct adapt_look *look)
 {
-    uint64_t load_x256 = (uint64_t)adapt->rate_x16 * look->hold_x16 / 1000;
+    uint32_t rate_x16 = adapt->rate_x16 > look->ahead_x16 ? adapt->rate_x16 : look->ahead_x16;
+    uint64_t load_x256 = (uint64_t)rate_x16 * look->hold_x16 / 1000;
     if (load_x256 < (uint64_t)look->busy * 256) {
         load_x256 = (uint64_t)look->busy * 256;
     }

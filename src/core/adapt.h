@@ -8,6 +8,8 @@
  * slower with the last growth, more connections would only queue at the peer. It falls with the
  * load at once, but connections above it are closed by halves, so that a lull costs little.
  *
+ * Where a forecast of the arrivals is trusted (forecast.h), the target is there before they are.
+ *
  * The target says how many are kept and dialled ahead, never who has to wait: that is max_per_key.
  * Pure: the caller looks every second or so, and brings the figures.
  */
@@ -29,9 +31,10 @@ struct adapt {
 struct adapt_look {
     uint32_t arrivals; /* counted in all; may wrap */
     uint64_t elapsed_ms;
-    uint32_t hold_x16; /* EWMA, in milliseconds */
-    uint32_t busy;     /* connections with a lease, now */
-    uint32_t min, max; /* of the target */
+    uint32_t hold_x16;  /* EWMA, in milliseconds */
+    uint32_t ahead_x16; /* arrivals per second that are expected soon; 0: not known */
+    uint32_t busy;      /* connections with a lease, now */
+    uint32_t min, max;  /* of the target */
 };
 
 /* ceil(L + 2 sqrt(L)), L in 1/256. */

@@ -185,6 +185,26 @@ static void print_key(struct out *out, const struct key *key)
     print(out, "waiting %u\n", key->waiting.count);
 }
 
+static void print_forecast(struct out *out, const weir_pool *pool)
+{
+    const struct forecast *forecast = &pool->forecast;
+    if (forecast->season_ms == 0) {
+        return;
+    }
+    if (forecast->closed < (uint64_t)2 * FORECAST_SLOTS) {
+        print(out, "forecast: learning, %llu of %u parts\n", (unsigned long long)forecast->closed,
+              2 * FORECAST_SLOTS);
+        return;
+    }
+    print(out, "forecast: %s, its error is %u %% of the best simple guess's",
+          forecast->is_trusted ? "in use" : "not in use", forecast_error_pct(forecast));
+    if (forecast->is_trusted) {
+        uint32_t rate_x16 = forecast_rate_x16(forecast);
+        print(out, "; %u.%u arrivals a second expected", rate_x16 / 16, rate_x16 % 16 * 10 / 16);
+    }
+    print(out, "\n");
+}
+
 size_t weir_pool_explain(const weir_pool *pool, const weir_key *key, char *ret_text, size_t size)
 {
     struct out out = {ret_text, size, 0};
@@ -193,6 +213,7 @@ size_t weir_pool_explain(const weir_pool *pool, const weir_key *key, char *ret_t
     }
     if (key == NULL) {
         print_ring(&out, &pool->explain, NULL);
+        print_forecast(&out, pool);
         return out.len;
     }
     struct key_text text;

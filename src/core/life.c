@@ -45,6 +45,7 @@ static void pool_init(weir_pool *pool, weir_engine *engine, const weir_pool_opti
     pool->window.begun_ms = engine->now_ms;
     memcpy(pool->name, opt->name, strlen(opt->name) + 1);
     pool->opt.name = pool->name;
+    size_look_ahead(pool, 0);
     for (int i = 0; i < WEIR_STATES; i++) {
         list_init(&pool->by_state[i]);
     }
@@ -218,6 +219,10 @@ weir_err weir_pool_update(weir_pool *pool, const weir_pool_options *opt)
         weir_err undone = reopen_ledgers(pool);
         check(undone == WEIR_OK);
         return err;
+    }
+    if (resolved.forecast_ms != old.forecast_ms || resolved.size_min == 0) {
+        pool->forecast = (struct forecast){0};
+        size_look_ahead(pool, 0);
     }
     weir_list_each(it, &pool->keys) {
         shrink(list_entry(it, struct key, on_pool)->by_state, resolved.max_per_key, true);

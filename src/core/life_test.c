@@ -291,6 +291,55 @@ static void explains_what_it_did(void **state)
     fake_free(fake);
 }
 
+/* Four callers in one second of every season, the 100th. */
+static void live_through(struct fake *fake, unsigned seconds)
+{
+    for (unsigned i = 0; i < seconds; i++) {
+        weir_lease lease;
+        for (int n = 0; n < 4 && fake->now_ms / 1000 % 288 == 100; n++) {
+            assert_int_equal(fake_try(fake, "a", &lease), WEIR_OK);
+            fake_release(fake, lease, WEIR_KEEP);
+        }
+        fake_wait(fake, 1000);
+    }
+}
+
+static void says_what_the_forecast_is_worth(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.size_min = 1, .forecast_ms = 288000, .idle_timeout_ms = WEIR_NEVER};
+    opt.max_age_ms = WEIR_NEVER;
+    struct fake *fake = fake_open(&opt, NULL);
+    char text[4000];
+    fake_release(fake, fake_lease_up(fake, "a"), WEIR_KEEP);
+    live_through(fake, 300);
+    weir_pool_explain(fake->pool, NULL, text, sizeof text);
+    assert_non_null(strstr(text, "\nforecast: learning, "));
+    live_through(fake, 500);
+    weir_pool_explain(fake->pool, NULL, text, sizeof text);
+    assert_non_null(strstr(text, "\nforecast: in use, its error is "));
+    assert_non_null(strstr(text, " arrivals a second expected\n"));
+    weir_pool_options_of(fake->pool, &opt);
+    opt.forecast_ms = 300000;
+    assert_int_equal(weir_pool_update(fake->pool, &opt), WEIR_OK);
+    fake_wait(fake, 1000);
+    weir_pool_explain(fake->pool, NULL, text, sizeof text);
+    assert_non_null(strstr(text, "\nforecast: learning, "));
+    for (unsigned i = 0; i < 700; i++) {
+        fake_wait(fake, 1000);
+        weir_lease lease;
+        assert_int_equal(fake_try(fake, "a", &lease), WEIR_OK);
+        fake_release(fake, lease, WEIR_KEEP);
+    }
+    weir_pool_explain(fake->pool, NULL, text, sizeof text);
+    assert_non_null(strstr(text, "\nforecast: not in use, its error is "));
+    opt.forecast_ms = WEIR_NEVER;
+    assert_int_equal(weir_pool_update(fake->pool, &opt), WEIR_OK);
+    weir_pool_explain(fake->pool, NULL, text, sizeof text);
+    assert_null(strstr(text, "forecast"));
+    fake_free(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +352,7 @@ int main(void)
         cmocka_unit_test(a_flush_forgets_failures),
         cmocka_unit_test(lists_everything_until_told_to_stop),
         cmocka_unit_test(explains_what_it_did),
+        cmocka_unit_test(says_what_the_forecast_is_worth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

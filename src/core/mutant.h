@@ -31,6 +31,7 @@
  * 25  an overdue lease is told, and not cut
  * 26  a request that cannot be sent twice gets the newest, however long that was silent
  * 27  a tenant with many connections keeps them, whoever else waits
+ * 28  a forecast is trusted before it has shown what it is worth
  */
 #pragma once
 #include <stdbool.h>

@@ -76,7 +76,7 @@ static bool in_range(const struct option *option, uint32_t value)
     if (value == UINT32_MAX) {
         return option->type != TYPE_percent;
     }
-    return value <= option->max; /* it is one at least, and no option starts above */
+    return value >= option->min && value <= option->max;
 }
 
 static bool resolve_field(const struct option *option, uint32_t *value)
@@ -287,6 +287,7 @@ static const struct {
      {.max_total = 1000,
       .max_per_key = 100,
       .size_min = 2,
+      .forecast_ms = HOURS(24),
       .idle_timeout_ms = MINUTES(5),
       .probe_every_ms = SECONDS(60),
       .failures_max = 3,
@@ -299,6 +300,7 @@ static const struct {
      {.max_total = 1000,
       .max_per_key = 100,
       .size_min = 2,
+      .forecast_ms = HOURS(24),
       .max_idle = 20,
       .idle_timeout_ms = MINUTES(5),
       .probe_every_ms = SECONDS(30),

@@ -26,6 +26,7 @@
 #include "core/adapt.h"
 #include "core/arena.h"
 #include "core/explain.h"
+#include "core/forecast.h"
 #include "core/group.h"
 #include "core/health.h"
 #include "core/limit.h"
@@ -183,6 +184,7 @@ struct weir_pool {
     uint32_t event_mask;
     struct counters counters;
     struct window window;
+    struct forecast forecast;
     struct explain explain;
     char name[64];
 };

@@ -31,6 +31,7 @@
 void pool_mark_active(weir_pool *pool)
 {
     if (pool->review_ms == UINT64_MAX) {
+        pool->adapted_ms = pool->engine->now_ms; /* nobody came since the reviews ended */
         pool->review_ms = pool->engine->now_ms + REVIEW_EVERY_MS;
         pool_arm(pool, pool->review_ms);
     }

@@ -84,7 +84,16 @@ uint32_t size_short(const struct key *key)
     return more < max_idle - idle ? more : max_idle - idle;
 }
 
-/* True while its target may still fall. */
+/* Its share of what the pool expects: as much as it had of what came. */
+static uint32_t ahead_x16(const struct key *key)
+{
+    const weir_pool *pool = key->pool;
+    uint32_t rate_x16 = forecast_rate_x16(&pool->forecast);
+    double share = (double)key->grants / (double)(pool->counters.grants + 1);
+    return (uint32_t)(rate_x16 * (share < 1 ? share : 1));
+}
+
+/* True while its target may still change although nobody comes. */
 static bool review(struct key *key, uint64_t elapsed_ms)
 {
     const weir_pool_options *opt = &key->pool->opt;
@@ -92,6 +101,7 @@ static bool review(struct key *key, uint64_t elapsed_ms)
     struct list *idle = &key->by_state[WEIR_IDLE];
     uint32_t busy = key->by_state[WEIR_ACTIVE].count + key->by_state[WEIR_SHARED].count;
     adapt_learn(adapt, &(struct adapt_look){.arrivals = (uint32_t)key->grants,
+                                            .ahead_x16 = ahead_x16(key),
                                             .elapsed_ms = elapsed_ms,
                                             .hold_x16 = key->leases_seen > 1 ? 0 : key->hold_ms,
                                             .busy = busy,
@@ -105,6 +115,17 @@ static bool review(struct key *key, uint64_t elapsed_ms)
     return adapt->rate_x16 > 0 || (idle->count > opt->min_idle && key_alive(key) > adapt->target);
 }
 
+void size_look_ahead(weir_pool *pool, uint64_t elapsed_ms)
+{
+    if (pool->opt.size_min > 0 && pool->opt.forecast_ms != WEIR_NEVER) {
+        forecast_learn(&pool->forecast,
+                       &(struct forecast_look){.season_ms = pool->opt.forecast_ms,
+                                               .now_ms = pool->engine->now_ms,
+                                               .elapsed_ms = elapsed_ms,
+                                               .arrivals = (uint32_t)pool->counters.grants});
+    }
+}
+
 bool size_review(weir_pool *pool)
 {
     if (pool->opt.size_min == 0 || pool->closing) {
@@ -112,10 +133,12 @@ bool size_review(weir_pool *pool)
     }
     uint64_t elapsed_ms = pool->engine->now_ms - pool->adapted_ms;
     bool is_moving = false;
+    size_look_ahead(pool, elapsed_ms);
     weir_list_each(it, &pool->keys) {
         struct key *key = list_entry(it, struct key, on_pool);
-        if (key_alive(key) > 0 || key->adapt.rate_x16 > 0) {
-            is_moving |= review(key, elapsed_ms);
+        bool is_expected = pool->forecast.is_trusted && size_is_in_use(key);
+        if (key_alive(key) > 0 || key->adapt.rate_x16 > 0 || is_expected) {
+            is_moving |= review(key, elapsed_ms) || is_expected;
         }
     }
     pool->adapted_ms = pool->engine->now_ms;

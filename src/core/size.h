@@ -27,6 +27,10 @@ uint32_t size_missing(const struct key *key);
 /* Connections, dialling ones too, that the load of the key calls for beyond those that are up. */
 uint32_t size_short(const struct key *key);
 
+/* Tells the forecast of an adaptive pool that has one what came so far, in the time that is over.
+ */
+void size_look_ahead(weir_pool *pool, uint64_t elapsed_ms);
+
 /* Looks at the load of every key of an adaptive pool; what the load does not call for closes, by
  * halves. False when there is nothing to come back for. */
 bool size_review(weir_pool *pool);

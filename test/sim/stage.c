@@ -288,6 +288,9 @@ static uint32_t sometimes(struct rand *rand, uint32_t permille, uint32_t value)
     return rand_chance(rand, permille) ? value : 0;
 }
 
+/* A season of the least length: worlds are short. */
+#define FORECAST_MS 288000U
+
 static uint32_t some_time(struct rand *rand, uint32_t most_ms)
 {
     return 10 * some(rand, most_ms / 10);
@@ -324,6 +327,7 @@ static void draw_options(struct rand *rand, weir_pool_options *opt)
     if (opt->max_per_key != 0 && opt->size_min > opt->max_per_key) {
         opt->size_min = opt->max_per_key;
     }
+    opt->forecast_ms = opt->size_min != 0 ? sometimes(rand, 500, FORECAST_MS) : 0;
     opt->hedge = rand_chance(rand, 200) ? WEIR_ON : WEIR_OFF;
     opt->connecting_max = sometimes(rand, 500, some(rand, 8));
     opt->waiting_max = sometimes(rand, 300, some(rand, 64));
