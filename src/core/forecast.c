@@ -9,10 +9,10 @@
 #define RATE_STALE_MS 4000U
 #define MOST          (INT32_MAX / 8) /* of any rate × 256; sums of three still fit */
 
-/* Weights of what is new, as parts: the level learns an eighth, the trend little of that, and the
+/* Weights of what is new, as parts: the level learns an eighth, the trend next to nothing, and the
  * season a quarter of what the level left over. */
 #define LEVEL_PART  8
-#define TREND_PART  32
+#define TREND_PART  256
 #define DAMP_PART   16
 #define SEASON_PART 4
 
@@ -88,7 +88,7 @@ static void smooth(struct forecast *forecast, int32_t value)
     int64_t base = (int64_t)forecast->level + forecast->trend;
     int64_t error = value - base - *season;
     int64_t level = base + error / LEVEL_PART;
-    int64_t trend = forecast->trend + error / (LEVEL_PART * TREND_PART);
+    int64_t trend = forecast->trend + error / TREND_PART;
     forecast->level = bounded(level);
     forecast->trend = bounded(trend - trend / DAMP_PART);
     *season = bounded(*season + (error - error / LEVEL_PART) / SEASON_PART);
