@@ -26,7 +26,7 @@ $(CONFIGURED): CMakePresets.json
 	@touch $@
 
 .PHONY: help build run test check bench sim story fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
-        install clean test-clang test-tsan packages-run packages-test packages-check packages-bench
+        install reference clean test-clang test-tsan packages-run packages-test packages-check packages-bench
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -116,6 +116,11 @@ lint: packages-check ## clang-tidy over src/ (F= only files whose path holds it)
 	@$(MAKE) -s build/clang/build.ninja
 	@cmake build/clang >/dev/null
 	@$(PYTHON) tools/lint.py build/clang $(F)
+
+reference: packages-test ## write docs/reference, docs/man and docs/options.md from the headers and the program
+	@$(MAKE) -s build/dev/build.ninja
+	@ninja -C build/dev --quiet weir
+	@$(PYTHON) -B tools/reference.py build/dev/weir
 
 install: build ## programs, library, headers, pkg-config, CMake: PREFIX= DESTDIR=
 	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)" >/dev/null

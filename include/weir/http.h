@@ -82,6 +82,7 @@ WEIR_API weir_err weir_http_client_new(weir_runtime *runtime, const weir_http_cl
  * and nothing was done. NULL is fine. */
 WEIR_API weir_err weir_http_client_free(weir_http_client *take_client);
 
+/* As it was given, or chosen. */
 WEIR_API const char *weir_http_client_name(const weir_http_client *client);
 /* The pool's options in force, defaults filled in. */
 WEIR_API void weir_http_client_options_of(const weir_http_client *client,
@@ -231,6 +232,7 @@ WEIR_API void weir_http_answer_free(weir_http_answer *take_answer); /* of a fetc
 /* --- an answer ----------------------------------------------------------------------------------
  */
 
+/* 200, 404, ... */
 WEIR_API uint16_t weir_http_status(const weir_http_answer *answer);
 /* The first field of that name, case ignored; .at is NULL where there is none. */
 WEIR_API weir_text weir_http_field_of(const weir_http_answer *answer, const char *name);

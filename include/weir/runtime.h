@@ -87,6 +87,7 @@ WEIR_API weir_err weir_runtime_turn(weir_runtime *runtime, int timeout_ms);
  * closed before; while there is one, WEIR_ESTATE. */
 WEIR_API weir_err weir_runtime_close(weir_runtime *take_runtime, uint32_t grace_ms);
 
+/* How many there are. They are numbered from 0. */
 WEIR_API uint32_t weir_runtime_workers(const weir_runtime *runtime);
 
 /* Runs fn on a worker's thread, soon. The engine is that worker's own: pools of the same name that
@@ -188,6 +189,7 @@ WEIR_API void weir_scoped_lease_end(weir_scoped_lease *loan);
 /* --- reports ------------------------------------------------------------------------------------
  */
 
+/* As weir_pool_stats(), weir_pool_health(); and of its factory. */
 WEIR_API void weir_shared_stats(weir_shared *pool, weir_stats *ret_stats);
 WEIR_API void weir_shared_health(weir_shared *pool, weir_health_report *ret_report);
 WEIR_API void weir_shared_factory_stats(weir_shared *pool, weir_factory_stats *ret_stats);

@@ -232,7 +232,7 @@ WEIR_API uint64_t weir_step(weir_engine *engine, uint64_t now_ms);
 
 /* True when a step would do something already now. */
 WEIR_API bool weir_engine_pending(const weir_engine *engine);
-WEIR_API uint64_t weir_engine_now(const weir_engine *engine);
+WEIR_API uint64_t weir_engine_now(const weir_engine *engine); /* of the latest step */
 
 /* --- pools --------------------------------------------------------------------------------------
  */
@@ -298,6 +298,8 @@ WEIR_API void weir_pool_on_event(weir_pool *pool, weir_event_fn *fn, void *arg, 
 /* Waiting callers fail with WEIR_ECLOSED, idle connections close, leased ones when released or,
  * cut, after grace_ms. The pool_closed event is the last the pool does. */
 WEIR_API void weir_pool_close(weir_pool *pool, uint32_t grace_ms);
+
+/* As they were given at opening. */
 WEIR_API const char *weir_pool_name(const weir_pool *pool);
 WEIR_API void *weir_pool_connector_self(const weir_pool *pool);
 
@@ -349,6 +351,7 @@ WEIR_API uint32_t weir_pool_retry_after(const weir_pool *pool);
 WEIR_API weir_err weir_release(weir_pool *pool, weir_lease lease, weir_fate fate);
 /* The same, with the reason for BROKEN that counters and listings will show. */
 WEIR_API weir_err weir_release_why(weir_pool *pool, weir_lease lease, weir_fate fate, weir_err why);
+/* Another tag, for a lease that goes from hand to hand. WEIR_ESTALE. */
 WEIR_API weir_err weir_lease_tag(weir_pool *pool, weir_lease lease, uint64_t tag);
 
 /* --- what a connector or a listener reports
@@ -359,7 +362,7 @@ WEIR_API weir_err weir_lease_tag(weir_pool *pool, weir_lease lease, uint64_t tag
  * idle until weir_conn_lease(). */
 WEIR_API weir_err weir_admit(weir_pool *pool, const weir_key *peer, const char *note, void *object,
                              weir_conn *ret_conn);
-WEIR_API bool weir_pool_can_admit(const weir_pool *pool);
+WEIR_API bool weir_pool_can_admit(const weir_pool *pool); /* whether there is room for one */
 
 /* The transport of a dial is up and its TLS handshake begins: tls_timeout counts from here. */
 WEIR_API weir_err weir_conn_handshake(weir_pool *pool, weir_conn conn);
@@ -400,6 +403,7 @@ typedef struct weir_histogram {
     uint32_t p50_ms, p90_ms, p99_ms; /* of the last minutes */
 } weir_histogram;
 
+/* UINT64_MAX for the last one. */
 WEIR_API uint64_t weir_bucket_end_ms(unsigned bucket);
 
 typedef struct weir_stats {
@@ -412,6 +416,7 @@ typedef struct weir_stats {
     weir_histogram tls, first_byte; /* handshakes; what weir_conn_latency() was told */
 } weir_stats;
 
+/* Gauges are as of now, counters since the pool was opened. */
 WEIR_API void weir_pool_stats(const weir_pool *pool, weir_stats *ret_stats);
 
 /* How the pool fares, and which rule said so. */
@@ -423,6 +428,7 @@ typedef struct weir_health_report {
     char message[120];
 } weir_health_report;
 
+/* `health` as the latest step judged it; the figures, and the rule that they meet, as of now. */
 WEIR_API void weir_pool_health(const weir_pool *pool, weir_health_report *ret_report);
 
 /* One key, as weir_pool_key_of() and weir_pool_each_key() show it. */
