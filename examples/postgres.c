@@ -61,11 +61,12 @@ int main(int argc, char **argv)
     weir_shared *pool;
     const weir_factory factory = {
         .create = create, .validate = validate, .destroy = destroy, .threads_max = 4};
-    need(argc == 5, "postgres HOST PORT USER DATABASE");
-    const weir_shared_options opt = {
+    need(argc > 4, "postgres HOST PORT USER DATABASE [OPTION=VALUE]...");
+    weir_shared_options opt = {
         .pool = {.name = "db", .max_total = 4}, .factory = &factory, .factory_self = argv[4]};
     const weir_key key = {
         .scheme = "postgresql", .host = argv[1], .port = port_of(argv[2]), .tenant = argv[3]};
+    must_set(&opt.pool, argv + 5);
     must(weir_runtime_open(NULL, &runtime), "runtime");
     must(weir_shared_open(runtime, &opt, &pool), "pool");
     query(pool, &key, "SELECT 6 * 7", WEIR_KEEP);

@@ -266,7 +266,7 @@ def postgres():
 
 
 def test_postgres(postgres):
-    assert run("postgres", "127.0.0.1", postgres, "weir", "postgres") == [
+    assert run("postgres", "127.0.0.1", postgres, "weir", "postgres", "max_total=1") == [
         "SELECT 6 * 7: 42, new session",
         "BEGIN: -, used session",
         "SELECT pg_current_xact_id_if_assigned() IS NULL: t, used session",
