@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "listener/http2.h"
+
+#include "listener/http2_client.h"
+
+#include <errno.h>
+
+const char http2_preface[24] = {'P', 'R', 'I',  ' ',  '*',  ' ',  'H', 'T', 'T',  'P',  '/',  '2',
+                                '.', '0', '\r', '\n', '\r', '\n', 'S', 'M', '\r', '\n', '\r', '\n'};
+
+static void bury_graves(struct loop_later *later);
+static void drain_ended(struct loop_later *later);
+static void drain_fire(struct loop_timer *timer, uint64_t now_ms);
+
+/* --- making -------------------------------------------------------------------------------------
+ */
+
+static uint32_t either(uint32_t given, uint32_t otherwise)
+{
+    return given != 0 ? given : otherwise;
+}
+
+static void fill_options(struct http2_listener *listener, const struct http2_listener_options *opt)
+{
+    listener->opt = *opt;
+    struct http2_listener_options *mine = &listener->opt;
+    mine->server = opt->server != NULL ? opt->server : "weir";
+    mine->alloc = opt->alloc != NULL ? opt->alloc : loop_alloc(listener->loop);
+    mine->headers_timeout_ms = either(opt->headers_timeout_ms, 10000);
+    mine->request_timeout_ms = either(opt->request_timeout_ms, 30000);
+    mine->idle_timeout_ms = either(opt->idle_timeout_ms, 30000);
+    mine->answer_timeout_ms = either(opt->answer_timeout_ms, mine->idle_timeout_ms);
+    mine->keepalive_timeout_ms = either(opt->keepalive_timeout_ms, 5000);
+    mine->write_timeout_ms = either(opt->write_timeout_ms, 30000);
+    mine->max_headers = either(opt->max_headers, 100);
+    mine->max_concurrent_streams = either(opt->max_concurrent_streams, 100);
+    mine->max_header_list_size = either(opt->max_header_list_size, 32U << 10);
+    mine->max_session_memory = either(opt->max_session_memory, 10U << 20);
+    mine->ping_interval_ms = either(opt->ping_interval_ms, 30000);
+    listener->limits = (struct http2_limits){.list_bytes_max = mine->max_header_list_size,
+                                             .fields_max = (uint16_t)mine->max_headers};
+}
+
+static bool options_fit(const struct http2_listener_options *opt)
+{
+    return opt->name != NULL && opt->max_headers <= HTTP_FIELDS_MAX;
+}
+
+int http2_listener_new(struct loop *loop, weir_pool *pool, struct front *front,
+                       const struct http2_listener_options *opt, const struct http_handler *handler,
+                       void *handler_self, struct http2_listener **ret_listener)
+{
+    if (!options_fit(opt)) {
+        return -EINVAL;
+    }
+    const struct alloc *alloc = opt->alloc != NULL ? opt->alloc : loop_alloc(loop);
+    struct http2_listener *listener = alloc_zeroed(alloc, sizeof *listener);
+    if (listener == NULL) {
+        return -ENOMEM;
+    }
+    listener->loop = loop;
+    listener->pool = pool;
+    listener->front = front;
+    listener->handler = handler;
+    listener->handler_self = handler_self;
+    fill_options(listener, opt);
+    list_init(&listener->clients);
+    list_init(&listener->graves);
+    cork_init(&listener->cork);
+    listener->bury.run = bury_graves;
+    listener->drained.run = drain_ended;
+    listener->drain_timer.fire = drain_fire;
+    int error = http2_frames_open(listener);
+    if (error != 0) {
+        alloc_free(alloc, listener);
+        return error;
+    }
+    *ret_listener = listener;
+    return 0;
+}
+
+int http2_listener_update(struct http2_listener *listener, const struct http2_listener_options *opt)
+{
+    struct http2_listener_options next = *opt;
+    next.name = listener->opt.name;
+    if (!options_fit(&next)) {
+        return -EINVAL;
+    }
+    next.server = listener->opt.server;
+    next.on_refuse = listener->opt.on_refuse;
+    next.refuse_self = listener->opt.refuse_self;
+    next.alloc = listener->opt.alloc;
+    fill_options(listener, &next);
+    weir_list_each(node, &listener->clients) {
+        struct http2_client *client = container_of(node, struct http2_client, on_list);
+        http2_arm(client, loop_now_ms(listener->loop)); /* looks at all its deadlines */
+    }
+    return 0;
+}
+
+static struct http2_client *client_at(struct node *node)
+{
+    return container_of(node, struct http2_client, on_list);
+}
+
+static void bury(struct http2_listener *listener)
+{
+    while (!list_is_empty(&listener->graves)) {
+        struct http2_client *client = client_at(list_first(&listener->graves));
+        list_remove(&listener->graves, &client->on_list);
+        nghttp2_session_del(client->session);
+        alloc_free(listener->opt.alloc, client);
+    }
+}
+
+static void bury_graves(struct loop_later *later)
+{
+    struct http2_listener *listener = container_of(later, struct http2_listener, bury);
+    bury(listener);
+    if (listener->draining && list_is_empty(&listener->clients)) {
+        loop_later(listener->loop, &listener->drained);
+    }
+}
+
+static void cut_all(struct http2_listener *listener)
+{
+    while (!list_is_empty(&listener->clients)) {
+        http2_client_close(client_at(list_first(&listener->clients)), HTTP_FAULT_CANCELLED,
+                           WEIR_ECLOSED);
+    }
+}
+
+void http2_listener_free(struct http2_listener *take_listener)
+{
+    struct http2_listener *listener = take_listener;
+    cut_all(listener);
+    bury(listener);
+    http2_stream_free_spare(listener);
+    if (listener->spare_request != NULL) {
+        http2_request_fini(listener->spare_request);
+        alloc_free(listener->opt.alloc, listener->spare_request);
+    }
+    loop_timer_stop(listener->loop, &listener->drain_timer);
+    loop_later_cancel(listener->loop, &listener->bury);
+    loop_later_cancel(listener->loop, &listener->drained);
+    http2_frames_close(listener);
+    alloc_free(listener->opt.alloc, listener);
+}
+
+/* --- clients come -------------------------------------------------------------------------------
+ */
+
+int http2_listener_serve(struct http2_listener *listener, struct stream *take_stream,
+                         const struct front_client *from)
+{
+    struct http2_client *client = http2_client_new(listener, take_stream, from);
+    if (client == NULL) {
+        return -ENOMEM;
+    }
+    weir_err err = guest_admit(listener->pool, client->peer.tls ? "https" : "http",
+                               listener->opt.name, client->peer.text, &client->guest,
+                               &client->conn);
+    if (err == WEIR_OK) {
+        err = weir_conn_room(listener->pool, client->conn, listener->opt.max_concurrent_streams);
+    }
+    if (err != WEIR_OK) {
+        http2_client_close(client, HTTP_FAULT_CANCELLED, err);
+        return -EMFILE;
+    }
+    if (listener->draining) {
+        http2_client_notice(client);
+    }
+    if (from->ahead_len > 0) {
+        http2_tally(&listener->counters.bytes_in, from->ahead_len);
+        http2_client_feed(client, from->ahead, from->ahead_len);
+    }
+    return 0;
+}
+
+static void front_serves(void *self, struct stream *take_stream, const struct front_client *client)
+{
+    http2_listener_serve(self, take_stream, client);
+}
+
+static void front_drains(void *self, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg)
+{
+    http2_listener_drain(self, grace_ms, on_drained, arg);
+}
+
+struct front_reader http2_listener_reader(struct http2_listener *listener)
+{
+    return (struct front_reader){.serve = front_serves, .drain = front_drains, .self = listener};
+}
+
+/* --- draining ------------------------------------------------------------------------------------
+ */
+
+static void drain_ended(struct loop_later *later)
+{
+    struct http2_listener *listener = container_of(later, struct http2_listener, drained);
+    void (*on_drained)(void *arg) = listener->on_drained;
+    listener->on_drained = NULL;
+    loop_timer_stop(listener->loop, &listener->drain_timer);
+    if (on_drained != NULL) {
+        on_drained(listener->drained_arg);
+    }
+}
+
+static void drain_fire(struct loop_timer *timer, uint64_t now_ms)
+{
+    (void)now_ms;
+    cut_all(container_of(timer, struct http2_listener, drain_timer));
+}
+
+void http2_listener_drain(struct http2_listener *listener, uint32_t grace_ms,
+                          void (*on_drained)(void *arg), void *arg)
+{
+    listener->draining = true;
+    listener->on_drained = on_drained;
+    listener->drained_arg = arg;
+    weir_list_each_safe(node, &listener->clients) {
+        struct http2_client *client = client_at(node);
+        if (client->state == HTTP2_OPEN && !client->fresh && list_is_empty(&client->streams)) {
+            http2_tally(&listener->counters.drained, 1);
+        }
+        http2_client_notice(client);
+    }
+    if (list_is_empty(&listener->clients)) {
+        loop_later(listener->loop, &listener->drained);
+    } else if (grace_ms != WEIR_NEVER) {
+        loop_timer_set(listener->loop, &listener->drain_timer,
+                       loop_now_ms(listener->loop) + grace_ms);
+    }
+}
+
+/* --- looking in ----------------------------------------------------------------------------------
+ */
+
+const struct http2_counters *http2_listener_counters(const struct http2_listener *listener)
+{
+    return &listener->counters;
+}
+
+uint32_t http2_listener_clients(const struct http2_listener *listener)
+{
+    return listener->clients.count;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * http2.h - the listener of HTTP/2 (RFC 9113, on nghttp2): the clients of one worker that speak it,
+ * each a connection of the pool "listener:NAME", each stream a lease on it and an exchange with a
+ * handler. A front brings the clients: by ALPN, or by the preface that they begin with.
+ *
+ * Always true:
+ *   - To the handler a stream is what a request of HTTP/1.1 is: the same calls, the same bounds.
+ *   - What is written in one turn of the loop leaves in one write.
+ *   - What a client sends ahead of the other side is bounded by the windows it was given; what it
+ *     does not read by HTTP2_BODY_HIGH and one read of its giver for each stream, and all of a
+ *     connection, what nghttp2 needs included, by max_session_memory.
+ *   - Frames that cost us more than their sender have a budget (http2_budget.h); beyond it comes
+ *     GOAWAY with ENHANCE_YOUR_CALM, and the end.
+ *   - Priorities are not obeyed (RFC 9113 §5.3.2): streams take turns.
+ *   - A malformed message is a reset of its stream (§8.1.1); what else cannot be served is answered
+ *     as listener/http1 answers it.
+ *   - No handler is called inside a call of a handler.
+ */
+#pragma once
+#include <weir/weir.h>
+
+#include "io/loop.h"
+#include "io/stream.h"
+#include "listener/front.h"
+#include "listener/http1.h"
+#include "listener/http2_budget.h"
+#include "proto/http.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define HTTP2_STREAM_WINDOW     65535U       /* bytes of a body ahead of its reader, */
+#define HTTP2_CONNECTION_WINDOW (1U << 20)   /* and of all of a connection's */
+#define HTTP2_WITHHELD_MAX      (1U << 20)   /* of paused bodies: beyond, the connection waits */
+#define HTTP2_BODY_HIGH         (16U << 10)  /* of an answer ahead of its client: its giver waits */
+#define HTTP2_PENDING_HIGH      (1U << 20)   /* of all answers of a connection: all givers wait */
+#define HTTP2_KEPT_MAX          (1U << 20)   /* framed, and not taken by the client's socket */
+#define HTTP2_FRAMES_MAX        10000U       /* waiting to be framed, */
+#define HTTP2_ACKS_MAX          1000U        /* and of these, answers to PING and SETTINGS */
+#define HTTP2_HEADER_EXCESS     8U           /* times max_header_list_size: the connection ends */
+#define HTTP2_DRAIN_MS          1000U        /* from the notice of a drain to its last word */
+#define HTTP2_LINGER_MAX        (256U << 10) /* read and forgotten behind our last word, */
+#define HTTP2_LINGER_MS         2000U        /* and for how long */
+#define HTTP2_SPARE_MAX         1024U        /* stream records kept for the next requests */
+#define HTTP2_SPARE_BODY_MAX    (16U << 10)  /* of memory that each may keep */
+
+extern const char http2_preface[24];
+
+struct http2_listener;
+
+/* Zero is the default. A time of UINT32_MAX never comes. Times are those of listener/http1.h, with
+ * a stream in the place of a connection's request. */
+struct http2_listener_options {
+    const char *name;   /* of the listener; must outlive it */
+    const char *server; /* who speaks in Proxy-Status [weir]; must outlive it */
+    uint32_t headers_timeout_ms;
+    uint32_t request_timeout_ms;
+    uint64_t min_rate;
+    uint32_t idle_timeout_ms;
+    uint32_t answer_timeout_ms;
+    uint32_t keepalive_timeout_ms;   /* without a stream */
+    uint32_t write_timeout_ms;       /* also of a stream whose window is shut */
+    uint32_t max_headers;            /* [100] fields, crumbs of cookies included */
+    uint32_t max_concurrent_streams; /* [100] */
+    uint32_t max_header_list_size;   /* [32 KiB] */
+    uint32_t max_session_memory;     /* [10 MiB] */
+    uint32_t ping_interval_ms;       /* [30 s] of silence until a PING; as long again: closed */
+    void (*on_refuse)(void *self, const struct http_peer *peer,
+                      const struct http1_refusal *refusal);
+    void *refuse_self;
+    const struct alloc *alloc; /* [the loop's] */
+};
+
+/* Any thread may read them, with http2_counter(). */
+#define HTTP2_COUNTERS(ROW)                                                                        \
+    ROW(connections, "connections that spoke HTTP/2")                                              \
+    ROW(requests, "streams opened by clients")                                                     \
+    ROW(answers_1xx, "answers of status 1xx")                                                      \
+    ROW(answers_2xx, "answers of status 2xx")                                                      \
+    ROW(answers_3xx, "answers of status 3xx")                                                      \
+    ROW(answers_4xx, "answers of status 4xx")                                                      \
+    ROW(answers_5xx, "answers of status 5xx")                                                      \
+    ROW(bytes_in, "bytes received")                                                                \
+    ROW(bytes_out, "bytes sent")                                                                   \
+    ROW(reads, "receive calls that brought bytes")                                                 \
+    ROW(writes, "send calls that took bytes")                                                      \
+    ROW(bad_requests, "requests refused for their form")                                           \
+    ROW(left, "requests whose client left")                                                        \
+    ROW(cut, "answers that could not be completed")                                                \
+    ROW(headers_timeouts, "heads that took too long")                                              \
+    ROW(request_timeouts, "requests that took too long")                                           \
+    ROW(idle_timeouts, "open requests without a byte for too long")                                \
+    ROW(keepalive_timeouts, "connections closed between requests")                                 \
+    ROW(write_timeouts, "clients that did not read their answer")                                  \
+    ROW(ping_timeouts, "clients that answered no PING")                                            \
+    ROW(resets_in, "streams reset by clients")                                                     \
+    ROW(resets_out, "streams reset by us")                                                         \
+    ROW(refused_streams, "streams beyond max_concurrent_streams")                                  \
+    ROW(protocol_errors, "connections ended for breaking the protocol")                            \
+    ROW(drained, "idle connections closed by a drain")                                             \
+    ROW(floods[HTTP2_FLOOD_COUNT], "connections told to be calm, by enum http2_flood")
+
+struct http2_counters {
+#define HTTP2_ROW(name, text) _Atomic uint64_t name;
+    HTTP2_COUNTERS(HTTP2_ROW)
+#undef HTTP2_ROW
+};
+
+static inline uint64_t http2_counter(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* 0 or -errno. On the worker's thread or before it runs, like all that follows. Handler and self,
+ * pool and front outlive it. front: NULL where clients come by hand. */
+int http2_listener_new(struct loop *loop, weir_pool *pool, struct front *front,
+                       const struct http2_listener_options *opt, const struct http_handler *handler,
+                       void *handler_self, struct http2_listener **ret_listener);
+
+/* For front_read_with(). */
+struct front_reader http2_listener_reader(struct http2_listener *listener);
+
+/* Other limits and time-outs from now on; clients that are there keep what their SETTINGS said.
+ * Name, server, those who are told and alloc stay. 0, or -EINVAL and nothing has changed. */
+int http2_listener_update(struct http2_listener *listener,
+                          const struct http2_listener_options *opt);
+
+/* A client of any stream, which is taken also on failure. `ahead`: what was read already. */
+int http2_listener_serve(struct http2_listener *listener, struct stream *take_stream,
+                         const struct front_client *client);
+
+/* Clients are told to open no more streams, idle ones go; what is left after grace_ms is cut.
+ * on_drained(arg) comes once, in a later event, when no client is left. */
+void http2_listener_drain(struct http2_listener *listener, uint32_t grace_ms,
+                          void (*on_drained)(void *arg), void *arg);
+
+const struct http2_counters *http2_listener_counters(const struct http2_listener *listener);
+uint32_t http2_listener_clients(const struct http2_listener *listener);
+
+/* Cuts every client (handlers hear on_abort). */
+void http2_listener_free(struct http2_listener *take_listener);
