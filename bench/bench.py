@@ -30,6 +30,10 @@ BUILD = ROOT / "build" / "release"
 CORE_CANDIDATE, CORE_LOAD = 0, 1
 SIZES = {"100 B": "/100", "10 KB": "/10240"}
 CLIENTS = (16, 128, 1000)
+# What disturbs a machine comes and goes by the second: many short turns give a steadier median than
+# few long ones.
+TURNS, TURN = 3, 0.6
+WARM, WARM_MANY = 0.2, 0.5
 IDLE_CONNECTIONS = 5000
 NOISE_MAX = 0.25  # of the machine
 RELAYS = {"epoll": "relay_epoll", "libuv": "relay_uv", "io": "relay_io"}
@@ -271,14 +275,14 @@ class Bench:
     # --- the parts ----------------------------------------------------------------------------
 
     def relay(self):
-        seconds = 1 if self.args.quick else 2
         clients = (128,) if self.args.quick else CLIENTS
         self.start_all()
         for size, path in SIZES.items():
             for count in clients:
                 what = f"{size}, {count} clients"
+                warm = WARM_MANY if count >= 1000 else WARM
                 rounds = self.rounds(what, lambda c: self.load(
-                    c, seconds, path=path, connections=count, warm=0.5), self.args.rounds)
+                    c, TURN, path=path, connections=count, warm=warm), TURNS * self.args.rounds)
                 rss = {name: c.rss_bytes() for name, c in self.candidates.items()}
                 self.results["relay"][what] = {n: self.summary(rounds, n, rss) for n in self.names}
                 self.print_relay(what)
@@ -303,7 +307,7 @@ class Bench:
                 "rounds": len(rounds)}
 
     def print_relay(self, what):
-        say(f"\n{what}, closed loop, {self.args.rounds} rounds")
+        say(f"\n{what}, closed loop, {TURNS * self.args.rounds} rounds")
         say(f"  {'':<9}{'CPU µs/req':>11}{'× epoll':>9}{'× nginx':>9}{'× haproxy':>10}{'req/s':>9}"
             f"{'p50 µs':>9}{'p99 µs':>9}{'reuse %':>9}{'RSS MB':>8}{'failed':>8}")
         for name, r in self.results["relay"][what].items():
@@ -581,7 +585,7 @@ def main():
         noise = f"; {bench.dropped} noisy rounds dropped" if bench.dropped else ""
         noise += "; NOT ALL FIGURES ARE OF QUIET ROUNDS" if bench.loud else ""
         results = {"machine": machine(), **bench.results,
-                   "note": f"`make bench` on {machine()}: medians of {args.rounds} rounds{noise}."}
+                   "note": f"`make bench` on {machine()}: medians of {TURNS * args.rounds} rounds{noise}."}
         if args.json:
             args.json.write_text(json.dumps(results, indent=1) + "\n")
         if args.readme:
