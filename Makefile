@@ -26,7 +26,7 @@ $(CONFIGURED): CMakePresets.json
 	@touch $@
 
 .PHONY: help build run test check bench sim story fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
-        install reference clean test-clang test-tsan packages-run packages-test packages-check packages-bench
+        install reference release clean test-clang test-tsan packages-run packages-test packages-check packages-bench
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,8 @@ check: packages-check ## what must be green before a change goes in: gcc and cla
 	@$(MAKE) lint
 	@$(MAKE) build
 	@tools/install_test.sh build/release
+	@$(PYTHON) -B tools/abi.py --self-test
+	@$(PYTHON) -B tools/abi.py
 	@$(MAKE) sim SEED=1 SEEDS=1000 STEPS=10000
 	@echo "check: all green"
 
@@ -125,6 +127,11 @@ reference: packages-test ## write docs/reference, docs/man and docs/options.md f
 install: build ## programs, library, headers, pkg-config, CMake: PREFIX= DESTDIR=
 	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)" >/dev/null
 	@echo "installed under $(DESTDIR)$(PREFIX)"
+
+release: ## before a tag: everything checked, and abi/weir.abi is this version's
+	@$(MAKE) check
+	@$(PYTHON) -B tools/abi.py --renew
+	@echo "release: commit abi/weir.abi, then tag it"
 
 clean: ## remove build/
 	rm -rf build
