@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * server.h - what an HTTP server is made of: private to client/server*.c.
+ *
+ *   server ── port (the listening socket, the exact limit)
+ *        └─── stall (one for each worker) ── listener, its pool, exchanges
+ *
+ * A stall and all that is in it belong to its worker's thread. What others want of it comes as a
+ * note: an ask, which its sender waits for, or an errand, which frees itself.
+ */
+#pragma once
+#include <weir/server.h>
+
+#include "base/bytes.h"
+#include "base/slots.h"
+#include "client/ground.h"
+#include "io/address.h"
+#include "io/loop.h"
+#include "listener/accept.h"
+#include "listener/http1.h"
+#include "proto/http.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define SERVER_EXCHANGES_MAX                                                                       \
+    65536U                   /* open at one worker; memory that is never used costs nothing */
+#define SERVER_LOOK_MS 1000U /* how often health is judged while something goes on */
+
+enum exchange_state {
+    EXCHANGE_GATHERING, /* its body is still to come, and the handler has not heard of it */
+    EXCHANGE_OPEN,
+    EXCHANGE_ANSWERING, /* the head of the answer is given */
+};
+
+struct weir_exchange {
+    struct stall *stall;
+    struct http_exchange *ex;
+    const struct http_head *head; /* during on_request */
+    struct http_head own;         /* of one that is gathered */
+    char *text;                   /* what `own` points into */
+    struct bytes body;
+    uint64_t received; /* bytes of the body */
+    uint64_t begun_ns;
+    uint16_t status; /* of the answer; 0: not yet */
+    uint8_t state;   /* enum exchange_state */
+    void *user;
+};
+
+#define STALL_COUNTERS(ROW)                                                                        \
+    ROW(answered)                                                                                  \
+    ROW(answer_us)                                                                                 \
+    ROW(bad)     /* answers of 5xx, and such as were not completed */                              \
+    ROW(aborted) /* exchanges whose client left */                                                 \
+    ROW(open)                                                                                      \
+    ROW(added)                                                                                     \
+    ROW(removed)
+
+struct stall {
+    struct weir_server *server;
+    struct worker *worker;
+    struct loop *loop;
+    struct http1_listener *listener; /* NULL: not open */
+    weir_pool *pool;                 /* NULL: closed */
+    struct slots exchanges;
+    struct loop_timer look;
+    struct worker_note update;
+    struct http_field fields[HTTP_FIELDS_MAX]; /* of the answer being written */
+#define STALL_ROW(name) _Atomic uint64_t name;
+    STALL_COUNTERS(STALL_ROW)
+#undef STALL_ROW
+};
+
+/* What happened lately, halved every ten seconds. */
+struct server_window {
+    uint64_t begun_ms, since_ms; /* the halving; the word in force */
+    uint64_t answered, bad, answer_us;
+    uint64_t seen_answered, seen_bad, seen_us; /* of the counters, so far */
+    _Atomic uint8_t health;                    /* weir_health */
+};
+
+struct weir_server {
+    weir_runtime *runtime;
+    const struct alloc *alloc;
+    struct ground_member member; /* its name */
+    const weir_server_handler *handler;
+    void *self;
+    weir_event_fn *on_event;
+    void *event_arg;
+    uint32_t events;
+    char *address_given;
+    char address[ADDRESS_TEXT_MAX];
+    struct accept_port *port;
+    _Atomic uint64_t body_max;
+    atomic_bool limit_told;
+    _Atomic uint32_t draining; /* stalls that are not drained yet */
+    struct ground_wait drained;
+
+    pthread_mutex_t mutex; /* of what follows */
+    weir_server_options opt;
+    struct server_window window;
+    uint32_t stalls_count;
+    struct stall stalls[];
+};
+
+static inline void stall_count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+/* --- server_exchange.c --------------------------------------------------------------------------
+ */
+
+extern const struct http_handler server_handler; /* its self is a stall */
+
+/* --- server_health.c ----------------------------------------------------------------------------
+ */
+
+/* The listener's refusals, and the pool's events. */
+void server_on_full(void *self, enum accept_refusal why);
+void server_on_event(void *self, const weir_event *event);
+/* Something went on: health will be judged soon. */
+void server_watch(struct stall *stall);
+void server_look(struct loop_timer *timer, uint64_t now_ms);
+
+/* --- server.c -----------------------------------------------------------------------------------
+ */
+
+typedef void server_ask_fn(struct stall *stall, void *arg);
+/* fn on the thread of the stall's worker, while this one waits: it may (ground_may_wait). */
+void server_ask(struct stall *stall, server_ask_fn *fn, void *arg);
