@@ -646,6 +646,8 @@ static void options_change_while_it_serves(void **state)
     say(d, GET("/"));
     assert_true(has(hear(d), "HTTP/1.1 503 "));
     close(d);
+    until(f.told[WEIR_EVENT_CONNECTION_REMOVED] == 2); /* b and one more */
+    assert_int_equal(weir_server_count(f.server), 1);
     opt.name = "another";
     assert_int_equal(weir_server_update(f.server, &opt), WEIR_EINVAL);
     close(a);

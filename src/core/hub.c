@@ -274,15 +274,61 @@ static uint32_t least_of(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/* What is out above a limit is shared out among those who hold it, so that they do not all close
+ * what one of them has to: each above the level gives up what it has above it, and the first of
+ * them one less, `spared` times, so that the sum is the excess. */
+struct levy {
+    uint32_t level;
+    uint64_t spared;
+};
+
+static uint64_t above(const struct hub *hub, const struct account *account, uint32_t level)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < hub->opt.engines; i++) {
+        uint32_t granted = account->shares[i].granted;
+        sum += granted > level ? granted - level : 0;
+    }
+    return sum;
+}
+
+static struct levy levy_of(const struct hub *hub, const struct account *account,
+                           const struct standing *standing)
+{
+    uint32_t low = 0; /* there is enough above it */
+    uint32_t high = standing->richest->granted;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (above(hub, account, middle) >= standing->excess) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return (struct levy){low, above(hub, account, low) - standing->excess};
+}
+
+static uint32_t levied(struct levy *levy, const struct share *share)
+{
+    if (share->granted <= levy->level) {
+        return 0;
+    }
+    uint32_t is_spared = levy->spared > 0;
+    levy->spared -= is_spared;
+    return share->granted - levy->level - is_spared;
+}
+
 static void settle(struct hub *hub, struct account *account)
 {
     hand_out(hub, account);
     struct standing standing = standing_of(hub, account);
+    struct levy levy = levy_of(hub, account, &standing);
     uint32_t pressure = pressure_of(&standing);
     for (uint32_t i = 0; i < hub->opt.engines; i++) {
         struct share *share = &account->shares[i];
-        uint32_t others = standing.needed - share->need + standing.excess;
-        bool is_pressed = standing.excess > 0 || (share == standing.richest && pressure > 0);
+        uint32_t due = levied(&levy, share);
+        uint32_t others = standing.needed - share->need + due;
+        bool is_pressed = due > 0 || (share == standing.richest && pressure > 0);
         if (share->number == 0) {
             continue;
         }

@@ -378,6 +378,39 @@ static void a_lowered_limit_is_reached(void **state)
     town_free(town);
 }
 
+/* Nobody is told of another's part: what closes is what is too many, and no more. */
+static void a_lowered_limit_costs_no_more_than_it_must(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.max_total = 12, .connector = &listener};
+    weir_key key = {.host = "peer"};
+    for (uint32_t limit = 1; limit < 12; limit++) {
+        struct town *town = town_open(&opt, true, limit);
+        for (uint32_t i = 0; i < 12; i++) { /* 6, 3, 2 and 1 of them */
+            struct party *party = &town->parties[i < 6 ? 0 : i < 9 ? 1 : i < 11 ? 2 : 3];
+            weir_conn conn;
+            assert_int_equal(weir_admit(party->pool, &key, NULL, party, &conn), WEIR_OK);
+        }
+        uint32_t total = 0, most = 0;
+        for (uint32_t i = 0; i < ENGINES; i++) {
+            weir_pool_options now;
+            weir_pool_options_of(town->parties[i].pool, &now);
+            now.max_total = limit;
+            assert_int_equal(weir_pool_update(town->parties[i].pool, &now), WEIR_OK);
+        }
+        town_settle(town);
+        for (uint32_t i = 0; i < ENGINES; i++) {
+            uint32_t here = pool_total(town->parties[i].pool);
+            total += here;
+            most = here > most ? here : most;
+        }
+        assert_int_equal(total, limit);
+        assert_true(most <= (limit + 2) / 3 + 1); /* those who have most give most */
+        town_verify(town, limit);
+        town_free(town);
+    }
+}
+
 /* Anything, in any order, with letters that dawdle. */
 static void random_towns_stay_exact_and_settle(void **state)
 {
@@ -558,6 +591,7 @@ int main(void)
         cmocka_unit_test(a_key_is_limited_across_engines),
         cmocka_unit_test(a_listener_admits_exactly_its_limit),
         cmocka_unit_test(a_lowered_limit_is_reached),
+        cmocka_unit_test(a_lowered_limit_costs_no_more_than_it_must),
         cmocka_unit_test(random_towns_stay_exact_and_settle),
         cmocka_unit_test(says_nothing_to_those_who_left),
         cmocka_unit_test(wakes_once_for_all_there_is_to_fetch),
