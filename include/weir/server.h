@@ -33,11 +33,11 @@
 extern "C" {
 #endif
 
-typedef struct weir_server weir_server;
-typedef struct weir_exchange weir_exchange; /* one request and its answer */
-
 /* --- serving ------------------------------------------------------------------------------------
  */
+
+typedef struct weir_server weir_server;
+typedef struct weir_exchange weir_exchange; /* one request and its answer */
 
 /* Called on a worker's thread. */
 typedef struct weir_server_handler {
@@ -167,6 +167,7 @@ WEIR_API void weir_server_stats_of(const weir_server *server, weir_server_stats 
  * During on_request.
  */
 
+/* "GET", as it came. */
 WEIR_API weir_text weir_request_method(const weir_exchange *ex);
 WEIR_API weir_text weir_request_path(const weir_exchange *ex);  /* "/a/b", as it came */
 WEIR_API weir_text weir_request_query(const weir_exchange *ex); /* behind the "?"; .at is NULL */
@@ -182,6 +183,7 @@ WEIR_API weir_text weir_request_body(const weir_exchange *ex); /* where bodies a
  */
 
 WEIR_API const char *weir_exchange_peer(const weir_exchange *ex); /* "192.0.2.7", "unix" */
+/* The worker whose thread its callbacks come on: 0 to weir_runtime_workers() - 1. */
 WEIR_API uint32_t weir_exchange_worker(const weir_exchange *ex);
 /* A pointer of yours that goes with it. */
 WEIR_API void weir_exchange_set_user(weir_exchange *ex, void *user);
