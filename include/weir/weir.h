@@ -161,6 +161,11 @@ typedef struct weir_connector {
     /* Take the object off this engine's loop and put it on another one's. NULL: never moves. */
     void *(*detach)(void *self, void *object);
     void (*attach)(void *self, weir_conn conn, void *parcel);
+    /* How many leases a connection of the key is likely to carry, asked before one is up; it must
+     * not call back. More than 1: those who wait share a dial, and one that comes up with a single
+     * lease is expected to have more soon (weir_conn_room). 0: not known, and one dial at a time is
+     * under way until it is. NULL: 1, until a connection has said otherwise. */
+    uint32_t (*leases)(void *self, const weir_key *key);
 } weir_connector;
 
 /* --- the engine ---------------------------------------------------------------------------------

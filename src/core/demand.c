@@ -17,17 +17,32 @@ static bool wants_fresh(struct node *waiting)
     return list_entry(waiting, struct lease, on_owner)->flags & WEIR_FRESH;
 }
 
+/* Connections with one lease for now, from which more are expected. */
+static uint32_t growing_of(const struct key *key)
+{
+    uint32_t growing = 0;
+    weir_list_each(it, &key->by_state[WEIR_ACTIVE]) {
+        growing += conn_on_key(it)->growing;
+    }
+    return growing;
+}
+
 /* Dials that should be under way for those who wait. One connection serves one, or, once it is
- * known that they carry more, its ideal number. */
+ * known that they carry more, its ideal number; where that is to be found out, one dial does. */
 static uint32_t dials_needed(const struct key *key)
 {
     uint32_t waiting = key->waiting.count;
     const weir_pool_options *opt = &key->pool->opt;
+    if (waiting > 0 && key_is_unknown(key)) {
+        return 1;
+    }
     if (waiting == 0 || key->leases_seen <= 1) {
         return waiting;
     }
     uint32_t each = key->leases_seen < opt->leases_ideal ? key->leases_seen : opt->leases_ideal;
     uint32_t needed = (waiting + each - 1) / each;
+    uint32_t growing = growing_of(key);
+    needed = needed > growing ? needed - growing : 0;
     uint32_t others = pick_lasting(key) - key->by_state[WEIR_DIALLING].count;
     uint32_t most = opt->streams_conns_max > others ? opt->streams_conns_max - others : 0;
     if (most == 0 && wants_fresh(list_first(&key->waiting))) {
@@ -45,6 +60,7 @@ static uint32_t dials_wanted(const struct key *key, bool all)
         wanted += size_missing(key);
         wanted = wanted > kept ? wanted : kept;
         wanted = wanted > key->owed ? wanted : key->owed;
+        wanted = wanted > 1 && key_is_unknown(key) ? 1 : wanted;
     }
     uint32_t dialling = key->by_state[WEIR_DIALLING].count;
     return wanted > dialling ? wanted - dialling : 0;

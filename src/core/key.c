@@ -171,6 +171,7 @@ weir_err key_intern(weir_pool *pool, const struct key_text *text, struct key **r
     key->horizon_ms = WEIR_NEVER;
     key->used_ms = engine->now_ms;
     view_text(key);
+    key->leases_seen = key_leases_likely(key);
     list_init(&key->waiting);
     for (int i = 0; i < WEIR_STATES; i++) {
         list_init(&key->by_state[i]);
@@ -187,6 +188,20 @@ weir_err key_intern(weir_pool *pool, const struct key_text *text, struct key **r
     key_review(key);
     *ret_key = key;
     return WEIR_OK;
+}
+
+uint16_t key_leases_likely(const struct key *key)
+{
+    const weir_pool *pool = key->pool;
+    uint32_t leases = pool->connector->leases != NULL
+                          ? pool->connector->leases(pool->self, &key->view)
+                          : 0;
+    return (uint16_t)(leases < UINT16_MAX ? leases : UINT16_MAX);
+}
+
+bool key_is_unknown(const struct key *key)
+{
+    return key->leases_seen == 0 && key->pool->connector->leases != NULL;
 }
 
 static bool is_unused(const struct key *key)

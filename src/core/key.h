@@ -31,6 +31,11 @@ struct key *key_find(const weir_pool *pool, const struct key_text *text);
 /* The known key, made known if need be. WEIR_EKEYS. */
 weir_err key_intern(weir_pool *pool, const struct key_text *text, struct key **ret_key);
 
+/* What the connector makes of it (weir_connector.leases); 0: nothing. */
+uint16_t key_leases_likely(const struct key *key);
+/* Whether its connections carry one lease or many is not known, and the connector cannot say. */
+bool key_is_unknown(const struct key *key);
+
 /* Something that hung on the key went, or came: puts it among the unused ones, or takes it off
  * them. */
 void key_review(struct key *key);

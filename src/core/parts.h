@@ -77,6 +77,7 @@ struct conn {
     bool aged : 1;        /* too old: its replacement is being dialled */
     bool hedged : 1;      /* has had its second dial, or is one */
     bool handshaking : 1; /* its dial has come as far as TLS */
+    bool growing : 1;     /* up with one lease, and more are expected soon */
     char note[CONN_NOTE_MAX];
 };
 

@@ -77,6 +77,11 @@ static void check_warm(struct key *key)
     event_tell(pool, WEIR_EVENT_POOL_WARM, NULL, NULL, WEIR_OK);
 }
 
+static void learn_leases(struct key *key, uint32_t leases_max)
+{
+    key->leases_seen = (uint16_t)(leases_max < UINT16_MAX ? leases_max : UINT16_MAX);
+}
+
 static void dial_succeeded(struct conn *conn, void *object, uint32_t leases_max)
 {
     struct key *key = conn->key;
@@ -87,7 +92,10 @@ static void dial_succeeded(struct conn *conn, void *object, uint32_t leases_max)
                     conn->handshaking ? now_ms - conn->since_ms : UINT64_MAX);
     conn_tell(conn, TODO_NOTHING);
     conn->leases_max = leases_max;
-    key->leases_seen = (uint16_t)(leases_max < UINT16_MAX ? leases_max : UINT16_MAX);
+    conn->growing = leases_max == 1 && key_leases_likely(key) > 1;
+    if (!conn->growing) {
+        learn_leases(key, leases_max);
+    }
     key->owed -= key->owed > 0;
     begin_life(conn, object);
     if (breaker_succeeded(key)) {
@@ -223,10 +231,14 @@ weir_err weir_conn_room(weir_pool *pool, weir_conn id, uint32_t leases_max)
         return WEIR_ESTATE;
     }
     conn->leases_max = leases_max;
+    conn->growing = false;
     if (leases_max == 0) {
         pool_conn_retire(conn, WEIR_EGOAWAY, WEIR_NEVER);
     } else if (conn->leases.count > 0) {
         pool_conn_settle(conn);
+    }
+    if (leases_max > 0 && pool->connector->leases != NULL) {
+        learn_leases(conn->key, leases_max);
     }
     pool_serve(conn->key);
     return WEIR_OK;
@@ -312,6 +324,9 @@ static void fail_unserved(struct key *key, weir_err why)
         return;
     }
     uint32_t served = MUTANT(22) ? 0 : key->by_state[WEIR_DIALLING].count;
+    if (served > 0 && key_is_unknown(key)) {
+        return;
+    }
     if (key->leases_seen > 1) {
         served *= key->leases_seen;
     }

@@ -314,6 +314,63 @@ static void the_other_leases_of_a_broken_connection_end_quietly(void **state)
     fake_free(fake);
 }
 
+static uint32_t likely;
+
+static uint32_t likely_leases(void *self, const weir_key *key)
+{
+    (void)self;
+    assert_string_equal(key->host, "a");
+    return likely;
+}
+
+static void one_dial_finds_out_how_many_leases_there_are(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.min_idle = 3, .connecting_max = 8};
+    struct fake *fake = fake_open(&opt, NULL);
+    fake->connector.leases = likely_leases;
+    likely = 0;
+    for (int i = 0; i < 3; i++) {
+        fake_acquire(fake, "a");
+    }
+    fake_expect(fake, "dial1");
+    fake_down(fake, 1, WEIR_EREFUSED);
+    fake_expect(fake, "connection_error fail:refused fail:refused fail:refused");
+    fake_free(fake);
+
+    fake = fake_open(NULL, NULL);
+    fake->connector.leases = likely_leases;
+    for (int i = 0; i < 3; i++) {
+        fake_acquire(fake, "a");
+    }
+    fake_expect(fake, "dial1");
+    fake_up(fake, 1); /* with one: each of the others needs its own */
+    fake_expect(fake, "grant:1 dial2 dial3");
+    fake_free(fake);
+}
+
+static void who_will_have_many_leases_is_waited_for(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(NULL, NULL);
+    fake->connector.leases = likely_leases;
+    likely = 100;
+    weir_lease first = fake_acquire(fake, "a");
+    for (int i = 0; i < 2; i++) {
+        fake_acquire(fake, "a");
+    }
+    fake_expect(fake, "dial1");
+    fake_up(fake, 1); /* one lease for now */
+    fake_expect(fake, "grant:1");
+    assert_int_equal(weir_conn_room(fake->pool, fake->conns[1], 10), WEIR_OK);
+    fake_expect(fake, "grant:1 grant:1");
+    assert_int_equal(weir_conn_room(fake->pool, fake->conns[1], 1), WEIR_OK);
+    fake_acquire(fake, "a"); /* it was said that there is but one each */
+    fake_expect(fake, "dial2");
+    fake_release(fake, first, WEIR_KEEP);
+    fake_free(fake);
+}
+
 static void a_lease_needs_room_on_its_connection(void **state)
 {
     (void)state;
@@ -622,6 +679,8 @@ int main(void)
         cmocka_unit_test(leases_gather_on_few_connections_up_to_the_ideal),
         cmocka_unit_test(fewer_uses_count_for_idle_ones),
         cmocka_unit_test(the_other_leases_of_a_broken_connection_end_quietly),
+        cmocka_unit_test(one_dial_finds_out_how_many_leases_there_are),
+        cmocka_unit_test(who_will_have_many_leases_is_waited_for),
         cmocka_unit_test(a_lease_needs_room_on_its_connection),
         cmocka_unit_test(a_request_during_a_probe_makes_room_for_others),
         cmocka_unit_test(keys_that_compete_get_equal_shares),
