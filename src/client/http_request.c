@@ -40,6 +40,11 @@ static void end_later(struct request *request, weir_err err)
 static void call_begin(struct request *request, void *object, bool here)
 {
     request->call = http_call_open(object, &request_caller, request);
+    if (request->call == NULL) {
+        request_let_go(request, WEIR_KEEP, WEIR_OK);
+        end_later(request, WEIR_ENOMEM);
+        return;
+    }
     request->is_reused = request->call->reused;
     request->state = REQUEST_CALLING;
     request->first_byte_ns = 0;

@@ -12,11 +12,14 @@
 #include "base/list.h"
 #include "connector/dial.h"
 #include "connector/http1.h"
+#include "connector/http2.h"
 #include "io/loop.h"
 #include "io/socket.h"
 
 #include <errno.h>
 #include <string.h>
+
+#define STREAMS_LIKELY 100U /* of a peer that has not spoken yet (RFC 9113 §6.5.2) */
 
 struct dialling {
     struct http_connector *connector;
@@ -24,6 +27,7 @@ struct dialling {
     struct node on_list; /* connector->dials */
     weir_conn id;        /* 0: for a lone one */
     uint64_t begun_ns;
+    bool is_https;
 };
 
 struct http_lone {
@@ -37,7 +41,8 @@ struct http_connector {
     struct http_connector_options opt;
     weir_pool *pool;
     struct http1_connector *http1;
-    struct list dials; /* the pool's */
+    struct http2_connector *http2; /* NULL: never spoken */
+    struct list dials;             /* the pool's */
 };
 
 static void dialled(void *self, const struct dial_result *result);
@@ -56,6 +61,9 @@ int http_connector_new(const struct http_connector_options *opt,
     connector->opt = *opt;
     list_init(&connector->dials);
     int error = http1_connector_new(&connector->opt, &connector->http1);
+    if (error == 0 && opt->speaks != HTTP_SPEAKS_HTTP1) {
+        error = http2_connector_new(&connector->opt, &connector->http2);
+    }
     if (error != 0) {
         http_connector_free(connector);
         return error;
@@ -93,6 +101,7 @@ void http_connector_free(struct http_connector *take_connector)
         dialling_free(list_entry(it, struct dialling, on_list));
     }
     http1_connector_free(take_connector->http1);
+    http2_connector_free(take_connector->http2);
     alloc_free(&alloc_libc, take_connector);
 }
 
@@ -100,6 +109,9 @@ void http_connector_serve(struct http_connector *connector, weir_pool *pool)
 {
     connector->pool = pool;
     http1_connector_serve(connector->http1, pool);
+    if (connector->http2 != NULL) {
+        http2_connector_serve(connector->http2, pool);
+    }
 }
 
 /* --- dialling -----------------------------------------------------------------------------------
@@ -137,7 +149,8 @@ static void on_transport(void *self)
 static int start(struct dialling *dialling, const weir_key *key, uint32_t timeout_ms, dial_fn *done)
 {
     const struct http_connector_options *opt = &dialling->connector->opt;
-    if (is_https(key) && opt->tls == NULL) {
+    dialling->is_https = is_https(key);
+    if (dialling->is_https && opt->tls == NULL) {
         return -EPROTONOSUPPORT;
     }
     const struct dial_request request = {
@@ -146,7 +159,7 @@ static int start(struct dialling *dialling, const weir_key *key, uint32_t timeou
         .source = key->source != NULL && key->source[0] != '\0' ? key->source : NULL,
         .timeout_ms = timeout_ms,
         .desk = opt->desk,
-        .tls = is_https(key) ? opt->tls : NULL,
+        .tls = dialling->is_https ? opt->tls : NULL,
         .tls_timeout_ms = opt->tls_timeout_ms,
         .on_transport = on_transport,
     };
@@ -154,14 +167,35 @@ static int start(struct dialling *dialling, const weir_key *key, uint32_t timeou
     return dial_start(opt->loop, opt->dns, &request, done, dialling, &dialling->dial);
 }
 
-/* The version's own object, or NULL: memory, and the stream is closed. */
-static struct http_link *link_open(struct dialling *dialling, const struct dial_result *result)
+/* What is spoken is settled now; the version's own object, or NULL and why. The stream is taken in
+ * any case. */
+static struct http_link *link_open(struct dialling *dialling, const struct dial_result *result,
+                                   weir_err *ret_why)
 {
     struct http_connector *connector = dialling->connector;
-    uint64_t took_us = (loop_now_ns(connector->opt.loop) - dialling->begun_ns) / 1000;
+    const struct http_connector_options *opt = &connector->opt;
+    uint64_t took_us = (loop_now_ns(opt->loop) - dialling->begun_ns) / 1000;
     uint32_t connect_us = took_us < UINT32_MAX ? (uint32_t)took_us : 0;
-    socket_patience(stream_fd(result->take_stream), connector->opt.write_timeout_ms);
-    return http1_open(connector->http1, dialling->id, result->take_stream, connect_us);
+    bool is_h2 = dialling->is_https ? result->tls.alpn == TLS_ALPN_H2
+                                    : opt->speaks == HTTP_SPEAKS_HTTP2;
+    if (is_h2 != (opt->speaks == HTTP_SPEAKS_HTTP2) && opt->speaks != HTTP_SPEAKS_AUTO) {
+        stream_close(result->take_stream);
+        *ret_why = WEIR_ETLS; /* ALPN did not agree */
+        return NULL;
+    }
+    socket_patience(stream_fd(result->take_stream), opt->write_timeout_ms);
+    *ret_why = WEIR_ENOMEM;
+    if (!is_h2) {
+        return http1_open(connector->http1, dialling->id, result->take_stream, connect_us);
+    }
+    const struct http2_open how = {
+        .id = dialling->id,
+        .take_stream = result->take_stream,
+        .connect_us = connect_us,
+        .is_tls = dialling->is_https,
+        .is_trusted = opt->speaks == HTTP_SPEAKS_HTTP2,
+    };
+    return http2_open(connector->http2, &how);
 }
 
 static void pool_dial(void *self, weir_conn id, const weir_key *key)
@@ -190,10 +224,10 @@ static void dialled(void *self, const struct dial_result *result)
     weir_conn id = dialling->id;
     weir_err err = err_of_dial(result);
     dialling->dial = NULL;
-    struct http_link *link = err == WEIR_OK ? link_open(dialling, result) : NULL;
+    struct http_link *link = err == WEIR_OK ? link_open(dialling, result, &err) : NULL;
     dialling_free(dialling);
     if (link == NULL) {
-        weir_conn_down(connector->pool, id, err != WEIR_OK ? err : WEIR_ENOMEM);
+        weir_conn_down(connector->pool, id, err);
     }
 }
 
@@ -240,12 +274,41 @@ static bool pool_reusable(void *self, void *object)
     return link->ops->reusable(link);
 }
 
+static void pool_probe(void *self, weir_conn id, void *object)
+{
+    (void)self;
+    (void)id;
+    struct http_link *link = object;
+    link->ops->probe(link);
+}
+
+static uint32_t pool_leases(void *self, const weir_key *key)
+{
+    const struct http_connector *connector = self;
+    switch (connector->opt.speaks) {
+    case HTTP_SPEAKS_HTTP1: return 1;
+    case HTTP_SPEAKS_HTTP2: return STREAMS_LIKELY;
+    case HTTP_SPEAKS_AUTO: break;
+    }
+    return is_https(key) ? 0 : 1;
+}
+
 const weir_connector http_pool_connector = {
     .scheme = "http",
     .dial = pool_dial,
     .close = pool_close,
     .cut = pool_cut,
     .reusable = pool_reusable,
+};
+
+const weir_connector http_pool_connector_shared = {
+    .scheme = "http",
+    .dial = pool_dial,
+    .probe = pool_probe,
+    .close = pool_close,
+    .cut = pool_cut,
+    .reusable = pool_reusable,
+    .leases = pool_leases,
 };
 
 /* --- lone ones ----------------------------------------------------------------------------------
@@ -275,7 +338,8 @@ static void dialled_lone(void *self, const struct dial_result *result)
     struct http_lone *lone = container_of(self, struct http_lone, dialling);
     lone->dialling.dial = NULL;
     if (result->error == DIAL_OK) {
-        lone->link = link_open(&lone->dialling, result);
+        weir_err why;
+        lone->link = link_open(&lone->dialling, result, &why);
     }
     lone->done(lone->self, lone->link);
 }

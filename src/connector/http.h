@@ -93,8 +93,9 @@ struct http_link {
     const struct http_link_ops *ops;
 };
 
-/* Begins a call on a leased connection: `object` as the lease gave it. Never fails; a connection
- * that has died meanwhile fails the call in a later event. */
+/* Begins a call on a leased connection: `object` as the lease gave it. NULL: no memory, and the
+ * lease is as good as before. A connection that has died meanwhile fails the call in a later event.
+ */
 static inline struct http_call *http_call_open(void *object, const struct http_caller *caller,
                                                void *user)
 {

@@ -161,6 +161,10 @@ static void ask(struct checkup *checkup, void *object)
         .field_count = 1,
     };
     struct http_call *call = http_call_open(object, &caller, checkup);
+    if (call == NULL) {
+        finish(checkup, false);
+        return;
+    }
     call->ops->request(call, &head);
     call->ops->end(call, NULL);
     call->ops->flush(call);

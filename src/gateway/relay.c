@@ -17,7 +17,7 @@ static void granted(void *arg, const weir_grant *grant);
 static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_after_ms);
 static void send_first(struct transit *transit, void *object, struct http_head *head);
 static void send_kept(struct transit *transit, void *object);
-static void send_head(struct transit *transit, void *object, struct http_head *head);
+static bool send_head(struct transit *transit, void *object, struct http_head *head);
 static void give_back(struct transit *transit, weir_fate fate, weir_err why);
 static bool again(struct transit *transit, uint64_t *counter, bool is_free);
 static bool fits_limits(struct transit *transit, const struct http_head *head);
@@ -321,8 +321,7 @@ static bool again(struct transit *transit, uint64_t *counter, bool is_free)
 /* The head at hand goes out as it was parsed. */
 static void send_first(struct transit *transit, void *object, struct http_head *head)
 {
-    send_head(transit, object, head);
-    if (transit->request_ended) {
+    if (send_head(transit, object, head) && transit->request_ended) {
         transit->call->ops->end(transit->call, NULL);
     }
 }
@@ -330,7 +329,9 @@ static void send_first(struct transit *transit, void *object, struct http_head *
 /* The head and what there is of the body go out from the copy. */
 static void send_kept(struct transit *transit, void *object)
 {
-    send_head(transit, object, held_head(&transit->held));
+    if (!send_head(transit, object, held_head(&transit->held))) {
+        return;
+    }
     struct http_call *call = transit->call;
     if (transit->held.body_len > 0) {
         call->ops->body(call, held_body(&transit->held), transit->held.body_len);
@@ -341,7 +342,8 @@ static void send_kept(struct transit *transit, void *object)
     pace_client(transit, call->ops->flush(call));
 }
 
-static void send_head(struct transit *transit, void *object, struct http_head *head)
+/* False: for want of memory it was refused. */
+static bool send_head(struct transit *transit, void *object, struct http_head *head)
 {
     struct lane *lane = transit->lane;
     struct relay *relay = lane->relay;
@@ -353,8 +355,13 @@ static void send_head(struct transit *transit, void *object, struct http_head *h
         memcpy(transit->trace, trace.at, trace.len);
         transit->trace_len = (uint8_t)trace.len;
     }
-    transit->state = TRANSIT_CALLING;
     transit->call = http_call_open(object, &caller, transit);
+    if (transit->call == NULL) {
+        give_back(transit, WEIR_KEEP, WEIR_OK);
+        refuse(transit, FAULT_INTERNAL, 0);
+        return false;
+    }
+    transit->state = TRANSIT_CALLING;
     transit->call->ahead[0] = transit;
     transit->call->ahead[1] = transit->ex;
     transit->call->ahead[2] = transit->ex->near;
@@ -362,6 +369,7 @@ static void send_head(struct transit *transit, void *object, struct http_head *h
     transit->reused = transit->call->reused;
     transit->connect_us = transit->reused ? 0 : transit->call->connect_us;
     transit->call->ops->request(transit->call, head);
+    return true;
 }
 
 static void give_back(struct transit *transit, weir_fate fate, weir_err why)
