@@ -16,7 +16,7 @@ import threading
 import pytest
 
 from peers import accepts, find
-from weirtest import ROOT, Upstream, dead_port, free_port, wait_for
+from weirtest import DEADLINE, ROOT, Client, Upstream, dead_port, free_port, wait_for
 
 EXAMPLES = pathlib.Path(os.environ.get("WEIR_BUILD", ROOT / "build/dev")) / "examples"
 LINES_MAX = 79
@@ -73,7 +73,7 @@ def test_is_short_and_uses_public_headers_alone(path):
     assert text.count("\n") <= LINES_MAX
     included = re.findall(r'#include ["<]([^">]+)[">]', text)
     assert not [name for name in included if name.split("/")[0] in os.listdir(ROOT / "src")]
-    assert f"run(\"{path.stem}\"" in pathlib.Path(__file__).read_text(), "nothing runs it"
+    assert f"(\"{path.stem}\"" in pathlib.Path(__file__).read_text(), "nothing runs it"
 
 
 def test_hello():
@@ -138,6 +138,64 @@ def test_001_websocket_manager():
         "found conn1", "ping conn1", "ping conn2", "ping conn1", "ping conn2",
         "close conn2: the probe was not answered in time", "conn1 is idle",
         "close conn1: retired by its user", "total_connections 0, max_connections 1000"]
+
+
+class Running:
+    """An example that is talked to: say() is a line of its input, hear() waits for one of its output."""
+
+    def __init__(self, name, *arguments):
+        self.process = subprocess.Popen([EXAMPLES / name, *arguments], text=True, bufsize=1,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.watch = threading.Timer(DEADLINE, self.process.kill)
+        self.watch.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.stdin.close()
+        try:
+            assert self.process.wait(30) == 0
+        finally:
+            self.watch.cancel()
+            self.process.kill()
+            self.process.stdout.close()
+
+    def say(self, line):
+        self.process.stdin.write(line + "\n")
+
+    def hear(self, start):
+        said = []
+        for line in self.process.stdout:
+            said.append(line.rstrip())
+            if line.startswith(start):
+                return line.rstrip()
+        raise AssertionError(f"ended without {start!r}: {said}")
+
+
+def test_002_server():
+    with Running("server") as server:
+        port = int(server.hear("http://127.0.0.1:").split(":")[2])
+        with contextlib.ExitStack() as stack:
+            first, second = (stack.enter_context(Client(port)) for _ in range(2))
+            assert first.get("/one").response().body == b"/one"
+            assert second.get("/two").response().body == b"/two"
+            assert server.hear("connection_added") and server.hear("connection_added")
+            server.say("2")
+            assert server.hear("connections 2 of 2") and server.hear("health_status_changed")
+            server.say("2")
+            assert server.hear("Connection pool status") == "Connection pool status: overloaded"
+            assert server.hear("Utilization") == "Utilization: 100.0%"
+            assert server.hear("connections") == "connections 2 of 2, requests 2, rejected 0"
+            third = stack.enter_context(Client(port))
+            assert third.get("/three").response().status == 503
+            assert server.hear("Connection pool limit reached").endswith("the limit of connections is reached")
+            assert first.get("/four").response().body == b"/four"  # nobody was dropped for it
+            server.say("9999999")
+            assert server.hear("not a valid") == "not a valid max_connections"
+            assert server.hear("connections") == "connections 2 of 2, requests 3, rejected 1"
+            server.say("2000")
+            assert server.hear("connections").startswith("connections 2 of 2000")
 
 
 def test_003_accounts():
