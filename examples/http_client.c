@@ -42,14 +42,13 @@ static void show(const weir_http_client *client)
 static int use(weir_runtime *runtime, char **urls)
 {
     int failed = 0;
-    const weir_http_client_options opt = {
-        .pool = {.max_total = 100,            /* max_connections */
-                 .max_per_key = 30,           /* max_connections_per_host */
-                 .connect_timeout_ms = 10000, /* connect_timeout */
-                 .read_timeout_ms = 30000,    /* sock_read_timeout */
-                 .total_timeout_ms = 60000,   /* total_timeout */
-                 .idle_timeout_ms = 30000},   /* keepalive_timeout */
-        .dns_ttl_ms = 300000};                /* ttl_dns_cache */
+    weir_http_client_options opt = {.dns_ttl_ms = 300000}; /* ttl_dns_cache */
+    opt.pool.max_total = 100;                              /* max_connections */
+    opt.pool.max_per_key = 30;                             /* max_connections_per_host */
+    opt.pool.connect_timeout_ms = 10000;                   /* connect_timeout */
+    opt.pool.read_timeout_ms = 30000;                      /* sock_read_timeout */
+    opt.pool.total_timeout_ms = 60000;                     /* total_timeout */
+    opt.pool.idle_timeout_ms = 30000;                      /* keepalive_timeout */
     WEIR_SCOPED(client) client = NULL;
     must(weir_http_client_new(runtime, &opt, &client), "client");
     for (; *urls != NULL; urls++) {

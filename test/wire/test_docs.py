@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the documents show is true: the tutorials' C is that of the examples, which are run, or compiles
+on its own; what they say is printed is what test_examples.py sees; YAML is valid; links lead somewhere."""
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+from weirtest import ROOT, WEIR
+
+TUTORIALS = sorted((ROOT / "docs" / "tutorial").glob("0*.md"))
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+HEADS = "#include <weir/server.h>\n\n#include \"example.h\"\n"
+
+
+def blocks_of(path, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(), re.M | re.S)
+
+
+def examples_of(path):
+    return [(path.parent / name).resolve().read_text()
+            for name in re.findall(r"\]\(([^)]*examples/\w+\.c)\)", path.read_text())]
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_code_of_a_tutorial(path):
+    shown, own = examples_of(path), []
+    blocks = blocks_of(path, "c")
+    assert shown and blocks
+    for block in blocks:
+        if not any(block in text for text in shown):
+            assert block.startswith("static "), f"neither of an example nor a function:\n{block}"
+            own.append(block)
+    assert len(own) < len(blocks), "nothing of its example is shown"
+    done = subprocess.run(["cc", "-std=gnu17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wno-unused-function",
+                           "-fsyntax-only", "-x", "c", "-I", ROOT / "include", "-I", ROOT / "examples", "-"],
+                          input=HEADS + "\n".join(own), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_what_a_tutorial_says_is_printed(path):
+    seen = (ROOT / "test" / "wire" / "test_examples.py").read_text()
+    for block in blocks_of(path, "text"):
+        for line in block.splitlines():
+            assert line in seen, f"no test sees this: {line}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_configurations_of_a_document(path, tmp_path):
+    for number, block in enumerate(blocks_of(path, "yaml")):
+        if "listeners:" not in block:
+            continue
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(block)
+        done = subprocess.run([WEIR, "check", "-c", file], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_of_a_document(path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        there = (path.parent / name).resolve() if name else path
+        assert there.exists() and there.is_relative_to(ROOT), f"{target} leads nowhere"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", there.read_text(), re.M)
+            assert anchor in [re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings], target
+
+
+def test_every_document_of_the_requirements_has_its_tutorial():
+    assert [path.name[:3] for path in TUTORIALS] == ["000", "001", "002", "003", "004"]
+    for folder in (ROOT / "README.md", ROOT / "docs" / "tutorial" / "README.md"):
+        assert "tutorial" in folder.read_text()
+    for path in TUTORIALS:
+        assert path.name in (ROOT / "docs" / "tutorial" / "README.md").read_text()
