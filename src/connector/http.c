@@ -117,6 +117,22 @@ void http_connector_serve(struct http_connector *connector, weir_pool *pool)
 /* --- dialling -----------------------------------------------------------------------------------
  */
 
+static weir_err err_of_tls(enum tls_error error)
+{
+    switch (error) {
+    case TLS_EXPIRED:
+    case TLS_NOT_YET: return WEIR_ETLS_EXPIRED;
+    case TLS_WRONG_HOST: return WEIR_ETLS_NAME;
+    case TLS_SELF_SIGNED:
+    case TLS_UNTRUSTED:
+    case TLS_REVOKED:
+    case TLS_BAD_CERTIFICATE:
+    case TLS_NO_CERTIFICATE: return WEIR_ETLS_UNTRUSTED;
+    case TLS_ALPN: return WEIR_ETLS_ALPN;
+    default: return WEIR_ETLS;
+    }
+}
+
 static weir_err err_of_dial(const struct dial_result *result)
 {
     switch (result->error) {
@@ -126,7 +142,7 @@ static weir_err err_of_dial(const struct dial_result *result)
     case DIAL_UNREACHABLE: return WEIR_EUNREACHABLE;
     case DIAL_TIMEOUT: return WEIR_ECONNECT_TIMEOUT;
     case DIAL_RESET: return WEIR_ERESET;
-    case DIAL_TLS: return WEIR_ETLS;
+    case DIAL_TLS: return err_of_tls(result->tls.error);
     case DIAL_TLS_TIMEOUT: return WEIR_ETLS_TIMEOUT;
     case DIAL_LOCAL: break;
     }

@@ -94,7 +94,7 @@ static struct config *config_of_source(struct config_arena *take_arena,
     if (faults->errors == 0) /* else much of what follows would be its echo */
         config_build(&b, root, config);
     if (faults->errors == 0)
-        config_check(config, b.places, faults);
+        config_check(config, b.places, !source->alone, faults);
     config_faults_sort(faults);
     if (faults->errors == 0)
         return config;
@@ -265,6 +265,16 @@ static void answer_timeout_fill(const struct document_node *map, struct config_l
     listener->pool.answer_timeout_ms = written ? listener->pool.idle_timeout_ms : WEIR_NEVER;
 }
 
+/* An empty group says as well that TLS is wanted. */
+static void tls_note(struct builder *b, const struct document_node *map,
+                     struct config_listener *listener)
+{
+    const struct document_node *tls = document_find(map, "tls");
+    listener->tls.is_on = tls != NULL;
+    if (tls != NULL)
+        config_places_add(b->places, &listener->tls.is_on, tls->place);
+}
+
 /* One of a list, or the configuration itself (path ""). */
 static void element_read(struct builder *b, const char *path, const struct document_node *map,
                          void *base)
@@ -278,8 +288,10 @@ static void element_read(struct builder *b, const char *path, const struct docum
     map_read(b, path, map, base);
     if (strcmp(path, "upstreams") == 0)
         pool_fill(b, base);
-    if (strcmp(path, "listeners") == 0)
+    if (strcmp(path, "listeners") == 0) {
         answer_timeout_fill(map, base);
+        tls_note(b, map, base);
+    }
     for (uint32_t i = 0; i < option_count; i++) {
         const struct option *option = &option_table[i];
         bool missing = option->kind == OPTION_VALUE && option->fallback == NULL;

@@ -55,6 +55,13 @@ struct config_fields {
 
 enum config_forwarded { FORWARDED_REPLACE, FORWARDED_APPEND, FORWARDED_OFF };
 
+/* Paths of PEM files; relative ones were made relative to the file that named them. */
+struct config_certificate {
+    const char *certificate, *key;
+};
+
+enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
+
 struct config_route {
     struct {
         const char *host;            /* lower case; "*", "name" or "*.name" */
@@ -91,10 +98,21 @@ struct config_listener {
         uint32_t
             answer_timeout_ms; /* the same until an answer begins; never, where it is not written */
         uint32_t keepalive_timeout_ms;
+        uint32_t tls_timeout_ms;
         uint32_t write_timeout_ms;
         uint64_t min_rate; /* bytes per second of a body that extend request_timeout; 0: none do */
         uint32_t drain_timeout_ms;
     } pool;
+    struct {
+        bool is_on; /* the group was written */
+        struct config_certificate pair;
+        struct {
+            struct config_certificate *at; /* for other names */
+            uint32_t count;
+        } certificates;
+        const char *client_ca; /* "": clients show no certificate */
+        enum config_tls_version min_version;
+    } tls;
     struct {
         uint32_t max_header_bytes;
         uint32_t max_headers;
@@ -148,6 +166,12 @@ struct config_upstream {
     } health;
     struct outlier_options outlier;
     struct config_retry retry;
+    struct {
+        const char *sni;                /* "": the endpoint's host */
+        uint32_t verify;                /* WEIR_ON, WEIR_OFF */
+        const char *ca;                 /* "": the system's */
+        struct config_certificate pair; /* ours; "": none */
+    } tls;                              /* for endpoints of https:// */
 };
 
 enum config_log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };

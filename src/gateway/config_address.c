@@ -80,13 +80,12 @@ static char *lower_copy(struct config_arena *arena, struct slice text)
 const char *config_url_of(struct config_arena *arena, const char *text, struct config_endpoint *ret)
 {
     struct slice rest = slice_of(text), host, port;
-    uint64_t number = 80;
+    bool is_https = slice_starts(rest, SLICE("https://"));
+    uint64_t number = is_https ? 443 : 80;
     uint8_t binary[16];
-    if (slice_starts(rest, SLICE("https://")))
-        return "asks for TLS, which this build does not have; http:// is what there is";
-    if (!slice_starts(rest, SLICE("http://")))
-        return "does not begin with http://";
-    rest = slice_sub(rest, 7, rest.len);
+    if (!is_https && !slice_starts(rest, SLICE("http://")))
+        return "does not begin with http:// or https://";
+    rest = slice_sub(rest, is_https ? 8 : 7, rest.len);
     if (slice_find(rest, '@') < rest.len)
         return "has a user in it; set an Authorization field by request_headers";
     if (slice_find(rest, '/') < rest.len) {
@@ -102,11 +101,20 @@ const char *config_url_of(struct config_arena *arena, const char *text, struct c
     if (literal ? inet_pton(AF_INET6, name, binary) != 1 : !is_host_name(host))
         return "has no host";
     ret->url = config_arena_copy(arena, text, strlen(text));
-    ret->scheme = "http";
+    ret->scheme = is_https ? "https" : "http";
     ret->host = name;
     ret->port = (uint16_t)number;
     ret->name = config_arena_print(arena, literal ? "[%s]:%u" : "%s:%u", name, (unsigned)number);
     return NULL;
+}
+
+const char *config_path_of(struct config_arena *arena, const char *file, const char *text)
+{
+    const char *end = strrchr(file, '/');
+    size_t dir = text[0] != '/' && text[0] != '\0' && end != NULL ? (size_t)(end + 1 - file) : 0;
+    if (dir + strlen(text) > 4095)
+        return NULL;
+    return config_arena_print(arena, "%.*s%s", (int)dir, file, text);
 }
 
 const char *config_cidr_of(const char *text, struct config_cidr *ret)

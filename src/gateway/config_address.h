@@ -16,6 +16,8 @@ const char *config_address_of(struct config_arena *arena, const char *text,
  * port. */
 const char *config_url_of(struct config_arena *arena, const char *text,
                           struct config_endpoint *ret);
+/* A relative path is meant as seen from the file that it stands in. NULL: too long. */
+const char *config_path_of(struct config_arena *arena, const char *file, const char *text);
 /* "10.0.0.0/8", "::1". */
 const char *config_cidr_of(const char *text, struct config_cidr *ret);
 const char *config_cidr_text(const struct config_cidr *cidr, char ret[CONFIG_CIDR_TEXT_MAX]);

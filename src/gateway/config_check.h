@@ -14,6 +14,7 @@ void config_places_add(struct config_places *places, const void *field, struct c
 /* Of the latest value that became this field; of the file, if it is a default. */
 struct config_place config_places_of(const struct config_places *places, const void *field);
 
-/* Finds each route's upstream, and notes errors and advice. */
-void config_check(struct config *config, const struct config_places *places,
+/* Finds each route's upstream, and notes errors and advice. Files that it names are only looked at
+ * with `opens_files`. */
+void config_check(struct config *config, const struct config_places *places, bool opens_files,
                   struct config_faults *faults);

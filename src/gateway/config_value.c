@@ -508,6 +508,12 @@ static bool read_path(struct value *v)
     return keep(v, v->text);
 }
 
+static bool read_file_path(struct value *v)
+{
+    const char *path = config_path_of(v->reader->arena, v->node->place.file, v->text);
+    return path != NULL ? keep(v, path) : refuse(v, "is longer than 4095 characters");
+}
+
 static void write_text(const struct option *option, const void *field, struct bytes *out)
 {
     (void)option;
@@ -833,6 +839,7 @@ static const struct value_type value_types[OPTION_TYPES] = {
     [OPTION_NUMBER] = {"a number", "integer", false, 4, read_number, write_count},
     [OPTION_OUTPUT] = {"a word or a path", "string", false, TEXT, read_output, write_text},
     [OPTION_PART] = {"a fraction", "number", false, sizeof(double), read_part, write_part},
+    [OPTION_FILE] = {"a path", "string", false, TEXT, read_file_path, write_text},
     [OPTION_PATH] = {"a path", "string", false, TEXT, read_path, write_text},
     [OPTION_PROFILE] = {"a name", "string", false, TEXT, read_label, write_text},
     [OPTION_RATE] = {"bytes per second", "size", false, 8, read_rate, write_size},

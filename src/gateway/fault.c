@@ -32,8 +32,13 @@ enum fault fault_of_err(weir_err err)
     case WEIR_EREFUSED: return FAULT_REFUSED;
     case WEIR_EUNREACHABLE: return FAULT_UNREACHABLE;
     case WEIR_ERESOLVE: return FAULT_DNS;
-    case WEIR_ECONNECT_TIMEOUT:
-    case WEIR_ETLS_TIMEOUT: return FAULT_CONNECT_TIMEOUT;
+    case WEIR_ECONNECT_TIMEOUT: return FAULT_CONNECT_TIMEOUT;
+    case WEIR_ETLS_TIMEOUT: return FAULT_TLS_TIMEOUT;
+    case WEIR_ETLS: return FAULT_TLS;
+    case WEIR_ETLS_EXPIRED: return FAULT_TLS_EXPIRED;
+    case WEIR_ETLS_NAME: return FAULT_TLS_NAME;
+    case WEIR_ETLS_UNTRUSTED: return FAULT_TLS_UNTRUSTED;
+    case WEIR_ETLS_ALPN: return FAULT_TLS_ALPN;
     case WEIR_ENOMEM:
     case WEIR_EINVAL: return FAULT_INTERNAL;
     default: return FAULT_CONNECT;

@@ -16,6 +16,8 @@
 #define FAULTS(ROW)                                                                                \
     ROW(NO_ROUTE, "no_route", 404, "destination_not_found",                                        \
         "no route leads anywhere for this request")                                                \
+    ROW(MISDIRECTED, "misdirected", 421, "http_request_error",                                     \
+        "the request's host is not the one that TLS was set up for")                               \
     ROW(TOO_LARGE, "too_large", 413, "http_request_error", "the request's body is too large")      \
     ROW(BAD_REQUEST, "bad_request", 400, "http_request_error",                                     \
         "the request's body cannot be understood")                                                 \
@@ -36,11 +38,22 @@
     ROW(UNREACHABLE, "unreachable", 502, "destination_ip_unroutable",                              \
         "the upstream cannot be reached")                                                          \
     ROW(DNS, "dns", 502, "dns_error", "the upstream's name does not resolve")                      \
+    ROW(TLS, "tls", 502, "tls_protocol_error", "TLS with the upstream failed")                     \
+    ROW(TLS_EXPIRED, "tls_expired", 502, "tls_certificate_error",                                  \
+        "the upstream's certificate has expired, or is not valid yet")                             \
+    ROW(TLS_NAME, "tls_wrong_host", 502, "tls_certificate_error",                                  \
+        "the upstream's certificate is for another name")                                          \
+    ROW(TLS_UNTRUSTED, "tls_untrusted", 502, "tls_certificate_error",                              \
+        "the upstream's certificate is not signed by a trusted authority")                         \
+    ROW(TLS_ALPN, "tls_alpn", 502, "tls_alert_received",                                           \
+        "the upstream and we have no protocol in common")                                          \
     ROW(CONNECT, "connect", 502, "destination_unavailable", "the upstream cannot be connected to") \
     ROW(RESET, "reset", 502, "connection_terminated", "the upstream closed before it answered")    \
     ROW(BAD_ANSWER, "bad_answer", 502, "http_protocol_error", "the upstream's answer is unusable") \
     ROW(CONNECT_TIMEOUT, "connect_timeout", 504, "connection_timeout",                             \
         "connecting to the upstream took too long")                                                \
+    ROW(TLS_TIMEOUT, "tls_timeout", 504, "connection_timeout",                                     \
+        "the TLS handshake with the upstream took too long")                                       \
     ROW(FIRST_BYTE_TIMEOUT, "first_byte_timeout", 504, "http_response_timeout",                    \
         "the upstream did not answer in time")                                                     \
     ROW(READ_TIMEOUT, "read_timeout", 504, "connection_read_timeout",                              \

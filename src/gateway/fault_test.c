@@ -17,11 +17,13 @@ static void every_error_of_a_pool_has_its_status(void **state)
         weir_err err;
         uint16_t status;
     } rows[] = {
-        {WEIR_EQUEUE, 503},       {WEIR_EWAIT, 503},    {WEIR_EACQUIRE_TIMEOUT, 503},
-        {WEIR_EFULL, 503},        {WEIR_EDOWN, 503},    {WEIR_ECLOSED, 503},
-        {WEIR_EREFUSED, 502},     {WEIR_ERESOLVE, 502}, {WEIR_EUNREACHABLE, 502},
-        {WEIR_ETLS, 502},         {WEIR_EPROXY, 502},   {WEIR_ECONNECT_TIMEOUT, 504},
-        {WEIR_ETLS_TIMEOUT, 504}, {WEIR_ECONNECT, 502}, {WEIR_EFILES, 503},
+        {WEIR_EQUEUE, 503},       {WEIR_EWAIT, 503},        {WEIR_EACQUIRE_TIMEOUT, 503},
+        {WEIR_EFULL, 503},        {WEIR_EDOWN, 503},        {WEIR_ECLOSED, 503},
+        {WEIR_EREFUSED, 502},     {WEIR_ERESOLVE, 502},     {WEIR_EUNREACHABLE, 502},
+        {WEIR_ETLS, 502},         {WEIR_EPROXY, 502},       {WEIR_ECONNECT_TIMEOUT, 504},
+        {WEIR_ETLS_EXPIRED, 502}, {WEIR_ETLS_NAME, 502},    {WEIR_ETLS_UNTRUSTED, 502},
+        {WEIR_ETLS_ALPN, 502},    {WEIR_ETLS_TIMEOUT, 504}, {WEIR_ECONNECT, 502},
+        {WEIR_EFILES, 503},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_int_equal(fault_status(fault_of_err(rows[i].err)), rows[i].status);

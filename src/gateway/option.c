@@ -14,6 +14,7 @@
 #define RESTART    OPTION_RESTART
 typedef struct config of_config;
 typedef struct config_listener of_config_listener;
+typedef struct config_certificate of_config_certificate;
 typedef struct config_route of_config_route;
 typedef struct config_upstream of_config_upstream;
 typedef struct config_endpoint of_config_endpoint;

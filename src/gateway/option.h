@@ -21,6 +21,7 @@ enum option_type {
     OPTION_CIDRS,   /* {struct config_cidr *, count} */
     OPTION_COUNT,   /* uint32_t */
     OPTION_FIELDS,  /* struct config_fields */
+    OPTION_FILE,    /* const char *: a path, made relative to the file that names it */
     OPTION_FLAG,    /* uint32_t: WEIR_OFF, WEIR_ON */
     OPTION_HOST,    /* const char *, as are LABEL, OUTPUT, PATH, PROFILE, SECRET */
     OPTION_LABEL,

@@ -32,6 +32,16 @@ static const struct http_caller caller;
 /* --- the request, as the listener brings it ----------------------------------------------------
  */
 
+/* A certificate was shown for one name, the request is for another (RFC 9110 §7.4): the client's
+ * side of TLS promised nothing for that. */
+static bool is_misdirected(const struct http_peer *peer, const struct http_head *head)
+{
+    if (!peer->tls || peer->server_name == NULL || peer->server_name[0] == '\0') {
+        return false;
+    }
+    return !slice_same_nocase(route_host_of(head->authority), slice_of(peer->server_name));
+}
+
 static void on_request(void *self, struct http_exchange *ex, struct http_head *head, bool end)
 {
     struct lane *lane = self;
@@ -45,6 +55,10 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
     transit->request_ended = end;
     if (!held_take_head(&transit->held, head)) {
         refuse(transit, FAULT_INTERNAL, 0);
+        return;
+    }
+    if (is_misdirected(ex->peer, head)) {
+        refuse(transit, FAULT_MISDIRECTED, 0);
         return;
     }
     uint32_t route = routes_match(lane->routes, head);

@@ -33,6 +33,7 @@ struct dns;
 struct loop;
 struct notify_ring;
 struct relay;
+struct secure;
 
 /* What the workers of one process share: verdicts of active checks, requests open per client. */
 struct relay_shared;
@@ -45,7 +46,8 @@ struct relay_options {
     struct dns *dns;
     const struct config *config;
     struct relay_shared *shared;
-    uint32_t worker, workers; /* which of how many: worker 0 runs the active checks */
+    const struct secure *secure; /* NULL: no upstream is reached by TLS */
+    uint32_t worker, workers;    /* which of how many: worker 0 runs the active checks */
     uint64_t seed;
     struct notify_ring *access; /* joined by this worker; NULL: no access log */
 };

@@ -156,6 +156,8 @@ static int open_upstreams(struct relay *relay)
             .engine = relay->opt.engine,
             .dns = relay->opt.dns,
             .cork = &relay->cork,
+            .secure = relay->opt.secure,
+            .index = i,
             .seed = rand_mix(relay->opt.seed + i),
             .worker = relay->opt.worker,
             .workers = relay->opt.workers,

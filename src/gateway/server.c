@@ -15,11 +15,14 @@
 #include "gateway/census.h"
 #include "gateway/process.h"
 #include "gateway/relay.h"
+#include "gateway/secure.h"
 #include "io/clock.h"
 #include "io/dns.h"
 #include "io/notify.h"
 #include "io/oserror.h"
 #include "listener/accept.h"
+#include "listener/front.h"
+#include "listener/guest.h"
 #include "listener/http1.h"
 #include "runtime/worker.h"
 
@@ -34,6 +37,7 @@
 #define DESCRIPTORS_SPARE 64U /* logs, loops, the admin's clients, DNS */
 
 static int open_logs(struct server *s, char *ret_fault);
+static int open_secure(struct server *s, char *ret_fault);
 static int open_ports(struct server *s, char *ret_fault);
 static int open_crew(struct server *s);
 static int open_sites(struct server *s, char *ret_fault);
@@ -78,6 +82,8 @@ int server_open(const struct server_options *opt, struct server **ret_server,
 
     int error = open_logs(s, ret_fault);
     if (error == 0)
+        error = open_secure(s, ret_fault);
+    if (error == 0)
         error = open_ports(s, ret_fault);
     if (error == 0)
         error = open_crew(s);
@@ -95,6 +101,7 @@ int server_open(const struct server_options *opt, struct server **ret_server,
     }
     s->started = true;
     s->state = SERVER_SERVING;
+    secure_watch(s->secure, s->opt.loop, &s->voice.sink);
     log_open(s);
     *ret_server = s;
     return 0;
@@ -115,11 +122,18 @@ static void close_pools(struct site *site)
 static void close_site(struct site *site)
 {
     uint32_t listeners = site->server->config->listeners.count;
-    for (uint32_t l = 0; site->listeners != NULL && l < listeners; l++)
+    for (uint32_t l = 0; site->fronts != NULL && l < listeners; l++) {
+        if (site->fronts[l] != NULL)
+            front_shut(site->fronts[l]);
         if (site->listeners[l] != NULL)
             http1_listener_free(site->listeners[l]);
+        if (site->fronts[l] != NULL)
+            front_free(site->fronts[l]);
+    }
     free(site->listeners);
+    free(site->fronts);
     site->listeners = NULL;
+    site->fronts = NULL;
     if (site->relay != NULL) {
         close_pools(site);
         relay_free(site->relay);
@@ -139,6 +153,7 @@ void server_close(struct server *s)
     for (uint32_t i = 0; s->sites != NULL && i < s->sites_count; i++)
         if (s->sites[i].worker != NULL)
             close_site(&s->sites[i]);
+    secure_close(s->secure);
     if (s->crew != NULL)
         crew_free(s->crew);
     free(s->sites);
@@ -189,6 +204,11 @@ static void log_open(struct server *s)
            log_u64("pid", (uint64_t)getpid()));
 }
 
+uint32_t server_reload_certificates(struct server *s)
+{
+    return secure_reload(s->secure, true, &s->voice.sink);
+}
+
 void server_reopen_logs(struct server *s)
 {
     if (s->access != NULL)
@@ -235,6 +255,16 @@ static void on_event(void *arg, const weir_event *event)
     eventlog_add(&site->events, event, clock_wall_ms());
     if (log_wants(&site->voice.sink, event_level(event)))
         event_log(&site->voice.sink, event);
+}
+
+/* --- certificates --------------------------------------------------------------------------------
+ */
+
+static int open_secure(struct server *s, char *ret_fault)
+{
+    struct tls_fault why;
+    int error = secure_open(s->config, s->sites_count, &s->secure, &why);
+    return error == 0 || why.text[0] == '\0' ? error : fault(ret_fault, error, "%s", why.text);
 }
 
 /* --- ports ---------------------------------------------------------------------------------------
@@ -384,10 +414,41 @@ static void on_refuse(void *self, const struct http_peer *peer, const struct htt
            log_u64("status", refusal->status), log_text("code", refusal->code));
 }
 
+/* No relay has seen it, either. */
+static void on_tls_failed(void *self, const uint8_t address[16], const struct tls_result *result)
+{
+    const struct site *site = self;
+    char text[46];
+    guest_print(address, text);
+    log_to(&site->voice.sink, LOG_DEBUG_LEVEL, "TLS handshake failed", log_text("client", text),
+           log_text("why", tls_error_word(result->error)), log_text("detail", result->detail));
+}
+
+static int open_front(struct site *site, uint32_t index)
+{
+    struct server *s = site->server;
+    const struct config_listener *l = &s->config->listeners.at[index];
+    uint32_t worker = worker_index(site->worker);
+    const struct front_options opt = {
+        .name = l->name,
+        .engine = worker_engine(site->worker),
+        .max_connections = l->pool.max_connections,
+        .desk = secure_desk(s->secure, worker),
+        .tls = secure_server(s->secure, worker, index),
+        .tls_timeout_ms = l->pool.tls_timeout_ms,
+        .on_tls_failed = on_tls_failed,
+        .self = site,
+    };
+    return front_new(worker_loop(site->worker), &opt, &site->fronts[index]);
+}
+
 static int open_listener(struct site *site, uint32_t index)
 {
     struct server *s = site->server;
     const struct config_listener *l = &s->config->listeners.at[index];
+    int error = open_front(site, index);
+    if (error != 0)
+        return error;
     struct http1_listener_options opt = {.name = l->name,
                                          .max_connections = l->pool.max_connections,
                                          .headers_timeout_ms = l->pool.headers_timeout_ms,
@@ -400,15 +461,17 @@ static int open_listener(struct site *site, uint32_t index)
                                          .max_header_bytes = l->http1.max_header_bytes,
                                          .max_headers = l->http1.max_headers,
                                          .on_refuse = on_refuse,
-                                         .refuse_self = site};
-    int error = http1_listener_new(worker_loop(site->worker), worker_engine(site->worker), &opt,
-                                   &relay_handler, relay_listener_self(site->relay, index),
-                                   &site->listeners[index]);
-    if (error == 0)
-        error = http1_listener_accept(site->listeners[index], s->ports[index],
-                                      worker_index(site->worker),
-                                      s->sites_count > 1 ? post_to_worker : NULL, site);
-    return error;
+                                         .refuse_self = site,
+                                         .front = site->fronts[index]};
+    error = http1_listener_new(worker_loop(site->worker), worker_engine(site->worker), &opt,
+                               &relay_handler, relay_listener_self(site->relay, index),
+                               &site->listeners[index]);
+    if (error != 0)
+        return error;
+    struct front_reader http1 = http1_listener_reader(site->listeners[index]);
+    front_read_with(site->fronts[index], &http1, NULL);
+    return front_accept(site->fronts[index], s->ports[index], worker_index(site->worker),
+                        s->sites_count > 1 ? post_to_worker : NULL, site);
 }
 
 static int open_relay(struct site *site)
@@ -419,6 +482,7 @@ static int open_relay(struct site *site)
                                 .dns = site->dns,
                                 .config = s->config,
                                 .shared = s->shared,
+                                .secure = s->secure,
                                 .worker = worker_index(site->worker),
                                 .workers = s->sites_count,
                                 .access = s->access != NULL ? notify_join(s->access) : NULL};
@@ -433,9 +497,12 @@ static int open_site(struct server *s, uint32_t index)
     *site = (struct site){.server = s, .worker = crew_worker(s->crew, index)};
     journal_join(s->journal, &site->voice);
     site->listeners = calloc(s->config->listeners.count, sizeof(void *));
-    if (site->listeners == NULL)
+    site->fronts = calloc(s->config->listeners.count, sizeof(void *));
+    if (site->listeners == NULL || site->fronts == NULL)
         return -ENOMEM;
     int error = dns_open(worker_loop(site->worker), &(struct dns_options){0}, &site->dns);
+    if (error == 0)
+        error = secure_join(s->secure, index, worker_loop(site->worker));
     if (error == 0)
         error = open_relay(site);
     for (uint32_t l = 0; error == 0 && l < s->config->listeners.count; l++)
@@ -492,9 +559,8 @@ static void site_drain(void *self, uint64_t at_most_ms)
     site->draining = config->listeners.count;
     for (uint32_t l = 0; l < config->listeners.count; l++) {
         uint64_t grace_ms = config->listeners.at[l].pool.drain_timeout_ms;
-        http1_listener_drain(site->listeners[l],
-                             (uint32_t)(grace_ms < at_most_ms ? grace_ms : at_most_ms),
-                             listener_drained, site);
+        front_drain(site->fronts[l], (uint32_t)(grace_ms < at_most_ms ? grace_ms : at_most_ms),
+                    listener_drained, site);
     }
     crew_post_hub(site->server->crew, site_shut, site->server, 0);
 }

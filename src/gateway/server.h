@@ -29,9 +29,11 @@ struct accept_port;
 struct admin;
 struct crew;
 struct dns;
+struct front;
 struct http1_listener;
 struct relay;
 struct relay_shared;
+struct secure;
 struct server;
 struct site;
 struct worker;
@@ -52,6 +54,8 @@ void server_close(struct server *server);
  * most `at_most_ms`. */
 void server_drain(struct server *server, uint32_t at_most_ms);
 void server_stop(struct server *server);
+/* Reads every certificate again; how many were replaced. Those whose files change are anyway. */
+uint32_t server_reload_certificates(struct server *server);
 void server_reopen_logs(struct server *server);
 
 /* The address a listener is bound to, with the port the kernel chose if it was to choose. */
@@ -71,7 +75,8 @@ struct site {
     struct worker *worker;
     struct dns *dns;
     struct relay *relay;
-    struct http1_listener **listeners; /* one for each of the configuration's */
+    struct front **fronts;             /* one for each listener of the configuration's */
+    struct http1_listener **listeners; /* the same */
     uint32_t draining;                 /* listeners not yet drained */
     struct eventlog events;
     struct journal_voice voice;
@@ -88,6 +93,7 @@ struct server {
     char node[65];
     struct crew *crew;
     struct relay_shared *shared;
+    struct secure *secure;
     struct accept_port **ports; /* one for each listener of the configuration */
     struct site *sites;         /* one for each worker */
     uint32_t sites_count;

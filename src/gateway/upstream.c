@@ -4,9 +4,11 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "gateway/route.h"
+#include "gateway/secure.h"
 #include "io/loop.h"
 
 #include <errno.h>
+#include <string.h>
 #include <xxhash.h>
 
 static int open_pool(struct upstream *upstream, const struct upstream_options *opt);
@@ -133,7 +135,10 @@ static int open_pool(struct upstream *upstream, const struct upstream_options *o
         .loop = opt->loop,
         .dns = opt->dns,
         .cork = opt->cork,
+        .desk = opt->secure != NULL ? secure_desk(opt->secure, opt->worker) : NULL,
+        .tls = opt->secure != NULL ? secure_client(opt->secure, opt->worker, opt->index) : NULL,
         .connect_timeout_ms = pool.connect_timeout_ms,
+        .tls_timeout_ms = pool.tls_timeout_ms,
         .first_byte_timeout_ms = pool.first_byte_timeout_ms,
         .read_timeout_ms = pool.read_timeout_ms,
         .write_timeout_ms = pool.write_timeout_ms,
@@ -156,9 +161,16 @@ static int open_pool(struct upstream *upstream, const struct upstream_options *o
 
 static int pin_endpoints(struct upstream *upstream, const struct upstream_options *opt)
 {
+    const char *fingerprint = opt->secure != NULL ? secure_fingerprint(opt->secure, opt->index)
+                                                  : NULL;
     for (uint32_t i = 0; i < upstream->count; i++) {
         const struct config_endpoint *config = &opt->config->endpoints.at[i];
-        const weir_key key = {.scheme = config->scheme, .host = config->host, .port = config->port};
+        const weir_key key = {
+            .scheme = config->scheme,
+            .host = config->host,
+            .port = config->port,
+            .tls = strcmp(config->scheme, "https") == 0 ? fingerprint : NULL,
+        };
         struct endpoint *endpoint = &upstream->endpoints[i];
         endpoint->config = config;
         endpoint->verdict = &opt->verdicts[i];

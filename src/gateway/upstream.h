@@ -24,6 +24,7 @@
 struct cork;
 struct dns;
 struct loop;
+struct secure;
 
 /* The verdict of active checks on one endpoint: written by the worker that checks, read by all. */
 struct verdict {
@@ -61,6 +62,8 @@ struct upstream_options {
     weir_engine *engine;
     struct dns *dns;
     struct cork *cork;
+    const struct secure *secure; /* NULL: no TLS */
+    uint32_t index;              /* of this upstream in the configuration */
     uint64_t seed;
     uint32_t worker, workers; /* this one's share of limits over all */
 };

@@ -481,6 +481,8 @@ void request_fill_peer(struct request *request)
         memcpy(peer->address, address, 16);
         peer->text_len = (uint8_t)guest_print(address, peer->text);
     }
+    peer->tls = stream_is_tls(request->client->stream);
+    peer->server_name = peer->tls ? tls_server_name(request->client->stream) : NULL;
 }
 
 static void request_begin(struct client *client, struct http_head *head)

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * secure.c - a *post* is one profile and who works with it: a listener's servers, or an upstream's
+ * clients, one for each worker.
+ */
+#include "gateway/secure.h"
+
+#include "base/alloc.h"
+#include "base/list.h"
+#include "io/clock.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct post {
+    const char *name;
+    struct tls_profile *profile; /* NULL: no TLS here */
+    struct tls_tickets *tickets; /* of a listener */
+    union {
+        struct tls_server *server;
+        struct tls_client *client;
+    } * at; /* one for each worker */
+    char fingerprint[TLS_FINGERPRINT_MAX];
+    bool is_refused; /* the files hold something unusable, which was said */
+};
+
+struct secure {
+    const struct config *config;
+    uint32_t workers;
+    struct tls_desk **desks;
+    struct post *listeners, *upstreams;
+    struct loop *hub; /* while it watches */
+    struct loop_timer timer;
+    const struct log_sink *log;
+};
+
+static void on_time(struct loop_timer *timer, uint64_t now_ms);
+
+/* --- profiles of a configuration ----------------------------------------------------------------
+ */
+
+static struct tls_identity identity_of(const struct config_certificate *pair)
+{
+    return (struct tls_identity){.certificate = pair->certificate, .key = pair->key};
+}
+
+int secure_listener_profile(const struct config_listener *listener,
+                            struct tls_profile **ret_profile, struct tls_fault *ret_fault)
+{
+    struct tls_identity identities[TLS_CERTIFICATES_MAX];
+    uint32_t count = 0;
+    identities[count++] = identity_of(&listener->tls.pair);
+    for (uint32_t i = 0; i < listener->tls.certificates.count && count < TLS_CERTIFICATES_MAX; i++)
+        identities[count++] = identity_of(&listener->tls.certificates.at[i]);
+    const struct tls_profile_options opt = {
+        .identities = identities,
+        .identities_count = count,
+        .ca = listener->tls.client_ca,
+        .min_version = listener->tls.min_version == CONFIG_TLS_1_3 ? TLS_1_3 : TLS_1_2,
+        .offer = TLS_OFFER_HTTP1,
+    };
+    return tls_profile_read(&opt, ret_profile, ret_fault);
+}
+
+int secure_upstream_profile(const struct config_upstream *upstream,
+                            struct tls_profile **ret_profile, struct tls_fault *ret_fault)
+{
+    struct tls_identity identity = identity_of(&upstream->tls.pair);
+    const struct tls_profile_options opt = {
+        .identities = &identity,
+        .identities_count = identity.certificate[0] != '\0' ? 1 : 0,
+        .ca = upstream->tls.ca,
+        .offer = TLS_OFFER_HTTP1,
+        .sni = upstream->tls.sni,
+        .unverified = upstream->tls.verify == WEIR_OFF,
+    };
+    return tls_profile_read(&opt, ret_profile, ret_fault);
+}
+
+bool secure_is_needed(const struct config_upstream *upstream)
+{
+    for (uint32_t i = 0; i < upstream->endpoints.count; i++)
+        if (strcmp(upstream->endpoints.at[i].scheme, "https") == 0)
+            return true;
+    return false;
+}
+
+/* --- opening and closing ------------------------------------------------------------------------
+ */
+
+static bool is_needed(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->listeners.count; i++)
+        if (config->listeners.at[i].tls.is_on)
+            return true;
+    for (uint32_t i = 0; i < config->upstreams.count; i++)
+        if (secure_is_needed(&config->upstreams.at[i]))
+            return true;
+    return false;
+}
+
+static int post_open(struct secure *secure, struct post *post, const char *name)
+{
+    post->name = name;
+    post->at = alloc_zeroed(&alloc_libc, secure->workers * sizeof *post->at);
+    slice_copy(post->fingerprint, sizeof post->fingerprint,
+               slice_of(tls_profile_fingerprint(post->profile)));
+    return post->at != NULL ? 0 : -ENOMEM;
+}
+
+static int read_profiles(struct secure *secure, struct tls_fault *ret_fault)
+{
+    const struct config *config = secure->config;
+    int error = 0;
+    for (uint32_t i = 0; error == 0 && i < config->listeners.count; i++) {
+        struct post *post = &secure->listeners[i];
+        if (!config->listeners.at[i].tls.is_on)
+            continue;
+        error = secure_listener_profile(&config->listeners.at[i], &post->profile, ret_fault);
+        if (error == 0)
+            error = tls_tickets_new(clock_now_ms(), &post->tickets);
+        if (error == 0)
+            error = post_open(secure, post, config->listeners.at[i].name);
+    }
+    for (uint32_t i = 0; error == 0 && i < config->upstreams.count; i++) {
+        struct post *post = &secure->upstreams[i];
+        if (!secure_is_needed(&config->upstreams.at[i]))
+            continue;
+        error = secure_upstream_profile(&config->upstreams.at[i], &post->profile, ret_fault);
+        if (error == 0)
+            error = post_open(secure, post, config->upstreams.at[i].name);
+    }
+    return error;
+}
+
+int secure_open(const struct config *config, uint32_t workers, struct secure **ret_secure,
+                struct tls_fault *ret_fault)
+{
+    *ret_fault = (struct tls_fault){0};
+    struct secure *secure = alloc_zeroed(&alloc_libc, sizeof *secure);
+    if (secure == NULL)
+        return -ENOMEM;
+    secure->config = config;
+    secure->workers = workers;
+    secure->timer.fire = on_time;
+    secure->listeners = alloc_zeroed(&alloc_libc,
+                                     (config->listeners.count + 1U) * sizeof(struct post));
+    secure->upstreams = alloc_zeroed(&alloc_libc,
+                                     (config->upstreams.count + 1U) * sizeof(struct post));
+    secure->desks = alloc_zeroed(&alloc_libc, workers * sizeof(struct tls_desk *));
+    bool is_short = secure->listeners == NULL || secure->upstreams == NULL || secure->desks == NULL;
+    int error = is_short ? -ENOMEM : read_profiles(secure, ret_fault);
+    if (error != 0) {
+        secure_close(secure);
+        return error;
+    }
+    *ret_secure = secure;
+    return 0;
+}
+
+int secure_join(struct secure *secure, uint32_t worker, struct loop *loop)
+{
+    const struct config *config = secure->config;
+    int error = is_needed(config) ? tls_desk_new(loop, &secure->desks[worker]) : 0;
+    struct tls_desk *desk = secure->desks[worker];
+    for (uint32_t i = 0; error == 0 && i < config->listeners.count; i++) {
+        struct post *post = &secure->listeners[i];
+        if (post->profile != NULL)
+            error = tls_server_new(desk, post->profile, post->tickets, &post->at[worker].server);
+    }
+    for (uint32_t i = 0; error == 0 && i < config->upstreams.count; i++) {
+        struct post *post = &secure->upstreams[i];
+        if (post->profile != NULL)
+            error = tls_client_new(desk, post->profile, &post->at[worker].client);
+    }
+    return error;
+}
+
+static void post_fini(struct secure *secure, struct post *post, bool is_listener)
+{
+    for (uint32_t w = 0; post->at != NULL && w < secure->workers; w++) {
+        if (is_listener)
+            tls_server_free(post->at[w].server);
+        else
+            tls_client_free(post->at[w].client);
+    }
+    alloc_free(&alloc_libc, post->at);
+    tls_tickets_free(post->tickets);
+    tls_profile_free(post->profile);
+}
+
+void secure_close(struct secure *take_secure)
+{
+    struct secure *secure = take_secure;
+    if (secure == NULL)
+        return;
+    if (secure->hub != NULL)
+        loop_timer_stop(secure->hub, &secure->timer);
+    for (uint32_t i = 0; secure->listeners != NULL && i < secure->config->listeners.count; i++)
+        post_fini(secure, &secure->listeners[i], true);
+    for (uint32_t i = 0; secure->upstreams != NULL && i < secure->config->upstreams.count; i++)
+        post_fini(secure, &secure->upstreams[i], false);
+    for (uint32_t w = 0; secure->desks != NULL && w < secure->workers; w++)
+        tls_desk_free(secure->desks[w]);
+    alloc_free(&alloc_libc, secure->listeners);
+    alloc_free(&alloc_libc, secure->upstreams);
+    alloc_free(&alloc_libc, secure->desks);
+    alloc_free(&alloc_libc, secure);
+}
+
+/* --- what is at work ----------------------------------------------------------------------------
+ */
+
+struct tls_desk *secure_desk(const struct secure *secure, uint32_t worker)
+{
+    return secure->desks[worker];
+}
+
+struct tls_server *secure_server(const struct secure *secure, uint32_t worker, uint32_t listener)
+{
+    const struct post *post = &secure->listeners[listener];
+    return post->profile != NULL ? post->at[worker].server : NULL;
+}
+
+struct tls_client *secure_client(const struct secure *secure, uint32_t worker, uint32_t upstream)
+{
+    const struct post *post = &secure->upstreams[upstream];
+    return post->profile != NULL ? post->at[worker].client : NULL;
+}
+
+const char *secure_fingerprint(const struct secure *secure, uint32_t upstream)
+{
+    const struct post *post = &secure->upstreams[upstream];
+    return post->profile != NULL ? post->fingerprint : NULL;
+}
+
+const struct tls_profile *secure_of_listener(const struct secure *secure, uint32_t listener)
+{
+    return secure->listeners[listener].profile;
+}
+
+const struct tls_profile *secure_of_upstream(const struct secure *secure, uint32_t upstream)
+{
+    return secure->upstreams[upstream].profile;
+}
+
+/* --- reloading ----------------------------------------------------------------------------------
+ */
+
+/* A worker for which there is no memory keeps the last one, and is tried again. */
+static int post_swap(struct secure *secure, struct post *post, bool is_listener,
+                     struct tls_profile *take_profile)
+{
+    int error = 0;
+    for (uint32_t w = 0; error == 0 && w < secure->workers; w++)
+        error = is_listener ? tls_server_swap(post->at[w].server, take_profile)
+                            : tls_client_swap(post->at[w].client, take_profile);
+    if (error != 0) {
+        tls_profile_free(take_profile);
+        return error;
+    }
+    tls_profile_free(post->profile);
+    post->profile = take_profile;
+    return 0;
+}
+
+static bool post_reload(struct secure *secure, uint32_t index, bool is_listener, bool all,
+                        const struct log_sink *log)
+{
+    const struct config *config = secure->config;
+    struct post *post = is_listener ? &secure->listeners[index] : &secure->upstreams[index];
+    struct tls_profile *next;
+    struct tls_fault fault = {0};
+    if (post->profile == NULL || !(all || tls_profile_is_outdated(post->profile)))
+        return false;
+    int error = is_listener ? secure_listener_profile(&config->listeners.at[index], &next, &fault)
+                            : secure_upstream_profile(&config->upstreams.at[index], &next, &fault);
+    if (error == 0)
+        error = post_swap(secure, post, is_listener, next);
+    const char *whose = is_listener ? "listener" : "upstream";
+    if (error == 0)
+        log_to(log, LOG_INFO_LEVEL, "certificates reloaded", log_text(whose, post->name));
+    else if (all || !post->is_refused)
+        log_to(log, LOG_ERROR_LEVEL, "certificates not reloaded: the old ones stay in use",
+               log_text(whose, post->name), log_text("why", fault.text));
+    post->is_refused = error != 0;
+    return error == 0;
+}
+
+uint32_t secure_reload(struct secure *secure, bool all, const struct log_sink *log)
+{
+    uint32_t replaced = 0;
+    for (uint32_t i = 0; i < secure->config->listeners.count; i++)
+        replaced += post_reload(secure, i, true, all, log);
+    for (uint32_t i = 0; i < secure->config->upstreams.count; i++)
+        replaced += post_reload(secure, i, false, all, log);
+    return replaced;
+}
+
+static void on_time(struct loop_timer *timer, uint64_t now_ms)
+{
+    struct secure *secure = container_of(timer, struct secure, timer);
+    for (uint32_t i = 0; i < secure->config->listeners.count; i++)
+        if (secure->listeners[i].tickets != NULL)
+            tls_tickets_tick(secure->listeners[i].tickets, now_ms);
+    secure_reload(secure, false, secure->log);
+    loop_timer_set(secure->hub, &secure->timer, now_ms + SECURE_LOOK_MS);
+}
+
+void secure_watch(struct secure *secure, struct loop *hub, const struct log_sink *log)
+{
+    if (!is_needed(secure->config))
+        return;
+    secure->hub = hub;
+    secure->log = log;
+    loop_timer_set(hub, &secure->timer, loop_now_ms(hub) + SECURE_LOOK_MS);
+}

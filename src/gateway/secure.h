@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * secure.h - the TLS of a gateway: what its configuration says of certificates, at work on every
+ * worker, and replaced when the files change.
+ *
+ * Tickets of a listener are sealed with the same keys on all workers. A file that changed is read
+ * again by the hub's thread; where the new one is no good the old one stays, and the log says why.
+ */
+#pragma once
+#include "base/log.h"
+#include "gateway/config.h"
+#include "io/loop.h"
+#include "io/tls_profile.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SECURE_LOOK_MS 5000U /* between two looks at the files */
+
+/* 0, or -errno and why. Blocking. */
+int secure_listener_profile(const struct config_listener *listener,
+                            struct tls_profile **ret_profile, struct tls_fault *ret_fault);
+int secure_upstream_profile(const struct config_upstream *upstream,
+                            struct tls_profile **ret_profile, struct tls_fault *ret_fault);
+/* Has it an endpoint of https://? */
+bool secure_is_needed(const struct config_upstream *upstream);
+
+struct secure;
+
+/* 0, or -errno and why. The configuration outlives it. */
+int secure_open(const struct config *config, uint32_t workers, struct secure **ret_secure,
+                struct tls_fault *ret_fault);
+/* After the workers' last stream. */
+void secure_close(struct secure *take_secure);
+/* One worker's part, before it runs. */
+int secure_join(struct secure *secure, uint32_t worker, struct loop *loop);
+
+/* NULL where there is no TLS. */
+struct tls_desk *secure_desk(const struct secure *secure, uint32_t worker);
+struct tls_server *secure_server(const struct secure *secure, uint32_t worker, uint32_t listener);
+struct tls_client *secure_client(const struct secure *secure, uint32_t worker, uint32_t upstream);
+/* For keys: who an upstream is reached as, and how; NULL. It stays while the gateway runs. */
+const char *secure_fingerprint(const struct secure *secure, uint32_t upstream);
+/* Hub's thread: what is in use now; NULL where there is no TLS. */
+const struct tls_profile *secure_of_listener(const struct secure *secure, uint32_t listener);
+const struct tls_profile *secure_of_upstream(const struct secure *secure, uint32_t upstream);
+
+/* Reads what has changed, all of it with `all`; how many profiles were replaced. Hub's thread. */
+uint32_t secure_reload(struct secure *secure, bool all, const struct log_sink *log);
+/* From now on, every SECURE_LOOK_MS. */
+void secure_watch(struct secure *secure, struct loop *hub, const struct log_sink *log);
