@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a proxied request costs, weir beside nginx, HAProxy and two bare relays; and one of the HTTP client.
 
-    bench/bench.py [--quick] [--rounds N] [--only relay,open,idle,pool,syscalls,client] [--json FILE] [--noisy]
+    bench/bench.py [--quick] [--rounds N] [--only relay,open,idle,pool,syscalls,client,gains] [--json FILE] [--noisy]
 
 One worker of each candidate is pinned to core 0, load generator and upstream to core 1. Within a round
 the candidates alternate, so that they meet the same machine; ratios are taken within a round, and the
@@ -37,8 +37,17 @@ WARM, WARM_MANY = 0.2, 0.5
 IDLE_CONNECTIONS = 5000
 NOISE_MAX = 0.25  # of the machine
 RELAYS = {"epoll": "relay_epoll", "libuv": "relay_uv", "io": "relay_io"}
-PARTS = ("relay", "open", "idle", "syscalls", "pool", "client")
+PARTS = ("relay", "open", "idle", "syscalls", "pool", "client", "gains")
 IN_FLIGHT = 128  # requests of an HTTP client
+THINK_MS, THINKERS = 10, 50  # what pooling gains: clients that think so long between requests, and how many
+GAINS = {"weir": "weir, pooled", "weir-fresh": "weir, max_uses 1", "epoll-fresh": "epoll, a connection each"}
+# What each document says that pooling gains, beside which our figure stands.
+CLAIMS = (("001: reuse", "reuse", "80 %+"), ("001: overhead of connecting", "connections", "-50 %+"),
+          ("001: in all", "p50", "-20-30 %"), ("003: overhead of connecting", "connections", "-60-80 %"),
+          ("003: time to answer", "p50", "-50-70 %"), ("003: resources", "cpu", "-40-60 %"),
+          ("003: CPU", "cpu", "-20-40 %"), ("003: connections", "connections", "-50-70 %"),
+          ("003: concurrency", "clients", "2-3 x"), ("004: time to answer, cached", "p50", "-95 %"),
+          ("004: CPU and memory", "cpu", "-60 %"))
 UNDICI = pathlib.Path("/usr/share/nodejs/undici")
 
 NGINX = """\
@@ -446,8 +455,8 @@ class Bench:
                 there[name] = command
         return there
 
-    def client_run(self, command, warm, seconds):
-        words = [str(self.upstream_port), "/100", str(IN_FLIGHT), str(warm), str(seconds)]
+    def client_run(self, command, warm, seconds, clients=IN_FLIGHT, *more):
+        words = [str(self.upstream_port), "/100", str(clients), str(warm), str(seconds), *more]
         try:
             done = subprocess.run([*command, *words], preexec_fn=pinned(CORE_CANDIDATE), text=True,
                                   capture_output=True, check=True, timeout=120,
@@ -456,7 +465,7 @@ class Bench:
         except (OSError, ValueError, subprocess.SubprocessError):
             return None
 
-    def client_measure(self, command):
+    def client_measure(self, command, *more):
         """One window of one client, and how much of the machine others used meanwhile."""
         def busy():
             ticks = [int(t) for t in pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
@@ -468,7 +477,7 @@ class Bench:
             return (mine.ru_utime + mine.ru_stime
                     + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
         begun, busy_before, ours_before = time.monotonic(), busy(), ours()
-        sample = self.client_run(command, 0.5, 1 if self.args.quick else 2)
+        sample = self.client_run(command, 0.5, 1 if self.args.quick else 2, *more)
         if sample is None:
             raise SystemExit(f"bench: {command[0]} has failed")
         others = (busy() - busy_before) - (ours() - ours_before)
@@ -500,6 +509,70 @@ class Bench:
         self.results["client_objects"] = objects = json.loads(done.stdout)
         say(f"  a client is made in {objects['client_new_us']:.1f} µs (requirement 001: 215), "
             f"its figures read in {objects['stats_us']:.2f} µs (217)")
+
+    # --- what pooling gains -------------------------------------------------------------------
+
+    def gains(self):
+        """The client beside a connection for each request: at the same load, and how many clients
+        more it carries at no worse a p99."""
+        program = BUILD / "bench/client_bench"
+        kept, self.names = self.names, list(GAINS)
+        self.candidates = {kind: [program, kind] for kind in GAINS}
+        rounds = self.rounds("gains", lambda c: self.client_measure(c, THINKERS, str(THINK_MS)), self.args.rounds)
+        self.names = kept
+        say(f"\nwhat pooling gains: {THINKERS} clients, {THINK_MS} ms between their requests, 100 B, "
+            f"{self.args.rounds} rounds")
+        say(f"  {'':<26}{'connections':>12}{'per request':>12}{'CPU µs/req':>11}{'p50 µs':>9}{'p99 µs':>9}{'failed':>8}")
+        for kind, title in GAINS.items():
+            def median(key, kind=kind):
+                return statistics.median(r[kind][key] for r in rounds)
+            per_request = statistics.median(r[kind]["connections"] / r[kind]["asked"] for r in rounds)
+            say(f"  {title:<26}{median('connections'):>12.0f}{per_request:>12.4f}{median('cpu_us_per_request'):>11.1f}"
+                f"{median('p50_us'):>9.0f}{median('p99_us'):>9.0f}{sum(r[kind]['failed'] for r in rounds):>8}")
+        self.results["gains"] = gains = self.gains_of(rounds)
+        gains["clients"] = self.clients_gained()
+        self.print_gains(gains)
+
+    @staticmethod
+    def gains_of(rounds):
+        def change(of):
+            return statistics.median(of(r["weir"]) / of(r["weir-fresh"]) for r in rounds) - 1
+        return {"connections": change(lambda s: s["connections"] / s["asked"]),
+                "cpu": change(lambda s: s["cpu_us_per_request"]), "p50": change(lambda s: s["p50_us"]),
+                "p99": change(lambda s: s["p99_us"]),
+                "reuse": statistics.median(1 - r["weir"]["connections"] / r["weir"]["asked"] for r in rounds)}
+
+    def clients_gained(self):
+        """By how much the number of clients may grow before the pooled p99 is worse than the other's."""
+        def p99(kind, clients):
+            samples = [self.client_measure(self.candidates[kind], clients, str(THINK_MS))
+                       for _ in range(1 if self.args.quick else 3)]
+            return statistics.median(s["p99_us"] for s in samples)
+        limit = p99("weir-fresh", THINKERS)
+        good, bad, factor = 1.0, None, 2.0
+        while bad is None or bad / good > 1.1:
+            progress(f"gains: {factor:.1f} x {THINKERS} clients")
+            if p99("weir", int(THINKERS * factor)) <= limit:
+                good = factor
+            else:
+                bad = factor
+            factor = good * 2 if bad is None else (good + bad) / 2
+            if good * THINKERS > 8000:
+                break
+        progress("")
+        return {"factor": good, "p99_us": limit}
+
+    @staticmethod
+    def print_gains(gains):
+        for word, goal in (("connections", "-99 %"), ("cpu", "-50 %"), ("p50", "-50 %")):
+            say(f"  {word:<26}{100 * gains[word]:>+11.1f} %   goal {goal}")
+        clients = gains["clients"]
+        say(f"  {'clients at that p99':<26}{clients['factor']:>11.1f} x   goal 10 x   (p99 {clients['p99_us']:.0f} µs)")
+        say("  what the documents say that pooling gains")
+        for title, word, claim in CLAIMS:
+            figure = (f"{clients['factor']:.1f} x" if word == "clients" else
+                      f"{100 * gains[word]:.1f} %" if word == "reuse" else f"{100 * gains[word]:+.1f} %")
+            say(f"    {title:<30}{claim:>10}   here {figure:>9}")
 
 
 README_BEGIN, README_END = "<!-- bench: written by bench.py --readme -->", "<!-- end of bench -->"

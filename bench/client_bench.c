@@ -1,21 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * client_bench.c - a client that keeps N requests in flight, as cheaply as its kind can: what the
- * HTTP client costs beside a bare epoll loop and libcurl's multi interface.
+ * client_bench.c - N clients in one process, as cheap as their kind can be: what the HTTP client
+ * costs beside a bare epoll loop and libcurl's multi interface, and beside a connection for each
+ * request.
  *
- *     client_bench KIND PORT PATH IN_FLIGHT WARM_S SECONDS
+ *     client_bench KIND PORT PATH CLIENTS WARM_S SECONDS [THINK_MS]
  *     KIND: weir | epoll | multi (curl_multi_poll) | socket (curl_multi_socket_action on epoll)
+ *           weir-fresh | epoll-fresh   a connection for each request
  *     client_bench objects
  *         what making a client and reading its figures cost
+ *
+ * Each client asks when its last answer is there, so that CLIENTS requests are in flight; or, with
+ * THINK_MS, so long after it (not libcurl's). Then latencies are taken, from when a request was
+ * due.
  *
  * Prints one line of JSON: requests in the window, the process's CPU time in it, connections that
  * were opened, failures. The time is getrusage()'s, of all threads.
  */
 #include <weir/http.h>
 
+#include "histogram.h"
 #include "net.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,13 +37,15 @@
 #    include <sys/timerfd.h>
 #endif
 
-#define IN_FLIGHT_MAX 4096
+#define CLIENTS_MAX 16384U
+#define SHARED_MAX  128U /* connections of weir's, where clients think */
 
 static struct {
     uint16_t port;
     const char *path;
-    uint32_t in_flight;
-    uint64_t warm_ns, window_ns;
+    uint32_t clients;
+    uint64_t warm_ns, window_ns, think_ns;
+    bool is_fresh;
     char url[256];
 } opt;
 
@@ -44,8 +54,17 @@ static struct {
     uint64_t begin_ns, end_ns, begin_cpu_ns, cpu_ns;
     uint64_t requests, failed, checks;
     bool is_open, is_over;
-    uint64_t connections;
+    uint64_t connections, asked; /* in all */
 } run;
+
+static struct histogram latencies;
+
+/* Those who think, in the order in which they will have thought. */
+static struct {
+    uint32_t first, count;
+    uint32_t ring[CLIENTS_MAX];
+    uint64_t due_ns[CLIENTS_MAX]; /* of each client: its next request, or the one under way */
+} thinking;
 
 static uint64_t cpu_ns(void)
 {
@@ -59,8 +78,9 @@ static uint64_t cpu_ns(void)
 static void count(bool good)
 {
     run.failed += !good;
+    run.asked++;
     run.requests += run.is_open && !run.is_over;
-    if (++run.checks % 64 != 0) {
+    if (++run.checks % (opt.think_ns == 0 ? 64 : 8) != 0) {
         return;
     }
     uint64_t now_ns = net_now_ns();
@@ -78,10 +98,73 @@ static void count(bool good)
 static void report(void)
 {
     printf("{\"requests\": %llu, \"seconds\": %.6f, \"cpu_us_per_request\": %.4f, "
-           "\"connections\": %llu, \"failed\": %llu}\n",
+           "\"connections\": %llu, \"failed\": %llu, \"asked\": %llu, "
+           "\"p50_us\": %.1f, \"p99_us\": %.1f}\n",
            (unsigned long long)run.requests, (double)(run.end_ns - run.begin_ns) / 1e9,
            (double)run.cpu_ns / 1e3 / (double)(run.requests > 0 ? run.requests : 1),
-           (unsigned long long)run.connections, (unsigned long long)run.failed);
+           (unsigned long long)run.connections, (unsigned long long)run.failed,
+           (unsigned long long)run.asked, (double)histogram_at(&latencies, 0.5) / 1e3,
+           (double)histogram_at(&latencies, 0.99) / 1e3);
+}
+
+/* --- clients ------------------------------------------------------------------------------------
+ */
+
+static void think(uint32_t client, uint64_t due_ns)
+{
+    thinking.due_ns[client] = due_ns;
+    thinking.ring[(thinking.first + thinking.count++) % CLIENTS_MAX] = client;
+}
+
+/* How long until the next has thought: UINT64_MAX where nobody thinks. */
+static uint64_t thought_in_ns(uint64_t now_ns)
+{
+    if (thinking.count == 0) {
+        return UINT64_MAX;
+    }
+    uint64_t due_ns = thinking.due_ns[thinking.ring[thinking.first]];
+    return due_ns > now_ns ? due_ns - now_ns : 0;
+}
+
+static void ask_those_due(void (*ask)(uint32_t client))
+{
+    while (thought_in_ns(net_now_ns()) == 0) {
+        uint32_t client = thinking.ring[thinking.first];
+        thinking.first = (thinking.first + 1) % CLIENTS_MAX;
+        thinking.count--;
+        ask(client);
+    }
+}
+
+/* All of them begin: at once, or spread over the time they think. */
+static void begin(void (*ask)(uint32_t client))
+{
+    uint64_t now_ns = net_now_ns();
+    for (uint32_t i = 0; i < opt.clients; i++) {
+        if (opt.think_ns == 0) {
+            ask(i);
+        } else {
+            think(i, now_ns + opt.think_ns * i / opt.clients);
+        }
+    }
+}
+
+/* Its answer is there, or there will be none. */
+static void answered(uint32_t client, bool good, void (*ask)(uint32_t client))
+{
+    count(good);
+    if (run.is_over) {
+        return;
+    }
+    if (opt.think_ns == 0) {
+        ask(client);
+        return;
+    }
+    uint64_t now_ns = net_now_ns();
+    if (run.is_open) {
+        histogram_add(&latencies, now_ns - thinking.due_ns[client]);
+    }
+    think(client, now_ns + opt.think_ns);
 }
 
 /* --- weir ---------------------------------------------------------------------------------------
@@ -90,21 +173,14 @@ static void report(void)
 static struct {
     weir_runtime *runtime;
     weir_http_client *client;
-    bool is_over;
 } w;
 
-static void weir_next(void);
+static void weir_ask(uint32_t client);
 
 static void weir_end(void *arg, weir_err err, const weir_http_result *result)
 {
-    (void)arg;
-    if (w.is_over) {
-        return; /* the client is being freed */
-    }
-    count(err == WEIR_OK && result->status == 200);
-    w.is_over = run.is_over;
-    if (!w.is_over) {
-        weir_next();
+    if (!run.is_over) { /* else the client is being freed */
+        answered((uint32_t)(uintptr_t)arg, err == WEIR_OK && result->status == 200, weir_ask);
     }
 }
 
@@ -118,28 +194,54 @@ static bool weir_body(void *arg, const void *data, size_t len)
 
 static const weir_http_handler weir_handler = {.on_body = weir_body, .on_end = weir_end};
 
-static void weir_next(void)
+static void weir_ask(uint32_t client)
 {
     const weir_http_request request = {.url = opt.url};
-    if (weir_http_send(w.client, &request, &weir_handler, NULL, NULL) != WEIR_OK) {
+    if (weir_http_send(w.client, &request, &weir_handler, (void *)(uintptr_t)client, NULL)
+        != WEIR_OK) {
         net_die("weir_http_send");
     }
+}
+
+/* Until something happens, or somebody has thought. */
+static void weir_wait(void)
+{
+    if (opt.think_ns == 0) {
+        weir_runtime_turn(w.runtime, 1000);
+        return;
+    }
+    struct pollfd pollfd = {.fd = weir_runtime_fd(w.runtime), .events = POLLIN};
+    int own_ms = weir_runtime_timeout_ms(w.runtime);
+    uint64_t wait_ns = thought_in_ns(net_now_ns());
+    if (own_ms >= 0 && (uint64_t)own_ms * 1000000 < wait_ns) {
+        wait_ns = (uint64_t)own_ms * 1000000;
+    }
+    const struct timespec wait = {.tv_sec = (time_t)(wait_ns / 1000000000),
+                                  .tv_nsec = (long)(wait_ns % 1000000000)};
+    ppoll(&pollfd, 1, wait_ns == UINT64_MAX ? NULL : &wait, NULL);
+    weir_runtime_turn(w.runtime, 0);
+    ask_those_due(weir_ask);
+    weir_runtime_turn(w.runtime, 0); /* what was asked leaves */
 }
 
 /* Hosted: its loop is turned here, so that one thread does it all, like the others. */
 static void run_weir(void)
 {
-    const weir_http_client_options client = {
-        .pool = {.max_total = opt.in_flight, .max_per_key = opt.in_flight}};
-    if (weir_runtime_open_hosted(NULL, &w.runtime) != WEIR_OK
+    bool is_shared = opt.think_ns != 0 && !opt.is_fresh;
+    uint32_t most = is_shared && opt.clients > SHARED_MAX ? SHARED_MAX : opt.clients;
+    const weir_runtime_options runtime = {.waiting_max = CLIENTS_MAX, .conns_max = CLIENTS_MAX};
+    const weir_http_client_options client = {.pool = {.max_total = most,
+                                                      .max_per_key = most,
+                                                      .max_uses = opt.is_fresh ? 1 : 0,
+                                                      .connecting_max = opt.is_fresh ? most : 0},
+                                             .requests_max = CLIENTS_MAX};
+    if (weir_runtime_open_hosted(&runtime, &w.runtime) != WEIR_OK
         || weir_http_client_new(w.runtime, &client, &w.client) != WEIR_OK) {
         net_die("weir");
     }
-    for (uint32_t i = 0; i < opt.in_flight; i++) {
-        weir_next();
-    }
-    while (!w.is_over) {
-        weir_runtime_turn(w.runtime, 1000);
+    begin(weir_ask);
+    while (!run.is_over) {
+        weir_wait();
     }
     weir_http_stats stats;
     weir_http_client_stats(w.client, &stats);
@@ -186,15 +288,31 @@ static int run_objects(void)
  */
 
 struct bare {
-    int fd;
+    int fd;      /* -1: not connected */
     size_t left; /* of the body; SIZE_MAX: the head is awaited */
 };
 
+static struct bare bares[CLIENTS_MAX];
 static char request_text[512], buffer[65536];
 static size_t request_len;
+static int bare_loop;
 
-static void bare_send(struct bare *bare)
+static void bare_connect(struct bare *bare)
 {
+    bare->fd = net_connect(opt.port);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = bare};
+    if (bare->fd < 0 || epoll_ctl(bare_loop, EPOLL_CTL_ADD, bare->fd, &event) != 0) {
+        net_die("connect");
+    }
+    run.connections++;
+}
+
+static void bare_ask(uint32_t client)
+{
+    struct bare *bare = &bares[client];
+    if (bare->fd < 0) {
+        bare_connect(bare);
+    }
     bare->left = SIZE_MAX;
     if (send(bare->fd, request_text, request_len, MSG_NOSIGNAL) != (ssize_t)request_len) {
         net_die("send");
@@ -221,34 +339,35 @@ static void bare_read(struct bare *bare)
     }
     bare->left -= len;
     if (bare->left == 0) {
-        count(true);
-        bare_send(bare);
+        if (opt.is_fresh) {
+            close(bare->fd);
+            bare->fd = -1;
+        }
+        answered((uint32_t)(bare - bares), true, bare_ask);
     }
 }
 
 static void run_epoll(void)
 {
-    static struct bare all[IN_FLIGHT_MAX];
     static struct epoll_event events[256];
-    int loop = epoll_create1(EPOLL_CLOEXEC);
+    bare_loop = epoll_create1(EPOLL_CLOEXEC);
     request_len = (size_t)snprintf(request_text, sizeof request_text,
                                    "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n"
                                    "User-Agent: bare\r\n\r\n",
                                    opt.path, (unsigned)opt.port);
-    for (uint32_t i = 0; i < opt.in_flight; i++) {
-        all[i].fd = net_connect(opt.port);
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
-        if (all[i].fd < 0 || epoll_ctl(loop, EPOLL_CTL_ADD, all[i].fd, &event) != 0) {
-            net_die("connect");
-        }
-        run.connections++;
-        bare_send(&all[i]);
+    for (uint32_t i = 0; i < opt.clients; i++) {
+        bares[i].fd = -1;
     }
+    begin(bare_ask);
     while (!run.is_over) {
-        int n = epoll_wait(loop, events, 256, 1000);
+        uint64_t wait_ns = thought_in_ns(net_now_ns());
+        const struct timespec wait = {.tv_sec = (time_t)(wait_ns / 1000000000),
+                                      .tv_nsec = (long)(wait_ns % 1000000000)};
+        int n = epoll_pwait2(bare_loop, events, 256, wait_ns == UINT64_MAX ? NULL : &wait, NULL);
         for (int i = 0; i < n; i++) {
             bare_read(events[i].data.ptr);
         }
+        ask_those_due(bare_ask);
     }
 }
 
@@ -271,13 +390,13 @@ static size_t curl_body(char *data, size_t size, size_t n, void *arg)
 static void curl_open_all(void)
 {
     c.multi = curl_multi_init();
-    curl_multi_setopt(c.multi, CURLMOPT_MAXCONNECTS, (long)opt.in_flight);
+    curl_multi_setopt(c.multi, CURLMOPT_MAXCONNECTS, (long)opt.clients);
     curl_multi_setopt(c.multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
 }
 
 static void curl_add_all(void)
 {
-    for (uint32_t i = 0; i < opt.in_flight; i++) {
+    for (uint32_t i = 0; i < opt.clients; i++) {
         CURL *easy = curl_easy_init();
         curl_easy_setopt(easy, CURLOPT_URL, opt.url);
         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, curl_body);
@@ -384,11 +503,10 @@ static bool run_kind(const char *kind)
         const char *name;
         void (*run)(void);
     } kinds[] = {
-        {"weir", run_weir},
-        {"epoll", run_epoll},
+        {"weir", run_weir},   {"weir-fresh", run_weir},
+        {"epoll", run_epoll}, {"epoll-fresh", run_epoll},
 #ifdef BENCH_CURL
-        {"multi", run_multi},
-        {"socket", run_socket},
+        {"multi", run_multi}, {"socket", run_socket},
 #endif
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -405,18 +523,20 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "objects") == 0) {
         return run_objects();
     }
-    if (argc != 7) {
+    if (argc != 7 && argc != 8) {
         errno = EINVAL;
-        net_die("usage: client_bench KIND PORT PATH IN_FLIGHT WARM_S SECONDS");
+        net_die("usage: client_bench KIND PORT PATH CLIENTS WARM_S SECONDS [THINK_MS]");
     }
     opt.port = net_port_of(argv[2]);
     opt.path = argv[3];
-    opt.in_flight = (uint32_t)strtoul(argv[4], NULL, 10);
+    opt.clients = (uint32_t)strtoul(argv[4], NULL, 10);
     opt.warm_ns = (uint64_t)(strtod(argv[5], NULL) * 1e9);
     opt.window_ns = (uint64_t)(strtod(argv[6], NULL) * 1e9);
-    if (opt.in_flight < 1 || opt.in_flight > IN_FLIGHT_MAX) {
+    opt.think_ns = argc == 8 ? (uint64_t)(strtod(argv[7], NULL) * 1e6) : 0;
+    opt.is_fresh = strstr(argv[1], "-fresh") != NULL;
+    if (opt.clients < 1 || opt.clients > CLIENTS_MAX) {
         errno = EINVAL;
-        net_die("IN_FLIGHT");
+        net_die("CLIENTS");
     }
     snprintf(opt.url, sizeof opt.url, "http://127.0.0.1:%u%s", (unsigned)opt.port, opt.path);
     run.begin_ns = net_now_ns() + opt.warm_ns;
