@@ -44,9 +44,9 @@ struct conn *conn_new(struct key *key, weir_state state)
     return conn;
 }
 
-/* One that was probed keeps its place by its last use, which is near the front: it was idle for
- * long. */
-static void insert_probed(struct conn *conn)
+/* One that was probed, or has come from elsewhere, has its place by its last use, which is near the
+ * front: it was idle for long. */
+static void insert_by_use(struct conn *conn)
 {
     struct list *of_key = &conn->key->by_state[WEIR_IDLE];
     struct list *of_pool = &conn->key->pool->by_state[WEIR_IDLE];
@@ -70,10 +70,10 @@ void conn_enter(struct conn *conn, weir_state next)
     check(last < WEIR_STATES);
     check(may_enter[last] & BIT(next));
 
-    if (last == WEIR_PROBING && next == WEIR_IDLE) {
+    if (next == WEIR_IDLE && (last == WEIR_PROBING || conn->moved)) {
         list_remove(&key->by_state[last], &conn->on_key);
         list_remove(&pool->by_state[last], &conn->on_pool);
-        insert_probed(conn);
+        insert_by_use(conn);
     } else {
         list_move_back(&key->by_state[last], &key->by_state[next], &conn->on_key);
         list_move_back(&pool->by_state[last], &pool->by_state[next], &conn->on_pool);

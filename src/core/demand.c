@@ -192,6 +192,8 @@ static void want_dials(struct key *key)
         if (held == DECIDED_WAIT_KEY) {
             make_room_for_fresh(key);
         }
+    } else if (key->ledger.asked > 0 && dials_needed(key) == 0) {
+        ledger_ask(pool->engine, &key->ledger, 0); /* who it was for has been served, or left */
     }
     bool wants = held == DECIDED_DIAL && dials_wanted(key, false) > 0;
     if (wants && !is_hungry) {

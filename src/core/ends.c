@@ -151,6 +151,10 @@ static void time_out_dial(struct conn *conn, weir_err why)
 {
     struct key *key = conn->key;
     event_tell(key->pool, WEIR_EVENT_CONNECTION_TIMEOUT, key, conn, why);
+    if (conn->moved) {
+        pool_conn_close(conn, why);
+        return;
+    }
     peer_dial_failed(conn, why);
     pool_conn_close(conn, why);
     peer_fail_callers(key, why);

@@ -12,6 +12,7 @@
 #include "core/event.h"
 #include "core/key.h"
 #include "core/life.h"
+#include "core/move.h"
 #include "core/peer.h"
 #include "core/pool.h"
 #include "core/queue.h"
@@ -167,6 +168,23 @@ static void leave_accounts(weir_pool *pool)
     ledger_close(pool, NULL);
 }
 
+/* Connections that came from another engine, and that no connector knows yet. */
+static void drop_parcels(weir_pool *pool)
+{
+    weir_list_each(it, &pool->by_state[WEIR_DIALLING]) {
+        const struct conn *conn = conn_on_pool(it);
+        if (move_is_parcel(conn)) {
+            pool->connector->attach(NULL, (weir_conn){0}, conn->object);
+        }
+    }
+    weir_list_each(it, &pool->by_state[WEIR_CLOSING]) {
+        const struct conn *conn = conn_on_pool(it);
+        if (move_is_parcel(conn)) {
+            pool->connector->attach(NULL, (weir_conn){0}, conn->object);
+        }
+    }
+}
+
 void weir_engine_free(weir_engine *take_engine)
 {
     if (take_engine == NULL) {
@@ -176,6 +194,7 @@ void weir_engine_free(weir_engine *take_engine)
     struct node *node;
     while ((node = list_pop_front(&take_engine->pools)) != NULL) {
         weir_pool *pool = list_entry(node, struct weir_pool, on_engine);
+        drop_parcels(pool);
         leave_accounts(pool);
         alloc_free(&take_engine->alloc, pool);
     }

@@ -10,11 +10,18 @@
 
 #define ACCOUNTS_MAX   4160U
 #define NAME_BYTES_MAX (1U << 21)
+#define PARCELS_MAX    1024U
 
 /* An engine's account number: the place in the slab + 1, and the number of the join. */
 #define PLACE_BITS 20U
 #define PLACES_MAX ((1U << PLACE_BITS) - 1)
 #define JOINS_MASK ((1U << (32 - PLACE_BITS)) - 1)
+
+/* A connection that waits to be fetched. */
+struct waiting_parcel {
+    struct waiting_parcel *next;
+    struct limit_parcel parcel;
+};
 
 /* What one engine has of an account. */
 struct share {
@@ -25,9 +32,11 @@ struct share {
     uint32_t need;    /* more that it could use */
     uint32_t wanted;  /* what it has been asked to give back, as far as we know */
     uint32_t grant_due;
+    uint32_t parcels_due; /* in the list below */
     bool is_pressed;
     bool refusal_due;
     bool want_due;
+    struct waiting_parcel *first, *last;
 };
 
 struct account {
@@ -64,7 +73,9 @@ bool hub_init(struct hub *hub, const struct alloc *alloc, const struct hub_optio
     }
     if (slots_init(&hub->accounts, alloc, record, hub->opt.accounts_max)
         && map_init(&hub->by_name, alloc, hub->opt.accounts_max)
-        && arena_init(&hub->names, alloc, or_default(opt->name_bytes_max, NAME_BYTES_MAX))) {
+        && arena_init(&hub->names, alloc, or_default(opt->name_bytes_max, NAME_BYTES_MAX))
+        && slots_init(&hub->parcels, alloc, sizeof(struct waiting_parcel),
+                      or_default(opt->parcels_max, PARCELS_MAX))) {
         return true;
     }
     hub_fini(hub);
@@ -73,6 +84,12 @@ bool hub_init(struct hub *hub, const struct alloc *alloc, const struct hub_optio
 
 void hub_fini(struct hub *hub)
 {
+    if (hub->parcels.base != NULL) {
+        weir_slots_each(struct waiting_parcel, waiting, &hub->parcels) {
+            parcel_drop(&waiting->parcel);
+        }
+    }
+    slots_fini(&hub->parcels);
     slots_fini(&hub->accounts);
     map_fini(&hub->by_name);
     arena_fini(&hub->names);
@@ -175,6 +192,35 @@ static void want(struct hub *hub, struct share *share, uint32_t count, bool is_p
     ring_door(hub, share);
 }
 
+static void put_parcel(struct hub *hub, struct share *share, struct waiting_parcel *waiting)
+{
+    waiting->next = NULL;
+    *(share->first != NULL ? &share->last->next : &share->first) = waiting;
+    share->last = waiting;
+    share->parcels_due++;
+    ring_door(hub, share);
+}
+
+static struct waiting_parcel *take_parcel(struct share *share)
+{
+    struct waiting_parcel *waiting = share->first;
+    if (waiting != NULL) {
+        share->first = waiting->next;
+        share->parcels_due--;
+    }
+    return waiting;
+}
+
+static void forget_parcel(struct hub *hub, struct waiting_parcel *waiting)
+{
+    slots_give(&hub->parcels, slots_id_of(&hub->parcels, waiting));
+}
+
+static bool has_news(const struct share *share)
+{
+    return share->parcels_due > 0 || share->grant_due > 0 || share->refusal_due || share->want_due;
+}
+
 bool hub_next(struct hub *hub, uint32_t engine, struct limit_msg *ret_msg)
 {
     struct node *node = list_first(&hub->doors[engine]);
@@ -183,7 +229,13 @@ bool hub_next(struct hub *hub, uint32_t engine, struct limit_msg *ret_msg)
     }
     struct share *share = list_entry(node, struct share, on_door);
     *ret_msg = (struct limit_msg){.account = share->number, .engine = (uint16_t)engine};
-    if (share->grant_due > 0) {
+    if (share->parcels_due > 0) {
+        struct waiting_parcel *waiting = take_parcel(share);
+        ret_msg->word = LIMIT_MOVE;
+        ret_msg->count = 1;
+        ret_msg->parcel = waiting->parcel;
+        forget_parcel(hub, waiting);
+    } else if (share->grant_due > 0) {
         ret_msg->word = LIMIT_GRANT;
         ret_msg->count = share->grant_due;
         share->grant_due = 0;
@@ -194,9 +246,10 @@ bool hub_next(struct hub *hub, uint32_t engine, struct limit_msg *ret_msg)
         check(share->want_due);
         ret_msg->word = share->is_pressed ? LIMIT_PRESS : LIMIT_WANT;
         ret_msg->count = share->wanted;
+        ret_msg->may_move = share->account->out <= share->account->limit;
         share->want_due = false;
     }
-    if (!share->refusal_due && !share->want_due) {
+    if (!has_news(share)) {
         list_remove(&hub->doors[engine], node);
     }
     return true;
@@ -339,6 +392,109 @@ static void settle(struct hub *hub, struct account *account)
     }
 }
 
+/* --- connections --------------------------------------------------------------------------- */
+
+/* Whose turn it is among those in need, but for one; NULL: nobody is. */
+static struct share *next_in_need(const struct hub *hub, struct account *account,
+                                  const struct share *but)
+{
+    if (account->out > account->limit) {
+        return NULL; /* there are too many as it is */
+    }
+    for (uint32_t i = 0; i < hub->opt.engines; i++) {
+        struct share *share = &account->shares[account->turn];
+        account->turn = (account->turn + 1) % hub->opt.engines;
+        if (share->need > 0 && share != but) {
+            return share;
+        }
+    }
+    return NULL;
+}
+
+static uint32_t engine_of(const struct share *share)
+{
+    return (uint32_t)(share - share->account->shares);
+}
+
+/* The credit of the pool goes from one engine to the other, or back to all, where that one has no
+ * limit for its pool. */
+static void pass_pool_credit(struct hub *hub, uint32_t from, uint32_t to,
+                             struct limit_parcel *parcel)
+{
+    struct share *share = share_of(hub, from, parcel->pool_account);
+    if (share == NULL) {
+        parcel->pool_account = 0;
+        return;
+    }
+    struct account *account = share->account;
+    struct share *heir = &account->shares[to];
+    check(share->granted > 0);
+    share->granted--;
+    heir->granted += heir->number != 0;
+    account->out -= heir->number == 0;
+    parcel->pool_account = heir->number;
+    settle(hub, account);
+}
+
+static void pass(struct hub *hub, struct share *from, struct share *to, struct limit_parcel *parcel)
+{
+    check(from->granted > 0);
+    from->granted--;
+    to->granted++;
+    to->need--;
+    pass_pool_credit(hub, engine_of(from), engine_of(to), parcel);
+}
+
+/* Nobody gets it. Its place in the pool is free; that of its key is the caller's to see to. */
+static void lose(struct hub *hub, uint32_t from, const struct limit_parcel *parcel)
+{
+    struct share *share = share_of(hub, from, parcel->pool_account);
+    parcel_drop(parcel);
+    if (share != NULL) {
+        share->granted--;
+        share->account->out--;
+        settle(hub, share->account);
+    }
+}
+
+static void forward(struct hub *hub, struct share *from, const struct limit_parcel *parcel)
+{
+    struct account *account = from->account;
+    struct share *to = next_in_need(hub, account, from);
+    uint64_t id;
+    struct waiting_parcel *waiting = slots_take(&hub->parcels, &id);
+    from->wanted -= from->wanted > 0;
+    from->is_pressed = from->is_pressed && from->wanted > 0;
+    if (waiting == NULL) {
+        from->granted--;
+        account->out--;
+        lose(hub, engine_of(from), parcel);
+    } else {
+        waiting->parcel = *parcel;
+        if (to != NULL) {
+            pass(hub, from, to, &waiting->parcel);
+        }
+        put_parcel(hub, to != NULL ? to : from, waiting);
+    }
+    settle(hub, account);
+}
+
+/* It leaves: what waits for it goes to others, as long as there are some in need. */
+static void forward_all(struct hub *hub, struct share *from)
+{
+    struct waiting_parcel *waiting;
+    while ((waiting = take_parcel(from)) != NULL) {
+        struct share *to = next_in_need(hub, from->account, from);
+        if (to != NULL) {
+            pass(hub, from, to, &waiting->parcel);
+            put_parcel(hub, to, waiting);
+        } else {
+            lose(hub, engine_of(from), &waiting->parcel);
+            forget_parcel(hub, waiting);
+        }
+    }
+}
+
 /* --- what engines say --------------------------------------------------------------------- */
 
 uint32_t hub_join(struct hub *hub, uint32_t engine, const char *name, uint32_t name_len,
@@ -370,6 +526,7 @@ void hub_leave(struct hub *hub, uint32_t engine, uint32_t number)
     struct share *share = share_of(hub, engine, number);
     check(share != NULL);
     struct account *account = share->account;
+    forward_all(hub, share);
     account->out -= share->granted;
     account->joined--;
     list_leave(&share->on_door);
@@ -408,6 +565,13 @@ void hub_receive(struct hub *hub, const struct limit_msg *msg)
 {
     struct share *share = share_of(hub, msg->engine, msg->account);
     if (share == NULL) {
+        if (msg->word == LIMIT_MOVE) {
+            parcel_drop(&msg->parcel);
+        }
+        return;
+    }
+    if (msg->word == LIMIT_MOVE) {
+        forward(hub, share, &msg->parcel);
         return;
     }
     if (msg->word == LIMIT_RETURN) {
@@ -435,10 +599,9 @@ uint32_t hub_out(const struct hub *hub, const char *name, uint32_t name_len)
 
 static void share_verify(const struct share *share)
 {
-    bool has_news = share->grant_due > 0 || share->refusal_due || share->want_due;
-    check(list_holds(&share->on_door) == has_news);
+    check(list_holds(&share->on_door) == has_news(share));
     check(share->number != 0 || (share->granted == 0 && share->need == 0));
-    check(share->grant_due <= share->granted);
+    check(share->grant_due + share->parcels_due <= share->granted);
 }
 
 void hub_verify(const struct hub *hub)

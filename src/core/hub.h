@@ -9,6 +9,9 @@
  *
  * Fair: free credits go to those who need them in turns. Whoever holds none, or two less than the
  * richest, has the richest pressed to give some up; everybody else is asked for what lies idle.
+ *
+ * A connection that is given up whole goes to somebody who needs one, in the same turns, and its
+ * credits with it; where nobody does any more, back. It waits at the door like everything else.
  */
 #pragma once
 #include "base/alloc.h"
@@ -22,6 +25,7 @@ struct hub_options {
     uint32_t engines;        /* [1] numbered from 0; at most LIMIT_ENGINES_MAX */
     uint32_t accounts_max;   /* [4160] */
     uint32_t name_bytes_max; /* [2 MiB] */
+    uint32_t parcels_max;    /* connections under way; one more is closed [1024] */
     uint64_t seed;
     /* The engine has something to fetch now and had nothing before; called from inside any hub
      * function. */
@@ -33,6 +37,7 @@ struct hub {
     struct slots accounts;
     struct map by_name;
     struct arena names;
+    struct slots parcels;
     struct list doors[LIMIT_ENGINES_MAX]; /* shares with something to say to their engine */
     uint32_t joins;                       /* so far */
     struct hub_options opt;

@@ -193,7 +193,7 @@ void pool_verify(const weir_pool *pool)
             up -= !conn_on_pool(it)->was_up;
         }
     }
-    check(counters->created - counters->closed == up);
+    check(counters->created + counters->moved_in - counters->closed - counters->moved_out == up);
     if (pool->ledger.account == 0) {
         check(pool->ledger.credits == pool->opt.max_total);
     }

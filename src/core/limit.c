@@ -5,6 +5,8 @@
 #include "core/conn.h"
 #include "core/ends.h"
 #include "core/key.h"
+#include "core/move.h"
+#include "core/mutant.h"
 #include "core/pool.h"
 
 #include <string.h>
@@ -86,7 +88,7 @@ void ledger_close(weir_pool *pool, struct key *key)
 static void say(weir_engine *engine, const struct ledger *ledger, enum limit_word word,
                 uint32_t count)
 {
-    struct limit_msg msg = {.account = ledger->account, .word = (uint16_t)word, .count = count};
+    struct limit_msg msg = {.account = ledger->account, .word = (uint8_t)word, .count = count};
     engine->port->send(engine->port->arg, &msg);
 }
 
@@ -165,10 +167,16 @@ static void want(weir_engine *engine, struct ledger *ledger, const struct limit_
 {
     ledger->wanted = msg->count;
     ledger->is_pressing = msg->word == LIMIT_PRESS;
+    ledger->may_move = msg->may_move;
     if (ledger->is_of_key) {
         struct key *key = container_of(ledger, struct key, ledger);
+        if (!MUTANT(30)) {
+            move_idle(key);
+        }
         settle(engine, ledger, key_total(key));
-        close_idle(key->by_state, ledger->wanted, true);
+        if (!MUTANT(30)) {
+            close_idle(key->by_state, ledger->wanted, true);
+        }
         pool_serve(key); /* what went may have been meant for somebody: asks again */
     } else {
         weir_pool *pool = container_of(ledger, struct weir_pool, ledger);
@@ -195,10 +203,15 @@ void engine_receive(weir_engine *engine, const struct limit_msg *msg)
     struct wanted_account wanted = {msg->account};
     struct ledger *ledger = map_find(&engine->by_account, rand_mix(msg->account), is_account,
                                      &wanted);
-    if (ledger == NULL) {
-        return; /* left in the meantime; the hub knows */
+    if (ledger == NULL) { /* left in the meantime; the hub knows */
+        if (msg->word == LIMIT_MOVE) {
+            parcel_drop(&msg->parcel);
+        }
+        return;
     }
-    if (msg->word == LIMIT_GRANT) {
+    if (msg->word == LIMIT_MOVE) {
+        move_in(container_of(ledger, struct key, ledger), &msg->parcel);
+    } else if (msg->word == LIMIT_GRANT) {
         granted(ledger, msg->count);
     } else if (msg->word == LIMIT_WANT || msg->word == LIMIT_PRESS) {
         want(engine, ledger, msg);

@@ -6,17 +6,21 @@
  * ledger, holds credits; the hub's half hands them out. An engine has at most as many connections
  * as credits, and the hub gives out at most as many as the limit: so the sum is exact, always,
  * whatever is under way between them. They speak in four messages and need nothing of each other
- * but that messages of one sender arrive in their order:
+ * but that messages of one sender arrive in their order, and before it leaves:
  *
  *      engine                                hub
  *        | ---- ask n ----------------------> |   my callers need n more, at present
  *        | <--------------------- grant n --- |   here are n
  *        | <---------------------- want n --- |   others need n of yours, at present
  *        | ---- return n -------------------> |   here are n back
+ *        | ---- move -----------------------> |   here is one, and an idle connection with it
+ *        | <------------------------- move -- |   the same, for my callers
  *
  * ask and want say how much is needed now, and replace what was said before; grant and return hand
  * over. An engine keeps credits that it does not use until the hub wants them. A `want` takes free
- * credits and those of idle connections at once. A pressing one (the engine holds more than its
+ * credits and those of idle connections at once: a connection of a key goes where the callers are
+ * (move.h) if its connector can do that, and closes else. One that nobody needs any more comes
+ * back. A pressing one (the engine holds more than its
  * share) also takes those of busy ones as they are released, after a turn of TURN_GRANTS: so a
  * limit below the number of engines starves none.
  *
@@ -33,15 +37,34 @@
 
 struct key;
 
-enum limit_word { LIMIT_ASK, LIMIT_GRANT, LIMIT_WANT, LIMIT_PRESS, LIMIT_RETURN };
+enum limit_word { LIMIT_ASK, LIMIT_GRANT, LIMIT_WANT, LIMIT_PRESS, LIMIT_RETURN, LIMIT_MOVE };
+
+/* A connection on its way. Whoever has one and nowhere to put it drops it: parcel_drop(). */
+struct limit_parcel {
+    void *object; /* what its connector's `detach` gave */
+    void (*attach)(void *self, weir_conn conn, void *object);
+    uint32_t pool_account; /* a credit of this account comes with it, too; 0: none does */
+    uint32_t uses, leases_max, idle_ms, probe_ms, latency_us;
+    uint64_t created_ms, used_ms, since_ms, until_ms;
+    uint8_t samples;
+    bool aged;
+};
 
 /* LIMIT_PRESS is a pressing want, of at least one. */
 struct limit_msg {
     uint32_t account;
     uint16_t engine; /* who says it, or is told */
-    uint16_t word;   /* enum limit_word */
+    uint8_t word;    /* enum limit_word */
+    bool may_move;   /* WANT, PRESS: by others, who would like connections just as well */
     uint32_t count;
+    struct limit_parcel parcel; /* MOVE */
 };
+
+/* On any thread. */
+static inline void parcel_drop(const struct limit_parcel *parcel)
+{
+    parcel->attach(NULL, (weir_conn){0}, parcel->object);
+}
 
 /* --- the engine's half -------------------------------------------------------------------------
  */
@@ -52,7 +75,8 @@ struct ledger {
     uint32_t asked;   /* what the hub believes is needed here */
     bool is_of_key : 1;
     bool is_lent : 1;     /* free credits go back at once: peers come, and nobody dials ahead */
-    uint32_t wanted : 28; /* what the hub wants back */
+    bool may_move : 1;    /* what is wanted may be connections */
+    uint32_t wanted : 27; /* what the hub wants back */
     bool is_pressing : 1;
     bool is_dry : 1; /* the hub had none when it was last asked */
 };
@@ -64,7 +88,7 @@ struct limit_port {
     void *arg;
     /* The account of that name, with that limit from now on; 0: the hub has no room for it. */
     uint32_t (*join)(void *arg, const char *name, uint32_t name_len, uint32_t limit);
-    /* Its credits are all returned with it. */
+    /* Its credits are all returned with it. What is on its way to this engine goes elsewhere. */
     void (*leave)(void *arg, uint32_t account);
     /* One credit at once, if the hub has one free. NULL where the hub can only be written to. */
     bool (*take)(void *arg, uint32_t account);

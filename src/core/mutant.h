@@ -32,6 +32,8 @@
  * 26  a request that cannot be sent twice gets the newest, however long that was silent
  * 27  a tenant with many connections keeps them, whoever else waits
  * 28  a forecast is trusted before it has shown what it is worth
+ * 29  a connection that moves leaves a place in the limits behind
+ * 30  what is idle is kept from the other engines
  */
 #pragma once
 #include <stdbool.h>

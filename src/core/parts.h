@@ -44,7 +44,15 @@ struct timer {
 };
 
 /* What the connector is to be told about a connection, in the next step. */
-enum conn_todo { TODO_NOTHING, TODO_DIAL, TODO_PROBE, TODO_CUT, TODO_CLOSE };
+enum conn_todo {
+    TODO_NOTHING,
+    TODO_DIAL,
+    TODO_ATTACH,
+    TODO_PROBE,
+    TODO_CUT,
+    TODO_DETACH,
+    TODO_CLOSE
+};
 
 struct conn {
     struct node on_key;  /* key->by_state[state] */
@@ -52,7 +60,7 @@ struct conn {
     struct node on_todo; /* engine->todo, unless todo is TODO_NOTHING */
     struct list leases;  /* those on it */
     struct key *key;
-    void *object;        /* the connector's */
+    void *object;        /* the connector's; before it is attached: what it comes as */
     uint64_t since_ms;   /* in this state; idle: last known to be alive */
     uint64_t used_ms;    /* its last lease ended, or it came up */
     uint64_t created_ms; /* came up; while it dials: was begun */
@@ -78,6 +86,7 @@ struct conn {
     bool hedged : 1;      /* has had its second dial, or is one */
     bool handshaking : 1; /* its dial has come as far as TLS */
     bool growing : 1;     /* up with one lease, and more are expected soon */
+    bool moved : 1;       /* comes from another engine, and is not up here yet */
     char note[CONN_NOTE_MAX];
 };
 

@@ -14,6 +14,7 @@
 #include "core/event.h"
 #include "core/hedge.h"
 #include "core/key.h"
+#include "core/move.h"
 #include "core/mutant.h"
 #include "core/pool.h"
 #include "core/probe.h"
@@ -119,6 +120,12 @@ weir_err weir_conn_up(weir_pool *pool, weir_conn id, void *object, uint32_t leas
     struct conn *conn = find(pool, id);
     if (conn == NULL) {
         return WEIR_ESTALE;
+    }
+    if (conn->state == WEIR_DIALLING && conn->moved) {
+        conn->leases_max = leases_max;
+        learn_leases(conn->key, leases_max);
+        move_is_up(conn, object);
+        return WEIR_OK;
     }
     if (conn->state == WEIR_DIALLING) {
         dial_succeeded(conn, object, leases_max);
@@ -390,7 +397,9 @@ weir_err weir_conn_down(weir_pool *pool, weir_conn id, weir_err why)
     if (why <= WEIR_OK || why >= WEIR_ERRS) {
         why = WEIR_EIO;
     }
-    if (conn->state == WEIR_DIALLING) {
+    if (conn->moved) {
+        move_is_down(conn, conn->state == WEIR_CLOSING ? (weir_err)conn->why : why);
+    } else if (conn->state == WEIR_DIALLING) {
         conn->why = (uint8_t)why;
         peer_dial_failed(conn, why);
         pool_conn_gone(conn, why);
@@ -416,11 +425,21 @@ static void tell(struct conn *conn)
     enum conn_todo todo = (enum conn_todo)conn->todo;
     conn->todo = TODO_NOTHING;
     conn->told = true;
+    if (todo == TODO_CLOSE && move_is_parcel(conn)) {
+        move_drop(conn);
+        return;
+    }
     switch (todo) { /* cover: every word is named */
     case TODO_DIAL:
         pool->counters.dials++;
         connector->dial(pool->self, id, &conn->key->view);
         break;
+    case TODO_ATTACH:
+        object = conn->object;
+        conn->object = NULL;
+        connector->attach(pool->self, id, object);
+        break;
+    case TODO_DETACH: move_detach(conn); break;
     case TODO_PROBE: connector->probe(pool->self, id, object); break;
     case TODO_CUT: connector->cut(pool->self, id, object); break;
     case TODO_CLOSE: connector->close(pool->self, id, object, (weir_err)conn->why); break;

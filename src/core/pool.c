@@ -169,6 +169,9 @@ void pool_serve(struct key *key)
 {
     serve_waiting(key);
     demand_meet(key);
+    if (key->pool->ledger.wanted > 0 || key->ledger.wanted > 0) {
+        pool_give_idle(key->pool, key);
+    }
     ledger_settle(key->pool->engine, &key->ledger, key_total(key));
     key_review(key);
 }

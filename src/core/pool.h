@@ -53,6 +53,9 @@ void pool_serve(struct key *key);
 /* The same for all keys that wait for room in the pool, in turns. */
 void pool_feed(weir_pool *pool);
 
+/* Other workers want some of what is idle: it goes. */
+void pool_give_idle(weir_pool *pool, struct key *key);
+
 /* Its last lease has ended, or never was: to where it belongs now. */
 void pool_conn_settle(struct conn *conn);
 

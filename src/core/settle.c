@@ -7,6 +7,7 @@
 #include "core/ends.h"
 #include "core/event.h"
 #include "core/key.h"
+#include "core/move.h"
 #include "core/mutant.h"
 #include "core/pool.h"
 #include "core/probe.h"
@@ -33,9 +34,12 @@ static weir_err end_of(struct conn *conn)
     return WEIR_OK;
 }
 
-/* Others have asked for what is idle here. */
-static void give_back_idle(weir_pool *pool, struct key *key)
+void pool_give_idle(weir_pool *pool, struct key *key)
 {
+    if (MUTANT(30)) {
+        return;
+    }
+    move_idle(key);
     if (pool->ledger.wanted > pool->by_state[WEIR_CLOSING].count
         && pool->by_state[WEIR_IDLE].count > 0) {
         pool_conn_close(conn_on_pool(list_first(&pool->by_state[WEIR_IDLE])), WEIR_EEVICTED);
@@ -43,6 +47,13 @@ static void give_back_idle(weir_pool *pool, struct key *key)
                && key->by_state[WEIR_IDLE].count > 0) {
         pool_conn_close(conn_on_key(list_first(&key->by_state[WEIR_IDLE])), WEIR_EEVICTED);
     }
+}
+
+static void yield(struct conn *conn)
+{
+    explain(conn->key, DECIDED_YIELD, conn, WEIR_OK);
+    conn->key->pool->counters.evicted++;
+    pool_conn_close(conn, WEIR_EEVICTED);
 }
 
 static void become_idle(struct conn *conn)
@@ -62,7 +73,16 @@ static void become_idle(struct conn *conn)
         pool_conn_close(surplus, WEIR_ESURPLUS);
     }
     if (pool->ledger.wanted > 0 || key->ledger.wanted > 0) {
-        give_back_idle(pool, key);
+        pool_give_idle(pool, key);
+    }
+}
+
+/* To another worker, though its own callers wait: it goes there, or makes room. */
+static void pass_on(struct conn *conn)
+{
+    conn_enter(conn, WEIR_IDLE);
+    if (!conn->key->ledger.is_pressing || !move_out(conn)) {
+        yield(conn);
     }
 }
 
@@ -89,9 +109,9 @@ void pool_conn_settle(struct conn *conn)
     } else if (conn->unsure) {
         probe_start(conn);
     } else if (key->waiting.count > 0 && turns_should_yield(key)) {
-        explain(key, DECIDED_YIELD, conn, WEIR_OK);
-        key->pool->counters.evicted++;
-        pool_conn_close(conn, WEIR_EEVICTED);
+        yield(conn);
+    } else if (key->waiting.count > 0 && turns_should_pass_on(key)) {
+        pass_on(conn);
     } else {
         become_idle(conn);
     }

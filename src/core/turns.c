@@ -163,8 +163,15 @@ static bool yields_to_key(struct key *key)
     return true;
 }
 
-/* Another worker asks for what this one has: as if there were one more key. */
-static bool yields_to_worker(struct key *key)
+bool turns_should_yield(struct key *key)
+{
+    weir_pool *pool = key->pool;
+    bool has_rivals = pool->turns.count > 0 && pool->opt.refuse_when_full != WEIR_ON
+                      && pool->by_state[WEIR_CLOSING].count < turns_count(pool);
+    return has_rivals && (yields_to_tenant(key) || yields_to_key(key));
+}
+
+bool turns_should_pass_on(struct key *key)
 {
     if (!key->pool->ledger.is_pressing && !key->ledger.is_pressing) {
         key->pressed = 0;
@@ -175,12 +182,4 @@ static bool yields_to_worker(struct key *key)
     }
     key->pressed = 0;
     return true;
-}
-
-bool turns_should_yield(struct key *key)
-{
-    weir_pool *pool = key->pool;
-    bool has_rivals = pool->turns.count > 0 && pool->opt.refuse_when_full != WEIR_ON
-                      && pool->by_state[WEIR_CLOSING].count < turns_count(pool);
-    return (has_rivals && (yields_to_tenant(key) || yields_to_key(key))) || yields_to_worker(key);
 }

@@ -35,3 +35,7 @@ void turns_lapse(struct key *key);
 /* Whether a connection of the key that became free, with callers of its own waiting, should make
  * room for others: it counts as one more lease served. */
 bool turns_should_yield(struct key *key);
+
+/* The same, where another worker asks for what this one has: as if there were one more key. To be
+ * asked when the other says no. */
+bool turns_should_pass_on(struct key *key);

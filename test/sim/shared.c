@@ -2,9 +2,10 @@
  *
  * shared.c - several engines, one limit. Each has a pool of the same name; the hub's messages and
  * theirs arrive late, each sender's in its order. After every step: the connections of all engines
- * together are within max_total, and those of a key within max_per_key; the hub and every engine
- * agree with themselves; nobody is called back twice. At the end everybody is served, and all
- * credits are back.
+ * together, those under way from one to another included, are within max_total, and those of a key
+ * within max_per_key; the hub and every engine agree with themselves; nobody is called back twice;
+ * once all messages have arrived nobody waits for room while another engine holds something idle
+ * that would do. At the end everybody is served, all credits are back, and no connection is lost.
  */
 #include "sim/shared.h"
 
@@ -22,6 +23,7 @@ enum {
     CLIENTS_MAX = 60,
     CONNS_MAX = 64,
     POST_MAX = 4096, /* messages under way to one */
+    MOVING_MAX = 64,
     CALM_STEPS_MAX = 200000
 };
 
@@ -32,6 +34,12 @@ struct conn_seen {
     enum phase phase;
     uint32_t key, leases;
     weir_err why;
+};
+
+/* A connection between two engines. */
+struct moving {
+    bool is_there;
+    uint32_t key;
 };
 
 struct client {
@@ -65,6 +73,8 @@ static struct shared {
     char hosts[KEYS_MAX][16];
     struct worker workers[ENGINES_MAX];
     struct client clients[CLIENTS_MAX];
+    struct moving moving[MOVING_MAX];
+    uint64_t detached, attached, dropped;
     uint32_t workers_count, keys_count, clients_count, refuse;
     uint64_t now_ms;
     bool closing, failed;
@@ -106,7 +116,20 @@ static uint32_t port_join(void *arg, const char *name, uint32_t name_len, uint32
 
 static void port_leave(void *arg, uint32_t account)
 {
-    const struct worker *worker = arg;
+    struct worker *worker = arg;
+    struct post *up = &worker->to_hub;
+    struct post *down = &worker->from_hub;
+    while (up->head != up->tail) { /* leaving comes after what was said before */
+        hub_receive(&all.hub, &up->messages[up->head++ % POST_MAX]);
+    }
+    for (uint32_t i = down->head; i != down->tail; i++) {
+        struct limit_msg *msg = &down->messages[i % POST_MAX];
+        if (msg->account == account && msg->word == LIMIT_MOVE) {
+            parcel_drop(&msg->parcel);
+            msg->word = LIMIT_GRANT;
+            msg->count = 0;
+        }
+    }
     hub_leave(&all.hub, worker->number, account);
 }
 
@@ -178,6 +201,58 @@ static void on_close(void *self, weir_conn id, void *object, weir_err why)
     if (conn != NULL) {
         conn->phase = CLOSING;
         conn->why = why;
+    }
+}
+
+static void *on_detach(void *self, void *object)
+{
+    struct worker *worker = self;
+    struct conn_seen *conn = object;
+    if (conn->phase != UP || conn->leases > 0) {
+        wrong("engine %u gives away a connection that is not idle", worker->number);
+    }
+    if (rand_chance(&all.rand, 50)) {
+        return NULL;
+    }
+    struct moving *moving = all.moving;
+    while (moving < all.moving + MOVING_MAX && moving->is_there) {
+        moving++;
+    }
+    if (moving == all.moving + MOVING_MAX) {
+        wrong("%u connections are under way", MOVING_MAX);
+        return NULL;
+    }
+    *moving = (struct moving){.is_there = true, .key = conn->key};
+    *conn = (struct conn_seen){0};
+    all.detached++;
+    return moving;
+}
+
+static void on_attach(void *self, weir_conn id, void *parcel)
+{
+    struct worker *worker = self;
+    struct moving *moving = parcel;
+    uint32_t key = moving->key;
+    if (!moving->is_there) {
+        wrong("a connection arrives twice");
+    }
+    moving->is_there = false;
+    if (worker == NULL) {
+        all.dropped++;
+        return;
+    }
+    struct conn_seen *conn = &worker->conns[(uint32_t)id.id % CONNS_MAX];
+    if (conn->phase != NONE) {
+        wrong("a connection that came has the id of one that lives");
+    }
+    all.attached++;
+    *conn = (struct conn_seen){.id = id.id, .phase = DIALLING, .key = key};
+    if (rand_chance(&all.rand, 100)) {
+        *conn = (struct conn_seen){0};
+        weir_conn_down(worker->pool, id, WEIR_EHANGUP);
+    } else if (!rand_chance(&all.rand, 100)) { /* else it takes its time */
+        conn->phase = UP;
+        weir_conn_up(worker->pool, id, conn, 1);
     }
 }
 
@@ -289,6 +364,38 @@ static void judge_asking(const struct worker *worker)
     }
 }
 
+static uint32_t idle_elsewhere(const struct worker *but, const char *host)
+{
+    uint32_t idle = 0;
+    for (uint32_t w = 0; w < all.workers_count; w++) {
+        if (&all.workers[w] == but) {
+            continue;
+        }
+        weir_list_each(it, &all.workers[w].pool->keys) {
+            const struct key *key = list_entry(it, struct key, on_pool);
+            if (strcmp(key->view.host, host) == 0) {
+                idle += key->by_state[WEIR_IDLE].count;
+            }
+        }
+    }
+    return idle;
+}
+
+/* Nothing is under way: whoever waits, waits for what others use. */
+static void judge_idle(void)
+{
+    for (uint32_t w = 0; w < all.workers_count; w++) {
+        weir_list_each(it, &all.workers[w].pool->keys) {
+            const struct key *key = list_entry(it, struct key, on_pool);
+            if (key->waiting.count > 0 && key->state == WEIR_KEY_UP
+                && idle_elsewhere(&all.workers[w], key->view.host) > 0) {
+                wrong("engine %u has callers for %s, and another one holds it idle", w,
+                      key->view.host);
+            }
+        }
+    }
+}
+
 static void judge(void)
 {
     uint32_t of_key[KEYS_MAX] = {0};
@@ -305,6 +412,10 @@ static void judge(void)
                 of_key[conn->key]++;
             }
         }
+    }
+    for (uint32_t i = 0; i < MOVING_MAX; i++) {
+        total += all.moving[i].is_there;
+        of_key[all.moving[i].key] += all.moving[i].is_there;
     }
     hub_verify(&all.hub);
     if (total > all.opt.max_total) {
@@ -328,10 +439,35 @@ static void turn(void)
     judge();
 }
 
+/* All that was said arrives, all that was begun is done; nobody comes, nobody returns anything. */
+static void act_calmly(void)
+{
+    bool any = true;
+    for (int i = 0; i < CALM_STEPS_MAX && any && !all.failed; i++) {
+        any = false;
+        for (uint32_t w = 0; w < all.workers_count; w++) {
+            any |= carry(&all.workers[w]);
+            for (uint32_t c = 0; c < CONNS_MAX; c++) {
+                struct conn_seen *conn = &all.workers[w].conns[c];
+                if (conn->phase == DIALLING || conn->phase == CLOSING) {
+                    answer(&all.workers[w], conn, true);
+                    any = true;
+                }
+            }
+        }
+        turn();
+    }
+    if (!all.failed) {
+        judge_idle();
+    }
+}
+
 static void step(void)
 {
     uint32_t drawn = (uint32_t)rand_below(&all.rand, 1000);
-    if (drawn < 350) {
+    if (drawn < 10) {
+        act_calmly();
+    } else if (drawn < 350) {
         act_client();
     } else if (drawn < 650) {
         act_peer();
@@ -369,6 +505,10 @@ static bool open_all(uint64_t seed)
     all.clients_count = (uint32_t)rand_between(rand, 1, CLIENTS_MAX);
     all.refuse = rand_chance(rand, 500) ? (uint32_t)rand_below(rand, 400) : 0;
     all.connector = (weir_connector){.scheme = "sim", .dial = on_dial, .close = on_close};
+    if (rand_chance(rand, 800)) {
+        all.connector.detach = on_detach;
+        all.connector.attach = on_attach;
+    }
     all.opt = (weir_pool_options){.size = sizeof all.opt,
                                   .name = "shared",
                                   .connector = &all.connector,
@@ -453,6 +593,11 @@ static void settle(void)
               hub_out(&all.hub, "shared", sizeof "shared"));
     }
     hub_fini(&all.hub);
+    if (!all.failed && all.detached != all.attached + all.dropped) {
+        wrong("%llu connections left, %llu came, %llu were dropped",
+              (unsigned long long)all.detached, (unsigned long long)all.attached,
+              (unsigned long long)all.dropped);
+    }
 }
 
 bool shared_run(uint64_t seed, uint64_t steps, uint64_t *ret_steps, char *ret_fault, size_t size)
