@@ -42,6 +42,31 @@ const struct command commands[] = {
      "  options        the name of every option, one per line\n"
      "  reference      every option with default, range and meaning, as Markdown\n",
      command_config},
+    {"simulate", "TRACE|--rate N [OPTION ...]", "play arrivals through the pool, and advise sizes",
+     "Runs the real pool core on a virtual clock under the arrivals that TRACE recorded, and says\n"
+     "how long callers waited and how many connections it took; then finds the smallest pool that\n"
+     "serves them well. TRACE is lines of \"second,arrivals[,hold_ms]\", an interval each (`#` begins\n"
+     "a comment; a first line may name the columns, errors, latency_ms and leaked among them).\n"
+     "\n"
+     "  --rate N[-M]      no file: N arrivals a second, or from N to M in a straight line\n"
+     "  --for TIME        how long that lasts [10m]\n"
+     "  --from, --to TIME a part of the trace, from its beginning: --from 3d --to 3d1h\n"
+     "  --hold TIME       how long a caller keeps its connection, on average [recorded, or 100ms]\n"
+     "  --service WORD    spread of that: exponential [default], fixed, lognormal\n"
+     "  --dial TIME       how long a dial takes, on average [5ms]\n"
+     "  --keys N          endpoints that callers go to alike [1]\n"
+     "  --profile NAME    options of the pool to begin with [relay]\n"
+     "  --max N           max_per_key\n"
+     "  --min N           size_min, the least an adaptive pool keeps; 0: not adaptive\n"
+     "  --set WORD=VALUE  any options of the pool: --set idle_timeout=5s,max_uses=100\n"
+     "  --target TIME     99 of 100 callers shall not wait for longer [10ms]\n"
+     "  --no-advice       only the run itself\n"
+     "  --seed N          chance follows from it [1]\n"
+     "  --svg FILE        connections and queue over time, as a picture\n"
+     "  --json            one JSON object instead of the text\n"
+     "\n"
+     "Exit status: 0 done, 1 the trace cannot be read, 2 not understood.\n",
+     command_simulate},
     {"version", "[-v]", "which weir this is",
      "  -v  also the libraries it was built with and runs with\n", command_version},
     {"help", "[COMMAND]", "this text, or a command's", "", command_help},

@@ -9,10 +9,14 @@ enum column { SECOND, ARRIVALS, HOLD_MS, ERRORS, LATENCY_MS, LEAKED, COLUMNS };
 static const char *const names[COLUMNS] = {"second", "arrivals",   "hold_ms",
                                            "errors", "latency_ms", "leaked"};
 
+/* Of an imagined trace: how many come in an interval is not chance, when they come is. */
+#define IMAGINED_SECONDS 60U
+
 struct reader {
     struct trace *trace;
     struct trace_fault *fault;
     uint32_t number; /* of the line */
+    uint32_t latest; /* that of the latest interval */
     uint32_t capacity;
     enum column columns[COLUMNS]; /* what stands in each place */
     uint32_t columns_count;       /* 0: not known yet */
@@ -146,7 +150,7 @@ static bool end_line(struct reader *reader, uint64_t seconds)
     struct trace_line *last = &reader->trace->lines[reader->trace->count - 1];
     last->seconds = (uint32_t)(seconds < UINT32_MAX ? seconds : UINT32_MAX);
     if (last->arrivals / last->seconds > TRACE_RATE_MAX) {
-        reader->number = reader->number > 0 ? reader->number : 1;
+        reader->number = reader->latest;
         return fail(reader, "more than %llu arrivals a second in the interval at %llu",
                     (unsigned long long)TRACE_RATE_MAX, (unsigned long long)last->second);
     }
@@ -176,6 +180,7 @@ static bool read_line(struct reader *reader, struct slice line)
                                                        .latency_ms = (uint32_t)values[LATENCY_MS],
                                                        .leaked = values[LEAKED]};
     trace->arrivals += values[ARRIVALS];
+    reader->latest = reader->number;
     return true;
 }
 
@@ -218,16 +223,20 @@ bool trace_read(struct slice text, const struct alloc *alloc, struct trace *ret_
 bool trace_imagine(double rate_from, double rate_to, uint32_t seconds, const struct alloc *alloc,
                    struct trace *ret_trace)
 {
-    struct trace trace = {.alloc = alloc, .count = seconds};
-    double owed = 0;
-    trace.lines = alloc_array(alloc, seconds, sizeof(*trace.lines));
+    uint32_t count = (seconds + IMAGINED_SECONDS - 1) / IMAGINED_SECONDS;
+    struct trace trace = {.alloc = alloc, .count = count};
+    double owed = 0.5; /* to round is to add a half, and to cut */
+    trace.lines = alloc_array(alloc, count, sizeof(*trace.lines));
     if (trace.lines == NULL)
         return false;
-    for (uint32_t i = 0; i < seconds; i++) {
-        owed += rate_from + (rate_to - rate_from) * ((double)i + 0.5) / seconds;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t begin = i * IMAGINED_SECONDS;
+        uint32_t length = i + 1 < count ? IMAGINED_SECONDS : seconds - begin;
+        double middle = ((double)begin + (double)length / 2) / seconds;
+        owed += (rate_from + (rate_to - rate_from) * middle) * length;
         uint64_t come = (uint64_t)owed;
         owed -= (double)come;
-        trace.lines[i] = (struct trace_line){.second = i, .seconds = 1, .arrivals = come};
+        trace.lines[i] = (struct trace_line){.second = begin, .seconds = length, .arrivals = come};
         trace.arrivals += come;
     }
     *ret_trace = trace;
