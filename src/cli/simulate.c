@@ -280,8 +280,11 @@ static int show(const struct simulation *s, const struct words *words)
     if (words->json && !simulate_print_json(stdout, s))
         return fail("cannot write the result", NULL), 1;
     if (!words->json) {
+        /* NOLINTBEGIN(concurrency-mt-unsafe): there is one thread */
         setlocale(LC_CTYPE, "");
-        simulate_print(stdout, s, strcmp(nl_langinfo(CODESET), "UTF-8") == 0);
+        bool unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+        /* NOLINTEND(concurrency-mt-unsafe) */
+        simulate_print(stdout, s, unicode);
     }
     if (fflush(stdout) != 0)
         return fail("cannot write the result", NULL), 1;

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#define JSON_BYTES_MAX (128U * 1024)
+#define JSON_BYTES_MAX ((size_t)128 * 1024)
 
 static void put_fixed(struct json *json, const char *key, double value)
 {

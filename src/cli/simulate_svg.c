@@ -116,7 +116,9 @@ static void draw_scale(const struct panel *panel, int steps)
 {
     double step = step_of(panel->most, steps);
     step = step < 1 ? 1 : step;
-    for (double value = 0; value <= panel->most + step / 1000; value += step) {
+    int count = (int)lround(panel->most / step);
+    for (int i = 0; i <= count; i++) {
+        double value = i * step;
         char text[32];
         snprintf(text, sizeof(text), "%.0f", value);
         draw_line(panel->out, "grid", LEFT, y_of(panel, value), WIDTH - RIGHT, y_of(panel, value));
