@@ -45,6 +45,9 @@ extern "C" {
 typedef struct weir_runtime weir_runtime;
 typedef struct weir_shared weir_shared;
 
+/* A line of a log, without its end; on the thread where it happened. */
+typedef void weir_log_fn(void *arg, weir_level level, const char *line);
+
 typedef struct weir_runtime_options {
     size_t size;
     uint32_t workers;        /* [one for each processor] at most 128 */
@@ -58,6 +61,9 @@ typedef struct weir_runtime_options {
     void *event_arg;
     uint32_t events; /* which kinds: bits 1 << WEIR_EVENT_… [all] */
     weir_allocator allocator;
+    weir_log_fn *log; /* weir writes no log of its own: this is where it goes. May be NULL */
+    void *log_arg;
+    weir_level log_level; /* the least important that is told [WEIR_LEVEL_WARN] */
 } weir_runtime_options;
 
 /* With threads of its own. opt may be NULL. WEIR_EINVAL, WEIR_ENOMEM, WEIR_EIO: no thread, no

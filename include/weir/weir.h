@@ -200,6 +200,19 @@ typedef struct weir_event {
 
 typedef void weir_event_fn(void *arg, const weir_event *event);
 
+/* How much an event matters to whom. */
+typedef enum weir_level {
+    WEIR_LEVEL_ERROR = 1, /* callers fail: key_down, events_lost, a pool that is unavailable */
+    WEIR_LEVEL_WARN,      /* they may soon: failed dials, time-outs that cut, limits, lost health */
+    WEIR_LEVEL_INFO,      /* as it should be, and seldom: key_up, pool_warm, config_changed, … */
+    WEIR_LEVEL_DEBUG      /* as it should be, and often: connections that come, go and serve */
+} weir_level;
+
+WEIR_API weir_level weir_event_level(const weir_event *event); /* of this very event */
+/* The event as a line of a log: "key_down db pg://10.0.0.7:5432: connection refused, 3 failures in
+ * a row, dials again in 60000 ms". Like snprintf. */
+WEIR_API size_t weir_event_text(const weir_event *event, char *ret_text, size_t size);
+
 /* Memory. `alloc` is called by weir_engine_new(), weir_pool_open() and weir_pool_get(), never else;
  * `free` when an engine is freed or a pool has closed. `alloc` returns zeroed memory, aligned for
  * anything, or NULL; pages not yet written should cost nothing (the default is calloc). */

@@ -193,6 +193,10 @@ static weir_err resolve(const weir_runtime_options *opt, bool is_hosted,
     if (own.pools_max > HOME_STATIONS_MAX) {
         return runtime_fault("pools_max");
     }
+    own.log_level = own.log_level != 0 ? own.log_level : WEIR_LEVEL_WARN;
+    if (own.log_level > WEIR_LEVEL_DEBUG) {
+        return runtime_fault("log_level");
+    }
     *ret_opt = own;
     return WEIR_OK;
 }
@@ -303,6 +307,7 @@ static struct weir_runtime *runtime_new(const weir_runtime_options *opt, bool is
         return NULL;
     }
     runtime->opt = *opt;
+    logline_attach(runtime);
     runtime->memory = memory;
     runtime->alloc = memory->alloc;
     runtime->workers = opt->workers;

@@ -71,6 +71,16 @@ struct memory {
     _Atomic uint32_t users;
 };
 
+/* Who hears of events behind the log (logline.c). */
+struct logline {
+    weir_event_fn *on_event;
+    void *event_arg;
+    uint32_t events;
+};
+
+/* Puts the runtime's log before its listener of events. */
+void logline_attach(struct weir_runtime *runtime);
+
 struct weir_runtime {
     struct crew *crew;
     uint32_t workers;
@@ -88,7 +98,8 @@ struct weir_runtime {
     struct post *posts;
     struct ground_member *members; /* clients and servers that live here (ground.h) */
 
-    weir_runtime_options opt;
+    weir_runtime_options opt; /* events go by way of the log, where there is one */
+    struct logline logline;
     struct memory *memory;
     struct alloc alloc; /* the memory's */
     struct place places[];

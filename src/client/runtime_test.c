@@ -260,6 +260,73 @@ static void tells_what_happens(void **state)
     assert_int_equal(heard.wrong, 0);
 }
 
+struct logged {
+    _Atomic uint32_t lines[WEIR_LEVEL_DEBUG + 1]; /* of each level */
+    _Atomic uint32_t heard;
+    char down[200];
+};
+
+static void log_line(void *arg, weir_level level, const char *line)
+{
+    struct logged *logged = arg;
+    if (strncmp(line, "key_down ", 9) == 0) {
+        snprintf(logged->down, sizeof logged->down, "%s", line);
+    }
+    logged->lines[level]++;
+}
+
+static void count_event(void *arg, const weir_event *event)
+{
+    struct logged *logged = arg;
+    logged->heard += event->kind == WEIR_EVENT_CONNECTION_ADDED ? 1 : 1000;
+}
+
+/* One connection, then a key that goes down. */
+static void log_at(weir_level level, struct logged *logged)
+{
+    struct shop shop;
+    weir_loan loan;
+    weir_key a = shop_key("a"), b = shop_key("b");
+    shop_init(&shop, 0);
+    memset(logged, 0, sizeof *logged);
+    weir_runtime_options opt = {.log = log_line,
+                                .log_arg = logged,
+                                .log_level = level,
+                                .on_event = count_event,
+                                .event_arg = logged,
+                                .events = 1U << WEIR_EVENT_CONNECTION_ADDED};
+    assert_int_equal(weir_runtime_open_hosted(&opt, &shop.runtime), WEIR_OK);
+    weir_shared *pool = shop_pool(&shop,
+                                  &(weir_pool_options){.failures_max = 2, .retry_first_ms = 1});
+    assert_int_equal(weir_acquire_wait(pool, &a, NULL, &loan), WEIR_OK);
+    shop_give(&loan);
+    shop.create_err = WEIR_EREFUSED;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(weir_acquire_wait(pool, &b, NULL, &loan), WEIR_EREFUSED);
+    }
+    shop_close(&shop);
+    assert_non_null(strstr(logged->down, "connection refused, 2 failures in a row"));
+    assert_int_equal(logged->heard, 1); /* what it asked for, whatever the log wants */
+}
+
+static void writes_a_log(void **state)
+{
+    (void)state;
+    struct logged logged;
+    log_at(0, &logged);
+    assert_true(logged.lines[WEIR_LEVEL_ERROR] > 0 && logged.lines[WEIR_LEVEL_WARN] > 0);
+    assert_int_equal(logged.lines[WEIR_LEVEL_INFO] + logged.lines[WEIR_LEVEL_DEBUG], 0);
+    log_at(WEIR_LEVEL_ERROR, &logged);
+    assert_int_equal(logged.lines[WEIR_LEVEL_WARN], 0);
+    log_at(WEIR_LEVEL_DEBUG, &logged);
+    assert_true(logged.lines[WEIR_LEVEL_DEBUG] > 0);
+
+    weir_runtime *runtime = NULL;
+    const weir_runtime_options odd = {.log_level = (weir_level)9};
+    assert_int_equal(weir_runtime_open_hosted(&odd, &runtime), WEIR_EINVAL);
+    assert_string_equal(weir_runtime_fault(), "log_level");
+}
+
 /* --- memory -------------------------------------------------------------------------------------
  */
 
@@ -341,6 +408,7 @@ int main(void)
         cmocka_unit_test(runs_what_it_is_given_on_the_worker),
         cmocka_unit_test(takes_no_more_than_it_may),
         cmocka_unit_test(tells_what_happens),
+        cmocka_unit_test(writes_a_log),
         cmocka_unit_test(answers_where_memory_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
