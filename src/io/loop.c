@@ -383,6 +383,7 @@ static void run_hooks(struct loop *loop)
     for (struct loop_hook *hook = loop->hooks; hook != NULL; hook = loop->hook_next) {
         loop->hook_next = hook->next;
         if (due || hook->deadline_ms <= loop->now_ms) {
+            due = true; /* something happened: for those behind it */
             loop->hook_running = hook;
             uint64_t deadline_ms = hook->run(hook->self, loop->now_ms);
             if (loop->hook_running == NULL) {

@@ -196,6 +196,26 @@ static void hooks_know_the_time_before_anything_is_told(void **state)
     loop_free(loop);
 }
 
+static void a_hook_that_runs_is_something_that_happened(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_of_test();
+    struct counter first, timed, last;
+    counter_init(&first, loop);
+    counter_init(&timed, loop);
+    counter_init(&last, loop);
+    timed.next_ms = loop_now_ms(loop) + 3;
+    loop_turn(loop, 0);
+    turn_until(loop, timed.runs >= 2);
+    assert_int_equal(first.runs, 1); /* it has nothing to do with those behind it */
+    assert_int_equal(timed.runs, 2);
+    assert_int_equal(last.runs, 2);
+    loop_hook_remove(loop, &first.hook);
+    loop_hook_remove(loop, &timed.hook);
+    loop_hook_remove(loop, &last.hook);
+    loop_free(loop);
+}
+
 static void a_hook_runs_by_its_deadline(void **state)
 {
     (void)state;
@@ -447,6 +467,7 @@ int main(void)
         cmocka_unit_test(a_timer_may_set_itself_again),
         cmocka_unit_test(hooks_run_once_a_turn_and_only_when_something_happened),
         cmocka_unit_test(hooks_know_the_time_before_anything_is_told),
+        cmocka_unit_test(a_hook_that_runs_is_something_that_happened),
         cmocka_unit_test(a_hook_runs_by_its_deadline),
         cmocka_unit_test(hooks_may_remove_hooks_and_ask_for_another_turn),
         cmocka_unit_test(what_is_put_off_runs_once_unless_cancelled),
