@@ -66,7 +66,9 @@ typedef struct weir_http_client_options {
     uint64_t inflated_max;     /* what one body may decompress to [256 MiB] */
     const char *user_agent;    /* "": none [weir/VERSION] */
     const char *dns_servers;   /* "127.0.0.1:5353,[::1]:53" [/etc/resolv.conf] */
-    weir_event_fn *on_event;   /* of its pool, on a worker's thread; or NULL */
+    /* Of its pool, or NULL: each worker that it was used on tells of its own part, on its thread;
+     * event->pool is NULL. */
+    weir_event_fn *on_event;
     void *event_arg;
     uint32_t events; /* which kinds: bits 1 << WEIR_EVENT_… [all] */
 } weir_http_client_options;

@@ -13,6 +13,7 @@
  *   /half             half of a body, and closes        /stall-body  half of a body, and nothing
  *   /garbage          what is no answer                 /stale     "hello"; a second request on its
  *   /early            413 before the body is read            connection is read and not answered
+ *   /unread           the body is not read
  *   /bad-gzip         says gzip, and is not             /cut-gzip  half of it
  */
 #pragma once
@@ -23,6 +24,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -57,6 +59,7 @@ struct http_peer_server {
     _Atomic uint32_t accepted, requests, open, most_open;
     struct peer_conn *conns[PEER_CONNS_MAX];
     _Atomic uint32_t count;
+    sem_t ends; /* for those who do not read */
 };
 
 static inline char peer_pattern_at(uint64_t i)
@@ -357,6 +360,10 @@ static inline void *peer_conn_main(void *arg)
             break;
         }
         conn->body_len = 0;
+        if (peer_is(conn, "/unread", &rest)) {
+            sem_wait(&server->ends);
+            break;
+        }
         if (peer_is(conn, "/early", &rest)) {
             peer_answer(conn, 413, "Connection: close\r\n", "too much", 8);
             shutdown(conn->fd, SHUT_WR);
@@ -406,6 +413,7 @@ static inline void *peer_main(void *arg)
 static inline void peer_open(struct http_peer_server *server)
 {
     memset(server, 0, sizeof *server);
+    sem_init(&server->ends, 0, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t len = sizeof address;
     server->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -430,6 +438,9 @@ static inline void peer_close(struct http_peer_server *server)
     pthread_join(server->thread, NULL);
     close(server->fd);
     peer_hang_up(server);
+    for (uint32_t i = 0; i < server->count; i++) {
+        sem_post(&server->ends);
+    }
     for (uint32_t i = 0; i < server->count; i++) {
         pthread_join(server->conns[i]->thread, NULL);
         close(server->conns[i]->fd);
