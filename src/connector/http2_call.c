@@ -153,7 +153,7 @@ static ssize_t read_body(nghttp2_session *ng, int32_t stream_id, uint8_t *buf, s
     if (len > 0) {
         memcpy(buf, bytes_at(&call->out), len);
         bytes_consume(&call->out, len);
-        session_earn(session, len);
+        frames_earn(session, len);
     }
     if (bytes_len(&call->out) > 0 || !call->request_done) {
         return (ssize_t)len;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * http2_session.h - what http2.c (the connection), http2_call.c (its calls) and http2_message.c
- * (heads and fields) share; nobody else includes it.
+ * http2_session.h - what http2.c (the connection), http2_frames.c (what comes), http2_call.c (its
+ * calls) and http2_message.c (heads and fields) share; nobody else includes it.
  *
  * nghttp2 calls back while it is given bytes or asked for some; in there it must not be fed, asked
  * or freed. So nothing of that happens in a callback: a connection that has to end is `doomed`
@@ -14,6 +14,7 @@
 #include "io/loop.h"
 #include "io/outbox.h"
 #include "io/stream.h"
+#include "proto/http2_scan.h"
 
 #include <nghttp2/nghttp2.h>
 
@@ -111,6 +112,7 @@ struct session {
     struct list writing;
     struct gathering *gathering;
     struct outbox out;
+    struct http2_scan scan;
     uint64_t opened_ms, heard_ms, pinged_ms;
     uint64_t write_ms; /* UINT64_MAX: nothing waits */
     uint64_t tokens_milli, tokens_ms;
@@ -156,8 +158,16 @@ void session_send_soon(struct session *session);
 void session_doom(struct session *session, weir_err why, enum http_fault fault);
 /* It takes no new calls, and the pool knows. */
 void session_go(struct session *session);
+
+/* --- http2_frames.c -----------------------------------------------------------------------------
+ */
+
+/* 0 or -errno: makes connector->callbacks. */
+int frames_listen(struct http2_connector *connector);
+/* Every frame that comes, those that nghttp2 passes over in silence too. */
+void frames_count(struct session *session, const uint8_t *at, size_t len);
 /* Data went either way: tokens come back. */
-void session_earn(struct session *session, size_t bytes);
+void frames_earn(struct session *session, size_t bytes);
 
 /* --- http2_call.c -------------------------------------------------------------------------------
  */

@@ -132,7 +132,7 @@ struct config_endpoint {
     uint32_t priority; /* 0 is the highest tier */
 };
 
-enum config_protocol { PROTOCOL_AUTO, PROTOCOL_HTTP1 };
+enum config_protocol { PROTOCOL_AUTO, PROTOCOL_HTTP1, PROTOCOL_H2, PROTOCOL_GRPC };
 enum config_balance {
     BALANCE_P2C,
     BALANCE_LEAST_REQUEST,

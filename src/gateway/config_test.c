@@ -123,8 +123,8 @@ static const struct broken broken[] = {
     {LISTENER "upstreams: [{name: u, endpoints: [{url: \"http://u@a\"}]}]\n", 2, 41, "a user"},
     {LISTENER "upstreams: [{name: u, endpoints: [{url: \"http://a:0\"}]}]\n", 2, 41, "no port"},
     {LISTENER "upstreams: [{name: u, endpoints: [{url: \"http://:80\"}]}]\n", 2, 41, "no host"},
-    {LISTENER "upstreams: [{name: u, endpoints: [{url: \"http://a\"}], protocol: h2}]\n", 2, 65,
-     "none of auto, http1"},
+    {LISTENER "upstreams: [{name: u, endpoints: [{url: \"http://a\"}], protocol: h3}]\n", 2, 65,
+     "none of auto, http1, h2, grpc"},
     {LISTENER "upstreams: [{name: u, endpoints: [{url: \"http://a\"}], profile: rely}]\n", 2, 64,
      "did you mean relay?"},
     {LISTENER

@@ -11,6 +11,9 @@
 #include <string.h>
 #include <xxhash.h>
 
+/* gRPC servers take more pings than that for an attack, unless they say otherwise. */
+#define GRPC_PING_LEAST_MS 300000U
+
 static int open_pool(struct upstream *upstream, const struct upstream_options *opt);
 static int pin_endpoints(struct upstream *upstream, const struct upstream_options *opt);
 static void weigh(struct upstream *upstream);
@@ -128,10 +131,29 @@ static int errno_of(weir_err err)
     return err == WEIR_OK ? 0 : err == WEIR_ENOMEM ? -ENOMEM : -EINVAL;
 }
 
+static enum http_speaks speaks_of(const struct config_upstream *config)
+{
+    bool has_tls = false;
+    for (uint32_t i = 0; i < config->endpoints.count; i++) {
+        has_tls |= strcmp(config->endpoints.at[i].scheme, "https") == 0;
+    }
+    switch (config->protocol) {
+    case PROTOCOL_HTTP1: return HTTP_SPEAKS_HTTP1;
+    case PROTOCOL_H2:
+    case PROTOCOL_GRPC: return HTTP_SPEAKS_HTTP2;
+    case PROTOCOL_AUTO: break;
+    }
+    return has_tls ? HTTP_SPEAKS_AUTO : HTTP_SPEAKS_HTTP1;
+}
+
 static int open_pool(struct upstream *upstream, const struct upstream_options *opt)
 {
     weir_pool_options pool = opt->config->pool;
     const struct http_connector_options connector = {
+        .speaks = speaks_of(opt->config),
+        .ping_interval_ms = pool.probe_every_ms,
+        .ping_timeout_ms = pool.probe_timeout_ms,
+        .ping_least_ms = opt->config->protocol == PROTOCOL_GRPC ? GRPC_PING_LEAST_MS : 0,
         .loop = opt->loop,
         .dns = opt->dns,
         .cork = opt->cork,
@@ -150,7 +172,8 @@ static int open_pool(struct upstream *upstream, const struct upstream_options *o
     }
     pool.size = sizeof pool;
     pool.name = opt->config->name;
-    pool.connector = &http_pool_connector;
+    pool.connector = connector.speaks == HTTP_SPEAKS_HTTP1 ? &http_pool_connector
+                                                           : &http_pool_connector_shared;
     pool.connector_self = upstream->connector;
     weir_err err = weir_pool_open(opt->engine, &pool, &upstream->pool);
     if (err == WEIR_OK) {
