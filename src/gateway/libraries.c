@@ -34,6 +34,7 @@ uint32_t libraries_of(struct library_version ret[static LIBRARIES_MAX])
     put(&ret[n++], "libuv", versions_uv_built(), versions_uv_running());
     put(&ret[n++], "c-ares", versions_cares_built(), versions_cares_running());
     put(&ret[n++], "nghttp2", NGHTTP2_VERSION, nghttp2_version(0)->version_str);
+    put(&ret[n++], "openssl", versions_openssl_built(), versions_openssl_running());
     put(&ret[n++], "libyaml", WEIR_YAML_VERSION, yaml_get_version_string());
     xxhash_text(built, XXH_VERSION_NUMBER);
     xxhash_text(running, XXH_versionNumber());

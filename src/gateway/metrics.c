@@ -7,6 +7,7 @@
  */
 #include "gateway/metrics.h"
 
+#include "gateway/metrics_tls.h"
 #include "gateway/process.h"
 #include "gateway/server.h"
 #include "io/notify.h"
@@ -91,6 +92,7 @@ bool metrics_write(const struct server *server, const struct census *census, boo
     write_endpoints(&page);
     write_http(&page);
     write_listeners(&page);
+    metrics_tls_write(server, &page.prom);
     prom_end(&page.prom);
     free(page.pools);
     return !page.prom.full;

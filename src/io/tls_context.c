@@ -19,6 +19,9 @@
 #define SERVER_CIPHERS                                                                             \
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"     \
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+#define SERVER_SUITES  "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+/* A client that chose a larger one could have us compute for milliseconds. */
+#define SERVER_GROUPS  "X25519:P-256:P-384"
 #define NAME_MAX_BYTES 255
 
 /* What server and client have in common. */
@@ -437,6 +440,8 @@ static int set_server(SSL_CTX *context, struct tls_contexts *contexts)
     /* A ticket is good only where the same is asked of a client. */
     if (error == 0
         && (SSL_CTX_set_cipher_list(context, SERVER_CIPHERS) != 1
+            || SSL_CTX_set_ciphersuites(context, SERVER_SUITES) != 1
+            || SSL_CTX_set1_groups_list(context, SERVER_GROUPS) != 1
             || SSL_CTX_set_session_id_context(context, id, SSL_MAX_SID_CTX_LENGTH) != 1)) {
         error = -ENOMEM;
     }

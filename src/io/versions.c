@@ -5,6 +5,7 @@
 #include "io/versions.h"
 
 #include <ares.h>
+#include <openssl/crypto.h>
 #include <stddef.h>
 #include <uv.h>
 
@@ -29,4 +30,14 @@ const char *versions_cares_built(void)
 const char *versions_cares_running(void)
 {
     return ares_version(NULL);
+}
+
+const char *versions_openssl_built(void)
+{
+    return OPENSSL_VERSION_STR;
+}
+
+const char *versions_openssl_running(void)
+{
+    return OpenSSL_version(OPENSSL_VERSION_STRING);
 }

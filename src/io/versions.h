@@ -9,3 +9,5 @@ const char *versions_uv_built(void);
 const char *versions_uv_running(void);
 const char *versions_cares_built(void);
 const char *versions_cares_running(void);
+const char *versions_openssl_built(void);
+const char *versions_openssl_running(void);
