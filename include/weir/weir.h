@@ -103,6 +103,7 @@ enum { WEIR_OFF = 1, WEIR_ON = 2 };                                            /
 enum { WEIR_NEWEST = 1, WEIR_OLDEST = 2, WEIR_FEWEST = 3, WEIR_NO_REUSE = 4 }; /* reuse */
 enum { WEIR_FAIL = 1, WEIR_WAIT = 2 };                                         /* on_dial_error */
 enum { WEIR_LAZY = 1, WEIR_EAGER = 2 };                                        /* reconnect */
+enum { WEIR_WARM_UP = 2, WEIR_WARM_PROBE = 3 }; /* warm, beside WEIR_OFF */
 
 /* The word of a row (logs, metrics, configuration) and its text for people. Never NULL. */
 WEIR_API const char *weir_err_text(weir_err err);
@@ -306,6 +307,11 @@ WEIR_API weir_err weir_pool_update(weir_pool *pool, const weir_pool_options *opt
  * after grace_ms is cut. Back-off and hold-down are forgotten. Waiting callers get new dials. only:
  * one key; NULL: all. */
 WEIR_API void weir_pool_flush(weir_pool *pool, const weir_key *only, uint32_t grace_ms);
+
+/* The key is one in use from now on, whether anybody asks for it or not: with `warm`, it has a
+ * connection before the first request, and pool_warm is told when all such keys do; with min_idle,
+ * it keeps some. on false: no longer. WEIR_EINVAL, WEIR_EKEYS, WEIR_ECLOSED. */
+WEIR_API weir_err weir_pool_warm(weir_pool *pool, const weir_key *key, bool on);
 
 /* Periodic probes of idle connections, off and on again (a peer in maintenance, a debugger at
  * work). A pool is opened with them on; probe_every says how often. What was released WEIR_UNKNOWN

@@ -11,6 +11,7 @@
 #include "core/pool.h"
 #include "core/size.h"
 #include "core/turns.h"
+#include "core/warm.h"
 
 static bool wants_fresh(struct node *waiting)
 {
@@ -57,7 +58,9 @@ static uint32_t dials_wanted(const struct key *key, bool all)
     uint32_t wanted = dials_needed(key);
     if (all) {
         uint32_t kept = size_short(key);
-        wanted += size_missing(key);
+        uint32_t missing = size_missing(key);
+        uint32_t cold = warm_missing(key);
+        wanted += missing > cold ? missing : cold;
         wanted = wanted > kept ? wanted : kept;
         wanted = wanted > key->owed ? wanted : key->owed;
         wanted = wanted > 1 && key_is_unknown(key) ? 1 : wanted;
@@ -211,7 +214,8 @@ static void dial_ahead(struct key *key)
         key->owed = 0;
     }
     while (dials_wanted(key, true) > 0 && pool->turns.count == 0 && held_back(key) == DECIDED_DIAL
-           && pool_has_room(pool) && dial(key)) {
+           && pool_has_room(pool) && !warm_must_wait(key) && dial(key)) {
+        warm_dialled(key);
     }
 }
 
@@ -220,6 +224,16 @@ void demand_meet(struct key *key)
     want_dials(key);
     pool_feed(key->pool);
     dial_ahead(key);
+    const struct slots *conns = &key->pool->engine->conns;
+    if (key->pool->is_cold && key->pool->turns.count == 0 && pool_has_room(key->pool)
+        && conns->count < conns->capacity) {
+        warm_wake(key->pool);
+    }
+}
+
+bool demand_may_dial(const struct key *key)
+{
+    return held_back(key) == DECIDED_DIAL;
 }
 
 enum decision demand_outlook(struct key *key)

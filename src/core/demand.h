@@ -11,6 +11,9 @@
 /* What one more caller of the key would meet: a dial begun for it, or what keeps it from that. */
 enum decision demand_outlook(struct key *key);
 
+/* Whether anything but the pool's room keeps the key from a dial. */
+bool demand_may_dial(const struct key *key);
+
 /* Dials for those who wait, and, into room that nobody wants, for those who will come. */
 void demand_meet(struct key *key);
 

@@ -16,6 +16,7 @@
 #include "core/peer.h"
 #include "core/pool.h"
 #include "core/queue.h"
+#include "core/warm.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -242,6 +243,7 @@ static bool feed_short(weir_engine *engine)
     engine->slots_short = false;
     weir_list_each(it, &engine->pools) {
         pool_feed(list_entry(it, struct weir_pool, on_engine));
+        warm_wake(list_entry(it, struct weir_pool, on_engine));
     }
     return true;
 }

@@ -29,10 +29,10 @@ struct group {
     uint16_t port;
     uint8_t kind; /* enum group_kind */
     uint64_t hash;
-    uint32_t keys;   /* that belong to it */
-    uint32_t alive;  /* a tenant: their connections, but those that close */
+    uint32_t keys;     /* that belong to it */
+    uint32_t alive;    /* a tenant: their connections, but those that close */
     uint32_t promised; /* a tenant: of those that close, the ones that made room for it */
-    int32_t deficit; /* a tenant: leases it may still serve while others wait for room */
+    int32_t deficit;   /* a tenant: leases it may still serve while others wait for room */
     uint64_t grants, reused, created, errors; /* of keys that were forgotten */
     uint64_t refused;
     struct spans spans;

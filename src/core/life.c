@@ -15,6 +15,7 @@
 #include "core/probe.h"
 #include "core/queue.h"
 #include "core/size.h"
+#include "core/warm.h"
 
 #include <string.h>
 
@@ -229,6 +230,8 @@ weir_err weir_pool_update(weir_pool *pool, const weir_pool_options *opt)
     }
     shrink(pool->by_state, resolved.max_total, false);
     retime(pool, &old);
+    pool->is_cold = pool->opt.warm != WEIR_OFF;
+    warm_wake(pool);
     pool_arm(pool, pool->engine->now_ms);
     event_tell(pool, WEIR_EVENT_CONFIG_CHANGED, NULL, NULL, WEIR_OK);
     serve_all(pool);
@@ -319,5 +322,6 @@ void pool_timer(weir_pool *pool)
         bool is_settled = pool->window.health == WEIR_HEALTHY && !has_changed && !is_moving;
         pool->review_ms = is_settled ? UINT64_MAX : now_ms + POOL_REVIEW_MS;
     }
+    warm_turn(pool);
     pool_arm(pool, pool->review_ms);
 }

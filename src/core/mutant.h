@@ -34,6 +34,8 @@
  * 28  a forecast is trusted before it has shown what it is worth
  * 29  a connection that moves leaves a place in the limits behind
  * 30  what is idle is kept from the other engines
+ * 31  dials of a warm-up are not paced
+ * 32  a warm-up does not wait for the answer to a probe
  */
 #pragma once
 #include <stdbool.h>

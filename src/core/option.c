@@ -15,7 +15,8 @@ enum option_type {
     TYPE_flag,
     TYPE_reuse,
     TYPE_on_dial_error,
-    TYPE_reconnect
+    TYPE_reconnect,
+    TYPE_warm
 };
 
 struct option {
@@ -39,12 +40,14 @@ static const char *const flag_words[] = {"off", "on", NULL};
 static const char *const reuse_words[] = {"newest", "oldest", "fewest", "never", NULL};
 static const char *const on_dial_error_words[] = {"fail", "wait", NULL};
 static const char *const reconnect_words[] = {"lazy", "eager", NULL};
+static const char *const warm_words[] = {"off", "up", "probe", NULL};
 
 static const char *const *const lists[] = {
     [TYPE_flag] = flag_words,
     [TYPE_reuse] = reuse_words,
     [TYPE_on_dial_error] = on_dial_error_words,
     [TYPE_reconnect] = reconnect_words,
+    [TYPE_warm] = warm_words,
 };
 
 static uint32_t words_in(enum option_type type)
@@ -136,6 +139,9 @@ weir_err option_resolve(const weir_pool_options *opt, weir_pool_options *ret_opt
     }
     if (copy.size_min > copy.max_per_key) {
         return fault(ret_fault, "size_min");
+    }
+    if (copy.warm != WEIR_OFF && copy.max_idle == 0) {
+        return fault(ret_fault, "warm");
     }
     if (copy.reuse == WEIR_NO_REUSE) {
         copy.max_uses = 1;

@@ -78,6 +78,8 @@ static void names_the_field_that_is_wrong(void **state)
     assert_string_equal(fault_of((weir_pool_options){.reconnect = 3}), "reconnect");
     assert_string_equal(fault_of((weir_pool_options){.min_idle = 3, .max_idle = 2}), "min_idle");
     assert_string_equal(fault_of((weir_pool_options){.size_min = 3, .max_per_key = 2}), "size_min");
+    assert_string_equal(
+        fault_of((weir_pool_options){.warm = WEIR_WARM_PROBE, .max_idle = WEIR_NONE}), "warm");
 }
 
 static void an_older_struct_ends_earlier(void **state)
@@ -129,6 +131,7 @@ static void words_set_fields(void **state)
         {"reuse", "never", &opt.reuse, WEIR_NO_REUSE},
         {"on_dial_error", "wait", &opt.on_dial_error, WEIR_WAIT},
         {"reconnect", "eager", &opt.reconnect, WEIR_EAGER},
+        {"warm", "probe", &opt.warm, WEIR_WARM_PROBE},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         assert_int_equal(weir_pool_options_set(&opt, good[i].word, good[i].value), WEIR_OK);

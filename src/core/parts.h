@@ -156,7 +156,9 @@ struct key {
     uint8_t owed;           /* dials that should be under way, whether anybody waits or not */
     uint8_t dial_samples;   /* up to 255 */
     uint8_t pressed;        /* grants since another worker began to wait for what this one has */
-    bool is_warm : 1;       /* has had min_idle connections ready */
+    bool is_warm : 1;       /* has had the connections ready that it should (warm.h) */
+    bool is_wanted : 1;     /* pinned */
+    bool is_named : 1;      /* one pin is weir_pool_warm()'s */
     uint32_t lesson_s;      /* when the first of the hang-ups counted below came; 0: none has */
     uint32_t hangup_s;      /* and the last */
     uint32_t horizon_ms;    /* what the next line teaches: idle for longer, and the peer hangs up */
@@ -181,6 +183,7 @@ struct weir_pool {
     struct timer timer;
     struct ledger ledger; /* of max_total */
     uint64_t armed_ms;    /* the deadline in the heap */
+    uint64_t warm_ms;     /* the next dial of a warm-up; 0: as soon as there is one */
     uint64_t adapted_ms;  /* sizes were looked at */
     uint64_t review_ms;   /* health is judged next; UINT64_MAX: nothing happened since */
     uint32_t retry_after_ms;
@@ -188,6 +191,7 @@ struct weir_pool {
     bool closing : 1;
     bool limit_told : 1;
     bool was_warm : 1;
+    bool is_cold : 1; /* keys may be there that warm up */
     bool probes_off : 1;
     weir_event_fn *on_event; /* beside the engine's, or NULL */
     void *event_arg;

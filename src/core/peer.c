@@ -20,6 +20,7 @@
 #include "core/probe.h"
 #include "core/queue.h"
 #include "core/size.h"
+#include "core/warm.h"
 
 /* EWMA of latency: a weight of 1/4, and a best that is forgotten by 1/64 with each sample. */
 #define LATENCY_WEIGHT 4
@@ -58,26 +59,6 @@ static void close_aged(struct key *key)
     }
 }
 
-static void check_warm(struct key *key)
-{
-    weir_pool *pool = key->pool;
-    if (key->is_warm || pool->opt.min_idle == 0 || size_missing(key) > 0) {
-        return;
-    }
-    key->is_warm = true;
-    if (pool->was_warm) {
-        return;
-    }
-    weir_list_each(it, &pool->keys) {
-        const struct key *other = list_entry(it, struct key, on_pool);
-        if (!other->is_warm && other->pins > 0) {
-            return;
-        }
-    }
-    pool->was_warm = true;
-    event_tell(pool, WEIR_EVENT_POOL_WARM, NULL, NULL, WEIR_OK);
-}
-
 static void learn_leases(struct key *key, uint32_t leases_max)
 {
     key->leases_seen = (uint16_t)(leases_max < UINT16_MAX ? leases_max : UINT16_MAX);
@@ -107,8 +88,11 @@ static void dial_succeeded(struct conn *conn, void *object, uint32_t leases_max)
     if (leases_max == 0) {
         pool_conn_close(conn, WEIR_EGOAWAY);
     }
+    if (conn->state == WEIR_IDLE && key->waiting.count == 0 && warm_probes(key)) {
+        probe_start(conn);
+    }
     pool_serve(key);
-    check_warm(key);
+    warm_check(key);
     struct conn *surplus = size_surplus(key);
     if (surplus != NULL) {
         pool_conn_close(surplus, WEIR_ESURPLUS);
@@ -132,7 +116,9 @@ weir_err weir_conn_up(weir_pool *pool, weir_conn id, void *object, uint32_t leas
         return WEIR_OK;
     }
     if (conn->state == WEIR_PROBING && conn->todo != TODO_PROBE) {
+        struct key *key = conn->key;
         pool_conn_settle(conn);
+        warm_check(key);
         return WEIR_OK;
     }
     return WEIR_ESTATE;

@@ -423,6 +423,8 @@ weir_err pool_key_pin(weir_pool *pool, const weir_key *key, struct key **ret_pin
         return err;
     }
     known->pins++;
+    known->is_wanted = true;
+    pool->is_cold = pool->opt.warm != WEIR_OFF;
     pool_serve(known);
     *ret_pin = known;
     return WEIR_OK;

@@ -110,6 +110,7 @@ static void report_gauges(const weir_pool *pool, weir_stats *stats)
         stats->oldest_wait_ms = pool->engine->now_ms - lease->since_ms;
     }
     stats->keys = pool->keys.count;
+    stats->warm = pool->was_warm;
     weir_list_each(it, &pool->keys) {
         const struct key *key = list_entry(it, struct key, on_pool);
         stats->keys_backing_off += key->state == WEIR_KEY_BACKING_OFF;

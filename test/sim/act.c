@@ -516,9 +516,29 @@ static void server_leases(struct world *world, struct sim_pool *pool)
     trace_client(world, client, "leases", "");
 }
 
+/* Keys are to be warm before anybody comes, or no longer. */
+static void operator_warms(struct world *world, struct sim_pool *pool)
+{
+    uint16_t key = some_key(world);
+    struct sim_pair *pair = &pool->pairs[key];
+    model_remember(world, pool->number, key);
+    bool on = !pair->wanted;
+    weir_err err = weir_pool_warm(pool->pool, &world->keys[key], on);
+    trace_pool(world, pool, on ? "warm" : "cool", weir_err_word(err));
+    if (err == WEIR_OK) {
+        pair->wanted = on;
+    } else if (err != WEIR_EKEYS || world->options.keys_max >= 600) {
+        fault(world, "warming up answered %s", weir_err_word(err));
+    }
+}
+
 static void act_server(struct world *world)
 {
     struct sim_pool *pool = some_pool(world);
+    if (is_open(pool) && pool->dials && pool->opt.warm != WEIR_OFF) {
+        operator_warms(world, pool);
+        return;
+    }
     if (!is_open(pool) || pool->dials) {
         return;
     }

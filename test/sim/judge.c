@@ -176,8 +176,36 @@ static struct tally tally_of(const struct world *world, uint32_t pool, uint32_t 
 static bool dials_unasked(const struct sim_pool *pool)
 {
     const weir_pool_options *opt = &pool->opt;
-    return pool->streams || keeps_ready(opt) || opt->hedge == WEIR_ON
+    return pool->streams || keeps_ready(opt) || opt->hedge == WEIR_ON || opt->warm != WEIR_OFF
            || opt->reconnect == WEIR_EAGER || opt->max_age_ms != WEIR_NEVER;
+}
+
+void judge_warm(struct world *world, struct sim_pool *pool)
+{
+    if (pool->warm) {
+        fault(world, "%s was told to be warm a second time", pool->name);
+    }
+    pool->warm = true;
+    for (uint32_t k = 0; k < world->keys_count && pool->opt.warm != WEIR_OFF && !world->burst;
+         k++) {
+        if (pool->pairs[k].wanted && pool->pairs[k].created == 0) {
+            fault(world, "%s is warm, and has never had a connection of %u", pool->name, k);
+        }
+    }
+}
+
+/* A dial of a warm-up that nobody waits for comes at its pace. */
+static void judge_pace(struct world *world, struct sim_pool *pool, const struct sim_pair *pair,
+                       uint32_t waiting)
+{
+    if (pool->opt.warm == WEIR_OFF || !pair->wanted || pair->created > 0 || waiting > 0
+        || pool->opt.reconnect == WEIR_EAGER) {
+        return;
+    }
+    if (pool->warmed_ms > 0 && world->now_ms < pool->warmed_ms + pool->opt.warm_every_ms) {
+        fault(world, "a warm-up in a hurry");
+    }
+    pool->warmed_ms = world->now_ms;
 }
 
 void judge_dial(struct world *world, uint32_t pool, uint32_t key)
@@ -211,6 +239,7 @@ void judge_dial(struct world *world, uint32_t pool, uint32_t key)
     }
     uint32_t joined = pair->joined == world->steps ? pair->joined_count : 0;
     joined += pair->left == world->steps ? pair->left_count : 0;
+    judge_pace(world, home, pair, tally.waiting + joined);
     if (!dials_unasked(home) && tally.dialling >= tally.waiting + joined) {
         fault(world, "a dial that nobody asked for");
     }
@@ -232,7 +261,10 @@ void judge_probe(struct world *world, const struct sim_conn *conn)
     if (conn->phase != PHASE_UP || conn->leases > 0) {
         fault(world, "a probe of a connection that is not idle");
     }
-    if (conn->doubted) {
+    bool warming = opt->warm == WEIR_WARM_PROBE
+                   && (world->burst || world->pools[conn->pool].pairs[conn->key].wanted)
+                   && conn->up_ms == world->now_ms;
+    if (conn->doubted || warming) {
         return;
     }
     uint64_t least_ms = least_of(opt->probe_every_ms, opt->jitter_pct);

@@ -207,6 +207,21 @@ static void check_order(struct world *world, const struct sim_client *client)
     }
 }
 
+/* Whoever is to be warm is seen to in time, where nothing keeps it from that. */
+static void check_warming(struct world *world, const struct sim_pool *pool,
+                          const struct sim_pair *pair, const struct gauge *gauge,
+                          uint32_t of_engine)
+{
+    bool cold = pair->created == 0 && (pair->counted != world->steps || pair->total == 0);
+    bool room = gauge->total < pool->opt.max_total && of_engine < world->options.conns_max
+                && gauge->waiting == 0;
+    bool quiet = pair->errors == 0 && !pool->closing && !world->burst;
+    if (cold && room && quiet && world->next_ms > world->now_ms + pool->opt.warm_every_ms) {
+        fault(world, "%s/%u is to be warm, and nothing is done about it", pool->name,
+              (unsigned)(pair - pool->pairs));
+    }
+}
+
 static void check_pool(struct world *world, const struct sim_pool *pool, const struct gauge *gauge)
 {
     if (pool->added - pool->removed > gauge->total) {
@@ -261,6 +276,9 @@ void must_hold(struct world *world)
         for (uint32_t k = 0; k < world->keys_count; k++) {
             if (pool->pairs[k].unknown) {
                 model_learn(world, p, k);
+            }
+            if (pool->pairs[k].wanted && pool->opt.warm != WEIR_OFF) {
+                check_warming(world, pool, &pool->pairs[k], &gauges[p], of_engine);
             }
             if (pool->pairs[k].counted == world->steps) {
                 check_pair(world, pool, &pool->pairs[k], &gauges[p], of_engine);

@@ -241,6 +241,9 @@ static void on_event(void *arg, const weir_event *event)
         }
         pool->added += event->kind == WEIR_EVENT_CONNECTION_ADDED;
         pool->removed += event->kind == WEIR_EVENT_CONNECTION_REMOVED;
+        if (event->kind == WEIR_EVENT_POOL_WARM) {
+            judge_warm(world, pool);
+        }
         if (event->kind == WEIR_EVENT_POOL_CLOSED) {
             if (!pool->closing) {
                 fault(world, "%s closed without being asked", pool->name);
@@ -328,6 +331,8 @@ static void draw_options(struct rand *rand, weir_pool_options *opt)
         opt->size_min = opt->max_per_key;
     }
     opt->forecast_ms = opt->size_min != 0 ? sometimes(rand, 500, FORECAST_MS) : 0;
+    opt->warm = rand_chance(rand, 800) ? WEIR_OFF : (uint32_t)rand_between(rand, 2, 3);
+    opt->warm_every_ms = some(rand, 200);
     opt->hedge = rand_chance(rand, 200) ? WEIR_ON : WEIR_OFF;
     opt->connecting_max = sometimes(rand, 500, some(rand, 8));
     opt->waiting_max = sometimes(rand, 300, some(rand, 64));

@@ -74,6 +74,7 @@ struct sim_pair {
     uint32_t waiting, dialling, idle, open, up, closing, total;
     uint32_t waiting_fresh;
     uint32_t dialling_before; /* the step */
+    bool wanted;              /* named to be warmed up */
     bool overage;             /* the last of them that was counted is idle and too old */
     uint64_t overage_ms;      /* it is the only one, since then, or since its last turn to go */
     uint32_t overage_turns;   /* it had since */
@@ -106,6 +107,8 @@ struct sim_pool {
     uint64_t created, dials_begun, failed, acquires, grants, reused, released, closed;
     uint64_t closed_by[WEIR_ERRS], failed_by[WEIR_ERRS], refused;
     uint64_t added, removed; /* by events */
+    bool warm;               /* has been told */
+    uint64_t warmed_ms;      /* the last dial of a warm-up */
 };
 
 enum client_phase { CLIENT_AWAY, CLIENT_WAITING, CLIENT_HOLDING };
@@ -232,6 +235,8 @@ void act_advance(struct world *world, uint64_t to_ms);
  */
 
 void judge_dial(struct world *world, uint32_t pool, uint32_t key);
+/* It was told that all that was to be warm is. */
+void judge_warm(struct world *world, struct sim_pool *pool);
 void judge_probe(struct world *world, const struct sim_conn *conn);
 void judge_close(struct world *world, struct sim_conn *conn, weir_err why);
 void judge_cut(struct world *world, const struct sim_conn *conn);

@@ -9,7 +9,7 @@
  *   #N handshakes   #N answers T      weir_conn_handshake(), weir_conn_latency()
  *   #N unfit                          the connector says that it is not reusable
  *   POOL admits KEY   POOL updates option value …   POOL flushes [KEY] [grace T]
- *   POOL closes [grace T]
+ *   POOL closes [grace T]   POOL warms KEY   POOL cools KEY
  *   nothing happens
  *
  * KEY may be POOL/KEY; without a pool it is the story's first. An error that a call returns is an
@@ -440,6 +440,17 @@ static bool act_ends(struct stage *stage, const struct phrase *act)
     return true;
 }
 
+static bool act_warms(struct stage *stage, const struct phrase *act)
+{
+    struct stage_pool *home = stage_pool_of(stage, act->words[0]);
+    const struct stage_key *key = stage_key_of(stage, phrase_word(act, 2));
+    if (home == NULL || home->pool == NULL || key == NULL) {
+        return wrong(stage, "no such pool, or it is closed", act->words[0]);
+    }
+    tell(stage, weir_pool_warm(home->pool, &key->key, slice_is(act->words[1], "warms")));
+    return true;
+}
+
 bool verb_act(struct stage *stage, const struct phrase *act)
 {
     static const struct {
@@ -447,7 +458,8 @@ bool verb_act(struct stage *stage, const struct phrase *act)
         bool (*run)(struct stage *stage, const struct phrase *act);
     } verbs[] = {{"acquires", act_acquires}, {"tries", act_tries},     {"leases", act_leases},
                  {"releases", act_releases}, {"cancels", act_cancels}, {"admits", act_admits},
-                 {"updates", act_updates},   {"flushes", act_ends},    {"closes", act_ends}};
+                 {"updates", act_updates},   {"flushes", act_ends},    {"closes", act_ends},
+                 {"warms", act_warms},       {"cools", act_warms}};
     if (slice_is(act->words[0], "nothing")) {
         return true;
     }
