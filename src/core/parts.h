@@ -135,7 +135,8 @@ struct key {
     struct group *endpoint, *tenant;
     struct timer timer; /* retry_ms, or the end of key_idle */
     uint16_t text_len;
-    uint8_t state; /* weir_key_state */
+    uint16_t wanted; /* pins of those who want it kept ready */
+    uint8_t state;   /* weir_key_state */
     uint8_t last_error;
     uint32_t pins;
     uint64_t retry_ms; /* backing off or down until */
@@ -157,7 +158,6 @@ struct key {
     uint8_t dial_samples;   /* up to 255 */
     uint8_t pressed;        /* grants since another worker began to wait for what this one has */
     bool is_warm : 1;       /* has had the connections ready that it should (warm.h) */
-    bool is_wanted : 1;     /* pinned */
     bool is_named : 1;      /* one pin is weir_pool_warm()'s */
     uint32_t lesson_s;      /* when the first of the hang-ups counted below came; 0: none has */
     uint32_t hangup_s;      /* and the last */

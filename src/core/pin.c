@@ -11,7 +11,7 @@ void pool_key_unpin(weir_pool *pool, struct key *take_pin)
     check(take_pin->pool == pool);
     check(take_pin->pins > 0);
     take_pin->pins--;
-    take_pin->is_wanted = take_pin->pins > 0;
+    take_pin->wanted -= take_pin->wanted > 0;
     key_review(take_pin);
 }
 

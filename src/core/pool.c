@@ -423,7 +423,7 @@ weir_err pool_key_pin(weir_pool *pool, const weir_key *key, struct key **ret_pin
         return err;
     }
     known->pins++;
-    known->is_wanted = true;
+    known->wanted += known->wanted < UINT16_MAX;
     pool->is_cold = pool->opt.warm != WEIR_OFF;
     pool_serve(known);
     *ret_pin = known;

@@ -11,7 +11,7 @@
 
 static bool is_warming(const struct key *key)
 {
-    return key->pool->opt.warm != WEIR_OFF && key->is_wanted && !key->is_warm;
+    return key->pool->opt.warm != WEIR_OFF && key->wanted > 0 && !key->is_warm;
 }
 
 /* Connections at the grade that is wanted. */
@@ -66,7 +66,7 @@ static bool is_all_warm(const weir_pool *pool)
 {
     weir_list_each(it, &pool->keys) {
         const struct key *key = list_entry(it, struct key, on_pool);
-        if (key->is_wanted && !key->is_warm) {
+        if (key->wanted > 0 && !key->is_warm) {
             return false;
         }
     }
@@ -77,7 +77,7 @@ void warm_check(struct key *key)
 {
     weir_pool *pool = key->pool;
     bool is_off = pool->opt.warm == WEIR_OFF;
-    if (key->is_warm || (is_off && pool->opt.min_idle == 0) || (!is_off && !key->is_wanted)) {
+    if (key->is_warm || (is_off && pool->opt.min_idle == 0) || (!is_off && key->wanted == 0)) {
         return;
     }
     if (is_off ? size_missing(key) > 0 : count_warm(key) < goal_of(key)) {
