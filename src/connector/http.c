@@ -309,12 +309,32 @@ static uint32_t pool_leases(void *self, const weir_key *key)
     return is_https(key) ? 0 : 1;
 }
 
+static void *pool_detach(void *self, void *object)
+{
+    (void)self;
+    struct http_link *link = object;
+    return link->ops->detach != NULL ? link->ops->detach(link) : NULL;
+}
+
+static void pool_attach(void *self, weir_conn id, void *parcel)
+{
+    struct http_parcel *take_parcel = parcel;
+    take_parcel->land(take_parcel, self, id);
+}
+
+struct http1_connector *http1_of(struct http_connector *connector)
+{
+    return connector->http1;
+}
+
 const weir_connector http_pool_connector = {
     .scheme = "http",
     .dial = pool_dial,
     .close = pool_close,
     .cut = pool_cut,
     .reusable = pool_reusable,
+    .detach = pool_detach,
+    .attach = pool_attach,
 };
 
 const weir_connector http_pool_connector_shared = {
@@ -325,6 +345,8 @@ const weir_connector http_pool_connector_shared = {
     .cut = pool_cut,
     .reusable = pool_reusable,
     .leases = pool_leases,
+    .detach = pool_detach,
+    .attach = pool_attach,
 };
 
 /* --- lone ones ----------------------------------------------------------------------------------

@@ -87,6 +87,14 @@ struct http_link_ops {
      * later in the turn. */
     void (*close)(struct http_link *link, weir_err why);
     void (*cut)(struct http_link *link); /* shuts the descriptor down */
+    /* Off its loop, for another connector of the same kind; NULL: this one cannot. May be NULL. */
+    struct http_parcel *(*detach)(struct http_link *take_link);
+};
+
+/* An idle connection between two loops. */
+struct http_parcel {
+    /* Is up at another connector, or, with NULL, closed. On any thread. */
+    void (*land)(struct http_parcel *take_parcel, struct http_connector *connector, weir_conn id);
 };
 
 struct http_link {

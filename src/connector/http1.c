@@ -8,11 +8,13 @@
 #include "core/pool.h"
 #include "io/loop.h"
 #include "io/outbox.h"
+#include "io/socket.h"
 #include "io/stream.h"
 #include "proto/http1.h"
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* What may wait for a peer that does not read: the giver stops when told so, at most one read
  * buffer and a head later. */
@@ -189,6 +191,56 @@ struct http_link *http1_open(struct http1_connector *connector, weir_conn id,
         conn_down(conn, err); /* it was told to close meanwhile */
     }
     return &conn->link;
+}
+
+/* --- to another worker --------------------------------------------------------------------------
+ */
+
+struct parcel {
+    struct http_parcel parcel;
+    int fd;
+    uint32_t uses, connect_us;
+};
+
+static void parcel_land(struct http_parcel *take_parcel, struct http_connector *connector,
+                        weir_conn id)
+{
+    struct parcel own = *container_of(take_parcel, struct parcel, parcel);
+    alloc_free(&alloc_libc, take_parcel);
+    if (connector == NULL) {
+        close(own.fd);
+        return;
+    }
+    struct http1_connector *http1 = http1_of(connector);
+    struct stream *stream;
+    struct http_link *link = NULL;
+    if (socket_adopt(http1->opt->loop, own.fd, &stream) == 0) {
+        link = http1_open(http1, id, stream, own.connect_us);
+    }
+    if (link != NULL) {
+        container_of(link, struct conn, link)->uses = own.uses;
+    } else {
+        weir_conn_down(http1->pool, id, WEIR_ENOMEM);
+    }
+}
+
+static struct http_parcel *link_detach(struct http_link *take_link)
+{
+    struct conn *conn = container_of(take_link, struct conn, link);
+    if (conn->state != CONN_IDLE || !stream_is_socket(conn->stream)) {
+        return NULL;
+    }
+    struct parcel *parcel = alloc_zeroed(&alloc_libc, sizeof *parcel);
+    if (parcel == NULL) {
+        return NULL;
+    }
+    *parcel = (struct parcel){.parcel = {parcel_land},
+                              .fd = socket_detach(conn->stream),
+                              .uses = conn->uses,
+                              .connect_us = conn->connect_us};
+    conn->stream = NULL;
+    conn_free(conn);
+    return &parcel->parcel;
 }
 
 static void conn_free(struct conn *conn)
@@ -662,6 +714,7 @@ static const struct http_link_ops link_ops = {
     .probe = link_probe,
     .close = link_close,
     .cut = link_cut,
+    .detach = link_detach,
 };
 
 /* --- time --------------------------------------------------------------------------------------

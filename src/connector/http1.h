@@ -43,3 +43,7 @@ void http1_connector_serve(struct http1_connector *connector, weir_pool *pool);
  * nothing is said. */
 struct http_link *http1_open(struct http1_connector *connector, weir_conn id,
                              struct stream *take_stream, uint32_t connect_us);
+
+/* Between the two a connection moves by its descriptor: one over TLS stays, since what its library
+ * keeps for it belongs to its worker. */
+struct http1_connector *http1_of(struct http_connector *connector); /* in http.c */

@@ -207,6 +207,8 @@ static const struct pool_row pool_rows[] = {
     {"weir_pool_acquires_total", PROM_COUNTER, AT(acquires), "Leases asked for.", false},
     {"weir_pool_grants_total", PROM_COUNTER, AT(grants), "Leases given.", false},
     {"weir_pool_waits_total", PROM_COUNTER, AT(waits), "Leases given after waiting.", false},
+    {"weir_pool_moved_total", PROM_COUNTER, AT(moved_in),
+     "Idle connections that went to a worker that needed one.", false},
     {"weir_pool_evicted_total", PROM_COUNTER, AT(evicted),
      "Connections closed to make room for another key.", false},
     {"weir_pool_overdue_total", PROM_COUNTER, AT(overdue), "Leases held for too long.", false},

@@ -223,6 +223,11 @@ static const struct stream_ops socket_ops = {
 /* --- what only a socket can do ------------------------------------------------------------------
  */
 
+bool stream_is_socket(const struct stream *stream)
+{
+    return stream->ops == &socket_ops;
+}
+
 int socket_detach(struct stream *take_socket)
 {
     struct socket *socket = socket_of(take_socket);

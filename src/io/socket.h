@@ -30,6 +30,9 @@ int socket_connected(struct stream *stream);
  * connection to another worker, whose loop adopts it. */
 int socket_detach(struct stream *take_socket);
 
+/* Whether it is one of this file, with nothing over it. */
+bool stream_is_socket(const struct stream *stream);
+
 int socket_peer(const struct stream *socket, struct address *ret); /* 0 or -errno */
 int socket_local(const struct stream *socket, struct address *ret);
 

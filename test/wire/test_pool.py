@@ -2,6 +2,9 @@
 """The pool as a client and an upstream see it: reuse, replays, limits, queues, hold-downs."""
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from weirtest import Upstream, Weir, wait_for
 
@@ -297,3 +300,36 @@ def test_limit_is_exact_over_four_workers():
         # without the limit twelve clients would have twelve connections.
         assert most[0] <= 6
         assert weir.metric("weir_http_requests_total", code="200") == 240
+
+
+def test_an_idle_connection_goes_to_the_worker_that_needs_it():
+    """One connection for the endpoint, four workers, clients in turn: it is dialled once and carried round."""
+    with Upstream() as upstream, Weir(upstream, workers=4, upstream_pool={"max_per_endpoint": 1}) as weir:
+        clients = [weir.client() for _ in range(12)]
+        for _ in range(10):
+            for client in clients:
+                client.get()
+                assert client.response().status == 200
+        for client in clients:
+            client.close()
+        assert upstream.accepted == 1
+        wait_for(lambda: weir.metric("weir_pool_moved_total", pool="up") >= 10, "moves to be counted")
+        assert weir.metric("weir_pool_created_total", pool="up") == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_reuse_is_as_good_with_any_number_of_workers(workers):
+    """More clients than connections, at steady load: not one dial in a hundred requests."""
+    clients, each = 16, 150
+
+    def run(weir):
+        with weir.client() as client:
+            for _ in range(each):
+                client.get()
+                assert client.response().status == 200
+
+    with Upstream() as upstream, Weir(upstream, workers=workers, upstream_pool={"max_per_endpoint": 4}) as weir:
+        with ThreadPoolExecutor(clients) as threads:
+            for done in [threads.submit(run, weir) for _ in range(clients)]:
+                done.result()
+        assert upstream.accepted <= clients * each / 100
