@@ -117,7 +117,9 @@ typedef struct weir_shared_options {
  * pools_max; WEIR_ENOMEM; WEIR_ECLOSED: the runtime is closing. */
 WEIR_API weir_err weir_shared_open(weir_runtime *runtime, const weir_shared_options *opt,
                                    weir_shared **ret_pool);
-/* The pool of that name when factory and options are equal, else a new one, else WEIR_EEXISTS. */
+/* The pool of that name when factory and options are equal, else a new one, else WEIR_EEXISTS.
+ * Without a name: any pool of this factory with equal options, else a new one, whose name is the
+ * factory's scheme, with a number where that is taken. */
 WEIR_API weir_err weir_shared_get(weir_runtime *runtime, const weir_shared_options *opt,
                                   weir_shared **ret_pool);
 WEIR_API weir_shared *weir_shared_find(weir_runtime *runtime, const char *name); /* or NULL */

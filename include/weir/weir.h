@@ -287,7 +287,9 @@ WEIR_API weir_err weir_pool_options_set(weir_pool_options *opt, const char *word
 WEIR_API weir_err weir_pool_open(weir_engine *engine, const weir_pool_options *opt,
                                  weir_pool **ret_pool);
 
-/* The pool of that name when connector and options are equal, else a new one, else WEIR_EEXISTS. */
+/* The pool of that name when connector and options are equal, else a new one, else WEIR_EEXISTS.
+ * Without a name: any pool with this connector and equal options, else a new one, whose name is the
+ * connector's scheme, with a number where that is taken. */
 WEIR_API weir_err weir_pool_get(weir_engine *engine, const weir_pool_options *opt,
                                 weir_pool **ret_pool);
 WEIR_API weir_pool *weir_pool_find(const weir_engine *engine, const char *name); /* or NULL */
@@ -457,6 +459,12 @@ typedef struct weir_health_report {
 
 /* `health` as the latest step judged it; the figures, and the rule that they meet, as of now. */
 WEIR_API void weir_pool_health(const weir_pool *pool, weir_health_report *ret_report);
+
+/* All pools of the engine that are open or closing, and their figures, at once, in the order in
+ * which they were opened. The function returns false to stop, and must not open or close any. */
+WEIR_API void weir_engine_each(const weir_engine *engine,
+                               bool (*fn)(void *arg, weir_pool *pool, const weir_stats *stats),
+                               void *arg);
 
 /* One key, as weir_pool_key_of() and weir_pool_each_key() show it. */
 typedef struct weir_key_info {

@@ -26,6 +26,7 @@
 
 #define RUNTIME_POOLS_MAX 64U
 #define RUNTIME_POSTS_MAX 1024U
+#define SHARED_NAME_SIZE  64
 
 struct ground_member;
 
@@ -44,7 +45,7 @@ struct weir_shared {
     struct slots asks; /* callers of weir_acquire_async() that were not called yet */
     bool is_over;      /* in its last step */
     struct park park;
-    char name[64];
+    char name[SHARED_NAME_SIZE];
 };
 
 /* Something to be run on a worker. */

@@ -356,24 +356,50 @@ static weir_err resolve(const weir_shared_options *opt, weir_shared_options *ret
     return WEIR_OK;
 }
 
+/* Locked. The first pool that is what the options would open, or NULL. */
+static weir_shared *find_same(const struct weir_runtime *runtime, const weir_shared_options *opt)
+{
+    for (uint32_t i = 0; i < runtime->pools_count; i++) {
+        weir_shared *pool = runtime->pools[i];
+        if (pool->state == SHARED_OPEN && is_same(pool, opt) == WEIR_OK) {
+            return pool;
+        }
+    }
+    return NULL;
+}
+
+/* Locked. A name that is free: the scheme, or the scheme and a number. */
+static weir_err name_it(const struct weir_runtime *runtime, const char *scheme,
+                        char ret_name[static SHARED_NAME_SIZE])
+{
+    int len = snprintf(ret_name, SHARED_NAME_SIZE, "%s", scheme);
+    for (unsigned n = 2; len < SHARED_NAME_SIZE && find(runtime, ret_name) != NULL; n++) {
+        len = snprintf(ret_name, SHARED_NAME_SIZE, "%s-%u", scheme, n);
+    }
+    return len < SHARED_NAME_SIZE ? WEIR_OK : runtime_fault("name");
+}
+
 static weir_err open_or_get(weir_runtime *runtime, const weir_shared_options *opt, bool may_exist,
                             weir_shared **ret_pool)
 {
     weir_shared_options own = {0};
     const char *name = "";
+    char free_name[SHARED_NAME_SIZE];
     weir_err err = resolve(opt, &own, &name);
     if (err != WEIR_OK) {
         return err;
     }
+    bool is_unnamed = may_exist && own.pool.name == NULL;
     lock(runtime);
-    weir_shared *pool = find(runtime, name);
+    weir_shared *pool = is_unnamed ? find_same(runtime, &own) : find(runtime, name);
     if (runtime->is_closing) {
         err = WEIR_ECLOSED;
     } else if (pool != NULL) {
-        err = may_exist ? is_same(pool, &own) : WEIR_EEXISTS;
-    } else {
+        err = is_unnamed ? WEIR_OK : may_exist ? is_same(pool, &own) : WEIR_EEXISTS;
+    } else if (!is_unnamed || (err = name_it(runtime, name, free_name)) == WEIR_OK) {
+        own.pool.name = is_unnamed ? free_name : own.pool.name;
         pool = place_take(runtime, &err);
-        err = pool != NULL ? open_at(pool, &own, name) : err;
+        err = pool != NULL ? open_at(pool, &own, is_unnamed ? free_name : name) : err;
     }
     unlock(runtime);
     if (err == WEIR_OK) {

@@ -5,6 +5,7 @@
 #include "support/shop.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <unistd.h>
 
 static const weir_pool_options two = {.max_total = 2};
@@ -266,6 +267,34 @@ static void finds_pools_by_name(void **state)
     shop_close(&shop);
 }
 
+static void without_a_name_equal_options_are_enough(void **state)
+{
+    (void)state;
+    struct shop shop, other_shop;
+    weir_shared *pool, *same, *other;
+    shop_open(&shop, 0, 2);
+    shop_init(&other_shop, 0);
+    weir_shared_options opt = {
+        .pool = {.max_total = 3}, .factory = &shop.factory, .factory_self = &shop};
+    assert_int_equal(weir_shared_get(shop.runtime, &opt, &pool), WEIR_OK);
+    assert_int_equal(weir_shared_get(shop.runtime, &opt, &same), WEIR_OK);
+    assert_ptr_equal(pool, same);
+    opt.pool.max_total = 4;
+    assert_int_equal(weir_shared_get(shop.runtime, &opt, &other), WEIR_OK);
+    assert_ptr_not_equal(pool, other);
+    char expected[80];
+    snprintf(expected, sizeof expected, "%s-2", weir_shared_name(pool));
+    assert_string_equal(weir_shared_name(other), expected);
+    opt.pool.max_total = 3;
+    opt.factory_self = &other_shop; /* whose things they are counts, too */
+    assert_int_equal(weir_shared_get(shop.runtime, &opt, &other), WEIR_OK);
+    assert_ptr_not_equal(pool, other);
+    opt.factory_self = &shop;
+    assert_int_equal(weir_shared_get(shop.runtime, &opt, &same), WEIR_OK);
+    assert_ptr_equal(pool, same);
+    shop_close(&shop);
+}
+
 static void names_the_field_that_is_wrong(void **state)
 {
     (void)state;
@@ -488,6 +517,7 @@ int main(void)
         cmocka_unit_test(calls_back_on_the_worker),
         cmocka_unit_test(cancels_a_caller_that_waits),
         cmocka_unit_test(finds_pools_by_name),
+        cmocka_unit_test(without_a_name_equal_options_are_enough),
         cmocka_unit_test(names_the_field_that_is_wrong),
         cmocka_unit_test(changes_options_while_it_serves),
         cmocka_unit_test(shows_what_it_has),

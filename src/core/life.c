@@ -17,6 +17,7 @@
 #include "core/size.h"
 #include "core/warm.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* --- open and find ------------------------------------------------------------------------ */
@@ -94,6 +95,42 @@ weir_err weir_pool_open(weir_engine *engine, const weir_pool_options *opt, weir_
     return pool_create(engine, &resolved, ret_pool);
 }
 
+static bool is_same(const weir_pool *pool, const weir_pool_options *resolved)
+{
+    return !pool->closing && pool->connector == resolved->connector
+           && pool->self == resolved->connector_self && option_is_same(&pool->opt, resolved);
+}
+
+/* Nobody named it: the name is the scheme, or, where that is taken, the scheme and a number. */
+static weir_err create_unnamed(weir_engine *engine, const weir_pool_options *resolved,
+                               weir_pool **ret_pool)
+{
+    char name[sizeof((weir_pool *)NULL)->name];
+    weir_pool_options named = *resolved;
+    for (unsigned n = 2; weir_pool_find(engine, named.name) != NULL; n++) {
+        int len = snprintf(name, sizeof name, "%s-%u", resolved->name, n);
+        if (len >= (int)sizeof name) {
+            engine->fault = "name";
+            return WEIR_EINVAL;
+        }
+        named.name = name;
+    }
+    return pool_create(engine, &named, ret_pool);
+}
+
+static weir_err get_unnamed(weir_engine *engine, const weir_pool_options *resolved,
+                            weir_pool **ret_pool)
+{
+    weir_list_each(it, &engine->pools) {
+        weir_pool *pool = list_entry(it, struct weir_pool, on_engine);
+        if (is_same(pool, resolved)) {
+            *ret_pool = pool;
+            return WEIR_OK;
+        }
+    }
+    return create_unnamed(engine, resolved, ret_pool);
+}
+
 weir_err weir_pool_get(weir_engine *engine, const weir_pool_options *opt, weir_pool **ret_pool)
 {
     weir_pool_options resolved;
@@ -101,12 +138,14 @@ weir_err weir_pool_get(weir_engine *engine, const weir_pool_options *opt, weir_p
     if (err != WEIR_OK) {
         return err;
     }
+    if (opt->name == NULL) {
+        return get_unnamed(engine, &resolved, ret_pool);
+    }
     weir_pool *pool = weir_pool_find(engine, resolved.name);
     if (pool == NULL) {
         return pool_create(engine, &resolved, ret_pool);
     }
-    if (pool->closing || pool->connector != resolved.connector
-        || pool->self != resolved.connector_self || !option_is_same(&pool->opt, &resolved)) {
+    if (!is_same(pool, &resolved)) {
         return WEIR_EEXISTS;
     }
     *ret_pool = pool;

@@ -291,6 +291,81 @@ static void explains_what_it_did(void **state)
     fake_free(fake);
 }
 
+static void without_a_name_equal_options_are_enough(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(NULL, NULL); /* "fake" */
+    weir_pool *first = NULL, *same = NULL, *other = NULL, *third = NULL;
+    weir_pool_options opt = {.connector = &fake->connector, .connector_self = fake, .max_total = 7};
+    assert_int_equal(weir_pool_get(fake->engine, &opt, &first), WEIR_OK);
+    assert_string_equal(weir_pool_name(first), "fake-2");
+    assert_int_equal(weir_pool_get(fake->engine, &opt, &same), WEIR_OK);
+    assert_ptr_equal(first, same);
+    opt.max_total = 8;
+    assert_int_equal(weir_pool_get(fake->engine, &opt, &other), WEIR_OK);
+    assert_ptr_not_equal(first, other);
+    assert_string_equal(weir_pool_name(other), "fake-3");
+    weir_pool_options_of(fake->pool, &opt);
+    opt.name = NULL;
+    assert_int_equal(weir_pool_get(fake->engine, &opt, &same), WEIR_OK);
+    assert_ptr_equal(same, fake->pool);
+    weir_pool_options_of(first, &opt);
+    opt.max_total = 9;
+    assert_int_equal(weir_pool_update(first, &opt), WEIR_OK);
+    opt.name = NULL;
+    assert_int_equal(weir_pool_get(fake->engine, &opt, &same), WEIR_OK);
+    assert_ptr_equal(first, same); /* the options in force count */
+    opt.max_total = 7;
+    assert_int_equal(weir_pool_get(fake->engine, &opt, &third), WEIR_OK);
+    assert_string_equal(weir_pool_name(third), "fake-4");
+    char scheme[64];
+    memset(scheme, 's', sizeof scheme);
+    scheme[63] = '\0';
+    weir_connector long_named = fake->connector;
+    long_named.scheme = scheme;
+    opt.connector = &long_named;
+    assert_int_equal(weir_pool_get(fake->engine, &opt, &same), WEIR_OK);
+    opt.max_total = 2;
+    assert_int_equal(weir_pool_get(fake->engine, &opt, &same), WEIR_EINVAL);
+    assert_string_equal(weir_engine_fault(fake->engine), "name");
+    fake->log[0] = '\0';
+    fake_free(fake);
+}
+
+struct gathered {
+    char names[200];
+    uint64_t total, most;
+};
+
+static bool gather(void *arg, weir_pool *pool, const weir_stats *stats)
+{
+    struct gathered *gathered = arg;
+    snprintf(gathered->names + strlen(gathered->names),
+             sizeof gathered->names - strlen(gathered->names), "%s ", weir_pool_name(pool));
+    gathered->total += stats->total;
+    return --gathered->most > 0;
+}
+
+static void shows_the_figures_of_all_pools_at_once(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(NULL, NULL);
+    weir_pool *pool;
+    weir_pool_options opt = {.name = "b", .connector = &fake->connector, .connector_self = fake};
+    assert_int_equal(weir_pool_open(fake->engine, &opt, &pool), WEIR_OK);
+    opt.name = "a";
+    assert_int_equal(weir_pool_open(fake->engine, &opt, &pool), WEIR_OK);
+    fake_release(fake, fake_lease_up(fake, "k"), WEIR_KEEP);
+    struct gathered all = {.most = 10};
+    weir_engine_each(fake->engine, gather, &all);
+    assert_string_equal(all.names, "fake b a ");
+    assert_int_equal(all.total, 1);
+    struct gathered two = {.most = 2};
+    weir_engine_each(fake->engine, gather, &two);
+    assert_string_equal(two.names, "fake b ");
+    fake_free(fake);
+}
+
 /* Four callers in one second of every season, the 100th. */
 static void live_through(struct fake *fake, unsigned seconds)
 {
@@ -351,6 +426,8 @@ int main(void)
         cmocka_unit_test(what_is_above_a_new_limit_goes),
         cmocka_unit_test(a_flush_forgets_failures),
         cmocka_unit_test(lists_everything_until_told_to_stop),
+        cmocka_unit_test(without_a_name_equal_options_are_enough),
+        cmocka_unit_test(shows_the_figures_of_all_pools_at_once),
         cmocka_unit_test(explains_what_it_did),
         cmocka_unit_test(says_what_the_forecast_is_worth),
     };

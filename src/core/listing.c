@@ -29,6 +29,19 @@ static weir_conn_info conn_info(const struct conn *conn)
     };
 }
 
+void weir_engine_each(const weir_engine *engine,
+                      bool (*fn)(void *arg, weir_pool *pool, const weir_stats *stats), void *arg)
+{
+    weir_list_each(it, &engine->pools) {
+        weir_pool *pool = list_entry(it, struct weir_pool, on_engine);
+        weir_stats stats;
+        weir_pool_stats(pool, &stats);
+        if (!fn(arg, pool, &stats)) {
+            return;
+        }
+    }
+}
+
 void weir_pool_each(const weir_pool *pool, bool (*fn)(void *arg, const weir_conn_info *info),
                     void *arg)
 {

@@ -76,8 +76,8 @@ static bool in_range(const struct option *option, uint32_t value)
     if (is_list(option->type)) {
         return value <= words_in(option->type);
     }
-    if (value == UINT32_MAX) {
-        return option->type != TYPE_percent;
+    if (value == UINT32_MAX) { /* never, unlimited */
+        return option->max == WEIR_MOST;
     }
     return value >= option->min && value <= option->max;
 }
@@ -188,6 +188,9 @@ static bool parse_list(const struct option *option, struct slice text, uint32_t 
 
 static bool is_endless(const struct option *option, struct slice text)
 {
+    if (option->max != WEIR_MOST) {
+        return false;
+    }
     if (option->type == TYPE_ms) {
         return slice_is(text, "never") || slice_is(text, "off");
     }

@@ -148,7 +148,8 @@ static void wrong_words_set_nothing(void **state)
         {"idle_timeuot", "5m"}, {"idle_timeout", "5"},   {"idle_timeout", "0"},
         {"idle_timeout", ""},   {"max_total", "never1"}, {"max_total", "0"},
         {"max_total", "-1"},    {"max_total", "5m"},     {"max_total", "4294967295"},
-        {"jitter", "101"},      {"jitter", "unlimited"}, {"reuse", "latest"},
+        {"jitter", "101"},      {"jitter", "unlimited"}, {"retry_factor", "unlimited"},
+        {"size_min", "never"},  {"forecast", "4m"},      {"reuse", "latest"},
         {"reuse", "true"},      {"reconnect", "maybe"},  {"refuse_when_full", "2"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -157,30 +158,143 @@ static void wrong_words_set_nothing(void **state)
     assert_memory_equal(&opt, &before, sizeof opt);
 }
 
+static void every_option_keeps_its_range(void **state)
+{
+    (void)state;
+    const struct {
+        const char *word, *type;
+        size_t offset;
+        uint32_t min, max;
+    } rows[] = {
+#define WEIR_OPTION(field, word, type, def, min, max, text)                                        \
+    {word, #type, offsetof(weir_pool_options, field), min, max},
+#include <weir/def/option.def>
+#undef WEIR_OPTION
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bool is_number = strcmp(rows[i].type, "ms") == 0 || strcmp(rows[i].type, "count") == 0
+                         || strcmp(rows[i].type, "percent") == 0;
+        const struct {
+            uint32_t value;
+            bool fits;
+        } tries[] = {
+            {WEIR_NONE, is_number && rows[i].min == 0},
+            {UINT32_MAX, is_number && rows[i].max == WEIR_MOST},
+            {rows[i].min - 1, rows[i].min <= 1}, /* zero is the default */
+            {is_number ? rows[i].max : 1, true},
+            {is_number && rows[i].max < WEIR_MOST ? rows[i].max + 1 : 100,
+             is_number && rows[i].max == WEIR_MOST && rows[i].min <= 100},
+        };
+        for (size_t n = 0; n < sizeof tries / sizeof *tries; n++) {
+            weir_pool_options opt = {.connector = &connector};
+            if (rows[i].min == 0 && n == 2) {
+                continue;
+            }
+            memcpy((char *)&opt + rows[i].offset, &tries[n].value, sizeof(uint32_t));
+            const char *fault = fault_of(opt);
+            if (strcmp(fault, tries[n].fits ? "" : rows[i].word) != 0) {
+                fail_msg("%s: %u: \"%s\"", rows[i].word, tries[n].value, fault);
+            }
+        }
+    }
+}
+
+/* --- profiles -------------------------------------------------------------------------------
+ */
+
+enum { PROFILES = 7 };
+
+static const char *const profile_names[PROFILES] = {
+    "openclaw",         "http-client", "websocket-manager", "server",
+    "telegram-account", "relay",       "relay-production"};
+
+#define S  1000U
+#define M  (60 * S)
+#define H  (60 * M)
+#define NO UINT32_MAX
+
+/* What each profile means, in the order of their names; 0: as a pool without a profile. */
+static const struct {
+    const char *word;
+    size_t offset;
+    uint32_t values[PROFILES];
+} cells[] = {
+#define CELL(field) #field, offsetof(weir_pool_options, field)
+    {CELL(max_total), {100, 100, 1000, 1000, NO, 1000, 1000}},
+    {CELL(max_per_key), {1, 30, 0, 0, 3, 100, 100}},
+    {CELL(size_min), {0, 0, 0, 0, 0, 2, 2}},
+    {CELL(forecast_ms), {0, 0, 0, 0, 0, 24 * H, 24 * H}},
+    {CELL(max_idle), {0, 0, 0, 0, 3, 0, 20}},
+    {CELL(idle_timeout_ms), {5 * M, 30 * S, 5 * M, 30 * S, 5 * M, 5 * M, 5 * M}},
+    {CELL(max_age_ms), {NO, 0, NO, NO, 1 * H, 0, 0}},
+    {CELL(probe_every_ms), {60 * S, NO, 60 * S, NO, NO, 60 * S, 30 * S}},
+    {CELL(failures_max), {4, 3, 0, 0, 3, 3, 5}},
+    {CELL(down_for_ms), {60 * S, 60 * S, 0, 0, 60 * S, 60 * S, 120 * S}},
+    {CELL(connect_timeout_ms), {10 * S, 10 * S, 0, 0, 10 * S, 10 * S, 10 * S}},
+    {CELL(read_timeout_ms), {NO, 30 * S, 0, 0, NO, 120 * S, 120 * S}},
+    {CELL(total_timeout_ms), {30 * S, 60 * S, 0, 0, NO, NO, NO}},
+    {CELL(reuse), {WEIR_NEWEST, WEIR_NEWEST, 0, 0, WEIR_OLDEST, WEIR_NEWEST, WEIR_NEWEST}},
+    {CELL(on_dial_error), {WEIR_WAIT, 0, 0, 0, WEIR_WAIT, 0, 0}},
+    {CELL(reconnect), {WEIR_EAGER, 0, 0, 0, 0, 0, 0}},
+    {CELL(retry_first_ms), {1 * S, 0, 0, 0, 0, 0, 0}},
+    {CELL(retry_factor), {2, 0, 0, 0, 0, 0, 0}},
+#undef CELL
+};
+
+static uint32_t value_at(const weir_pool_options *opt, size_t offset)
+{
+    uint32_t value;
+    memcpy(&value, (const char *)opt + offset, sizeof value);
+    return value;
+}
+
+static weir_pool_options resolved_of(const char *profile)
+{
+    const char *fault;
+    weir_pool_options opt = {.connector = &connector};
+    weir_pool_options resolved = {0};
+    if (profile != NULL) {
+        assert_int_equal(weir_profile(profile, &opt), WEIR_OK);
+    }
+    assert_int_equal(option_resolve(&opt, &resolved, &fault), WEIR_OK);
+    return resolved;
+}
+
+/* Every cell that the table names, and every option that it does not: as without a profile. */
+static void profiles_are_what_the_documents_say(void **state)
+{
+    (void)state;
+    weir_pool_options plain = resolved_of(NULL);
+    for (size_t p = 0; p < PROFILES; p++) {
+        weir_pool_options expected = plain;
+        weir_pool_options real = resolved_of(profile_names[p]);
+        for (size_t c = 0; c < sizeof cells / sizeof *cells; c++) {
+            uint32_t value = cells[c].values[p];
+            value = value != 0 ? value : value_at(&plain, cells[c].offset);
+            if (value_at(&real, cells[c].offset) != value) {
+                fail_msg("%s: %s is %u", profile_names[p], cells[c].word,
+                         value_at(&real, cells[c].offset));
+            }
+            memcpy((char *)&expected + cells[c].offset, &value, sizeof value);
+        }
+        assert_true(option_is_same(&expected, &real));
+    }
+}
+
 static void profiles_fill_what_is_not_set(void **state)
 {
     (void)state;
-    static const char *const names[] = {"openclaw",        "http-client",      "websocket-manager",
-                                        "server",          "telegram-account", "relay",
-                                        "relay-production"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        weir_pool_options opt = {.connector = &connector, .max_total = 5};
-        assert_int_equal(weir_profile(names[i], &opt), WEIR_OK);
+    for (size_t p = 0; p < PROFILES; p++) {
+        weir_pool_options opt = {.connector = &connector, .max_total = 5, .idle_timeout_ms = 7};
+        assert_int_equal(weir_profile(profile_names[p], &opt), WEIR_OK);
         assert_int_equal(opt.max_total, 5);
+        assert_int_equal(opt.idle_timeout_ms, 7);
         assert_string_equal(fault_of(opt), "");
     }
     weir_pool_options opt = {0};
-    assert_int_equal(weir_profile("openclaw", &opt), WEIR_OK);
-    assert_int_equal(opt.failures_max, 4);
-    assert_int_equal(opt.max_per_key, 1);
-    assert_int_equal(opt.reconnect, WEIR_EAGER);
-    assert_int_equal(opt.max_age_ms, WEIR_NEVER);
-    weir_pool_options production = {0};
-    assert_int_equal(weir_profile("relay-production", &production), WEIR_OK);
-    assert_int_equal(production.down_for_ms, 120000);
-    assert_int_equal(production.probe_every_ms, 30000);
-    assert_int_equal(production.max_idle, 20);
     assert_int_equal(weir_profile("none such", &opt), WEIR_EINVAL);
+    assert_int_equal(weir_profile("", &opt), WEIR_EINVAL);
+    assert_int_equal(weir_profile("Relay", &opt), WEIR_EINVAL);
 }
 
 int main(void)
@@ -192,6 +306,8 @@ int main(void)
         cmocka_unit_test(never_reusing_is_one_use),
         cmocka_unit_test(words_set_fields),
         cmocka_unit_test(wrong_words_set_nothing),
+        cmocka_unit_test(every_option_keeps_its_range),
+        cmocka_unit_test(profiles_are_what_the_documents_say),
         cmocka_unit_test(profiles_fill_what_is_not_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
