@@ -81,13 +81,39 @@ static uint16_t write_livez(const struct server *server, const struct census *ce
     return 200;
 }
 
+/* A pool that must be warm on every worker, and is not: as far as its limit allows, and as long as
+ * it is worth waiting for. */
+static bool is_cold(const struct server *server, const struct census *census, uint32_t pool)
+{
+    const struct config_upstream *config = &server->config->upstreams.at[pool];
+    uint64_t waited_ms = clock_now_ms() - server->started_ms;
+    uint64_t total = 0;
+    bool cold = false;
+    if (config->warm != WARM_REQUIRED || waited_ms >= config->warm_timeout_ms)
+        return false;
+    for (uint32_t w = 0; w < census->sheets_count; w++) {
+        const struct census_sheet *sheet = &census->sheets[w];
+        cold |= pool >= sheet->pools_count || sheet->pools[pool].stats.warm == 0;
+        total += pool < sheet->pools_count ? sheet->pools[pool].stats.total : 0;
+    }
+    return cold && total < config->pool.max_total;
+}
+
 static uint16_t write_readyz(const struct server *server, const struct census *census,
                              bool openmetrics, struct bytes *out)
 {
-    (void)census, (void)openmetrics;
-    bool ready = server->state == SERVER_SERVING;
-    bytes_printf(out, "%s\n", ready ? "ok" : state_word(server));
-    return ready ? 200 : 503;
+    (void)openmetrics;
+    if (server->state != SERVER_SERVING) {
+        bytes_printf(out, "%s\n", state_word(server));
+        return 503;
+    }
+    for (uint32_t u = 0; u < server->config->upstreams.count; u++)
+        if (is_cold(server, census, u)) {
+            bytes_printf(out, "warming up %s\n", server->config->upstreams.at[u].name);
+            return 503;
+        }
+    bytes_append_text(out, "ok\n");
+    return 200;
 }
 
 static weir_health worst_of(const struct census *census, uint32_t pool)
@@ -506,7 +532,7 @@ static uint16_t write_process(const struct server *server, const struct census *
 static const struct admin_page pages[] = {
     {"/", 0, false, TEXT_TYPE, write_index},
     {"/livez", 0, true, TEXT_TYPE, write_livez},
-    {"/readyz", 0, true, TEXT_TYPE, write_readyz},
+    {"/readyz", CENSUS_POOLS, true, TEXT_TYPE, write_readyz},
     {"/healthz", CENSUS_POOLS, false, JSON_TYPE, write_healthz},
     {"/metrics", METRICS_CENSUS, false, NULL, write_metrics},
     {"/api/v1/pools", CENSUS_POOLS, false, JSON_TYPE, write_pools},

@@ -140,6 +140,7 @@ enum config_balance {
     BALANCE_HASH,
     BALANCE_PRIORITY
 };
+enum config_warm { WARM_OFF, WARM_ON, WARM_REQUIRED };
 struct config_retry {
     bool on_connect, on_stale;
     uint16_t codes[16]; /* answers that are tried again elsewhere */
@@ -166,6 +167,8 @@ struct config_upstream {
     } health;
     struct outlier_options outlier;
     struct config_retry retry;
+    enum config_warm warm;
+    uint32_t warm_timeout_ms;
     struct {
         const char *sni;                /* "": the endpoint's host */
         uint32_t verify;                /* WEIR_ON, WEIR_OFF */

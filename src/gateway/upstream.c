@@ -149,6 +149,7 @@ static enum http_speaks speaks_of(const struct config_upstream *config)
 static int open_pool(struct upstream *upstream, const struct upstream_options *opt)
 {
     weir_pool_options pool = opt->config->pool;
+    pool.warm = opt->config->warm != WARM_OFF ? WEIR_WARM_UP : WEIR_OFF;
     const struct http_connector_options connector = {
         .speaks = speaks_of(opt->config),
         .ping_interval_ms = pool.probe_every_ms,

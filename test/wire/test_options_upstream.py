@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each option of upstreams: changed, and its effect seen."""
 import collections
+import contextlib
+import http.client
 import threading
 import time
 
@@ -651,3 +653,39 @@ def test_retry_budget():
             for _ in range(len(seen) + 500):
                 client.get()
                 assert client.response().status == 200
+
+
+class Eager(Weir):
+    """Is ready as soon as it answers at all."""
+
+    def _ready(self):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return self.admin("/livez").status == 200
+        return False
+
+
+@option("upstreams.warm")
+def test_warm():
+    """Connections are there before the first request; required holds /readyz back until then."""
+    for warm, dialled in (("off", 0), ("on", 1), ("required", 1)):
+        with Upstream() as up, Weir(up, upstream_options={"warm": warm}) as weir:
+            if dialled:
+                wait_for(lambda up=up: up.accepted == 1, "the warm-up to dial")
+            assert weir.ask().status == 200
+            assert up.accepted == 1
+            assert weir.metric("weir_pool_reused_total", pool="up") == 0
+    with Eager(None, upstream_options={"warm": "required"}) as weir:
+        answer = weir.admin("/readyz")
+        assert answer.status == 503 and "warming up up" in answer.text
+        assert weir.admin("/livez").status == 200
+    with Eager(None, upstream_options={"warm": "on"}) as weir:
+        assert weir.admin("/readyz").status == 200
+
+
+@option("upstreams.warm_timeout")
+def test_warm_timeout():
+    with Eager(None, upstream_options={"warm": "required", "warm_timeout": "500ms"}) as weir:
+        wait_for(lambda: weir.admin("/readyz").status == 200, "it to wait no longer")
+    with Eager(None, upstream_options={"warm": "required"}) as weir:
+        time.sleep(0.7)
+        assert weir.admin("/readyz").status == 503
