@@ -39,7 +39,9 @@ extern "C" {
 typedef struct weir_server weir_server;
 typedef struct weir_exchange weir_exchange; /* one request and its answer */
 
-/* Called on a worker's thread. */
+/* Called on a worker's thread. A client that waits for 100 (Continue) is told to send its body when
+ * on_request has returned without an answer, or has begun one below 400; and at once where bodies
+ * are gathered, up to body_max. */
 typedef struct weir_server_handler {
     size_t size;
     /* A request. What weir_request_…() say is valid until this returns. With on_body, its body
@@ -47,7 +49,8 @@ typedef struct weir_server_handler {
     void (*on_request)(void *self, weir_exchange *ex);
     /* Some of its body. NULL: bodies are gathered, up to body_max. */
     void (*on_body)(void *self, weir_exchange *ex, const void *data, size_t len);
-    /* The request is complete. Only with on_body. May be NULL. */
+    /* The request is complete, and its exchange still open; also where it had no body. Only with
+     * on_body. May be NULL. */
     void (*on_end)(void *self, weir_exchange *ex);
     /* The client takes more of the answer again. May be NULL. */
     void (*on_drain)(void *self, weir_exchange *ex);

@@ -42,8 +42,9 @@ struct weir_exchange {
     struct bytes body;
     uint64_t received; /* bytes of the body */
     uint64_t begun_ns;
-    uint16_t status; /* of the answer; 0: not yet */
-    uint8_t state;   /* enum exchange_state */
+    uint16_t status;    /* of the answer; 0: not yet */
+    uint8_t state;      /* enum exchange_state */
+    bool is_waited_for; /* its client waits for 100 before it sends the body */
     void *user;
 };
 

@@ -16,7 +16,7 @@
      | BIT(HTTP_UPGRADE) | BIT(HTTP_HTTP2_SETTINGS) | BIT(HTTP_EXPECT))
 
 static void refuse(struct http_exchange *ex, uint16_t status, struct slice reason);
-static void tell_request(struct weir_exchange *exchange, const struct http_head *head);
+static void tell_request(struct weir_exchange *exchange, const struct http_head *head, bool end);
 static void forget(struct weir_exchange *exchange);
 
 /* --- the life of one ----------------------------------------------------------------------------
@@ -114,6 +114,18 @@ static bool copy_head(struct weir_exchange *exchange, const struct http_head *he
     return true;
 }
 
+/* Its client waits to be told that the body is wanted (RFC 9110 §10.1.1). */
+static void welcome(struct weir_exchange *exchange)
+{
+    static const struct http_head go_on = {
+        .status = 100, .reason = SLICE("Continue"), .version_minor = 1};
+    if (exchange->is_waited_for) {
+        exchange->is_waited_for = false;
+        exchange->ex->ops->respond(exchange->ex, &go_on);
+        exchange->ex->ops->flush(exchange->ex);
+    }
+}
+
 static void gather(struct weir_exchange *exchange, const struct http_head *head)
 {
     const struct weir_server *server = exchange->stall->server;
@@ -123,7 +135,9 @@ static void gather(struct weir_exchange *exchange, const struct http_head *head)
         struct http_exchange *ex = exchange->ex;
         forget(exchange);
         refuse(ex, 503, SLICE("Service Unavailable"));
+        return;
     }
+    welcome(exchange);
 }
 
 /* --- from the listener --------------------------------------------------------------------------
@@ -150,14 +164,26 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
     struct weir_exchange *exchange = exchange_new(stall, ex);
     if (exchange == NULL) {
         refuse(ex, 503, SLICE("Service Unavailable"));
-    } else if (end || server->handler->on_body != NULL) {
-        tell_request(exchange, head);
+        return;
+    }
+    exchange->is_waited_for = head->expect_continue && !end;
+    if (end || server->handler->on_body != NULL) {
+        tell_request(exchange, head, end);
     } else {
         gather(exchange, head);
     }
 }
 
-static void tell_request(struct weir_exchange *exchange, const struct http_head *head)
+static void tell_end(struct weir_exchange *exchange)
+{
+    const struct weir_server *server = exchange->stall->server;
+    if (server->handler->on_body != NULL && server->handler->on_end != NULL) {
+        server->handler->on_end(server->self, exchange);
+    }
+}
+
+/* `end`: and that is all of it. */
+static void tell_request(struct weir_exchange *exchange, const struct http_head *head, bool end)
 {
     struct stall *stall = exchange->stall;
     uint64_t id = slots_id_of(&stall->exchanges, exchange);
@@ -165,9 +191,15 @@ static void tell_request(struct weir_exchange *exchange, const struct http_head 
     exchange->head = head;
     stall->server->handler->on_request(stall->server->self, exchange);
     exchange = slots_at(&stall->exchanges, id);
-    if (exchange != NULL) {
-        exchange->head = NULL;
-        drop_copy(exchange);
+    if (exchange == NULL) {
+        return;
+    }
+    exchange->head = NULL;
+    drop_copy(exchange);
+    if (end) {
+        tell_end(exchange);
+    } else {
+        welcome(exchange);
     }
 }
 
@@ -196,6 +228,7 @@ static void on_body(struct http_exchange *ex, const void *data, size_t len)
         return; /* it was answered by the server itself */
     }
     const struct weir_server *server = exchange->stall->server;
+    exchange->is_waited_for = false;
     exchange->received += len;
     if (exchange->received > server->body_max) {
         too_large(exchange);
@@ -213,11 +246,10 @@ static void on_request_end(struct http_exchange *ex, const struct http_head *tra
     if (exchange == NULL) {
         return;
     }
-    const struct weir_server *server = exchange->stall->server;
     if (exchange->state == EXCHANGE_GATHERING) {
-        tell_request(exchange, &exchange->own);
-    } else if (server->handler->on_end != NULL) {
-        server->handler->on_end(server->self, exchange);
+        tell_request(exchange, &exchange->own, true);
+    } else {
+        tell_end(exchange);
     }
 }
 
@@ -435,10 +467,15 @@ weir_err weir_exchange_begin(weir_exchange *ex, const weir_reply *reply)
 {
     struct http_head head;
     weir_err err = take_reply(ex, reply, &head);
-    if (err == WEIR_OK) {
-        begin(ex, &head);
+    if (err != WEIR_OK) {
+        return err;
     }
-    return err;
+    if (head.status < 400 && ex->stall->server->handler->on_body != NULL) {
+        welcome(ex); /* an answer made of the body */
+    }
+    begin(ex, &head);
+    ex->is_waited_for = false;
+    return WEIR_OK;
 }
 
 bool weir_exchange_write(weir_exchange *ex, const void *data, size_t len)

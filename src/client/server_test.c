@@ -382,6 +382,32 @@ static void bodies_come_in_pieces(void **state)
     shut(&f);
 }
 
+/* Who waits to be told that the body is wanted is told, and it ends also where there is none. */
+static void bodies_are_asked_for(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    static const weir_server_handler *const handlers[] = {&gathering, &piecewise};
+    for (size_t i = 0; i < 2; i++) {
+        open_as(&f, (weir_server_options){.body_max = 10}, handlers[i], 1);
+        int fd = join(&f);
+        say(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n"
+                "Expect: 100-continue\r\n\r\n");
+        char text[256] = "";
+        assert_int_equal(recv(fd, text, 25, MSG_WAITALL), 25);
+        assert_string_equal(text, "HTTP/1.1 100 Continue\r\n\r\n");
+        say(fd, "body");
+        assert_true(has(hear(fd), i == 0 ? "\r\n\r\nbody" : "4\r\nbody\r\n0\r\n"));
+        say(fd, GET("/echo"));
+        assert_true(has(hear(fd), i == 0 ? "Content-Length: 0\r\n" : "\r\n\r\n0\r\n\r\n"));
+        say(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n"
+                "Expect: 100-continue\r\n\r\n");
+        assert_true(has(hear(fd), "HTTP/1.1 413 "));
+        close(fd);
+        shut(&f);
+    }
+}
+
 static void bodies_are_bounded(void **state)
 {
     (void)state;
@@ -842,6 +868,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_answered),
         cmocka_unit_test(bodies_come_in_pieces),
+        cmocka_unit_test(bodies_are_asked_for),
         cmocka_unit_test(bodies_are_bounded),
         cmocka_unit_test(slow_readers_are_waited_for),
         cmocka_unit_test(other_threads_may_answer),
