@@ -79,7 +79,7 @@ def nginx(files=None, extra=""):
 
 NODE_SERVER = """
 const http = require('http');
-const server = http.createServer({ keepAliveTimeout: 60000 }, (req, res) => {
+const server = http.createServer({ keepAliveTimeout: Number(process.argv[2]) }, (req, res) => {
   if (req.url === '/sse') {
     res.writeHead(200, { 'Content-Type': 'text/event-stream' });
     let n = 0;
@@ -102,9 +102,9 @@ server.listen(Number(process.argv[1]), '127.0.0.1');
 """
 
 
-def node():
+def node(keep_alive_ms=60000):
     port = free_port()
-    return Server([find("node", "nodejs"), "-e", NODE_SERVER, str(port)], port)
+    return Server([find("node", "nodejs"), "-e", NODE_SERVER, str(port), str(keep_alive_ms)], port)
 
 
 PYTHON_SERVER = """
