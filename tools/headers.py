@@ -123,6 +123,24 @@ def rows_of(code):
     return rows
 
 
+def profiles():
+    """{profile: {option's word: value as a configuration has it}}, of the table in src/core/option.c."""
+    words = {row.name: row for row in rows_of(
+        "#define WEIR_OPTION(field, word, type, def, min, max, text) uint32_t field;\n#include <weir/def/option.def>")}
+    source = (ROOT / "src" / "core" / "option.c").read_text()
+    table = source[source.index("} profiles[] = {"):]
+    table = table[:table.index("\n};")]
+    found = {}
+    for name, fields in re.findall(r'\{"([\w-]+)",\s*\{(.*?)\}\}', table, re.S):
+        found[name] = {}
+        for field, value in re.findall(r"\.(\w+) = ([^,}]+)", fields):
+            value = re.sub(r"(SECONDS|MINUTES|HOURS)\((\d+)\)", lambda m: m.group(2) + m.group(1)[0].lower(), value)
+            found[name][words[field].columns["word"]] = value.removeprefix("WEIR_").lower().strip()
+    if len(found) < 7 or not all(found.values()):
+        raise SystemExit("headers: the profiles of src/core/option.c are not where they were")
+    return found
+
+
 def piece_of(comment, code):
     comment = text_of(comment)
     bare = without_comments(code)

@@ -125,11 +125,36 @@ def index_of(all_headers):
     lines = ["# Reference", "", f"What the public headers say, one page for each. {WRITTEN}", ""]
     for header in all_headers:
         lines.append(f"* [{header.name}]({header.name.removesuffix('.h')}.md): {header.brief}")
-    lines += ["", "Every function, by name:", ""]
+    lines += ["* [Profiles](profiles.md): named options of pools", "", "Every function, by name:", ""]
     found = sorted((name, header.name.removesuffix(".h")) for header in all_headers
                    for section in header.sections for piece in section.pieces for name in piece.functions)
     lines += [f"* [{name}]({stem}.md)" for name, stem in found]
     return "\n".join(lines) + "\n"
+
+
+def profile_rows():
+    """A row for each option that a profile sets: its word, and the value in each of them, or ""."""
+    table = headers.profiles()
+    options = list(dict.fromkeys(word for values in table.values() for word in values))
+    return list(table), [(word, [table[name].get(word, "") for name in table]) for word in options]
+
+
+def profiles_markdown():
+    names, rows = profile_rows()
+    lines = ["# Profiles", "", "What `weir_profile()` and `profile:` set; where there is nothing, the pool's own default holds "
+             f"([option.def](weir.md#pools)). {WRITTEN}", "", f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    lines += [f"| `{word}` | {' | '.join(values)} |" for word, values in rows]
+    return "\n".join(lines) + "\n"
+
+
+def profiles_page():
+    names, rows = profile_rows()
+    body = [".SH DESCRIPTION", "What", "\\fBweir_profile\\fR() sets over options that are zero."]
+    for position, name in enumerate(names):
+        body += [".TP", f"\\fB{name}\\fR"]
+        body.append(man_text("; ".join(f"{word} {values[position]}" for word, values in rows if values[position]) + "."))
+    return man_page("weir_profiles", 3, ["weir_profiles"], "named options of pools", "\n".join(body),
+                    [("weir_pool", 3), ("weir.h", 3)])
 
 
 # --- manual pages -------------------------------------------------------------------------------
@@ -270,6 +295,8 @@ def everything(weir):
         files[REFERENCE / header.name.replace(".h", ".md")] = markdown_of(header)
     for name, text in pages_of_library(all_headers).items():
         files[MAN / name] = text
+    files[REFERENCE / "profiles.md"] = profiles_markdown()
+    files[MAN / "weir_profiles.3"] = profiles_page()
     options = said(weir, "config", "reference")
     files[ROOT / "docs" / "options.md"] = options
     files[MAN / "weir.1"] = program_page(weir)
