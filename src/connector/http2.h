@@ -33,7 +33,8 @@
 #define HTTP2_SETTINGS_MS  10000U      /* for the peer's first SETTINGS */
 #define HTTP2_IDLE_BURST   1000U       /* frames that carry nothing: so many at once, */
 #define HTTP2_IDLE_RATE    100U        /* these a second, */
-#define HTTP2_EARN_BYTES   512U        /* and one more for so much of a body, either way */
+#define HTTP2_EARN_FRAME   3U          /* and these for each frame that carries something, either */
+#define HTTP2_EARN_BYTES   512U        /* way: peers answer one with window updates and a ping */
 #define HTTP2_SPARE_MAX    256U        /* calls kept for the next ones */
 #define HTTP2_PING_MS      30000U      /* [ping_interval_ms] */
 #define HTTP2_PING_WAIT_MS 5000U       /* [ping_timeout_ms] */

@@ -14,7 +14,6 @@
 
 #include <string.h>
 
-static void call_over(struct call *call);
 static void arm(struct call *call, uint64_t deadline_ms);
 static void timer_fire(struct loop_timer *timer, uint64_t now_ms);
 static const struct http_call_ops call_ops;
@@ -100,11 +99,10 @@ static void reset_stream(struct call *call, uint32_t error_code)
     }
 }
 
-/* Neither side hears of it again. */
-static void call_over(struct call *call)
+/* Nobody finds it any more. */
+static void call_leave(struct call *call)
 {
     struct session *session = call->session;
-    struct http2_connector *connector = session->connector;
     call->state = CALL_OVER;
     if (call->stream_id > 0) {
         nghttp2_session_set_stream_user_data(session->ng, call->stream_id, NULL);
@@ -112,25 +110,32 @@ static void call_over(struct call *call)
             nghttp2_session_consume_stream(session->ng, call->stream_id, call->unconsumed);
         }
     }
+    list_leave(&call->on_read);
+    list_leave(&call->on_write);
+    list_leave(&call->on_list);
+}
+
+/* Its caller has been told. */
+static void call_recycle(struct call *call)
+{
+    struct http2_connector *connector = call->session->connector;
     bytes_release(&call->out);
     alloc_free(&alloc_libc, call->trailers);
     call->trailers = NULL;
-    list_leave(&call->on_read);
-    list_leave(&call->on_write);
-    list_move_back(&session->calls, &connector->spare, &call->on_list);
-    if (connector->spare.count > HTTP2_SPARE_MAX) {
-        struct call *oldest = list_entry(list_first(&connector->spare), struct call, on_list);
-        loop_timer_stop(loop_of(call), &oldest->timer);
-        call_free(oldest);
+    if (connector->spare.count < HTTP2_SPARE_MAX) {
+        list_push_front(&connector->spare, &call->on_list);
+    } else {
+        loop_timer_stop(connector->opt->loop, &call->timer);
+        call_free(call);
     }
 }
 
 void call_fail(struct call *call, enum http_fault why)
 {
     reset_stream(call, NGHTTP2_CANCEL);
-    call->state = CALL_OVER;
+    call_leave(call);
     call->call.caller->on_fail(&call->call, why);
-    call_over(call);
+    call_recycle(call);
 }
 
 /* --- the request --------------------------------------------------------------------------------
@@ -257,7 +262,8 @@ static void op_cancel(struct http_call *http_call)
     struct call *call = call_in(http_call);
     if (call->state != CALL_OVER) {
         reset_stream(call, NGHTTP2_CANCEL);
-        call_over(call);
+        call_leave(call);
+        call_recycle(call);
     }
 }
 
@@ -403,9 +409,9 @@ void call_answer_end(struct call *call, const struct http_head *trailers)
     if (nghttp2_session_get_stream_local_close(session->ng, call->stream_id) == 0) {
         reset_stream(call, NGHTTP2_CANCEL);
     }
-    call->state = CALL_OVER;
+    call_leave(call);
     call->call.caller->on_end(&call->call, trailers, true);
-    call_over(call);
+    call_recycle(call);
 }
 
 void call_stream_closed(struct call *call, uint32_t error_code)

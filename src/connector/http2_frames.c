@@ -12,10 +12,9 @@
 
 void frames_earn(struct session *session, size_t bytes)
 {
-    uint64_t earned = session->earned + bytes;
     uint64_t most = (uint64_t)HTTP2_IDLE_BURST * 1000;
-    uint64_t milli = session->tokens_milli + earned / HTTP2_EARN_BYTES * 1000;
-    session->earned = (uint32_t)(earned % HTTP2_EARN_BYTES);
+    uint64_t tokens = HTTP2_EARN_FRAME + bytes / HTTP2_EARN_BYTES;
+    uint64_t milli = session->tokens_milli + tokens * 1000;
     session->tokens_milli = milli < most ? milli : most;
 }
 

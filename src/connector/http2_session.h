@@ -116,7 +116,6 @@ struct session {
     uint64_t opened_ms, heard_ms, pinged_ms;
     uint64_t write_ms; /* UINT64_MAX: nothing waits */
     uint64_t tokens_milli, tokens_ms;
-    uint32_t earned;
     uint8_t ping[8];
     uint64_t armed_ms;
     struct loop_timer timer;
@@ -166,7 +165,7 @@ void session_go(struct session *session);
 int frames_listen(struct http2_connector *connector);
 /* Every frame that comes, those that nghttp2 passes over in silence too. */
 void frames_count(struct session *session, const uint8_t *at, size_t len);
-/* Data went either way: tokens come back. */
+/* A frame with something in it went either way: tokens come back. */
 void frames_earn(struct session *session, size_t bytes);
 
 /* --- http2_call.c -------------------------------------------------------------------------------

@@ -4,11 +4,14 @@
 #include "base/alloc.h"
 #include "base/list.h"
 #include "io/loop.h"
+#include "proto/grpc.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
-#define SPREAD_MS 1000U
+#define SPREAD_MS   1000U
+#define SERVICE_MAX 127U /* bytes of a gRPC service's name */
 
 struct checkup {
     struct checkups *home;
@@ -16,6 +19,8 @@ struct checkup {
     struct verdict *verdict;
     struct loop_timer timer; /* the next check, or the end of this one's patience */
     struct http_lone *lone;
+    uint8_t heard[16]; /* gRPC: of the answer's message */
+    uint8_t heard_len;
     uint32_t failures;
     bool running;
     char authority[300];
@@ -110,10 +115,50 @@ static void dialled(void *self, void *object)
     }
 }
 
+static bool is_grpc_upstream(const struct checkup *checkup)
+{
+    return checkup->home->opt.config->protocol == PROTOCOL_GRPC;
+}
+
+static bool has_grpc_status(const struct http_head *head, enum grpc_code code)
+{
+    for (uint32_t i = 0; head != NULL && i < head->field_count; i++) {
+        if (slice_same_nocase(head->fields[i].name, SLICE("grpc-status"))) {
+            return grpc_code_of(head->fields[i].value) == code;
+        }
+    }
+    return false;
+}
+
 static void on_head(struct http_call *call, struct http_head *head)
 {
-    if (head->status >= 200) {
-        finish(call->user, head->status < 400);
+    struct checkup *checkup = call->user;
+    if (head->status < 200) {
+        return;
+    }
+    if (is_grpc_upstream(checkup) && head->status == 200) {
+        return; /* the message says it, and the trailers */
+    }
+    finish(checkup, !is_grpc_upstream(checkup) && head->status < 400);
+}
+
+/* A HealthCheckResponse: its first field is the status, and 1 is SERVING. */
+static void on_body(struct http_call *call, const void *data, size_t len)
+{
+    struct checkup *checkup = call->user;
+    for (size_t i = 0; i < len && checkup->heard_len < sizeof checkup->heard; i++) {
+        checkup->heard[checkup->heard_len++] = ((const uint8_t *)data)[i];
+    }
+}
+
+static void on_end(struct http_call *call, const struct http_head *trailers, bool reusable)
+{
+    (void)reusable;
+    static const uint8_t serving[] = {0, 0, 0, 0, 2, 8, 1};
+    struct checkup *checkup = call->user;
+    if (checkup->lone != NULL && is_grpc_upstream(checkup)) {
+        finish(checkup, has_grpc_status(trailers, GRPC_OK) && checkup->heard_len == sizeof serving
+                            && memcmp(checkup->heard, serving, sizeof serving) == 0);
     }
 }
 
@@ -123,16 +168,6 @@ static void on_fail(struct http_call *call, enum http_fault why)
     finish(call->user, false);
 }
 
-static void ignore_body(struct http_call *call, const void *data, size_t len)
-{
-    (void)call, (void)data, (void)len;
-}
-
-static void ignore_end(struct http_call *call, const struct http_head *trailers, bool reusable)
-{
-    (void)call, (void)trailers, (void)reusable;
-}
-
 static void ignore(struct http_call *call)
 {
     (void)call;
@@ -140,14 +175,49 @@ static void ignore(struct http_call *call)
 
 static const struct http_caller caller = {
     .on_head = on_head,
-    .on_body = ignore_body,
-    .on_end = ignore_end,
+    .on_body = on_body,
+    .on_end = on_end,
     .on_flush = ignore,
     .on_drain = ignore,
     .on_fail = on_fail,
 };
 
-static void ask(struct checkup *checkup, void *object)
+/* grpc.health.v1.Health/Check: `path` behind its slash is the service asked about. */
+static void ask_grpc(struct checkup *checkup, struct http_call *call)
+{
+    struct http_field fields[] = {
+        {.name = SLICE("content-type"),
+         .value = SLICE("application/grpc"),
+         .id = HTTP_CONTENT_TYPE},
+        {.name = SLICE("user-agent"), .value = SLICE("weir-health/1"), .id = HTTP_USER_AGENT},
+    };
+    const struct http_head head = {
+        .method = SLICE("POST"),
+        .method_id = HTTP_POST,
+        .target = SLICE("/grpc.health.v1.Health/Check"),
+        .path = SLICE("/grpc.health.v1.Health/Check"),
+        .authority = slice_of(checkup->authority),
+        .framing = HTTP_CHUNKED,
+        .version_minor = 1,
+        .fields = fields,
+        .field_count = 2,
+        .present = UINT64_C(1) << HTTP_CONTENT_TYPE | UINT64_C(1) << HTTP_USER_AGENT,
+    };
+    struct slice service = slice_of(checkup->home->opt.config->health.path + 1);
+    uint8_t message[GRPC_PREFIX + 2 + SERVICE_MAX];
+    service.len = service.len < SERVICE_MAX ? service.len : SERVICE_MAX;
+    uint32_t len = service.len > 0 ? 2 + service.len : 0;
+    grpc_prefix_write(len, message);
+    message[GRPC_PREFIX] = 0x0a; /* field 1, text */
+    message[GRPC_PREFIX + 1] = (uint8_t)service.len;
+    memcpy(message + GRPC_PREFIX + 2, service.at, service.len);
+    call->ops->request(call, &head);
+    call->ops->body(call, message, GRPC_PREFIX + len);
+    call->ops->end(call, NULL);
+    call->ops->flush(call);
+}
+
+static void ask_http(struct checkup *checkup, struct http_call *call)
 {
     struct http_field agent = {.name = SLICE("User-Agent"), .value = SLICE("weir-health/1")};
     const struct http_head head = {
@@ -160,14 +230,22 @@ static void ask(struct checkup *checkup, void *object)
         .fields = &agent,
         .field_count = 1,
     };
-    struct http_call *call = http_call_open(object, &caller, checkup);
-    if (call == NULL) {
-        finish(checkup, false);
-        return;
-    }
     call->ops->request(call, &head);
     call->ops->end(call, NULL);
     call->ops->flush(call);
+}
+
+static void ask(struct checkup *checkup, void *object)
+{
+    struct http_call *call = http_call_open(object, &caller, checkup);
+    checkup->heard_len = 0;
+    if (call == NULL) {
+        finish(checkup, false);
+    } else if (is_grpc_upstream(checkup)) {
+        ask_grpc(checkup, call);
+    } else {
+        ask_http(checkup, call);
+    }
 }
 
 static void finish(struct checkup *checkup, bool passed)

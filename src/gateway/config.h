@@ -118,6 +118,9 @@ struct config_listener {
         uint32_t max_headers;
     } http1;
     struct {
+        uint32_t max_receive_message, max_send_message; /* 0: no limit */
+    } grpc;
+    struct {
         struct config_route *at; /* in the order in which they are tried */
         uint32_t count;
     } routes;

@@ -2,6 +2,7 @@
 #include "gateway/fault.h"
 
 #include "base/check.h"
+#include "proto/grpc.h"
 #include "proto/json.h"
 
 #include <stdio.h>
@@ -136,4 +137,41 @@ void fault_answer_make(struct fault_answer *answer, enum fault fault, uint32_t r
         snprintf(answer->retry_after, sizeof answer->retry_after, "%u", seconds);
         add(answer, "Retry-After", answer->retry_after, HTTP_RETRY_AFTER);
     }
+}
+
+unsigned fault_grpc_code(enum fault fault)
+{
+    switch (fault) {
+    case FAULT_NONE: return GRPC_OK;
+    case FAULT_NO_ROUTE: return GRPC_UNIMPLEMENTED;
+    case FAULT_DEADLINE:
+    case FAULT_SLOW_REQUEST: return GRPC_DEADLINE_EXCEEDED;
+    case FAULT_TOO_LARGE:
+    case FAULT_MESSAGE_SIZE:
+    case FAULT_ANSWER_SIZE:
+    case FAULT_CLIENT_BUSY: return GRPC_RESOURCE_EXHAUSTED;
+    case FAULT_CLIENT_LEFT: return GRPC_CANCELLED;
+    case FAULT_BAD_REQUEST:
+    case FAULT_BAD_ANSWER:
+    case FAULT_INTERNAL: return GRPC_INTERNAL;
+    default: return GRPC_UNAVAILABLE;
+    }
+}
+
+void fault_answer_grpc(struct fault_answer *answer, enum fault fault, bool is_trailer)
+{
+    snprintf(answer->grpc_status, sizeof answer->grpc_status, "%u", fault_grpc_code(fault));
+    size_t len = grpc_message_write(rows[fault].message, answer->body, sizeof answer->body - 1);
+    answer->body[len] = '\0';
+    answer->body_len = 0;
+    answer->head = (struct http_head){.status = 200,
+                                      .framing = HTTP_NO_BODY,
+                                      .version_minor = 1,
+                                      .keep_alive = true,
+                                      .fields = answer->fields};
+    if (!is_trailer) {
+        add(answer, "Content-Type", "application/grpc", HTTP_CONTENT_TYPE);
+    }
+    add(answer, "grpc-status", answer->grpc_status, HTTP_FIELD_OTHER);
+    add(answer, "grpc-message", answer->body, HTTP_FIELD_OTHER);
 }

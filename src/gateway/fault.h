@@ -62,6 +62,10 @@
         "the upstream took nothing for too long")                                                  \
     ROW(TOTAL_TIMEOUT, "total_timeout", 504, "http_response_timeout", "the answer took too long")  \
     ROW(IDLE, "idle_timeout", 504, "http_response_timeout", "nothing was said for too long")       \
+    ROW(MESSAGE_SIZE, "message_size", 413, "http_request_error", "the gRPC message is too large")  \
+    ROW(ANSWER_SIZE, "answer_size", 502, "http_response_body_size",                                \
+        "the gRPC message of the answer is too large")                                             \
+    ROW(DEADLINE, "deadline", 504, "http_response_timeout", "the gRPC deadline has passed")        \
     ROW(CLIENT_LEFT, "client_left", 499, "http_request_error", "the client left")                  \
     ROW(INTERNAL, "internal", 500, "proxy_internal_error", "the gateway ran out of something")
 
@@ -82,6 +86,9 @@ weir_err fault_err_of_call(enum http_fault fault);
 const char *fault_code(enum fault fault); /* "no_route"; "" for FAULT_NONE */
 uint16_t fault_status(enum fault fault);
 
+/* The code of gRPC (proto/grpc.h). */
+unsigned fault_grpc_code(enum fault fault);
+
 /* An answer, built in place; valid as long as the room it lies in. */
 #define FAULT_FIELDS   3U
 #define FAULT_BODY_MAX 256U
@@ -89,7 +96,7 @@ uint16_t fault_status(enum fault fault);
 struct fault_answer {
     struct http_head head;
     struct http_field fields[FAULT_FIELDS];
-    char status[128], retry_after[12], body[FAULT_BODY_MAX];
+    char status[128], retry_after[12], body[FAULT_BODY_MAX], grpc_status[4];
     uint32_t body_len;
 };
 
@@ -97,3 +104,7 @@ struct fault_answer {
  * are in Proxy-Status. */
 void fault_answer_make(struct fault_answer *answer, enum fault fault, uint32_t retry_after_ms,
                        const char *server);
+
+/* The same for a client of gRPC: a head without a body, and the trailers that end an answer which
+ * has begun. */
+void fault_answer_grpc(struct fault_answer *answer, enum fault fault, bool is_trailer);

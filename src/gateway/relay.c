@@ -25,6 +25,7 @@ static void answer_with(struct relay *relay, struct http_exchange *ex, enum faul
                         uint32_t retry_after_ms, bool head_only);
 static void refuse(struct transit *transit, enum fault fault, uint32_t retry_after_ms);
 static void cut_or_refuse(struct transit *transit, enum fault fault);
+static void deadline_passed(struct loop_timer *timer, uint64_t now_ms);
 static void call_off(struct transit *transit);
 static void finish(struct transit *transit);
 static const struct http_caller caller;
@@ -61,6 +62,10 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
         refuse(transit, FAULT_MISDIRECTED, 0);
         return;
     }
+    if (http_has(head, HTTP_CONTENT_TYPE) && grpc_is(head)) {
+        transit->is_grpc = true;
+        rpc_begin(&transit->rpc, relay->opt.loop, head, deadline_passed);
+    }
     uint32_t route = routes_match(lane->routes, head);
     if (route == ROUTE_NONE) {
         refuse(transit, FAULT_NO_ROUTE, 0);
@@ -88,6 +93,12 @@ static void on_body(struct http_exchange *ex, const void *data, size_t len)
     transit->request_bytes += len;
     if (transit->body_max != 0 && transit->request_bytes > transit->body_max) {
         cut_or_refuse(transit, FAULT_TOO_LARGE);
+        return;
+    }
+    if (transit->is_grpc
+        && !rpc_fits(&transit->rpc.up, data, len,
+                     transit->lane->config->grpc.max_receive_message)) {
+        cut_or_refuse(transit, FAULT_MESSAGE_SIZE);
         return;
     }
     bool waits = has_no_call(transit);
@@ -450,6 +461,11 @@ static void on_answer_body(struct http_call *call, const void *data, size_t len)
 {
     struct transit *transit = call->user;
     transit->answer_bytes += len;
+    if (transit->is_grpc
+        && !rpc_fits(&transit->rpc.down, data, len, transit->lane->config->grpc.max_send_message)) {
+        cut_or_refuse(transit, FAULT_ANSWER_SIZE);
+        return;
+    }
     transit->ex->ops->body(transit->ex, data, len); /* the flush tells whether to pause */
 }
 
@@ -524,9 +540,28 @@ static void answer_with(struct relay *relay, struct http_exchange *ex, enum faul
     ex->ops->flush(ex);
 }
 
+/* Clients of gRPC look for a status of its own (trailers only). */
+static void refuse_grpc(struct transit *transit, enum fault fault)
+{
+    struct http_exchange *ex = transit->ex;
+    struct fault_answer *answer = &transit->lane->relay->answer;
+    transit->fault = fault;
+    transit->status = 200;
+    call_off(transit);
+    fault_answer_grpc(answer, fault, false);
+    ex->ops->respond(ex, &answer->head);
+    ex->ops->end(ex, NULL);
+    ex->ops->flush(ex);
+    finish(transit);
+}
+
 /* Answers with an error where nothing was told to the client yet. */
 static void refuse(struct transit *transit, enum fault fault, uint32_t retry_after_ms)
 {
+    if (transit->is_grpc) {
+        refuse_grpc(transit, fault);
+        return;
+    }
     transit->fault = fault;
     transit->status = fault_status(fault);
     call_off(transit);
@@ -542,11 +577,25 @@ static void cut_or_refuse(struct transit *transit, enum fault fault)
         refuse(transit, fault, 0);
         return;
     }
+    struct http_exchange *ex = transit->ex;
     transit->fault = fault;
-    transit->ex->ops->flush(transit->ex);
-    transit->ex->ops->abort(transit->ex);
+    ex->ops->flush(ex);
+    if (transit->is_grpc) { /* its trailers say that it failed, and why */
+        struct fault_answer *answer = &transit->lane->relay->answer;
+        fault_answer_grpc(answer, fault, true);
+        ex->ops->end(ex, &answer->head);
+        ex->ops->flush(ex);
+    } else {
+        ex->ops->abort(ex);
+    }
     call_off(transit);
     finish(transit);
+}
+
+static void deadline_passed(struct loop_timer *timer, uint64_t now_ms)
+{
+    (void)now_ms;
+    cut_or_refuse(container_of(timer, struct transit, rpc.timer), FAULT_DEADLINE);
 }
 
 /* Ends what is under way towards the upstream, if anything is. */

@@ -58,6 +58,9 @@ void transit_settle(struct transit *transit)
     if (relay->log.ring != NULL) {
         log_it(transit, total_us, first_byte_us);
     }
+    if (transit->is_grpc) {
+        rpc_end(&transit->rpc, relay->opt.loop);
+    }
     if (transit->seat != 0) {
         clients_give(relay->opt.shared->clients, transit->seat);
         transit->seat = 0;

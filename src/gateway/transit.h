@@ -20,6 +20,7 @@
 #include "gateway/held.h"
 #include "gateway/relay.h"
 #include "gateway/route.h"
+#include "gateway/rpc.h"
 #include "gateway/upstream.h"
 #include "io/outbox.h"
 
@@ -59,10 +60,12 @@ struct transit {
     bool body_held;     /* all of the body that came lies in `held` */
     bool client_paused, upstream_paused;
     bool reused;
+    bool is_grpc;
     uint64_t body_max; /* 0: no limit */
     uint32_t connect_us;
     struct transit *next_free;
     struct held held; /* from here on not zeroed for each request */
+    struct rpc rpc;   /* where is_grpc */
     /* For the log alone. */
     char client[46], trace[32];
     uint8_t client_len, trace_len;

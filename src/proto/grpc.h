@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * grpc.h - what gRPC says over HTTP/2: messages behind five bytes, a status in the trailers, a
+ * time-out in a field (the protocol document of gRPC, "gRPC over HTTP2"). Only computes.
+ */
+#pragma once
+#include "proto/http.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Code, number, name. */
+#define GRPC_CODES(ROW)                                                                            \
+    ROW(OK, 0)                                                                                     \
+    ROW(CANCELLED, 1)                                                                              \
+    ROW(UNKNOWN, 2)                                                                                \
+    ROW(INVALID_ARGUMENT, 3)                                                                       \
+    ROW(DEADLINE_EXCEEDED, 4)                                                                      \
+    ROW(NOT_FOUND, 5)                                                                              \
+    ROW(ALREADY_EXISTS, 6)                                                                         \
+    ROW(PERMISSION_DENIED, 7)                                                                      \
+    ROW(RESOURCE_EXHAUSTED, 8)                                                                     \
+    ROW(FAILED_PRECONDITION, 9)                                                                    \
+    ROW(ABORTED, 10)                                                                               \
+    ROW(OUT_OF_RANGE, 11)                                                                          \
+    ROW(UNIMPLEMENTED, 12)                                                                         \
+    ROW(INTERNAL, 13)                                                                              \
+    ROW(UNAVAILABLE, 14)                                                                           \
+    ROW(DATA_LOSS, 15)                                                                             \
+    ROW(UNAUTHENTICATED, 16)
+
+enum grpc_code {
+#define GRPC_ROW(name, number) GRPC_##name = (number),
+    GRPC_CODES(GRPC_ROW)
+#undef GRPC_ROW
+};
+
+/* What a client makes of an answer without grpc-status. */
+enum grpc_code grpc_code_of_http(unsigned status);
+/* The value of grpc-status; UNKNOWN where it is none. */
+enum grpc_code grpc_code_of(struct slice value);
+
+/* Whether Content-Type is application/grpc, alone or with +something or ;something behind it. */
+bool grpc_is(const struct http_head *head);
+
+/* "100m", "5S": a value of grpc-timeout in milliseconds, rounded up. False: it is none. */
+bool grpc_timeout_ms(struct slice value, uint64_t *ret_ms);
+#define GRPC_TIMEOUT_MAX 12U /* bytes of one, with its NUL */
+void grpc_timeout_write(uint64_t ms, char ret[GRPC_TIMEOUT_MAX]);
+
+/* grpc-message, percent-encoded, as far as it fits; returns its length. */
+size_t grpc_message_write(const char *text, char *out, size_t cap);
+/* The other way, in place of at most cap bytes; returns its length. */
+size_t grpc_message_read(struct slice value, char *out, size_t cap);
+
+/* --- messages -----------------------------------------------------------------------------------
+ */
+
+#define GRPC_PREFIX 5U
+
+/* All zeroes at first. Looks at the bytes of a body in pieces of any size. */
+struct grpc_scan {
+    uint64_t left; /* of the message at hand */
+    uint8_t have;
+    uint8_t prefix[GRPC_PREFIX];
+};
+
+void grpc_prefix_write(uint32_t len, uint8_t out[GRPC_PREFIX]);
+/* Uses up to `len` bytes, and returns how many: until a message begins (*ret_begun: scan->prefix
+ * has its flag, scan->left its length), or all of them. */
+size_t grpc_scan_next(struct grpc_scan *scan, const void *at, size_t len, bool *ret_begun);
+/* Nothing of a message is missing. */
+static inline bool grpc_scan_is_whole(const struct grpc_scan *scan)
+{
+    return scan->left == 0 && scan->have == 0;
+}
