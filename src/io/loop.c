@@ -288,8 +288,8 @@ static int turn(struct loop *loop, int wait)
         return -errno;
     }
     read_clock(loop);
-    tick_hooks(loop);
     loop->turning = true;
+    tick_hooks(loop);
     if (count > 0) {
         loop->happened = true;
         dispatch(loop, count);
