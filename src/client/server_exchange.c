@@ -221,6 +221,15 @@ static void too_large(struct weir_exchange *exchange)
     }
 }
 
+/* There is no memory to gather it in; nobody has heard of it yet. */
+static void too_little(struct weir_exchange *exchange)
+{
+    struct http_exchange *ex = exchange->ex;
+    exchange->status = 503;
+    settle(exchange, true);
+    refuse(ex, 503, SLICE("Service Unavailable"));
+}
+
 static void on_body(struct http_exchange *ex, const void *data, size_t len)
 {
     struct weir_exchange *exchange = ex->user;
@@ -235,7 +244,7 @@ static void on_body(struct http_exchange *ex, const void *data, size_t len)
     } else if (exchange->state != EXCHANGE_GATHERING) {
         server->handler->on_body(server->self, exchange, data, len);
     } else if (!bytes_append(&exchange->body, data, len)) {
-        too_large(exchange);
+        too_little(exchange);
     }
 }
 
@@ -442,6 +451,21 @@ static void begin(struct weir_exchange *exchange, const struct http_head *head)
     exchange->ex->ops->respond(exchange->ex, head);
 }
 
+/* What was kept of a request. */
+struct kept {
+    const struct alloc *alloc;
+    char *text;
+    struct bytes body;
+};
+
+static struct kept take_kept(struct weir_exchange *exchange)
+{
+    struct kept kept = {exchange->stall->server->alloc, exchange->text, exchange->body};
+    exchange->text = NULL;
+    exchange->body = (struct bytes){0};
+    return kept;
+}
+
 weir_err weir_exchange_reply(weir_exchange *ex, const weir_reply *reply)
 {
     struct http_exchange *under = ex->ex;
@@ -457,9 +481,12 @@ weir_err weir_exchange_reply(weir_exchange *ex, const weir_reply *reply)
     if (reply->body_len > 0) {
         under->ops->body(under, reply->body, (size_t)reply->body_len);
     }
+    struct kept kept = take_kept(ex); /* an echo points into it: it lives until that is sent */
     settle(ex, true);
     under->ops->end(under, NULL);
     under->ops->flush(under);
+    bytes_fini(&kept.body);
+    alloc_free(kept.alloc, kept.text);
     return WEIR_OK;
 }
 

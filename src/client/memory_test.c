@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An HTTP client and a server in one guest runtime, each allocation refused in turn: what fails,
+ * fails with an answer, and everything is given back.
+ */
+#include <weir/server.h>
+
+#include "support/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BODY     20000U
+#define RUNS_MAX 3000U
+
+struct ration {
+    uint64_t calls, fail_at, out;
+};
+
+static void *ration_alloc(void *arg, size_t bytes)
+{
+    struct ration *ration = arg;
+    if (++ration->calls == ration->fail_at) {
+        return NULL;
+    }
+    void *memory = calloc(1, bytes);
+    ration->out += memory != NULL;
+    return memory;
+}
+
+static void ration_free(void *arg, void *memory)
+{
+    struct ration *ration = arg;
+    ration->out -= memory != NULL;
+    free(memory);
+}
+
+/* --- the server's side --------------------------------------------------------------------------
+ */
+
+static void echo(void *self, weir_exchange *ex)
+{
+    (void)self;
+    weir_text body = weir_request_body(ex);
+    const weir_http_field field = {.name = "X-Mine", .value = "1"};
+    const weir_reply reply = {
+        .status = 200, .fields = &field, .field_count = 1, .body = body.at, .body_len = body.len};
+    if (weir_exchange_reply(ex, &reply) != WEIR_OK) {
+        weir_exchange_abort(ex);
+    }
+}
+
+static const weir_server_handler handler = {.on_request = echo};
+
+/* --- a life -------------------------------------------------------------------------------------
+ */
+
+static bool may_be(weir_err err)
+{
+    switch (err) {
+    case WEIR_OK:
+    case WEIR_ENOMEM:
+    case WEIR_EIO:
+    case WEIR_EFULL:    /* no slab of a connection's */
+    case WEIR_ECONNECT: /* a dial that had no memory */
+    case WEIR_ERESET:   /* the server had none for this client */
+    case WEIR_EHANGUP: return true;
+    default: return false;
+    }
+}
+
+static weir_err fetch(weir_http_client *client, const char *url, const char *body, size_t len)
+{
+    weir_http_answer *answer = NULL;
+    const weir_http_request request = {
+        .method = len > 0 ? "POST" : "GET", .url = url, .body = body, .body_len = len};
+    weir_err err = weir_http_fetch(client, &request, &answer);
+    if (err == WEIR_OK) {
+        bool is_whole = weir_http_status(answer) == 200 && weir_http_body(answer).len == len;
+        bool had_none = weir_http_status(answer) >= 500;
+        if (!is_whole && !had_none) {
+            fail_msg("%u with %zu bytes", weir_http_status(answer), weir_http_body(answer).len);
+        }
+        weir_http_answer_free(answer);
+    }
+    return err;
+}
+
+static weir_err ask(weir_runtime *runtime, weir_server *server)
+{
+    static char body[BODY];
+    weir_http_client *client;
+    char url[100];
+    weir_http_client_options opt = {.pool = {.total_timeout_ms = 5000}, .requests_max = 8};
+    weir_err err = weir_http_client_new(runtime, &opt, &client);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    snprintf(url, sizeof url, "http://%s/", weir_server_address(server));
+    for (int i = 0; i < 2 && err == WEIR_OK; i++) {
+        err = fetch(client, url, NULL, 0);
+        err = err == WEIR_OK ? fetch(client, url, body, sizeof body) : err;
+    }
+    assert_int_equal(weir_http_client_free(client), WEIR_OK);
+    return err;
+}
+
+static void live(struct ration *ration)
+{
+    weir_runtime *runtime;
+    weir_server *server;
+    weir_runtime_options opt = {.conns_max = 16,
+                                .waiting_max = 8,
+                                .keys_max = 8,
+                                .posts_max = 16,
+                                .seed = 1,
+                                .allocator = {ration_alloc, ration_free, ration}};
+    weir_err err = weir_runtime_open_hosted(&opt, &runtime);
+    assert_true(may_be(err));
+    if (err != WEIR_OK) {
+        return;
+    }
+    weir_server_options options = {.address = "127.0.0.1:0", .max_connections = 8};
+    err = weir_server_listen(runtime, &options, &handler, NULL, &server);
+    assert_true(may_be(err));
+    if (err == WEIR_OK) {
+        err = ask(runtime, server);
+        if (!may_be(err)) {
+            fail_msg("allocation %llu: %s", (unsigned long long)ration->fail_at,
+                     weir_err_text(err));
+        }
+        options.max_connections = 4;
+        err = weir_server_update(server, &options);
+        assert_true(may_be(err));
+        assert_int_equal(weir_server_close(server, 100), WEIR_OK);
+    }
+    assert_int_equal(weir_runtime_close(runtime, 0), WEIR_OK);
+}
+
+static void answers_where_memory_is_refused(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n < RUNS_MAX; n++) {
+        struct ration ration = {.fail_at = n};
+        live(&ration);
+        if (ration.out != 0) {
+            fail_msg("allocation %llu: %llu blocks are left", (unsigned long long)n,
+                     (unsigned long long)ration.out);
+        }
+        if (ration.calls < n) {
+            assert_true(n > 30);
+            return;
+        }
+    }
+    fail_msg("still allocating");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_where_memory_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
