@@ -85,6 +85,14 @@ WEIR_API weir_err weir_http_client_new(weir_runtime *runtime, const weir_http_cl
 WEIR_API weir_err weir_http_client_free(weir_http_client *take_client);
 
 /* As it was given, or chosen. */
+/* The client of that name (without a name: any) whose options are equal, else a new one, else
+ * WEIR_EEXISTS. Whoever shares a client agrees on who frees it. */
+WEIR_API weir_err weir_http_client_get(weir_runtime *runtime, const weir_http_client_options *opt,
+                                       weir_http_client **ret_client);
+WEIR_API weir_http_client *weir_http_client_find(weir_runtime *runtime,
+                                                 const char *name); /* or NULL */
+
+/* "http-client", or what it was named. */
 WEIR_API const char *weir_http_client_name(const weir_http_client *client);
 /* The pool's options in force, defaults filled in. */
 WEIR_API void weir_http_client_options_of(const weir_http_client *client,
@@ -117,6 +125,13 @@ typedef struct weir_http_stats {
 
 /* Never waits; each worker's part is as of the end of its last turn. */
 WEIR_API void weir_http_client_stats(const weir_http_client *client, weir_http_stats *ret_stats);
+
+/* All clients and their figures at once, in the order in which they were made. The function returns
+ * false to stop; it makes and frees no client or server. */
+WEIR_API void weir_runtime_each_client(weir_runtime *runtime,
+                                       bool (*fn)(void *arg, weir_http_client *client,
+                                                  const weir_http_stats *stats),
+                                       void *arg);
 
 /* A variable that frees its client when its scope ends:
  *

@@ -88,6 +88,13 @@ WEIR_API weir_err weir_server_listen(weir_runtime *runtime, const weir_server_op
                                      const weir_server_handler *handler, void *self,
                                      weir_server **ret_server);
 
+/* The server of that name [http] when handler, self and options are equal, else a new one, else
+ * WEIR_EEXISTS. Whoever shares a server agrees on who closes it. */
+WEIR_API weir_err weir_server_get(weir_runtime *runtime, const weir_server_options *opt,
+                                  const weir_server_handler *handler, void *self,
+                                  weir_server **ret_server);
+WEIR_API weir_server *weir_server_find(weir_runtime *runtime, const char *name); /* or NULL */
+
 /* No new clients; requests that are open may take grace_ms, then they are cut and their handlers
  * hear on_abort. Returns when the last connection is gone and the last callback has returned.
  * Before weir_runtime_close(). WEIR_ESTATE: this is a callback. NULL is fine. */
@@ -165,6 +172,13 @@ typedef struct weir_server_stats {
     uint64_t answered;
 } weir_server_stats;
 WEIR_API void weir_server_stats_of(const weir_server *server, weir_server_stats *ret_stats);
+
+/* All servers and their figures at once, in the order in which they were opened. The function
+ * returns false to stop; it makes and closes no client or server. */
+WEIR_API void weir_runtime_each_server(weir_runtime *runtime,
+                                       bool (*fn)(void *arg, weir_server *server,
+                                                  const weir_server_stats *stats),
+                                       void *arg);
 
 /* --- a request ----------------------------------------------------------------------------------
  * During on_request.

@@ -35,8 +35,12 @@ weir_err ground_join(weir_runtime *runtime, struct ground_member *member, const 
                    : find(runtime, member->name) != NULL ? WEIR_EEXISTS
                                                          : WEIR_OK;
     if (err == WEIR_OK) {
-        member->next = runtime->members;
-        runtime->members = member;
+        struct ground_member **end = &runtime->members;
+        while (*end != NULL) {
+            end = &(*end)->next;
+        }
+        member->next = NULL;
+        *end = member;
     }
     pthread_mutex_unlock(&runtime->mutex);
     return err;
@@ -50,6 +54,18 @@ void ground_leave(weir_runtime *runtime, struct ground_member *member)
         at = &(*at)->next;
     }
     *at = member->next;
+    pthread_mutex_unlock(&runtime->mutex);
+}
+
+void ground_each(weir_runtime *runtime, const void *kind,
+                 bool (*fn)(void *arg, struct ground_member *member), void *arg)
+{
+    bool goes_on = true;
+    pthread_mutex_lock(&runtime->mutex);
+    for (struct ground_member *member = runtime->members; member != NULL && goes_on;
+         member = member->next) {
+        goes_on = member->kind != kind || fn(arg, member);
+    }
     pthread_mutex_unlock(&runtime->mutex);
 }
 

@@ -12,6 +12,7 @@
 /* A client or server, known to its runtime by a name that no other one has. */
 struct ground_member {
     struct ground_member *next;
+    const void *kind; /* set by its owner: the same for all clients, another for all servers */
     char name[64];
 };
 
@@ -23,6 +24,10 @@ struct crew *ground_crew(weir_runtime *runtime);
 weir_err ground_join(weir_runtime *runtime, struct ground_member *member, const char *name,
                      const char *base);
 void ground_leave(weir_runtime *runtime, struct ground_member *member);
+/* Shows those of a kind, in the order in which they joined. The runtime is locked meanwhile, so
+ * none leaves; fn calls nothing of this header. It returns false to stop. */
+void ground_each(weir_runtime *runtime, const void *kind,
+                 bool (*fn)(void *arg, struct ground_member *member), void *arg);
 
 /* The worker whose thread this is, with its loop turning; NULL elsewhere. */
 struct worker *ground_here(const weir_runtime *runtime);

@@ -17,6 +17,8 @@
 static weir_err options_of(const weir_http_client_options *opt, struct weir_http_client *client);
 static weir_err resolve_pool(const weir_pool_options *opt, weir_pool_options *ret_pool);
 
+static const char clients; /* what kind of a member a client is */
+
 /* --- making and freeing -------------------------------------------------------------------------
  */
 
@@ -61,8 +63,9 @@ static uint32_t chunks_of(const struct weir_http_client *client)
     return (client->opt.requests_max + HTTP_CHUNK - 1) / HTTP_CHUNK * (client->lanes_count + 1);
 }
 
-weir_err weir_http_client_new(weir_runtime *runtime, const weir_http_client_options *opt,
-                              weir_http_client **ret_client)
+/* All of it but its name. */
+static weir_err client_make(weir_runtime *runtime, const weir_http_client_options *opt,
+                            struct weir_http_client **ret_client)
 {
     struct weir_http_client *client = client_alloc(runtime);
     if (client == NULL) {
@@ -73,16 +76,35 @@ weir_err weir_http_client_new(weir_runtime *runtime, const weir_http_client_opti
         client->chunks = alloc_zeroed(client->alloc, chunks_of(client) * sizeof *client->chunks);
         err = client->chunks != NULL ? WEIR_OK : WEIR_ENOMEM;
     }
-    if (err == WEIR_OK) {
-        err = ground_join(runtime, &client->member, opt != NULL ? opt->pool.name : NULL,
-                          "http-client");
+    if (err != WEIR_OK) {
+        client_release(client);
+        return err;
     }
+    client->member.kind = &clients;
+    *ret_client = client;
+    return WEIR_OK;
+}
+
+static weir_err client_join(struct weir_http_client *take_client, const char *name,
+                            weir_http_client **ret_client)
+{
+    struct weir_http_client *client = take_client;
+    weir_err err = ground_join(client->runtime, &client->member, name, "http-client");
     if (err != WEIR_OK) {
         client_release(client);
         return err;
     }
     *ret_client = client;
     return WEIR_OK;
+}
+
+weir_err weir_http_client_new(weir_runtime *runtime, const weir_http_client_options *opt,
+                              weir_http_client **ret_client)
+{
+    struct weir_http_client *client;
+    weir_err err = client_make(runtime, opt, &client);
+    return err == WEIR_OK ? client_join(client, opt != NULL ? opt->pool.name : NULL, ret_client)
+                          : err;
 }
 
 weir_err weir_http_client_free(weir_http_client *take_client)
@@ -104,6 +126,102 @@ weir_err weir_http_client_free(weir_http_client *take_client)
     ground_leave(client->runtime, &client->member);
     client_release(client);
     return WEIR_OK;
+}
+
+/* --- by name ------------------------------------------------------------------------------------
+ */
+
+struct sought {
+    const struct weir_http_client *like; /* NULL: any of that name */
+    const char *name;                    /* NULL: any that is like it */
+    struct weir_http_client *found;
+    bool is_like;
+};
+
+static bool same_text(const char *a, const char *b)
+{
+    return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
+}
+
+static bool is_like(struct weir_http_client *client, const struct weir_http_client *like)
+{
+    const weir_http_client_options *a = &client->opt, *b = &like->opt;
+    pthread_mutex_lock(&client->mutex);
+    bool is_same = option_is_same(&a->pool, &b->pool);
+    pthread_mutex_unlock(&client->mutex);
+    return is_same && a->requests_max == b->requests_max && a->redirects_max == b->redirects_max
+           && a->decompress == b->decompress && a->retry_budget_pct == b->retry_budget_pct
+           && a->dns_ttl_ms == b->dns_ttl_ms && a->header_bytes_max == b->header_bytes_max
+           && a->headers_max == b->headers_max && a->answer_max == b->answer_max
+           && a->inflated_max == b->inflated_max && a->on_event == b->on_event
+           && a->event_arg == b->event_arg && a->events == b->events
+           && same_text(client->user_agent, like->user_agent)
+           && same_text(client->dns_servers, like->dns_servers);
+}
+
+static bool seek(void *arg, struct ground_member *member)
+{
+    struct sought *sought = arg;
+    struct weir_http_client *client = container_of(member, struct weir_http_client, member);
+    bool is_named = sought->name == NULL || strcmp(member->name, sought->name) == 0;
+    bool is_it = is_named && (sought->like == NULL || is_like(client, sought->like));
+    if (is_it || (sought->name != NULL && is_named)) {
+        sought->found = client;
+        sought->is_like = is_it;
+        return false;
+    }
+    return true;
+}
+
+weir_http_client *weir_http_client_find(weir_runtime *runtime, const char *name)
+{
+    struct sought sought = {.name = name};
+    ground_each(runtime, &clients, seek, &sought);
+    return sought.found;
+}
+
+weir_err weir_http_client_get(weir_runtime *runtime, const weir_http_client_options *opt,
+                              weir_http_client **ret_client)
+{
+    struct weir_http_client *like;
+    weir_err err = client_make(runtime, opt, &like);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    struct sought sought = {.like = like, .name = opt != NULL ? opt->pool.name : NULL};
+    ground_each(runtime, &clients, seek, &sought);
+    if (sought.found == NULL) {
+        return client_join(like, sought.name, ret_client);
+    }
+    client_release(like);
+    if (!sought.is_like) {
+        return WEIR_EEXISTS;
+    }
+    *ret_client = sought.found;
+    return WEIR_OK;
+}
+
+struct showing {
+    bool (*fn)(void *arg, weir_http_client *client, const weir_http_stats *stats);
+    void *arg;
+};
+
+static bool show(void *arg, struct ground_member *member)
+{
+    const struct showing *showing = arg;
+    struct weir_http_client *client = container_of(member, struct weir_http_client, member);
+    weir_http_stats stats;
+    weir_http_client_stats(client, &stats);
+    return showing->fn(showing->arg, client, &stats);
+}
+
+void weir_runtime_each_client(weir_runtime *runtime,
+                              bool (*fn)(void *arg, weir_http_client *client,
+                                         const weir_http_stats *stats),
+                              void *arg)
+{
+    struct showing showing = {fn, arg};
+    ground_each(runtime, &clients, show, &showing);
 }
 
 void weir_scoped_client_end(weir_scoped_client *client)

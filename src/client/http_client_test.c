@@ -568,6 +568,40 @@ static void options_change_while_it_runs(void **state)
     fixture_close(f);
 }
 
+static bool count_client(void *arg, weir_http_client *client, const weir_http_stats *stats)
+{
+    weir_http_client **seen = arg;
+    assert_int_equal(stats->max, 100);
+    seen[seen[0] != NULL] = client;
+    return true;
+}
+
+static void clients_have_names(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(NULL);
+    weir_http_client *a, *b, *seen[2] = {NULL, NULL};
+    weir_http_client_options opt = {.pool = {.name = "two"}, .user_agent = "me"};
+    assert_int_equal(weir_http_client_get(f->runtime, NULL, &a), WEIR_OK);
+    assert_ptr_equal(a, f->client); /* as any that has no other options */
+    assert_int_equal(weir_http_client_get(f->runtime, &opt, &a), WEIR_OK);
+    assert_int_equal(weir_http_client_get(f->runtime, &opt, &b), WEIR_OK);
+    assert_ptr_equal(a, b);
+    assert_ptr_equal(weir_http_client_find(f->runtime, "two"), a);
+    assert_null(weir_http_client_find(f->runtime, "three"));
+    opt.user_agent = "you";
+    assert_int_equal(weir_http_client_get(f->runtime, &opt, &b), WEIR_EEXISTS);
+    opt.user_agent = "me";
+    opt.pool.max_idle = 3;
+    assert_int_equal(weir_http_client_get(f->runtime, &opt, &b), WEIR_EEXISTS);
+    weir_runtime_each_client(f->runtime, count_client, seen);
+    assert_ptr_equal(seen[0], f->client);
+    assert_ptr_equal(seen[1], a);
+    assert_int_equal(weir_http_client_free(a), WEIR_OK);
+    assert_null(weir_http_client_find(f->runtime, "two"));
+    fixture_close(f);
+}
+
 static void tenants_do_not_share(void **state)
 {
     (void)state;
@@ -612,6 +646,7 @@ int main(void)
         cmocka_unit_test(stale_connections_are_replaced),
         cmocka_unit_test(limits_hold_whoever_asks),
         cmocka_unit_test(options_change_while_it_runs),
+        cmocka_unit_test(clients_have_names),
         cmocka_unit_test(tenants_do_not_share),
         cmocka_unit_test(a_scope_frees_its_client),
     };

@@ -15,6 +15,10 @@
 
 #define CLOSING_STEPS_MAX 1000000U /* each closes something, so there is an end */
 
+#define SERVER_NAME "http"
+
+static const char servers; /* what kind of a member a server is */
+
 static weir_err resolve(const weir_server_options *opt, weir_server_options *ret_opt);
 static bool address_of(const char *text, struct address *ret_address);
 static void stall_update(struct worker_note *note);
@@ -233,11 +237,12 @@ weir_err weir_server_listen(weir_runtime *runtime, const weir_server_options *op
     if (server == NULL) {
         return WEIR_ENOMEM;
     }
+    server->member.kind = &servers;
     server->handler = handler;
     server->self = self;
     err = set_address(server, own.address);
     if (err == WEIR_OK) {
-        err = ground_join(runtime, &server->member, own.name, "http");
+        err = ground_join(runtime, &server->member, own.name, SERVER_NAME);
     }
     if (err != WEIR_OK) {
         server_release(server);
@@ -254,6 +259,93 @@ weir_err weir_server_listen(weir_runtime *runtime, const weir_server_options *op
     }
     *ret_server = server;
     return WEIR_OK;
+}
+
+/* --- by name ------------------------------------------------------------------------------------
+ */
+
+struct sought {
+    const char *name;
+    struct weir_server *found;
+};
+
+static bool seek(void *arg, struct ground_member *member)
+{
+    struct sought *sought = arg;
+    if (strcmp(member->name, sought->name) == 0) {
+        sought->found = container_of(member, struct weir_server, member);
+    }
+    return sought->found == NULL;
+}
+
+weir_server *weir_server_find(weir_runtime *runtime, const char *name)
+{
+    struct sought sought = {.name = name};
+    ground_each(runtime, &servers, seek, &sought);
+    return sought.found;
+}
+
+/* Is it what these options, resolved, would open? */
+static bool is_like(const struct weir_server *server, const weir_server_options *b,
+                    const weir_server_handler *handler, const void *self)
+{
+    weir_server_options options, *a = &options;
+    weir_server_options_of(server, a);
+    return server->handler == handler && server->self == self
+           && strcmp(server->address_given, b->address) == 0
+           && a->max_connections == b->max_connections && a->max_per_ip == b->max_per_ip
+           && a->headers_timeout_ms == b->headers_timeout_ms
+           && a->request_timeout_ms == b->request_timeout_ms
+           && a->idle_timeout_ms == b->idle_timeout_ms
+           && a->answer_timeout_ms == b->answer_timeout_ms
+           && a->keepalive_timeout_ms == b->keepalive_timeout_ms
+           && a->write_timeout_ms == b->write_timeout_ms
+           && a->max_header_bytes == b->max_header_bytes && a->max_headers == b->max_headers
+           && a->min_rate == b->min_rate && a->body_max == b->body_max && a->on_event == b->on_event
+           && a->event_arg == b->event_arg && a->events == b->events;
+}
+
+weir_err weir_server_get(weir_runtime *runtime, const weir_server_options *opt,
+                         const weir_server_handler *handler, void *self, weir_server **ret_server)
+{
+    weir_server_options own;
+    weir_err err = resolve(opt, &own);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    own.name = own.name != NULL ? own.name : SERVER_NAME;
+    weir_server *server = weir_server_find(runtime, own.name);
+    if (server == NULL) {
+        return weir_server_listen(runtime, &own, handler, self, ret_server);
+    }
+    if (!is_like(server, &own, handler, self)) {
+        return WEIR_EEXISTS;
+    }
+    *ret_server = server;
+    return WEIR_OK;
+}
+
+struct all_of_them {
+    bool (*fn)(void *arg, weir_server *server, const weir_server_stats *stats);
+    void *arg;
+};
+
+static bool show_server(void *arg, struct ground_member *member)
+{
+    const struct all_of_them *all = arg;
+    struct weir_server *server = container_of(member, struct weir_server, member);
+    weir_server_stats stats;
+    weir_server_stats_of(server, &stats);
+    return all->fn(all->arg, server, &stats);
+}
+
+void weir_runtime_each_server(weir_runtime *runtime,
+                              bool (*fn)(void *arg, weir_server *server,
+                                         const weir_server_stats *stats),
+                              void *arg)
+{
+    struct all_of_them all = {fn, arg};
+    ground_each(runtime, &servers, show_server, &all);
 }
 
 /* --- closing ------------------------------------------------------------------------------------
