@@ -495,6 +495,100 @@ static void stale_connections_are_replaced(void **state)
     fixture_close(f);
 }
 
+/* --- names --------------------------------------------------------------------------------------
+ */
+
+/* A name server that says 127.0.0.1 and an hour, and nothing of IPv6. */
+struct names {
+    int fd;
+    char address[32];
+    pthread_t thread;
+    _Atomic uint32_t asked; /* A and AAAA apart */
+};
+
+static void *names_main(void *arg)
+{
+    struct names *names = arg;
+    static const uint8_t answer[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 14, 16, 0, 4, 127, 0, 0, 1};
+    for (;;) {
+        uint8_t packet[512];
+        struct sockaddr_in from;
+        socklen_t from_len = sizeof from;
+        ssize_t n = recvfrom(names->fd, packet, sizeof packet, 0, (struct sockaddr *)&from,
+                             &from_len);
+        if (n <= 17) {
+            return NULL; /* the end is told by a short one */
+        }
+        size_t len = 12;
+        while (packet[len] != 0) {
+            len += packet[len] + 1U;
+        }
+        len += 5;
+        bool is_a = packet[len - 3] == 1;
+        names->asked++;
+        packet[2] = 0x81;
+        packet[3] = 0x80;
+        memset(packet + 6, 0, 6);
+        if (is_a) {
+            packet[7] = 1;
+            memcpy(packet + len, answer, sizeof answer);
+            len += sizeof answer;
+        }
+        sendto(names->fd, packet, len, 0, (struct sockaddr *)&from, from_len);
+    }
+}
+
+static void names_open(struct names *names)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof address;
+    names->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(names->fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(getsockname(names->fd, (struct sockaddr *)&address, &len), 0);
+    snprintf(names->address, sizeof names->address, "127.0.0.1:%u", ntohs(address.sin_port));
+    assert_int_equal(pthread_create(&names->thread, NULL, names_main, names), 0);
+}
+
+static void names_close(struct names *names)
+{
+    struct sockaddr_in address;
+    socklen_t len = sizeof address;
+    getsockname(names->fd, (struct sockaddr *)&address, &len);
+    sendto(names->fd, "", 1, 0, (struct sockaddr *)&address, len);
+    pthread_join(names->thread, NULL);
+    close(names->fd);
+}
+
+/* The server's TTL is an hour, the client's a third of a second. */
+static void names_are_kept_for_their_time(void **state)
+{
+    (void)state;
+    static struct names names;
+    char url[64];
+    names_open(&names);
+    const weir_http_client_options opt = {
+        .pool = {.max_uses = 1}, .dns_ttl_ms = 300, .dns_servers = names.address};
+    struct fixture *f = fixture_open(&opt);
+    snprintf(url, sizeof url, "http://peer.test:%u/hello", f->peer.port);
+    uint64_t begun_ms = clock_now_ms();
+    expect_body(fetch(f, url), "hello");
+    assert_int_equal(names.asked, 2);
+    while (names.asked == 2) {
+        expect_body(fetch(f, url), "hello");
+        assert_true(clock_now_ms() < begun_ms + DEADLINE_S * 1000);
+    }
+    assert_true(clock_now_ms() >= begun_ms + 300);
+    assert_true(f->peer.accepted >= 3); /* each a dial of its own */
+    uint32_t asked = names.asked;
+    weir_http_client_flush(f->client);
+    while (names.asked == asked) { /* soon */
+        expect_body(fetch(f, url), "hello");
+        assert_true(clock_now_ms() < begun_ms + DEADLINE_S * 1000);
+    }
+    fixture_close(f);
+    names_close(&names);
+}
+
 /* --- limits -------------------------------------------------------------------------------------
  */
 
@@ -644,6 +738,7 @@ int main(void)
         cmocka_unit_test(bodies_are_decompressed),
         cmocka_unit_test(failures_have_their_words),
         cmocka_unit_test(stale_connections_are_replaced),
+        cmocka_unit_test(names_are_kept_for_their_time),
         cmocka_unit_test(limits_hold_whoever_asks),
         cmocka_unit_test(options_change_while_it_runs),
         cmocka_unit_test(clients_have_names),
