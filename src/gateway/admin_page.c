@@ -8,13 +8,13 @@
 #include "gateway/admin_page.h"
 
 #include "gateway/config_dump.h"
+#include "gateway/inlet.h"
 #include "gateway/metrics.h"
 #include "gateway/process.h"
 #include "gateway/server.h"
 #include "io/clock.h"
 #include "io/notify.h"
 #include "listener/accept.h"
-#include "listener/http1.h"
 #include "proto/json.h"
 
 #include <stdio.h>
@@ -378,18 +378,37 @@ static uint16_t write_connections(const struct server *server, const struct cens
 /* --- listeners -----------------------------------------------------------------------------------
  */
 
+/* Each counter of either protocol; what both have is one number. */
 static void counters_row(struct json *row, const struct server *server, uint32_t listener)
 {
-#define X(name, text)                                                                              \
-    {                                                                                              \
-        uint64_t sum = 0;                                                                          \
-        for (uint32_t w = 0; w < server->sites_count; w++)                                         \
-            sum += http1_counter(                                                                  \
-                &http1_listener_counters(server->sites[w].listeners[listener])->name);             \
-        json_u64(row, #name, sum);                                                                 \
+    struct http1_counters one = {0};
+    struct http2_counters two = {0};
+    for (uint32_t w = 0; w < server->sites_count; w++) {
+        const struct http1_counters *http1 = inlet_http1(server->sites[w].inlets[listener]);
+        const struct http2_counters *http2 = inlet_http2(server->sites[w].inlets[listener]);
+#define X(name, text) one.name += http1_counter(&http1->name);
+        HTTP1_COUNTERS(X)
+#undef X
+#define X(name, text) two.name += http2_counter(&http2->name);
+        HTTP2_SHARED_COUNTERS(X)
+        HTTP2_OWN_COUNTERS(X)
+#undef X
+        for (unsigned f = 0; f < HTTP2_FLOOD_COUNT; f++)
+            two.floods[f] += http2_counter(&http2->floods[f]);
     }
+#define X(name, text) one.name += two.name;
+    HTTP2_SHARED_COUNTERS(X)
+#undef X
+#define X(name, text) json_u64(row, #name, one.name);
     HTTP1_COUNTERS(X)
 #undef X
+#define X(name, text) json_u64(row, "http2_" #name, two.name);
+    HTTP2_OWN_COUNTERS(X)
+#undef X
+    json_open(row, "http2_floods", '{');
+    for (unsigned f = HTTP2_FLOOD_NONE + 1; f < HTTP2_FLOOD_COUNT; f++)
+        json_u64(row, http2_flood_word((enum http2_flood)f), two.floods[f]);
+    json_close(row, '}');
 }
 
 static uint16_t write_listeners(const struct server *server, const struct census *census,
@@ -483,8 +502,7 @@ static void worker_rows(struct json *row, const struct server *server)
         uint64_t clients = 0, requests = 0;
         for (uint32_t l = 0; l < server->config->listeners.count; l++) {
             clients += accept_port_taken_at(server->ports[l], w);
-            requests +=
-                http1_counter(&http1_listener_counters(server->sites[w].listeners[l])->requests);
+            requests += inlet_counted(server->sites[w].inlets[l], requests);
         }
         json_open(row, NULL, '{');
         json_u64(row, "worker", w);

@@ -5,8 +5,8 @@
 #include "gateway/census.h"
 
 #include "base/check.h"
+#include "gateway/inlet.h"
 #include "gateway/server.h"
-#include "listener/http1.h"
 #include "runtime/worker.h"
 
 #include <errno.h>
@@ -116,7 +116,7 @@ static weir_pool *pool_of(const struct site *site, uint32_t index)
 {
     uint32_t upstreams = site->server->config->upstreams.count;
     return index < upstreams ? relay_pool(site->relay, index)
-                             : http1_listener_pool(site->listeners[index - upstreams]);
+                             : inlet_pool(site->inlets[index - upstreams]);
 }
 
 static uint32_t pools_of(const struct site *site)

@@ -82,9 +82,12 @@ struct config_route {
     } request_headers;
 };
 
+enum config_listener_protocol { LISTENER_HTTP1, LISTENER_H2 };
+
 struct config_listener {
     const char *name;
     struct config_address address;
+    uint32_t protocols; /* a bit for each enum config_listener_protocol; at least one */
     struct {
         struct config_cidr *at;
         uint32_t count;
@@ -120,6 +123,12 @@ struct config_listener {
     struct {
         uint32_t max_receive_message, max_send_message; /* 0: no limit */
     } grpc;
+    struct {
+        uint32_t max_concurrent_streams;
+        uint32_t max_header_list_size;
+        uint32_t max_session_memory;
+        uint32_t ping_interval_ms;
+    } http2;
     struct {
         struct config_route *at; /* in the order in which they are tried */
         uint32_t count;

@@ -742,6 +742,41 @@ static void write_causes(const struct option *option, const void *field, struct 
     bytes_append_text(out, "]");
 }
 
+/* At least one of the words. */
+static bool read_set(struct value *v)
+{
+    struct document_node node = *v->node;
+    struct document_item single = {.value = &node};
+    const struct document_item *i = NULL;
+    uint32_t count = 0, set = 0;
+    if (!list_begin(v, &single, &i, &count))
+        return false;
+    for (; i != NULL; i = i->next) {
+        if (!item_text(v, i))
+            return false;
+        int word = option_word_find(v->option->words, v->text);
+        if (word < 0)
+            return refuse(v, "%.40s is none of %s", v->text, v->option->words);
+        set |= 1U << word;
+    }
+    *(uint32_t *)v->field = set;
+    return set != 0 || refuse(v, "at least one of %s is needed", v->option->words);
+}
+
+static void write_set(const struct option *option, const void *field, struct bytes *out)
+{
+    const char *comma = "", *word;
+    size_t len;
+    bytes_append_text(out, "[");
+    for (uint32_t i = 0; (word = option_word(option->words, i, &len)) != NULL; i++)
+        if ((*(const uint32_t *)field >> i & 1U) != 0) {
+            bytes_append_text(out, comma);
+            write_text_len(out, word, len);
+            comma = ", ";
+        }
+    bytes_append_text(out, "]");
+}
+
 /* --- fields --------------------------------------------------------------------------------------
  */
 
@@ -844,6 +879,7 @@ static const struct value_type value_types[OPTION_TYPES] = {
     [OPTION_PROFILE] = {"a name", "string", false, TEXT, read_label, write_text},
     [OPTION_RATE] = {"bytes per second", "size", false, 8, read_rate, write_size},
     [OPTION_SECRET] = {"a secret", "string", false, TEXT, read_secret, write_secret},
+    [OPTION_SET] = {"a list of words", "array", true, 4, read_set, write_set},
     [OPTION_SIZE] = {"a size", "size", false, 8, read_size, write_size},
     [OPTION_SIZE32] = {"a size", "size", false, 4, read_size32, write_size32},
     [OPTION_TIME] = {"a duration", "string", false, 4, read_time, write_time},

@@ -7,12 +7,12 @@
  */
 #include "gateway/metrics.h"
 
+#include "gateway/inlet.h"
 #include "gateway/metrics_tls.h"
 #include "gateway/process.h"
 #include "gateway/server.h"
 #include "io/notify.h"
 #include "listener/accept.h"
-#include "listener/http1.h"
 #include "proto/prom.h"
 
 #include <stdio.h>
@@ -234,15 +234,37 @@ static void write_pool_rows(struct page *p)
     }
 }
 
-/* One of http1_counters, over the workers. */
-static uint64_t counter_sum(const struct page *p, uint32_t listener, size_t offset)
+/* A counter of a listener, over the workers; with the one of HTTP/2 that counts the same. */
+struct counter_place {
+    size_t http1, http2; /* NOWHERE: there is none */
+};
+#define NOWHERE SIZE_MAX
+#define IN_HTTP1(x)                                                                                \
+    {                                                                                              \
+        offsetof(struct http1_counters, x), NOWHERE                                                \
+    }
+#define IN_HTTP2(x)                                                                                \
+    {                                                                                              \
+        NOWHERE, offsetof(struct http2_counters, x)                                                \
+    }
+#define IN_BOTH(x)                                                                                 \
+    {                                                                                              \
+        offsetof(struct http1_counters, x), offsetof(struct http2_counters, x)                     \
+    }
+
+static uint64_t counter_at(const void *counters, size_t offset)
+{
+    const void *counter = (const char *)counters + offset;
+    return offset != NOWHERE ? http1_counter(counter) : 0;
+}
+
+static uint64_t counter_sum(const struct page *p, uint32_t listener, struct counter_place place)
 {
     uint64_t sum = 0;
     for (uint32_t w = 0; w < p->server->sites_count; w++) {
-        const struct http1_counters *counters =
-            http1_listener_counters(p->server->sites[w].listeners[listener]);
-        const void *counter = (const char *)counters + offset;
-        sum += http1_counter(counter);
+        const struct inlet *inlet = p->server->sites[w].inlets[listener];
+        sum += counter_at(inlet_http1(inlet), place.http1)
+               + counter_at(inlet_http2(inlet), place.http2);
     }
     return sum;
 }
@@ -253,8 +275,9 @@ static uint64_t refused_at_door(const struct page *p, uint32_t pool, weir_err wh
     uint32_t upstreams = p->server->config->upstreams.count;
     if (why != WEIR_EFULL || pool < upstreams)
         return 0;
-    return counter_sum(p, pool - upstreams, offsetof(struct http1_counters, refused_full))
-           + counter_sum(p, pool - upstreams, offsetof(struct http1_counters, refused_per_ip));
+    static const struct counter_place full = IN_HTTP1(refused_full),
+                                      per_ip = IN_HTTP1(refused_per_ip);
+    return counter_sum(p, pool - upstreams, full) + counter_sum(p, pool - upstreams, per_ip);
 }
 
 static void write_pool_reasons(struct page *p, const char *name, const char *help, unsigned where,
@@ -508,30 +531,40 @@ static void write_http(struct page *p)
 struct listener_row {
     const char *family, *help; /* the same family in neighbouring rows has several reasons */
     const char *reason;
-    size_t offset;
+    struct counter_place place;
 };
 
-#define OF(field) offsetof(struct http1_counters, field)
-
 static const struct listener_row listener_rows[] = {
-    {"weir_listener_requests_total", "Requests begun.", NULL, OF(requests)},
+    {"weir_listener_requests_total", "Requests begun.", NULL, IN_BOTH(requests)},
     {"weir_listener_bad_requests_total", "Requests refused for their form.", NULL,
-     OF(bad_requests)},
-    {"weir_listener_aborted_total", "Requests whose client left.", NULL, OF(left)},
-    {"weir_listener_cut_total", "Answers that could not be completed.", NULL, OF(cut)},
-    {"weir_listener_received_bytes_total", "Bytes received.", NULL, OF(bytes_in)},
-    {"weir_listener_sent_bytes_total", "Bytes sent.", NULL, OF(bytes_out)},
-    {"weir_listener_receives_total", "Receive calls that brought bytes.", NULL, OF(reads)},
-    {"weir_listener_sends_total", "Send calls.", NULL, OF(writes)},
+     IN_BOTH(bad_requests)},
+    {"weir_listener_aborted_total", "Requests whose client left.", NULL, IN_BOTH(left)},
+    {"weir_listener_cut_total", "Answers that could not be completed.", NULL, IN_BOTH(cut)},
+    {"weir_listener_received_bytes_total", "Bytes received.", NULL, IN_BOTH(bytes_in)},
+    {"weir_listener_sent_bytes_total", "Bytes sent.", NULL, IN_BOTH(bytes_out)},
+    {"weir_listener_receives_total", "Receive calls that brought bytes.", NULL, IN_BOTH(reads)},
+    {"weir_listener_sends_total", "Send calls.", NULL, IN_BOTH(writes)},
     {"weir_listener_timeouts_total", "Clients that took too long, by what for.", "headers",
-     OF(headers_timeouts)},
-    {"weir_listener_timeouts_total", "", "request", OF(request_timeouts)},
-    {"weir_listener_timeouts_total", "", "idle", OF(idle_timeouts)},
-    {"weir_listener_timeouts_total", "", "keepalive", OF(keepalive_timeouts)},
-    {"weir_listener_timeouts_total", "", "write", OF(write_timeouts)},
+     IN_BOTH(headers_timeouts)},
+    {"weir_listener_timeouts_total", "", "request", IN_BOTH(request_timeouts)},
+    {"weir_listener_timeouts_total", "", "idle", IN_BOTH(idle_timeouts)},
+    {"weir_listener_timeouts_total", "", "keepalive", IN_BOTH(keepalive_timeouts)},
+    {"weir_listener_timeouts_total", "", "write", IN_BOTH(write_timeouts)},
     {"weir_listener_refused_total", "Clients turned away at the door, by reason.", "full",
-     OF(refused_full)},
-    {"weir_listener_refused_total", "", "per_ip", OF(refused_per_ip)},
+     IN_HTTP1(refused_full)},
+    {"weir_listener_refused_total", "", "per_ip", IN_HTTP1(refused_per_ip)},
+    {"weir_http2_connections_total", "Connections that spoke HTTP/2.", NULL, IN_HTTP2(connections)},
+    {"weir_http2_resets_total", "Streams that were reset, by whom.", "client", IN_HTTP2(resets_in)},
+    {"weir_http2_resets_total", "", "weir", IN_HTTP2(resets_out)},
+    {"weir_http2_resets_total", "", "refused", IN_HTTP2(refused_streams)},
+    {"weir_http2_ended_total", "Connections ended by weir, by reason.", "protocol",
+     IN_HTTP2(protocol_errors)},
+    {"weir_http2_ended_total", "", "ping_timeout", IN_HTTP2(ping_timeouts)},
+#define FLOOD(name, word)                                                                          \
+    {"weir_http2_floods_total", "Connections told to be calm, by what there was too much of.",     \
+     word, IN_HTTP2(floods[HTTP2_FLOOD_##name])},
+    HTTP2_FLOODS(FLOOD)
+#undef FLOOD
 };
 
 static void write_listener_family(struct page *p, size_t first, size_t end)
@@ -544,7 +577,7 @@ static void write_listener_family(struct page *p, size_t first, size_t end)
             const struct prom_label labels[] = {{"listener", config->listeners.at[l].name},
                                                 {reason != NULL ? "reason" : NULL, reason},
                                                 {NULL, NULL}};
-            prom_u64(&p->prom, labels, counter_sum(p, l, listener_rows[r].offset));
+            prom_u64(&p->prom, labels, counter_sum(p, l, listener_rows[r].place));
         }
 }
 

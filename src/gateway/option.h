@@ -34,6 +34,7 @@ enum option_type {
     OPTION_PROFILE,
     OPTION_RATE, /* uint64_t */
     OPTION_SECRET,
+    OPTION_SET,    /* uint32_t: a bit for each word, by its place */
     OPTION_SIZE,   /* uint64_t */
     OPTION_SIZE32, /* uint32_t */
     OPTION_TIME,   /* uint32_t milliseconds */

@@ -44,6 +44,14 @@ static struct tls_identity identity_of(const struct config_certificate *pair)
     return (struct tls_identity){.certificate = pair->certificate, .key = pair->key};
 }
 
+static unsigned offer_of(const struct config_listener *listener)
+{
+    unsigned offer = 0;
+    offer |= (listener->protocols >> LISTENER_HTTP1 & 1U) != 0 ? TLS_OFFER_HTTP1 : 0;
+    offer |= (listener->protocols >> LISTENER_H2 & 1U) != 0 ? TLS_OFFER_H2 : 0;
+    return offer;
+}
+
 int secure_listener_profile(const struct config_listener *listener,
                             struct tls_profile **ret_profile, struct tls_fault *ret_fault)
 {
@@ -57,7 +65,7 @@ int secure_listener_profile(const struct config_listener *listener,
         .identities_count = count,
         .ca = listener->tls.client_ca,
         .min_version = listener->tls.min_version == CONFIG_TLS_1_3 ? TLS_1_3 : TLS_1_2,
-        .offer = TLS_OFFER_HTTP1,
+        .offer = offer_of(listener),
     };
     return tls_profile_read(&opt, ret_profile, ret_fault);
 }

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "gateway/admin.h"
 #include "gateway/census.h"
+#include "gateway/inlet.h"
 #include "gateway/process.h"
 #include "gateway/relay.h"
 #include "gateway/secure.h"
@@ -23,7 +24,6 @@
 #include "listener/accept.h"
 #include "listener/front.h"
 #include "listener/guest.h"
-#include "listener/http1.h"
 #include "runtime/worker.h"
 
 #include <errno.h>
@@ -34,7 +34,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define DESCRIPTORS_SPARE 64U /* logs, loops, the admin's clients, DNS */
+#define STREAMS_MAX       100000U /* of all clients of HTTP/2 on one worker */
+#define DESCRIPTORS_SPARE 64U     /* logs, loops, the admin's clients, DNS */
 
 static int open_logs(struct server *s, char *ret_fault);
 static int open_secure(struct server *s, char *ret_fault);
@@ -122,18 +123,11 @@ static void close_pools(struct site *site)
 static void close_site(struct site *site)
 {
     uint32_t listeners = site->server->config->listeners.count;
-    for (uint32_t l = 0; site->fronts != NULL && l < listeners; l++) {
-        if (site->fronts[l] != NULL)
-            front_shut(site->fronts[l]);
-        if (site->listeners[l] != NULL)
-            http1_listener_free(site->listeners[l]);
-        if (site->fronts[l] != NULL)
-            front_free(site->fronts[l]);
-    }
-    free(site->listeners);
-    free(site->fronts);
-    site->listeners = NULL;
-    site->fronts = NULL;
+    for (uint32_t l = 0; site->inlets != NULL && l < listeners; l++)
+        if (site->inlets[l] != NULL)
+            inlet_close(site->inlets[l]);
+    free(site->inlets);
+    site->inlets = NULL;
     if (site->relay != NULL) {
         close_pools(site);
         relay_free(site->relay);
@@ -348,9 +342,12 @@ static int open_admin(struct server *s, char *ret_fault)
 static weir_engine_options engine_options(struct server *s)
 {
     const struct config *config = s->config;
-    uint64_t clients = 0, conns = 0, waiting = 0, keys = 0;
-    for (uint32_t i = 0; i < config->listeners.count; i++)
-        clients += config->listeners.at[i].pool.max_connections;
+    uint64_t clients = 0, streams = 0, conns = 0, waiting = 0, keys = 0;
+    for (uint32_t i = 0; i < config->listeners.count; i++) {
+        const struct config_listener *l = &config->listeners.at[i];
+        clients += l->pool.max_connections;
+        streams += (uint64_t)l->pool.max_connections * l->http2.max_concurrent_streams;
+    }
     for (uint32_t i = 0; i < config->upstreams.count; i++) {
         const struct config_upstream *u = &config->upstreams.at[i];
         uint32_t total = u->pool.max_total == WEIR_UNLIMITED ? 100000 : u->pool.max_total;
@@ -361,6 +358,8 @@ static weir_engine_options engine_options(struct server *s)
     weir_engine_options opt = {.size = sizeof(opt)};
     opt.conns_max = (uint32_t)(clients + conns + 64);
     opt.waiting_max = (uint32_t)(waiting + 64);
+    opt.leases_max = opt.conns_max + opt.waiting_max
+                     + (uint32_t)(streams < STREAMS_MAX ? streams : STREAMS_MAX);
     opt.keys_max = (uint32_t)(clients + keys + 64);
     opt.key_bytes_max = opt.keys_max * 128;
     opt.pools_max = config->listeners.count + config->upstreams.count + 1;
@@ -424,54 +423,25 @@ static void on_tls_failed(void *self, const uint8_t address[16], const struct tl
            log_text("why", tls_error_word(result->error)), log_text("detail", result->detail));
 }
 
-static int open_front(struct site *site, uint32_t index)
+static int open_inlet(struct site *site, uint32_t index)
 {
     struct server *s = site->server;
-    const struct config_listener *l = &s->config->listeners.at[index];
     uint32_t worker = worker_index(site->worker);
-    const struct front_options opt = {
-        .name = l->name,
-        .engine = worker_engine(site->worker),
-        .max_connections = l->pool.max_connections,
-        .desk = secure_desk(s->secure, worker),
-        .tls = secure_server(s->secure, worker, index),
-        .tls_timeout_ms = l->pool.tls_timeout_ms,
-        .on_tls_failed = on_tls_failed,
-        .self = site,
-    };
-    return front_new(worker_loop(site->worker), &opt, &site->fronts[index]);
-}
-
-static int open_listener(struct site *site, uint32_t index)
-{
-    struct server *s = site->server;
-    const struct config_listener *l = &s->config->listeners.at[index];
-    int error = open_front(site, index);
-    if (error != 0)
-        return error;
-    struct http1_listener_options opt = {.name = l->name,
-                                         .max_connections = l->pool.max_connections,
-                                         .headers_timeout_ms = l->pool.headers_timeout_ms,
-                                         .request_timeout_ms = l->pool.request_timeout_ms,
-                                         .min_rate = l->pool.min_rate,
-                                         .idle_timeout_ms = l->pool.idle_timeout_ms,
-                                         .answer_timeout_ms = l->pool.answer_timeout_ms,
-                                         .keepalive_timeout_ms = l->pool.keepalive_timeout_ms,
-                                         .write_timeout_ms = l->pool.write_timeout_ms,
-                                         .max_header_bytes = l->http1.max_header_bytes,
-                                         .max_headers = l->http1.max_headers,
-                                         .on_refuse = on_refuse,
-                                         .refuse_self = site,
-                                         .front = site->fronts[index]};
-    error = http1_listener_new(worker_loop(site->worker), worker_engine(site->worker), &opt,
-                               &relay_handler, relay_listener_self(site->relay, index),
-                               &site->listeners[index]);
-    if (error != 0)
-        return error;
-    struct front_reader http1 = http1_listener_reader(site->listeners[index]);
-    front_read_with(site->fronts[index], &http1, NULL);
-    return front_accept(site->fronts[index], s->ports[index], worker_index(site->worker),
-                        s->sites_count > 1 ? post_to_worker : NULL, site);
+    const struct inlet_options opt = {.config = &s->config->listeners.at[index],
+                                      .loop = worker_loop(site->worker),
+                                      .engine = worker_engine(site->worker),
+                                      .port = s->ports[index],
+                                      .desk = secure_desk(s->secure, worker),
+                                      .tls = secure_server(s->secure, worker, index),
+                                      .on_tls_failed = on_tls_failed,
+                                      .worker = worker,
+                                      .post = s->sites_count > 1 ? post_to_worker : NULL,
+                                      .post_self = site,
+                                      .handler = &relay_handler,
+                                      .handler_self = relay_listener_self(site->relay, index),
+                                      .on_refuse = on_refuse,
+                                      .self = site};
+    return inlet_open(&opt, &site->inlets[index]);
 }
 
 static int open_relay(struct site *site)
@@ -496,9 +466,8 @@ static int open_site(struct server *s, uint32_t index)
     struct site *site = &s->sites[index];
     *site = (struct site){.server = s, .worker = crew_worker(s->crew, index)};
     journal_join(s->journal, &site->voice);
-    site->listeners = calloc(s->config->listeners.count, sizeof(void *));
-    site->fronts = calloc(s->config->listeners.count, sizeof(void *));
-    if (site->listeners == NULL || site->fronts == NULL)
+    site->inlets = calloc(s->config->listeners.count, sizeof(void *));
+    if (site->inlets == NULL)
         return -ENOMEM;
     int error = dns_open(worker_loop(site->worker), &(struct dns_options){0}, &site->dns);
     if (error == 0)
@@ -506,7 +475,7 @@ static int open_site(struct server *s, uint32_t index)
     if (error == 0)
         error = open_relay(site);
     for (uint32_t l = 0; error == 0 && l < s->config->listeners.count; l++)
-        error = open_listener(site, l);
+        error = open_inlet(site, l);
     return error;
 }
 
@@ -559,7 +528,7 @@ static void site_drain(void *self, uint64_t at_most_ms)
     site->draining = config->listeners.count;
     for (uint32_t l = 0; l < config->listeners.count; l++) {
         uint64_t grace_ms = config->listeners.at[l].pool.drain_timeout_ms;
-        front_drain(site->fronts[l], (uint32_t)(grace_ms < at_most_ms ? grace_ms : at_most_ms),
+        inlet_drain(site->inlets[l], (uint32_t)(grace_ms < at_most_ms ? grace_ms : at_most_ms),
                     listener_drained, site);
     }
     crew_post_hub(site->server->crew, site_shut, site->server, 0);

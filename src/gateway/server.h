@@ -29,8 +29,7 @@ struct accept_port;
 struct admin;
 struct crew;
 struct dns;
-struct front;
-struct http1_listener;
+struct inlet;
 struct relay;
 struct relay_shared;
 struct secure;
@@ -75,9 +74,8 @@ struct site {
     struct worker *worker;
     struct dns *dns;
     struct relay *relay;
-    struct front **fronts;             /* one for each listener of the configuration's */
-    struct http1_listener **listeners; /* the same */
-    uint32_t draining;                 /* listeners not yet drained */
+    struct inlet **inlets; /* one for each listener of the configuration */
+    uint32_t draining;     /* listeners not yet drained */
     struct eventlog events;
     struct journal_voice voice;
 };

@@ -71,6 +71,7 @@ struct http1_listener_options {
     /* Who brings the clients, and has their pool; outlives it. NULL: the listener has a pool of its
      * own, and clients come by http1_listener_accept() or by hand. */
     struct front *front;
+    bool hands_on_only; /* to HTTP/2: who does not begin with its preface is told 505 */
 };
 
 /* Any thread may read them, with http1_counter(). */

@@ -459,6 +459,10 @@ static size_t take_head(struct client *client, const char *at, size_t len)
         client_hand_on(client, at, len);
         return 0;
     }
+    if (listener->opt.hands_on_only && len >= 4) {
+        client_refuse_bad(client, HTTP1_BAD_VERSION);
+        return 0;
+    }
     head.fields = listener->fields;
     ssize_t took = http1_parse_request(&client->request->progress, at, len, &listener->limits,
                                        &head);

@@ -74,8 +74,7 @@ struct http2_listener_options {
 };
 
 /* Any thread may read them, with http2_counter(). */
-#define HTTP2_COUNTERS(ROW)                                                                        \
-    ROW(connections, "connections that spoke HTTP/2")                                              \
+#define HTTP2_SHARED_COUNTERS(ROW) /* as in HTTP1_COUNTERS */                                      \
     ROW(requests, "streams opened by clients")                                                     \
     ROW(answers_1xx, "answers of status 1xx")                                                      \
     ROW(answers_2xx, "answers of status 2xx")                                                      \
@@ -94,18 +93,22 @@ struct http2_listener_options {
     ROW(idle_timeouts, "open requests without a byte for too long")                                \
     ROW(keepalive_timeouts, "connections closed between requests")                                 \
     ROW(write_timeouts, "clients that did not read their answer")                                  \
+    ROW(drained, "idle connections closed by a drain")
+
+#define HTTP2_OWN_COUNTERS(ROW)                                                                    \
+    ROW(connections, "connections that spoke HTTP/2")                                              \
     ROW(ping_timeouts, "clients that answered no PING")                                            \
     ROW(resets_in, "streams reset by clients")                                                     \
     ROW(resets_out, "streams reset by us")                                                         \
     ROW(refused_streams, "streams beyond max_concurrent_streams")                                  \
-    ROW(protocol_errors, "connections ended for breaking the protocol")                            \
-    ROW(drained, "idle connections closed by a drain")                                             \
-    ROW(floods[HTTP2_FLOOD_COUNT], "connections told to be calm, by enum http2_flood")
+    ROW(protocol_errors, "connections ended for breaking the protocol")
 
 struct http2_counters {
 #define HTTP2_ROW(name, text) _Atomic uint64_t name;
-    HTTP2_COUNTERS(HTTP2_ROW)
+    HTTP2_SHARED_COUNTERS(HTTP2_ROW)
+    HTTP2_OWN_COUNTERS(HTTP2_ROW)
 #undef HTTP2_ROW
+    _Atomic uint64_t floods[HTTP2_FLOOD_COUNT]; /* connections told to be calm, by why */
 };
 
 static inline uint64_t http2_counter(const _Atomic uint64_t *counter)

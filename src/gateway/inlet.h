@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * inlet.h - a listener of the configuration on one worker: its front, which brings the clients, and
+ * a reader for each protocol that it speaks. Both readers have the same handler, and so one relay.
+ */
+#pragma once
+#include <weir/weir.h>
+
+#include "gateway/config.h"
+#include "listener/accept.h"
+#include "listener/front.h"
+#include "listener/http1.h"
+#include "listener/http2.h"
+
+#include <stdint.h>
+
+struct inlet;
+
+struct inlet_options {
+    const struct config_listener *config; /* outlives it */
+    struct loop *loop;
+    weir_engine *engine;
+    struct accept_port *port;
+    uint32_t worker;
+    front_post_fn *post; /* NULL: there is one worker */
+    void *post_self;
+    const struct http_handler *handler;
+    void *handler_self;
+    struct tls_desk *desk; /* NULL: plain */
+    struct tls_server *tls;
+    /* For logs: a request refused by the listener itself, a handshake that failed. */
+    void (*on_refuse)(void *self, const struct http_peer *peer,
+                      const struct http1_refusal *refusal);
+    void (*on_tls_failed)(void *self, const uint8_t address[16], const struct tls_result *result);
+    void *self;
+};
+
+/* Before the worker runs. 0 or -errno. */
+int inlet_open(const struct inlet_options *opt, struct inlet **ret_inlet);
+/* After it ended, or from its thread. Cuts every client. */
+void inlet_close(struct inlet *take_inlet);
+
+/* As front_drain(). */
+void inlet_drain(struct inlet *inlet, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg);
+weir_pool *inlet_pool(const struct inlet *inlet);
+
+/* Any thread may read them. Those of a protocol that is not spoken are all zero. */
+const struct http1_counters *inlet_http1(const struct inlet *inlet);
+const struct http2_counters *inlet_http2(const struct inlet *inlet);
+/* Of both together. */
+#define inlet_counted(inlet, name)                                                                 \
+    (http1_counter(&inlet_http1(inlet)->name) + http2_counter(&inlet_http2(inlet)->name))
