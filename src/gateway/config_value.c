@@ -887,46 +887,7 @@ static const struct value_type value_types[OPTION_TYPES] = {
     [OPTION_WORD] = {"a word", "string", false, 4, read_word, write_word},
 };
 
-static void schema_words(const struct option *option, struct bytes *out)
+const char *value_schema_kind(enum option_type type)
 {
-    size_t len;
-    const char *word;
-    bytes_append_text(out, "\"enum\": [");
-    for (uint32_t i = 0; (word = option_word(option->words, i, &len)) != NULL; i++) {
-        bytes_append_text(out, i > 0 ? ", " : "");
-        write_text_len(out, word, len);
-    }
-    bytes_append_text(out, "]");
-}
-
-void value_schema(const struct option *option, struct bytes *out)
-{
-    const struct value_type *type = &value_types[option->type];
-    switch (option->type) {
-    case OPTION_WORD:
-    case OPTION_CHOICE: schema_words(option, out); return;
-    case OPTION_COUNT:
-    case OPTION_NUMBER:
-        if (option->words[0] != '\0')
-            bytes_append_text(out, "\"anyOf\": [{");
-        bytes_printf(out, "\"type\": \"integer\", \"minimum\": %" PRIu64 ", \"maximum\": %" PRIu64,
-                     option->low, option->high);
-        if (option->words[0] != '\0') {
-            bytes_append_text(out, "}, {");
-            schema_words(option, out);
-            bytes_append_text(out, "}]");
-        }
-        return;
-    case OPTION_PART:
-        bytes_printf(out, "\"type\": \"number\", \"minimum\": %" PRIu64 ", \"maximum\": %" PRIu64,
-                     option->low, option->high);
-        return;
-    default: break;
-    }
-    if (strcmp(type->schema, "size") == 0)
-        bytes_append_text(out, "\"type\": [\"string\", \"integer\"]");
-    else if (strcmp(type->schema, "array") == 0)
-        bytes_append_text(out, "\"type\": [\"array\", \"string\", \"integer\"]");
-    else
-        bytes_printf(out, "\"type\": \"%s\"", type->schema);
+    return value_types[type].schema;
 }

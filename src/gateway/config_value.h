@@ -31,3 +31,5 @@ bool value_is_unset(const struct option *option, const void *base);
 /* "duration", "size", …; and what the JSON Schema says of the type ("\"type\":\"string\""). */
 const char *value_type_text(enum option_type type);
 void value_schema(const struct option *option, struct bytes *out);
+/* "string", "integer", … */
+const char *value_schema_kind(enum option_type type);

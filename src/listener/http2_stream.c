@@ -99,6 +99,9 @@ struct http2_stream *http2_stream_new(struct http2_client *client, int32_t id)
     stream->answer = HTTP2_ANSWER_ENDED; /* no handler knows of it yet */
     stream->active_ms = http2_now_ms(client);
     list_push_back(&client->streams, &stream->on_client);
+    if (client->streams.count == 1) {
+        http2_arm_client(client); /* from now on it is to answer a PING */
+    }
     return stream;
 }
 
