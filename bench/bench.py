@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a proxied request costs, weir beside nginx, HAProxy and two bare relays; and one of the HTTP client.
 
-    bench/bench.py [--quick] [--rounds N] [--only relay,open,idle,pool,syscalls,client,gains] [--json FILE] [--noisy]
+    bench/bench.py [--quick] [--rounds N] [--only relay,open,idle,pool,syscalls,client,gains,tls] [--json FILE] [--noisy]
 
 One worker of each candidate is pinned to core 0, load generator and upstream to core 1. Within a round
 the candidates alternate, so that they meet the same machine; ratios are taken within a round, and the
@@ -25,6 +25,8 @@ import sys
 import tempfile
 import time
 
+import bench_tls
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "release"
 CORE_CANDIDATE, CORE_LOAD = 0, 1
@@ -37,7 +39,7 @@ WARM, WARM_MANY = 0.2, 0.5
 IDLE_CONNECTIONS = 5000
 NOISE_MAX = 0.25  # of the machine
 RELAYS = {"epoll": "relay_epoll", "libuv": "relay_uv", "io": "relay_io"}
-PARTS = ("relay", "open", "idle", "syscalls", "pool", "client", "gains")
+PARTS = ("relay", "open", "idle", "syscalls", "pool", "client", "gains", "tls")
 IN_FLIGHT = 128  # requests of an HTTP client
 THINK_MS, THINKERS = 10, 50  # what pooling gains: clients that think so long between requests, and how many
 GAINS = {"weir": "weir, pooled", "weir-fresh": "weir, max_uses 1", "epoll-fresh": "epoll, a connection each"}
@@ -235,7 +237,7 @@ class Bench:
                    "--also", str(self.upstream.pid), "--counters", self.counters,
                    "--seconds", str(seconds)]
         for word, value in options.items():
-            command += [f"--{word}", str(value)]
+            command += [f"--{word}", str(value)] if value != "" else [f"--{word}"]
         done = subprocess.run(command, preexec_fn=pinned(CORE_LOAD), capture_output=True, text=True,
                               check=False)
         if done.returncode not in (0, 2) or not done.stdout:
@@ -509,6 +511,11 @@ class Bench:
         self.results["client_objects"] = objects = json.loads(done.stdout)
         say(f"  a client is made in {objects['client_new_us']:.1f} µs (requirement 001: 215), "
             f"its figures read in {objects['stats_us']:.2f} µs (217)")
+
+    # --- HTTPS --------------------------------------------------------------------------------
+
+    def tls(self):
+        bench_tls.run(self, sys.modules[__name__])
 
     # --- what pooling gains -------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
  * load.c - the load generator.
  *
  *     load --port P [--path /100] [--connections 128] [--warm 0.5] [--seconds 2] [--rate 0]
- *          [--pid PID]... [--also PID]... [--counters FILE] [--hold]
+ *          [--pid PID]... [--also PID]... [--counters FILE] [--hold] [--tls] [--each full|resumed]
  *
  * Closed loop: every connection sends its next request when the answer is there. Open loop
  * (--rate): a request is due every 1/rate seconds whatever the answers do, and its latency counts
@@ -12,6 +12,8 @@
  * processes (--pid), of the others that belong to the run (--also), of the whole machine, and the
  * upstream's counters are read.
  * --hold: one request on each connection, then "held", and nothing more until standard input ends.
+ * --tls: HTTPS, TLS 1.3, nothing verified. --each: a connection for each request, closed after it;
+ * its handshake is full, or resumed with the ticket that its predecessor got.
  * The result is one line of JSON.
  */
 #include "histogram.h"
@@ -21,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,9 +46,12 @@ struct link {
     char *head; /* of an answer, where it did not come whole */
     size_t head_len;
     uint64_t body_left;
-    uint64_t due_ns; /* when the request now under way was due */
+    uint64_t due_ns;      /* when the request now under way was due */
+    SSL *ssl;             /* NULL: plain */
+    SSL_SESSION *session; /* to resume */
     int fd;
     bool in_body;
+    bool shaking; /* its handshake is under way */
 };
 
 struct options {
@@ -55,7 +61,7 @@ struct options {
     double warm_s, seconds, rate;
     int pid[PIDS_MAX], also[PIDS_MAX];
     unsigned pids, alsos;
-    bool hold;
+    bool hold, tls, each, resumes;
 };
 
 /* What is read at both ends of the window. */
@@ -74,13 +80,15 @@ static unsigned free_head, free_count;
 static struct histogram latencies;
 static char request[512], buffer[BUFFER_BYTES];
 static size_t request_len;
-static uint64_t answered, failed, opened;
+static uint64_t answered, failed, opened, resumed;
+static SSL_CTX *tls;
 static uint64_t next_due_ns, interval_ns;
 static bool counting;
 static int loop;
 static const uint64_t *counters;
 
 static void options_read(int argc, char **argv);
+static void tls_start(void);
 static void link_open(struct link *link);
 static void link_send(struct link *link, uint64_t due_ns);
 static void link_readable(struct link *link);
@@ -97,11 +105,12 @@ int main(int argc, char **argv)
     if (loop < 0 || !links || !free_links)
         net_die("start");
     request_len = (size_t)snprintf(request, sizeof request,
-                                   "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: bench\r\n"
+                                   "GET %s HTTP/1.1\r\nHost: %s:%u\r\nUser-Agent: bench\r\n"
                                    "Accept: */*\r\n\r\n",
-                                   options.path, options.port);
-    for (unsigned i = 0; i < options.connections; i++)
-        link_open(&links[i]);
+                                   options.path, options.tls ? "localhost" : "127.0.0.1",
+                                   options.port);
+    if (options.tls)
+        tls_start();
     if (options.hold)
         run_hold();
     else
@@ -112,24 +121,20 @@ int main(int argc, char **argv)
 static void usage(void)
 {
     fputs("usage: load --port P [--path /N] [--connections N] [--warm S] [--seconds S] [--rate N]\n"
-          "            [--pid PID] [--also PID] [--counters FILE] [--hold]\n",
+          "            [--pid PID] [--also PID] [--counters FILE] [--hold]\n"
+          "            [--tls] [--each full|resumed]\n",
           stderr);
     exit(1);
 }
 
 static void options_read(int argc, char **argv)
 {
-    static const struct option words[] = {{"port", 1, 0, 'p'},
-                                          {"path", 1, 0, 'u'},
-                                          {"connections", 1, 0, 'c'},
-                                          {"warm", 1, 0, 'w'},
-                                          {"seconds", 1, 0, 's'},
-                                          {"rate", 1, 0, 'r'},
-                                          {"pid", 1, 0, 'i'},
-                                          {"also", 1, 0, 'a'},
-                                          {"counters", 1, 0, 'f'},
-                                          {"hold", 0, 0, 'h'},
-                                          {0, 0, 0, 0}};
+    static const struct option words[] = {
+        {"port", 1, 0, 'p'}, {"path", 1, 0, 'u'},    {"connections", 1, 0, 'c'},
+        {"warm", 1, 0, 'w'}, {"seconds", 1, 0, 's'}, {"rate", 1, 0, 'r'},
+        {"pid", 1, 0, 'i'},  {"also", 1, 0, 'a'},    {"counters", 1, 0, 'f'},
+        {"hold", 0, 0, 'h'}, {"tls", 0, 0, 't'},     {"each", 1, 0, 'e'},
+        {0, 0, 0, 0}};
     int word;
     while ((word = getopt_long(argc, argv, "", words, NULL)) != -1) {
         switch (word) {
@@ -141,6 +146,11 @@ static void options_read(int argc, char **argv)
         case 'r': options.rate = strtod(optarg, NULL); break;
         case 'f': options.counters = optarg; break;
         case 'h': options.hold = true; break;
+        case 't': options.tls = true; break;
+        case 'e':
+            options.each = true;
+            options.resumes = strcmp(optarg, "resumed") == 0;
+            break;
         case 'i':
             if (options.pids < PIDS_MAX)
                 options.pid[options.pids++] = atoi(optarg);
@@ -182,6 +192,48 @@ static struct link *free_pop(void)
     return link;
 }
 
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct link *link = SSL_get_app_data(ssl);
+    if (!options.resumes)
+        return 0;
+    SSL_SESSION_free(link->session);
+    link->session = session;
+    return 1;
+}
+
+static void tls_start(void)
+{
+    tls = SSL_CTX_new(TLS_client_method());
+    if (!tls)
+        net_die("TLS");
+    SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION);
+    SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(tls, on_session);
+}
+
+static void link_shake(struct link *link)
+{
+    int done = SSL_do_handshake(link->ssl);
+    if (done == 1) {
+        link->shaking = false;
+        resumed += counting && SSL_session_reused(link->ssl);
+        free_push(link);
+    } else if (SSL_get_error(link->ssl, done) != SSL_ERROR_WANT_READ) {
+        net_die("handshake");
+    }
+}
+
+static void link_close(struct link *link)
+{
+    if (link->ssl)
+        SSL_shutdown(link->ssl);
+    SSL_free(link->ssl);
+    link->ssl = NULL;
+    close(link->fd);
+}
+
 static void link_open(struct link *link)
 {
     link->fd = net_connect(options.port);
@@ -193,21 +245,36 @@ static void link_open(struct link *link)
     if (epoll_ctl(loop, EPOLL_CTL_ADD, link->fd, &event) < 0)
         net_die("epoll_ctl");
     opened++;
-    free_push(link);
+    if (!options.tls) {
+        free_push(link);
+        return;
+    }
+    link->ssl = SSL_new(tls);
+    if (!link->ssl || SSL_set_fd(link->ssl, link->fd) != 1)
+        net_die("TLS");
+    SSL_set_app_data(link->ssl, link);
+    SSL_set_tlsext_host_name(link->ssl, "localhost");
+    SSL_set_connect_state(link->ssl);
+    if (link->session)
+        SSL_set_session(link->ssl, link->session);
+    link->shaking = true;
+    link_shake(link);
 }
 
 static void link_fail(struct link *link)
 {
     if (counting)
         failed++;
-    close(link->fd);
+    link_close(link);
     link_open(link);
 }
 
 static void link_send(struct link *link, uint64_t due_ns)
 {
     link->due_ns = due_ns;
-    if (send(link->fd, request, request_len, MSG_NOSIGNAL) != (ssize_t)request_len)
+    ssize_t sent = link->ssl ? SSL_write(link->ssl, request, (int)request_len)
+                             : send(link->fd, request, request_len, MSG_NOSIGNAL);
+    if (sent != (ssize_t)request_len)
         link_fail(link);
 }
 
@@ -219,7 +286,25 @@ static void link_done(struct link *link, uint64_t now_ns)
         histogram_add(&latencies, now_ns > link->due_ns ? now_ns - link->due_ns : 0);
     }
     link->in_body = false;
-    free_push(link);
+    if (options.each) {
+        link_close(link);
+        link_open(link);
+    } else if (!options.hold) {
+        free_push(link);
+    }
+}
+
+/* As recv(). */
+static ssize_t link_recv(struct link *link, char *into, size_t cap)
+{
+    if (!link->ssl)
+        return recv(link->fd, into, cap, 0);
+    int got = SSL_read(link->ssl, into, (int)cap);
+    if (got > 0)
+        return got;
+    int why = SSL_get_error(link->ssl, got);
+    errno = why == SSL_ERROR_WANT_READ ? EAGAIN : EPROTO;
+    return why == SSL_ERROR_ZERO_RETURN ? 0 : -1;
 }
 
 /* Reads a complete head: 200 with a Content-Length, or it is a failure. Returns the body's length,
@@ -268,10 +353,14 @@ static void link_head(struct link *link, char *bytes, size_t len)
 
 static void link_readable(struct link *link)
 {
+    if (link->shaking) {
+        link_shake(link);
+        return;
+    }
     size_t held = link->in_body ? 0 : link->head_len;
     if (held > 0)
         memcpy(buffer, link->head, held);
-    ssize_t got = recv(link->fd, buffer + held, sizeof buffer - 1 - held, 0);
+    ssize_t got = link_recv(link, buffer + held, sizeof buffer - 1 - held);
     if (got < 0 && errno == EAGAIN)
         return;
     if (got <= 0) {
@@ -362,14 +451,15 @@ static void print_result(const struct reading *a, const struct reading *b)
         "{\"requests\": %llu, \"failed\": %llu, \"seconds\": %.6f, \"cpu_us_per_request\": %.4f, "
         "\"cpu_share\": %.4f, \"requests_per_s\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
         "\"p999_us\": %.1f, \"max_us\": %.1f, \"upstream_connections\": %llu, "
-        "\"upstream_requests\": %llu, \"others_cpu\": %.4f}\n",
+        "\"upstream_requests\": %llu, \"resumed\": %llu, \"others_cpu\": %.4f}\n",
         (unsigned long long)answered, (unsigned long long)failed, seconds,
         answered ? (double)(b->cpu_ns - a->cpu_ns) / 1e3 / (double)answered : 0,
         (double)(b->cpu_ns - a->cpu_ns) / 1e9 / seconds, (double)answered / seconds,
         (double)histogram_at(&latencies, 0.50) / 1e3, (double)histogram_at(&latencies, 0.99) / 1e3,
         (double)histogram_at(&latencies, 0.999) / 1e3, (double)latencies.max_ns / 1e3,
         (unsigned long long)(b->upstream_connections - a->upstream_connections),
-        (unsigned long long)(b->upstream_requests - a->upstream_requests), other);
+        (unsigned long long)(b->upstream_requests - a->upstream_requests),
+        (unsigned long long)resumed, other);
     fflush(stdout);
 }
 
@@ -419,6 +509,8 @@ static void run_until(uint64_t end_ns)
 
 static void run_window(void)
 {
+    for (unsigned i = 0; i < options.connections; i++)
+        link_open(&links[i]);
     uint64_t start = net_now_ns();
     next_due_ns = start;
     run_until(start + (uint64_t)(options.warm_s * 1e9));
@@ -430,18 +522,17 @@ static void run_window(void)
     print_result(&before, &after);
 }
 
-/* One request on every link, a few at a time; then they stay as they are. */
+/* One request on every link, a few links at a time; then they stay as they are. */
 static void run_hold(void)
 {
-    unsigned sent = 0;
     uint64_t end = net_now_ns() + 60ull * 1000000000u;
     char byte;
     counting = true;
     while (answered < options.connections && net_now_ns() < end && failed == 0) {
-        while (sent < options.connections && sent - answered < HOLD_AT_ONCE) {
+        while (opened < options.connections && opened - answered < HOLD_AT_ONCE)
+            link_open(&links[opened]);
+        while (free_count > 0)
             link_send(free_pop(), net_now_ns());
-            sent++;
-        }
         turn(net_now_ns() + 100000000u);
     }
     printf("held %llu\n", (unsigned long long)answered);

@@ -223,8 +223,7 @@ static void on_handshake(void *self, struct stream *stream, const struct tls_res
 
 static bool is_crowded(const struct front *front, const struct front_client *client)
 {
-    return front->handshakes.count >= FRONT_HANDSHAKES_MAX
-           || (!client->is_seated && front->refusals >= REFUSALS_MAX);
+    return !client->is_seated && front->refusals >= REFUSALS_MAX;
 }
 
 /* Takes the stream in any case; false: it is closed. */

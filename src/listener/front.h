@@ -6,6 +6,8 @@
  *     accept ──▶ seat ──▶ TLS handshake, where there is TLS ──▶ ALPN ──▶ http1 | http2
  *                └─ none: refused, by the reader of HTTP/1.1 (503)
  *
+ * Handshakes under way are bounded as clients are: each has a seat.
+ *
  * The front owns the door and the pool "listener:NAME"; readers own their clients. A client keeps
  * its seat from accept until its reader calls front_leave(), or its handshake failed.
  *
@@ -22,8 +24,6 @@
 #include <stdint.h>
 
 struct front;
-
-#define FRONT_HANDSHAKES_MAX 1024U /* under way on one worker; more are closed at once */
 
 struct front_client {
     uint8_t address[16];
