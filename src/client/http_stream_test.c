@@ -438,17 +438,13 @@ static void each_time_out_is_its_own(void **state)
                                     .acquire_timeout_ms = 60,
                                     .write_timeout_ms = 80,
                                     .first_byte_timeout_ms = 5000,
-                                    .idle_timeout_ms = 70,
-                                    .waiting_max = 1};
-    fixture_open(&f, (weir_http_client_options){.pool = pool, .requests_max = 3});
-    struct talk holder = {.f = &f}, late = {.f = &f}, over = {.f = &f}, none = {.f = &f};
+                                    .idle_timeout_ms = 70};
+    fixture_open(&f, (weir_http_client_options){.pool = pool});
+    struct talk holder = {.f = &f}, late = {.f = &f};
     begin(&holder, (weir_http_request){0}, "/stall");
     until(f.peer.requests == 1);
     begin(&late, (weir_http_request){0}, "/hello");
     weir_http_stats stats;
-    until((weir_http_client_stats(f.client, &stats), stats.waiting == 1));
-    begin(&over, (weir_http_request){0}, "/hello");
-    expect(&over, WEIR_EQUEUE);
     expect(&late, WEIR_EACQUIRE_TIMEOUT);
     assert_int_equal(weir_http_cancel(f.client, call_of(&holder)), WEIR_OK);
     expect(&holder, WEIR_ECANCELED);
@@ -470,15 +466,45 @@ static void each_time_out_is_its_own(void **state)
     begin(&again, (weir_http_request){0}, "/bytes/9");
     expect(&again, WEIR_OK);
     assert_int_equal(f.peer.accepted, accepted + 1);
+    fixture_close(&f);
+}
 
-    /* More requests than may be. */
-    struct talk full[3] = {{.f = &f}, {.f = &f}, {.f = &f}};
-    begin(&full[0], (weir_http_request){0}, "/stall");
-    begin(&full[1], (weir_http_request){.timeout_ms = 30}, "/hello");
-    begin(&full[2], (weir_http_request){.timeout_ms = 30}, "/hello");
+static void there_may_be_so_many_requests(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    fixture_open(&f, (weir_http_client_options){.requests_max = 3});
+    struct talk full[3] = {{.f = &f}, {.f = &f}, {.f = &f}}, none = {.f = &f}, next = {.f = &f};
+    for (int i = 0; i < 3; i++) {
+        begin(&full[i], (weir_http_request){0}, "/stall");
+    }
     assert_int_equal(begin_as(&none, (weir_http_request){0}, "/hello", &handler), WEIR_EFULL);
+    assert_int_equal(weir_http_cancel(f.client, call_of(&full[0])), WEIR_OK);
+    expect(&full[0], WEIR_ECANCELED);
+    begin(&next, (weir_http_request){0}, "/bytes/9");
+    expect(&next, WEIR_OK);
     fixture_close(&f);
     assert_int_equal(none.ends, 0);
+    assert_int_equal(full[1].err, WEIR_ECLOSED);
+}
+
+static void so_many_may_wait(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    weir_http_stats stats;
+    fixture_open(&f, (weir_http_client_options){.pool = {.max_per_key = 1, .waiting_max = 1}});
+    struct talk holder = {.f = &f}, waits = {.f = &f}, over = {.f = &f};
+    begin(&holder, (weir_http_request){0}, "/stall");
+    until(f.peer.requests == 1);
+    begin(&waits, (weir_http_request){0}, "/bytes/9");
+    until((weir_http_client_stats(f.client, &stats), stats.waiting == 1));
+    begin(&over, (weir_http_request){0}, "/bytes/9");
+    expect(&over, WEIR_EQUEUE);
+    assert_int_equal(weir_http_cancel(f.client, call_of(&holder)), WEIR_OK);
+    expect(&waits, WEIR_OK);
+    finish(&holder);
+    fixture_close(&f);
 }
 
 /* A listening socket whose backlog is full answers nobody. */
@@ -544,6 +570,8 @@ int main(void)
         cmocka_unit_test(a_client_that_goes_ends_its_requests),
         cmocka_unit_test(callbacks_may_send),
         cmocka_unit_test(each_time_out_is_its_own),
+        cmocka_unit_test(there_may_be_so_many_requests),
+        cmocka_unit_test(so_many_may_wait),
         cmocka_unit_test(who_is_not_let_in_gives_up),
         cmocka_unit_test(events_are_told),
     };
