@@ -4,6 +4,7 @@
 #include "core/hub.h"
 
 #include <pthread.h>
+#include <string.h>
 
 struct desk {
     struct limits *limits;
@@ -14,6 +15,9 @@ struct desk {
 struct limits {
     pthread_mutex_t mutex; /* of the hub */
     struct hub hub;
+    uint64_t due[(LIMIT_ENGINES_MAX + 63) / 64]; /* engines to be woken once the mutex is free */
+    void (*wake)(void *arg, uint32_t engine);
+    void *wake_arg;
     const struct alloc *alloc;
     struct desk desks[];
 };
@@ -24,10 +28,27 @@ static void lock(struct limits *limits)
     check(error == 0);
 }
 
+/* Whoever is woken goes for the mutex at once. */
 static void unlock(struct limits *limits)
 {
+    uint64_t due[sizeof limits->due / sizeof *limits->due];
+    memcpy(due, limits->due, sizeof due);
+    memset(limits->due, 0, sizeof due);
     int error = pthread_mutex_unlock(&limits->mutex);
     check(error == 0);
+    for (uint32_t i = 0; i < sizeof due / sizeof *due; i++) {
+        for (; due[i] != 0; due[i] &= due[i] - 1) {
+            limits->wake(limits->wake_arg, i * 64 + (uint32_t)__builtin_ctzll(due[i]));
+        }
+    }
+}
+
+static void on_news(void *arg, uint32_t engine)
+{
+    struct limits *limits = arg;
+    if (limits->wake != NULL) {
+        limits->due[engine / 64] |= UINT64_C(1) << engine % 64;
+    }
 }
 
 /* --- what an engine calls --------------------------------------------------------------------- */
@@ -82,8 +103,10 @@ struct limits *limits_new(const struct alloc *alloc, const struct limits_options
                                     .accounts_max = opt->accounts_max,
                                     .name_bytes_max = opt->name_bytes_max,
                                     .seed = opt->seed,
-                                    .wake = opt->wake,
-                                    .wake_arg = opt->wake_arg};
+                                    .wake = on_news,
+                                    .wake_arg = limits};
+    limits->wake = opt->wake;
+    limits->wake_arg = opt->wake_arg;
     limits->alloc = alloc;
     if (!hub_init(&limits->hub, alloc, &hub)) {
         alloc_free(alloc, limits);
@@ -137,5 +160,5 @@ void limits_fetch(struct limits *limits, uint32_t number, weir_engine *engine)
 
 void limits_hush(struct limits *limits)
 {
-    limits->hub.opt.wake = NULL;
+    limits->wake = NULL;
 }

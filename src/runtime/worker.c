@@ -21,6 +21,7 @@ struct worker {
     weir_engine *engine;
     struct loop_hook step;
     struct loop_wake *letters, *stop;
+    bool has_word; /* of a limit, that its own engine's call caused: fetched at the turn's end */
     pthread_t thread;
     _Atomic(struct worker_note *) notes; /* the latest first */
 };
@@ -44,8 +45,12 @@ static _Thread_local struct worker *here;
 static uint64_t worker_step(void *self, uint64_t now_ms)
 {
     struct worker *worker = self;
+    if (worker->has_word) {
+        worker->has_word = false;
+        limits_fetch(worker->crew->limits, worker->index, worker->engine);
+    }
     uint64_t next_ms = weir_step(worker->engine, now_ms);
-    return weir_engine_pending(worker->engine) ? now_ms : next_ms;
+    return worker->has_word || weir_engine_pending(worker->engine) ? now_ms : next_ms;
 }
 
 /* After a long wait the engine's time is that of the last step: what is told to it next happens
@@ -90,7 +95,12 @@ static void worker_letters(void *self)
 static void wake_for_limits(void *arg, uint32_t index)
 {
     struct crew *crew = arg;
-    loop_wake_send(crew->workers[index].letters);
+    struct worker *worker = &crew->workers[index];
+    if (here == worker) {
+        worker->has_word = true;
+    } else {
+        loop_wake_send(worker->letters);
+    }
 }
 
 static void worker_stops(void *self)
