@@ -48,7 +48,7 @@ void park_open(weir_shared *pool, uint64_t serial)
     struct park *park = &pool->park;
     park->has_turns = custom_leases_max(pool->custom) == 1;
     atomic_store(&park->serial, serial);
-    atomic_store(&park->seats_used, 0);
+    atomic_store(&park->threads, 0);
 }
 
 void park_allow(weir_shared *pool, bool is_allowed)
@@ -62,7 +62,8 @@ void park_allow(weir_shared *pool, bool is_allowed)
 
 static struct seat *new_seat(struct park *park, uint64_t serial)
 {
-    uint32_t number = atomic_fetch_add(&park->seats_used, 1) % PARK_SEATS;
+    uint32_t number = atomic_fetch_add(&park->threads, 1);
+    number = number < PARK_OWN ? number : PARK_OWN + number % PARK_SHARED;
     known_seats[known_next++ % KNOWN_SEATS] = (struct known_seat){park, serial, number};
     return &park->seats[number];
 }
@@ -76,6 +77,11 @@ static struct seat *seat_of(struct park *park)
         }
     }
     return new_seat(park, serial);
+}
+
+static bool is_own(const struct park *park, const struct seat *seat)
+{
+    return seat < park->seats + PARK_OWN;
 }
 
 static bool claim(struct seat *seat, enum seat_state from)
@@ -96,17 +102,29 @@ static void offer(weir_shared *pool, struct seat *seat)
     }
 }
 
+/* Short as they are, faster than by a call. */
 static bool is_same(const char *a, const char *b)
 {
-    return a == b || strcmp(a != NULL ? a : "", b != NULL ? b : "") == 0;
+    a = a != NULL ? a : "";
+    b = b != NULL ? b : "";
+    while (*a != '\0' && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+static bool is_same_word(const char *a, const char *b)
+{
+    return is_same(a, b) || strcasecmp(a, b) == 0;
 }
 
 static bool is_of_key(const void *made, const weir_key *key)
 {
     const weir_key *own = custom_key(made);
     const char *scheme = key->scheme != NULL ? key->scheme : custom_scheme(made);
-    return own->port == key->port && key->host != NULL && strcasecmp(own->host, key->host) == 0
-           && strcasecmp(own->scheme, scheme) == 0 && is_same(own->tenant, key->tenant)
+    return own->port == key->port && key->host != NULL && is_same_word(own->host, key->host)
+           && is_same_word(own->scheme, scheme) && is_same(own->tenant, key->tenant)
            && is_same(own->tls, key->tls) && is_same(own->proxy, key->proxy)
            && is_same(own->source, key->source);
 }
@@ -171,7 +189,10 @@ bool park_put(weir_shared *pool, const weir_loan *loan)
         return false;
     }
     struct seat *seat = seat_of(park);
-    if (!claim(seat, SEAT_EMPTY)) {
+    bool is_free = is_own(park, seat)
+                       ? atomic_load_explicit(&seat->state, memory_order_acquire) == SEAT_EMPTY
+                       : claim(seat, SEAT_EMPTY);
+    if (!is_free) {
         return false;
     }
     seat->made = loan->own.made;
@@ -226,8 +247,8 @@ static void vacate(weir_shared *pool, struct seat *seat)
 
 static uint32_t seats_used(const struct park *park)
 {
-    uint32_t used = atomic_load(&park->seats_used);
-    return used < PARK_SEATS ? used : PARK_SEATS;
+    uint32_t threads = atomic_load(&park->threads);
+    return threads <= PARK_OWN ? threads : PARK_SEATS;
 }
 
 static uint32_t sweep(weir_shared *pool, uint32_t older_than)

@@ -17,8 +17,8 @@
  * A connection has a *turn*, which each return moves on. A loan that was returned before has a
  * wrong one, whatever became of its connection since.
  *
- * Threads share a seat where there are more of them than seats, and any of them may return any
- * loan.
+ * The first threads to come have a seat of their own for good; the others share some. Any thread
+ * may return any loan.
  */
 #pragma once
 #include <weir/runtime.h>
@@ -27,13 +27,15 @@
 
 #include <stdatomic.h>
 
-#define PARK_SEATS   64U
+#define PARK_OWN     64U /* seats of one thread each */
+#define PARK_SHARED  16U
+#define PARK_SEATS   (PARK_OWN + PARK_SHARED)
 #define PARK_TICK_MS 10U
 #define TURN_NONE    UINT64_MAX /* of a connection that carries several loans at a time */
 
 enum seat_state { SEAT_EMPTY, SEAT_BUSY, SEAT_TAKEN };
 
-/* The fields are whose who made it BUSY. */
+/* The fields are whose who made it BUSY; while it is EMPTY, of the one thread whose seat it is. */
 struct seat {
     _Alignas(64) _Atomic uint32_t state; /* enum seat_state */
     uint32_t tick;                       /* when it was taken */
@@ -57,8 +59,8 @@ struct park {
     _Atomic bool is_ticking; /* the worker sweeps after every tick */
     _Atomic uint32_t wanted; /* callers that found nothing idle */
     _Atomic uint32_t tick;
-    _Atomic uint32_t seats_used; /* may be more than there are */
-    _Atomic uint64_t serial;     /* of what is open in the pool; 0: nothing */
+    _Atomic uint32_t threads; /* that came so far */
+    _Atomic uint64_t serial;  /* of what is open in the pool; 0: nothing */
     uint64_t ticked_ms;
 };
 
