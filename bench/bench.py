@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a proxied request costs, weir beside nginx, HAProxy and two bare relays; and one of the HTTP client.
 
-    bench/bench.py [--quick] [--rounds N] [--only relay,open,idle,pool,syscalls,client,gains,tls] [--json FILE] [--noisy]
+    bench/bench.py [--quick] [--rounds N] [--only relay,open,idle,pool,handoff,syscalls,client,gains,tls] [--json FILE] [--noisy]
 
 One worker of each candidate is pinned to core 0, load generator and upstream to core 1. Within a round
 the candidates alternate, so that they meet the same machine; ratios are taken within a round, and the
@@ -39,8 +39,10 @@ WARM, WARM_MANY = 0.2, 0.5
 IDLE_CONNECTIONS = 5000
 NOISE_MAX = 0.25  # of the machine
 RELAYS = {"epoll": "relay_epoll", "libuv": "relay_uv", "io": "relay_io"}
-PARTS = ("relay", "open", "idle", "syscalls", "pool", "client", "gains", "tls")
+PARTS = ("relay", "open", "idle", "syscalls", "pool", "handoff", "client", "gains", "tls")
 IN_FLIGHT = 128  # requests of an HTTP client
+HANDOFF_GOALS = (("same worker ns", 0, 1000), ("to another thread, of a round trip", 0, 1.5), ("move, of a round trip", 0, 3),
+                 ("pairs/s, of the bare pool's", 0.8, 1e9), ("weir, 2 connections held for 20 us: longest of the median", 0, 100))
 THINK_MS, THINKERS = 10, 50  # what pooling gains: clients that think so long between requests, and how many
 GAINS = {"weir": "weir, pooled", "weir-fresh": "weir, max_uses 1", "epoll-fresh": "epoll, a connection each"}
 # What each document says that pooling gains, beside which our figure stands.
@@ -436,6 +438,25 @@ class Bench:
         for what, value in self.results["pool"].items():
             say(f"  {what:<40}{value:>8.1f} ns")
 
+
+    # --- handing on ---------------------------------------------------------------------------
+
+    def handoff(self):
+        """Threads must be free to run where they like: nothing is pinned."""
+        program = BUILD / "bench/handoff_bench"
+        say("\nhanding a connection on")
+        if not program.exists():
+            say("*** build/release/bench/handoff_bench IS NOT THERE ***")
+            return
+        rounds = str(max(3, 3 * self.args.rounds))
+        done = subprocess.run([program, rounds], capture_output=True, text=True, check=True, timeout=600)
+        figures = self.results["handoff"] = json.loads(done.stdout)
+        for what, value in figures.items():
+            say(f"  {what:<62}{value:>12.2f}")
+        for what, least, most in HANDOFF_GOALS:
+            fine = least <= figures[what] <= most
+            say(f"  {'reached' if fine else '*** MISSED':<11} {what}: {figures[what]:.2f}, goal "
+                + (f"at most {most:g}" if least == 0 else f"at least {least:g}"))
 
     # --- the HTTP client ----------------------------------------------------------------------
 
