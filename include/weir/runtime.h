@@ -66,8 +66,8 @@ typedef struct weir_runtime_options {
     weir_level log_level; /* the least important that is told [WEIR_LEVEL_WARN] */
 } weir_runtime_options;
 
-/* With threads of its own. opt may be NULL. WEIR_EINVAL, WEIR_ENOMEM, WEIR_EIO: no thread, no
- * descriptor. */
+/* With threads of its own. opt may be NULL. WEIR_EINVAL: weir_runtime_fault() names the field;
+ * WEIR_ENOMEM; WEIR_EIO: no thread, no descriptor. */
 WEIR_API weir_err weir_runtime_open(const weir_runtime_options *opt, weir_runtime **ret_runtime);
 
 /* As a guest in the program's libuv loop (a uv_loop_t): one worker, no thread; everything happens

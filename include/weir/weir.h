@@ -241,8 +241,11 @@ typedef struct weir_engine_options {
     weir_allocator allocator;
 } weir_engine_options;
 
-/* WEIR_EINVAL, WEIR_ENOMEM. */
+/* WEIR_EINVAL: weir_engine_options_fault() names the field; WEIR_ENOMEM. */
 WEIR_API weir_err weir_engine_new(const weir_engine_options *opt, weir_engine **ret_engine);
+
+/* The field for which weir_engine_new() would answer WEIR_EINVAL, or NULL. */
+WEIR_API const char *weir_engine_options_fault(const weir_engine_options *opt);
 
 /* Frees it with all its pools. No connector is called: objects are their connector's to free. */
 WEIR_API void weir_engine_free(weir_engine *take_engine);

@@ -170,6 +170,18 @@ static uint32_t processors(void)
     return count < 1 ? 1 : count > CREW_WORKERS_MAX ? CREW_WORKERS_MAX : (uint32_t)count;
 }
 
+static weir_engine_options engine_options(const weir_runtime_options *opt)
+{
+    return (weir_engine_options){.conns_max = opt->conns_max,
+                                 .waiting_max = opt->waiting_max,
+                                 .keys_max = opt->keys_max,
+                                 .seed = opt->seed,
+                                 .on_event = opt->on_event,
+                                 .event_arg = opt->event_arg,
+                                 .events = opt->events,
+                                 .allocator = opt->allocator};
+}
+
 static weir_err resolve(const weir_runtime_options *opt, bool is_hosted,
                         weir_runtime_options *ret_opt)
 {
@@ -197,6 +209,11 @@ static weir_err resolve(const weir_runtime_options *opt, bool is_hosted,
     if (own.log_level > WEIR_LEVEL_DEBUG) {
         return runtime_fault("log_level");
     }
+    weir_engine_options engine = engine_options(&own);
+    const char *fault = weir_engine_options_fault(&engine);
+    if (fault != NULL) {
+        return runtime_fault(fault);
+    }
     *ret_opt = own;
     return WEIR_OK;
 }
@@ -209,14 +226,7 @@ static int open_crew(struct weir_runtime *runtime, void *uv_loop)
     const struct crew_options crew = {
         .workers = runtime->workers,
         .loop = {.uv_loop = uv_loop, .alloc = is_libc ? &alloc_libc : &runtime->memory->alloc},
-        .engine = {.conns_max = opt->conns_max,
-                   .waiting_max = opt->waiting_max,
-                   .keys_max = opt->keys_max,
-                   .seed = opt->seed,
-                   .on_event = opt->on_event,
-                   .event_arg = opt->event_arg,
-                   .events = opt->events,
-                   .allocator = opt->allocator},
+        .engine = engine_options(opt),
     };
     return crew_new(&crew, &runtime->crew);
 }

@@ -322,11 +322,21 @@ static void names_the_field_that_is_wrong(void **state)
     shop_close(&shop);
 
     weir_runtime *runtime;
-    assert_int_equal(weir_runtime_open(&(weir_runtime_options){.workers = 1000}, &runtime),
-                     WEIR_EINVAL);
-    assert_string_equal(weir_runtime_fault(), "workers");
-    assert_int_equal(weir_runtime_open(&(weir_runtime_options){.size = 4096}, &runtime),
-                     WEIR_EINVAL);
+    const struct {
+        weir_runtime_options opt;
+        const char *field;
+    } bad[] = {
+        {{.workers = 1000}, "workers"},
+        {{.size = 4096}, "size"},
+        {{.pools_max = 1000000}, "pools_max"},
+        {{.conns_max = WEIR_UNLIMITED}, "conns_max"},
+        {{.waiting_max = WEIR_UNLIMITED}, "waiting_max"},
+        {{.keys_max = WEIR_UNLIMITED}, "keys_max"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(weir_runtime_open(&bad[i].opt, &runtime), WEIR_EINVAL);
+        assert_string_equal(weir_runtime_fault(), bad[i].field);
+    }
 }
 
 static void changes_options_while_it_serves(void **state)

@@ -63,22 +63,46 @@ static uint32_t or_default(uint32_t value, uint32_t initial)
     return value == WEIR_NONE ? 0 : value != 0 ? value : initial;
 }
 
-static bool resolve(const weir_engine_options *opt, weir_engine_options *ret_opt)
+/* The field that is out of range, or NULL. */
+static const char *fault_of(const weir_engine_options *own)
+{
+    const struct {
+        const char *word;
+        uint32_t value, most;
+    } fields[] = {
+        {"conns_max", own->conns_max, RECORDS_MAX},
+        {"waiting_max", own->waiting_max, RECORDS_MAX},
+        {"leases_max", own->leases_max, RECORDS_MAX},
+        {"keys_max", own->keys_max, RECORDS_MAX},
+        {"key_bytes_max", own->key_bytes_max, UINT32_MAX / 2},
+        {"groups_max", own->groups_max, RECORDS_MAX},
+        {"pools_max", own->pools_max, RECORDS_MAX},
+        {"events_max", own->events_max, RECORDS_MAX},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        if (fields[i].value > fields[i].most) {
+            return fields[i].word;
+        }
+    }
+    return NULL;
+}
+
+/* The field that is wrong, or NULL. */
+static const char *resolve(const weir_engine_options *opt, weir_engine_options *ret_opt)
 {
     weir_engine_options own = {0};
     if (opt != NULL) {
         size_t size = opt->size != 0 ? opt->size : sizeof *opt;
         if (size > sizeof own) {
-            return false;
+            return "size";
         }
         memcpy(&own, opt, size);
     }
     own.conns_max = or_default(own.conns_max, CONNS_MAX);
     own.waiting_max = or_default(own.waiting_max, WAITING_MAX);
-    if (own.conns_max > RECORDS_MAX || own.waiting_max > RECORDS_MAX) {
-        return false;
-    }
-    own.leases_max = or_default(own.leases_max, own.conns_max + own.waiting_max);
+    uint64_t leases = (uint64_t)own.conns_max + own.waiting_max;
+    own.leases_max = or_default(own.leases_max,
+                                leases < UINT32_MAX ? (uint32_t)leases : UINT32_MAX);
     own.keys_max = or_default(own.keys_max, KEYS_MAX);
     own.key_bytes_max = or_default(own.key_bytes_max, KEY_BYTES_MAX);
     own.groups_max = or_default(own.groups_max, GROUPS_MAX);
@@ -89,9 +113,13 @@ static bool resolve(const weir_engine_options *opt, weir_engine_options *ret_opt
         own.allocator = (weir_allocator){default_alloc, default_free, NULL};
     }
     *ret_opt = own;
-    return own.leases_max <= RECORDS_MAX && own.keys_max <= RECORDS_MAX
-           && own.groups_max <= RECORDS_MAX && own.pools_max <= RECORDS_MAX
-           && own.events_max <= RECORDS_MAX && own.key_bytes_max <= UINT32_MAX / 2;
+    return fault_of(&own);
+}
+
+const char *weir_engine_options_fault(const weir_engine_options *opt)
+{
+    weir_engine_options own;
+    return resolve(opt, &own);
 }
 
 static void fini(weir_engine *engine)
@@ -128,7 +156,7 @@ static bool init(weir_engine *engine, const weir_engine_options *opt)
 weir_err weir_engine_new(const weir_engine_options *opt, weir_engine **ret_engine)
 {
     weir_engine_options own = {0};
-    if (!resolve(opt, &own)) {
+    if (resolve(opt, &own) != NULL) {
         return WEIR_EINVAL;
     }
     weir_engine *engine = own.allocator.alloc(own.allocator.arg, sizeof *engine);

@@ -17,11 +17,19 @@ static void unwise_numbers_are_refused(void **state)
         {.pools_max = UINT32_MAX},
         {.events_max = UINT32_MAX},
         {.key_bytes_max = UINT32_MAX},
+        {.groups_max = UINT32_MAX},
     };
+    static const char *const fields[] = {"size",       "conns_max",     "waiting_max",
+                                         "leases_max", "keys_max",      "pools_max",
+                                         "events_max", "key_bytes_max", "groups_max"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(weir_engine_new(&bad[i], &engine), WEIR_EINVAL);
         assert_null(engine);
+        assert_string_equal(weir_engine_options_fault(&bad[i]), fields[i]);
     }
+    const weir_engine_options most = {.conns_max = 1U << 26, .waiting_max = 1U << 26};
+    assert_string_equal(weir_engine_options_fault(&most), "leases_max");
+    assert_null(weir_engine_options_fault(NULL));
     assert_int_equal(weir_engine_new(NULL, &engine), WEIR_OK);
     assert_string_equal(weir_engine_fault(engine), "");
     assert_int_equal(weir_engine_now(engine), 0);
