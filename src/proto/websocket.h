@@ -72,8 +72,10 @@ struct ws_rules {
     ROW(CLOSE_CODE, 1002, "close_code")     /* one that nobody may send */                         \
     ROW(AFTER_CLOSE, 1002, "after_close")   /* a frame after the last one */                       \
     ROW(TEXT, 1007, "utf8")                 /* a text, or a close reason, that is not UTF-8 */     \
+    ROW(DEFLATE, 1007, "deflate")           /* it does not inflate */                              \
     ROW(MESSAGE_SIZE, 1009, "message_size") /* over message_bytes_max */                           \
-    ROW(FRAGMENTS, 1008, "fragments")       /* over fragments_max */
+    ROW(FRAGMENTS, 1008, "fragments")       /* over fragments_max */                               \
+    ROW(MEMORY, 1011, "memory")             /* ours: there is none to inflate with */
 
 enum ws_error {
     WS_FINE = 0,

@@ -32,24 +32,12 @@ const struct http_field *ws_field(const struct http_head *head, struct slice nam
 /* Whether a list of words (RFC 9110 §5.6.1) holds one. */
 static bool has_word(struct slice list, struct slice word, bool case_counts)
 {
-    const char *at = list.at;
-    const char *end = list.at + list.len;
-    while (at < end) {
-        const char *comma = memchr(at, ',', (size_t)(end - at));
-        const char *stop = comma != NULL ? comma : end;
-        const char *from = at;
-        const char *to = stop;
-        while (from < to && (*from == ' ' || *from == '\t')) {
-            from++;
-        }
-        while (to > from && (to[-1] == ' ' || to[-1] == '\t')) {
-            to--;
-        }
-        struct slice item = {from, (uint32_t)(to - from)};
+    struct slice item;
+    while (slice_split(&list, ',', &item)) {
+        item = slice_trim(item);
         if (case_counts ? slice_same(item, word) : slice_same_nocase(item, word)) {
             return true;
         }
-        at = stop + 1;
     }
     return false;
 }
