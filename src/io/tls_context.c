@@ -426,6 +426,12 @@ static int set_common(SSL_CTX *context, const struct tls_contexts *contexts)
     return SSL_CTX_set_min_proto_version(context, least) == 1 ? 0 : -EINVAL;
 }
 
+/* SSL_CTX_set1_groups_list() casts the const of a text away; this is what it calls. */
+static long set_groups(SSL_CTX *context)
+{
+    return SSL_CTX_ctrl(context, SSL_CTRL_SET_GROUPS_LIST, 0, (void *)(uintptr_t)SERVER_GROUPS);
+}
+
 static int set_server(SSL_CTX *context, struct tls_contexts *contexts)
 {
     const struct tls_profile *profile = contexts->profile;
@@ -440,8 +446,7 @@ static int set_server(SSL_CTX *context, struct tls_contexts *contexts)
     /* A ticket is good only where the same is asked of a client. */
     if (error == 0
         && (SSL_CTX_set_cipher_list(context, SERVER_CIPHERS) != 1
-            || SSL_CTX_set_ciphersuites(context, SERVER_SUITES) != 1
-            || SSL_CTX_set1_groups_list(context, SERVER_GROUPS) != 1
+            || SSL_CTX_set_ciphersuites(context, SERVER_SUITES) != 1 || set_groups(context) != 1
             || SSL_CTX_set_session_id_context(context, id, SSL_MAX_SID_CTX_LENGTH) != 1)) {
         error = -ENOMEM;
     }
