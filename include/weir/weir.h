@@ -412,6 +412,14 @@ WEIR_API weir_err weir_conn_used(weir_pool *pool, weir_conn conn);
 /* The peer took this long to answer: newest-first reuse passes over connections that are slow for
  * their key. */
 WEIR_API weir_err weir_conn_latency(weir_pool *pool, weir_conn conn, uint32_t latency_us);
+/* Where the peer is: any hash of its address, not 0. Then weir_pool_resolved() can find it. */
+WEIR_API weir_err weir_conn_address(weir_pool *pool, weir_conn conn, uint32_t address);
+/* A name was looked up again: these are its addresses now, hashed alike. Connections dialled to it
+ * whose address is missing from three answers in a row retire, spaced like those that grew too old
+ * and with their replacement dialled before; another answer than the last ends back-off and
+ * hold-down. Keys with a proxy are left alone: the proxy looks names up. */
+WEIR_API void weir_pool_resolved(weir_pool *pool, const char *host, const uint32_t *addresses,
+                                 uint32_t count);
 /* How long it may be idle from now on, when that is less than the pool's idle_timeout (Keep-Alive:
  * timeout). */
 WEIR_API weir_err weir_conn_idle(weir_pool *pool, weir_conn conn, uint32_t idle_timeout_ms);

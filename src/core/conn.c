@@ -167,7 +167,7 @@ uint64_t conn_due_ms(const struct conn *conn)
     case WEIR_DIALLING: return earlier(dial_due_ms(conn), hedge_due_ms(conn));
     case WEIR_IDLE: return idle_due_ms(conn);
     case WEIR_PROBING: return probe_timeout_ms(conn);
-    case WEIR_SHARED:
+    case WEIR_SHARED: return conn->until_ms; /* its leases may overlap for ever */
     case WEIR_ACTIVE: return conn->retiring ? conn->until_ms : UINT64_MAX;
     case WEIR_CLOSING:
     case WEIR_STATES: break;
@@ -188,7 +188,7 @@ weir_err conn_due(const struct conn *conn)
         }
         return conn->handshaking ? WEIR_ETLS_TIMEOUT : WEIR_ECONNECT_TIMEOUT;
     case WEIR_PROBING: return WEIR_EPROBE_TIMEOUT;
-    case WEIR_SHARED:
+    case WEIR_SHARED: return WEIR_EAGE;
     case WEIR_ACTIVE: return WEIR_ELEASE_TIMEOUT;
     case WEIR_IDLE:
     case WEIR_CLOSING:

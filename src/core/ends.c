@@ -48,6 +48,11 @@ void pool_conn_close(struct conn *conn, weir_err why)
     }
 }
 
+weir_err ends_why(const struct conn *conn)
+{
+    return conn->displaced ? WEIR_EADDRESS : WEIR_EAGE;
+}
+
 bool ends_of_age(struct conn *conn)
 {
     const struct key *key = conn->key;
@@ -130,7 +135,7 @@ void pool_conn_gone(struct conn *conn, weir_err why)
 static void replace_or_close(struct conn *conn)
 {
     if (ends_of_age(conn)) {
-        pool_conn_close(conn, WEIR_EAGE);
+        pool_conn_retire(conn, ends_why(conn), WEIR_NEVER);
     } else {
         conn_arm(conn);
     }

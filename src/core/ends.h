@@ -17,6 +17,8 @@ void pool_conn_cut(struct conn *conn, weir_err why);
 /* Whether it is too old and closes now. Where somebody uses the key and there is room, its
  * replacement is dialled first, and it serves on until that is up or has failed. */
 bool ends_of_age(struct conn *conn);
+/* For what it ends then. */
+weir_err ends_why(const struct conn *conn);
 
 /* A deadline of the connection fired. */
 void pool_conn_timer(struct conn *conn);

@@ -207,7 +207,7 @@ static void retime(weir_pool *pool, const weir_pool_options *old)
             if (conn->leases.count > 0 && conn->state != conn_state_of(conn)) {
                 conn_enter(conn, conn_state_of(conn));
             }
-            if (has_age && conn->was_up && !conn->retiring && !conn->aged) {
+            if (has_age && conn->was_up && !conn->retiring && !conn->aged && !conn->displaced) {
                 uint64_t age_ms = pool->engine->now_ms - conn->created_ms;
                 uint64_t at_ms = size_retire_at_ms(pool);
                 conn->until_ms = at_ms == UINT64_MAX ? at_ms : at_ms - age_ms;

@@ -47,6 +47,8 @@ struct limit_parcel {
     uint32_t uses, leases_max, idle_ms, probe_ms, latency_us;
     uint64_t created_ms, used_ms, since_ms, until_ms;
     uint8_t samples;
+    uint32_t address;
+    bool displaced;
     bool aged;
 };
 

@@ -13,7 +13,7 @@ static weir_conn_info conn_info(const struct conn *conn)
         .size = sizeof(weir_conn_info),
         .conn = {conn_id(conn)},
         .key = &conn->key->view,
-        .note = conn->note,
+        .note = conn->admitted ? conn->note : "",
         .state = (weir_state)conn->state,
         .why = (weir_err)conn->why,
         .leases = conn->leases.count,

@@ -55,6 +55,8 @@ static struct limit_parcel pack(const struct conn *conn, void *object)
         .until_ms = conn->until_ms,
         .samples = conn->samples,
         .aged = conn->aged,
+        .displaced = conn->displaced,
+        .address = conn->admitted ? 0 : conn->peer.address,
     };
 }
 
@@ -120,6 +122,8 @@ static void unpack(struct conn *conn, const struct limit_parcel *parcel)
     conn->until_ms = parcel->until_ms;
     conn->samples = parcel->samples;
     conn->aged = parcel->aged;
+    conn->displaced = parcel->displaced;
+    conn->peer.address = parcel->address;
 }
 
 void move_in(struct key *key, const struct limit_parcel *parcel)

@@ -36,6 +36,7 @@
  * 30  what is idle is kept from the other engines
  * 31  dials of a warm-up are not paced
  * 32  a warm-up does not wait for the answer to a probe
+ * 33  one answer without its address retires a connection
  */
 #pragma once
 #include <stdbool.h>

@@ -87,7 +87,14 @@ struct conn {
     bool handshaking : 1; /* its dial has come as far as TLS */
     bool growing : 1;     /* up with one lease, and more are expected soon */
     bool moved : 1;       /* comes from another engine, and is not up here yet */
-    char note[CONN_NOTE_MAX];
+    bool displaced : 1;   /* its address is no longer among those of its name */
+    union {
+        char note[CONN_NOTE_MAX]; /* admitted */
+        struct {
+            uint32_t address; /* a hash of the peer's; 0: not known */
+            uint8_t missed;   /* answers in a row that did not have it */
+        } peer;               /* dialled */
+    };
 };
 
 /* With its slot and its entry in the heap an idle connection takes no more than this. */
@@ -149,6 +156,7 @@ struct key {
     uint32_t failures;      /* dials in a row */
     uint32_t hold_ms;       /* EWMA of leases, × 16 */
     uint32_t dial_p95_x256; /* hedge.h; in milliseconds */
+    uint32_t addresses;     /* the last answer to its name, as a hash; 0: none yet */
     uint32_t best_us;       /* the least latency of its connections, roughly */
     uint16_t turn;          /* grants since another key of its tenant began to wait for room */
     uint16_t leases_seen;   /* what its last connection could carry; 0: not known yet */

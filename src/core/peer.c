@@ -54,7 +54,12 @@ static void close_aged(struct key *key)
 {
     weir_list_each_safe(it, &key->by_state[WEIR_IDLE]) {
         if (conn_on_key(it)->aged) {
-            pool_conn_close(conn_on_key(it), WEIR_EAGE);
+            pool_conn_close(conn_on_key(it), ends_why(conn_on_key(it)));
+        }
+    }
+    weir_list_each_safe(it, &key->by_state[WEIR_SHARED]) {
+        if (conn_on_key(it)->aged) {
+            pool_conn_retire(conn_on_key(it), ends_why(conn_on_key(it)), WEIR_NEVER);
         }
     }
 }

@@ -26,7 +26,7 @@ static weir_err end_of(struct conn *conn)
     }
     bool is_replaced = conn->aged && conn->key->by_state[WEIR_DIALLING].count == 0;
     if (is_replaced || ends_of_age(conn)) {
-        return WEIR_EAGE;
+        return ends_why(conn);
     }
     if (conn->unsure && !probe_is_possible(pool)) {
         return WEIR_EBROKEN;

@@ -7,6 +7,10 @@
 #include "core/mutant.h"
 #include "core/pool.h"
 
+#define AGE_MOST_MS                                                                                \
+    1800000U /* retirements of a key are spaced by a part of max_age, or of this                   \
+              */
+
 uint64_t size_idle_due_ms(const struct conn *conn)
 {
     uint32_t timeout_ms = conn->key->pool->opt.idle_timeout_ms;
@@ -38,7 +42,9 @@ bool size_may_retire(struct conn *conn)
         return false;
     }
     uint32_t size = key_alive(key);
-    key->spaced_ms = now_ms + (size > 1 ? key->pool->opt.max_age_ms / size : 0);
+    uint32_t age_ms = key->pool->opt.max_age_ms;
+    age_ms = age_ms < AGE_MOST_MS ? age_ms : AGE_MOST_MS;
+    key->spaced_ms = now_ms + (size > 1 ? age_ms / size : 0);
     return true;
 }
 

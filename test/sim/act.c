@@ -7,6 +7,7 @@
 #include "sim/world.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static bool is_open(const struct sim_pool *pool)
 {
@@ -276,6 +277,11 @@ static void conn_up(struct world *world, struct sim_conn *conn, uint32_t leases_
         pool->created++;
         pair_of(world, conn)->created++;
         model_dial_up(world, conn);
+        if (rand_chance(&world->rand, 500)) {
+            conn->address = 1 + (uint32_t)rand_below(&world->rand, ADDRESSES);
+            expect(world, "address",
+                   weir_conn_address(pool->pool, (weir_conn){conn->id}, conn->address), WEIR_OK);
+        }
     }
     conn->phase = PHASE_UP;
 }
@@ -532,9 +538,64 @@ static void operator_warms(struct world *world, struct sim_pool *pool)
     }
 }
 
+/* Failures are forgotten. */
+static void forgive(const struct world *world, struct sim_pair *pair)
+{
+    pair->forgiven_step = world->steps;
+    pair->state = WEIR_KEY_UP;
+    pair->failures = 0;
+    pair->round++;
+    pair->retry_least_ms = pair->retry_most_ms = 0;
+}
+
+/* A name is looked up: now these of its addresses are told, now those. */
+static void name_resolves(struct world *world, struct sim_pool *pool)
+{
+    const char *host = world->hosts[some_key(world)];
+    uint32_t set = (uint32_t)rand_between(&world->rand, 1, (1U << ADDRESSES) - 1);
+    uint32_t addresses[ADDRESSES];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ADDRESSES; i++) {
+        if (set >> i & 1) {
+            addresses[count++] = i + 1;
+        }
+    }
+    for (uint32_t k = 0; k < world->keys_count; k++) {
+        struct sim_pair *pair = &pool->pairs[k];
+        weir_key_info info = {.size = sizeof info};
+        if (strcmp(world->hosts[k], host) != 0) {
+            continue;
+        }
+        model_remember(world, pool->number, k);
+        if (weir_pool_key_of(pool->pool, &world->keys[k], &info) != WEIR_OK) {
+            continue;
+        }
+        if (pair->addresses != 0 && pair->addresses != set) {
+            forgive(world, pair);
+        }
+        pair->addresses = set;
+    }
+    for (uint32_t i = 0; i < world->conns_top; i++) {
+        struct sim_conn *conn = &world->conns[i];
+        if (conn->phase != PHASE_NONE && conn->was_up && conn->pool == pool->number
+            && strcmp(world->hosts[conn->key], host) == 0) {
+            bool there = conn->address == 0 || (set >> (conn->address - 1) & 1);
+            conn->missed = there ? 0 : conn->missed + 1;
+            conn->displaced |= conn->missed >= 3;
+            pool->displaces |= conn->displaced;
+        }
+    }
+    weir_pool_resolved(pool->pool, host, addresses, count);
+    trace_pool(world, pool, "resolve", host);
+}
+
 static void act_server(struct world *world)
 {
     struct sim_pool *pool = some_pool(world);
+    if (is_open(pool) && pool->dials && rand_chance(&world->rand, 200)) {
+        name_resolves(world, pool);
+        return;
+    }
     if (is_open(pool) && pool->dials && pool->opt.warm != WEIR_OFF) {
         operator_warms(world, pool);
         return;
@@ -577,16 +638,6 @@ static void operator_updates(struct world *world, struct sim_pool *pool)
         world->conns[i].outlawed |= world->conns[i].pool == pool->number;
     }
     trace_pool(world, pool, "update", "");
-}
-
-/* Failures are forgotten. */
-static void forgive(const struct world *world, struct sim_pair *pair)
-{
-    pair->forgiven_step = world->steps;
-    pair->state = WEIR_KEY_UP;
-    pair->failures = 0;
-    pair->round++;
-    pair->retry_least_ms = pair->retry_most_ms = 0;
 }
 
 static void operator_flushes(struct world *world, struct sim_pool *pool)

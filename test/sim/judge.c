@@ -176,8 +176,9 @@ static struct tally tally_of(const struct world *world, uint32_t pool, uint32_t 
 static bool dials_unasked(const struct sim_pool *pool)
 {
     const weir_pool_options *opt = &pool->opt;
-    return pool->streams || keeps_ready(opt) || opt->hedge == WEIR_ON || opt->warm != WEIR_OFF
-           || opt->reconnect == WEIR_EAGER || opt->max_age_ms != WEIR_NEVER;
+    return pool->streams || pool->displaces || keeps_ready(opt) || opt->hedge == WEIR_ON
+           || opt->warm != WEIR_OFF || opt->reconnect == WEIR_EAGER
+           || opt->max_age_ms != WEIR_NEVER;
 }
 
 void judge_warm(struct world *world, struct sim_pool *pool)
@@ -401,6 +402,7 @@ static bool may_close(struct world *world, const struct sim_conn *conn, weir_err
     case WEIR_ETLS_TIMEOUT: return dial_end(world, conn) == why;
     case WEIR_EIDLE: return is_idle_due(world, conn);
     case WEIR_EAGE: return is_age_due(world, conn);
+    case WEIR_EADDRESS: return is_idle(conn) && conn->displaced;
     case WEIR_EPROBE_TIMEOUT:
         return conn->phase == PHASE_PROBING
                && world->now_ms >= conn->since_ms + opt->probe_timeout_ms;

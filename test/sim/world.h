@@ -29,7 +29,8 @@ enum {
     TRACE_KEPT = 64, /* lines told of a failing seed */
     FAULT_MAX = 240,
     GRANTS_A_STEP_MAX = 600,
-    GROUPS_ENOUGH = 1024
+    GROUPS_ENOUGH = 1024,
+    ADDRESSES = 3
 };
 
 enum conn_phase { PHASE_NONE, PHASE_DIALLING, PHASE_UP, PHASE_PROBING, PHASE_CLOSING };
@@ -47,12 +48,14 @@ struct sim_conn {
     bool handshaking;   /* its dial is in TLS */
     bool outlawed;      /* was there when limits changed: may have been marked to go */
     bool cut;           /* has been told */
+    bool displaced;     /* three answers in a row were without its address, once */
     bool round_unknown; /* begun in a burst in which a dial failed, too: before it, or after? */
     weir_err ends;      /* what a release, a retirement or the peer asked for; WEIR_OK: nothing */
     weir_err closes;    /* what the core said when it closed it */
     uint32_t leases, leases_max, uses;
-    uint32_t idle_ms; /* what the peer allows; UINT32_MAX: did not say */
-    uint32_t round;   /* of its key's dials when it was begun */
+    uint32_t address, missed; /* 0: not known; answers in a row without it */
+    uint32_t idle_ms;         /* what the peer allows; UINT32_MAX: did not say */
+    uint32_t round;           /* of its key's dials when it was begun */
     uint64_t begun_ms, up_ms, since_ms, used_ms, verified_ms;
     uint64_t cut_ms; /* by a flush or a close with grace; UINT64_MAX: never */
     uint64_t born_step;
@@ -74,6 +77,7 @@ struct sim_pair {
     uint32_t waiting, dialling, idle, open, up, closing, total;
     uint32_t waiting_fresh;
     uint32_t dialling_before; /* the step */
+    uint32_t addresses;       /* the last answer to its name, a set of bits */
     bool wanted;              /* named to be warmed up */
     bool overage;             /* the last of them that was counted is idle and too old */
     uint64_t overage_ms;      /* it is the only one, since then, or since its last turn to go */
@@ -108,6 +112,7 @@ struct sim_pool {
     uint64_t closed_by[WEIR_ERRS], failed_by[WEIR_ERRS], refused;
     uint64_t added, removed; /* by events */
     bool warm;               /* has been told */
+    bool displaces;          /* some were where their name no longer leads: they are replaced */
     uint64_t warmed_ms;      /* the last dial of a warm-up */
 };
 

@@ -7,6 +7,8 @@
  *   CLIENT cancels                    its latest wait
  *   #N up [M]   #N room M   #N down [why]   #N used   #N idles T   #N retires [why]
  *   #N handshakes   #N answers T      weir_conn_handshake(), weir_conn_latency()
+ *   #N at A                           weir_conn_address()
+ *   POOL resolves HOST A B …          weir_pool_resolved()
  *   #N unfit                          the connector says that it is not reusable
  *   POOL admits KEY   POOL updates option value …   POOL flushes [KEY] [grace T]
  *   POOL closes [grace T]   POOL warms KEY   POOL cools KEY
@@ -372,6 +374,8 @@ static bool act_conn(struct stage *stage, const struct phrase *act)
         tell(stage, weir_conn_handshake(pool, conn->id));
     } else if (slice_is(verb, "answers")) {
         tell(stage, weir_conn_latency(pool, conn->id, (uint32_t)detail.ms * 1000));
+    } else if (slice_is(verb, "at")) {
+        tell(stage, weir_conn_address(pool, conn->id, detail.number));
     } else if (slice_is(verb, "unfit")) {
         conn->unfit = true;
     } else {
@@ -440,6 +444,27 @@ static bool act_ends(struct stage *stage, const struct phrase *act)
     return true;
 }
 
+static bool act_resolves(struct stage *stage, const struct phrase *act)
+{
+    const struct stage_pool *home = stage_pool_of(stage, act->words[0]);
+    uint32_t addresses[PHRASE_WORDS_MAX];
+    char host[NAME_MAX_];
+    uint32_t count = 0;
+    if (home == NULL || home->pool == NULL) {
+        return wrong(stage, "no such pool, or it is closed", act->words[0]);
+    }
+    slice_copy(host, sizeof host, phrase_word(act, 2));
+    for (uint32_t i = 3; i < act->count; i++) {
+        uint64_t number;
+        if (!text_parse_u64(act->words[i], &number)) {
+            return wrong(stage, "not an address", act->words[i]);
+        }
+        addresses[count++] = (uint32_t)number;
+    }
+    weir_pool_resolved(home->pool, host, addresses, count);
+    return true;
+}
+
 static bool act_warms(struct stage *stage, const struct phrase *act)
 {
     struct stage_pool *home = stage_pool_of(stage, act->words[0]);
@@ -459,7 +484,7 @@ bool verb_act(struct stage *stage, const struct phrase *act)
     } verbs[] = {{"acquires", act_acquires}, {"tries", act_tries},     {"leases", act_leases},
                  {"releases", act_releases}, {"cancels", act_cancels}, {"admits", act_admits},
                  {"updates", act_updates},   {"flushes", act_ends},    {"closes", act_ends},
-                 {"warms", act_warms},       {"cools", act_warms}};
+                 {"warms", act_warms},       {"cools", act_warms},     {"resolves", act_resolves}};
     if (slice_is(act->words[0], "nothing")) {
         return true;
     }
