@@ -77,8 +77,9 @@ void loop_later(struct loop *loop, struct loop_later *later); /* once, however o
 void loop_later_cancel(struct loop *loop, struct loop_later *later);
 
 /* Runs at the end of each turn in which something happened (a hook that was added before it and ran
- * is such a thing), and not later than the deadline it returned last (UINT64_MAX: none). `tick`, where there is one, runs before anything of a turn is
- * told, if time went on since it ran last: what keeps a time of its own is never late with it. */
+ * is such a thing), and not later than the deadline it returned last (UINT64_MAX: none). `tick`,
+ * where there is one, runs before anything of a turn is told, if time went on since it ran last:
+ * what keeps a time of its own is never late with it. */
 struct loop_hook {
     struct loop_hook *next;
     uint64_t (*run)(void *self, uint64_t now_ms);
