@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * openclaw.c - requirement 000: connections to OpenClaw instances, one for each endpoint and
- * account, that come back by themselves, fail for good after 1 + 2 + 4 s, and show their states.
+ * account, that come back by themselves, give up for 60 s after 1 + 2 + 4 s, show their states.
  */
 #include <weir/runtime.h>
 
