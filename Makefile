@@ -25,7 +25,7 @@ $(CONFIGURED): CMakePresets.json
 	@mkdir -p build; cmake --preset $(notdir $(@D)) >build/$(notdir $(@D)).log 2>&1 || { cat build/$(notdir $(@D)).log; exit 1; }
 	@touch $@
 
-.PHONY: help build run test check bench sim story fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
+.PHONY: help build run test check bench sim story conform-h2 fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
         install reference release clean test-clang test-tsan packages-run packages-test packages-check packages-bench
 
 help: ## this text
@@ -83,6 +83,10 @@ sim: build ## the simulator: SEED= first seed, SEEDS= how many, STEPS= of each
 
 sim-long: build ## the simulator, 10^9 steps
 	@build/release/sim --seed $(SEED) --seeds 100000 --steps 10000
+
+conform-h2: packages-test build/dev/build.ninja ## HTTP/2 case by case, with nghttpd and nginx as controls
+	@ninja -C build/dev weir
+	@$(PYTHON) test/conform/h2.py
 
 story: packages-test ## a story or several: F=test/story/NAME (all without F)
 	@$(MAKE) -s build/dev/build.ninja

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define FRAME_MAX 16384U /* SETTINGS_MAX_FRAME_SIZE, of which nothing else is said */
+
 static void client_ready(struct stream *stream, unsigned events);
 static void client_readable(struct http2_client *client);
 static void client_lost(struct http2_client *client, ssize_t how);
@@ -353,8 +355,24 @@ static bool admit_stream(struct http2_client *client, const struct http2_frame_h
     return false;
 }
 
+/* What nghttp2 lets pass, having no use for it: RFC 9113 §4.2, §6.3. */
+static uint32_t fault_of_frame(const struct http2_frame_head *head)
+{
+    if (head->type == NGHTTP2_CONTINUATION && head->length > FRAME_MAX) {
+        return NGHTTP2_FRAME_SIZE_ERROR;
+    }
+    return head->type == NGHTTP2_PRIORITY && head->stream == 0 ? NGHTTP2_PROTOCOL_ERROR
+                                                               : NGHTTP2_NO_ERROR;
+}
+
 static bool admit_frame(struct http2_client *client, const struct http2_frame_head *head)
 {
+    uint32_t fault = fault_of_frame(head);
+    if (fault != NGHTTP2_NO_ERROR) {
+        http2_tally(&client->home->counters.protocol_errors, 1);
+        http2_client_end(client, fault, WEIR_EPROTOCOL);
+        return false;
+    }
     enum http2_flood flood = http2_budget_frame(&client->budget, head->type, head->length,
                                                 head->flags, http2_now_ms(client));
     if (flood != HTTP2_FLOOD_NONE) {

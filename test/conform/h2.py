@@ -1,0 +1,147 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""make conform-h2: h2_cases.py against weir, and nghttpd and nginx as controls in the same run.
+
+    test/conform/h2.py [--only WORDS] [--without-controls]
+
+Fails where weir fails a case. What a control fails is shown beside; a case that both fail has its reason in WHY.
+"""
+import argparse
+import concurrent.futures
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT / "test" / "wire"), str(ROOT / "test" / "conform")]
+
+import h2raw  # noqa: E402
+import h2_cases  # noqa: E402
+import peers  # noqa: E402
+from weirtest import Upstream, Weir, free_port  # noqa: E402
+
+PATIENCE = 4  # s for what is expected
+BIG = b"0123456789" * 30000
+# Cases that both controls fail, and why weir does not.
+WHY = {
+    "4.2 CONTINUATION beyond SETTINGS_MAX_FRAME_SIZE ends the connection":
+        "they end it, too, but for what is in the frame, which they have looked at before its length",
+    "8.3.1 user information in :authority is malformed":
+        "they serve files whatever the authority says; weir routes by it, and passes it on",
+}
+
+
+class Connection(h2raw.H2):
+    def drain_until(self, condition, deadline=PATIENCE):
+        end = time.monotonic() + deadline
+        while not condition() and not self.closed and time.monotonic() < end:
+            self.take(min(0.1, max(0, end - time.monotonic())))
+
+
+class Target:
+    def __init__(self, port):
+        self.port, self.opened = port, []
+
+    def open(self, **options):
+        connection = Connection(self.port, **options)
+        self.opened.append(connection)
+        return connection
+
+    def close(self):
+        for connection in self.opened:
+            connection.sock.close()
+
+
+def upstream_script(peer):
+    while True:
+        got = peer.request()
+        if got is None:
+            return
+        head = got[0]
+        if b" /big " in head:
+            peer.ok(BIG)
+        elif b" /slow " in head:
+            time.sleep(0.3)
+            peer.ok()
+        elif head.startswith(b"HEAD"):
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+        else:
+            peer.ok()
+
+
+def controls(directory):
+    """Name and port of each, and what stops it."""
+    files = pathlib.Path(directory)
+    (files / "index.html").write_bytes(b"ok")
+    (files / "post").write_bytes(b"ok")
+    (files / "slow").write_bytes(BIG)
+    (files / "big").write_bytes(BIG)
+    found = {}
+    if shutil.which("nghttpd"):
+        port = free_port()
+        found["nghttpd"] = peers.Server([shutil.which("nghttpd"), "--no-tls", "-d", directory, str(port)], port)
+    if shutil.which("nginx", path="/usr/sbin:/usr/bin"):
+        port = free_port()
+        (files / "nginx.conf").write_text(f"""
+daemon off; master_process off; pid {directory}/pid; error_log stderr crit;
+events {{ worker_connections 256; }}
+http {{ access_log off; client_body_temp_path {directory}/t1; proxy_temp_path {directory}/t2; fastcgi_temp_path {directory}/t3;
+  uwsgi_temp_path {directory}/t4; scgi_temp_path {directory}/t5;
+  server {{ listen 127.0.0.1:{port} http2; root {directory}; location = /post {{ return 200 "ok"; }} location = / {{ return 200 "ok"; }} }} }}
+""")
+        found["nginx"] = peers.Server([shutil.which("nginx", path="/usr/sbin:/usr/bin"), "-e", "stderr", "-p", directory, "-c",
+                                       str(files / "nginx.conf")], port)
+    return found
+
+
+def run(case, port):
+    target = Target(port)
+    try:
+        case(target)
+        return None
+    except AssertionError as error:
+        return str(error) or "failed"
+    except Exception as error:  # what a broken answer makes of the reader is a failure, too
+        return f"{type(error).__name__}: {error}"
+    finally:
+        target.close()
+
+
+def run_all(cases, port, workers):
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        return dict(zip([n for n, _ in cases], pool.map(lambda c: run(c[1], port), cases)))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default="")
+    parser.add_argument("--without-controls", action="store_true")
+    args = parser.parse_args()
+    cases = [(n, c) for n, c in h2_cases.CASES if args.only in n]
+    results = {}
+    with Upstream(upstream_script) as up, tempfile.TemporaryDirectory(prefix="weir-conform-") as directory:
+        with Weir(up, upstream_pool={"max_connections": 300, "max_per_endpoint": 300}) as weir:
+            results["weir"] = run_all(cases, weir.port, 8)
+        for name, server in ({} if args.without_controls else controls(directory)).items():
+            with server:
+                results[name] = run_all(cases, server.port, 8)
+    failed = 0
+    for name, _ in cases:
+        bad = {who: got[name] for who, got in results.items() if got[name] is not None}
+        failed += "weir" in bad
+        if bad:
+            print(f"{'FAIL' if 'weir' in bad else '    '} {name}")
+            for who, why in bad.items():
+                print(f"        {who}: {why}")
+            if len(results) > 2 and all(who in bad for who in results if who != "weir"):
+                print(f"        both controls: {WHY.get(name, 'NOT EXPLAINED')}")
+                failed += name not in WHY
+    for who, got in results.items():
+        print(f"{who}: {sum(v is None for v in got.values())} of {len(got)} cases pass")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
