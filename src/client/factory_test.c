@@ -299,6 +299,24 @@ static void validates_what_is_idle(void **state)
     shop_close(&shop);
 }
 
+static void validates_nothing_while_that_is_switched_off(void **state)
+{
+    const weir_pool_options opt = {.max_total = 1, .probe_every_ms = 10};
+    struct shop shop, other;
+    weir_shared *pool = open_pool(&shop, *(uint32_t *)*state, &opt);
+    weir_shared *witness = open_pool(&other, *(uint32_t *)*state, &opt);
+    weir_shared_probe(pool, false);
+    weir_loan loan = shop_take(pool, "a"), seen = shop_take(witness, "a");
+    shop_give(&loan);
+    shop_give(&seen);
+    shop_until(other.validated >= 5);
+    assert_int_equal(shop.validated, 0);
+    weir_shared_probe(pool, true);
+    shop_until(shop.validated >= 2);
+    shop_close(&other);
+    shop_close(&shop);
+}
+
 static void validates_what_is_returned_unknown(void **state)
 {
     struct shop shop;
@@ -439,6 +457,7 @@ int main(void)
         cmocka_unit_test(withdraws_what_no_thread_has_begun),
         cmocka_unit_test(has_no_more_threads_than_it_may),
         both(validates_what_is_idle),
+        both(validates_nothing_while_that_is_switched_off),
         both(validates_what_is_returned_unknown),
         both(gives_a_validation_up),
         both(looks_before_it_lends_again),

@@ -55,6 +55,14 @@ void weir_shared_flush(weir_shared *pool, const weir_key *only, uint32_t grace_m
     }
 }
 
+void weir_shared_probe(weir_shared *pool, bool on)
+{
+    if (shared_enter(pool, 0) == WEIR_OK) {
+        weir_pool_probe(pool->pool, on);
+        station_leave(&pool->station);
+    }
+}
+
 void weir_shared_stats(weir_shared *pool, weir_stats *ret_stats)
 {
     if (shared_enter(pool, 0) == WEIR_OK) {
