@@ -62,6 +62,11 @@ typedef struct weir_factory {
     /* A question that was withdrawn keeps its place in the limits, and its slot, until it is
      * answered; after this time it is given up [10 000]. */
     uint32_t abandon_after_ms;
+    /* A `destroy` that crashes on its thread (SIGSEGV, SIGBUS, SIGFPE, SIGILL; not abort(), nor a
+     * stack that overflows) costs that thread and its object, not the program: the thread sleeps
+     * for ever, with whatever locks it held. Takes these signals for the whole process, and passes
+     * on what happens elsewhere. Only with threads_max. */
+    bool contain_crashes;
 
     /* Make one. WEIR_OK with *ret_object, WEIR_EAGAIN: later, or the reason why not. Required. */
     weir_err (*create)(void *self, const weir_create *create, void **ret_object);

@@ -5,6 +5,8 @@
  */
 #include "support/shop.h"
 
+#include <signal.h>
+
 static weir_shared *open_pool(struct shop *shop, uint32_t threads_max,
                               const weir_pool_options *options)
 {
@@ -436,6 +438,52 @@ static void numbers_the_connections_of_a_key(void **state)
     shop_close(&shop);
 }
 
+static weir_err crash_once(void *self, void *object, weir_err why)
+{
+    struct shop *shop = self;
+    weir_err err = shop_destroy(self, object, why);
+    if (shop->destroyed == 1) {
+        raise(SIGSEGV);
+    }
+    return err;
+}
+
+/* Its thread is lost; its place in the limits, its slot and the pool are not. */
+static void crashes_on_destroy(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_open(&shop, 1, 1);
+    shop.factory.destroy = crash_once;
+    shop.factory.contain_crashes = true;
+    weir_shared *pool = shop_pool(&shop, &(weir_pool_options){.max_total = 1});
+    for (uint32_t i = 0; i < 3; i++) {
+        weir_loan loan = shop_take(pool, "a");
+        assert_int_equal(loan.slot, 0);
+        assert_int_equal(weir_loan_return(&loan, WEIR_BROKEN), WEIR_OK);
+    }
+    shop_until(shop.destroyed == 3);
+    assert_int_equal(shop.faults[WEIR_FAULT_CRASHED], 1);
+    weir_factory_stats stats = {.size = sizeof stats};
+    weir_shared_factory_stats(pool, &stats);
+    assert_int_equal(stats.threads_lost, 1);
+    assert_int_equal(stats.faults[WEIR_FAULT_CRASHED], 1);
+    shop_close(&shop);
+}
+
+static void contains_crashes_of_its_own_threads_only(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_open(&shop, 0, 1);
+    shop.factory.contain_crashes = true;
+    weir_shared_options opt = {.factory = &shop.factory, .factory_self = &shop};
+    weir_shared *pool;
+    assert_int_equal(weir_shared_open(shop.runtime, &opt, &pool), WEIR_EINVAL);
+    assert_string_equal(weir_runtime_fault(), "factory.contain_crashes");
+    shop_close(&shop);
+}
+
 static uint32_t on_the_loop = 0, on_threads = 2;
 
 #define both(test)                                                                                 \
@@ -462,6 +510,8 @@ int main(void)
         both(gives_a_validation_up),
         both(looks_before_it_lends_again),
         both(tells_what_it_could_not_destroy),
+        cmocka_unit_test(crashes_on_destroy),
+        cmocka_unit_test(contains_crashes_of_its_own_threads_only),
         both(cuts_a_loan_that_is_overdue),
         both(numbers_the_connections_of_a_key),
     };

@@ -1,91 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "connector/custom.h"
-
-#include "base/list.h"
-#include "base/map.h"
 #include "base/rand.h"
-#include "base/slots.h"
 #include "base/text.h"
-#include "connector/berths.h"
-#include "connector/keycopy.h"
-#include "connector/registry.h"
+#include "connector/custom_parts.h"
 #include "io/clock.h"
-#include "io/offload.h"
+#include "io/crash.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stddef.h>
-
-#define NOTES_MAX  16U
-#define SCHEME_MAX 64U
-
-enum made_state {
-    MADE_CREATING,
-    MADE_UP,
-    MADE_VALIDATING,
-    MADE_WITHDRAWN, /* a question is open that nobody wants answered */
-    MADE_ENDING,    /* is to be destroyed, or is being */
-    MADE_GONE,      /* the pool has forgotten it; a call of the factory's has not returned */
-    MADE_STATES
-};
-
-enum call { CALL_NONE, CALL_CREATE, CALL_VALIDATE, CALL_DESTROY };
-
-struct made {
-    struct node on_state; /* custom->by_state[state] */
-    struct custom *custom;
-    weir_conn conn;
-    void *object;
-    struct key_copy key;
-    struct offload_job job;
-    uint64_t since_ms; /* withdrawn, or ending */
-    uint32_t question; /* open; 0: none */
-    uint32_t asked;    /* what the job is about */
-    uint32_t next_asked;
-    uint32_t number; /* of the record */
-    uint32_t slot;
-    uint32_t leases; /* so far */
-    uint32_t timeout_ms;
-    uint8_t state;
-    uint8_t call;       /* that the job is, or was */
-    uint8_t next_call;  /* its thread has answered and not returned: what follows then */
-    uint8_t why;        /* it ends for */
-    uint8_t calls;      /* of the factory's that have not returned, on the loop */
-    bool is_on_thread;  /* its job is queued or runs */
-    bool was_abandoned; /* its thread was given up */
-};
-
-struct note {
-    weir_factory_fault fault;
-    struct key_copy key;
-};
-
-struct custom {
-    struct registered registered; /* its users: the owner, jobs, answers at the gate */
-    pthread_mutex_t gate; /* taken before the host's lock by whoever does not come from there */
-    bool is_closed;
-
-    weir_connector connector;
-    weir_factory factory;
-    void *self;
-    struct custom_host host;
-    weir_pool *pool;
-    uint32_t timeout_ms, abandon_ms;
-    uint32_t questions; /* so far */
-    struct slots records;
-    struct map by_conn;
-    struct berths berths;
-    struct list by_state[MADE_STATES];
-    struct offload *offload; /* NULL: on the loop */
-    uint64_t created, failed, destroyed;
-    uint64_t faults[WEIR_FAULTS];
-    struct note notes[NOTES_MAX]; /* of faults, for the loop's thread to tell */
-    uint32_t notes_count;
-    const struct alloc *alloc;
-    void (*gone)(void *gone_self);
-    void *gone_self;
-    char scheme[SCHEME_MAX];
-};
 
 static void on_thread(struct offload_job *job);
 static void ask_to_end(struct made *made);
@@ -464,12 +384,36 @@ static void job_returned(struct made *made, weir_err err, void *object)
     made_review(made);
 }
 
+/* On its thread, inside a signal handler. */
+static void crashed(void *self)
+{
+    struct made *made = self;
+    struct custom *custom = made->custom;
+    atomic_store(&made->has_crashed, true);
+    atomic_fetch_add(&custom->crashes, 1);
+    custom->host.poke(custom->host.self);
+}
+
+static weir_err put_guarded(struct made *made, void **ret_object)
+{
+    struct crash_guard guard = {crashed, made};
+    bool is_guarded = made->call == CALL_DESTROY && made->custom->factory.contain_crashes;
+    if (is_guarded) {
+        crash_guard_begin(&guard);
+    }
+    weir_err err = put(made, (enum call)made->call, made->asked, ret_object);
+    if (is_guarded) {
+        crash_guard_end();
+    }
+    return err;
+}
+
 static void on_thread(struct offload_job *job)
 {
     struct made *made = container_of(job, struct made, job);
     struct custom *custom = made->custom;
     void *object = NULL;
-    weir_err err = put(made, (enum call)made->call, made->asked, &object);
+    weir_err err = put_guarded(made, &object);
     /* Given up, and back with an object that nobody knows of? */
     bool was_creation = made->call == CALL_CREATE;
     bool was_abandoned = true;
@@ -634,19 +578,38 @@ static void destroy_ended(struct custom *custom)
     }
 }
 
-static void give_up(struct made *made)
+/* Its thread, if it is on one, does not come back. */
+static void lose(struct made *made, weir_factory_fault why)
 {
     struct custom *custom = made->custom;
-    if (made->next_call == CALL_NONE && take_off_thread(made)) { /* has not had its turn yet */
-        ask_to_end(made);
-        return;
-    }
-    fault(custom, WEIR_FAULT_STUCK, &made->key.view);
+    fault(custom, why, &made->key.view);
     if (made->is_on_thread) {
         made->was_abandoned = true;
         offload_abandon(custom->offload, &made->job);
     }
     made_down(made, (weir_err)made->why);
+}
+
+static void lose_crashed(struct custom *custom)
+{
+    if (atomic_exchange(&custom->crashes, 0) == 0) {
+        return;
+    }
+    weir_list_each_safe(it, &custom->by_state[MADE_ENDING]) {
+        struct made *made = list_entry(it, struct made, on_state);
+        if (atomic_load(&made->has_crashed)) {
+            lose(made, WEIR_FAULT_CRASHED);
+        }
+    }
+}
+
+static void give_up(struct made *made)
+{
+    if (made->next_call == CALL_NONE && take_off_thread(made)) { /* has not had its turn yet */
+        ask_to_end(made);
+        return;
+    }
+    lose(made, WEIR_FAULT_STUCK);
 }
 
 static uint64_t give_up_stuck(struct custom *custom, enum made_state state, uint64_t now_ms)
@@ -666,6 +629,7 @@ static uint64_t give_up_stuck(struct custom *custom, enum made_state state, uint
 uint64_t custom_tick(struct custom *custom, uint64_t now_ms)
 {
     destroy_ended(custom);
+    lose_crashed(custom);
     uint64_t withdrawn_ms = give_up_stuck(custom, MADE_WITHDRAWN, now_ms);
     uint64_t ending_ms = give_up_stuck(custom, MADE_ENDING, now_ms);
     tell_faults(custom);
@@ -688,6 +652,9 @@ const char *custom_fault_of(const weir_factory *factory)
     }
     if (factory->destroy == NULL) {
         return "factory.destroy";
+    }
+    if (factory->contain_crashes && factory->threads_max == 0) {
+        return "factory.contain_crashes";
     }
     return factory->threads_max > OFFLOAD_THREADS_MAX ? "factory.threads_max" : NULL;
 }
@@ -721,6 +688,9 @@ static int open_all(struct custom *custom, const struct custom_options *opt)
     }
     if (custom->factory.threads_max == 0) {
         return 0;
+    }
+    if (custom->factory.contain_crashes) {
+        crash_contain();
     }
     const struct offload_options threads = {.threads_max = custom->factory.threads_max,
                                             .name = "weir/factory",
@@ -782,94 +752,4 @@ void custom_serve(struct custom *custom, weir_pool *pool)
 void custom_set_timeout(struct custom *custom, uint32_t timeout_ms)
 {
     custom->timeout_ms = timeout_ms;
-}
-
-/* --- reading ------------------------------------------------------------------------------------
- */
-
-void *custom_object(const void *made)
-{
-    return ((const struct made *)made)->object;
-}
-
-weir_conn custom_conn(const void *made)
-{
-    return ((const struct made *)made)->conn;
-}
-
-uint32_t custom_slot(const void *made)
-{
-    return ((const struct made *)made)->slot;
-}
-
-const weir_key *custom_key(const void *made)
-{
-    return &((const struct made *)made)->key.view;
-}
-
-const char *custom_scheme(const void *made)
-{
-    return ((const struct made *)made)->custom->scheme;
-}
-
-uint32_t custom_number(const void *made)
-{
-    return ((const struct made *)made)->number;
-}
-
-uint32_t custom_leases_max(const struct custom *custom)
-{
-    return custom->factory.leases_max;
-}
-
-bool custom_has_usable(const struct custom *custom)
-{
-    return custom->factory.usable != NULL;
-}
-
-uint32_t custom_records(uint32_t conns_max)
-{
-    return conns_max + OFFLOAD_LOST_MAX;
-}
-
-bool custom_lease(void *made)
-{
-    return ((struct made *)made)->leases++ > 0;
-}
-
-bool custom_is_same(const struct custom *custom, const weir_factory *factory, void *factory_self)
-{
-    const weir_factory *own = &custom->factory;
-    return custom->self == factory_self && own->create == factory->create
-           && own->validate == factory->validate && own->destroy == factory->destroy
-           && own->cancel == factory->cancel && own->cut == factory->cut
-           && own->usable == factory->usable && own->threads_max == factory->threads_max;
-}
-
-void custom_stats(struct custom *custom, weir_factory_stats *ret_stats)
-{
-    weir_factory_stats stats = {
-        .size = sizeof stats,
-        .creating = custom->by_state[MADE_CREATING].count + custom->by_state[MADE_WITHDRAWN].count,
-        .validating = custom->by_state[MADE_VALIDATING].count,
-        .destroying = custom->by_state[MADE_ENDING].count,
-        .created = custom->created,
-        .failed = custom->failed,
-        .destroyed = custom->destroyed,
-    };
-    memcpy(stats.faults, custom->faults, sizeof stats.faults);
-    if (custom->offload != NULL) {
-        struct offload_count count = offload_count(custom->offload);
-        stats.threads = count.threads;
-        stats.threads_busy = count.busy;
-        stats.threads_lost = count.lost;
-    }
-    *ret_stats = stats;
-}
-
-const char *weir_factory_fault_word(weir_factory_fault fault)
-{
-    static const char *const words[WEIR_FAULTS] = {"late", "twice", "stuck", "undestroyed",
-                                                   "crashed"};
-    return (unsigned)fault < WEIR_FAULTS ? words[fault] : "unknown";
 }
