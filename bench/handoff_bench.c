@@ -584,6 +584,8 @@ enum {
     BARE_PAIRS,
     OUR_PAIRS,
     PAIRS_RATIO,
+    TOLD_PAIRS,
+    TOLD_RATIO,
     BARE_SCARCE,
     OUR_SCARCE,
     BARE_WAIT,
@@ -613,6 +615,8 @@ static struct row rows[ROWS] = {
     [BARE_PAIRS] = {.name = "bare pool, 4 threads, 4 connections, million pairs/s"},
     [OUR_PAIRS] = {.name = "weir, 4 threads, 4 connections, million pairs/s"},
     [PAIRS_RATIO] = {.name = "pairs/s, of the bare pool's"},
+    [TOLD_PAIRS] = {.name = "weir, each lease told to the engine, million pairs/s"},
+    [TOLD_RATIO] = {.name = "each lease told to the engine, of the bare pool's"},
     [BARE_SCARCE] = {.name = "bare pool, 4 threads, 2 connections, million pairs/s"},
     [OUR_SCARCE] = {.name = "weir, 4 threads, 2 connections, million pairs/s"},
     [BARE_WAIT] = {.name = "bare pool, median wait ns"},
@@ -630,20 +634,26 @@ static struct row rows[ROWS] = {
     [OUR_HELD_RATIO] = {.name = "weir, 2 connections held for 20 us: longest of the median"},
 };
 
-static void measure(int round, weir_shared *single, weir_shared *ample, weir_shared *scarce)
+struct pools {
+    weir_shared *single, *ample, *scarce, *told;
+};
+
+static void measure(int round, const struct pools *pools)
 {
     double now[ROWS] = {0};
     now[SAME_WORKER] = same_worker_ns();
-    run_pair(single, &now[TRIP], &now[HANDOFF]);
+    run_pair(pools->single, &now[TRIP], &now[HANDOFF]);
     now[HANDOFF_RATIO] = now[HANDOFF] / now[TRIP];
     run_move(&now[WORKER_TRIP], &now[MOVE]);
     now[MOVE_RATIO] = now[MOVE] / now[WORKER_TRIP];
     bare_fill(THREADS);
     now[BARE_PAIRS] = pairs_of(NULL);
-    now[OUR_PAIRS] = pairs_of(ample);
+    now[OUR_PAIRS] = pairs_of(pools->ample);
     now[PAIRS_RATIO] = now[OUR_PAIRS] / now[BARE_PAIRS];
+    now[TOLD_PAIRS] = pairs_of(pools->told);
+    now[TOLD_RATIO] = now[TOLD_PAIRS] / now[BARE_PAIRS];
     struct waits plain = waits_of(NULL, WAIT_BATCHES, 0);
-    struct waits ours = waits_of(ample, WAIT_BATCHES, 0);
+    struct waits ours = waits_of(pools->ample, WAIT_BATCHES, 0);
     now[BARE_WAIT] = plain.median_ns;
     now[BARE_LONGEST] = plain.longest_ns;
     now[BARE_LONGEST_RATIO] = plain.longest_ns / plain.median_ns;
@@ -653,9 +663,9 @@ static void measure(int round, weir_shared *single, weir_shared *ample, weir_sha
     now[OUR_CUT] = ours.longest_cut_ns;
     bare_fill(THREADS / 2);
     now[BARE_SCARCE] = pairs_of(NULL);
-    now[OUR_SCARCE] = pairs_of(scarce);
+    now[OUR_SCARCE] = pairs_of(pools->scarce);
     plain = waits_of(NULL, HELD_BATCHES, HOLD_NS);
-    ours = waits_of(scarce, HELD_BATCHES, HOLD_NS);
+    ours = waits_of(pools->scarce, HELD_BATCHES, HOLD_NS);
     now[BARE_HELD] = plain.median_ns;
     now[BARE_HELD_LONGEST] = plain.longest_ns;
     now[BARE_HELD_RATIO] = plain.longest_ns / plain.median_ns;
@@ -674,11 +684,16 @@ int main(int argc, char **argv)
     if (rounds < 1 || rounds > ROUNDS_MAX)
         return 2;
     must(weir_runtime_open(&opt, &runtime));
-    weir_shared *single = open_pool(runtime, "single", 1);
-    weir_shared *ample = open_pool(runtime, "ample", THREADS);
-    weir_shared *scarce = open_pool(runtime, "scarce", THREADS / 2);
+    struct pools pools = {.single = open_pool(runtime, "single", 1),
+                          .ample = open_pool(runtime, "ample", THREADS),
+                          .scarce = open_pool(runtime, "scarce", THREADS / 2),
+                          .told = open_pool(runtime, "told", THREADS)};
+    weir_pool_options rules;
+    weir_shared_options_of(pools.told, &rules);
+    rules.lease_warn_ms = 60000; /* so it has to know of each */
+    must(weir_shared_update(pools.told, &rules));
     for (int i = 0; i < rounds; i++)
-        measure(i, single, ample, scarce);
+        measure(i, &pools);
     for (int i = 0; i < ROWS; i++)
         printf("%s\"%s\": %.2f", i == 0 ? "{" : ", ", rows[i].name, median(rows[i].values, rounds));
     printf("}\n");
