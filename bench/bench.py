@@ -27,6 +27,8 @@ import time
 
 import bench_tls
 
+import h2_part
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "release"
 CORE_CANDIDATE, CORE_LOAD = 0, 1
@@ -39,7 +41,7 @@ WARM, WARM_MANY = 0.2, 0.5
 IDLE_CONNECTIONS = 5000
 NOISE_MAX = 0.25  # of the machine
 RELAYS = {"epoll": "relay_epoll", "libuv": "relay_uv", "io": "relay_io"}
-PARTS = ("relay", "open", "idle", "syscalls", "pool", "handoff", "client", "gains", "tls")
+PARTS = ("relay", "open", "idle", "syscalls", "h2", "pool", "handoff", "client", "gains", "tls")
 IN_FLIGHT = 128  # requests of an HTTP client
 HANDOFF_GOALS = (("same worker ns", 0, 1000), ("to another thread, of a round trip", 0, 1.5), ("move, of a round trip", 0, 3),
                  ("pairs/s, of the bare pool's", 0.8, 1e9), ("weir, 2 connections held for 20 us: longest of the median", 0, 100))
@@ -300,6 +302,9 @@ class Bench:
                 self.results["relay"][what] = {n: self.summary(rounds, n, rss) for n in self.names}
                 self.print_relay(what)
         self.stop_all()
+
+    def h2(self):
+        self.results["h2"] = h2_part.Part(self, sys.modules[__name__]).run()
 
     def summary(self, rounds, name, rss):
         def median(key, of=name):

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bench.py's part `h2`: HTTP/2 in front of an HTTP/1.1 upstream, 32 streams a connection, plain and over TLS.
+
+h2load brings a fixed number of requests; cost is the candidate's CPU time over them, the connections included
+(8 for tens of thousands of requests).
+"""
+import os
+import pathlib
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import time
+
+STREAMS, CONNECTIONS = 32, 8
+REQUESTS = {"100 B": 40000, "10 KB": 20000}
+PATHS = {"100 B": "/100", "10 KB": "/10240"}
+PEERS = ("nghttpx", "haproxy", "nginx")
+
+NGINX = """\
+worker_processes 1; daemon off; master_process off; pid {scratch}/h2nginx.pid; error_log stderr crit;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path {scratch}/n1; proxy_temp_path {scratch}/n2; fastcgi_temp_path {scratch}/n3;
+    uwsgi_temp_path {scratch}/n4; scgi_temp_path {scratch}/n5;
+    keepalive_timeout 300s; keepalive_requests 1000000000; http2_max_concurrent_streams 128;
+    upstream up {{ server 127.0.0.1:{upstream}; keepalive 512; keepalive_requests 1000000000; }}
+    server {{
+        listen 127.0.0.1:{port} http2; listen 127.0.0.1:{secure} ssl http2;
+        ssl_certificate {scratch}/cert.pem; ssl_certificate_key {scratch}/key.pem;
+        location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+    }}
+}}
+"""
+HAPROXY = """\
+global
+    nbthread 1
+    maxconn 4096
+    tune.pool-low-fd-ratio 50
+    tune.pool-high-fd-ratio 60
+    tune.h2.max-concurrent-streams 128
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 300s
+    timeout server 300s
+    http-reuse always
+frontend web
+    bind 127.0.0.1:{port} proto h2
+    bind 127.0.0.1:{secure} ssl crt {scratch}/both.pem alpn h2
+    default_backend up
+backend up
+    server s1 127.0.0.1:{upstream} pool-purge-delay 300s
+"""
+WEIR = """\
+workers: 1
+admin: {{ address: "127.0.0.1:{admin}" }}
+log: {{ level: warn, access: off }}
+listeners:
+  - {{ name: plain, address: "127.0.0.1:{port}", routes: [ {{ upstream: up }} ] }}
+  - {{ name: tls, address: "127.0.0.1:{secure}", routes: [ {{ upstream: up }} ],
+       tls: {{ certificate: "{scratch}/cert.pem", key: "{scratch}/key.pem" }} }}
+upstreams:
+  - name: up
+    protocol: http1
+    pool: {{ max_connections: 1024, max_per_endpoint: 1024, idle_timeout: 300s }}
+    endpoints: [ {{ url: "http://127.0.0.1:{upstream}" }} ]
+"""
+
+
+def ran_ns(pid):
+    """CPU time of all threads of a process."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        total += int((task / "schedstat").read_text().split()[0])
+    return total
+
+
+def busy_s():
+    words = [int(w) for w in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    return (sum(words) - words[3] - words[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def certificate(scratch):
+    key, cert = scratch / "key.pem", scratch / "cert.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", "/CN=bench", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", cert],
+                   check=True, capture_output=True)
+    (scratch / "both.pem").write_text(cert.read_text() + key.read_text())
+
+
+def command_of(name, values, scratch, weir):
+    path = os.environ["PATH"] + ":/usr/sbin"
+    if name == "weir":
+        (scratch / "h2.yaml").write_text(WEIR.format(**values))
+        return [weir, "serve", "-c", scratch / "h2.yaml"]
+    program = shutil.which(name, path=path)
+    if program is None:
+        return None
+    if name == "nginx":
+        (scratch / "h2nginx.conf").write_text(NGINX.format(**values))
+        return [program, "-e", "stderr", "-p", scratch, "-c", scratch / "h2nginx.conf"]
+    if name == "haproxy":
+        (scratch / "h2haproxy.cfg").write_text(HAPROXY.format(**values))
+        return [program, "-db", "-q", "-f", scratch / "h2haproxy.cfg"]
+    return [program, f"-f127.0.0.1,{values['port']};no-tls", f"-f127.0.0.1,{values['secure']}",
+            f"-b127.0.0.1,{values['upstream']}", "-n1", "--single-thread", "--single-process", "--no-ocsp",
+            "--backend-connections-per-frontend=0", "--accesslog-file=/dev/null", "--log-level=ERROR",
+            scratch / "key.pem", scratch / "cert.pem"]
+
+
+class Part:
+    def __init__(self, bench, tools):
+        self.bench, self.tools = bench, tools
+        self.candidates, self.names = {}, []
+
+    def start(self, name):
+        scratch = self.bench.scratch
+        values = {"port": self.tools.free_port(), "secure": self.tools.free_port(), "admin": self.tools.free_port(),
+                  "upstream": self.bench.upstream_port, "scratch": scratch}
+        command = command_of(name, values, scratch, self.tools.BUILD / "weir")
+        if command is None:
+            self.tools.say(f"*** {name} IS NOT THERE: its column is missing ***")
+            return
+        with open(scratch / f"h2-{name}.log", "ab") as log:
+            process = self.tools.Process(name, command, self.tools.CORE_CANDIDATE, stdout=subprocess.DEVNULL, stderr=log)
+        process.port, process.secure = values["port"], values["secure"]
+        self.bench.running.append(process)
+        self.candidates[name] = process
+        self.names.append(name)
+        end = time.monotonic() + 10
+        while not self.works(process):
+            if time.monotonic() > end or process.popen.poll() is not None:
+                raise SystemExit(f"bench: {name} does not answer\n" + (scratch / f"h2-{name}.log").read_text()[-2000:])
+            time.sleep(0.05)
+
+    def works(self, process):
+        return all(self.h2load(url, 1, 1) == 1 for url in (f"http://127.0.0.1:{process.port}/100",
+                                                         f"https://127.0.0.1:{process.secure}/100"))
+
+    def h2load(self, url, requests, connections):
+        done = subprocess.run(["h2load", "-n", str(requests), "-c", str(connections), "-m", str(STREAMS), "-t1", url],
+                              preexec_fn=self.tools.pinned(self.tools.CORE_LOAD), capture_output=True, text=True, check=False)
+        found = re.search(r"(\d+) succeeded", done.stdout)
+        return int(found.group(1)) if found else 0
+
+    def measure(self, process, scheme, size):
+        port = process.secure if scheme == "https" else process.port
+        url = f"{scheme}://127.0.0.1:{port}{PATHS[size]}"
+        wanted = REQUESTS[size] // (4 if self.bench.args.quick else 1)
+        self.h2load(url, wanted // 10, CONNECTIONS)
+        own, load = ran_ns(process.pid), resource.getrusage(resource.RUSAGE_CHILDREN)
+        served, busy, begun = ran_ns(self.bench.upstream.pid), busy_s(), time.monotonic()
+        got = self.h2load(url, wanted, CONNECTIONS)
+        took = time.monotonic() - begun
+        spent = ran_ns(process.pid) - own
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        ours = (spent + ran_ns(self.bench.upstream.pid) - served) / 1e9
+        ours += after.ru_utime + after.ru_stime - load.ru_utime - load.ru_stime
+        if got != wanted:
+            raise SystemExit(f"bench: {process.name}: {got} of {wanted} requests succeeded over {scheme}")
+        return {"us": spent / 1000 / got, "rate": got / took, "others_cpu": max(busy_s() - busy - ours, 0) / took}
+
+    def run(self):
+        certificate(self.bench.scratch)
+        for name in ("weir", *PEERS):
+            self.start(name)
+        mine = self.bench.names, getattr(self.bench, "candidates", {})
+        self.bench.names, self.bench.candidates = self.names, self.candidates
+        results = {}
+        for scheme in ("http", "https"):
+            for size in REQUESTS:
+                what = f"h2, {'TLS' if scheme == 'https' else 'plain'}, {size}"
+                rounds = self.bench.rounds(what, lambda c, s=scheme, z=size: self.measure(c, s, z), self.bench.args.rounds)
+                results[what] = self.judge(rounds)
+                self.show(what, results[what])
+        for process in list(self.candidates.values()):
+            self.bench.stop(process)
+        self.bench.names, self.bench.candidates = mine
+        return results
+
+    def judge(self, rounds):
+        result = {n: {"us": statistics.median(r[n]["us"] for r in rounds),
+                      "rate": statistics.median(r[n]["rate"] for r in rounds)} for n in self.names}
+        best = [n for n in ("nghttpx", "haproxy") if n in self.names]
+        if best:
+            result["of_best"] = statistics.median(r["weir"]["us"] / min(r[n]["us"] for n in best) for r in rounds)
+        if "nginx" in self.names:
+            result["of_nginx"] = statistics.median(r["weir"]["us"] / r["nginx"]["us"] for r in rounds)
+        return result
+
+    def show(self, what, result):
+        row = "  ".join(f"{n} {result[n]['us']:.2f}" for n in self.names)
+        goals = [f"{result['of_best']:.2f} of the best of nghttpx and HAProxy (goal 0.90)"] if "of_best" in result else []
+        goals += [f"{result['of_nginx']:.2f} of nginx (goal 0.50)"] if "of_nginx" in result else []
+        self.tools.say(f"{what}: CPU us per request: {row}; weir is {', '.join(goals)}")
