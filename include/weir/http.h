@@ -48,6 +48,14 @@ typedef struct weir_text {
 
 typedef struct weir_http_client weir_http_client;
 
+/* https://. Files are PEM, read when the client is made. */
+typedef struct weir_tls_options {
+    const char *ca;          /* the authorities to trust [the system's] */
+    const char *certificate; /* ours, then its intermediates [none] */
+    const char *key;         /* its private key */
+    uint32_t verify;         /* WEIR_OFF: takes whatever certificate it is shown [WEIR_ON] */
+} weir_tls_options;
+
 typedef struct weir_http_client_options {
     size_t size;
     /* The pool's options; zero means the number of the profile http-client, and for
@@ -71,6 +79,7 @@ typedef struct weir_http_client_options {
     weir_event_fn *on_event;
     void *event_arg;
     uint32_t events; /* which kinds: bits 1 << WEIR_EVENT_… [all] */
+    weir_tls_options tls;
 } weir_http_client_options;
 
 /* opt may be NULL. Costs no system call: connections, names and the rest come with the first
@@ -223,13 +232,13 @@ typedef struct weir_http_handler {
 } weir_http_handler;
 
 /* Sends. Errors, after which nothing more happens: WEIR_EINVAL (weir_runtime_fault() names the
- * field), WEIR_EFULL: requests_max; WEIR_ENOMEM, WEIR_ECLOSED; WEIR_ETLS: https, which this build
- * does not speak; WEIR_EPROXY.
+ * field), WEIR_EFULL: requests_max; WEIR_ENOMEM, WEIR_ECLOSED; WEIR_EPROXY.
  *
  * What on_end may bring beside WEIR_OK: what weir_acquire() and a grant may; WEIR_ERESET,
- * WEIR_EHANGUP (before a byte of an answer came), WEIR_EPROTOCOL, the time-outs,
- * WEIR_EREDIRECTS: too many, or none of a kind that can be followed; WEIR_EINFLATE: the body does
- * not decompress; WEIR_ETOO_LARGE: answer_max or inflated_max; WEIR_ECANCELED; WEIR_ECLOSED. */
+ * WEIR_EHANGUP (before a byte of an answer came), WEIR_EPROTOCOL, the time-outs, WEIR_ETLS and its
+ * kin, WEIR_EREDIRECTS: too many, or none of a kind that can be followed; WEIR_EINFLATE: the body
+ * does not decompress; WEIR_ETOO_LARGE: answer_max or inflated_max; WEIR_ECANCELED; WEIR_ECLOSED.
+ */
 WEIR_API weir_err weir_http_send(weir_http_client *client, const weir_http_request *request,
                                  const weir_http_handler *handler, void *arg,
                                  weir_http_call *ret_call);

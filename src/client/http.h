@@ -32,6 +32,7 @@
 #include "connector/replay.h"
 #include "io/loop.h"
 #include "io/outbox.h"
+#include "io/tls_profile.h"
 #include "proto/http.h"
 #include "proto/url.h"
 #include "runtime/worker.h"
@@ -81,7 +82,7 @@ struct origin {
     struct key *pin;
     uint32_t users; /* requests that name it */
     uint32_t text_len;
-    char text[]; /* authority, tenant, source, each with a NUL */
+    char text[]; /* scheme, authority, tenant, source, each with a NUL */
 };
 
 /* The request as it is sent, in one block: fields, then text, then the body unless it is borrowed.
@@ -181,6 +182,8 @@ struct lane {
     struct loop *loop;
     weir_pool *pool;
     struct http_connector *connector;
+    struct tls_desk *desk; /* NULL: no https:// so far */
+    struct tls_client *tls;
     struct dns *dns;
     struct cork *cork;
     char *piece; /* HTTP_PIECE bytes, for bodies that are pulled */
@@ -205,6 +208,8 @@ struct weir_http_client {
     weir_http_client_options opt; /* defaults filled in; `pool` is under the mutex */
     char *user_agent;             /* "name: value CRLF", or NULL */
     char *dns_servers;
+    bool has_files;              /* of TLS: the profile was there from the beginning */
+    struct tls_profile *profile; /* under the mutex while it is NULL */
 
     pthread_mutex_t mutex; /* options of the pool, spare requests, chunks */
     struct ground_wait closed;
@@ -217,6 +222,18 @@ struct weir_http_client {
     uint32_t lanes_count;
     struct lane lanes[];
 };
+
+/* --- http_tls.c -------------------------------------------------------------------------------
+ */
+
+const char *client_tls_check(const weir_tls_options *opt); /* the field that is wrong, or NULL */
+/* Reads what the options name. 0, or -errno and the field. */
+int client_tls_take(struct weir_http_client *client, const weir_tls_options *opt,
+                    const char **ret_fault);
+bool client_tls_is_same(const struct weir_http_client *a, const struct weir_http_client *b);
+/* TLS on this worker, from now on. */
+weir_err lane_secure(struct lane *lane);
+void lane_insecure(struct lane *lane); /* when its connections are gone */
 
 static inline void lane_count(_Atomic uint64_t *counter, uint64_t n)
 {
@@ -268,7 +285,7 @@ struct request *request_at(struct weir_http_client *client, uint32_t number);
 /* --- http_message.c: what is sent ---------------------------------------------------------------
  */
 
-/* Copies and checks. WEIR_EINVAL: *ret_fault names the field; WEIR_ENOMEM, WEIR_ETLS. */
+/* Copies and checks. WEIR_EINVAL: *ret_fault names the field; WEIR_ENOMEM. */
 weir_err message_take(struct message *message, const struct weir_http_client *client,
                       const weir_http_request *request, const char **ret_fault);
 

@@ -10,6 +10,7 @@
 #include "core/option.h"
 #include "io/clock.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,7 @@ static void client_release(struct weir_http_client *client)
     alloc_free(client->alloc, (void *)(uintptr_t)client->chunks);
     alloc_free(client->alloc, client->user_agent);
     alloc_free(client->alloc, client->dns_servers);
+    tls_profile_free(client->profile);
     ground_wait_fini(&client->closed);
     pthread_mutex_destroy(&client->mutex);
     alloc_free(client->alloc, client);
@@ -155,7 +157,7 @@ static bool is_like(struct weir_http_client *client, const struct weir_http_clie
            && a->headers_max == b->headers_max && a->answer_max == b->answer_max
            && a->inflated_max == b->inflated_max && a->on_event == b->on_event
            && a->event_arg == b->event_arg && a->events == b->events
-           && same_text(client->user_agent, like->user_agent)
+           && client_tls_is_same(client, like) && same_text(client->user_agent, like->user_agent)
            && same_text(client->dns_servers, like->dns_servers);
 }
 
@@ -307,6 +309,10 @@ static weir_err options_of(const weir_http_client_options *opt, struct weir_http
     if (fault != NULL) {
         return ground_fault(WEIR_EINVAL, fault);
     }
+    fault = client_tls_check(&mine->tls);
+    if (fault != NULL) {
+        return ground_fault(WEIR_EINVAL, fault);
+    }
     const char *agent = mine->user_agent != NULL ? mine->user_agent : "weir/" WEIR_VERSION;
     if (!agent_is_fit(agent)) {
         return ground_fault(WEIR_EINVAL, "user_agent");
@@ -314,8 +320,14 @@ static weir_err options_of(const weir_http_client_options *opt, struct weir_http
     bool is_set = set_text(client->alloc, &client->user_agent, *agent != '\0' ? agent : NULL)
                   && set_text(client->alloc, &client->dns_servers, mine->dns_servers);
     mine->user_agent = mine->dns_servers = NULL;
+    int error = client_tls_take(client, &mine->tls, &fault);
+    if (error != 0 && error != -ENOMEM) {
+        return ground_fault(WEIR_EINVAL, fault);
+    }
+    client->has_files = client->profile != NULL;
+    mine->tls = (weir_tls_options){.verify = mine->tls.verify};
     weir_pool_options pool = mine->pool;
-    return is_set ? resolve_pool(&pool, &mine->pool) : WEIR_ENOMEM;
+    return is_set && error == 0 ? resolve_pool(&pool, &mine->pool) : WEIR_ENOMEM;
 }
 
 static weir_err resolve_pool(const weir_pool_options *opt, weir_pool_options *ret_pool)

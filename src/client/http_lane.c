@@ -65,7 +65,9 @@ static struct http_connector_options connector_options(struct lane *lane,
         .loop = lane->loop,
         .dns = lane->dns,
         .cork = lane->cork,
+        .speaks = HTTP_SPEAKS_HTTP1,
         .connect_timeout_ms = pool->connect_timeout_ms,
+        .tls_timeout_ms = pool->tls_timeout_ms,
         .first_byte_timeout_ms = pool->first_byte_timeout_ms,
         .read_timeout_ms = pool->read_timeout_ms,
         .write_timeout_ms = pool->write_timeout_ms,
@@ -116,6 +118,7 @@ static void lane_release(struct lane *lane)
         lane->hook.run = NULL;
     }
     http_connector_free(lane->connector);
+    lane_insecure(lane);
     if (lane->dns != NULL) {
         dns_close(lane->dns);
     }
@@ -361,9 +364,15 @@ static bool origins_sweep(struct lane *lane, uint64_t now_ms)
 static weir_err origin_pin(struct lane *lane, const struct message *message, struct key **ret_pin)
 {
     char host[256];
+    bool is_https = message->url.scheme == URL_HTTPS;
+    weir_err err = is_https ? lane_secure(lane) : WEIR_OK;
+    if (err != WEIR_OK) {
+        return err;
+    }
     slice_copy(host, sizeof host, message->url.host);
     const weir_key key = {
-        .scheme = "http",
+        .scheme = is_https ? "https" : "http",
+        .tls = is_https ? tls_profile_fingerprint(lane->client->profile) : NULL,
         .host = host,
         .port = message->url.port,
         .tenant = message->tenant.at,
@@ -408,10 +417,12 @@ weir_err lane_origin(struct lane *lane, const struct message *message, struct or
 {
     char text[ORIGIN_TEXT_MAX];
     struct slice authority = message->url.authority;
-    if ((size_t)authority.len + message->tenant.len + message->source.len + 3 > sizeof text) {
+    if ((size_t)authority.len + message->tenant.len + message->source.len + 9 > sizeof text) {
         return WEIR_EINVAL;
     }
-    uint32_t len = append(text, 0, authority);
+    static const struct slice schemes[] = {SLICE("http"), SLICE("https")};
+    uint32_t len = append(text, 0, schemes[message->url.scheme == URL_HTTPS]);
+    len = append(text, len, authority);
     len = append(text, len, message->tenant);
     len = append(text, len, message->source);
     struct slice name = {text, len};

@@ -263,9 +263,6 @@ weir_err message_take(struct message *message, const struct weir_http_client *cl
     if (!url_parse(url, draft.at, &message->url)) {
         return WEIR_EINVAL;
     }
-    if (message->url.scheme == URL_HTTPS) {
-        return WEIR_ETLS;
-    }
     draft.at += message->url.text.len;
     draft_method(&draft, method);
     draft_whose(&draft, tenant, source);
@@ -342,7 +339,7 @@ enum redirect message_redirect(struct message *message, uint16_t status, struct 
         return REDIRECT_MEMORY;
     }
     if (!url_resolve(&message->url, location, draft.at, &next.url)
-        || next.url.scheme == URL_HTTPS) {
+        || (message->url.scheme == URL_HTTPS && next.url.scheme != URL_HTTPS)) {
         message_fini(&next);
         return REDIRECT_WONT;
     }

@@ -92,6 +92,13 @@ static void dialling_free(struct dialling *dialling)
     alloc_free(&alloc_libc, dialling);
 }
 
+void http_connector_secure(struct http_connector *connector, struct tls_desk *desk,
+                           struct tls_client *tls)
+{
+    connector->opt.desk = desk;
+    connector->opt.tls = tls;
+}
+
 void http_connector_free(struct http_connector *take_connector)
 {
     if (take_connector == NULL) {

@@ -65,6 +65,10 @@ void http_connector_free(struct http_connector *take_connector);
 void http_connector_update(struct http_connector *connector,
                            const struct http_connector_options *opt);
 
+/* From now on https is spoken, too. */
+void http_connector_secure(struct http_connector *connector, struct tls_desk *desk,
+                           struct tls_client *tls);
+
 /* For weir_pool_options.connector, with the connector as .connector_self: the first where only
  * HTTP/1.1 is spoken, the other one asks idle connections by PING and leases streams. */
 extern const weir_connector http_pool_connector;

@@ -70,6 +70,17 @@ int secure_listener_profile(const struct config_listener *listener,
     return tls_profile_read(&opt, ret_profile, ret_fault);
 }
 
+static unsigned offer_to(enum config_protocol protocol)
+{
+    switch (protocol) {
+    case PROTOCOL_HTTP1: return TLS_OFFER_HTTP1;
+    case PROTOCOL_H2:
+    case PROTOCOL_GRPC: return TLS_OFFER_H2;
+    case PROTOCOL_AUTO: break;
+    }
+    return TLS_OFFER_HTTP1 | TLS_OFFER_H2;
+}
+
 int secure_upstream_profile(const struct config_upstream *upstream,
                             struct tls_profile **ret_profile, struct tls_fault *ret_fault)
 {
@@ -78,7 +89,7 @@ int secure_upstream_profile(const struct config_upstream *upstream,
         .identities = &identity,
         .identities_count = identity.certificate[0] != '\0' ? 1 : 0,
         .ca = upstream->tls.ca,
-        .offer = TLS_OFFER_HTTP1,
+        .offer = offer_to(upstream->protocol),
         .sni = upstream->tls.sni,
         .unverified = upstream->tls.verify == WEIR_OFF,
     };
