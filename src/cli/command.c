@@ -19,12 +19,14 @@ const struct command commands[] = {
      "\n"
      "Exit status: 0 stopped as told, 1 it could not start, 2 not understood.\n",
      command_serve},
-    {"demo", "[--port N] [--admin-port N]", "a gateway and demo upstreams, without a configuration",
+    {"demo", "[--port N] [--tls-port N] [--admin-port N]",
+     "a gateway and demo upstreams, without a configuration",
      "Starts a gateway on 127.0.0.1:8080, its admin interface on 127.0.0.1:9901 and, inside the\n"
      "same program, upstreams that answer plainly, slowly, with an event stream, and with what\n"
      "they were sent. Prints what to try. Ctrl-C ends it.\n"
      "\n"
      "  --port N        the gateway's port; 0: any that is free\n"
+     "  --tls-port N    the same for HTTPS [8443]\n"
      "  --admin-port N  the admin interface's port; 0: any that is free\n",
      command_demo},
     {"check", "-c FILE [--format text|json] [--probe]", "validate a configuration, and advise",

@@ -10,10 +10,14 @@
 #include "cli/faults.h"
 #include "cli/run.h"
 #include "io/oserror.h"
+#include "io/tls_make.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define CONFIG_BYTES_MAX 4096
 
@@ -23,10 +27,14 @@ static const char template[] = "# What `weir demo` runs; `weir serve -c` takes t
                                "listeners:\n"
                                "  - name: web\n"
                                "    address: \"127.0.0.1:%u\"\n"
-                               "    routes:\n"
+                               "    routes: &routes\n"
                                "      - { match: { path: /slow }, upstream: slow }\n"
                                "      - { match: { path: /events }, upstream: events }\n"
                                "      - { match: { path: / }, upstream: plain }\n"
+                               "  - name: secure\n"
+                               "    address: \"127.0.0.1:%u\"\n"
+                               "    tls: { certificate: %s, key: %s }\n"
+                               "    routes: *routes\n"
                                "upstreams:\n"
                                "  - name: plain\n"
                                "    endpoints:\n"
@@ -37,6 +45,13 @@ static const char template[] = "# What `weir demo` runs; `weir serve -c` takes t
                                "  - name: events\n"
                                "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n";
 
+#define PATH_BYTES 32
+
+struct ports {
+    unsigned web, secure, admin;
+    char certificate[PATH_BYTES], key[PATH_BYTES];
+};
+
 struct welcome {
     const struct demo *demo;
 };
@@ -44,9 +59,11 @@ struct welcome {
 static void print_welcome(const struct server *server, void *arg)
 {
     const struct demo *demo = ((const struct welcome *)arg)->demo;
-    unsigned web = server_port(server, 0), admin = server_admin_port(server);
+    unsigned web = server_port(server, 0), secure = server_port(server, 1);
+    unsigned admin = server_admin_port(server);
     printf("weir %s\n\n"
            "  gateway    http://127.0.0.1:%u\n"
+           "  https      https://127.0.0.1:%u   with a certificate made just now\n"
            "  admin      http://127.0.0.1:%u\n"
            "  upstreams  127.0.0.1:%u %u (plain), %u (slow), %u (events), inside this program\n\n"
            "Try, in another terminal:\n\n"
@@ -54,20 +71,50 @@ static void print_welcome(const struct server *server, void *arg)
            "  curl -i 'http://127.0.0.1:%u/slow?ms=2000'        one that takes its time\n"
            "  curl -N http://127.0.0.1:%u/events                an event stream, live\n"
            "  curl -i -d 'some text' http://127.0.0.1:%u/echo   what the upstream received\n"
+           "  curl -k https://127.0.0.1:%u/                     the same through TLS\n"
            "  curl -s http://127.0.0.1:%u/metrics | grep reused\n"
            "  curl -s http://127.0.0.1:%u/api/v1/pools\n\n"
            "Ctrl-C ends it.\n",
-           WEIR_VERSION, web, admin, demo_port(demo, 0), demo_port(demo, 1), demo_port(demo, 2),
-           demo_port(demo, 3), web, web, web, web, admin, admin);
+           WEIR_VERSION, web, secure, admin, demo_port(demo, 0), demo_port(demo, 1),
+           demo_port(demo, 2), demo_port(demo, 3), web, web, web, web, secure, admin, admin);
     fflush(stdout);
 }
 
-static int run_demo(struct loop *loop, const struct demo *demo, unsigned port, unsigned admin_port)
+/* A file without a name, which ends with the program; `ret_path` is how to read it. */
+static int file_of(const char *text, char ret_path[static PATH_BYTES])
+{
+    int fd = memfd_create("weir-demo", MFD_CLOEXEC);
+    size_t len = strlen(text);
+    if (fd < 0 || write(fd, text, len) != (ssize_t)len)
+        return -errno;
+    snprintf(ret_path, PATH_BYTES, "/proc/self/fd/%d", fd);
+    return 0;
+}
+
+static int make_certificate(struct ports *ports)
+{
+    static const char *const names[] = {"localhost", "127.0.0.1"};
+    const struct tls_make_options opt = {
+        .names = names, .names_count = 2, .from_s = -3600, .to_s = (int64_t)30 * 86400};
+    char *certificate, *key;
+    int error = tls_make_self_signed(&opt, &certificate, &key);
+    if (error != 0)
+        return error;
+    error = file_of(certificate, ports->certificate);
+    if (error == 0)
+        error = file_of(key, ports->key);
+    free(certificate);
+    free(key);
+    return error;
+}
+
+static int run_demo(struct loop *loop, const struct demo *demo, const struct ports *ports)
 {
     char text[CONFIG_BYTES_MAX];
     struct config_faults faults;
-    int len = snprintf(text, sizeof(text), template, admin_port, port, demo_port(demo, 0),
-                       demo_port(demo, 1), demo_port(demo, 2), demo_port(demo, 3));
+    int len = snprintf(text, sizeof(text), template, ports->admin, ports->web, ports->secure,
+                       ports->certificate, ports->key, demo_port(demo, 0), demo_port(demo, 1),
+                       demo_port(demo, 2), demo_port(demo, 3));
     struct config *config = config_read_text("demo", text, (size_t)len, &faults);
     struct welcome welcome = {demo};
     struct run_options opt = {.command = "demo",
@@ -82,7 +129,8 @@ static int run_demo(struct loop *loop, const struct demo *demo, unsigned port, u
         faults_print(stderr, &faults, false);
     if (status != 0)
         fprintf(stderr,
-                "weir demo: --port and --admin-port choose other ports (0: any free one)\n");
+                "weir demo: --port, --tls-port and --admin-port choose other ports (0: any free "
+                "one)\n");
     config_free(config);
     config_faults_free(&faults);
     return status;
@@ -99,13 +147,15 @@ static bool port_of(const char *text, unsigned *ret)
 
 int command_demo(int count, char **words)
 {
-    const char *port_text = "8080", *admin_text = "9901";
-    unsigned port, admin_port;
-    const struct command_option options[] = {
-        {"--port", &port_text, NULL}, {"--admin-port", &admin_text, NULL}, {0}};
-    if (command_options("demo", count, words, options) != 0 || !port_of(port_text, &port)
-        || !port_of(admin_text, &admin_port)) {
-        fprintf(stderr, "usage: weir demo [--port N] [--admin-port N]\n");
+    const char *port_text = "8080", *tls_text = "8443", *admin_text = "9901";
+    struct ports ports;
+    const struct command_option options[] = {{"--port", &port_text, NULL},
+                                             {"--tls-port", &tls_text, NULL},
+                                             {"--admin-port", &admin_text, NULL},
+                                             {0}};
+    if (command_options("demo", count, words, options) != 0 || !port_of(port_text, &ports.web)
+        || !port_of(tls_text, &ports.secure) || !port_of(admin_text, &ports.admin)) {
+        fprintf(stderr, "usage: weir demo [--port N] [--tls-port N] [--admin-port N]\n");
         return EXIT_USAGE;
     }
     struct loop *loop;
@@ -116,12 +166,15 @@ int command_demo(int count, char **words)
         return 1;
     }
     int status = 1;
-    error = demo_open(loop, &demo);
+    error = make_certificate(&ports);
+    if (error == 0)
+        error = demo_open(loop, &demo);
     if (error != 0) {
-        fprintf(stderr, "weir demo: cannot open the upstreams on 127.0.0.1: %s\n",
+        fprintf(stderr,
+                "weir demo: cannot make a certificate, or open the upstreams on 127.0.0.1: %s\n",
                 oserror_text(error));
     } else {
-        status = run_demo(loop, demo, port, admin_port);
+        status = run_demo(loop, demo, &ports);
         demo_close(demo);
     }
     loop_free(loop);

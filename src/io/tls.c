@@ -591,10 +591,9 @@ static bool set_client(struct tls *tls, const struct tls_options *opt)
 static int make_ssl(struct tls *tls, const struct tls_options *opt)
 {
     tls->ssl = SSL_new(tls->contexts->at[0]);
-    if (tls->ssl == NULL) {
+    if (tls->ssl == NULL || SSL_set_app_data(tls->ssl, tls) != 1) {
         return -ENOMEM;
     }
-    SSL_set_app_data(tls->ssl, tls);
     BIO_up_ref(tls->desk->bio);
     SSL_set_bio(tls->ssl, tls->desk->bio, tls->desk->bio);
     if (opt->server != NULL) {

@@ -10,6 +10,7 @@
 #include "support/turns.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -750,8 +751,138 @@ static void tls_goes_through_tls(void **state)
     maker_free(&maker);
 }
 
+/* --- memory that is refused --------------------------------------------------------------------
+ */
+
+static _Thread_local uint64_t refuse_at, asked; /* 0: nothing is refused */
+
+static bool is_refused(void)
+{
+    return refuse_at != 0 && ++asked == refuse_at;
+}
+
+static void *library_alloc(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return is_refused() ? NULL : malloc(size);
+}
+
+static void *library_resize(void *old, size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return is_refused() ? NULL : realloc(old, size);
+}
+
+static void library_free(void *old, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(old);
+}
+
+/* A handshake and a word, with one allocation of OpenSSL's refused: it fails or it works, and gives
+ * everything back. */
+static void try_once(void)
+{
+    int fds[2];
+    struct stream *below;
+    const struct tls_options serves = {.server = server, .done = on_done, .self = &b};
+    const struct tls_options calls = {
+        .client = client, .host = "a.example", .port = 443, .done = on_done, .self = &a};
+    sockets(fds);
+    assert_int_equal(socket_adopt(loop, fds[1], &below), 0);
+    if (tls_open(desk, &serves, below, &b.stream) != 0) {
+        b = (struct side){.done = true};
+        close(fds[0]);
+        return;
+    }
+    assert_int_equal(socket_adopt(loop, fds[0], &below), 0);
+    if (tls_open(desk, &calls, below, &a.stream) != 0) {
+        a = (struct side){.done = true};
+    }
+    turn_until(loop, a.done && b.done);
+    if (a.stream != NULL && b.stream != NULL) {
+        char word[] = "word";
+        const struct iovec part = {word, 4};
+        stream_writev(a.stream, &part, 1);
+        loop_turn(loop, 0);
+    }
+}
+
+static void refused_memory_is_survived(void **state)
+{
+    (void)state;
+    struct maker maker = maker_of(-DAY_S, DAY_S, false, "a.example", NULL);
+    usual_pair(&maker, TLS_OFFER_HTTP1);
+    connect_both("a.example");
+    side_close(&a);
+    side_close(&b);
+    uint32_t failed = 0;
+    bool is_over = false;
+    for (uint64_t n = 1; !is_over; n += n < 300 ? 1 : 13) {
+        refuse_at = n;
+        asked = 0;
+        try_once();
+        is_over = asked < n;
+        refuse_at = 0;
+        failed += a.result.error != TLS_OK || b.result.error != TLS_OK || a.stream == NULL;
+        side_close(&a);
+        side_close(&b);
+        loop_turn(loop, 0);
+    }
+    assert_in_range(failed, 100, 10000);
+    connect_both("a.example");
+    maker_free(&maker);
+}
+
+static void our_memory_may_be_refused_too(const struct alloc *alloc, void *arg)
+{
+    const struct tls_profile_options *opts = arg;
+    struct loop *own;
+    struct tls_desk *own_desk;
+    struct stream *below;
+    int fds[2];
+    struct side side = {0};
+    if (loop_new(&(struct loop_options){.alloc = alloc}, &own) != 0) {
+        return;
+    }
+    struct tls_profile *profile = profile_of(opts);
+    struct tls_server *own_server;
+    assert_int_equal(tls_desk_new(own, &own_desk), 0);
+    assert_int_equal(tls_server_new(own_desk, profile, NULL, &own_server), 0);
+    tls_profile_free(profile);
+    sockets(fds);
+    const struct tls_options opt = {.server = own_server, .done = on_done, .self = &side};
+    if (socket_adopt(own, fds[1], &below) == 0
+        && tls_open(own_desk, &opt, below, &side.stream) == 0) {
+        assert_int_equal(write(fds[0], "GET / HTTP/1.1\r\n\r\n", 18), 18);
+        turn_until(own, side.done);
+    }
+    close(fds[0]);
+    tls_server_free(own_server);
+    tls_desk_free(own_desk);
+    loop_turn(own, 0);
+    loop_free(own);
+}
+
+static void an_allocator_that_refuses(void **state)
+{
+    (void)state;
+    struct maker maker = maker_of(-DAY_S, DAY_S, false, "a.example", NULL);
+    const struct tls_identity identity = identity_of(&maker);
+    struct tls_profile_options opt = {.identities = &identity, .identities_count = 1};
+    torture(our_memory_may_be_refused_too, &opt);
+    maker_free(&maker);
+}
+
 int main(void)
 {
+    /* Before OpenSSL has any. */
+    if (CRYPTO_set_mem_functions(library_alloc, library_resize, library_free) != 1) {
+        return 1;
+    }
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(bytes_pass_both_ways_and_close_notify_ends_them),
@@ -770,6 +901,8 @@ int main(void)
         TEST(what_is_not_tls_is_told_apart),
         TEST(a_handshake_has_a_deadline),
         TEST(tls_goes_through_tls),
+        TEST(refused_memory_is_survived),
+        TEST(an_allocator_that_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -206,7 +206,7 @@ class Demo:
 
 
 def test_demo():
-    with Demo("--port", "0", "--admin-port", "0") as demo:
+    with Demo("--port", "0", "--tls-port", "0", "--admin-port", "0") as demo:
         with Client(demo.port("gateway")) as client:
             assert b"Hello from the demo upstream" in client.get("/").response().body
             assert b"took its time: 50 ms" in client.get("/slow?ms=50").response().body
@@ -218,6 +218,9 @@ def test_demo():
             while stream.count(b"data: ") < 2:
                 stream += client.sock.recv(65536)
             assert b"text/event-stream" in stream and b'data: {"tick": 1}' in stream
+        port = re.search(r"https://127\.0\.0\.1:(\d+)", demo.text)[1]
+        done = subprocess.run(["curl", "-sk", f"https://localhost:{port}/"], capture_output=True, check=True)
+        assert b"Hello from the demo upstream" in done.stdout
         with Client(demo.port("admin")) as client:
             page = client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").response()
             assert b'weir_pool_reused_total{pool="plain"}' in page.body
@@ -226,7 +229,7 @@ def test_demo():
 def test_demo_says_which_port_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        done = run("demo", "--port", str(port), "--admin-port", "0")
+        done = run("demo", "--port", str(port), "--tls-port", "0", "--admin-port", "0")
         assert done.returncode == 1
         assert f"cannot listen on 127.0.0.1:{port}" in done.stderr and "--port" in done.stderr
 
