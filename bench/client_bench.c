@@ -11,8 +11,8 @@
  *         what making a client and reading its figures cost
  *
  * Each client asks when its last answer is there, so that CLIENTS requests are in flight; or, with
- * THINK_MS, so long after it (not libcurl's). Then latencies are taken, from when a request was
- * due.
+ * THINK_MS, about so long after it (not libcurl's). Then latencies are taken, from when a request
+ * was due.
  *
  * Prints one line of JSON: requests in the window, the process's CPU time in it, connections that
  * were opened, failures. The time is getrusage()'s, of all threads.
@@ -59,12 +59,13 @@ static struct {
 
 static struct histogram latencies;
 
-/* Those who think, in the order in which they will have thought. */
+/* Those who think: a heap, who has thought first on top. */
 static struct {
-    uint32_t first, count;
-    uint32_t ring[CLIENTS_MAX];
+    uint32_t count;
+    uint64_t dice;
+    uint32_t heap[CLIENTS_MAX];
     uint64_t due_ns[CLIENTS_MAX]; /* of each client: its next request, or the one under way */
-} thinking;
+} thinking = {.dice = 88172645463325252U};
 
 static uint64_t cpu_ns(void)
 {
@@ -110,10 +111,50 @@ static void report(void)
 /* --- clients ------------------------------------------------------------------------------------
  */
 
+static bool thinks_less(uint32_t a, uint32_t b)
+{
+    return thinking.due_ns[thinking.heap[a]] < thinking.due_ns[thinking.heap[b]];
+}
+
+static void exchange(uint32_t a, uint32_t b)
+{
+    uint32_t client = thinking.heap[a];
+    thinking.heap[a] = thinking.heap[b];
+    thinking.heap[b] = client;
+}
+
 static void think(uint32_t client, uint64_t due_ns)
 {
+    uint32_t at = thinking.count++;
     thinking.due_ns[client] = due_ns;
-    thinking.ring[(thinking.first + thinking.count++) % CLIENTS_MAX] = client;
+    thinking.heap[at] = client;
+    for (; at > 0 && thinks_less(at, (at - 1) / 2); at = (at - 1) / 2) {
+        exchange(at, (at - 1) / 2);
+    }
+}
+
+static uint32_t first_of_those_due(void)
+{
+    uint32_t client = thinking.heap[0];
+    thinking.heap[0] = thinking.heap[--thinking.count];
+    for (uint32_t at = 0, least = 0;; at = least) {
+        for (uint32_t i = 2 * at + 1; i <= 2 * at + 2 && i < thinking.count; i++) {
+            least = thinks_less(i, least) ? i : least;
+        }
+        if (least == at) {
+            return client;
+        }
+        exchange(at, least);
+    }
+}
+
+/* From half of THINK_MS to one and a half: who thinks for equally long comes in crowds. */
+static uint64_t thought_ns(void)
+{
+    thinking.dice ^= thinking.dice << 13;
+    thinking.dice ^= thinking.dice >> 7;
+    thinking.dice ^= thinking.dice << 17;
+    return opt.think_ns / 2 + thinking.dice % (opt.think_ns + 1);
 }
 
 /* How long until the next has thought: UINT64_MAX where nobody thinks. */
@@ -122,17 +163,14 @@ static uint64_t thought_in_ns(uint64_t now_ns)
     if (thinking.count == 0) {
         return UINT64_MAX;
     }
-    uint64_t due_ns = thinking.due_ns[thinking.ring[thinking.first]];
+    uint64_t due_ns = thinking.due_ns[thinking.heap[0]];
     return due_ns > now_ns ? due_ns - now_ns : 0;
 }
 
 static void ask_those_due(void (*ask)(uint32_t client))
 {
     while (thought_in_ns(net_now_ns()) == 0) {
-        uint32_t client = thinking.ring[thinking.first];
-        thinking.first = (thinking.first + 1) % CLIENTS_MAX;
-        thinking.count--;
-        ask(client);
+        ask(first_of_those_due());
     }
 }
 
@@ -164,7 +202,7 @@ static void answered(uint32_t client, bool good, void (*ask)(uint32_t client))
     if (run.is_open) {
         histogram_add(&latencies, now_ns - thinking.due_ns[client]);
     }
-    think(client, now_ns + opt.think_ns);
+    think(client, now_ns + thought_ns());
 }
 
 /* --- weir ---------------------------------------------------------------------------------------
