@@ -470,6 +470,7 @@ static void *hand_main(void *self)
     struct hand *hand = self;
     pthread_barrier_wait(&hands_start);
     if (hand->waits != NULL) {
+        one_pair(hand, NULL); /* the start */
         for (int i = 0; i < hand->batches; i++)
             timed_batch(hand, hand->waits + (size_t)i * WAIT_BATCH);
         return NULL;
@@ -482,6 +483,27 @@ static void *hand_main(void *self)
     return NULL;
 }
 
+/* Where connections are scarce nobody begins before everybody waits. */
+static void give_start(weir_shared *pool)
+{
+    struct bare_item *items[THREADS / 2];
+    weir_loan loans[THREADS / 2];
+    for (int i = 0; i < THREADS / 2; i++) {
+        if (pool == NULL)
+            items[i] = bare_take();
+        else
+            take(pool, &loans[i]);
+    }
+    pthread_barrier_wait(&hands_start);
+    usleep(20000);
+    for (int i = 0; i < THREADS / 2; i++) {
+        if (pool == NULL)
+            bare_give(items[i]);
+        else
+            weir_loan_return(&loans[i], WEIR_KEEP);
+    }
+}
+
 static void run_hands(struct hand *hands)
 {
     pthread_t threads[THREADS];
@@ -489,7 +511,10 @@ static void run_hands(struct hand *hands)
     pthread_barrier_init(&hands_start, NULL, THREADS + 1);
     for (int i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, hand_main, &hands[i]);
-    pthread_barrier_wait(&hands_start);
+    if (hands[0].hold_ns > 0)
+        give_start(hands[0].pool);
+    else
+        pthread_barrier_wait(&hands_start);
     if (hands[0].waits == NULL) {
         usleep((useconds_t)(PAIRS_NS / 1000));
         atomic_store(&hands_stop, true);

@@ -16,8 +16,8 @@ bool move_out(struct conn *conn)
     struct ledger *ledger = &key->ledger;
     const weir_connector *connector = key->pool->connector;
     check(conn->state == WEIR_IDLE);
-    if (connector->detach == NULL || connector->attach == NULL || ledger->wanted == 0
-        || !ledger->may_move) {
+    if (conn->admitted || connector->detach == NULL || connector->attach == NULL
+        || ledger->wanted == 0 || !ledger->may_move) {
         return false;
     }
     ledger->wanted--;
@@ -56,7 +56,7 @@ static struct limit_parcel pack(const struct conn *conn, void *object)
         .samples = conn->samples,
         .aged = conn->aged,
         .displaced = conn->displaced,
-        .address = conn->admitted ? 0 : conn->peer.address,
+        .address = conn->peer.address,
     };
 }
 

@@ -315,6 +315,31 @@ static void goes_where_a_caller_waits(void **state)
     close_street();
 }
 
+static const struct conn *idle_at(uint32_t number)
+{
+    struct node *node = list_first(&street.sides[number].pool->by_state[WEIR_IDLE]);
+    assert_non_null(node);
+    return list_entry(node, struct conn, on_pool);
+}
+
+static void keeps_its_address(void **state)
+{
+    (void)state;
+    open_street(&narrow);
+    one_idle_at(0);
+    weir_conn conn = {conn_id(idle_at(0))};
+    assert_int_equal(weir_conn_address(street.sides[0].pool, conn, 77), WEIR_OK);
+    street.now_ms = 5000;
+    ask(1);
+    settle();
+    give(1);
+    settle();
+    assert_int_equal(idle_at(1)->peer.address, 77);
+    assert_int_equal(idle_at(1)->created_ms, 0);
+    assert_int_equal(weir_conn_address(street.sides[0].pool, conn, 78), WEIR_ESTALE);
+    close_street();
+}
+
 /* Age and uses come along. */
 static void keeps_its_age(void **state)
 {
@@ -634,6 +659,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goes_where_a_caller_waits),
+        cmocka_unit_test(keeps_its_address),
         cmocka_unit_test(keeps_its_age),
         cmocka_unit_test(closes_where_it_cannot_be_taken_off),
         cmocka_unit_test(comes_back_to_whom_it_left),
