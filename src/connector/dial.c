@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- *   dial_start --> RESOLVING --> RACING --> SHAKING HANDS, with TLS --> ENDED --> done(), gone
- *                      \___________\_____________________________________/^
+ *   dial_start --> RESOLVING --> RACING --> PASSING, by proxy --> SHAKING HANDS, with TLS --> ENDED
+ *                      \__________\___________\______________________________________________/^
  *
  * ENDED is a moment: the result stands and is handed out later in the turn, so that done() never
  * comes from inside a call of the caller's. The one timer is set for whatever comes first, the next
@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "connector/race.h"
+#include "connector/tunnel.h"
 #include "io/socket.h"
 
 #include <errno.h>
@@ -22,6 +23,15 @@ struct attempt {
     struct address to;
 };
 
+/* What a dial through a proxy has besides. */
+struct passage {
+    struct proxy proxy;
+    struct tls_client *tls; /* with the proxy itself, or NULL */
+    struct tunnel tunnel;
+    bool is_begun; /* connected to the proxy; the tunnel is not open yet */
+    bool is_open;
+};
+
 struct dial {
     struct loop *loop;
     dial_fn *done;
@@ -31,8 +41,10 @@ struct dial {
     struct loop_later end;
     struct race race;
     uint32_t attempt_delay_ms;
-    uint16_t port;
-    struct address source; /* len 0: any */
+    uint16_t race_port;      /* of the target, or of the proxy */
+    uint16_t port;           /* of the target */
+    struct address source;   /* len 0: any */
+    struct passage *passage; /* NULL: none */
     struct tls_desk *desk;
     struct tls_client *tls; /* NULL: plain */
     uint32_t tls_timeout_ms;
@@ -41,7 +53,7 @@ struct dial {
     uint64_t started_ms, resolved_ms, deadline_ms;
     struct dial_result result;
     struct attempt attempts[DNS_ADDRESSES_MAX];
-    char *host; /* for TLS; behind the rest */
+    char *host; /* for TLS and for a proxy; behind the rest */
 };
 
 static void on_resolved(struct dns_query *query, enum dns_error error,
@@ -53,27 +65,60 @@ static void begin(struct dial *dial, struct dns *dns, const struct dial_request 
 static void race_addresses(struct dial *dial, enum dns_error error,
                            const struct dns_answer *answer);
 static void advance(struct dial *dial);
-static void shake_hands(struct dial *dial, struct stream *take_stream);
+static void pass(struct dial *dial, struct stream *take_stream);
+static void arrive(struct dial *dial, struct stream *take_stream);
+static void shake_hands(struct dial *dial, struct tls_client *tls, struct slice host, uint16_t port,
+                        struct stream *take_stream);
 static void end(struct dial *dial, enum dial_error error);
 static void close_attempts(struct dial *dial);
+static void close_passage(struct dial *dial);
+
+static bool is_said(const char *text)
+{
+    return text != NULL && text[0] != '\0';
+}
+
+/* 0; -EINVAL: not a proxy's URL, or without a target's host; -EPROTONOSUPPORT: no TLS for it. */
+static int open_passage(struct dial *dial, const struct dial_request *request)
+{
+    dial->passage = alloc_zeroed(loop_alloc(dial->loop), sizeof *dial->passage);
+    if (dial->passage == NULL) {
+        return -ENOMEM;
+    }
+    struct proxy *proxy = &dial->passage->proxy;
+    if (!is_said(request->host) || is_said(request->unix_path)
+        || !proxy_parse(slice_of(request->proxy), proxy)) {
+        return -EINVAL;
+    }
+    dial->passage->tls = request->proxy_tls;
+    return proxy->kind == PROXY_HTTPS && request->proxy_tls == NULL ? -EPROTONOSUPPORT : 0;
+}
+
+static void dial_free(struct dial *dial)
+{
+    alloc_free(loop_alloc(dial->loop), dial->passage);
+    alloc_free(loop_alloc(dial->loop), dial);
+}
 
 int dial_start(struct loop *loop, struct dns *dns, const struct dial_request *request,
                dial_fn *done, void *self, struct dial **ret_dial)
 {
     struct address local = {0}, source = {0};
-    bool is_unix = request->unix_path != NULL && request->unix_path[0] != '\0';
+    bool is_unix = is_said(request->unix_path);
     if (is_unix ? !address_of_unix(request->unix_path, &local)
                 : request->host == NULL || request->port == 0) {
         return -EINVAL;
     }
-    if (request->source != NULL && request->source[0] != '\0'
-        && (is_unix || !address_of_host(request->source, 0, &source))) {
+    if (is_said(request->source) && (is_unix || !address_of_host(request->source, 0, &source))) {
         return -EINVAL;
     }
     if (request->tls != NULL && request->host == NULL) {
         return -EINVAL;
     }
-    size_t host_size = request->tls != NULL ? strlen(request->host) + 1 : 0;
+    bool has_proxy = is_said(request->proxy);
+    size_t host_size = (request->tls != NULL || has_proxy) && request->host != NULL
+                           ? strlen(request->host) + 1
+                           : 0;
     struct dial *dial = alloc_zeroed(loop_alloc(loop), sizeof *dial + host_size);
     if (dial == NULL) {
         return -ENOMEM;
@@ -89,6 +134,11 @@ int dial_start(struct loop *loop, struct dns *dns, const struct dial_request *re
     dial->done = done;
     dial->self = self;
     dial->source = source;
+    int error = has_proxy ? open_passage(dial, request) : 0;
+    if (error != 0) {
+        dial_free(dial);
+        return error;
+    }
     dial->query.done = on_resolved;
     dial->timer.fire = on_timer;
     dial->end.run = on_end;
@@ -105,7 +155,9 @@ static void begin(struct dial *dial, struct dns *dns, const struct dial_request 
     dial->deadline_ms = dial->started_ms + timeout_ms;
     dial->attempt_delay_ms = request->attempt_delay_ms > 0 ? request->attempt_delay_ms
                                                            : DIAL_ATTEMPT_DELAY_MS;
+    const struct proxy *proxy = dial->passage != NULL ? &dial->passage->proxy : NULL;
     dial->port = request->port;
+    dial->race_port = proxy != NULL ? proxy->port : request->port;
     if (local != NULL) {
         dial->attempts[0] = (struct attempt){.dial = dial, .to = *local};
         race_init(&dial->race, 1, dial->attempt_delay_ms);
@@ -113,7 +165,8 @@ static void begin(struct dial *dial, struct dns *dns, const struct dial_request 
         return;
     }
     struct dns_answer answer;
-    enum dns_error error = dns_resolve(dns, request->host, &dial->query, &answer);
+    enum dns_error error = dns_resolve(dns, proxy != NULL ? proxy->host.at : request->host,
+                                       &dial->query, &answer);
     if (error == DNS_LATER) {
         loop_timer_set(dial->loop, &dial->timer, dial->deadline_ms);
     } else {
@@ -127,13 +180,14 @@ void dial_cancel(struct dial *dial)
     loop_timer_stop(dial->loop, &dial->timer);
     loop_later_cancel(dial->loop, &dial->end);
     close_attempts(dial);
+    close_passage(dial);
     if (dial->shaking != NULL) {
         stream_close(dial->shaking);
     }
     if (dial->result.take_stream != NULL) {
         stream_close(dial->result.take_stream);
     }
-    alloc_free(loop_alloc(dial->loop), dial);
+    dial_free(dial);
 }
 
 static void on_resolved(struct dns_query *query, enum dns_error error,
@@ -158,8 +212,8 @@ static void race_addresses(struct dial *dial, enum dns_error error, const struct
     race_order(answer->at, answer->count, order);
     for (uint32_t i = 0; i < answer->count; i++) {
         if (dial->source.len == 0 || dial->source.any.sa_family == order[i].family) {
-            dial->attempts[count++] = (struct attempt){.dial = dial,
-                                                       .to = address_of_ip(&order[i], dial->port)};
+            dial->attempts[count++] =
+                (struct attempt){.dial = dial, .to = address_of_ip(&order[i], dial->race_port)};
         }
     }
     if (count == 0) {
@@ -232,11 +286,10 @@ static void win(struct attempt *attempt)
     dial->result.peer = attempt->to;
     dial->result.os_error = 0;
     dial->result.connect_ms = (uint32_t)(loop_now_ms(dial->loop) - dial->resolved_ms);
-    if (dial->tls != NULL) {
-        shake_hands(dial, stream);
+    if (dial->passage != NULL) {
+        pass(dial, stream);
     } else {
-        dial->result.take_stream = stream;
-        end(dial, DIAL_OK);
+        arrive(dial, stream);
     }
 }
 
@@ -302,13 +355,79 @@ static void on_timer(struct loop_timer *timer, uint64_t now_ms)
     end(dial, DIAL_TIMEOUT);
 }
 
+/* --- through a proxy --------------------------------------------------------------------------
+ */
+
+static void on_tunnel(void *self, struct stream *stream, const char *error)
+{
+    struct dial *dial = self;
+    if (error != NULL) {
+        stream_close(stream);
+        dial->result.proxy = error;
+        end(dial, DIAL_PROXY);
+        return;
+    }
+    dial->passage->is_open = true;
+    arrive(dial, stream);
+}
+
+static void enter_tunnel(struct dial *dial, struct stream *take_stream)
+{
+    struct passage *passage = dial->passage;
+    passage->tunnel.done = on_tunnel;
+    passage->tunnel.self = dial;
+    if (!tunnel_begin(&passage->tunnel, &passage->proxy, slice_of(dial->host), dial->port,
+                      take_stream)) {
+        stream_close(take_stream);
+        dial->result.proxy = "the proxy cannot be told the target's name, or user and password";
+        end(dial, DIAL_PROXY);
+    }
+}
+
+/* What is left of the time to connect is the proxy's; nobody else is raced any more. */
+static void pass(struct dial *dial, struct stream *take_stream)
+{
+    struct passage *passage = dial->passage;
+    close_attempts(dial);
+    passage->is_begun = true;
+    loop_timer_set(dial->loop, &dial->timer, dial->deadline_ms);
+    if (passage->proxy.kind == PROXY_HTTPS) {
+        shake_hands(dial, passage->tls, passage->proxy.host, passage->proxy.port, take_stream);
+    } else {
+        enter_tunnel(dial, take_stream);
+    }
+}
+
+static void close_passage(struct dial *dial)
+{
+    if (dial->passage != NULL && dial->passage->tunnel.stream != NULL) {
+        stream_close(dial->passage->tunnel.stream);
+        dial->passage->tunnel.stream = NULL;
+    }
+}
+
 /* --- TLS ----------------------------------------------------------------------------------------
  */
+
+static bool is_with_proxy(const struct dial *dial)
+{
+    return dial->passage != NULL && !dial->passage->is_open;
+}
 
 static void on_handshake(void *self, struct stream *stream, const struct tls_result *result)
 {
     struct dial *dial = self;
     dial->shaking = NULL;
+    if (is_with_proxy(dial)) {
+        if (result->error == TLS_OK) {
+            enter_tunnel(dial, stream);
+            return;
+        }
+        stream_close(stream);
+        dial->result.proxy = tls_error_text(result->error);
+        end(dial, DIAL_PROXY);
+        return;
+    }
     dial->result.tls = *result;
     dial->result.tls.detail = tls_error_text(result->error);
     if (result->error == TLS_OK) {
@@ -320,19 +439,33 @@ static void on_handshake(void *self, struct stream *stream, const struct tls_res
     end(dial, result->error == TLS_TIMEOUT ? DIAL_TLS_TIMEOUT : DIAL_TLS);
 }
 
-/* Its time is its own, and nobody else is raced any more. */
-static void shake_hands(struct dial *dial, struct stream *take_stream)
+/* The transport leads to the target. With TLS there is a handshake more, whose time is its own. */
+static void arrive(struct dial *dial, struct stream *take_stream)
+{
+    loop_timer_stop(dial->loop, &dial->timer);
+    close_attempts(dial);
+    if (dial->tls == NULL) {
+        dial->result.take_stream = take_stream;
+        end(dial, DIAL_OK);
+        return;
+    }
+    shake_hands(dial, dial->tls, slice_of(dial->host), dial->port, take_stream);
+    if (dial->shaking != NULL && dial->on_transport != NULL) {
+        dial->on_transport(dial->self);
+    }
+}
+
+static void shake_hands(struct dial *dial, struct tls_client *tls, struct slice host, uint16_t port,
+                        struct stream *take_stream)
 {
     const struct tls_options opt = {
-        .client = dial->tls,
-        .host = dial->host,
-        .port = dial->port,
+        .client = tls,
+        .host = host.at,
+        .port = port,
         .timeout_ms = dial->tls_timeout_ms,
         .done = on_handshake,
         .self = dial,
     };
-    loop_timer_stop(dial->loop, &dial->timer);
-    close_attempts(dial);
     int error = tls_open(dial->desk, &opt, take_stream, &dial->shaking);
     if (error != 0) {
         dial->shaking = NULL;
@@ -340,10 +473,6 @@ static void shake_hands(struct dial *dial, struct stream *take_stream)
         dial->result.tls = (struct tls_result){.error = TLS_LOCAL,
                                                .detail = tls_error_text(TLS_LOCAL)};
         end(dial, DIAL_LOCAL);
-        return;
-    }
-    if (dial->on_transport != NULL) {
-        dial->on_transport(dial->self);
     }
 }
 
@@ -360,15 +489,35 @@ static void close_attempts(struct dial *dial)
     }
 }
 
+/* Before the tunnel is open, what failed is the proxy. Time and what is ours keep their names. */
+static enum dial_error blame(struct dial *dial, enum dial_error error)
+{
+    if (dial->passage == NULL || dial->passage->is_begun) {
+        return error;
+    }
+    switch (error) {
+    case DIAL_DNS: dial->result.proxy = "the proxy's name was not resolved"; return DIAL_PROXY;
+    case DIAL_REFUSED: dial->result.proxy = "the proxy's host refused"; return DIAL_PROXY;
+    case DIAL_UNREACHABLE: dial->result.proxy = "the proxy is unreachable"; return DIAL_PROXY;
+    case DIAL_RESET: dial->result.proxy = "the proxy hung up"; return DIAL_PROXY;
+    default: return error;
+    }
+}
+
 static void end(struct dial *dial, enum dial_error error)
 {
-    dial->result.error = error;
+    dial->result.error = blame(dial, error);
     if (dial->result.take_stream == NULL && dial->result.tls.error == TLS_OK) {
         dial->result.connect_ms = (uint32_t)(loop_now_ms(dial->loop) - dial->resolved_ms);
     }
     dns_cancel(&dial->query);
     loop_timer_stop(dial->loop, &dial->timer);
     close_attempts(dial);
+    close_passage(dial);
+    if (dial->shaking != NULL) { /* with a proxy that took too long */
+        stream_close(dial->shaking);
+        dial->shaking = NULL;
+    }
     loop_later(dial->loop, &dial->end);
 }
 
@@ -378,7 +527,7 @@ static void on_end(struct loop_later *later)
     struct dial_result result = dial->result;
     dial_fn *done = dial->done;
     void *self = dial->self;
-    alloc_free(loop_alloc(dial->loop), dial);
+    dial_free(dial);
     done(self, &result);
 }
 
@@ -394,6 +543,7 @@ const char *dial_error_text(enum dial_error error)
         [DIAL_LOCAL] = "local",
         [DIAL_TLS] = "tls",
         [DIAL_TLS_TIMEOUT] = "tls_timeout",
+        [DIAL_PROXY] = "proxy",
     };
     return texts[error];
 }

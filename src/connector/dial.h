@@ -6,6 +6,9 @@
  * soon as the one before failed; the first that connects wins and the others are closed. The whole
  * has one deadline. Connectors dial, then speak their protocol on the stream.
  *
+ * Through a proxy the proxy's name is resolved and raced, and the target's goes to the proxy as it
+ * is (tunnel.h); TLS with the target comes behind that, on a time of its own.
+ *
  * done() is called exactly once, never from inside dial_start(), unless the dial was cancelled.
  */
 #pragma once
@@ -28,20 +31,23 @@ enum dial_error {
     DIAL_RESET,       /* the peer hung up while connecting */
     DIAL_LOCAL,       /* no descriptor, no port, no memory, no such source address: our side */
     DIAL_TLS,         /* the handshake failed; result.tls says how */
-    DIAL_TLS_TIMEOUT  /* it took too long */
+    DIAL_TLS_TIMEOUT, /* it took too long */
+    DIAL_PROXY        /* the proxy could not be reached or said no; result.proxy says how */
 };
 const char *dial_error_text(enum dial_error error); /* "ok", "dns", "refused", … */
 
 struct dial_request {
     const char *host; /* a name or a literal address; copied */
     uint16_t port;
-    const char *unix_path;     /* instead of host and port; copied */
-    const char *source;        /* a literal local address to come from, or NULL */
-    uint32_t timeout_ms;       /* [DIAL_TIMEOUT_MS] of all of it */
-    uint32_t attempt_delay_ms; /* [DIAL_ATTEMPT_DELAY_MS] */
-    struct tls_desk *desk;     /* of the loop; where there is TLS */
-    struct tls_client *tls;    /* NULL: plain */
-    uint32_t tls_timeout_ms;   /* [TLS_TIMEOUT_MS] of the handshake alone */
+    const char *unix_path;        /* instead of host and port; copied */
+    const char *source;           /* a literal local address to come from, or NULL */
+    const char *proxy;            /* as in weir_key (tunnel.h), or NULL; copied */
+    struct tls_client *proxy_tls; /* for a proxy of "https://" */
+    uint32_t timeout_ms;          /* [DIAL_TIMEOUT_MS] of all of it but TLS with the target */
+    uint32_t attempt_delay_ms;    /* [DIAL_ATTEMPT_DELAY_MS] */
+    struct tls_desk *desk;        /* of the loop; where there is TLS */
+    struct tls_client *tls;       /* NULL: plain */
+    uint32_t tls_timeout_ms;      /* [TLS_TIMEOUT_MS] of the handshake alone */
     /* The transport is up and the handshake begins: weir_conn_handshake(). May be NULL. */
     void (*on_transport)(void *self);
 };
@@ -50,6 +56,7 @@ struct dial_result {
     enum dial_error error;
     struct stream *take_stream; /* connected, wanting nothing; NULL on an error */
     struct tls_result tls;      /* with TLS: alpn says what is to be spoken */
+    const char *proxy;          /* why the proxy failed; a literal */
     struct address peer;        /* connected to; on an error the one it is about, or none */
     enum dns_error dns;
     int os_error; /* errno of the last attempt that failed, or 0 */

@@ -151,6 +151,7 @@ static weir_err err_of_dial(const struct dial_result *result)
     case DIAL_RESET: return WEIR_ERESET;
     case DIAL_TLS: return err_of_tls(result->tls.error);
     case DIAL_TLS_TIMEOUT: return WEIR_ETLS_TIMEOUT;
+    case DIAL_PROXY: return WEIR_EPROXY;
     case DIAL_LOCAL: break;
     }
     return result->os_error == EMFILE || result->os_error == ENFILE ? WEIR_EFILES : WEIR_ECONNECT;
@@ -180,8 +181,10 @@ static int start(struct dialling *dialling, const weir_key *key, uint32_t timeou
         .host = key->host,
         .port = key->port,
         .source = key->source != NULL && key->source[0] != '\0' ? key->source : NULL,
+        .proxy = key->proxy,
         .timeout_ms = timeout_ms,
         .desk = opt->desk,
+        .proxy_tls = opt->proxy_tls,
         .tls = dialling->is_https ? opt->tls : NULL,
         .tls_timeout_ms = opt->tls_timeout_ms,
         .on_transport = on_transport,

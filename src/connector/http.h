@@ -39,6 +39,7 @@ struct http_connector_options {
     struct cork *cork;              /* of that loop */
     struct tls_desk *desk;          /* of that loop; where a key's scheme may be https */
     struct tls_client *tls;         /* offers what `speaks` says; borrowed */
+    struct tls_client *proxy_tls;   /* for proxies of "https://"; NULL: there are none; borrowed */
     enum http_speaks speaks;        /* stays */
     uint32_t connect_timeout_ms;    /* WEIR_NEVER, here and below: none */
     uint32_t tls_timeout_ms;        /* of the handshake alone */
