@@ -97,7 +97,8 @@ static void begin(struct checkup *checkup)
     uint32_t timeout_ms = opt->config->health.timeout_ms;
     const weir_key to = {.scheme = checkup->endpoint->scheme,
                          .host = checkup->endpoint->host,
-                         .port = checkup->endpoint->port};
+                         .port = checkup->endpoint->port,
+                         .proxy = opt->config->proxy};
     checkup->running = true;
     loop_timer_set(opt->loop, &checkup->timer, loop_now_ms(opt->loop) + timeout_ms);
     if (http_lone_dial(opt->connector, &to, timeout_ms, dialled, checkup, &checkup->lone) != 0) {

@@ -181,6 +181,7 @@ struct config_upstream {
     struct config_retry retry;
     enum config_warm warm;
     uint32_t warm_timeout_ms;
+    const char *proxy; /* URL of what connections go through, as in weir_key; "": none */
     struct {
         const char *sni;                /* "": the endpoint's host */
         uint32_t verify;                /* WEIR_ON, WEIR_OFF */

@@ -8,6 +8,7 @@
 #include "gateway/config_check.h"
 
 #include "base/text.h"
+#include "connector/tunnel.h"
 #include "gateway/config_address.h"
 #include "gateway/config_arena.h"
 #include "gateway/secure.h"
@@ -343,6 +344,24 @@ static void check_health(const struct check *c, const struct config_upstream *u)
                       "upstream %s: health.timeout is longer than health.interval", u->name);
 }
 
+/* Its text is a secret: what is wrong is said without it. */
+static void check_proxy(const struct check *c, const struct config_upstream *u)
+{
+    struct proxy proxy;
+    if (u->proxy[0] == '\0')
+        return;
+    if (!proxy_parse(slice_of(u->proxy), &proxy))
+        config_error(c->faults, AT(c, u->proxy),
+                     "upstream %s: proxy must be socks5://host:port or http://host:port, with "
+                     "user:password@ before the host if it wants them, %%-escaped",
+                     u->name);
+    else if (proxy.kind == PROXY_HTTPS)
+        config_error(c->faults, AT(c, u->proxy),
+                     "upstream %s: proxies are spoken to by socks5:// or http://; https:// is not "
+                     "supported",
+                     u->name);
+}
+
 static void check_upstreams(const struct check *c)
 {
     for (uint32_t i = 0; i < c->config->upstreams.count; i++) {
@@ -356,6 +375,7 @@ static void check_upstreams(const struct check *c)
         check_pool(c, u);
         check_health(c, u);
         check_upstream_tls(c, u);
+        check_proxy(c, u);
     }
 }
 

@@ -26,6 +26,8 @@ static void on_dialled(void *self, const struct dial_result *dialled)
     else if (dialled->error == DIAL_DNS)
         snprintf(probe->result->why, sizeof(probe->result->why), "the name: %s",
                  dns_error_text(dialled->dns));
+    else if (dialled->error == DIAL_PROXY)
+        snprintf(probe->result->why, sizeof(probe->result->why), "%s", dialled->proxy);
     else
         snprintf(probe->result->why, sizeof(probe->result->why), "%s%s%s",
                  dial_error_text(dialled->error), dialled->os_error != 0 ? ": " : "",
@@ -33,14 +35,16 @@ static void on_dialled(void *self, const struct dial_result *dialled)
     loop_stop(probe->loop);
 }
 
-void probe_endpoint(const struct config_endpoint *endpoint, uint32_t timeout_ms,
+void probe_endpoint(const struct config_endpoint *endpoint, const struct config_upstream *upstream,
                     struct probe_result *ret)
 {
     struct probe probe = {.result = ret};
     struct dns *dns = NULL;
     struct dial *dial;
-    struct dial_request request = {
-        .host = endpoint->host, .port = endpoint->port, .timeout_ms = timeout_ms};
+    struct dial_request request = {.host = endpoint->host,
+                                   .port = endpoint->port,
+                                   .proxy = upstream->proxy,
+                                   .timeout_ms = upstream->pool.connect_timeout_ms};
     *ret = (struct probe_result){.why = "no memory"};
     if (loop_new(&(struct loop_options){0}, &probe.loop) != 0)
         return;

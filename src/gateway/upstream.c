@@ -193,6 +193,7 @@ static int pin_endpoints(struct upstream *upstream, const struct upstream_option
             .scheme = config->scheme,
             .host = config->host,
             .port = config->port,
+            .proxy = opt->config->proxy[0] != '\0' ? opt->config->proxy : NULL,
             .tls = strcmp(config->scheme, "https") == 0 ? fingerprint : NULL,
         };
         struct endpoint *endpoint = &upstream->endpoints[i];
