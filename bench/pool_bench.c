@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define CONNS      128
 #define KEYS       64
@@ -133,6 +134,114 @@ static void by_step(void)
     }
 }
 
+/* --- very many idle connections -------------------------------------------------------------- */
+
+#define CROWD       100000U
+#define CROWD_KEYS  1000U
+#define CROWD_HOURS 1U
+
+static weir_engine *crowd_engine;
+static weir_pool *crowd;
+static weir_conn crowd_asked[CROWD];
+static unsigned crowd_count;
+static uint64_t crowd_bytes;
+
+static void crowd_dial(void *self, weir_conn conn, const weir_key *key)
+{
+    (void)self, (void)key;
+    crowd_asked[crowd_count++ % CROWD] = conn;
+}
+
+static void crowd_probe(void *self, weir_conn conn, void *object)
+{
+    (void)self;
+    weir_conn_up(crowd, conn, object, 1);
+}
+
+static void crowd_close(void *self, weir_conn conn, void *object, weir_err why)
+{
+    (void)self, (void)object;
+    weir_conn_down(crowd, conn, why);
+}
+
+static void *count_alloc(void *arg, size_t bytes)
+{
+    (void)arg;
+    crowd_bytes += bytes;
+    return calloc(1, bytes);
+}
+
+static void count_free(void *arg, void *memory)
+{
+    (void)arg;
+    free(memory);
+}
+
+/* Bytes that an engine takes for this many connections. */
+static uint64_t engine_bytes(uint32_t conns_max)
+{
+    weir_engine *engine_of_size;
+    weir_engine_options opt = {.size = sizeof opt,
+                               .conns_max = conns_max,
+                               .leases_max = 10,
+                               .allocator = {count_alloc, count_free, NULL}};
+    crowd_bytes = 0;
+    must(weir_engine_new(&opt, &engine_of_size));
+    weir_engine_free(engine_of_size);
+    return crowd_bytes;
+}
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+/* min_idle keeps this many ready at each of the keys; while they are idle each is probed every
+ * minute, grows too old after half an hour, and is replaced. What that costs, of one core. */
+static double crowd_percent(void)
+{
+    static const weir_connector idler = {
+        .scheme = "http", .dial = crowd_dial, .probe = crowd_probe, .close = crowd_close};
+    weir_engine_options opt = {
+        .size = sizeof opt, .conns_max = CROWD + 1000, .now_ms = now_ms, .keys_max = CROWD_KEYS};
+    weir_pool_options pool_opt = {.size = sizeof pool_opt,
+                                  .connector = &idler,
+                                  .max_total = CROWD + 1000,
+                                  .min_idle = CROWD / CROWD_KEYS,
+                                  .connecting_max = 100};
+    uint64_t begun_ns = 0;
+    uint64_t begun_ms = 0;
+    char host[16];
+    must(weir_engine_new(&opt, &crowd_engine));
+    must(weir_pool_open(crowd_engine, &pool_opt, &crowd));
+    for (unsigned i = 0; i < CROWD_KEYS; i++) {
+        snprintf(host, sizeof host, "h%u", i);
+        must(weir_pool_warm(crowd, &(weir_key){.host = host, .port = 80}, true));
+    }
+    while (begun_ms == 0 || now_ms < begun_ms + CROWD_HOURS * 3600000U) {
+        uint64_t next_ms = weir_step(crowd_engine, now_ms);
+        unsigned up = crowd_count < CROWD ? crowd_count : CROWD;
+        crowd_count = 0;
+        for (unsigned i = 0; i < up; i++)
+            weir_conn_up(crowd, crowd_asked[i], crowd, 1);
+        if (begun_ms == 0) {
+            weir_stats stats = {.size = sizeof stats};
+            weir_pool_stats(crowd, &stats);
+            if (stats.idle >= CROWD) {
+                begun_ms = now_ms;
+                begun_ns = cpu_ns();
+            }
+        }
+        if (!weir_engine_pending(crowd_engine))
+            now_ms = next_ms > now_ms + 1 ? next_ms : now_ms + 1;
+    }
+    double percent = (double)(cpu_ns() - begun_ns) / 1e4 / (double)(now_ms - begun_ms);
+    weir_engine_free(crowd_engine);
+    return percent;
+}
+
 int main(void)
 {
     weir_engine_options opt = {.size = sizeof opt, .conns_max = 1024, .now_ms = now_ms};
@@ -153,7 +262,10 @@ int main(void)
     }
     printf("{\"try_acquire + release, 1 key\": %.1f, ", best_of(one_key));
     printf("\"try_acquire + release, %d keys\": %.1f, ", KEYS, best_of(many_keys));
-    printf("\"acquire + step + release\": %.1f}\n", best_of(by_step));
+    printf("\"acquire + step + release\": %.1f, ", best_of(by_step));
+    printf("\"bytes per connection\": %.1f, ",
+           (double)(engine_bytes(2 * CROWD) - engine_bytes(CROWD)) / CROWD);
+    printf("\"%u idle, percent of a core\": %.3f}\n", CROWD, crowd_percent());
     weir_engine_free(engine);
     return 0;
 }

@@ -44,22 +44,82 @@ struct conn *conn_new(struct key *key, weir_state state)
     return conn;
 }
 
-/* One that was probed, or has come from elsewhere, has its place by its last use, which is near the
- * front: it was idle for long. */
-static void insert_by_use(struct conn *conn)
+/* --- back to its place ----------------------------------------------------------------------
+ *
+ * One that was probed keeps its place by its last use, anywhere among very many: a walk from the
+ * front would cost more than the probe. So it notes who stood behind it when it left, on the list
+ * of its key and on that of its pool, and looks from there. The note is a place to begin, no more:
+ * who stood there may be gone, or somebody else.
+ */
+
+#define HOPS_MAX 64U
+
+static uint32_t slot_of(const struct conn *conn)
 {
-    struct list *of_key = &conn->key->by_state[WEIR_IDLE];
-    struct list *of_pool = &conn->key->pool->by_state[WEIR_IDLE];
-    struct node *at = of_key->head.next;
-    while (at != &of_key->head && conn_on_key(at)->used_ms <= conn->used_ms) {
+    return (uint32_t)conn_id(conn) + 1;
+}
+
+static void note_place(struct conn *conn)
+{
+    if (conn->admitted) {
+        return; /* its note is another one */
+    }
+    struct node *behind = list_next(&conn->on_key);
+    conn->peer.on_key = behind != NULL ? slot_of(conn_on_key(behind)) : 0;
+    behind = list_next(&conn->on_pool);
+    conn->peer.on_pool = behind != NULL ? slot_of(conn_on_pool(behind)) : 0;
+}
+
+/* The one on that list to which the note leads, through others that are being probed; or NULL. */
+static struct node *noted(const struct conn *conn, const struct list *list, bool is_of_key)
+{
+    const struct slots *conns = &conn->key->pool->engine->conns;
+    for (uint32_t hops = 0; hops < HOPS_MAX && !conn->admitted; hops++) {
+        uint32_t number = is_of_key ? conn->peer.on_key : conn->peer.on_pool;
+        struct slot *slot = number != 0 ? slots_nth(conns, number - 1) : NULL;
+        if (slot == NULL || (slot->generation & 1) == 0) {
+            return NULL;
+        }
+        struct conn *next = (struct conn *)(void *)(slot + 1);
+        struct node *node = is_of_key ? &next->on_key : &next->on_pool;
+        if (node->home == list) {
+            return node;
+        }
+        if (next->state != WEIR_PROBING) {
+            return NULL;
+        }
+        conn = next;
+    }
+    return NULL;
+}
+
+static uint64_t used_ms_at(struct node *node, bool is_of_key)
+{
+    return is_of_key ? conn_on_key(node)->used_ms : conn_on_pool(node)->used_ms;
+}
+
+/* Where to look first: behind all, if it was used last; else by its note, or from the front. */
+static struct node *first_guess(const struct conn *conn, struct list *list, bool is_of_key)
+{
+    struct node *last = list_last(list);
+    if (last == NULL || used_ms_at(last, is_of_key) <= conn->used_ms) {
+        return &list->head;
+    }
+    struct node *at = noted(conn, list, is_of_key);
+    return at != NULL ? at : list_first(list);
+}
+
+static void insert_sorted(struct list *list, struct conn *conn, bool is_of_key)
+{
+    struct node *end = &list->head;
+    struct node *at = first_guess(conn, list, is_of_key);
+    while (at != end && used_ms_at(at, is_of_key) < conn->used_ms) {
         at = at->next;
     }
-    list_insert_before(of_key, at, &conn->on_key);
-    at = of_pool->head.next;
-    while (at != &of_pool->head && conn_on_pool(at)->used_ms <= conn->used_ms) {
-        at = at->next;
+    while (at->prev != end && used_ms_at(at->prev, is_of_key) > conn->used_ms) {
+        at = at->prev;
     }
-    list_insert_before(of_pool, at, &conn->on_pool);
+    list_insert_before(list, at, is_of_key ? &conn->on_key : &conn->on_pool);
 }
 
 void conn_enter(struct conn *conn, weir_state next)
@@ -73,8 +133,12 @@ void conn_enter(struct conn *conn, weir_state next)
     if (next == WEIR_IDLE && (last == WEIR_PROBING || conn->moved)) {
         list_remove(&key->by_state[last], &conn->on_key);
         list_remove(&pool->by_state[last], &conn->on_pool);
-        insert_by_use(conn);
+        insert_sorted(&key->by_state[next], conn, true);
+        insert_sorted(&pool->by_state[next], conn, false);
     } else {
+        if (next == WEIR_PROBING) {
+            note_place(conn);
+        }
         list_move_back(&key->by_state[last], &key->by_state[next], &conn->on_key);
         list_move_back(&pool->by_state[last], &pool->by_state[next], &conn->on_pool);
     }

@@ -91,9 +91,10 @@ struct conn {
     union {
         char note[CONN_NOTE_MAX]; /* admitted */
         struct {
-            uint32_t address; /* a hash of the peer's; 0: not known */
-            uint8_t missed;   /* answers in a row that did not have it */
-        } peer;               /* dialled */
+            uint32_t on_key, on_pool; /* slots of those that stood behind it among the idle, + 1 */
+            uint32_t address;         /* a hash of the peer's; 0: not known */
+            uint8_t missed;           /* answers in a row that did not have it */
+        } peer;                       /* dialled */
     };
 };
 
