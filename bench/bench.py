@@ -442,7 +442,8 @@ class Bench:
             figures.append(json.loads(done.stdout))
         self.results["pool"] = {k: statistics.median(f[k] for f in figures) for k in figures[0]}
         for what, value in self.results["pool"].items():
-            say(f"  {what:<40}{value:>8.1f} ns")
+            is_time = "per" not in what  # the others name their unit
+            say(f"  {what:<40}{value:>8.{1 if is_time else 3}f}{' ns' if is_time else ''}")
 
 
     # --- handing on ---------------------------------------------------------------------------
