@@ -80,6 +80,8 @@ typedef struct weir_http_client_options {
     void *event_arg;
     uint32_t events; /* which kinds: bits 1 << WEIR_EVENT_… [all] */
     weir_tls_options tls;
+    /* Speak HTTP/2, by prior knowledge: many requests at a time over each connection [WEIR_OFF] */
+    uint32_t http2;
 } weir_http_client_options;
 
 /* opt may be NULL. Costs no system call: connections, names and the rest come with the first
@@ -229,6 +231,8 @@ typedef struct weir_http_handler {
     /* Begin again at the body's first byte: for a repetition or a redirect. False, or NULL: it
      * cannot be sent twice. */
     bool (*rewind)(void *arg);
+    /* The fields that came behind the answer's body, if any did; before on_end. */
+    void (*on_trailers)(void *arg, const weir_http_answer *trailers);
 } weir_http_handler;
 
 /* Sends. Errors, after which nothing more happens: WEIR_EINVAL (weir_runtime_fault() names the

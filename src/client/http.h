@@ -70,6 +70,7 @@ enum request_state {
 #define ORDER_BEGIN  1U
 #define ORDER_CANCEL 2U
 #define ORDER_RESUME 4U
+#define ORDER_PULL   8U /* ask for more of the body; the answer stays as it is */
 #define ORDERS       0xffU
 
 #define ANSWER_HIDDEN 0x80U /* in http_field.drop: not for the program to see */
@@ -342,9 +343,13 @@ bool request_is_repeatable(const struct request *request);
 
 void answer_head(struct request *request, struct http_head *head);
 void answer_body(struct request *request, const void *data, size_t len);
+void answer_trailers(struct request *request, const struct http_head *trailers);
 void answer_end(struct request *request);
 /* The program wants more. */
 void answer_resume(struct request *request);
+
+/* There is more for `pull` now; an answer that is held back stays so. WEIR_ESTALE: it has ended. */
+weir_err http_client_pull(weir_http_client *client, weir_http_call call);
 
 struct weir_http_answer {
     const struct http_head *head;

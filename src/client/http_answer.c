@@ -86,6 +86,22 @@ void answer_body(struct request *request, const void *data, size_t len)
     }
 }
 
+/* Programs that were compiled before there was on_trailers say so by their handler's size. */
+void answer_trailers(struct request *request, const struct http_head *trailers)
+{
+    const weir_http_handler *handler = request->handler;
+    bool has_it = handler->size == 0
+                  || handler->size
+                         >= offsetof(weir_http_handler, on_trailers) + sizeof handler->on_trailers;
+    if (!has_it || handler->on_trailers == NULL) {
+        return;
+    }
+    const struct weir_http_answer answer = {.head = trailers, .url = request->message.url.text};
+    request->lane->depth++;
+    handler->on_trailers(request->arg, &answer);
+    request->lane->depth--;
+}
+
 /* The connection has gone back already. */
 void answer_end(struct request *request)
 {

@@ -272,6 +272,9 @@ static const char *set_numbers(weir_http_client_options *opt)
     if (!is_switch) {
         return "decompress";
     }
+    if (opt->http2 != 0 && opt->http2 != WEIR_ON && opt->http2 != WEIR_OFF) {
+        return "http2";
+    }
     if (!set_number(&opt->retry_budget_pct, 20, 100)) {
         return "retry_budget";
     }
@@ -702,6 +705,11 @@ static weir_err order(weir_http_client *client, weir_http_call call, unsigned or
 weir_err weir_http_cancel(weir_http_client *client, weir_http_call call)
 {
     return order(client, call, ORDER_CANCEL);
+}
+
+weir_err http_client_pull(weir_http_client *client, weir_http_call call)
+{
+    return order(client, call, ORDER_PULL);
 }
 
 weir_err weir_http_resume(weir_http_client *client, weir_http_call call)

@@ -65,7 +65,9 @@ static struct http_connector_options connector_options(struct lane *lane,
         .loop = lane->loop,
         .dns = lane->dns,
         .cork = lane->cork,
-        .speaks = HTTP_SPEAKS_HTTP1,
+        .speaks = client->opt.http2 == WEIR_ON ? HTTP_SPEAKS_HTTP2 : HTTP_SPEAKS_HTTP1,
+        .ping_interval_ms = pool->probe_every_ms,
+        .ping_timeout_ms = pool->probe_timeout_ms,
         .connect_timeout_ms = pool->connect_timeout_ms,
         .tls_timeout_ms = pool->tls_timeout_ms,
         .first_byte_timeout_ms = pool->first_byte_timeout_ms,
@@ -83,7 +85,8 @@ static weir_pool_options pool_options(struct weir_http_client *client)
     weir_pool_options pool = client->opt.pool;
     pthread_mutex_unlock(&client->mutex);
     pool.name = client->member.name;
-    pool.connector = &http_pool_connector;
+    pool.connector = client->opt.http2 == WEIR_ON ? &http_pool_connector_shared
+                                                  : &http_pool_connector;
     return pool;
 }
 

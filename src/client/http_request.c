@@ -232,9 +232,9 @@ void request_orders(struct request *request, unsigned orders, weir_err err)
         request->is_canceled = true;
         request_kick(request);
     }
-    if (orders & ORDER_RESUME) {
+    if (orders & (ORDER_RESUME | ORDER_PULL)) {
         request->pull_waits = false;
-        request->is_resumed = request->is_paused;
+        request->is_resumed |= (orders & ORDER_RESUME) != 0 && request->is_paused;
         request_kick(request);
     }
 }
@@ -310,7 +310,9 @@ static void on_body(struct http_call *call, const void *data, size_t len)
 static void on_end(struct http_call *call, const struct http_head *trailers, bool reusable)
 {
     struct request *request = call->user;
-    (void)trailers;
+    if (trailers != NULL && !request->is_redirect && !request->is_canceled) {
+        answer_trailers(request, trailers);
+    }
     call->ops->took(call, us_between(request->granted_ns, request->first_byte_ns));
     request_let_go(request, reusable ? WEIR_KEEP : WEIR_RETIRE, WEIR_OK);
     answer_end(request);

@@ -344,3 +344,25 @@ def test_redis():
             with socket.create_connection(("127.0.0.1", port), 5) as client:
                 client.sendall(b"SELECT 3\r\nGET visits\r\nGET nothing\r\n")
                 assert b"$3\r\n800\r\n" in client.makefile("rb").read(len(b"+OK\r\n$3\r\n800\r\n"))
+
+
+def test_grpc_client():
+    from grpcpeer import GrpcServer
+    with GrpcServer() as server:
+        def call(method, *messages, deadline=0):
+            return run("grpc_client", f"{server.url}/t.T/{method}", deadline, *messages)
+
+        assert call("Echo", "-") == ["reply 0  12345"]
+        assert call("Echo", "hello") == ["message hello", "status 0  ok AP8"]
+        assert server.metadata[-1]["x-from"] == "an example"
+        assert call("Sum", "a", "bc", "x" * 70000) == ["message 70003", "status 0  ok "]
+        assert call("Count", "200") == [*(f"message {i}" for i in range(200)), "status 0  ok "]
+        assert call("Chat", "a", "b") == ["message re: a", "message re: b", "status 0  ok "]
+        assert call("Fail", "x") == ["status 9 nicht möglich: 100%", " ok "]
+        assert call("Nothing", "x")[0].startswith("status 12 ")
+        assert call("Fail", "-")[0].startswith("reply 9 nicht")
+        ended = call("Wait", "x", deadline=300)
+        assert len(ended) == 1 and ended[0].startswith("status 4 ")
+        assert server.deadlines[-1] < 0.31
+    assert run("grpc_client", f"http://127.0.0.1:{dead_port()}/t.T/Echo", 0, "x") == [
+        "status 14 connection refused refused "]
