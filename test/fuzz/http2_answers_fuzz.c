@@ -82,6 +82,8 @@ static const struct stream_ops memory_ops = {.read = memory_read,
  */
 
 static unsigned over[CALLS];
+unsigned long sum; /* of what was told: all of it is read */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static unsigned *of(struct http_call *call)
 {
@@ -101,11 +103,8 @@ static void on_head(struct http_call *call, struct http_head *head)
 
 static void on_body(struct http_call *call, const void *data, size_t len)
 {
-    static volatile char sink;
     of(call);
-    for (size_t i = 0; i < len; i++) {
-        sink = ((const char *)data)[i];
-    }
+    sum += len > 0 ? (unsigned)memcmp(data, data, len) + ((const uint8_t *)data)[len - 1] : 0;
 }
 
 static void on_end(struct http_call *call, const struct http_head *trailers, bool reusable)
