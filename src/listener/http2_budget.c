@@ -77,7 +77,8 @@ void http2_budget_earn(struct http2_budget *budget, uint64_t bytes)
 {
     uint64_t earned = budget->earned + bytes;
     uint64_t most = HTTP2_IDLE_BURST * 1000U;
-    uint64_t milli = budget->idle.milli + earned / HTTP2_EARN_BYTES * 1000;
+    uint64_t tokens = HTTP2_EARN_FRAME + earned / HTTP2_EARN_BYTES;
+    uint64_t milli = budget->idle.milli + tokens * 1000;
     budget->earned = (uint32_t)(earned % HTTP2_EARN_BYTES);
     budget->idle.milli = milli > most ? most : milli;
 }

@@ -10,8 +10,8 @@
  *                answered
  *   refused      streams beyond max_concurrent_streams: 4000, and 100 a second
  *   idle frames  PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA and frames unknown: 1000, and
- *                100 a second, and two for each KiB of bodies that went either way
- *   continued    8 CONTINUATION frames for one head
+ *                100 a second, three for each piece of a body that went either way, and two for
+ * each KiB continued    8 CONTINUATION frames for one head
  *
  * Each has its counter, by kind of frame.
  */
@@ -28,7 +28,9 @@
 #define HTTP2_CONTINUED_MAX  8U
 #define HTTP2_PREMATURE_FROM 500U
 #define HTTP2_PREMATURE_PCT  50U
-#define HTTP2_EARN_BYTES     512U /* of bodies, for each idle frame more */
+#define HTTP2_EARN_BYTES     512U /* of bodies, for each idle frame more, */
+#define HTTP2_EARN_FRAME     3U /* and these for each piece: peers answer one with window updates */
+                                /* and a ping, however short it is */
 
 /* Why a client was told to be calm. */
 #define HTTP2_FLOODS(ROW)                                                                          \
