@@ -80,7 +80,8 @@ typedef struct weir_http_client_options {
     void *event_arg;
     uint32_t events; /* which kinds: bits 1 << WEIR_EVENT_… [all] */
     weir_tls_options tls;
-    /* Speak HTTP/2, by prior knowledge: many requests at a time over each connection [WEIR_OFF] */
+    /* Speak HTTP/2, by prior knowledge or by ALPN: many requests at a time over each connection
+     * [WEIR_OFF] */
     uint32_t http2;
 } weir_http_client_options;
 

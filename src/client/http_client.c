@@ -156,7 +156,7 @@ static bool is_like(struct weir_http_client *client, const struct weir_http_clie
            && a->dns_ttl_ms == b->dns_ttl_ms && a->header_bytes_max == b->header_bytes_max
            && a->headers_max == b->headers_max && a->answer_max == b->answer_max
            && a->inflated_max == b->inflated_max && a->on_event == b->on_event
-           && a->event_arg == b->event_arg && a->events == b->events
+           && a->event_arg == b->event_arg && a->events == b->events && a->http2 == b->http2
            && client_tls_is_same(client, like) && same_text(client->user_agent, like->user_agent)
            && same_text(client->dns_servers, like->dns_servers);
 }
@@ -275,6 +275,7 @@ static const char *set_numbers(weir_http_client_options *opt)
     if (opt->http2 != 0 && opt->http2 != WEIR_ON && opt->http2 != WEIR_OFF) {
         return "http2";
     }
+    opt->http2 = opt->http2 == WEIR_ON ? WEIR_ON : WEIR_OFF;
     if (!set_number(&opt->retry_budget_pct, 20, 100)) {
         return "retry_budget";
     }

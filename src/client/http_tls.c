@@ -13,16 +13,15 @@ static bool is_given(const char *text)
     return text != NULL && text[0] != '\0';
 }
 
-/* HTTP/1.1 is what this client speaks. */
-static int read_profile(const weir_tls_options *opt, struct tls_profile **ret_profile,
-                        struct tls_fault *ret_fault)
+static int read_profile(const struct weir_http_client *client, const weir_tls_options *opt,
+                        struct tls_profile **ret_profile, struct tls_fault *ret_fault)
 {
     const struct tls_identity identity = {.certificate = opt->certificate, .key = opt->key};
     const struct tls_profile_options profile = {
         .identities = &identity,
         .identities_count = is_given(opt->certificate) ? 1 : 0,
         .ca = opt->ca,
-        .offer = TLS_OFFER_HTTP1,
+        .offer = client->opt.http2 == WEIR_ON ? TLS_OFFER_H2 : TLS_OFFER_HTTP1,
         .unverified = opt->verify == WEIR_OFF,
     };
     return tls_profile_read(&profile, ret_profile, ret_fault);
@@ -45,7 +44,7 @@ int client_tls_take(struct weir_http_client *client, const weir_tls_options *opt
     if (!is_given(opt->ca) && !is_given(opt->certificate)) {
         return 0;
     }
-    int error = read_profile(opt, &client->profile, &fault);
+    int error = read_profile(client, opt, &client->profile, &fault);
     if (error != 0 && fault.file != NULL) {
         *ret_fault = fault.file == opt->ca            ? "tls.ca"
                      : fault.file == opt->certificate ? "tls.certificate"
@@ -69,7 +68,7 @@ static int client_profile(struct weir_http_client *client, struct tls_profile **
     int error = 0;
     pthread_mutex_lock(&client->mutex);
     if (client->profile == NULL) {
-        error = read_profile(&client->opt.tls, &client->profile, &fault);
+        error = read_profile(client, &client->opt.tls, &client->profile, &fault);
     }
     *ret_profile = client->profile;
     pthread_mutex_unlock(&client->mutex);
