@@ -10,8 +10,9 @@
  *                answered
  *   refused      streams beyond max_concurrent_streams: 4000, and 100 a second
  *   idle frames  PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA and frames unknown: 1000, and
- *                100 a second, three for each piece of a body that went either way, and two for
- * each KiB continued    8 CONTINUATION frames for one head
+ *                100 a second, three for each piece of a body that went either way, and
+ *                two for each of its KiB
+ *   continued    8 CONTINUATION frames for one head
  *
  * Each has its counter, by kind of frame.
  */
