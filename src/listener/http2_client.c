@@ -137,7 +137,9 @@ void http2_client_end(struct http2_client *client, uint32_t code, weir_err why)
     client->why = why;
     client->leaving = HTTP2_LEAVING;
     client->leaving_ms = http2_now_ms(client);
-    nghttp2_session_terminate_session(client->session, code);
+    if (nghttp2_session_terminate_session(client->session, code) != 0) {
+        client->out.failed = true; /* no memory for a last word */
+    }
     http2_client_soon(client);
 }
 
@@ -149,6 +151,16 @@ void http2_client_calm(struct http2_client *client, enum http2_flood flood)
     client->flood = (uint8_t)flood;
     http2_tally(&client->home->counters.floods[flood], 1);
     http2_client_end(client, NGHTTP2_ENHANCE_YOUR_CALM, WEIR_EPROTOCOL);
+}
+
+void http2_client_no_memory(struct http2_client *client)
+{
+    if (client->flood == HTTP2_FLOOD_NONE) {
+        client->flood = HTTP2_FLOOD_MEMORY;
+        http2_tally(&client->home->counters.floods[HTTP2_FLOOD_MEMORY], 1);
+    }
+    client->out.failed = true;
+    http2_client_soon(client);
 }
 
 /* It opens no more streams when it has read this, and those that are on their way still count. */
@@ -261,7 +273,7 @@ static void feed_failed(struct http2_client *client, ssize_t error)
     switch (error) {
     case NGHTTP2_ERR_CALLBACK_FAILURE: break; /* ended where it failed */
     case NGHTTP2_ERR_FLOODED: http2_client_calm(client, HTTP2_FLOOD_QUEUE); break;
-    case NGHTTP2_ERR_NOMEM: http2_client_calm(client, HTTP2_FLOOD_MEMORY); break;
+    case NGHTTP2_ERR_NOMEM: http2_client_no_memory(client); break;
     default:
         http2_tally(&client->home->counters.protocol_errors, 1);
         http2_client_end(client, NGHTTP2_PROTOCOL_ERROR, WEIR_EPROTOCOL);
@@ -277,7 +289,7 @@ static bool feed_library(struct http2_client *client, const char *at, size_t len
     if (took < 0) {
         feed_failed(client, took);
     }
-    return took >= 0 && client->state == HTTP2_OPEN && !client->ending;
+    return took >= 0 && client->state == HTTP2_OPEN && !client->ending && !client->out.failed;
 }
 
 void http2_client_feed(struct http2_client *client, const char *at, size_t len)
@@ -307,10 +319,13 @@ void http2_client_feed(struct http2_client *client, const char *at, size_t len)
     }
     client->feeding = false;
     tell_flushes(client);
-    if (client->state != HTTP2_OPEN) {
+    if (client->state != HTTP2_OPEN || client->out.failed) {
         return;
     }
     judge_block(client);
+    if (client->memory + client->pending > client->home->opt.max_session_memory) {
+        http2_client_calm(client, HTTP2_FLOOD_MEMORY);
+    }
     if (nghttp2_session_get_outbound_queue_size(client->session) > HTTP2_FRAMES_MAX) {
         http2_client_calm(client, HTTP2_FLOOD_QUEUE);
     }

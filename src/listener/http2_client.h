@@ -188,6 +188,8 @@ void http2_client_close(struct http2_client *client, enum http_fault fault, weir
 /* Says goodbye with that code once what is due was sent; open streams are cut. */
 void http2_client_end(struct http2_client *client, uint32_t code, weir_err why);
 void http2_client_calm(struct http2_client *client, enum http2_flood flood);
+/* nghttp2 was refused memory, and can do nothing more: the connection closes at the turn's end. */
+void http2_client_no_memory(struct http2_client *client);
 /* The first and the second step of a goodbye that lets open streams end. */
 void http2_client_notice(struct http2_client *client);
 void http2_client_last_word(struct http2_client *client);

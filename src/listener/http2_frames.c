@@ -23,9 +23,6 @@ static void *memory_resize(void *block, size_t size, void *user)
     if (base != NULL) {
         memcpy(&before, base, sizeof before);
     }
-    if (client->memory - before + client->pending + size > client->home->opt.max_session_memory) {
-        return NULL;
-    }
     base = base != NULL ? alloc_resize(alloc, base, size + MEMORY_HEAD)
                         : alloc_new(alloc, size + MEMORY_HEAD);
     if (base == NULL) {
@@ -84,7 +81,10 @@ static struct http2_request *request_take(struct http2_client *client)
 static int stream_not_now(struct http2_client *client, int32_t id)
 {
     http2_tally(&client->home->counters.refused_streams, 1);
-    nghttp2_submit_rst_stream(client->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+    if (nghttp2_submit_rst_stream(client->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM)
+        != 0) {
+        http2_client_no_memory(client);
+    }
     http2_client_forget(client, id);
     enum http2_flood flood = http2_budget_refused(&client->budget, http2_now_ms(client));
     http2_client_calm(client, flood);
@@ -127,6 +127,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     }
     struct http2_request *request = request_take(client);
     if (request == NULL) {
+        http2_client_no_memory(client);
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     http2_request_begin(request, !is_request);

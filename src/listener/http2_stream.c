@@ -150,7 +150,9 @@ static void let_go(struct http2_stream *stream)
 void http2_stream_reset(struct http2_stream *stream, uint32_t code)
 {
     struct http2_client *client = stream->client;
-    nghttp2_submit_rst_stream(client->session, NGHTTP2_FLAG_NONE, stream->id, code);
+    if (nghttp2_submit_rst_stream(client->session, NGHTTP2_FLAG_NONE, stream->id, code) != 0) {
+        http2_client_no_memory(client);
+    }
     http2_client_soon(client);
 }
 
@@ -318,8 +320,8 @@ static void exchange_respond(struct http_exchange *exchange, const struct http_h
                                         stream->framing != HTTP_NO_BODY ? &body : NULL);
     }
     count_answer(&stream->home->counters, head->status);
-    if (error != 0) {
-        http2_client_calm(stream->client, HTTP2_FLOOD_MEMORY);
+    if (error == NGHTTP2_ERR_NOMEM) {
+        http2_client_no_memory(stream->client);
     }
     http2_client_soon(stream->client);
 }
@@ -332,7 +334,9 @@ static void kick(struct http2_stream *stream)
 {
     if (stream->deferred) {
         stream->deferred = false;
-        nghttp2_session_resume_data(stream->client->session, stream->id);
+        if (nghttp2_session_resume_data(stream->client->session, stream->id) == NGHTTP2_ERR_NOMEM) {
+            http2_client_no_memory(stream->client);
+        }
     }
     http2_client_soon(stream->client);
 }
@@ -388,7 +392,9 @@ static void submit_trailers(struct http2_stream *stream)
         nva[count++] = nv_of((struct slice){at, lens[0]}, (struct slice){at + lens[0], lens[1]});
         at += lens[0] + lens[1];
     }
-    nghttp2_submit_trailer(stream->client->session, stream->id, nva, count);
+    if (nghttp2_submit_trailer(stream->client->session, stream->id, nva, count) != 0) {
+        http2_client_no_memory(stream->client);
+    }
 }
 
 ssize_t http2_body_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length,
