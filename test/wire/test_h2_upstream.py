@@ -512,3 +512,27 @@ def test_nghttpd():
             assert "Failed requests:        0" in load.stdout, load.stdout
             assert "Non-2xx" not in load.stdout
             assert connections(weir) <= 4
+
+
+def test_alpn_says_what_is_spoken():
+    """https://: one dial finds out, and those who wait meanwhile share what it brings."""
+    with tempfile.TemporaryDirectory(prefix="weir-nghttpd-") as home:
+        pathlib.Path(home).chmod(0o755)
+        (pathlib.Path(home) / "index.html").write_bytes(b"hello")
+        key, cert = f"{home}/key.pem", f"{home}/cert.pem"
+        subprocess.run([peers.find("openssl", "openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+                        "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+                       check=True, capture_output=True)
+        port = free_port()
+        command = [peers.find("nghttpd", "nghttp2-server"), "-d", home, str(port), key, cert]
+        with peers.Server(command, port):
+            url = f"https://127.0.0.1:{port}"
+            for protocol in ("auto", "h2"):
+                with Weir([url], upstream_options={"protocol": protocol, "tls": {"ca": cert}}) as weir:
+                    assert [a.body for a in many(weir, 30)] == [b"hello"] * 30
+                    assert weir.metric("weir_pool_created_total", pool="up") <= 4
+                    if protocol == "auto":
+                        assert weir.metric("weir_pool_created_total", pool="up") == 1
+            with Weir([url], upstream_options={"protocol": "http1", "tls": {"ca": cert}}) as weir:
+                assert weir.ask().status == 502
