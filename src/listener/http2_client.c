@@ -588,8 +588,10 @@ static void wake_givers(struct http2_client *client)
 {
     weir_list_each_safe(node, &client->streams) {
         struct http2_stream *stream = container_of(node, struct http2_stream, on_client);
-        if (stream->waits && bytes_len(&stream->body) < HTTP2_BODY_HIGH
-            && client->pending < HTTP2_PENDING_HIGH) {
+        size_t left = bytes_len(&stream->body);
+        /* One that has sent all goes on, however much the others have that are not read. */
+        if (stream->waits && left < HTTP2_BODY_HIGH
+            && (left == 0 || client->pending < HTTP2_PENDING_HIGH)) {
             http2_stream_drained(stream);
         }
         if (client->state != HTTP2_OPEN) {

@@ -234,11 +234,40 @@ static void test_drain_does_not_wait_forever(void **state)
     shut(&f);
 }
 
+/* Streams that their client does not read, whatever they hold, keep no other one waiting. */
+static void test_unread_streams_starve_nobody(void **state)
+{
+    (void)state;
+    struct fixture f;
+    static struct peer peer;
+    static char much[65536];
+    open_plain(&f);
+    adopt_peer(&f, &peer, join_fd(&f), false);
+    nghttp2_session_set_local_window_size(peer.session, NGHTTP2_FLAG_NONE, 0, 1 << 30);
+    for (int i = 0; i < 40; i++) {
+        ask(&peer, "GET", "/hold");
+    }
+    until(&f, &peer, f.held_count == 40);
+    for (int i = 0; i < 40; i++) {
+        begin(f.held[i], 200, HTTP_CHUNKED, 0);
+        f.held[i]->ops->body(f.held[i], much, sizeof much);
+        f.held[i]->ops->body(f.held[i], much, sizeof much);
+        assert_true(f.held[i]->ops->flush(f.held[i]));
+    }
+    int32_t id = ask(&peer, "GET", "/big");
+    until(&f, &peer, result_of(&peer, id)->status == 200);
+    nghttp2_session_set_local_window_size(peer.session, NGHTTP2_FLAG_NONE, id, 1 << 24);
+    assert_int_equal(wait_closed(&f, &peer, id)->bytes, BIG_BYTES);
+    leave(&peer);
+    shut(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_too_many_streams),
         cmocka_unit_test(test_fields_too_many_or_too_long),
+        cmocka_unit_test(test_unread_streams_starve_nobody),
         cmocka_unit_test(test_rapid_reset),
         cmocka_unit_test(test_frames_that_carry_nothing),
         cmocka_unit_test(test_times_between_requests),

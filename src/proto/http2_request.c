@@ -295,7 +295,8 @@ static enum http2_verdict decide_framing(struct http_head *head, bool end)
         return HTTP2_MALFORMED;
     }
     head->length_said = length->value.at[0] != '0';
-    head->framing = head->content_length == 0 ? HTTP_NO_BODY : HTTP_LENGTH;
+    head->framing = end ? HTTP_NO_BODY
+                        : HTTP_LENGTH; /* of 0, too: that it ends is still to be seen */
     return HTTP2_FINE;
 }
 

@@ -18,7 +18,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "test" / "wire"), str(ROOT / "test" / "conform")]
 
 import h2raw  # noqa: E402
-import h2_cases  # noqa: E402
+import h2_base  # noqa: E402
+import h2_cases  # noqa: E402, F401
+import h2_messages  # noqa: E402, F401
 import peers  # noqa: E402
 from weirtest import Upstream, Weir, free_port  # noqa: E402
 
@@ -119,7 +121,7 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--without-controls", action="store_true")
     args = parser.parse_args()
-    cases = [(n, c) for n, c in h2_cases.CASES if args.only in n]
+    cases = [(n, c) for n, c in h2_base.CASES if args.only in n]
     results = {}
     with Upstream(upstream_script) as up, tempfile.TemporaryDirectory(prefix="weir-conform-") as directory:
         with Weir(up, upstream_pool={"max_connections": 300, "max_per_endpoint": 300}) as weir:
