@@ -5,6 +5,7 @@ import http.client
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -313,6 +314,29 @@ def test_a_cut_answer_looks_cut(pair):
     with Upstream(until_close) as up, Weir(up, listener=tls_of(pair)) as weir, TlsClient(weir.port) as client:
         answer = client.send("GET / HTTP/1.0\r\nHost: localhost\r\n\r\n").final()
         assert answer.body == b"all of it"  # ended by close_notify: no SSLEOFError
+
+
+def test_no_place_is_said_through_tls(pair):
+    with Upstream() as up, Weir(up, listener=tls_of(pair), pool={"max_connections": 1}) as weir, \
+         TlsClient(weir.port) as first:
+        assert first.get(host="localhost").final().status == 200
+        assert get(weir).status == 503
+        assert first.get(host="localhost").final().status == 200
+
+
+def test_a_drain_lets_handshakes_end(pair):
+    """Who had connected is served; who says nothing is cut when drain_timeout is over."""
+    with Upstream() as up, Weir(up, listener=tls_of(pair), pool={"drain_timeout": "3s"}) as weir, \
+         Client(weir.port) as silent, Client(weir.port) as late:
+        wait_for(lambda: get(weir).status == 200, "a turn after their connects")
+        weir.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: "draining" in weir.text(), "the drain")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        late.sock = context.wrap_socket(late.sock, server_hostname="localhost")
+        assert late.get(host="localhost").final().status == 200
+        assert silent.closed()
+        weir.stop()
 
 
 # --- upstreams ------------------------------------------------------------------------------------
