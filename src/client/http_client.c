@@ -251,9 +251,10 @@ static bool set_text(const struct alloc *alloc, char **ret_copy, const char *tex
     if (text == NULL) {
         return true;
     }
-    *ret_copy = alloc_new(alloc, strlen(text) + 1);
+    size_t size = strlen(text) + 1;
+    *ret_copy = alloc_new(alloc, size);
     if (*ret_copy != NULL) {
-        strcpy(*ret_copy, text);
+        memcpy(*ret_copy, text, size);
     }
     return *ret_copy != NULL;
 }

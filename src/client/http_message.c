@@ -65,7 +65,9 @@ static bool draft_begin(struct draft *draft, struct message *message, size_t fie
 
 static struct slice draft_text(struct draft *draft, struct slice text)
 {
-    memcpy(draft->at, text.at, text.len);
+    if (text.len > 0) {
+        memcpy(draft->at, text.at, text.len);
+    }
     struct slice copy = {draft->at, text.len};
     draft->at += text.len;
     return copy;

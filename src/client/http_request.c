@@ -56,6 +56,7 @@ static void ask(struct request *request, uint32_t flags, bool here)
 {
     struct lane *lane = request->lane;
     void *object;
+    check(request->origin != NULL); /* it was routed */
     request->asked_ns = loop_now_ns(lane->loop);
     if ((flags & WEIR_FRESH) == 0
         && pool_try_acquire_pinned(lane->pool, request->origin->pin, 0, &request->lease, &object)

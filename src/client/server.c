@@ -192,11 +192,12 @@ static void server_release(struct weir_server *server)
 
 static weir_err set_address(struct weir_server *server, const char *address)
 {
-    server->address_given = alloc_new(server->alloc, strlen(address) + 1);
+    size_t size = strlen(address) + 1;
+    server->address_given = alloc_new(server->alloc, size);
     if (server->address_given == NULL) {
         return WEIR_ENOMEM;
     }
-    strcpy(server->address_given, address);
+    memcpy(server->address_given, address, size);
     server->opt.address = server->address;
     return WEIR_OK;
 }

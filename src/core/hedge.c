@@ -18,7 +18,7 @@ void hedge_learn(struct key *key, uint64_t dialled_ms)
     if (key->dial_samples == 0) {
         p95 = (uint32_t)sample;
     } else if (sample > p95) {
-        p95 = sample - p95 > step * CLIMB ? p95 + step * CLIMB : (uint32_t)sample;
+        p95 = sample - p95 > (uint64_t)step * CLIMB ? p95 + step * CLIMB : (uint32_t)sample;
     } else {
         p95 -= p95 > step ? step : p95;
     }

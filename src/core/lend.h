@@ -22,8 +22,8 @@ void engine_answer(weir_engine *engine, weir_lease_fn *fn);
 
 /* Ends a wait, or a grant that its caller was not told of. WEIR_ESTALE: it was told, or is none of
  * the pool's. */
-weir_err lease_cancel(weir_pool *pool, weir_lease lease);
+weir_err lease_cancel(weir_pool *pool, weir_lease id);
 
 /* The lease ended and began anew so many times, on its connection, with nobody waiting; the engine
  * hears of it now. WEIR_ESTALE. */
-weir_err lease_renewed(weir_pool *pool, weir_lease lease, uint32_t times);
+weir_err lease_renewed(weir_pool *pool, weir_lease id, uint32_t times);

@@ -85,8 +85,6 @@ int accept_door_open(struct accept_port *port, struct loop *loop, uint32_t worke
 void accept_door_shut(struct accept_door *door);
 /* The same, once all that wait there were taken: their connects have succeeded. */
 void accept_door_shut_last(struct accept_door *door);
-/* A client that came otherwise, under the same limits, as if it had come through this door. */
-void accept_door_bring(struct accept_door *door, int take_fd, const struct address *peer);
 void accept_leave(struct accept_door *door, const uint8_t address[16]);
 /* A client that came otherwise, under the same limits, as if it had come through this door. */
 void accept_door_bring(struct accept_door *door, int take_fd, const struct address *peer);
