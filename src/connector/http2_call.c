@@ -141,6 +141,7 @@ void call_fail(struct call *call, enum http_fault why)
 /* --- the request --------------------------------------------------------------------------------
  */
 
+/* NOLINTNEXTLINE(readability-function-size): the signature is nghttp2's */
 static ssize_t read_body(nghttp2_session *ng, int32_t stream_id, uint8_t *buf, size_t length,
                          uint32_t *data_flags, nghttp2_data_source *source, void *user_data)
 {

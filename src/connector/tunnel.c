@@ -92,7 +92,7 @@ static bool take_port(struct slice text, uint16_t *ret)
 static bool take_host(struct slice rest, struct proxy *proxy, size_t *at)
 {
     struct slice host = rest;
-    struct slice after = {rest.at + rest.len, 0};
+    struct slice after;
     if (rest.len > 0 && rest.at[0] == '[') {
         uint32_t close = slice_find(rest, ']');
         if (close == rest.len) {

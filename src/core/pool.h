@@ -27,9 +27,9 @@ weir_err pool_acquire_pinned(weir_pool *pool, struct key *pin, const weir_acquir
 
 /* For base/fetch.h: where the record of a lease lies, if it is one; its connection; a connection.
  * Any id will do. */
-const void *pool_lease_at(const weir_pool *pool, weir_lease lease);
-void pool_lease_fetch_conn(const weir_pool *pool, weir_lease lease);
-void pool_conn_fetch(const weir_pool *pool, weir_conn conn);
+const void *pool_lease_at(const weir_pool *pool, weir_lease id);
+void pool_lease_fetch_conn(const weir_pool *pool, weir_lease id);
+void pool_conn_fetch(const weir_pool *pool, weir_conn id);
 #define POOL_LEASE_BYTES 192U
 
 /* For whoever chooses among endpoints: may it be asked now, and how busy is it (leases and waiting

@@ -24,7 +24,8 @@ static bool held_room(struct held *held, size_t need)
     return true;
 }
 
-/* The end of the head's text: nothing in it lies behind the last field's value. */
+/* The end of the head's text: nothing in it lies behind the last field's value, but for the end of a
+ * line that says it lies as it is to be written. */
 static const char *text_end(const struct http_head *head)
 {
     const char *end = head->target.at + head->target.len;
@@ -33,6 +34,9 @@ static const char *text_end(const struct http_head *head)
         const char *name_end = field->name.at + field->name.len;
         const char *value_end = field->value.at + field->value.len;
         const char *last = field->value.len > 0 ? value_end : name_end;
+        if (field->wire) {
+            return value_end + 2;
+        }
         return last > end ? last : end;
     }
     return end;

@@ -64,6 +64,32 @@ static void a_copy_is_the_request_as_it_came(void **state)
     held_fini(&held);
 }
 
+/* A line that may be written as it lies is copied with its end. */
+static void the_last_line_is_whole(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+                                        "GET / HTTP/1.1\r\nHost: h\r\nA: \r\n\r\n",
+                                        "GET / HTTP/1.1\r\nHost: h\r\nA:b \r\n\r\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct http1_progress progress = {0};
+        const struct http1_limits limits = HTTP1_LIMITS_DEFAULT;
+        struct http_head head = {.fields = fields};
+        assert_true(http1_parse_request(&progress, texts[i], strlen(texts[i]), &limits, &head) > 0);
+        struct held held = {0};
+        assert_true(held_take_head(&held, &head));
+        assert_true(held_add_body(&held, "12", 2, HELD_BODY_MAX));
+        const struct http_head *copy = held_head(&held);
+        const struct http_field *last = &copy->fields[copy->field_count - 1];
+        if (last->wire) {
+            assert_memory_equal(last->value.at + last->value.len, "\r\n", 2);
+        }
+        assert_int_equal(last->wire, i != 2);
+        assert_memory_equal(held_body(&held), "12", 2);
+        held_fini(&held);
+    }
+}
+
 static void a_small_one_keeps_its_memory(void **state)
 {
     (void)state;
@@ -84,6 +110,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_copy_is_the_request_as_it_came),
+        cmocka_unit_test(the_last_line_is_whole),
         cmocka_unit_test(a_small_one_keeps_its_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,7 @@ static int open_http2(struct inlet *inlet, const struct inlet_options *opt)
 {
     const struct config_listener *l = opt->config;
     const struct http2_listener_options http2 = {
+        .front = inlet->front,
         .name = l->name,
         .headers_timeout_ms = l->pool.headers_timeout_ms,
         .request_timeout_ms = l->pool.request_timeout_ms,
@@ -59,8 +60,8 @@ static int open_http2(struct inlet *inlet, const struct inlet_options *opt)
         .on_refuse = opt->on_refuse,
         .refuse_self = opt->self,
     };
-    return http2_listener_new(opt->loop, front_pool(inlet->front), inlet->front, &http2,
-                              opt->handler, opt->handler_self, &inlet->http2);
+    return http2_listener_new(opt->loop, front_pool(inlet->front), &http2, opt->handler,
+                              opt->handler_self, &inlet->http2);
 }
 
 static int open_front(struct inlet *inlet, const struct inlet_options *opt)

@@ -303,6 +303,7 @@ static void sort_names(struct tls_contexts *contexts)
 /* --- callbacks ---------------------------------------------------------------------------------
  */
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is OpenSSL's */
 static int on_server_name(SSL *ssl, int *alert, void *arg)
 {
     (void)alert;

@@ -49,8 +49,8 @@ struct front {
     void *drained_arg;
 };
 
-static void door_serves(void *self, const struct accept_client *client);
-static void door_refuses(void *self, const struct accept_client *client, enum accept_refusal why);
+static void door_serves(void *self, const struct accept_client *accepted);
+static void door_refuses(void *self, const struct accept_client *accepted, enum accept_refusal why);
 static void drain_fires(struct loop_timer *timer, uint64_t now_ms);
 static void drain_ends(struct loop_later *later);
 static void drain_look(struct front *front);

@@ -46,9 +46,9 @@ static bool options_fit(const struct http2_listener_options *opt)
     return opt->name != NULL && opt->max_headers <= HTTP_FIELDS_MAX;
 }
 
-int http2_listener_new(struct loop *loop, weir_pool *pool, struct front *front,
-                       const struct http2_listener_options *opt, const struct http_handler *handler,
-                       void *handler_self, struct http2_listener **ret_listener)
+int http2_listener_new(struct loop *loop, weir_pool *pool, const struct http2_listener_options *opt,
+                       const struct http_handler *handler, void *handler_self,
+                       struct http2_listener **ret_listener)
 {
     if (!options_fit(opt)) {
         return -EINVAL;
@@ -60,7 +60,7 @@ int http2_listener_new(struct loop *loop, weir_pool *pool, struct front *front,
     }
     listener->loop = loop;
     listener->pool = pool;
-    listener->front = front;
+    listener->front = opt->front;
     listener->handler = handler;
     listener->handler_self = handler_self;
     fill_options(listener, opt);

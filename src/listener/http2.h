@@ -53,8 +53,9 @@ struct http2_listener;
 /* Zero is the default. A time of UINT32_MAX never comes. Times are those of listener/http1.h, with
  * a stream in the place of a connection's request. */
 struct http2_listener_options {
-    const char *name;   /* of the listener; must outlive it */
-    const char *server; /* who speaks in Proxy-Status [weir]; must outlive it */
+    struct front *front; /* where clients come from; NULL: by hand */
+    const char *name;    /* of the listener; must outlive it */
+    const char *server;  /* who speaks in Proxy-Status [weir]; must outlive it */
     uint32_t headers_timeout_ms;
     uint32_t request_timeout_ms;
     uint64_t min_rate;
@@ -117,10 +118,10 @@ static inline uint64_t http2_counter(const _Atomic uint64_t *counter)
 }
 
 /* 0 or -errno. On the worker's thread or before it runs, like all that follows. Handler and self,
- * pool and front outlive it. front: NULL where clients come by hand. */
-int http2_listener_new(struct loop *loop, weir_pool *pool, struct front *front,
-                       const struct http2_listener_options *opt, const struct http_handler *handler,
-                       void *handler_self, struct http2_listener **ret_listener);
+ * pool and front outlive it. */
+int http2_listener_new(struct loop *loop, weir_pool *pool, const struct http2_listener_options *opt,
+                       const struct http_handler *handler, void *handler_self,
+                       struct http2_listener **ret_listener);
 
 /* For front_read_with(). */
 struct front_reader http2_listener_reader(struct http2_listener *listener);
@@ -132,7 +133,7 @@ int http2_listener_update(struct http2_listener *listener,
 
 /* A client of any stream, which is taken also on failure. `ahead`: what was read already. */
 int http2_listener_serve(struct http2_listener *listener, struct stream *take_stream,
-                         const struct front_client *client);
+                         const struct front_client *from);
 
 /* Clients are told to open no more streams, idle ones go; what is left after grace_ms is cut.
  * on_drained(arg) comes once, in a later event, when no client is left. */

@@ -32,9 +32,9 @@ const char *http2_flood_word(enum http2_flood flood)
 void http2_budget_init(struct http2_budget *budget, uint64_t now_ms)
 {
     *budget = (struct http2_budget){
-        .resets = {HTTP2_RESETS_BURST * 1000U, now_ms},
-        .refused = {HTTP2_REFUSED_BURST * 1000U, now_ms},
-        .idle = {HTTP2_IDLE_BURST * 1000U, now_ms},
+        .resets = {HTTP2_RESETS_BURST * UINT64_C(1000), now_ms},
+        .refused = {HTTP2_REFUSED_BURST * UINT64_C(1000), now_ms},
+        .idle = {HTTP2_IDLE_BURST * UINT64_C(1000), now_ms},
     };
 }
 
@@ -76,7 +76,7 @@ enum http2_flood http2_budget_frame(struct http2_budget *budget, uint8_t type, u
 void http2_budget_earn(struct http2_budget *budget, uint64_t bytes)
 {
     uint64_t earned = budget->earned + bytes;
-    uint64_t most = HTTP2_IDLE_BURST * 1000U;
+    uint64_t most = HTTP2_IDLE_BURST * UINT64_C(1000);
     uint64_t tokens = HTTP2_EARN_FRAME + earned / HTTP2_EARN_BYTES;
     uint64_t milli = budget->idle.milli + tokens * 1000;
     budget->earned = (uint32_t)(earned % HTTP2_EARN_BYTES);

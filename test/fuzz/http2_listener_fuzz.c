@@ -204,7 +204,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     const struct http2_listener_options opt = {.name = "fuzz", .max_session_memory = 1U << 20};
     struct http2_listener *listener;
-    check(http2_listener_new(loop, pool, NULL, &opt, &handler, loop, &listener) == 0);
+    check(http2_listener_new(loop, pool, &opt, &handler, loop, &listener) == 0);
     speak(loop, listener, data + 1, size - 1, data[0] == 0 ? PIECE_MAX : data[0]);
     http2_listener_free(listener);
     while (weir_engine_pending(engine)) {

@@ -292,8 +292,7 @@ static inline void open_with(struct fixture *f, struct http2_listener_options op
     opt.name = "test";
     opt.on_refuse = on_refuse;
     opt.refuse_self = f;
-    assert_int_equal(http2_listener_new(f->loop, f->pool, NULL, &opt, &handler, f, &f->listener),
-                     0);
+    assert_int_equal(http2_listener_new(f->loop, f->pool, &opt, &handler, f, &f->listener), 0);
 }
 
 static inline void open_plain(struct fixture *f)

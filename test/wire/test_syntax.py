@@ -61,7 +61,6 @@ REFUSED = {
     "fields-10000": (get("/", *(f"A{i}: b" for i in range(10000))), 431),
     "fields-101": (get("/", *(f"A{i}: b" for i in range(100))), 431),
     "tls-hello": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\xaa" * 200, 400),
-    "h2-preface": ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, 505)),
     "ssh-banner": ("SSH-2.0-OpenSSH_9.2\r\n", 400),
 }
 
