@@ -25,7 +25,7 @@ $(CONFIGURED): CMakePresets.json
 	@mkdir -p build; cmake --preset $(notdir $(@D)) >build/$(notdir $(@D)).log 2>&1 || { cat build/$(notdir $(@D)).log; exit 1; }
 	@touch $@
 
-.PHONY: help build pgo run test check bench sim story conform-h2 fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
+.PHONY: help build run test check bench sim story conform-h2 fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
         install reference release clean test-clang test-tsan packages-run packages-test packages-check packages-bench
 
 help: ## this text
@@ -75,11 +75,7 @@ check: packages-check ## what must be green before a change goes in: gcc and cla
 	@$(MAKE) sim SEED=1 SEEDS=1000 STEPS=10000
 	@echo "check: all green"
 
-pgo: packages-run ## build/release/weir once more, optimised by how it runs here: two builds and a few seconds of load
-	@$(MAKE) -s build/release/build.ninja
-	@$(PYTHON) tools/pgo.py
-
-bench: packages-bench pgo ## cost beside nginx and HAProxy (BENCH_ARGS="--quick --only relay ...")
+bench: packages-bench build ## cost beside nginx and HAProxy (BENCH_ARGS="--quick --only relay ...")
 	@$(PYTHON) bench/bench.py $(BENCH_ARGS)
 
 sim: build ## the simulator: SEED= first seed, SEEDS= how many, STEPS= of each
