@@ -42,12 +42,13 @@ static void differs(struct comparison *it, const char *what, uint64_t is, uint64
     }
 }
 
-/* Whether it may have been retired for a reason that the model does not see: its age, its uses. */
+/* Whether it may have been retired for a reason that the model does not see: its age, its uses, an
+ * address to where its name no longer leads. */
 static bool may_retire_unseen(const struct comparison *it, const struct sim_conn *conn)
 {
     const weir_pool_options *opt = &it->pool->opt;
     return opt->max_age_ms != WEIR_NEVER || conn->uses >= opt->max_uses || conn->cut
-           || conn->outlawed || opt->reuse == WEIR_NO_REUSE;
+           || conn->outlawed || conn->displaced || opt->reuse == WEIR_NO_REUSE;
 }
 
 static bool compare_conn(void *arg, const weir_conn_info *info)
