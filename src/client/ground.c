@@ -142,8 +142,7 @@ void ground_wait_for(struct ground_wait *wait, weir_runtime *runtime)
     pthread_mutex_unlock(&wait->mutex);
 }
 
-weir_err ground_fault(weir_err err, const char *word)
+void ground_note_fault(const char *word)
 {
     runtime_fault(word);
-    return err;
 }

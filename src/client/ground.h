@@ -50,4 +50,9 @@ void ground_wait_end(struct ground_wait *wait); /* any thread; the last to touch
 void ground_wait_for(struct ground_wait *wait, weir_runtime *runtime);
 
 /* Sets what weir_runtime_fault() answers on this thread, and returns err. */
-weir_err ground_fault(weir_err err, const char *word);
+void ground_note_fault(const char *word);
+static inline weir_err ground_fault(weir_err err, const char *word)
+{
+    ground_note_fault(word);
+    return err;
+}

@@ -586,7 +586,7 @@ weir_err weir_grpc_fetch(weir_grpc_client *client, const char *url, const void *
                                        .message_len = len,
                                        .unary = WEIR_ON,
                                        .deadline_ms = deadline_ms};
-    weir_grpc_call *call;
+    weir_grpc_call *call = NULL;
     err = weir_grpc_call_open(client, &request, &reply_handler, reply, &call);
     if (err != WEIR_OK) {
         weir_grpc_reply_free(reply);

@@ -52,6 +52,7 @@ static bool draft_begin(struct draft *draft, struct message *message, size_t fie
         message->at = at;
         message->size = size;
     }
+    check(message->at != NULL); /* some text is needed always */
     draft->message = message;
     draft->fields = (struct http_field *)(void *)message->at;
     draft->secrets = message->secrets = (uint8_t *)(draft->fields + fields);

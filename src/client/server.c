@@ -223,7 +223,7 @@ weir_err weir_server_listen(weir_runtime *runtime, const weir_server_options *op
                             const weir_server_handler *handler, void *self,
                             weir_server **ret_server)
 {
-    weir_server_options own = {0};
+    weir_server_options own;
     weir_err err = ground_may_wait(runtime);
     if (err == WEIR_OK) {
         err = resolve(opt, &own);
@@ -309,7 +309,7 @@ static bool is_like(const struct weir_server *server, const weir_server_options 
 weir_err weir_server_get(weir_runtime *runtime, const weir_server_options *opt,
                          const weir_server_handler *handler, void *self, weir_server **ret_server)
 {
-    weir_server_options own = {0};
+    weir_server_options own;
     weir_err err = resolve(opt, &own);
     if (err != WEIR_OK) {
         return err;
@@ -469,7 +469,7 @@ static const char *check_numbers(const weir_server_options *opt)
 
 static weir_err resolve(const weir_server_options *opt, weir_server_options *ret_opt)
 {
-    weir_server_options own = {0};
+    weir_server_options own;
     struct address address;
     size_t size = opt->size != 0 ? opt->size : sizeof own;
     if (size > sizeof own) {
@@ -529,7 +529,7 @@ static void stall_update(struct worker_note *note)
 
 weir_err weir_server_update(weir_server *server, const weir_server_options *opt)
 {
-    weir_server_options own = {0};
+    weir_server_options own;
     weir_err err = resolve(opt, &own);
     if (err != WEIR_OK) {
         return err;

@@ -469,7 +469,7 @@ static struct kept take_kept(struct weir_exchange *exchange)
 weir_err weir_exchange_reply(weir_exchange *ex, const weir_reply *reply)
 {
     struct http_exchange *under = ex->ex;
-    struct http_head head = {0};
+    struct http_head head;
     if (reply->body_len > 0 && (reply->body == NULL || reply->body_len == WEIR_HTTP_UNKNOWN)) {
         return ground_fault(WEIR_EINVAL, "body");
     }
@@ -492,7 +492,7 @@ weir_err weir_exchange_reply(weir_exchange *ex, const weir_reply *reply)
 
 weir_err weir_exchange_begin(weir_exchange *ex, const weir_reply *reply)
 {
-    struct http_head head = {0};
+    struct http_head head;
     weir_err err = take_reply(ex, reply, &head);
     if (err != WEIR_OK) {
         return err;
