@@ -93,6 +93,9 @@ void pool_conn_settle(struct conn *conn)
         return;
     }
     if (conn->leases.count > 0) {
+        if (!conn->retiring && ends_of_age(conn)) {
+            pool_conn_retire(conn, ends_why(conn), WEIR_NEVER); /* full, it has no timer for that */
+        }
         weir_state state = conn_state_of(conn);
         if (state != conn->state) {
             conn_enter(conn, state);
