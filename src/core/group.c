@@ -55,7 +55,8 @@ static bool is_named(const void *value, const void *wanted)
 
 static uint64_t hash_of(const weir_engine *engine, const struct name *name)
 {
-    uint64_t salt = ((uint64_t)name->pool->number << 24) + name->port * UINT64_C(2) + (uint64_t)name->kind;
+    uint64_t salt = ((uint64_t)name->pool->number << 24) + name->port * UINT64_C(2)
+                    + (uint64_t)name->kind;
     return XXH3_64bits_withSeed(name->text, name->len, engine->hash_seed ^ rand_mix(salt));
 }
 

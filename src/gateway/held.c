@@ -24,8 +24,8 @@ static bool held_room(struct held *held, size_t need)
     return true;
 }
 
-/* The end of the head's text: nothing in it lies behind the last field's value, but for the end of a
- * line that says it lies as it is to be written. */
+/* The end of the head's text: nothing in it lies behind the last field's value, but for the end of
+ * a line that says it lies as it is to be written. */
 static const char *text_end(const struct http_head *head)
 {
     const char *end = head->target.at + head->target.len;
