@@ -397,7 +397,7 @@ static void submit_trailers(struct http2_stream *stream)
     }
 }
 
-/* NOLINTNEXTLINE(readability-function-size): the signature is nghttp2's */
+/* NOLINTNEXTLINE(readability-function-size,readability-non-const-parameter): nghttp2's signature */
 ssize_t http2_body_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length,
                         uint32_t *flags, nghttp2_data_source *source, void *user)
 {

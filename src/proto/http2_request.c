@@ -269,6 +269,7 @@ static enum http2_verdict decide_target(struct http_head *head)
     if (!http_name_valid(head->method) || head->path.len == 0) {
         return HTTP2_MALFORMED;
     }
+    check(head->path.at != NULL);
     for (uint32_t i = 0; i < head->path.len; i++) {
         unsigned char c = (unsigned char)head->path.at[i];
         if (c <= ' ' || c == 0x7f || c == '#') {

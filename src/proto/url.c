@@ -147,7 +147,7 @@ static bool put_origin(char **to, uint8_t scheme, struct slice authority, struct
 }
 
 /* The path that has been written behind the origin, up to `end`, is all of it. */
-static bool finish(char *buf, const char *path, const char *end, struct url *url)
+static bool finish(const char *buf, const char *path, const char *end, struct url *url)
 {
     url->path = (struct slice){path, (uint32_t)(end - path)};
     url->text = (struct slice){buf, (uint32_t)(end - buf)};
@@ -185,7 +185,7 @@ bool url_parse(struct slice text, char *buf, struct url *ret_url)
  */
 
 /* Goes back to behind the "/" before the last segment. */
-static char *drop_segment(char *path, char *to)
+static char *drop_segment(const char *path, char *to)
 {
     if (to > path + 1) {
         to--; /* the slash that ends it */

@@ -336,6 +336,7 @@ def test_a_drain_lets_handshakes_end(pair):
         late.sock = context.wrap_socket(late.sock, server_hostname="localhost")
         assert late.get(host="localhost").final().status == 200
         assert silent.closed()
+        weir.process.wait(10)  # it ends by itself: another SIGTERM would meet it on its way out
         weir.stop()
 
 
