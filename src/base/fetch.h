@@ -9,12 +9,13 @@
  */
 #pragma once
 #include <stddef.h>
+#include <stdint.h>
 
 #define FETCH_LINE 64U
 
 static inline void fetch(const void *at, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += FETCH_LINE) {
-        __builtin_prefetch((const char *)at + i, 1);
+        __builtin_prefetch((const void *)((uintptr_t)at + i), 1); /* at may be NULL */
     }
 }
