@@ -65,8 +65,9 @@ def upstream_script(peer):
         if b" /big " in head:
             peer.ok(BIG)
         elif b" /slow " in head:
-            time.sleep(0.3)
-            peer.ok()
+            while peer.recv():  # no answer: the stream is open until its client has gone
+                pass
+            return
         elif head.startswith(b"HEAD"):
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
         else:

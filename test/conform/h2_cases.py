@@ -7,7 +7,6 @@ A case takes a Target (h2.py) and raises AssertionError. Its name begins with th
     malformed(h2, n)          a stream error of PROTOCOL_ERROR, or an answer of status 4xx (§8.1.1)
     fine(h2, n)               an answer, and the connection goes on
 """
-import time
 
 from h2_base import *  # noqa: F403
 
@@ -49,7 +48,7 @@ def _(t):
     h2 = t.open(hello=False)
     for i in range(0, len(PREFACE), 5):
         h2.send(PREFACE[i:i + 5])
-        time.sleep(0.01)  # pieces that arrive apart; nothing waits for them
+        h2.wait_until_taken()
     h2.send(raw(SETTINGS, 0, 0))
     alive(h2)
 

@@ -12,6 +12,8 @@ import hpack
 from hyperframe.frame import (ContinuationFrame, DataFrame, Frame, GoAwayFrame, HeadersFrame, PingFrame, PriorityFrame,
                               RstStreamFrame, SettingsFrame, WindowUpdateFrame)
 
+from weirtest import wait_for
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DEADLINE = 10
 (NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR, SETTINGS_TIMEOUT, STREAM_CLOSED, FRAME_SIZE_ERROR,
@@ -66,6 +68,17 @@ class H2:
             self.sock.sendall(data)
         except (BrokenPipeError, ConnectionResetError, TimeoutError):
             pass  # what it said meanwhile is what counts
+
+    def wait_until_taken(self):
+        """Until the server has read what was sent: its socket's queue, as the kernel tells it, is empty."""
+        ends = [f"{end[1]:04X}" for end in (self.sock.getpeername(), self.sock.getsockname())]
+
+        def is_taken():
+            with open("/proc/net/tcp", encoding="ascii") as table:
+                rows = [line.split() for line in table.readlines()[1:]]
+            return any([row[1].split(":")[1], row[2].split(":")[1]] == ends
+                       and int(row[4].split(":")[1], 16) == 0 for row in rows)
+        wait_for(is_taken, "the server to read what was sent")
 
     def fields(self, method="GET", path="/", extra=(), scheme="http", authority="test.example", pseudo=None):
         if pseudo is None:

@@ -173,7 +173,7 @@ def test_node():
 
 
 def test_aiohttp():
-    aiohttp = pytest.importorskip("aiohttp")
+    import aiohttp
 
     async def one(session, url, i):
         data = pattern(100_000) if i % 2 else b""

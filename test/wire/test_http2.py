@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/2 towards clients: requests and answers translated, limits kept, floods ended; curl and h2load as they are."""
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -9,6 +8,7 @@ import time
 import pytest
 
 import h2raw
+import peers
 from h2raw import H2, ENHANCE_YOUR_CALM, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, raw
 from hyperframe.frame import PingFrame, PriorityFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
 from weirtest import Upstream, Weir, wait_for
@@ -299,18 +299,16 @@ def test_slow(part):
 # --- real clients ------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
 def test_curl():
     with Upstream() as up, Weir(up) as weir:
-        got = subprocess.run(["curl", "-s", "-i", "--http2-prior-knowledge", "-d", "x=1",
+        got = subprocess.run([peers.find("curl", "curl"), "-s", "-i", "--http2-prior-knowledge", "-d", "x=1",
                               f"http://127.0.0.1:{weir.port}/a"], capture_output=True, text=True, timeout=20, check=True)
         assert got.stdout.startswith("HTTP/2 200")
 
 
-@pytest.mark.skipif(not shutil.which("h2load"), reason="needs h2load")
 def test_h2load():
     with Upstream() as up, Weir(up, workers=2) as weir:
-        got = subprocess.run(["h2load", "-n", "2000", "-c", "10", "-m", "16", f"http://127.0.0.1:{weir.port}/"],
+        got = subprocess.run([peers.find("h2load", "nghttp2-client"), "-n", "2000", "-c", "10", "-m", "16", f"http://127.0.0.1:{weir.port}/"],
                              capture_output=True, text=True, timeout=60, check=True)
         assert "2000 succeeded, 0 failed, 0 errored" in got.stdout
         assert weir.metric("weir_listener_requests_total", listener="web") == 2000
