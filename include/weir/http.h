@@ -191,7 +191,7 @@ typedef struct weir_http_request {
     uint64_t answer_max; /* for weir_http_fetch() [the client's] */
     const char *tenant;  /* whose connections it may use: as in weir_key */
     const char *source;  /* local address to send from: as in weir_key */
-    const char *proxy;   /* as in weir_key. Until tunnels are there: WEIR_EPROXY */
+    const char *proxy;   /* as in weir_key. This client goes through none: WEIR_EPROXY */
     uint64_t tag;        /* yours: told with lease_overdue and in listings */
 } weir_http_request;
 
