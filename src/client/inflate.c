@@ -4,8 +4,7 @@
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/check.h"
-
-#include <zlib.h>
+#include "proto/zlib_alloc.h"
 
 #define OUT_BYTES 16384U
 #define KEPT_MAX  (1U << 20) /* a read buffer's worth, and more */
@@ -26,16 +25,6 @@ struct inflater {
     unsigned char buffer[OUT_BYTES];
 };
 
-static void *hook_alloc(void *self, unsigned items, unsigned size)
-{
-    return alloc_array(self, items, size);
-}
-
-static void hook_free(void *self, void *memory)
-{
-    alloc_free(self, memory);
-}
-
 struct inflater *inflater_new(const struct alloc *alloc, enum inflate_kind kind, uint64_t out_max)
 {
     struct inflater *inflater = alloc_zeroed(alloc, sizeof *inflater);
@@ -43,9 +32,7 @@ struct inflater *inflater_new(const struct alloc *alloc, enum inflate_kind kind,
         return NULL;
     }
     inflater->alloc = alloc;
-    inflater->z.zalloc = hook_alloc;
-    inflater->z.zfree = hook_free;
-    inflater->z.opaque = (void *)(uintptr_t)alloc;
+    zlib_use(&inflater->z, alloc);
     inflater->kind = (uint8_t)kind;
     inflater->out_max = out_max;
     bytes_init(&inflater->kept, alloc, KEPT_MAX);

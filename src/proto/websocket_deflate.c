@@ -5,9 +5,9 @@
 #include "proto/websocket_deflate.h"
 
 #include "base/check.h"
+#include "proto/zlib_alloc.h"
 
 #include <string.h>
-#include <zlib.h>
 
 #define OUT_BYTES    16384U
 #define TAIL_BYTES   4U /* 00 00 ff ff: left out by who deflates, put back (RFC 7692 §7.2.1) */
@@ -28,23 +28,6 @@ struct ws_deflate {
     unsigned char room[OUT_BYTES];
 };
 
-static void *hook_alloc(void *self, unsigned items, unsigned size)
-{
-    return alloc_array(self, items, size);
-}
-
-static void hook_free(void *self, void *memory)
-{
-    alloc_free(self, memory);
-}
-
-static void hook(z_stream *z, const struct alloc *alloc)
-{
-    z->zalloc = hook_alloc;
-    z->zfree = hook_free;
-    z->opaque = (void *)(uintptr_t)alloc;
-}
-
 struct ws_deflate *ws_deflate_new(const struct alloc *alloc, const struct ws_terms *terms,
                                   bool is_server, uint64_t message_bytes_max)
 {
@@ -58,8 +41,8 @@ struct ws_deflate *ws_deflate_new(const struct alloc *alloc, const struct ws_ter
     codec->out_bits = is_server ? terms->server_bits : terms->client_bits;
     codec->in_fresh = is_server ? terms->client_fresh : terms->server_fresh;
     codec->out_fresh = is_server ? terms->server_fresh : terms->client_fresh;
-    hook(&codec->in, alloc);
-    hook(&codec->out, alloc);
+    zlib_use(&codec->in, alloc);
+    zlib_use(&codec->out, alloc);
     return codec;
 }
 
