@@ -390,14 +390,14 @@ static void counters_row(struct json *row, const struct server *server, uint32_t
         HTTP1_COUNTERS(X)
 #undef X
 #define X(name, text) two.name += http2_counter(&http2->name);
-        HTTP2_SHARED_COUNTERS(X)
+        LISTENER_COUNTERS(X)
         HTTP2_OWN_COUNTERS(X)
 #undef X
         for (unsigned f = 0; f < HTTP2_FLOOD_COUNT; f++)
             two.floods[f] += http2_counter(&http2->floods[f]);
     }
 #define X(name, text) one.name += two.name;
-    HTTP2_SHARED_COUNTERS(X)
+    LISTENER_COUNTERS(X)
 #undef X
 #define X(name, text) json_u64(row, #name, one.name);
     HTTP1_COUNTERS(X)

@@ -10,8 +10,7 @@
 #include <string.h>
 
 static void bury_graves(struct loop_later *later);
-static void drain_ended(struct loop_later *later);
-static void drain_fire(struct loop_timer *timer, uint64_t now_ms);
+static void cut_left(struct drain *drain);
 
 /* --- making ------------------------------------------------------------------------------------
  */
@@ -82,8 +81,7 @@ int http1_listener_new(struct loop *loop, weir_engine *engine,
     list_init(&listener->graves);
     cork_init(&listener->cork);
     listener->bury.run = bury_graves;
-    listener->drained.run = drain_ended;
-    listener->drain_timer.fire = drain_fire;
+    drain_init(&listener->drain, loop, cut_left);
     int error = open_pool(listener, engine);
     if (error != 0) {
         alloc_free(alloc, listener);
@@ -111,8 +109,8 @@ static void bury_graves(struct loop_later *later)
 {
     struct http1_listener *listener = container_of(later, struct http1_listener, bury);
     bury(listener);
-    if (listener->draining && list_is_empty(&listener->clients)) {
-        loop_later(listener->loop, &listener->drained);
+    if (list_is_empty(&listener->clients)) {
+        drain_end(&listener->drain);
     }
 }
 
@@ -135,9 +133,8 @@ void http1_listener_free(struct http1_listener *take_listener)
     }
     bury(listener);
     request_free_spare(listener);
-    loop_timer_stop(listener->loop, &listener->drain_timer);
     loop_later_cancel(listener->loop, &listener->bury);
-    loop_later_cancel(listener->loop, &listener->drained);
+    drain_fini(&listener->drain);
     if (listener->opt.front == NULL) {
         weir_pool_close(listener->pool, 0);
     }
@@ -274,31 +271,15 @@ struct front_reader http1_listener_reader(struct http1_listener *listener)
 /* --- draining -----------------------------------------------------------------------------------
  */
 
-static void drain_ended(struct loop_later *later)
+static void cut_left(struct drain *drain)
 {
-    struct http1_listener *listener = container_of(later, struct http1_listener, drained);
-    void (*on_drained)(void *arg) = listener->on_drained;
-    listener->on_drained = NULL;
-    loop_timer_stop(listener->loop, &listener->drain_timer);
-    if (on_drained != NULL) {
-        on_drained(listener->drained_arg);
-    }
-}
-
-static void drain_fire(struct loop_timer *timer, uint64_t now_ms)
-{
-    (void)now_ms;
-    cut_all(container_of(timer, struct http1_listener, drain_timer));
+    cut_all(container_of(drain, struct http1_listener, drain));
 }
 
 void http1_listener_drain(struct http1_listener *listener, uint32_t grace_ms,
                           void (*on_drained)(void *arg), void *arg)
 {
-    uint64_t now_ms = loop_now_ms(listener->loop);
-    listener->draining = true;
-    listener->drain_ms = now_ms;
-    listener->on_drained = on_drained;
-    listener->drained_arg = arg;
+    drain_begin(&listener->drain, on_drained, arg);
     if (listener->door != NULL) {
         accept_door_shut_last(listener->door);
     }
@@ -312,9 +293,9 @@ void http1_listener_drain(struct http1_listener *listener, uint32_t grace_ms,
         }
     }
     if (list_is_empty(&listener->clients)) {
-        loop_later(listener->loop, &listener->drained);
-    } else if (grace_ms != WEIR_NEVER) {
-        loop_timer_set(listener->loop, &listener->drain_timer, now_ms + grace_ms);
+        drain_end(&listener->drain);
+    } else {
+        drain_wait(&listener->drain, grace_ms);
     }
 }
 

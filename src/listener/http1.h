@@ -22,6 +22,7 @@
 
 #include "io/loop.h"
 #include "io/stream.h"
+#include "listener/counters.h"
 #include "listener/front.h"
 #include "proto/http.h"
 
@@ -75,28 +76,10 @@ struct http1_listener_options {
 };
 
 /* Any thread may read them, with http1_counter(). */
-#define HTTP1_COUNTERS(ROW)                                                                        \
-    ROW(requests, "requests begun")                                                                \
-    ROW(answers_1xx, "answers of status 1xx")                                                      \
-    ROW(answers_2xx, "answers of status 2xx")                                                      \
-    ROW(answers_3xx, "answers of status 3xx")                                                      \
-    ROW(answers_4xx, "answers of status 4xx")                                                      \
-    ROW(answers_5xx, "answers of status 5xx")                                                      \
-    ROW(bytes_in, "bytes received")                                                                \
-    ROW(bytes_out, "bytes sent")                                                                   \
-    ROW(reads, "receive calls that brought bytes")                                                 \
-    ROW(writes, "send calls that took bytes")                                                      \
-    ROW(bad_requests, "requests refused for their form")                                           \
-    ROW(left, "requests whose client left")                                                        \
-    ROW(cut, "answers that could not be completed")                                                \
-    ROW(headers_timeouts, "heads that took too long")                                              \
-    ROW(request_timeouts, "requests that took too long")                                           \
-    ROW(idle_timeouts, "open requests without a byte for too long")                                \
-    ROW(keepalive_timeouts, "connections closed between requests")                                 \
-    ROW(write_timeouts, "clients that did not read their answer")                                  \
+#define HTTP1_OWN_COUNTERS(ROW)                                                                    \
     ROW(refused_full, "clients refused over max_connections")                                      \
-    ROW(refused_per_ip, "clients refused over max_per_ip")                                         \
-    ROW(drained, "idle connections closed by a drain")
+    ROW(refused_per_ip, "clients refused over max_per_ip")
+#define HTTP1_COUNTERS(ROW) LISTENER_COUNTERS(ROW) HTTP1_OWN_COUNTERS(ROW)
 
 struct http1_counters {
 #define HTTP1_ROW(name, text) _Atomic uint64_t name;

@@ -617,7 +617,7 @@ static void request_finish(struct client *client)
 {
     struct http1_listener *listener = client->home;
     struct request *request = client->request;
-    if (!request->keep || listener->draining) {
+    if (!request->keep || listener->drain.is_on) {
         client_close(client, WEIR_ERETIRED);
         return;
     }

@@ -26,6 +26,7 @@
 #include "base/bytes.h"
 #include "base/list.h"
 #include "io/outbox.h"
+#include "listener/drain.h"
 #include "listener/guest.h"
 #include "listener/http1.h"
 #include "proto/http1.h"
@@ -128,12 +129,7 @@ struct http1_listener {
     struct request *spare;
     uint32_t spare_count;
 
-    bool draining;
-    uint64_t drain_ms; /* when it began */
-    struct loop_timer drain_timer;
-    struct loop_later drained;
-    void (*on_drained)(void *arg);
-    void *drained_arg;
+    struct drain drain;
 
     struct http1_counters counters;
     struct cork cork;

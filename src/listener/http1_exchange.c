@@ -61,7 +61,7 @@ static void plan_answer(struct request *request, const struct http_head *head)
     request->left = head->content_length;
     request->headed = true;
     request->answer = ANSWER_BODY;
-    if (request->framing == HTTP_UNTIL_CLOSE || request->client->home->draining
+    if (request->framing == HTTP_UNTIL_CLOSE || request->client->home->drain.is_on
         || body_spoils(request, head->status)) {
         request->keep = false;
     }

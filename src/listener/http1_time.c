@@ -27,7 +27,8 @@ static uint64_t idle_due_ms(const struct client *client)
         return later(since_ms(client), listener->opt.keepalive_timeout_ms);
     }
     uint64_t due_ms = later(since_ms(client), listener->opt.headers_timeout_ms);
-    return listener->draining ? earlier(due_ms, listener->drain_ms + DRAIN_FRESH_MS) : due_ms;
+    return listener->drain.is_on ? earlier(due_ms, listener->drain.begun_ms + DRAIN_FRESH_MS)
+                                 : due_ms;
 }
 
 static bool is_measured(const struct request *request)

@@ -9,8 +9,7 @@ const char http2_preface[24] = {'P', 'R', 'I',  ' ',  '*',  ' ',  'H', 'T', 'T',
                                 '.', '0', '\r', '\n', '\r', '\n', 'S', 'M', '\r', '\n', '\r', '\n'};
 
 static void bury_graves(struct loop_later *later);
-static void drain_ended(struct loop_later *later);
-static void drain_fire(struct loop_timer *timer, uint64_t now_ms);
+static void cut_left(struct drain *drain);
 
 /* --- making -------------------------------------------------------------------------------------
  */
@@ -68,8 +67,7 @@ int http2_listener_new(struct loop *loop, weir_pool *pool, const struct http2_li
     list_init(&listener->graves);
     cork_init(&listener->cork);
     listener->bury.run = bury_graves;
-    listener->drained.run = drain_ended;
-    listener->drain_timer.fire = drain_fire;
+    drain_init(&listener->drain, loop, cut_left);
     int error = http2_frames_open(listener);
     if (error != 0) {
         alloc_free(alloc, listener);
@@ -117,8 +115,8 @@ static void bury_graves(struct loop_later *later)
 {
     struct http2_listener *listener = container_of(later, struct http2_listener, bury);
     bury(listener);
-    if (listener->draining && list_is_empty(&listener->clients)) {
-        loop_later(listener->loop, &listener->drained);
+    if (list_is_empty(&listener->clients)) {
+        drain_end(&listener->drain);
     }
 }
 
@@ -140,9 +138,8 @@ void http2_listener_free(struct http2_listener *take_listener)
         http2_request_fini(listener->spare_request);
         alloc_free(listener->opt.alloc, listener->spare_request);
     }
-    loop_timer_stop(listener->loop, &listener->drain_timer);
     loop_later_cancel(listener->loop, &listener->bury);
-    loop_later_cancel(listener->loop, &listener->drained);
+    drain_fini(&listener->drain);
     http2_frames_close(listener);
     alloc_free(listener->opt.alloc, listener);
 }
@@ -167,7 +164,7 @@ int http2_listener_serve(struct http2_listener *listener, struct stream *take_st
         http2_client_close(client, HTTP_FAULT_CANCELLED, err);
         return -EMFILE;
     }
-    if (listener->draining) {
+    if (listener->drain.is_on) {
         http2_client_notice(client);
     }
     if (from->ahead_len > 0) {
@@ -195,29 +192,15 @@ struct front_reader http2_listener_reader(struct http2_listener *listener)
 /* --- draining ------------------------------------------------------------------------------------
  */
 
-static void drain_ended(struct loop_later *later)
+static void cut_left(struct drain *drain)
 {
-    struct http2_listener *listener = container_of(later, struct http2_listener, drained);
-    void (*on_drained)(void *arg) = listener->on_drained;
-    listener->on_drained = NULL;
-    loop_timer_stop(listener->loop, &listener->drain_timer);
-    if (on_drained != NULL) {
-        on_drained(listener->drained_arg);
-    }
-}
-
-static void drain_fire(struct loop_timer *timer, uint64_t now_ms)
-{
-    (void)now_ms;
-    cut_all(container_of(timer, struct http2_listener, drain_timer));
+    cut_all(container_of(drain, struct http2_listener, drain));
 }
 
 void http2_listener_drain(struct http2_listener *listener, uint32_t grace_ms,
                           void (*on_drained)(void *arg), void *arg)
 {
-    listener->draining = true;
-    listener->on_drained = on_drained;
-    listener->drained_arg = arg;
+    drain_begin(&listener->drain, on_drained, arg);
     weir_list_each_safe(node, &listener->clients) {
         struct http2_client *client = client_at(node);
         if (client->state == HTTP2_OPEN && !client->fresh && list_is_empty(&client->streams)) {
@@ -226,10 +209,9 @@ void http2_listener_drain(struct http2_listener *listener, uint32_t grace_ms,
         http2_client_notice(client);
     }
     if (list_is_empty(&listener->clients)) {
-        loop_later(listener->loop, &listener->drained);
-    } else if (grace_ms != WEIR_NEVER) {
-        loop_timer_set(listener->loop, &listener->drain_timer,
-                       loop_now_ms(listener->loop) + grace_ms);
+        drain_end(&listener->drain);
+    } else {
+        drain_wait(&listener->drain, grace_ms);
     }
 }
 

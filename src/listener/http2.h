@@ -22,6 +22,7 @@
 
 #include "io/loop.h"
 #include "io/stream.h"
+#include "listener/counters.h"
 #include "listener/front.h"
 #include "listener/http1.h"
 #include "listener/http2_budget.h"
@@ -75,26 +76,6 @@ struct http2_listener_options {
 };
 
 /* Any thread may read them, with http2_counter(). */
-#define HTTP2_SHARED_COUNTERS(ROW) /* as in HTTP1_COUNTERS */                                      \
-    ROW(requests, "streams opened by clients")                                                     \
-    ROW(answers_1xx, "answers of status 1xx")                                                      \
-    ROW(answers_2xx, "answers of status 2xx")                                                      \
-    ROW(answers_3xx, "answers of status 3xx")                                                      \
-    ROW(answers_4xx, "answers of status 4xx")                                                      \
-    ROW(answers_5xx, "answers of status 5xx")                                                      \
-    ROW(bytes_in, "bytes received")                                                                \
-    ROW(bytes_out, "bytes sent")                                                                   \
-    ROW(reads, "receive calls that brought bytes")                                                 \
-    ROW(writes, "send calls that took bytes")                                                      \
-    ROW(bad_requests, "requests refused for their form")                                           \
-    ROW(left, "requests whose client left")                                                        \
-    ROW(cut, "answers that could not be completed")                                                \
-    ROW(headers_timeouts, "heads that took too long")                                              \
-    ROW(request_timeouts, "requests that took too long")                                           \
-    ROW(idle_timeouts, "open requests without a byte for too long")                                \
-    ROW(keepalive_timeouts, "connections closed between requests")                                 \
-    ROW(write_timeouts, "clients that did not read their answer")                                  \
-    ROW(drained, "idle connections closed by a drain")
 
 #define HTTP2_OWN_COUNTERS(ROW)                                                                    \
     ROW(connections, "connections that spoke HTTP/2")                                              \
@@ -106,7 +87,7 @@ struct http2_listener_options {
 
 struct http2_counters {
 #define HTTP2_ROW(name, text) _Atomic uint64_t name;
-    HTTP2_SHARED_COUNTERS(HTTP2_ROW)
+    LISTENER_COUNTERS(HTTP2_ROW)
     HTTP2_OWN_COUNTERS(HTTP2_ROW)
 #undef HTTP2_ROW
     _Atomic uint64_t floods[HTTP2_FLOOD_COUNT]; /* connections told to be calm, by why */

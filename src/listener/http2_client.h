@@ -24,6 +24,7 @@
 #include "base/check.h"
 #include "base/list.h"
 #include "io/outbox.h"
+#include "listener/drain.h"
 #include "listener/guest.h"
 #include "listener/http2.h"
 #include "proto/http2_request.h"
@@ -147,11 +148,7 @@ struct http2_listener {
     uint32_t spare_count;
     struct http2_request *spare_request; /* at most one is kept */
 
-    bool draining;
-    struct loop_timer drain_timer;
-    struct loop_later drained;
-    void (*on_drained)(void *arg);
-    void *drained_arg;
+    struct drain drain;
 
     struct http2_counters counters;
     struct cork cork;
