@@ -3,7 +3,8 @@
  * An entry is a name and what is known of it: LOOKING (c-ares has been asked; those who asked wait
  * on it) or KNOWN (an answer or a failure, until it expires). Entries stand in a map by name and on
  * one of two lists: `looking`, or `known` in order of use, whose first is given up when there are
- * too many.
+ * too many. A look-up has two halves, one for each family; the answer of the first that has
+ * addresses is enough for who waits, a moment later, and the entry goes on looking without them.
  *
  * c-ares calls back from inside its own functions. An answer is therefore only noted there, and
  * handed out later in the turn, when whoever is told may do what he likes.
@@ -14,6 +15,7 @@
 #include "base/text.h"
 #include "io/file.h"
 #include "io/hosts.h"
+#include "io/prefer.h"
 #include "io/watch.h"
 
 #include <ares.h>
@@ -36,15 +38,29 @@
 #define TRIES           2U
 #define LABEL_MAX       63U
 
+/* What one family said. */
+struct half {
+    struct entry *entry;
+    enum dns_error error; /* DNS_LATER: it has not answered yet */
+    uint32_t ttl_ms;
+    uint32_t count;
+    bool is_cut;        /* there were more */
+    bool is_as_asked;   /* found under the very name, or under... */
+    uint64_t name_hash; /* ... this one: through an alias, or a domain that is searched */
+    struct ip at[DNS_ADDRESSES_MAX];
+};
+
 struct entry {
-    struct node node; /* on dns->looking or dns->known */
+    struct node node; /* on dns->looking, dns->known or dns->answered */
     struct dns *dns;
     struct list waiters; /* struct dns_query */
     uint64_t hash;
     uint64_t expires_ms;
+    uint64_t early_ms;    /* looking, and one half is enough from then on; 0: it is not */
     enum dns_error error; /* DNS_LATER: looking */
     uint32_t turn;        /* how often it was used: what rotates */
     struct dns_answer answer;
+    struct half halves[2];       /* of IPv4 and IPv6 */
     char name[DNS_NAME_MAX + 2]; /* lower case */
 };
 
@@ -63,8 +79,9 @@ struct dns {
     struct list conduits;
     struct map entries;
     struct list looking, known;
-    struct list answered; /* struct entry by `node`: waiters to be told */
-    struct loop_timer timer;
+    struct list answered;    /* struct entry by `node`: waiters to be told */
+    struct loop_timer timer; /* c-ares's */
+    struct loop_timer delay; /* the earliest early_ms */
     struct loop_later tell;
     struct dns_counts counts;
 };
@@ -72,6 +89,7 @@ struct dns {
 static void on_socket_state(void *self, ares_socket_t fd, int readable, int writable);
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *result);
 static void on_timer(struct loop_timer *timer, uint64_t now_ms);
+static void on_delay(struct loop_timer *timer, uint64_t now_ms);
 static void tell_waiters(struct loop_later *later);
 static enum dns_error look_up(struct dns *dns, struct entry *entry);
 static void entry_free(struct dns *dns, struct entry *entry);
@@ -136,6 +154,7 @@ int dns_open(struct loop *loop, const struct dns_options *opt, struct dns **ret_
     dns->opt.negative_ttl_ms = or_default(dns->opt.negative_ttl_ms, NEGATIVE_TTL_MS);
     dns->hosts_path = dns->opt.hosts_path != NULL ? dns->opt.hosts_path : "/etc/hosts";
     dns->timer.fire = on_timer;
+    dns->delay.fire = on_delay;
     dns->tell.run = tell_waiters;
     list_init(&dns->conduits);
     list_init(&dns->looking);
@@ -167,6 +186,7 @@ void dns_close(struct dns *dns)
     }
     dns_flush(dns);
     loop_timer_stop(dns->loop, &dns->timer);
+    loop_timer_stop(dns->loop, &dns->delay);
     loop_later_cancel(dns->loop, &dns->tell);
     map_fini(&dns->entries);
     alloc_free(loop_alloc(dns->loop), dns);
@@ -213,14 +233,26 @@ static void rotate(const struct dns_answer *from, uint32_t turn, struct dns_answ
         ret->at[i] = from->at[of_family[family][pick]];
     }
     ret->count = from->count;
+    ret->is_partial = from->is_partial;
 }
 
+/* What is known, or one half of it. */
 static enum dns_error answer_of(struct entry *entry, struct dns_answer *ret_answer)
 {
-    if (entry->error == DNS_OK) {
-        rotate(&entry->answer, entry->turn++, ret_answer);
+    uint64_t now_ms = loop_now_ms(entry->dns->loop);
+    if (entry->error != DNS_OK && entry->error != DNS_LATER) {
+        return entry->error;
     }
-    return entry->error;
+    rotate(&entry->answer, entry->turn++, ret_answer);
+    ret_answer->ttl_ms = entry->error == DNS_OK && entry->expires_ms > now_ms
+                             ? (uint32_t)(entry->expires_ms - now_ms)
+                             : 0;
+    return DNS_OK;
+}
+
+static bool is_early(const struct entry *entry)
+{
+    return entry->early_ms != 0 && loop_now_ms(entry->dns->loop) >= entry->early_ms;
 }
 
 static struct entry *entry_new(struct dns *dns, const char *name, uint64_t hash)
@@ -261,6 +293,8 @@ enum dns_error dns_resolve(struct dns *dns, const char *name, struct dns_query *
     check(!list_holds(&query->on_lookup));
     if (ip_parse(name, &ret_answer->at[0])) {
         ret_answer->count = 1;
+        ret_answer->ttl_ms = UINT32_MAX;
+        ret_answer->is_partial = false;
         return DNS_OK;
     }
     if (!name_fold(name, folded)) {
@@ -276,6 +310,9 @@ enum dns_error dns_resolve(struct dns *dns, const char *name, struct dns_query *
     }
     if (entry != NULL && entry->error == DNS_LATER) {
         dns->counts.coalesced++;
+        if (is_early(entry)) {
+            return answer_of(entry, ret_answer);
+        }
     } else {
         entry = entry != NULL ? entry : entry_new(dns, folded, hash);
         enum dns_error error = entry != NULL ? look_up(dns, entry) : DNS_FULL;
@@ -366,6 +403,9 @@ static void rearm(struct dns *dns)
 /* DNS_LATER, or what is known at once. */
 static enum dns_error look_up(struct dns *dns, struct entry *entry)
 {
+    static const int families[] = {AF_INET, AF_INET6};
+    entry->early_ms = 0;
+    entry->answer = (struct dns_answer){0};
     if (look_here(dns, entry->name, &entry->answer)) {
         entry->error = DNS_OK;
         entry->expires_ms = loop_now_ms(dns->loop) + HOSTS_TTL_MS;
@@ -375,10 +415,15 @@ static enum dns_error look_up(struct dns *dns, struct entry *entry)
         entry_free(dns, entry);
         return DNS_FULL;
     }
-    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     entry->error = DNS_LATER;
     list_move_back(entry->node.home, &dns->looking, &entry->node);
-    ares_getaddrinfo(dns->channel, entry->name, NULL, &hints, on_answer, entry);
+    for (int i = 0; i < 2; i++) {
+        entry->halves[i] = (struct half){.entry = entry, .error = DNS_LATER};
+    }
+    for (int i = 0; i < 2; i++) {
+        struct ares_addrinfo_hints hints = {.ai_family = families[i], .ai_socktype = SOCK_STREAM};
+        ares_getaddrinfo(dns->channel, entry->name, NULL, &hints, on_answer, &entry->halves[i]);
+    }
     rearm(dns);
     return entry->error;
 }
@@ -396,48 +441,171 @@ static enum dns_error error_of(int status)
     }
 }
 
-/* Copies what fits; returns the least TTL of it. */
-static uint32_t take_addresses(const struct ares_addrinfo *result, struct dns_answer *answer)
+/* Copies what fits; ttl_ms is the least of it. */
+static void take_addresses(const struct ares_addrinfo *result, struct half *half)
 {
     uint64_t ttl_s = UINT32_MAX;
-    answer->count = 0;
-    for (const struct ares_addrinfo_node *node = result->nodes;
-         node != NULL && answer->count < DNS_ADDRESSES_MAX; node = node->ai_next) {
+    for (const struct ares_addrinfo_node *node = result->nodes; node != NULL;
+         node = node->ai_next) {
         struct address address = {.len = (socklen_t)node->ai_addrlen};
-        struct ip *ip = &answer->at[answer->count];
         if (address.len > sizeof address.v6) {
             continue;
         }
+        if (half->count == DNS_ADDRESSES_MAX) {
+            half->is_cut = true;
+            break;
+        }
         memcpy(&address.any, node->ai_addr, address.len);
-        if (address_ip(&address, ip)) {
-            answer->count++;
+        if (address_ip(&address, &half->at[half->count])) {
+            half->count++;
             ttl_s = node->ai_ttl >= 0 && (uint64_t)node->ai_ttl < ttl_s ? (uint64_t)node->ai_ttl
                                                                         : ttl_s;
         }
     }
-    return ttl_s > UINT32_MAX / 1000U ? UINT32_MAX : (uint32_t)ttl_s * 1000U;
+    half->ttl_ms = ttl_s > UINT32_MAX / 1000U ? UINT32_MAX : (uint32_t)ttl_s * 1000U;
+}
+
+static bool is_all_of(const struct half *half)
+{
+    return !half->is_cut && (half->error == DNS_OK || half->error == DNS_NOT_FOUND);
+}
+
+/* The preferred family first. Where both together are too many, each has its part: of neither may
+ * the other be the only way there. */
+static void merge(struct entry *entry)
+{
+    struct half *v4 = &entry->halves[0], *v6 = &entry->halves[1];
+    bool v6_first = v6->count > 0 && (v4->count == 0 || prefer_v6(&v6->at[0]));
+    const struct half *order[2] = {v6_first ? v6 : v4, v6_first ? v4 : v6};
+    uint32_t second = order[1]->count < DNS_ADDRESSES_MAX / 2 ? order[1]->count
+                                                              : DNS_ADDRESSES_MAX / 2;
+    uint32_t first = order[0]->count < DNS_ADDRESSES_MAX - second ? order[0]->count
+                                                                  : DNS_ADDRESSES_MAX - second;
+    second = order[1]->count < DNS_ADDRESSES_MAX - first ? order[1]->count
+                                                         : DNS_ADDRESSES_MAX - first;
+    memcpy(entry->answer.at, order[0]->at, first * sizeof(struct ip));
+    memcpy(entry->answer.at + first, order[1]->at, second * sizeof(struct ip));
+    entry->answer.count = first + second;
+    entry->answer.is_partial = !is_all_of(v4) || !is_all_of(v6)
+                               || entry->answer.count < v4->count + v6->count;
+}
+
+/* Of two failures the one that is most certain; what one family has is an answer whatever became of
+ * the other. */
+static enum dns_error error_of_halves(const struct entry *entry)
+{
+    enum dns_error a = entry->halves[0].error, b = entry->halves[1].error;
+    if (entry->answer.count > 0) {
+        return DNS_OK;
+    }
+    if (a == DNS_NOT_FOUND && b == DNS_NOT_FOUND) {
+        return DNS_NOT_FOUND;
+    }
+    return a != DNS_NOT_FOUND ? a : b;
+}
+
+static uint32_t ttl_of(const struct entry *entry)
+{
+    const struct dns_options *opt = &entry->dns->opt;
+    uint32_t ttl_ms = UINT32_MAX;
+    if (entry->error != DNS_OK) {
+        return opt->negative_ttl_ms;
+    }
+    for (int i = 0; i < 2; i++) {
+        const struct half *half = &entry->halves[i];
+        ttl_ms = half->count > 0 && half->ttl_ms < ttl_ms ? half->ttl_ms : ttl_ms;
+    }
+    ttl_ms = ttl_ms < opt->ttl_min_ms ? opt->ttl_min_ms : ttl_ms;
+    return ttl_ms > opt->ttl_max_ms ? opt->ttl_max_ms : ttl_ms;
+}
+
+/* Those who wait are told in this turn. */
+static void answered(struct entry *entry, struct list *otherwise)
+{
+    struct dns *dns = entry->dns;
+    bool is_waited_for = entry->waiters.count > 0;
+    list_move_back(entry->node.home, is_waited_for ? &dns->answered : otherwise, &entry->node);
+    if (is_waited_for) {
+        loop_later(dns->loop, &dns->tell);
+    }
+}
+
+static void half_known(struct entry *entry)
+{
+    struct dns *dns = entry->dns;
+    merge(entry);
+    if (entry->answer.count > 0 && entry->early_ms == 0) {
+        entry->early_ms = loop_now_ms(dns->loop) + DNS_DELAY_MS;
+        if (!loop_timer_is_set(&dns->delay)) {
+            loop_timer_set(dns->loop, &dns->delay, entry->early_ms);
+        }
+    }
+}
+
+static void take_name(const struct ares_addrinfo *result, struct half *half)
+{
+    char folded[DNS_NAME_MAX + 2];
+    if (result->name != NULL && name_fold(result->name, folded)) {
+        half->is_as_asked = strcmp(folded, half->entry->name) == 0;
+        half->name_hash = XXH3_64bits(folded, strlen(folded));
+    }
+}
+
+/* Each half searched the domains for itself, and may have found the name of another host there. */
+static void drop_stranger(struct entry *entry)
+{
+    struct half *v4 = &entry->halves[0], *v6 = &entry->halves[1];
+    if (v4->count > 0 && v6->count > 0 && v4->name_hash != v6->name_hash) {
+        struct half *stranger = v6->is_as_asked && !v4->is_as_asked ? v4 : v6;
+        stranger->count = 0;
+        stranger->error = DNS_NOT_FOUND;
+    }
 }
 
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *result)
 {
-    struct entry *entry = arg;
+    struct half *half = arg;
+    struct entry *entry = half->entry;
     struct dns *dns = entry->dns;
-    uint32_t ttl_ms = dns->opt.negative_ttl_ms;
     (void)timeouts;
-    entry->error = error_of(status);
-    if (entry->error == DNS_OK) {
-        ttl_ms = take_addresses(result, &entry->answer);
-        ttl_ms = ttl_ms < dns->opt.ttl_min_ms ? dns->opt.ttl_min_ms : ttl_ms;
-        ttl_ms = ttl_ms > dns->opt.ttl_max_ms ? dns->opt.ttl_max_ms : ttl_ms;
-        entry->error = entry->answer.count > 0 ? DNS_OK : DNS_NOT_FOUND;
+    half->error = error_of(status);
+    if (half->error == DNS_OK) {
+        take_name(result, half);
+        take_addresses(result, half);
+        half->error = half->count > 0 ? DNS_OK : DNS_NOT_FOUND;
     }
     ares_freeaddrinfo(result);
+    if (entry->halves[0].error == DNS_LATER || entry->halves[1].error == DNS_LATER) {
+        half_known(entry);
+        return;
+    }
+    drop_stranger(entry);
+    merge(entry);
+    entry->early_ms = 0;
+    entry->error = error_of_halves(entry);
     dns->counts.failed += entry->error != DNS_OK;
-    entry->expires_ms = loop_now_ms(dns->loop) + ttl_ms;
-    bool waited_for = entry->waiters.count > 0;
-    list_move_back(&dns->looking, waited_for ? &dns->answered : &dns->known, &entry->node);
-    if (waited_for) {
-        loop_later(dns->loop, &dns->tell);
+    entry->expires_ms = loop_now_ms(dns->loop) + ttl_of(entry);
+    answered(entry, &dns->known);
+}
+
+/* One family has kept those who wait for the other long enough. */
+static void on_delay(struct loop_timer *timer, uint64_t now_ms)
+{
+    struct dns *dns = container_of(timer, struct dns, delay);
+    uint64_t next_ms = UINT64_MAX;
+    weir_list_each_safe(node, &dns->looking) {
+        struct entry *entry = container_of(node, struct entry, node);
+        if (entry->early_ms == 0 || entry->waiters.count == 0) {
+            continue;
+        }
+        if (entry->early_ms <= now_ms) {
+            answered(entry, &dns->looking);
+        } else {
+            next_ms = entry->early_ms < next_ms ? entry->early_ms : next_ms;
+        }
+    }
+    if (next_ms != UINT64_MAX) {
+        loop_timer_set(dns->loop, &dns->delay, next_ms);
     }
 }
 
@@ -449,7 +617,8 @@ static void tell_waiters(struct loop_later *later)
         struct entry *entry = container_of(list_first(&dns->answered), struct entry, node);
         struct node *node = list_pop_front(&entry->waiters);
         if (node == NULL) {
-            list_move_back(&dns->answered, &dns->known, &entry->node);
+            bool is_looking = entry->error == DNS_LATER;
+            list_move_back(&dns->answered, is_looking ? &dns->looking : &dns->known, &entry->node);
             continue;
         }
         struct dns_query *query = container_of(node, struct dns_query, on_lookup);

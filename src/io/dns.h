@@ -4,9 +4,14 @@
  *
  * A literal address, a name in the cache and a name that cannot be one are answered by the call
  * itself; anything else later, by query->done(), never from inside dns_resolve(). Look-ups of one
- * name at one time are one look-up: its answer, or its failure, goes to all who wait. Answers keep
- * the order of RFC 6724 between families, and rotate by one within a family at every use. The hosts
- * file goes before the servers, and "localhost" is this host whatever anybody says (RFC 6761).
+ * name at one time are one look-up: its answer, or its failure, goes to all who wait. The family
+ * that RFC 6724 prefers comes first (prefer.h); within a family answers rotate by one at every use.
+ * The hosts file goes before the servers, and "localhost" is this host whatever anybody says
+ * (RFC 6761).
+ *
+ * Both families are asked for at once. Whoever waits is told when both have answered, or 50 ms
+ * after the first that has addresses: a server that is slow for one of them, or silent, delays
+ * nobody for longer (RFC 8305 §3). What comes later is in the answer from then on.
  *
  * One resolver belongs to one loop. Time is the loop's.
  */
@@ -17,6 +22,7 @@
 
 #define DNS_ADDRESSES_MAX 16 /* of one name; what is beyond is not looked at */
 #define DNS_NAME_MAX      253
+#define DNS_DELAY_MS      50 /* RFC 8305 §8: Resolution Delay */
 
 enum dns_error {
     DNS_OK,
@@ -43,6 +49,8 @@ struct dns_options {
 
 struct dns_answer {
     uint32_t count;
+    uint32_t ttl_ms; /* asked again after so long the answer may be another; UINT32_MAX: never */
+    bool is_partial; /* there are more: of the other family, still to come, or beyond the most */
     struct ip at[DNS_ADDRESSES_MAX];
 };
 

@@ -52,6 +52,9 @@ static void scene_init(struct scene *scene, struct dns_options opt)
         {.name = "fail.test", .manner = FAKE_DNS_SERVFAIL},
         {.name = "silent.test", .manner = FAKE_DNS_SILENT},
         {.name = "garbage.test", .manner = FAKE_DNS_GARBAGE},
+        {.name = "slow.test",
+         .manner = FAKE_DNS_SILENT_ON_V6,
+         .addresses = {"127.0.0.1", "fd00::1"}},
     };
     *scene = (struct scene){0};
     assert_int_equal(loop_new(NULL, &scene->loop), 0);
@@ -263,6 +266,42 @@ static void a_silent_server_times_out_and_blocks_nobody(void **state)
     scene_fini(&scene);
 }
 
+/* RFC 8305 §3: the other family gets 50 ms. */
+static void one_silent_family_delays_nobody_for_long(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_init(&scene, (struct dns_options){.timeout_ms = 1500});
+    uint64_t begun_ms = loop_now_ms(scene.loop);
+    assert_int_equal(learn(&scene, 0, "slow.test"), DNS_OK);
+    uint64_t took_ms = loop_now_ms(scene.loop) - begun_ms;
+    assert_in_range(took_ms, DNS_DELAY_MS, 1499);
+    assert_int_equal(scene.askers[0].answer.count, 1);
+    assert_true(scene.askers[0].answer.is_partial);
+    assert_int_equal(scene.askers[0].answer.ttl_ms, 0);
+    assert_int_equal(ask(&scene, 1, "slow.test"), DNS_OK); /* and none after */
+    assert_int_equal(scene.askers[1].answer.count, 1);
+    turn_until(scene.loop, ask(&scene, 1, "slow.test") == DNS_OK
+                               && scene.askers[1].answer.count == 2); /* it was asked again */
+    assert_false(scene.askers[1].answer.is_partial);
+    assert_true(scene.askers[1].answer.ttl_ms > 0);
+    assert_int_equal(scene.askers[0].told, 1);
+    scene_fini(&scene);
+}
+
+static void it_closes_while_one_family_is_silent(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_init(&scene, (struct dns_options){.timeout_ms = 1500});
+    assert_int_equal(ask(&scene, 0, "slow.test"), DNS_LATER);
+    turn_until(scene.loop, scene.fake.kept_silent > 0);
+    scene_fini(&scene);
+    scene_init(&scene, (struct dns_options){.timeout_ms = 1500});
+    assert_int_equal(learn(&scene, 0, "slow.test"), DNS_OK);
+    scene_fini(&scene);
+}
+
 static void whoever_is_told_may_cancel_others_and_ask_again(void **state)
 {
     (void)state;
@@ -380,6 +419,8 @@ int main(void)
         cmocka_unit_test(simultaneous_lookups_are_one),
         cmocka_unit_test(a_failure_goes_to_all_and_is_kept_shortly),
         cmocka_unit_test(a_silent_server_times_out_and_blocks_nobody),
+        cmocka_unit_test(one_silent_family_delays_nobody_for_long),
+        cmocka_unit_test(it_closes_while_one_family_is_silent),
         cmocka_unit_test(whoever_is_told_may_cancel_others_and_ask_again),
         cmocka_unit_test(the_cache_and_the_lookups_are_bounded),
         cmocka_unit_test(the_hosts_file_goes_first),

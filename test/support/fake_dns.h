@@ -16,7 +16,13 @@
 
 #define FAKE_DNS_NAMES 16
 
-enum fake_dns_manner { FAKE_DNS_ANSWERS, FAKE_DNS_SERVFAIL, FAKE_DNS_SILENT, FAKE_DNS_GARBAGE };
+enum fake_dns_manner {
+    FAKE_DNS_ANSWERS,
+    FAKE_DNS_SERVFAIL,
+    FAKE_DNS_SILENT,
+    FAKE_DNS_SILENT_ON_V6, /* the first time it is asked for that */
+    FAKE_DNS_GARBAGE
+};
 
 struct fake_dns_name {
     const char *name;
@@ -29,6 +35,7 @@ struct fake_dns {
     char servers[ADDRESS_TEXT_MAX]; /* for dns_options */
     uint32_t ttl_s;
     uint32_t asked; /* questions, A and AAAA apart */
+    uint32_t kept_silent;
     struct fake_dns_name names[FAKE_DNS_NAMES];
 };
 
@@ -101,6 +108,10 @@ static inline void fake_dns_on_ready(struct stream *stream, unsigned events)
     }
     fake->asked++;
     if (known != NULL && known->manner == FAKE_DNS_SILENT) {
+        return;
+    }
+    if (known != NULL && known->manner == FAKE_DNS_SILENT_ON_V6 && type == 28
+        && fake->kept_silent++ == 0) {
         return;
     }
     at = fake_dns_answer(fake, known, type, packet, at);
