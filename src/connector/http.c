@@ -13,6 +13,7 @@
 #include "connector/dial.h"
 #include "connector/http1.h"
 #include "connector/http2.h"
+#include "connector/names.h"
 #include "io/loop.h"
 #include "io/socket.h"
 
@@ -42,6 +43,7 @@ struct http_connector {
     weir_pool *pool;
     struct http1_connector *http1;
     struct http2_connector *http2; /* NULL: never spoken */
+    struct names *names;           /* NULL: nothing is resolved */
     struct list dials;             /* the pool's */
 };
 
@@ -63,6 +65,9 @@ int http_connector_new(const struct http_connector_options *opt,
     int error = http1_connector_new(&connector->opt, &connector->http1);
     if (error == 0 && opt->speaks != HTTP_SPEAKS_HTTP1) {
         error = http2_connector_new(&connector->opt, &connector->http2);
+    }
+    if (error == 0 && opt->dns != NULL) {
+        error = names_new(opt->loop, opt->dns, &connector->names);
     }
     if (error != 0) {
         http_connector_free(connector);
@@ -107,6 +112,7 @@ void http_connector_free(struct http_connector *take_connector)
     for (struct node *it; (it = list_first(&take_connector->dials)) != NULL;) {
         dialling_free(list_entry(it, struct dialling, on_list));
     }
+    names_free(take_connector->names);
     http1_connector_free(take_connector->http1);
     http2_connector_free(take_connector->http2);
     alloc_free(&alloc_libc, take_connector);
@@ -115,9 +121,19 @@ void http_connector_free(struct http_connector *take_connector)
 void http_connector_serve(struct http_connector *connector, weir_pool *pool)
 {
     connector->pool = pool;
+    if (connector->names != NULL) {
+        names_serve(connector->names, pool);
+    }
     http1_connector_serve(connector->http1, pool);
     if (connector->http2 != NULL) {
         http2_connector_serve(connector->http2, pool);
+    }
+}
+
+void http_connector_learn(struct http_connector *connector, const char *host)
+{
+    if (connector->names != NULL) {
+        names_learn(connector->names, host);
     }
 }
 
@@ -240,6 +256,19 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
         dialling->dial = NULL;
         dialling_free(dialling);
         weir_conn_down(connector->pool, id, error == -ENOMEM ? WEIR_ENOMEM : WEIR_ECONNECT);
+        return;
+    }
+    if (connector->names != NULL && (key->proxy == NULL || key->proxy[0] == '\0')) {
+        names_watch(connector->names, key->host); /* the same look-up as the dial's */
+    }
+}
+
+/* Where it is, in case its name leads elsewhere one day. */
+static void tell_address(const struct dialling *dialling, const struct dial_result *result)
+{
+    struct ip ip;
+    if (address_is_ip(&result->peer) && address_ip(&result->peer, &ip)) {
+        weir_conn_address(dialling->connector->pool, dialling->id, names_hash(&ip));
     }
 }
 
@@ -250,6 +279,9 @@ static void dialled(void *self, const struct dial_result *result)
     weir_conn id = dialling->id;
     weir_err err = err_of_dial(result);
     dialling->dial = NULL;
+    if (err == WEIR_OK) {
+        tell_address(dialling, result);
+    }
     struct http_link *link = err == WEIR_OK ? link_open(dialling, result, &err) : NULL;
     dialling_free(dialling);
     if (link == NULL) {

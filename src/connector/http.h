@@ -12,6 +12,9 @@
  *     lease ──▶ http_call_open ──▶ request, body …, end, flush ──▶ on_head … on_end │ on_fail
  *                                                              └──▶ cancel
  *
+ * The names that it dials are looked up again as their answers expire, and the pool is told
+ * (names.h): connections to where a name no longer leads retire.
+ *
  * How the lease ends: after on_end as `reusable` says, else by http_call_fate().
  *
  *     speaks   http://                        https://, by ALPN
@@ -77,6 +80,9 @@ extern const weir_connector http_pool_connector_shared;
 
 /* The pool to report to; called once, right after it was opened. */
 void http_connector_serve(struct http_connector *connector, weir_pool *pool);
+
+/* Has this name looked up before the first dial to it, for a pool that warms up. */
+void http_connector_learn(struct http_connector *connector, const char *host);
 
 /* --- calls --------------------------------------------------------------------------------------
  */

@@ -111,6 +111,12 @@ static void renew(struct key *key, const struct answer *answer)
     }
 }
 
+/* The proxy of a key looks names up itself. */
+static bool is_of_host(const struct key *key, const char *host)
+{
+    return key->view.proxy == NULL && strcasecmp(key->view.host, host) == 0;
+}
+
 void weir_pool_resolved(weir_pool *pool, const char *host, const uint32_t *addresses,
                         uint32_t count)
 {
@@ -120,8 +126,25 @@ void weir_pool_resolved(weir_pool *pool, const char *host, const uint32_t *addre
     }
     weir_list_each_safe(it, &pool->keys) {
         struct key *key = list_entry(it, struct key, on_pool);
-        if (key->view.proxy == NULL && strcasecmp(key->view.host, host) == 0) {
+        if (is_of_host(key, host)) {
             renew(key, &answer);
         }
     }
+}
+
+static bool has_business(const struct key *key)
+{
+    bool is_warmed = key->wanted > 0 && key->pool->opt.warm != WEIR_OFF;
+    return key_alive(key) > 0 || key->waiting.count > 0 || key->state != WEIR_KEY_UP || is_warmed;
+}
+
+bool pool_name_matters(const weir_pool *pool, const char *host)
+{
+    weir_list_each(it, &pool->keys) {
+        const struct key *key = list_entry(it, struct key, on_pool);
+        if (is_of_host(key, host) && has_business(key)) {
+            return true;
+        }
+    }
+    return false;
 }

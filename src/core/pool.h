@@ -41,6 +41,10 @@ uint32_t pool_key_retry_after(const struct key *pin);
 void pool_key_tell_ejected(const struct key *pin, bool is_ejected);
 const weir_key *pool_key_view(const struct key *pin);
 
+/* Whether where this name leads makes a difference now: it has connections, dials, callers, a
+ * failure that another answer ends, or is to be warmed up. */
+bool pool_name_matters(const weir_pool *pool, const char *host);
+
 /* --- inside the core ---------------------------------------------------------------------- */
 
 /* Connections in all states. */

@@ -237,13 +237,15 @@ static void rotate(const struct dns_answer *from, uint32_t turn, struct dns_answ
 }
 
 /* What is known, or one half of it. */
-static enum dns_error answer_of(struct entry *entry, struct dns_answer *ret_answer)
+static enum dns_error answer_of(struct entry *entry, const struct dns_query *query,
+                                struct dns_answer *ret_answer)
 {
     uint64_t now_ms = loop_now_ms(entry->dns->loop);
     if (entry->error != DNS_OK && entry->error != DNS_LATER) {
         return entry->error;
     }
-    rotate(&entry->answer, entry->turn++, ret_answer);
+    rotate(&entry->answer, entry->turn, ret_answer);
+    entry->turn += !query->only_looks;
     ret_answer->ttl_ms = entry->error == DNS_OK && entry->expires_ms > now_ms
                              ? (uint32_t)(entry->expires_ms - now_ms)
                              : 0;
@@ -306,18 +308,18 @@ enum dns_error dns_resolve(struct dns *dns, const char *name, struct dns_query *
     if (entry != NULL && entry->error != DNS_LATER && loop_now_ms(dns->loop) < entry->expires_ms) {
         dns->counts.hits++;
         list_move_back(entry->node.home, entry->node.home, &entry->node);
-        return answer_of(entry, ret_answer);
+        return answer_of(entry, query, ret_answer);
     }
     if (entry != NULL && entry->error == DNS_LATER) {
         dns->counts.coalesced++;
         if (is_early(entry)) {
-            return answer_of(entry, ret_answer);
+            return answer_of(entry, query, ret_answer);
         }
     } else {
         entry = entry != NULL ? entry : entry_new(dns, folded, hash);
         enum dns_error error = entry != NULL ? look_up(dns, entry) : DNS_FULL;
         if (error != DNS_LATER) {
-            return error != DNS_OK ? error : answer_of(entry, ret_answer);
+            return error != DNS_OK ? error : answer_of(entry, query, ret_answer);
         }
     }
     list_push_back(&entry->waiters, &query->on_lookup);
@@ -623,7 +625,7 @@ static void tell_waiters(struct loop_later *later)
         }
         struct dns_query *query = container_of(node, struct dns_query, on_lookup);
         struct dns_answer answer;
-        enum dns_error error = answer_of(entry, &answer);
+        enum dns_error error = answer_of(entry, query, &answer);
         query->done(query, error, error == DNS_OK ? &answer : NULL);
     }
 }

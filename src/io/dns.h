@@ -54,9 +54,10 @@ struct dns_answer {
     struct ip at[DNS_ADDRESSES_MAX];
 };
 
-/* Lies inside who asks; all zeroes but for `done`, it is not asking. */
+/* Lies inside who asks; all zeroes but for `done` and `only_looks`, it is not asking. */
 struct dns_query {
     struct node on_lookup;
+    bool only_looks; /* it goes nowhere: addresses do not take turns for it */
     /* `answer` is valid during the call, NULL on an error. */
     void (*done)(struct dns_query *query, enum dns_error error, const struct dns_answer *answer);
 };
