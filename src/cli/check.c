@@ -15,7 +15,7 @@ static uint32_t probe_all(const struct config *config)
         for (uint32_t e = 0; e < config->upstreams.at[u].endpoints.count; e++) {
             const struct config_endpoint *endpoint = &config->upstreams.at[u].endpoints.at[e];
             struct probe_result result;
-            probe_endpoint(endpoint, &config->upstreams.at[u], &result);
+            probe_endpoint(config, endpoint, &config->upstreams.at[u], &result);
             if (result.connected)
                 printf("%s/%s: connected in %u.%03u ms\n", config->upstreams.at[u].name,
                        endpoint->name, result.took_us / 1000, result.took_us % 1000);

@@ -202,6 +202,10 @@ struct config {
         const char *token; /* "": none */
     } admin;
     struct {
+        struct config_texts servers; /* "address" or "address:port"; none: the system's */
+        uint32_t ttl_max_ms;
+    } dns;
+    struct {
         enum log_level level;
         enum config_log_format format;
         const char *access; /* "stdout", "stderr", "off" or a path */

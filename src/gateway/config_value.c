@@ -9,6 +9,7 @@
 
 #include "gateway/config_address.h"
 #include "gateway/config_arena.h"
+#include "gateway/config_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -416,30 +417,6 @@ static void write_part(const struct option *option, const void *field, struct by
 /* --- texts ---------------------------------------------------------------------------------------
  */
 
-static bool only_of(const char *text, const char *more)
-{
-    static const char common[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    for (; *text != '\0'; text++)
-        if (strchr(common, *text) == NULL && strchr(more, *text) == NULL)
-            return false;
-    return true;
-}
-
-static bool is_token(const char *text)
-{
-    return text[0] != '\0' && only_of(text, "!#$%&'*+-.^_`|~");
-}
-
-/* What a field's value may hold: no control but the tab, no white space around it. */
-static bool is_field_value(const char *text)
-{
-    struct slice all = slice_of(text);
-    for (const char *c = text; *c != '\0'; c++)
-        if (((unsigned char)*c < ' ' && *c != '\t') || *c == 0x7f)
-            return false;
-    return slice_same(slice_trim(all), all);
-}
-
 static bool keep(struct value *v, const char *text)
 {
     *(const char **)v->field = config_arena_copy(v->reader->arena, text, strlen(text));
@@ -459,7 +436,7 @@ static bool read_label(struct value *v)
 {
     if (!long_enough(v))
         return false;
-    if (!only_of(v->text, "-_."))
+    if (!config_only_of(v->text, "-_."))
         return refuse(v, "\"%.40s\" has more than letters, digits, '-', '_' and '.'", v->text);
     return keep(v, v->text);
 }
@@ -486,7 +463,7 @@ static bool read_host(struct value *v)
 {
     const char *name = strncmp(v->text, "*.", 2) == 0 ? v->text + 2 : v->text;
     bool any = strcmp(v->text, "*") == 0;
-    if (!any && (name[0] == '\0' || strlen(v->text) > 255 || !only_of(name, "-_.:[]")))
+    if (!any && (name[0] == '\0' || strlen(v->text) > 255 || !config_only_of(name, "-_.:[]")))
         return refuse(v, "\"%.40s\" is no host, *.host or *", v->text);
     if (!any && name[0] != '[' && strpbrk(name, ":[]") != NULL)
         return refuse(v, "\"%.40s\": a host is matched without its port", v->text);
@@ -604,7 +581,7 @@ static bool read_texts(struct value *v, bool (*good)(struct value *v))
 
 static bool good_method(struct value *v)
 {
-    if (!is_token(v->text) || strlen(v->text) > 32)
+    if (!config_is_token(v->text) || strlen(v->text) > 32)
         return refuse(v, "\"%.40s\" is no method", v->text);
     for (const char *c = v->text; *c != '\0'; c++)
         if (*c >= 'a' && *c <= 'z')
@@ -617,23 +594,11 @@ static bool read_methods(struct value *v)
     return read_texts(v, good_method);
 }
 
-/* Fields that belong to one connection or frame the message: not a user's to set. */
-static bool is_framing(const char *name)
-{
-    static const char *const names[] = {
-        "connection", "content-length",    "keep-alive", "proxy-connection", "te",
-        "trailer",    "transfer-encoding", "upgrade",    "http2-settings",   "expect"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (slice_is_nocase(slice_of(name), names[i]))
-            return true;
-    return false;
-}
-
 static bool good_name(struct value *v)
 {
-    if (!is_token(v->text) || strlen(v->text) > 128)
+    if (!config_is_token(v->text) || strlen(v->text) > 128)
         return refuse(v, "\"%.40s\" is no name of a field", v->text);
-    if (is_framing(v->text) || slice_is_nocase(slice_of(v->text), "host"))
+    if (config_is_framing(v->text) || slice_is_nocase(slice_of(v->text), "host"))
         return refuse(v, "%.40s frames or routes the message and stays", v->text);
     return true;
 }
@@ -641,6 +606,24 @@ static bool good_name(struct value *v)
 static bool read_names(struct value *v)
 {
     return read_texts(v, good_name);
+}
+
+static bool good_server(struct value *v)
+{
+    struct config_address address;
+    struct config_cidr host;
+    if (strchr(v->text, '/') == NULL && config_cidr_of(v->text, &host) == NULL)
+        return true;
+    const char *why = config_address_of(v->reader->arena, v->text, &address);
+    if (why == NULL && address.port != 0)
+        return true;
+    return refuse(v, "\"%.60s\" is no name server: 127.0.0.53, 127.0.0.1:5353 or [::1]:53 is",
+                  v->text);
+}
+
+static bool read_servers(struct value *v)
+{
+    return read_texts(v, good_server);
 }
 
 static void write_texts(const struct option *option, const void *field, struct bytes *out)
@@ -782,11 +765,11 @@ static void write_set(const struct option *option, const void *field, struct byt
 
 static bool good_field(struct value *v, const char *name, const char *value)
 {
-    if (!is_token(name) || strlen(name) > 128)
+    if (!config_is_token(name) || strlen(name) > 128)
         return refuse(v, "\"%.40s\" is no name of a field", name);
-    if (is_framing(name))
+    if (config_is_framing(name))
         return refuse(v, "%.40s frames the message and cannot be given here", name);
-    if (!is_field_value(value) || strlen(value) > 4096)
+    if (!config_is_field_value(value) || strlen(value) > 4096)
         return refuse(v,
                       "%.40s: its value has a control character, spaces around it, or more than "
                       "4096 characters",
@@ -819,20 +802,6 @@ static bool read_fields(struct value *v)
     return true;
 }
 
-/* Fields whose value opens doors. */
-static bool is_secret(const char *name)
-{
-    static const char *const words[] = {"auth", "cookie", "key", "password", "secret", "token"};
-    char lower[129];
-    size_t len = slice_copy(lower, sizeof(lower), slice_of(name));
-    for (size_t i = 0; i < len && i < sizeof(lower) - 1; i++)
-        lower[i] = text_lower(lower[i]);
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (strstr(lower, words[i]) != NULL)
-            return true;
-    return false;
-}
-
 static void write_fields(const struct option *option, const void *field, struct bytes *out)
 {
     (void)option;
@@ -843,7 +812,7 @@ static void write_fields(const struct option *option, const void *field, struct 
         bytes_append_text(out, i > 0 ? ", " : "");
         bytes_append_json(out, slice_of(f->name));
         bytes_append_text(out, ": ");
-        bytes_append_json(out, is_secret(f->name) ? SLICE("***") : slice_of(f->value));
+        bytes_append_json(out, config_is_secret(f->name) ? SLICE("***") : slice_of(f->value));
     }
     bytes_append_text(out, "}");
 }
@@ -879,6 +848,8 @@ static const struct value_type value_types[OPTION_TYPES] = {
     [OPTION_PROFILE] = {"a name", "string", false, TEXT, read_label, write_text},
     [OPTION_RATE] = {"bytes per second", "size", false, 8, read_rate, write_size},
     [OPTION_SECRET] = {"a secret", "string", false, TEXT, read_secret, write_secret},
+    [OPTION_SERVERS] = {"a list of addresses", "array", true, sizeof(struct config_texts),
+                        read_servers, write_texts},
     [OPTION_SET] = {"a list of words", "array", true, 4, read_set, write_set},
     [OPTION_SIZE] = {"a size", "size", false, 8, read_size, write_size},
     [OPTION_SIZE32] = {"a size", "size", false, 4, read_size32, write_size32},

@@ -34,12 +34,13 @@ enum option_type {
     OPTION_PROFILE,
     OPTION_RATE, /* uint64_t */
     OPTION_SECRET,
-    OPTION_SET,    /* uint32_t: a bit for each word, by its place */
-    OPTION_SIZE,   /* uint64_t */
-    OPTION_SIZE32, /* uint32_t */
-    OPTION_TIME,   /* uint32_t milliseconds */
-    OPTION_URL,    /* the beginning of struct config_endpoint */
-    OPTION_WORD,   /* an enum: the word's place, from 0 */
+    OPTION_SERVERS, /* struct config_texts */
+    OPTION_SET,     /* uint32_t: a bit for each word, by its place */
+    OPTION_SIZE,    /* uint64_t */
+    OPTION_SIZE32,  /* uint32_t */
+    OPTION_TIME,    /* uint32_t milliseconds */
+    OPTION_URL,     /* the beginning of struct config_endpoint */
+    OPTION_WORD,    /* an enum: the word's place, from 0 */
     OPTION_TYPES
 };
 

@@ -5,6 +5,7 @@
 #include "gateway/probe.h"
 
 #include "connector/dial.h"
+#include "gateway/resolver.h"
 #include "io/oserror.h"
 
 #include <stdio.h>
@@ -35,8 +36,8 @@ static void on_dialled(void *self, const struct dial_result *dialled)
     loop_stop(probe->loop);
 }
 
-void probe_endpoint(const struct config_endpoint *endpoint, const struct config_upstream *upstream,
-                    struct probe_result *ret)
+void probe_endpoint(const struct config *config, const struct config_endpoint *endpoint,
+                    const struct config_upstream *upstream, struct probe_result *ret)
 {
     struct probe probe = {.result = ret};
     struct dns *dns = NULL;
@@ -48,7 +49,7 @@ void probe_endpoint(const struct config_endpoint *endpoint, const struct config_
     *ret = (struct probe_result){.why = "no memory"};
     if (loop_new(&(struct loop_options){0}, &probe.loop) != 0)
         return;
-    if (dns_open(probe.loop, &(struct dns_options){0}, &dns) == 0) {
+    if (resolver_open(config, probe.loop, &dns) == 0) {
         probe.began_ns = loop_now_ns(probe.loop);
         if (dial_start(probe.loop, dns, &request, on_dialled, &probe, &dial) == 0)
             loop_run(probe.loop);

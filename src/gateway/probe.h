@@ -12,5 +12,5 @@ struct probe_result {
     char why[128]; /* when it was not */
 };
 
-void probe_endpoint(const struct config_endpoint *endpoint, const struct config_upstream *upstream,
-                    struct probe_result *ret);
+void probe_endpoint(const struct config *config, const struct config_endpoint *endpoint,
+                    const struct config_upstream *upstream, struct probe_result *ret);

@@ -16,6 +16,7 @@
 #include "gateway/inlet.h"
 #include "gateway/process.h"
 #include "gateway/relay.h"
+#include "gateway/resolver.h"
 #include "gateway/secure.h"
 #include "io/clock.h"
 #include "io/dns.h"
@@ -469,7 +470,7 @@ static int open_site(struct server *s, uint32_t index)
     site->inlets = calloc(s->config->listeners.count, sizeof(void *));
     if (site->inlets == NULL)
         return -ENOMEM;
-    int error = dns_open(worker_loop(site->worker), &(struct dns_options){0}, &site->dns);
+    int error = resolver_open(s->config, worker_loop(site->worker), &site->dns);
     if (error == 0)
         error = secure_join(s->secure, index, worker_loop(site->worker));
     if (error == 0)

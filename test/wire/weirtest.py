@@ -296,9 +296,9 @@ def serve_ok(peer):
 class Upstream:
     """A server whose behaviour is a function of one Peer, run in a thread for each connection."""
 
-    def __init__(self, script=serve_ok):
+    def __init__(self, script=serve_ok, address=("127.0.0.1", 0)):
         self.script = script
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.listener = socket.create_server(address, backlog=512)
         self.port = self.listener.getsockname()[1]
         self.accepted = 0
         self.received = []  # every chunk of bytes any connection received, in order
