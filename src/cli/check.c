@@ -8,23 +8,30 @@
 
 #include <string.h>
 
-static uint32_t probe_all(const struct config *config)
+static void probe_one(const struct config *config, const struct config_upstream *upstream,
+                      const struct config_endpoint *endpoint)
 {
-    uint32_t failed = 0;
+    struct trial_result result;
+    probe_endpoint(config, endpoint, upstream, &result);
+    if (result.error != DIAL_OK) {
+        printf("%s/%s: advice: cannot connect (%s): %s\n", upstream->name, endpoint->name,
+               dial_step_text(result.step), result.why);
+        return;
+    }
+    printf("%s/%s: connected in %u.%03u ms", upstream->name, endpoint->name, result.took_us / 1000,
+           result.took_us % 1000);
+    if (upstream->proxy[0] != '\0') {
+        uint32_t exit_us = result.step_us[DIAL_PASSING];
+        printf(", of them %u.%03u from the proxy on", exit_us / 1000, exit_us % 1000);
+    }
+    printf("\n");
+}
+
+static void probe_all(const struct config *config)
+{
     for (uint32_t u = 0; u < config->upstreams.count; u++)
-        for (uint32_t e = 0; e < config->upstreams.at[u].endpoints.count; e++) {
-            const struct config_endpoint *endpoint = &config->upstreams.at[u].endpoints.at[e];
-            struct probe_result result;
-            probe_endpoint(config, endpoint, &config->upstreams.at[u], &result);
-            if (result.connected)
-                printf("%s/%s: connected in %u.%03u ms\n", config->upstreams.at[u].name,
-                       endpoint->name, result.took_us / 1000, result.took_us % 1000);
-            else
-                printf("%s/%s: advice: cannot connect: %s\n", config->upstreams.at[u].name,
-                       endpoint->name, result.why);
-            failed += result.connected ? 0 : 1;
-        }
-    return failed;
+        for (uint32_t e = 0; e < config->upstreams.at[u].endpoints.count; e++)
+            probe_one(config, &config->upstreams.at[u], &config->upstreams.at[u].endpoints.at[e]);
 }
 
 int command_check(int count, char **words)

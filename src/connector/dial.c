@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- *   dial_start --> RESOLVING --> RACING --> PASSING, by proxy --> SHAKING HANDS, with TLS --> ENDED
- *                      \__________\___________\______________________________________________/^
+ *   dial_start --> RESOLVING --> RACING --> PASSING, by proxy --> ANNOUNCING, if asked for
+ *                      |            |           |                     |      \
+ *                    ENDED <--------+-----------+---------------------+-- SHAKING HANDS, with TLS
  *
  * ENDED is a moment: the result stands and is handed out later in the turn, so that done() never
  * comes from inside a call of the caller's. The one timer is set for whatever comes first, the next
@@ -21,6 +22,13 @@ struct attempt {
     struct dial *dial;
     struct stream *stream; /* NULL: not begun, or failed */
     struct address to;
+};
+
+/* What is said to the target first. */
+struct announcement {
+    struct stream *stream; /* NULL: not now */
+    uint8_t from, to;
+    char text[PROXY_WRITTEN_MAX];
 };
 
 /* What a dial through a proxy has besides. */
@@ -45,6 +53,8 @@ struct dial {
     uint16_t port;           /* of the target */
     struct address source;   /* len 0: any */
     struct passage *passage; /* NULL: none */
+    struct announcement announcement;
+    uint64_t step_ns;
     struct tls_desk *desk;
     struct tls_client *tls; /* NULL: plain */
     uint32_t tls_timeout_ms;
@@ -67,11 +77,15 @@ static void race_addresses(struct dial *dial, enum dns_error error,
 static void advance(struct dial *dial);
 static void pass(struct dial *dial, struct stream *take_stream);
 static void arrive(struct dial *dial, struct stream *take_stream);
+static void announce(struct dial *dial, struct stream *take_stream);
+static void secure(struct dial *dial, struct stream *take_stream);
+static void enter_step(struct dial *dial, enum dial_step step);
 static void shake_hands(struct dial *dial, struct tls_client *tls, struct slice host, uint16_t port,
                         struct stream *take_stream);
 static void end(struct dial *dial, enum dial_error error);
 static void close_attempts(struct dial *dial);
 static void close_passage(struct dial *dial);
+static void close_announcement(struct dial *dial);
 
 static bool is_said(const char *text)
 {
@@ -139,6 +153,11 @@ int dial_start(struct loop *loop, struct dns *dns, const struct dial_request *re
         dial_free(dial);
         return error;
     }
+    if (request->announce_version > 0) {
+        dial->announcement.to = (uint8_t)proxy_header_write(
+            &request->announce, request->announce_version, dial->announcement.text);
+    }
+    dial->step_ns = loop_now_ns(loop);
     dial->query.done = on_resolved;
     dial->timer.fire = on_timer;
     dial->end.run = on_end;
@@ -160,6 +179,7 @@ static void begin(struct dial *dial, struct dns *dns, const struct dial_request 
     dial->race_port = proxy != NULL ? proxy->port : request->port;
     if (local != NULL) {
         dial->attempts[0] = (struct attempt){.dial = dial, .to = *local};
+        enter_step(dial, DIAL_CONNECTING);
         race_init(&dial->race, 1, dial->attempt_delay_ms);
         advance(dial);
         return;
@@ -181,6 +201,7 @@ void dial_cancel(struct dial *dial)
     loop_later_cancel(dial->loop, &dial->end);
     close_attempts(dial);
     close_passage(dial);
+    close_announcement(dial);
     if (dial->shaking != NULL) {
         stream_close(dial->shaking);
     }
@@ -221,6 +242,7 @@ static void race_addresses(struct dial *dial, enum dns_error error, const struct
         end(dial, DIAL_LOCAL);
         return;
     }
+    enter_step(dial, DIAL_CONNECTING);
     race_init(&dial->race, count, dial->attempt_delay_ms);
     advance(dial);
 }
@@ -374,6 +396,7 @@ static void on_tunnel(void *self, struct stream *stream, const char *error)
 static void enter_tunnel(struct dial *dial, struct stream *take_stream)
 {
     struct passage *passage = dial->passage;
+    enter_step(dial, DIAL_PASSING);
     passage->tunnel.done = on_tunnel;
     passage->tunnel.self = dial;
     if (!tunnel_begin(&passage->tunnel, &passage->proxy, slice_of(dial->host), dial->port,
@@ -392,6 +415,7 @@ static void pass(struct dial *dial, struct stream *take_stream)
     passage->is_begun = true;
     loop_timer_set(dial->loop, &dial->timer, dial->deadline_ms);
     if (passage->proxy.kind == PROXY_HTTPS) {
+        enter_step(dial, DIAL_GREETING);
         shake_hands(dial, passage->tls, passage->proxy.host, passage->proxy.port, take_stream);
     } else {
         enter_tunnel(dial, take_stream);
@@ -404,6 +428,52 @@ static void close_passage(struct dial *dial)
         stream_close(dial->passage->tunnel.stream);
         dial->passage->tunnel.stream = NULL;
     }
+}
+
+/* --- whom it is for -----------------------------------------------------------------------------
+ */
+
+static void close_announcement(struct dial *dial)
+{
+    if (dial->announcement.stream != NULL) {
+        stream_close(dial->announcement.stream);
+        dial->announcement.stream = NULL;
+    }
+}
+
+/* All at once, but for a window that is smaller than a hundred bytes. */
+static void announce_rest(struct stream *stream, unsigned events)
+{
+    struct dial *dial = stream->owner;
+    struct announcement *it = &dial->announcement;
+    (void)events;
+    const struct iovec part = {it->text + it->from, (size_t)(it->to - it->from)};
+    ssize_t sent = stream_writev(stream, &part, 1);
+    if (sent < 0 && sent != -EAGAIN) {
+        dial->result.os_error = (int)-sent;
+        end(dial, DIAL_RESET);
+        return;
+    }
+    it->from += sent > 0 ? (uint8_t)sent : 0;
+    if (it->from < it->to) {
+        stream_want(stream, STREAM_WRITE);
+        return;
+    }
+    it->stream = NULL;
+    stream_want(stream, 0);
+    stream->on_ready = NULL;
+    stream->owner = NULL;
+    secure(dial, stream);
+}
+
+static void announce(struct dial *dial, struct stream *take_stream)
+{
+    enter_step(dial, DIAL_ANNOUNCING);
+    loop_timer_set(dial->loop, &dial->timer, dial->deadline_ms);
+    dial->announcement.stream = take_stream;
+    take_stream->owner = dial;
+    take_stream->on_ready = announce_rest;
+    announce_rest(take_stream, STREAM_WRITE);
 }
 
 /* --- TLS ----------------------------------------------------------------------------------------
@@ -439,16 +509,27 @@ static void on_handshake(void *self, struct stream *stream, const struct tls_res
     end(dial, result->error == TLS_TIMEOUT ? DIAL_TLS_TIMEOUT : DIAL_TLS);
 }
 
-/* The transport leads to the target. With TLS there is a handshake more, whose time is its own. */
+/* The transport leads to the target. */
 static void arrive(struct dial *dial, struct stream *take_stream)
 {
-    loop_timer_stop(dial->loop, &dial->timer);
     close_attempts(dial);
+    if (dial->announcement.to > 0) {
+        announce(dial, take_stream);
+    } else {
+        secure(dial, take_stream);
+    }
+}
+
+/* With TLS there is a handshake more, whose time is its own. */
+static void secure(struct dial *dial, struct stream *take_stream)
+{
+    loop_timer_stop(dial->loop, &dial->timer);
     if (dial->tls == NULL) {
         dial->result.take_stream = take_stream;
         end(dial, DIAL_OK);
         return;
     }
+    enter_step(dial, DIAL_SECURING);
     shake_hands(dial, dial->tls, slice_of(dial->host), dial->port, take_stream);
     if (dial->shaking != NULL && dial->on_transport != NULL) {
         dial->on_transport(dial->self);
@@ -474,6 +555,23 @@ static void shake_hands(struct dial *dial, struct tls_client *tls, struct slice 
                                                .detail = tls_error_text(TLS_LOCAL)};
         end(dial, DIAL_LOCAL);
     }
+}
+
+/* --- steps
+ * -----------------------------------------------------------------------------------------
+ */
+
+static void leave_step(struct dial *dial)
+{
+    uint64_t now_ns = loop_now_ns(dial->loop);
+    dial->result.step_us[dial->result.step] += (uint32_t)((now_ns - dial->step_ns) / 1000);
+    dial->step_ns = now_ns;
+}
+
+static void enter_step(struct dial *dial, enum dial_step step)
+{
+    leave_step(dial);
+    dial->result.step = step;
 }
 
 /* --- the end ------------------------------------------------------------------------------------
@@ -506,6 +604,7 @@ static enum dial_error blame(struct dial *dial, enum dial_error error)
 
 static void end(struct dial *dial, enum dial_error error)
 {
+    leave_step(dial);
     dial->result.error = blame(dial, error);
     if (dial->result.take_stream == NULL && dial->result.tls.error == TLS_OK) {
         dial->result.connect_ms = (uint32_t)(loop_now_ms(dial->loop) - dial->resolved_ms);
@@ -514,6 +613,7 @@ static void end(struct dial *dial, enum dial_error error)
     loop_timer_stop(dial->loop, &dial->timer);
     close_attempts(dial);
     close_passage(dial);
+    close_announcement(dial);
     if (dial->shaking != NULL) { /* with a proxy that took too long */
         stream_close(dial->shaking);
         dial->shaking = NULL;
@@ -546,4 +646,13 @@ const char *dial_error_text(enum dial_error error)
         [DIAL_PROXY] = "proxy",
     };
     return texts[error];
+}
+
+const char *dial_step_text(enum dial_step step)
+{
+    static const char *const texts[] = {
+        [DIAL_RESOLVING] = "resolve", [DIAL_CONNECTING] = "connect",  [DIAL_GREETING] = "proxy_tls",
+        [DIAL_PASSING] = "proxy",     [DIAL_ANNOUNCING] = "announce", [DIAL_SECURING] = "tls",
+    };
+    return texts[step];
 }

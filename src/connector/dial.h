@@ -7,7 +7,8 @@
  * has one deadline. Connectors dial, then speak their protocol on the stream.
  *
  * Through a proxy the proxy's name is resolved and raced, and the target's goes to the proxy as it
- * is (tunnel.h); TLS with the target comes behind that, on a time of its own.
+ * is (tunnel.h); TLS with the target comes behind that, on a time of its own. A target that is told
+ * who a connection is really from (proto/proxy_protocol.h) hears that first of all, before TLS.
  *
  * done() is called exactly once, never from inside dial_start(), unless the dial was cancelled.
  */
@@ -17,6 +18,7 @@
 #include "io/loop.h"
 #include "io/stream.h"
 #include "io/tls.h"
+#include "proto/proxy_protocol.h"
 
 #define DIAL_ATTEMPT_DELAY_MS 250 /* RFC 8305 §5 */
 #define DIAL_TIMEOUT_MS       10000
@@ -36,6 +38,18 @@ enum dial_error {
 };
 const char *dial_error_text(enum dial_error error); /* "ok", "dns", "refused", … */
 
+/* Where it was, when it failed; each is passed but those that are not asked for. */
+enum dial_step {
+    DIAL_RESOLVING,
+    DIAL_CONNECTING,
+    DIAL_GREETING,   /* TLS with the proxy */
+    DIAL_PASSING,    /* the proxy is told whom to connect to */
+    DIAL_ANNOUNCING, /* the target is told whom it is for */
+    DIAL_SECURING,   /* TLS with the target */
+    DIAL_STEPS
+};
+const char *dial_step_text(enum dial_step step); /* "resolve", "connect", "proxy_tls", … */
+
 struct dial_request {
     const char *host; /* a name or a literal address; copied */
     uint16_t port;
@@ -45,9 +59,12 @@ struct dial_request {
     struct tls_client *proxy_tls; /* for a proxy of "https://" */
     uint32_t timeout_ms;          /* [DIAL_TIMEOUT_MS] of all of it but TLS with the target */
     uint32_t attempt_delay_ms;    /* [DIAL_ATTEMPT_DELAY_MS] */
-    struct tls_desk *desk;        /* of the loop; where there is TLS */
-    struct tls_client *tls;       /* NULL: plain */
-    uint32_t tls_timeout_ms;      /* [TLS_TIMEOUT_MS] of the handshake alone */
+    /* What the target is told first; 0: nothing. Copied. */
+    unsigned announce_version;
+    struct proxy_header announce;
+    struct tls_desk *desk;   /* of the loop; where there is TLS */
+    struct tls_client *tls;  /* NULL: plain */
+    uint32_t tls_timeout_ms; /* [TLS_TIMEOUT_MS] of the handshake alone */
     /* The transport is up and the handshake begins: weir_conn_handshake(). May be NULL. */
     void (*on_transport)(void *self);
 };
@@ -62,6 +79,8 @@ struct dial_result {
     int os_error; /* errno of the last attempt that failed, or 0 */
     uint32_t attempts;
     uint32_t dns_ms, connect_ms; /* how long each took */
+    enum dial_step step;         /* the last one that was begun */
+    uint32_t step_us[DIAL_STEPS];
 };
 
 struct dial;

@@ -183,6 +183,10 @@ struct config_upstream {
     uint32_t warm_timeout_ms;
     const char *proxy; /* URL of what connections go through, as in weir_key; "": none */
     struct {
+        const char *sni; /* "": the proxy's host */
+        const char *ca;  /* "": the system's */
+    } proxy_tls;         /* for a proxy of https:// */
+    struct {
         const char *sni;                /* "": the endpoint's host */
         uint32_t verify;                /* WEIR_ON, WEIR_OFF */
         const char *ca;                 /* "": the system's */

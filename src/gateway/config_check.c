@@ -348,18 +348,33 @@ static void check_health(const struct check *c, const struct config_upstream *u)
 static void check_proxy(const struct check *c, const struct config_upstream *u)
 {
     struct proxy proxy;
-    if (u->proxy[0] == '\0')
+    if (u->proxy[0] != '\0' && !proxy_parse(slice_of(u->proxy), &proxy))
+        config_error(c->faults, AT(c, u->proxy),
+                     "upstream %s: proxy must be socks5://host:port, http://host:port or "
+                     "https://host:port, with user:password@ before the host if it wants them, "
+                     "%%-escaped",
+                     u->name);
+}
+
+static void check_proxy_tls(const struct check *c, const struct config_upstream *u)
+{
+    struct tls_profile *profile;
+    struct tls_fault fault;
+    const char *const *fields[] = {&u->proxy_tls.ca, &u->proxy_tls.sni};
+    if (!secure_is_needed_by_proxy(u)) {
+        for (uint32_t i = 0; i < 2; i++)
+            if ((*fields[i])[0] != '\0')
+                config_advise(c->faults, config_places_of(c->places, fields[i]),
+                              "upstream %s: proxy_tls is for a proxy of https://", u->name);
         return;
-    if (!proxy_parse(slice_of(u->proxy), &proxy))
-        config_error(c->faults, AT(c, u->proxy),
-                     "upstream %s: proxy must be socks5://host:port or http://host:port, with "
-                     "user:password@ before the host if it wants them, %%-escaped",
-                     u->name);
-    else if (proxy.kind == PROXY_HTTPS)
-        config_error(c->faults, AT(c, u->proxy),
-                     "upstream %s: proxies are spoken to by socks5:// or http://; https:// is not "
-                     "supported",
-                     u->name);
+    }
+    if (!c->opens_files)
+        return;
+    if (secure_proxy_profile(u, &profile, &fault) == 0)
+        advise_profile(c, "proxy of upstream", u->name, profile, AT(c, u->proxy));
+    else
+        config_error(c->faults, place_of_file(c, fault.file, fields, 1, AT(c, u->proxy)),
+                     "upstream %s: %s", u->name, fault.text);
 }
 
 static void check_upstreams(const struct check *c)
@@ -376,6 +391,7 @@ static void check_upstreams(const struct check *c)
         check_health(c, u);
         check_upstream_tls(c, u);
         check_proxy(c, u);
+        check_proxy_tls(c, u);
     }
 }
 

@@ -1,59 +1,73 @@
-/* SPDX-License-Identifier: Apache-2.0
- *
- * probe.c - one dial, as a connector would do it, and the loop around it.
- */
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/probe.h"
 
-#include "connector/dial.h"
 #include "gateway/resolver.h"
-#include "io/oserror.h"
+#include "gateway/secure.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-struct probe {
-    struct loop *loop;
-    uint64_t began_ns;
-    struct probe_result *result;
-};
-
-static void on_dialled(void *self, const struct dial_result *dialled)
+static int read_profiles(const struct config_endpoint *endpoint,
+                         const struct config_upstream *upstream,
+                         struct probe_profiles *ret_profiles, struct tls_fault *ret_fault)
 {
-    struct probe *probe = self;
-    probe->result->connected = dialled->error == DIAL_OK;
-    probe->result->took_us = (uint32_t)((loop_now_ns(probe->loop) - probe->began_ns) / 1000);
-    if (dialled->take_stream != NULL)
-        stream_close(dialled->take_stream);
-    else if (dialled->error == DIAL_DNS)
-        snprintf(probe->result->why, sizeof(probe->result->why), "the name: %s",
-                 dns_error_text(dialled->dns));
-    else if (dialled->error == DIAL_PROXY)
-        snprintf(probe->result->why, sizeof(probe->result->why), "%s", dialled->proxy);
-    else
-        snprintf(probe->result->why, sizeof(probe->result->why), "%s%s%s",
-                 dial_error_text(dialled->error), dialled->os_error != 0 ? ": " : "",
-                 dialled->os_error != 0 ? oserror_text(dialled->os_error) : "");
-    loop_stop(probe->loop);
+    int error = 0;
+    if (strcmp(endpoint->scheme, "https") == 0) {
+        error = secure_upstream_profile(upstream, &ret_profiles->tls, ret_fault);
+    }
+    if (error == 0 && secure_is_needed_by_proxy(upstream)) {
+        error = secure_proxy_profile(upstream, &ret_profiles->proxy_tls, ret_fault);
+    }
+    return error;
+}
+
+static int open_names(const void *arg, struct loop *loop, struct dns **ret_dns)
+{
+    return resolver_open(arg, loop, ret_dns);
+}
+
+int probe_request_of(const struct config *config, const struct config_endpoint *endpoint,
+                     const struct config_upstream *upstream, struct probe_profiles *ret_profiles,
+                     struct trial_request *ret_request, char ret_why[TRIAL_WHY_MAX])
+{
+    struct tls_fault fault = {0};
+    *ret_profiles = (struct probe_profiles){0};
+    int error = read_profiles(endpoint, upstream, ret_profiles, &fault);
+    if (error != 0) {
+        snprintf(ret_why, TRIAL_WHY_MAX, "%.*s", (int)TRIAL_WHY_MAX - 1, fault.text);
+        probe_profiles_free(ret_profiles);
+        return error;
+    }
+    *ret_request = (struct trial_request){
+        .host = endpoint->host,
+        .port = endpoint->port,
+        .proxy = upstream->proxy,
+        .tls = ret_profiles->tls,
+        .proxy_tls = ret_profiles->proxy_tls,
+        .open_names = open_names,
+        .names_arg = config,
+        .timeout_ms = upstream->pool.connect_timeout_ms,
+        .tls_timeout_ms = upstream->pool.tls_timeout_ms,
+    };
+    return 0;
+}
+
+void probe_profiles_free(struct probe_profiles *profiles)
+{
+    tls_profile_free(profiles->tls);
+    tls_profile_free(profiles->proxy_tls);
+    *profiles = (struct probe_profiles){0};
 }
 
 void probe_endpoint(const struct config *config, const struct config_endpoint *endpoint,
-                    const struct config_upstream *upstream, struct probe_result *ret)
+                    const struct config_upstream *upstream, struct trial_result *ret)
 {
-    struct probe probe = {.result = ret};
-    struct dns *dns = NULL;
-    struct dial *dial;
-    struct dial_request request = {.host = endpoint->host,
-                                   .port = endpoint->port,
-                                   .proxy = upstream->proxy,
-                                   .timeout_ms = upstream->pool.connect_timeout_ms};
-    *ret = (struct probe_result){.why = "no memory"};
-    if (loop_new(&(struct loop_options){0}, &probe.loop) != 0)
+    struct probe_profiles profiles;
+    struct trial_request request;
+    *ret = (struct trial_result){.error = DIAL_LOCAL, .why = "no memory"};
+    if (probe_request_of(config, endpoint, upstream, &profiles, &request, ret->why) != 0)
         return;
-    if (resolver_open(config, probe.loop, &dns) == 0) {
-        probe.began_ns = loop_now_ns(probe.loop);
-        if (dial_start(probe.loop, dns, &request, on_dialled, &probe, &dial) == 0)
-            loop_run(probe.loop);
-        dns_close(dns);
-    }
-    loop_free(probe.loop);
+    trial_run(&request, ret);
+    probe_profiles_free(&profiles);
 }

@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * probe.h - whether an endpoint can be connected to, found out by connecting. Blocking, with a loop
- * of its own: for `weir check --probe`.
+ * probe.h - whether an endpoint can be connected to, found out by connecting, on the way that
+ * requests will take: through the upstream's proxy and with its TLS. `weir check --probe` waits for
+ * it, the admin interface does not.
  */
 #pragma once
+#include "connector/trial.h"
 #include "gateway/config.h"
 
-struct probe_result {
-    bool connected;
-    uint32_t took_us;
-    char why[128]; /* when it was not */
+struct probe_profiles {
+    struct tls_profile *tls, *proxy_tls; /* NULL: none */
 };
 
+/* What a trial of this endpoint is; the profiles outlive it. 0, or -errno and why. Blocking: files
+ * are read. */
+int probe_request_of(const struct config *config, const struct config_endpoint *endpoint,
+                     const struct config_upstream *upstream, struct probe_profiles *ret_profiles,
+                     struct trial_request *ret_request, char ret_why[TRIAL_WHY_MAX]);
+void probe_profiles_free(struct probe_profiles *profiles);
+
+/* Waits. Where it cannot even be tried, `error` is DIAL_LOCAL and `why` says so. */
 void probe_endpoint(const struct config *config, const struct config_endpoint *endpoint,
-                    const struct config_upstream *upstream, struct probe_result *ret);
+                    const struct config_upstream *upstream, struct trial_result *ret);

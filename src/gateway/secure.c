@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * secure.c - a *post* is one profile and who works with it: a listener's servers, or an upstream's
- * clients, one for each worker.
+ * secure.c - a *post* is one profile and who works with it: a listener's servers, or the clients of
+ * an upstream or of its proxy, one for each worker.
  */
 #include "gateway/secure.h"
 
 #include "base/alloc.h"
 #include "base/list.h"
+#include "connector/tunnel.h"
 #include "io/clock.h"
 
 #include <errno.h>
 #include <string.h>
+
+enum post_kind { POST_LISTENER, POST_UPSTREAM, POST_PROXY, POST_KINDS };
 
 struct post {
     const char *name;
@@ -28,8 +31,8 @@ struct secure {
     const struct config *config;
     uint32_t workers;
     struct tls_desk **desks;
-    struct post *listeners, *upstreams;
-    struct loop *hub; /* while it watches */
+    struct post *posts[POST_KINDS]; /* one for each listener, or for each upstream */
+    struct loop *hub;               /* while it watches */
     struct loop_timer timer;
     const struct log_sink *log;
 };
@@ -96,6 +99,25 @@ int secure_upstream_profile(const struct config_upstream *upstream,
     return tls_profile_read(&opt, ret_profile, ret_fault);
 }
 
+/* It is always verified: whoever stands between would be told the password. */
+int secure_proxy_profile(const struct config_upstream *upstream, struct tls_profile **ret_profile,
+                         struct tls_fault *ret_fault)
+{
+    const struct tls_profile_options opt = {
+        .ca = upstream->proxy_tls.ca,
+        .offer = TLS_OFFER_HTTP1,
+        .sni = upstream->proxy_tls.sni,
+    };
+    return tls_profile_read(&opt, ret_profile, ret_fault);
+}
+
+bool secure_is_needed_by_proxy(const struct config_upstream *upstream)
+{
+    struct proxy proxy;
+    return upstream->proxy[0] != '\0' && proxy_parse(slice_of(upstream->proxy), &proxy)
+           && proxy.kind == PROXY_HTTPS;
+}
+
 bool secure_is_needed(const struct config_upstream *upstream)
 {
     for (uint32_t i = 0; i < upstream->endpoints.count; i++)
@@ -107,14 +129,44 @@ bool secure_is_needed(const struct config_upstream *upstream)
 /* --- opening and closing ------------------------------------------------------------------------
  */
 
+static uint32_t count_of(const struct config *config, enum post_kind kind)
+{
+    return kind == POST_LISTENER ? config->listeners.count : config->upstreams.count;
+}
+
+static const char *name_of(const struct config *config, enum post_kind kind, uint32_t index)
+{
+    return kind == POST_LISTENER ? config->listeners.at[index].name
+                                 : config->upstreams.at[index].name;
+}
+
+static bool post_is_needed(const struct config *config, enum post_kind kind, uint32_t index)
+{
+    switch (kind) {
+    case POST_LISTENER: return config->listeners.at[index].tls.is_on;
+    case POST_UPSTREAM: return secure_is_needed(&config->upstreams.at[index]);
+    default: return secure_is_needed_by_proxy(&config->upstreams.at[index]);
+    }
+}
+
+static int profile_read(const struct config *config, enum post_kind kind, uint32_t index,
+                        struct tls_profile **ret_profile, struct tls_fault *ret_fault)
+{
+    switch (kind) {
+    case POST_LISTENER:
+        return secure_listener_profile(&config->listeners.at[index], ret_profile, ret_fault);
+    case POST_UPSTREAM:
+        return secure_upstream_profile(&config->upstreams.at[index], ret_profile, ret_fault);
+    default: return secure_proxy_profile(&config->upstreams.at[index], ret_profile, ret_fault);
+    }
+}
+
 static bool is_needed(const struct config *config)
 {
-    for (uint32_t i = 0; i < config->listeners.count; i++)
-        if (config->listeners.at[i].tls.is_on)
-            return true;
-    for (uint32_t i = 0; i < config->upstreams.count; i++)
-        if (secure_is_needed(&config->upstreams.at[i]))
-            return true;
+    for (enum post_kind kind = 0; kind < POST_KINDS; kind++)
+        for (uint32_t i = 0; i < count_of(config, kind); i++)
+            if (post_is_needed(config, kind, i))
+                return true;
     return false;
 }
 
@@ -127,28 +179,28 @@ static int post_open(struct secure *secure, struct post *post, const char *name)
     return post->at != NULL ? 0 : -ENOMEM;
 }
 
-static int read_profiles(struct secure *secure, struct tls_fault *ret_fault)
+static int post_read(struct secure *secure, enum post_kind kind, uint32_t index,
+                     struct tls_fault *ret_fault)
 {
     const struct config *config = secure->config;
+    struct post *post = &secure->posts[kind][index];
+    if (!post_is_needed(config, kind, index))
+        return 0;
+    int error = profile_read(config, kind, index, &post->profile, ret_fault);
+    if (error == 0 && kind == POST_LISTENER)
+        error = tls_tickets_new(clock_now_ms(), &post->tickets);
+    return error == 0 ? post_open(secure, post, name_of(config, kind, index)) : error;
+}
+
+static int posts_open(struct secure *secure, enum post_kind kind, struct tls_fault *ret_fault)
+{
+    uint32_t count = count_of(secure->config, kind);
     int error = 0;
-    for (uint32_t i = 0; error == 0 && i < config->listeners.count; i++) {
-        struct post *post = &secure->listeners[i];
-        if (!config->listeners.at[i].tls.is_on)
-            continue;
-        error = secure_listener_profile(&config->listeners.at[i], &post->profile, ret_fault);
-        if (error == 0)
-            error = tls_tickets_new(clock_now_ms(), &post->tickets);
-        if (error == 0)
-            error = post_open(secure, post, config->listeners.at[i].name);
-    }
-    for (uint32_t i = 0; error == 0 && i < config->upstreams.count; i++) {
-        struct post *post = &secure->upstreams[i];
-        if (!secure_is_needed(&config->upstreams.at[i]))
-            continue;
-        error = secure_upstream_profile(&config->upstreams.at[i], &post->profile, ret_fault);
-        if (error == 0)
-            error = post_open(secure, post, config->upstreams.at[i].name);
-    }
+    secure->posts[kind] = alloc_zeroed(&alloc_libc, (count + 1U) * sizeof(struct post));
+    if (secure->posts[kind] == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; error == 0 && i < count; i++)
+        error = post_read(secure, kind, i, ret_fault);
     return error;
 }
 
@@ -162,13 +214,10 @@ int secure_open(const struct config *config, uint32_t workers, struct secure **r
     secure->config = config;
     secure->workers = workers;
     secure->timer.fire = on_time;
-    secure->listeners = alloc_zeroed(&alloc_libc,
-                                     (config->listeners.count + 1U) * sizeof(struct post));
-    secure->upstreams = alloc_zeroed(&alloc_libc,
-                                     (config->upstreams.count + 1U) * sizeof(struct post));
     secure->desks = alloc_zeroed(&alloc_libc, workers * sizeof(struct tls_desk *));
-    bool is_short = secure->listeners == NULL || secure->upstreams == NULL || secure->desks == NULL;
-    int error = is_short ? -ENOMEM : read_profiles(secure, ret_fault);
+    int error = secure->desks == NULL ? -ENOMEM : 0;
+    for (enum post_kind kind = 0; error == 0 && kind < POST_KINDS; kind++)
+        error = posts_open(secure, kind, ret_fault);
     if (error != 0) {
         secure_close(secure);
         return error;
@@ -177,28 +226,29 @@ int secure_open(const struct config *config, uint32_t workers, struct secure **r
     return 0;
 }
 
+static int post_join(struct post *post, enum post_kind kind, uint32_t worker, struct tls_desk *desk)
+{
+    if (post->profile == NULL)
+        return 0;
+    return kind == POST_LISTENER
+               ? tls_server_new(desk, post->profile, post->tickets, &post->at[worker].server)
+               : tls_client_new(desk, post->profile, &post->at[worker].client);
+}
+
 int secure_join(struct secure *secure, uint32_t worker, struct loop *loop)
 {
     const struct config *config = secure->config;
     int error = is_needed(config) ? tls_desk_new(loop, &secure->desks[worker]) : 0;
-    struct tls_desk *desk = secure->desks[worker];
-    for (uint32_t i = 0; error == 0 && i < config->listeners.count; i++) {
-        struct post *post = &secure->listeners[i];
-        if (post->profile != NULL)
-            error = tls_server_new(desk, post->profile, post->tickets, &post->at[worker].server);
-    }
-    for (uint32_t i = 0; error == 0 && i < config->upstreams.count; i++) {
-        struct post *post = &secure->upstreams[i];
-        if (post->profile != NULL)
-            error = tls_client_new(desk, post->profile, &post->at[worker].client);
-    }
+    for (enum post_kind kind = 0; error == 0 && kind < POST_KINDS; kind++)
+        for (uint32_t i = 0; error == 0 && i < count_of(config, kind); i++)
+            error = post_join(&secure->posts[kind][i], kind, worker, secure->desks[worker]);
     return error;
 }
 
-static void post_fini(struct secure *secure, struct post *post, bool is_listener)
+static void post_fini(struct secure *secure, struct post *post, enum post_kind kind)
 {
     for (uint32_t w = 0; post->at != NULL && w < secure->workers; w++) {
-        if (is_listener)
+        if (kind == POST_LISTENER)
             tls_server_free(post->at[w].server);
         else
             tls_client_free(post->at[w].client);
@@ -215,14 +265,15 @@ void secure_close(struct secure *take_secure)
         return;
     if (secure->hub != NULL)
         loop_timer_stop(secure->hub, &secure->timer);
-    for (uint32_t i = 0; secure->listeners != NULL && i < secure->config->listeners.count; i++)
-        post_fini(secure, &secure->listeners[i], true);
-    for (uint32_t i = 0; secure->upstreams != NULL && i < secure->config->upstreams.count; i++)
-        post_fini(secure, &secure->upstreams[i], false);
+    for (enum post_kind kind = 0; kind < POST_KINDS; kind++) {
+        uint32_t count = secure->posts[kind] != NULL ? count_of(secure->config, kind) : 0;
+        for (uint32_t i = 0; i < count; i++)
+            post_fini(secure, &secure->posts[kind][i], kind);
+    }
     for (uint32_t w = 0; secure->desks != NULL && w < secure->workers; w++)
         tls_desk_free(secure->desks[w]);
-    alloc_free(&alloc_libc, secure->listeners);
-    alloc_free(&alloc_libc, secure->upstreams);
+    for (enum post_kind kind = 0; kind < POST_KINDS; kind++)
+        alloc_free(&alloc_libc, secure->posts[kind]);
     alloc_free(&alloc_libc, secure->desks);
     alloc_free(&alloc_libc, secure);
 }
@@ -237,43 +288,49 @@ struct tls_desk *secure_desk(const struct secure *secure, uint32_t worker)
 
 struct tls_server *secure_server(const struct secure *secure, uint32_t worker, uint32_t listener)
 {
-    const struct post *post = &secure->listeners[listener];
+    const struct post *post = &secure->posts[POST_LISTENER][listener];
     return post->profile != NULL ? post->at[worker].server : NULL;
 }
 
 struct tls_client *secure_client(const struct secure *secure, uint32_t worker, uint32_t upstream)
 {
-    const struct post *post = &secure->upstreams[upstream];
+    const struct post *post = &secure->posts[POST_UPSTREAM][upstream];
+    return post->profile != NULL ? post->at[worker].client : NULL;
+}
+
+struct tls_client *secure_proxy(const struct secure *secure, uint32_t worker, uint32_t upstream)
+{
+    const struct post *post = &secure->posts[POST_PROXY][upstream];
     return post->profile != NULL ? post->at[worker].client : NULL;
 }
 
 const char *secure_fingerprint(const struct secure *secure, uint32_t upstream)
 {
-    const struct post *post = &secure->upstreams[upstream];
+    const struct post *post = &secure->posts[POST_UPSTREAM][upstream];
     return post->profile != NULL ? post->fingerprint : NULL;
 }
 
 const struct tls_profile *secure_of_listener(const struct secure *secure, uint32_t listener)
 {
-    return secure->listeners[listener].profile;
+    return secure->posts[POST_LISTENER][listener].profile;
 }
 
 const struct tls_profile *secure_of_upstream(const struct secure *secure, uint32_t upstream)
 {
-    return secure->upstreams[upstream].profile;
+    return secure->posts[POST_UPSTREAM][upstream].profile;
 }
 
 /* --- reloading ----------------------------------------------------------------------------------
  */
 
 /* A worker for which there is no memory keeps the last one, and is tried again. */
-static int post_swap(struct secure *secure, struct post *post, bool is_listener,
+static int post_swap(struct secure *secure, struct post *post, enum post_kind kind,
                      struct tls_profile *take_profile)
 {
     int error = 0;
     for (uint32_t w = 0; error == 0 && w < secure->workers; w++)
-        error = is_listener ? tls_server_swap(post->at[w].server, take_profile)
-                            : tls_client_swap(post->at[w].client, take_profile);
+        error = kind == POST_LISTENER ? tls_server_swap(post->at[w].server, take_profile)
+                                      : tls_client_swap(post->at[w].client, take_profile);
     if (error != 0) {
         tls_profile_free(take_profile);
         return error;
@@ -283,25 +340,23 @@ static int post_swap(struct secure *secure, struct post *post, bool is_listener,
     return 0;
 }
 
-static bool post_reload(struct secure *secure, uint32_t index, bool is_listener, bool all,
+static bool post_reload(struct secure *secure, enum post_kind kind, uint32_t index, bool all,
                         const struct log_sink *log)
 {
-    const struct config *config = secure->config;
-    struct post *post = is_listener ? &secure->listeners[index] : &secure->upstreams[index];
+    static const char *const whose[] = {"listener", "upstream", "proxy of upstream"};
+    struct post *post = &secure->posts[kind][index];
     struct tls_profile *next;
     struct tls_fault fault = {0};
     if (post->profile == NULL || !(all || tls_profile_is_outdated(post->profile)))
         return false;
-    int error = is_listener ? secure_listener_profile(&config->listeners.at[index], &next, &fault)
-                            : secure_upstream_profile(&config->upstreams.at[index], &next, &fault);
+    int error = profile_read(secure->config, kind, index, &next, &fault);
     if (error == 0)
-        error = post_swap(secure, post, is_listener, next);
-    const char *whose = is_listener ? "listener" : "upstream";
+        error = post_swap(secure, post, kind, next);
     if (error == 0)
-        log_to(log, LOG_INFO_LEVEL, "certificates reloaded", log_text(whose, post->name));
+        log_to(log, LOG_INFO_LEVEL, "certificates reloaded", log_text(whose[kind], post->name));
     else if (all || !post->is_refused)
         log_to(log, LOG_ERROR_LEVEL, "certificates not reloaded: the old ones stay in use",
-               log_text(whose, post->name), log_text("why", fault.text));
+               log_text(whose[kind], post->name), log_text("why", fault.text));
     post->is_refused = error != 0;
     return error == 0;
 }
@@ -309,10 +364,9 @@ static bool post_reload(struct secure *secure, uint32_t index, bool is_listener,
 uint32_t secure_reload(struct secure *secure, bool all, const struct log_sink *log)
 {
     uint32_t replaced = 0;
-    for (uint32_t i = 0; i < secure->config->listeners.count; i++)
-        replaced += post_reload(secure, i, true, all, log);
-    for (uint32_t i = 0; i < secure->config->upstreams.count; i++)
-        replaced += post_reload(secure, i, false, all, log);
+    for (enum post_kind kind = 0; kind < POST_KINDS; kind++)
+        for (uint32_t i = 0; i < count_of(secure->config, kind); i++)
+            replaced += post_reload(secure, kind, i, all, log);
     return replaced;
 }
 
@@ -320,8 +374,8 @@ static void on_time(struct loop_timer *timer, uint64_t now_ms)
 {
     struct secure *secure = container_of(timer, struct secure, timer);
     for (uint32_t i = 0; i < secure->config->listeners.count; i++)
-        if (secure->listeners[i].tickets != NULL)
-            tls_tickets_tick(secure->listeners[i].tickets, now_ms);
+        if (secure->posts[POST_LISTENER][i].tickets != NULL)
+            tls_tickets_tick(secure->posts[POST_LISTENER][i].tickets, now_ms);
     secure_reload(secure, false, secure->log);
     loop_timer_set(secure->hub, &secure->timer, now_ms + SECURE_LOOK_MS);
 }

@@ -22,8 +22,12 @@ int secure_listener_profile(const struct config_listener *listener,
                             struct tls_profile **ret_profile, struct tls_fault *ret_fault);
 int secure_upstream_profile(const struct config_upstream *upstream,
                             struct tls_profile **ret_profile, struct tls_fault *ret_fault);
+int secure_proxy_profile(const struct config_upstream *upstream, struct tls_profile **ret_profile,
+                         struct tls_fault *ret_fault);
 /* Has it an endpoint of https://? */
 bool secure_is_needed(const struct config_upstream *upstream);
+/* Is its proxy one of https://? */
+bool secure_is_needed_by_proxy(const struct config_upstream *upstream);
 
 struct secure;
 
@@ -39,6 +43,8 @@ int secure_join(struct secure *secure, uint32_t worker, struct loop *loop);
 struct tls_desk *secure_desk(const struct secure *secure, uint32_t worker);
 struct tls_server *secure_server(const struct secure *secure, uint32_t worker, uint32_t listener);
 struct tls_client *secure_client(const struct secure *secure, uint32_t worker, uint32_t upstream);
+/* TLS with the proxy of an upstream. */
+struct tls_client *secure_proxy(const struct secure *secure, uint32_t worker, uint32_t upstream);
 /* For keys: who an upstream is reached as, and how; NULL. It stays while the gateway runs. */
 const char *secure_fingerprint(const struct secure *secure, uint32_t upstream);
 /* Hub's thread: what is in use now; NULL where there is no TLS. */

@@ -160,6 +160,8 @@ static int open_pool(struct upstream *upstream, const struct upstream_options *o
         .cork = opt->cork,
         .desk = opt->secure != NULL ? secure_desk(opt->secure, opt->worker) : NULL,
         .tls = opt->secure != NULL ? secure_client(opt->secure, opt->worker, opt->index) : NULL,
+        .proxy_tls = opt->secure != NULL ? secure_proxy(opt->secure, opt->worker, opt->index)
+                                         : NULL,
         .connect_timeout_ms = pool.connect_timeout_ms,
         .tls_timeout_ms = pool.tls_timeout_ms,
         .first_byte_timeout_ms = pool.first_byte_timeout_ms,

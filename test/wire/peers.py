@@ -132,3 +132,93 @@ web.run_app(app, host='127.0.0.1', port=int(sys.argv[1]), print=None)
 def python():
     port = free_port()
     return Server(["/usr/bin/python3", "-c", PYTHON_SERVER, str(port)], port)
+
+
+def tls_front(pair, behind):
+    """HAProxy that takes TLS off and passes what is inside on to the port `behind`: an HTTP proxy behind it becomes
+    one of https://."""
+    port = free_port()
+    directory = tempfile.TemporaryDirectory(prefix="weir-haproxy-")
+    home = pathlib.Path(directory.name)
+    (home / "pair.pem").write_bytes(b"".join(pathlib.Path(part).read_bytes() for part in pair))
+    (home / "haproxy.cfg").write_text(f"""
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 60s
+    timeout server 60s
+listen front
+    bind 127.0.0.1:{port} ssl crt {home}/pair.pem
+    server inner 127.0.0.1:{behind}
+""")
+    return Server([find("haproxy", "haproxy"), "-db", "-f", str(home / "haproxy.cfg")], port, directory)
+
+
+def squid(credentials=None, pair=None):
+    """Squid as an HTTP proxy, with TLS towards its clients where there is a certificate."""
+    port = free_port()
+    directory = tempfile.TemporaryDirectory(prefix="weir-squid-")
+    home = pathlib.Path(directory.name)
+    home.chmod(0o777)
+    for part in pair or ():
+        shutil.copy(part, home)
+    names = [home / pathlib.Path(part).name for part in pair or ()]
+    for name in names:
+        name.chmod(0o644)
+    bind = f"https_port 127.0.0.1:{port} tls-cert={names[0]} tls-key={names[1]}" if pair else f"http_port 127.0.0.1:{port}"
+    rule = "all"
+    login = ""
+    if credentials:
+        password = subprocess.run([find("openssl", "openssl"), "passwd", "-apr1", credentials[1]], check=True,
+                                  capture_output=True, text=True).stdout.strip()
+        (home / "users").write_text(f"{credentials[0]}:{password}\n")
+        login = f"""
+auth_param basic program /usr/lib/squid/basic_ncsa_auth {home}/users
+auth_param basic children 1
+auth_param basic realm test
+acl known proxy_auth REQUIRED"""
+        rule = "known"
+    (home / "squid.conf").write_text(f"""
+{bind}
+{login}
+http_access allow {rule}
+http_access deny all
+cache deny all
+cache_mem 8 MB
+access_log none
+cache_log {home}/cache.log
+cache_store_log none
+pid_filename {home}/squid.pid
+coredump_dir {home}
+shutdown_lifetime 0 seconds
+visible_hostname localhost
+pinger_enable off
+max_filedescriptors 1024
+dns_nameservers 127.0.0.1
+""")
+    return Server([find("squid", "squid"), "-N", "-f", str(home / "squid.conf")], port, directory)
+
+
+def squid_tls(pair, _behind):
+    return squid(pair=pair)
+
+
+def dante(credentials=None):
+    """Dante as a SOCKS5 proxy."""
+    port = free_port()
+    directory = tempfile.TemporaryDirectory(prefix="weir-dante-")
+    home = pathlib.Path(directory.name)
+    home.chmod(0o755)
+    method = "username" if credentials else "none"
+    (home / "danted.conf").write_text(f"""
+logoutput: {home}/log
+internal: 127.0.0.1 port = {port}
+external: lo
+clientmethod: none
+socksmethod: {method}
+user.privileged: root
+user.unprivileged: nobody
+client pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
+socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
+""")
+    return Server([find("danted", "dante-server"), "-f", str(home / "danted.conf"), "-N", "1"], port, directory)
