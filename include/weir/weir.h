@@ -371,7 +371,8 @@ typedef struct weir_acquire_options {
 WEIR_API weir_err weir_try_acquire(weir_pool *pool, const weir_key *key, uint32_t flags,
                                    weir_lease *ret_lease, void **ret_object);
 
-/* A lease as soon as there is a connection. Refused at once, without a callback, with WEIR_EDOWN,
+/* A lease as soon as there is a connection; who waits in a full queue fails with WEIR_EQUEUE when
+ * somebody comes for a tenant that has fewer there. Refused at once, without a callback, with WEIR_EDOWN,
  * WEIR_EQUEUE, WEIR_EWAIT, WEIR_EFULL, WEIR_EKEYS, WEIR_ECONNS, WEIR_ECLOSED, WEIR_EINVAL;
  * weir_pool_retry_after() then says when it makes sense to ask again. opt may be NULL. */
 WEIR_API weir_err weir_acquire(weir_pool *pool, const weir_key *key,

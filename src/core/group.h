@@ -31,6 +31,7 @@ struct group {
     uint64_t hash;
     uint32_t keys;     /* that belong to it */
     uint32_t alive;    /* a tenant: their connections, but those that close */
+    uint32_t waiting;  /* a tenant: their callers that wait */
     uint32_t promised; /* a tenant: of those that close, the ones that made room for it */
     int32_t deficit;   /* a tenant: leases it may still serve while others wait for room */
     uint64_t grants, reused, created, errors; /* of keys that were forgotten */

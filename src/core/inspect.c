@@ -122,15 +122,18 @@ static void verify_tenant(const struct group *tenant)
     const weir_pool *pool = tenant->pool;
     uint32_t keys = 0;
     uint32_t alive = 0;
+    uint32_t waiting = 0;
     weir_list_each(it, &pool->keys) {
         const struct key *key = list_entry(it, struct key, on_pool);
         if (key->tenant == tenant) {
             keys++;
             alive += key_alive(key);
+            waiting += key->waiting.count;
         }
     }
     check(keys == tenant->keys && (keys > 0 || !group_is_named(tenant)));
     check(alive == tenant->alive);
+    check(waiting == tenant->waiting);
     check(list_holds(&tenant->on_turns) == (tenant->hungry.count > 0));
 }
 

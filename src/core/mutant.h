@@ -37,6 +37,7 @@
  * 31  dials of a warm-up are not paced
  * 32  a warm-up does not wait for the answer to a probe
  * 33  one answer without its address retires a connection
+ * 34  a full queue belongs to whoever filled it
  */
 #pragma once
 #include <stdbool.h>

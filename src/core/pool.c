@@ -178,9 +178,16 @@ void pool_serve(struct key *key)
 
 /* --- acquire ------------------------------------------------------------------------------ */
 
-/* Rule 5, and the end of rule 4. why: what keeps the key from dialling for one more caller. */
+static bool is_queue_full(const weir_pool *pool)
+{
+    return (pool->waiting.count >= pool->opt.waiting_max && !MUTANT(18))
+           || queue_waiting(pool->engine) >= pool->engine->waiting_max;
+}
+
+/* Rule 5, and the end of rule 4. why: what keeps the key from dialling for one more caller.
+ * ret_rival: who makes room in the queue, or NULL. */
 static weir_err may_queue(struct key *key, enum decision why, uint64_t timeout_ms,
-                          uint64_t *ret_wait_ms)
+                          uint64_t *ret_wait_ms, struct lease **ret_rival)
 {
     weir_pool *pool = key->pool;
     weir_engine *engine = pool->engine;
@@ -188,8 +195,9 @@ static weir_err may_queue(struct key *key, enum decision why, uint64_t timeout_m
     if (why == DECIDED_WAIT_TOTAL && pool->opt.refuse_when_full == WEIR_ON) {
         return WEIR_EFULL;
     }
-    if ((pool->waiting.count >= pool->opt.waiting_max && !MUTANT(18))
-        || queue_waiting(engine) >= engine->waiting_max) {
+    bool is_full = is_queue_full(pool);
+    *ret_rival = is_full ? queue_rival(key) : NULL;
+    if (is_full && *ret_rival == NULL) {
         return WEIR_EQUEUE;
     }
     if (why == DECIDED_WAIT_RETRY && key->retry_ms - engine->now_ms > *ret_wait_ms) {
@@ -217,12 +225,24 @@ static weir_err refuse(struct key *key, weir_err err, uint64_t retry_after_ms)
     return err;
 }
 
+/* Gives up its place in a full queue to a tenant that has fewer there. */
+static void give_way(struct lease *lease)
+{
+    struct key *key = lease->key;
+    explain(key, DECIDED_REFUSE, NULL, WEIR_EQUEUE);
+    health_count(&key->pool->window, key->pool->engine->now_ms, false);
+    queue_end(lease, WEIR_EQUEUE, (uint32_t)queue_predict_ms(key));
+    pool_serve(key);
+}
+
 /* Nothing was idle: rules 3 to 5. */
 static weir_err wait_or_refuse(struct key *key, struct lease *lease, uint64_t timeout_ms)
 {
     enum decision why = demand_outlook(key);
     uint64_t wait_ms = 0;
-    weir_err err = why == DECIDED_DIAL ? WEIR_OK : may_queue(key, why, timeout_ms, &wait_ms);
+    struct lease *rival = NULL;
+    weir_err err = why == DECIDED_DIAL ? WEIR_OK
+                                       : may_queue(key, why, timeout_ms, &wait_ms, &rival);
     if (err != WEIR_OK) {
         slots_give(&key->pool->engine->leases, lease_id(lease));
         return refuse(key, err, wait_ms);
@@ -235,6 +255,9 @@ static weir_err wait_or_refuse(struct key *key, struct lease *lease, uint64_t ti
     }
     queue_wait(lease);
     key->pool->counters.acquires++;
+    if (rival != NULL) {
+        give_way(rival);
+    }
     pool_serve(key);
     return WEIR_OK;
 }

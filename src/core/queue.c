@@ -33,6 +33,7 @@ void queue_wait(struct lease *lease)
     list_insert_before(&key->waiting, MUTANT(24) ? key->waiting.head.next : &key->waiting.head,
                        &lease->on_owner);
     list_push_back(&key->pool->waiting, &lease->on_pool);
+    key->tenant->waiting++;
     if (lease->deadline_ms != UINT64_MAX && !MUTANT(2)) {
         heap_set(&engine->timers, &lease->timer.node, lease->deadline_ms);
     }
@@ -54,6 +55,7 @@ static void rejoin(struct lease *lease)
         at = at->next;
     }
     list_insert_before(of_pool, at, &lease->on_pool);
+    lease->key->tenant->waiting++;
 }
 
 void queue_again(struct lease *lease)
@@ -88,6 +90,7 @@ void queue_end(struct lease *lease, weir_err err, uint32_t retry_after_ms)
     check(lease->state == LEASE_WAITING || list_holds(&lease->on_answer));
 
     lease->key->pins++; /* until the caller knows */
+    lease->key->tenant->waiting -= lease->state == LEASE_WAITING;
     lease->state = LEASE_ENDED;
     lease->err = (uint8_t)err;
     lease->retry_after_ms = retry_after_ms;
@@ -112,6 +115,7 @@ void queue_hold(struct lease *lease, struct conn *conn)
         heap_clear(&engine->timers, &lease->timer.node);
         list_remove(&key->waiting, &lease->on_owner);
         list_remove(&pool->waiting, &lease->on_pool);
+        key->tenant->waiting--;
     }
     if (lease->fn != NULL) {
         lease->waited_ms = (uint32_t)(engine->now_ms - lease->since_ms);
@@ -259,6 +263,32 @@ uint32_t queue_waiting(const weir_engine *engine)
         waiting += list_entry(it, struct weir_pool, on_engine)->waiting.count;
     }
     return waiting;
+}
+
+static struct group *fullest(weir_pool *pool)
+{
+    struct group *fullest = &pool->nobody;
+    weir_list_each(it, &pool->tenants) {
+        struct group *tenant = list_entry(it, struct group, on_pool);
+        if (tenant->waiting > fullest->waiting) {
+            fullest = tenant;
+        }
+    }
+    return fullest;
+}
+
+struct lease *queue_rival(const struct key *key)
+{
+    weir_pool *pool = key->pool;
+    const struct group *tenant = fullest(pool);
+    if (tenant->waiting <= key->tenant->waiting + 1 || MUTANT(34)) {
+        return NULL;
+    }
+    struct node *it = list_last(&pool->waiting);
+    while (list_entry(it, struct lease, on_pool)->key->tenant != tenant) {
+        it = list_prev(it);
+    }
+    return list_entry(it, struct lease, on_pool);
 }
 
 uint64_t queue_predict_ms(const struct key *key)

@@ -10,7 +10,9 @@
  *
  * A waiting caller is on the queue of its key and leaves it the moment it is served, canceled or
  * out of time. So nothing is ever handed to somebody who has gone, and canceling costs the same
- * wherever one stands. Callbacks are due on engine->answers and run in the next step.
+ * wherever one stands. A queue that is full is shared by the tenants that wait in it: who comes for
+ * one that has fewer callers there than another takes the place of that one's last (McKenney 1990,
+ * without a queue for each). Callbacks are due on engine->answers and run in the next step.
  */
 #pragma once
 #include "core/parts.h"
@@ -47,6 +49,10 @@ void queue_renewed(struct lease *lease, uint32_t times);
 
 /* Callers waiting, in all pools. */
 uint32_t queue_waiting(const weir_engine *engine);
+
+/* Who has to go for a caller of this key where the queue is full: the last that came for the tenant
+ * that has the most waiting, if that is still as many as the key's tenant has then. Or NULL. */
+struct lease *queue_rival(const struct key *key);
 
 /* How long the next caller of this key would wait, by those before it and how long leases last; 0
  * when nothing is known. */

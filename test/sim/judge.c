@@ -5,6 +5,8 @@
  */
 #include "sim/world.h"
 
+#include <string.h>
+
 static const weir_pool_options *opt_of(const struct world *world, const struct sim_conn *conn)
 {
     return &world->pools[conn->pool].opt;
@@ -563,6 +565,7 @@ static bool may_fail(const struct world *world, const struct sim_client *client,
         return !(client->flags & WEIR_WAIT_DOWN)
                && (pair->state == WEIR_KEY_DOWN || pair->failed_step == world->steps);
     case WEIR_EFULL: return pool->opt.refuse_when_full == WEIR_ON;
+    case WEIR_EQUEUE: return pool->crowded_step == world->steps;
     default:
         return pool->opt.on_dial_error == WEIR_FAIL
                && world->failed_dials[client->pool][err] == world->steps
@@ -593,6 +596,41 @@ static uint64_t leases_max_of(const struct world *world)
     return (uint64_t)world->options.conns_max + world->options.waiting_max;
 }
 
+/* Callers that wait in a pool, by their tenant: keys have five in turn, of which one is none. */
+static void count_tenants(const struct world *world, uint32_t pool, uint32_t ret_waiting[static 5])
+{
+    memset(ret_waiting, 0, 5 * sizeof *ret_waiting);
+    for (uint32_t i = 0; i < world->clients_count; i++) {
+        const struct sim_client *client = &world->clients[i];
+        bool waits = client->phase == CLIENT_WAITING && client->pool == pool;
+        ret_waiting[client->key % 5] += waits;
+    }
+}
+
+/* Where the queue is full it is the tenant with the most callers there that goes without. */
+static bool is_share_full(const struct world *world, const struct sim_client *client)
+{
+    uint32_t waiting[5];
+    count_tenants(world, client->pool, waiting);
+    bool is_full = true;
+    for (uint32_t i = 0; i < 5; i++) {
+        is_full &= waiting[i] <= waiting[client->key % 5] + 1;
+    }
+    return is_full || world->burst || world->options.groups_max < GROUPS_ENOUGH;
+}
+
+static bool is_crowded(const struct world *world, const struct sim_client *client)
+{
+    const struct sim_pool *pool = &world->pools[client->pool];
+    struct tally tally = tally_of(world, client->pool, client->key);
+    uint32_t in_engine = 0;
+    for (uint32_t i = 0; i < world->clients_count; i++) {
+        in_engine += world->clients[i].phase == CLIENT_WAITING;
+    }
+    return tally.waiting + tally.waiting_total >= count_of(pool->opt.waiting_max)
+           || in_engine >= world->options.waiting_max;
+}
+
 static bool may_refuse(const struct world *world, const struct sim_client *client, weir_err err)
 {
     const struct sim_pool *pool = &world->pools[client->pool];
@@ -613,8 +651,10 @@ static bool may_refuse(const struct world *world, const struct sim_client *clien
     case WEIR_EDOWN:
         return (pair->state == WEIR_KEY_DOWN || pair->unknown) && !(client->flags & WEIR_WAIT_DOWN);
     case WEIR_EQUEUE:
-        return in_pool >= count_of(pool->opt.waiting_max) || in_engine >= world->options.waiting_max
-               || leases >= leases_max_of(world);
+        return leases >= leases_max_of(world)
+               || ((in_pool >= count_of(pool->opt.waiting_max)
+                    || in_engine >= world->options.waiting_max)
+                   && is_share_full(world, client));
     case WEIR_EWAIT:
         most_ms = most_ms > backs_off_ms ? most_ms : backs_off_ms;
         return pair->unknown || most_ms > client->deadline_ms - client->since_ms;
@@ -633,6 +673,9 @@ void judge_acquire(struct world *world, const struct sim_client *client, weir_er
     struct sim_pair *pair = &world->pools[client->pool].pairs[client->key];
     pass_time(world, pair);
     if (err == WEIR_OK) {
+        if (is_crowded(world, client)) {
+            world->pools[client->pool].crowded_step = world->steps;
+        }
         if (pair->state == WEIR_KEY_DOWN && !(client->flags & WEIR_WAIT_DOWN)) {
             fault(world, "not refused although the key is down");
         }

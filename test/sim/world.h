@@ -106,6 +106,7 @@ struct sim_pool {
     bool recanted;       /* in this burst somebody canceled who may have been served already */
     uint64_t cut_ms;
     uint64_t updated_step;
+    uint64_t crowded_step; /* somebody came although its queue was full */
     struct sim_pair pairs[WORLD_KEYS_MAX];
     /* What the counters of the core must say. */
     uint64_t created, dials_begun, failed, acquires, grants, reused, released, closed;
