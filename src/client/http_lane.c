@@ -130,6 +130,9 @@ static void lane_release(struct lane *lane)
         alloc_free(lane->client->alloc, list_entry(node, struct origin, on_lane));
     }
     map_fini(&lane->by_origin);
+    if (lane->cork != NULL) {
+        cork_fini(lane->cork);
+    }
     alloc_free(lane->client->alloc, lane->cork);
     alloc_free(lane->client->alloc, lane->piece);
     lane->connector = NULL;
@@ -152,7 +155,7 @@ int lane_open(struct lane *lane)
         lane_release(lane);
         return -ENOMEM;
     }
-    cork_init(lane->cork);
+    cork_init(lane->cork, lane->loop);
     int error = dns_open(lane->loop, &dns, &lane->dns);
     if (error == 0) {
         error = open_pool(lane);

@@ -476,7 +476,7 @@ static size_t answer_body(struct conn *conn, const char *at, size_t len)
 static void answer_end(struct conn *conn, const struct http_head *trailers, size_t surplus)
 {
     bool reusable = conn->keep_alive && conn->request_done && surplus == 0 && !conn->out.failed
-                    && !conn->corked && !outbox_is_blocked(&conn->out);
+                    && !conn->corked && !outbox_holds(&conn->out);
     if (reusable) {
         conn->state = CONN_IDLE;
         conn->paused = false;
@@ -588,17 +588,12 @@ static void call_end(struct http_call *call, const struct http_head *trailers)
     }
 }
 
-static bool call_flush(struct http_call *call)
+/* So much of the request has been sent now. True: there is more that the stream did not take. */
+static bool conn_sent(struct conn *conn, size_t sent)
 {
-    struct conn *conn = conn_of(call);
-    if (conn->stream == NULL) {
-        return false;
-    }
     const struct http_connector_options *opt = conn->connector->opt;
-    size_t sent = outbox_flush(&conn->out, conn->stream);
     bool blocked = outbox_is_blocked(&conn->out);
-    call->sent += sent;
-    conn->corked = false;
+    conn->call.sent += sent;
     conn_want(conn);
     if (blocked) {
         if (sent > 0 || conn->deadline.write_ms == UINT64_MAX) {
@@ -617,6 +612,25 @@ static bool call_flush(struct http_call *call)
         arm(conn, conn->deadline.answer_ms);
     }
     return false;
+}
+
+static void conn_departed(struct outbox *outbox, size_t sent)
+{
+    conn_sent(container_of(outbox, struct conn, out), sent);
+}
+
+/* A request that is complete has nobody to tell how it went: it may leave with others. */
+static bool call_flush(struct http_call *call)
+{
+    struct conn *conn = conn_of(call);
+    if (conn->stream == NULL) {
+        return false;
+    }
+    conn->corked = false;
+    if (conn->request_done && outbox_depart(&conn->out, conn->stream, conn_departed)) {
+        return false;
+    }
+    return conn_sent(conn, outbox_flush(&conn->out, conn->stream));
 }
 
 static void call_cancel(struct http_call *call)

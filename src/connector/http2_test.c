@@ -264,7 +264,7 @@ static void open_world(const struct http_connector_options *opt)
 {
     memset(&world, 0, sizeof world);
     assert_int_equal(loop_new(&(struct loop_options){0}, &world.loop), 0);
-    cork_init(&world.cork);
+    cork_init(&world.cork, world.loop);
     world.opt = *opt;
     world.opt.loop = world.loop;
     world.opt.cork = &world.cork;

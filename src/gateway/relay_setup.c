@@ -86,7 +86,7 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay)
     }
     relay->opt = *opt;
     relay->log.ring = opt->access;
-    cork_init(&relay->cork);
+    cork_init(&relay->cork, opt->loop);
     forward_init(&relay->forward, rand_mix(opt->seed));
     relay->upstreams = alloc_zeroed(&alloc_libc,
                                     (config->upstreams.count + 1) * sizeof *relay->upstreams);
@@ -132,6 +132,7 @@ void relay_free(struct relay *take_relay)
         alloc_free(&alloc_libc, relay->series[i]);
     }
     transit_kept_free(relay);
+    cork_fini(&relay->cork);
     alloc_free(&alloc_libc, relay->series);
     alloc_free(&alloc_libc, relay->lanes);
     alloc_free(&alloc_libc, relay->checkups);

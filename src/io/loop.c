@@ -74,6 +74,7 @@ struct loop_wake {
 };
 
 static void on_bell(struct watch *watch, unsigned events);
+static void run_laters(struct loop *loop);
 static int turn(struct loop *loop, int wait);
 static void turn_end(struct loop *loop);
 
@@ -215,6 +216,9 @@ static int wait_ms(const struct loop *loop, uint64_t now_ms)
     return wait_ms < INT_MAX ? (int)wait_ms : INT_MAX;
 }
 
+/* What was put off is done after so many events: it is not to wait for a long batch. */
+#define GROUP 32
+
 #define AHEAD_WATCHES 8 /* so far ahead of the event at hand a watch is brought into the cache, */
 #define AHEAD_OWNERS  4 /* and so far what its owner will touch */
 
@@ -259,6 +263,9 @@ static void dispatch(struct loop *loop, int count)
         }
         if (ready != 0) {
             watch->on_ready(watch, ready);
+        }
+        if (i % GROUP == GROUP - 1) {
+            run_laters(loop);
         }
     }
 }

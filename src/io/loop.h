@@ -6,8 +6,8 @@
  * per loop. It is a loop of its own, a guest in a program's uv_loop_t, or one descriptor to poll
  * with a time-out. Nobody above io/ knows which.
  *
- * A turn is: poll; the hooks' word of the time; readiness callbacks; expired timers; what was put
- * off with loop_later(); the turn hooks (the engine's step, flushing of counters), in the order
+ * A turn is: poll; the hooks' word of the time; readiness callbacks, with what was put off by
+ * loop_later() after every few of them; expired timers; what was put off since; the turn hooks (the engine's step, flushing of counters), in the order
  * they were added. Hooks run once per turn, only when something happened.
  *
  * Nothing here is called from another thread but loop_wake_send().

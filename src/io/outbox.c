@@ -11,17 +11,39 @@ static void keep_from(struct outbox *outbox, const struct cork *cork, size_t ski
 static void uncork(struct cork *cork);
 static void fail(struct outbox *outbox);
 static ssize_t send_kept(struct outbox *outbox, struct stream *stream);
+static void leave_now(struct outbox *outbox);
+static void leave_all(struct loop_later *leaving);
 
-void cork_init(struct cork *cork)
+void cork_init(struct cork *cork, struct loop *loop)
 {
-    cork->owner = NULL;
+    cork->loop = loop;
+    cork->leaving = (struct loop_later){.run = leave_all};
+    cork->departures = 0;
+    cork->text_base = 0;
     uncork(cork);
+}
+
+void cork_fini(struct cork *cork)
+{
+    loop_later_cancel(cork->loop, &cork->leaving);
+}
+
+static struct departure *departure_of(const struct outbox *outbox)
+{
+    struct cork *cork = outbox->cork;
+    for (unsigned i = 0; i < cork->departures; i++) {
+        if (cork->departure[i].outbox == outbox) {
+            return &cork->departure[i];
+        }
+    }
+    check(false); /* it said that it departs */
+    return NULL;
 }
 
 void outbox_init(struct outbox *outbox, struct cork *cork, size_t kept_max)
 {
     outbox->cork = cork;
-    outbox->failed = false;
+    outbox->failed = outbox->departing = false;
     bytes_init(&outbox->kept, &alloc_libc, kept_max);
 }
 
@@ -29,6 +51,10 @@ void outbox_fini(struct outbox *outbox)
 {
     if (outbox->cork->owner == outbox) {
         uncork(outbox->cork);
+    }
+    if (outbox->departing) {
+        departure_of(outbox)->outbox = NULL;
+        outbox->departing = false;
     }
     bytes_fini(&outbox->kept);
 }
@@ -117,6 +143,7 @@ size_t outbox_flush(struct outbox *outbox, struct stream *stream)
 {
     struct cork *cork = outbox->cork;
     size_t sent = 0;
+    leave_now(outbox);
     if (outbox_is_blocked(outbox)) {
         ssize_t n = send_kept(outbox, stream);
         sent = n > 0 ? (size_t)n : 0;
@@ -153,6 +180,7 @@ static bool own(struct outbox *outbox)
     if (cork->owner == outbox) {
         return true;
     }
+    leave_now(outbox);
     if (outbox->failed || outbox_is_blocked(outbox)) {
         return false;
     }
@@ -185,7 +213,7 @@ static void keep_from(struct outbox *outbox, const struct cork *cork, size_t ski
 static void uncork(struct cork *cork)
 {
     cork->owner = NULL;
-    cork->text_used = 0;
+    cork->text_used = cork->text_base;
     cork->bytes = 0;
     cork->count = 0;
 }
@@ -211,4 +239,64 @@ static ssize_t send_kept(struct outbox *outbox, struct stream *stream)
         bytes_release(&outbox->kept); /* an idle connection holds no buffer */
     }
     return n;
+}
+
+/* --- departures ---------------------------------------------------------------------------------
+ */
+
+/* Outside of a turn nobody would come by to send it; and whoever corks next finds room, still. */
+bool outbox_depart(struct outbox *outbox, struct stream *stream, outbox_departed *departed)
+{
+    struct cork *cork = outbox->cork;
+    if (cork->owner != outbox || cork->count != 1
+        || cork->parts[0].iov_base != cork->text + cork->text_base
+        || cork->text_used > CORK_TEXT_BYTES / 2 || cork->departures == CORK_DEPARTURES_MAX
+        || !loop_is_turning(cork->loop)) {
+        return false;
+    }
+    cork->departure[cork->departures++] = (struct departure){outbox, stream, departed,
+                                                             cork->parts[0]};
+    outbox->departing = true;
+    cork->text_base = cork->text_used;
+    uncork(cork);
+    loop_later(cork->loop, &cork->leaving);
+    return true;
+}
+
+static void leave(struct departure *departure)
+{
+    struct outbox *outbox = departure->outbox;
+    departure->outbox = NULL;
+    outbox->departing = false;
+    ssize_t n = stream_writev(departure->stream, &departure->part, 1);
+    size_t sent = n > 0 ? (size_t)n : 0;
+    if (n < 0 && n != -EAGAIN) {
+        fail(outbox);
+    } else if (sent < departure->part.iov_len) {
+        keep(outbox, (const char *)departure->part.iov_base + sent, departure->part.iov_len - sent);
+    }
+    departure->departed(outbox, sent);
+}
+
+static void leave_now(struct outbox *outbox)
+{
+    if (outbox->departing) {
+        leave(departure_of(outbox));
+    }
+}
+
+/* Those that are told may put more among them. */
+static void leave_all(struct loop_later *leaving)
+{
+    struct cork *cork = container_of(leaving, struct cork, leaving);
+    for (unsigned i = 0; i < cork->departures; i++) {
+        if (cork->departure[i].outbox != NULL) {
+            leave(&cork->departure[i]);
+        }
+    }
+    cork->departures = 0;
+    cork->text_base = 0;
+    if (cork->owner == NULL) {
+        uncork(cork);
+    }
 }

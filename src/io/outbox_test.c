@@ -43,13 +43,15 @@ static const struct stream_ops sink_ops = {.writev = sink_writev};
 static struct sink sink;
 static struct cork cork;
 static struct outbox box;
+static struct loop *loop;
 
 static int setup(void **state)
 {
     (void)state;
     sink = (struct sink){.room = sizeof sink.text};
     sink.stream = (struct stream){.ops = &sink_ops, .owner = &sink};
-    cork_init(&cork);
+    assert_int_equal(loop_new(NULL, &loop), 0);
+    cork_init(&cork, loop);
     outbox_init(&box, &cork, 128 * 1024);
     return 0;
 }
@@ -58,6 +60,8 @@ static int teardown(void **state)
 {
     (void)state;
     outbox_fini(&box);
+    cork_fini(&cork);
+    loop_free(loop);
     return 0;
 }
 
@@ -161,6 +165,165 @@ static void after_a_failure_everything_is_dropped(void **state)
     assert_false(outbox_is_blocked(&box));
 }
 
+/* --- departures ---------------------------------------------------------------------------------
+ */
+
+static struct outbox *told[8];
+static size_t told_sent[8];
+static unsigned tolds;
+
+static void departed(struct outbox *outbox, size_t sent)
+{
+    told[tolds] = outbox;
+    told_sent[tolds++] = sent;
+}
+
+/* Runs in a turn of the loop, where alone something departs. */
+static void in_a_turn(void (*run)(struct loop_later *later))
+{
+    struct loop_later later = {.run = run};
+    tolds = 0;
+    loop_later(loop, &later);
+    loop_turn(loop, 0);
+    loop_turn(loop, 0);
+}
+
+static struct outbox second;
+
+static void give_two(struct loop_later *later)
+{
+    (void)later;
+    outbox_text(&box, "one", 3);
+    assert_true(outbox_depart(&box, &sink.stream, departed));
+    outbox_text(&second, "two", 3);
+    assert_true(outbox_depart(&second, &sink.stream, departed));
+    assert_true(outbox_holds(&box) && !outbox_is_blocked(&box));
+    assert_int_equal(sink.calls, 0);
+}
+
+static void departures_leave_together_in_their_order(void **state)
+{
+    (void)state;
+    outbox_init(&second, &cork, 1024);
+    in_a_turn(give_two);
+    assert_int_equal(sink.calls, 2);
+    assert_memory_equal(sink.text, "onetwo", 6);
+    assert_int_equal(tolds, 2);
+    assert_ptr_equal(told[0], &box);
+    assert_int_equal(told_sent[1], 3);
+    assert_false(outbox_holds(&box) || outbox_holds(&second));
+    outbox_fini(&second);
+}
+
+static void give_more(struct loop_later *later)
+{
+    give_two(later);
+    outbox_text(&box, "three", 5);
+    assert_int_equal(sink.calls, 1); /* what it had departed at once */
+    assert_int_equal(outbox_flush(&box, &sink.stream), 5);
+    assert_memory_equal(sink.text, "onethree", 8);
+}
+
+static void more_of_one_that_departs_stays_behind_it(void **state)
+{
+    (void)state;
+    outbox_init(&second, &cork, 1024);
+    in_a_turn(give_more);
+    assert_int_equal(sink.calls, 3);
+    assert_memory_equal(sink.text, "onethreetwo", 11);
+    assert_int_equal(tolds, 2);
+    outbox_fini(&second);
+}
+
+static void give_and_end(struct loop_later *later)
+{
+    give_two(later);
+    outbox_fini(&box);
+    outbox_init(&box, &cork, 1024);
+}
+
+static void an_outbox_that_ends_calls_its_departure_off(void **state)
+{
+    (void)state;
+    outbox_init(&second, &cork, 1024);
+    in_a_turn(give_and_end);
+    assert_int_equal(sink.calls, 1);
+    assert_memory_equal(sink.text, "two", 3);
+    assert_int_equal(tolds, 1);
+    outbox_fini(&second);
+}
+
+static void a_departure_may_be_short_or_fail(void **state)
+{
+    (void)state;
+    outbox_init(&second, &cork, 1024);
+    sink.room = 4;
+    in_a_turn(give_two);
+    assert_int_equal(told_sent[0], 3);
+    assert_int_equal(told_sent[1], 1);
+    assert_true(outbox_is_blocked(&second));
+    sink.room = sizeof sink.text;
+    assert_int_equal(outbox_flush(&second, &sink.stream), 2);
+    assert_memory_equal(sink.text, "onetwo", 6);
+    sink.calls = 0;
+    sink.broken = -EPIPE;
+    in_a_turn(give_two);
+    assert_int_equal(tolds, 2);
+    assert_true(box.failed && second.failed);
+    outbox_fini(&second);
+}
+
+static void give_what_cannot(struct loop_later *later)
+{
+    (void)later;
+    static char body[1000];
+    outbox_text(&box, "head", 4);
+    outbox_refer(&box, body, sizeof body); /* borrowed until the flush */
+    assert_false(outbox_depart(&box, &sink.stream, departed));
+    assert_int_equal(outbox_flush(&box, &sink.stream), 1004);
+    assert_false(outbox_depart(&box, &sink.stream, departed)); /* nothing is there */
+    for (unsigned i = 0; i < CORK_TEXT_BYTES / 2 + 1; i++) {
+        outbox_text(&box, "x", 1);
+    }
+    assert_false(outbox_depart(&box, &sink.stream, departed));
+    outbox_flush(&box, &sink.stream);
+}
+
+static void what_borrows_or_is_long_does_not_depart(void **state)
+{
+    (void)state;
+    in_a_turn(give_what_cannot);
+    assert_int_equal(tolds, 0);
+    outbox_text(&box, "x", 1);
+    assert_false(outbox_depart(&box, &sink.stream, departed)); /* no turn would send it */
+}
+
+static struct outbox many[CORK_DEPARTURES_MAX + 1];
+
+static void give_many(struct loop_later *later)
+{
+    (void)later;
+    for (unsigned i = 0; i <= CORK_DEPARTURES_MAX; i++) {
+        outbox_text(&many[i], "x", 1);
+        bool departs = outbox_depart(&many[i], &sink.stream, departed);
+        assert_int_equal(departs, i < CORK_DEPARTURES_MAX);
+    }
+    assert_int_equal(outbox_flush(&many[CORK_DEPARTURES_MAX], &sink.stream), 1);
+    for (unsigned i = 0; i < CORK_DEPARTURES_MAX; i++) {
+        outbox_fini(&many[i]);
+    }
+}
+
+static void departures_have_a_bound(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i <= CORK_DEPARTURES_MAX; i++) {
+        outbox_init(&many[i], &cork, 16);
+    }
+    in_a_turn(give_many);
+    assert_int_equal(sink.len, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +335,13 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_is_kept_has_a_bound, setup, teardown),
         cmocka_unit_test_setup_teardown(after_a_failure_everything_is_dropped, setup, teardown),
+        cmocka_unit_test_setup_teardown(departures_leave_together_in_their_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(more_of_one_that_departs_stays_behind_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_outbox_that_ends_calls_its_departure_off, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_departure_may_be_short_or_fail, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_borrows_or_is_long_does_not_depart, setup, teardown),
+        cmocka_unit_test_setup_teardown(departures_have_a_bound, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,7 +79,7 @@ int http1_listener_new(struct loop *loop, weir_engine *engine,
     fill_options(listener, opt);
     list_init(&listener->clients);
     list_init(&listener->graves);
-    cork_init(&listener->cork);
+    cork_init(&listener->cork, loop);
     listener->bury.run = bury_graves;
     drain_init(&listener->drain, loop, cut_left);
     int error = open_pool(listener, engine);
@@ -135,6 +135,7 @@ void http1_listener_free(struct http1_listener *take_listener)
     request_free_spare(listener);
     loop_later_cancel(listener->loop, &listener->bury);
     drain_fini(&listener->drain);
+    cork_fini(&listener->cork);
     if (listener->opt.front == NULL) {
         weir_pool_close(listener->pool, 0);
     }

@@ -286,7 +286,7 @@ static void request_let_go(struct client *client)
         return;
     }
     bytes_release(&request->held);
-    if (request->out.failed || outbox_is_blocked(&request->out)
+    if (request->out.failed || outbox_holds(&request->out)
         || listener->cork.owner == &request->out) {
         outbox_fini(&request->out);
         outbox_init(&request->out, &listener->cork, HTTP1_PENDING_MAX);
@@ -384,7 +384,7 @@ static void client_lost(struct client *client, ssize_t how)
 {
     struct request *request = client->request;
     weir_err why = how == 0 ? WEIR_EHANGUP : WEIR_ERESET;
-    bool is_taking = how == 0 && request != NULL && outbox_is_blocked(&request->out)
+    bool is_taking = how == 0 && request != NULL && outbox_holds(&request->out)
                      && (client->state == CLIENT_LINGER || !request_is_heard(request));
     if (is_taking) {
         client->ended = true;
@@ -599,9 +599,9 @@ void client_settle(struct client *client)
     }
     if (request->answer == ANSWER_ABORTED) {
         client_cut(client);
-    } else if (request->out.failed || (client->ended && !outbox_is_blocked(&request->out))) {
+    } else if (request->out.failed || (client->ended && !outbox_holds(&request->out))) {
         client_close(client, WEIR_EHANGUP);
-    } else if (outbox_is_blocked(&request->out)) {
+    } else if (outbox_holds(&request->out)) {
         return;
     } else if (request->reading == READING_DONE) {
         request_finish(client);

@@ -133,15 +133,11 @@ static bool exchange_body(struct http_exchange *exchange, const void *data, size
     return outbox_is_blocked(out);
 }
 
-static bool exchange_flush(struct http_exchange *exchange)
+/* So much of the answer has been sent now. True: there is more that the stream did not take. */
+static bool answer_sent(struct request *request, size_t sent)
 {
-    struct request *request = request_of(exchange);
     struct client *client = request->client;
-    if (client == NULL || client->state == CLIENT_GONE) {
-        return false;
-    }
     struct http1_counters *counters = &client->home->counters;
-    size_t sent = outbox_flush(&request->out, client->stream);
     bool blocked = outbox_is_blocked(&request->out);
     if (sent > 0) {
         http1_tally(&counters->writes, 1);
@@ -158,6 +154,16 @@ static bool exchange_flush(struct http_exchange *exchange)
     }
     note_failure(request);
     return blocked;
+}
+
+static bool exchange_flush(struct http_exchange *exchange)
+{
+    struct request *request = request_of(exchange);
+    const struct client *client = request->client;
+    if (client == NULL || client->state == CLIENT_GONE || request->out.departing) {
+        return false;
+    }
+    return answer_sent(request, outbox_flush(&request->out, client->stream));
 }
 
 static void write_last_chunk(struct request *request, const struct http_head *trailers)
@@ -188,6 +194,20 @@ static void exchange_abort(struct http_exchange *exchange)
     settle_unless_feeding(request->client);
 }
 
+/* The connection ends with this answer, or part of the request is still to come. */
+static bool is_last(const struct request *request)
+{
+    return !request->keep || request->reading != READING_DONE;
+}
+
+static void answer_departed(struct outbox *outbox, size_t sent)
+{
+    struct request *request = container_of(outbox, struct request, out);
+    struct client *client = request->client;
+    answer_sent(request, sent);
+    settle_unless_feeding(client);
+}
+
 static void exchange_end(struct http_exchange *exchange, const struct http_head *trailers)
 {
     struct request *request = request_of(exchange);
@@ -203,6 +223,9 @@ static void exchange_end(struct http_exchange *exchange, const struct http_head 
         write_last_chunk(request, trailers);
     }
     request->answer = ANSWER_ENDED;
+    if (!is_last(request) && outbox_depart(&request->out, client->stream, answer_departed)) {
+        return; /* all the rest when it is gone */
+    }
     exchange_flush(exchange);
     settle_unless_feeding(client);
 }

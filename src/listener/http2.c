@@ -65,7 +65,7 @@ int http2_listener_new(struct loop *loop, weir_pool *pool, const struct http2_li
     fill_options(listener, opt);
     list_init(&listener->clients);
     list_init(&listener->graves);
-    cork_init(&listener->cork);
+    cork_init(&listener->cork, loop);
     listener->bury.run = bury_graves;
     drain_init(&listener->drain, loop, cut_left);
     int error = http2_frames_open(listener);
@@ -140,6 +140,7 @@ void http2_listener_free(struct http2_listener *take_listener)
     }
     loop_later_cancel(listener->loop, &listener->bury);
     drain_fini(&listener->drain);
+    cork_fini(&listener->cork);
     http2_frames_close(listener);
     alloc_free(listener->opt.alloc, listener);
 }

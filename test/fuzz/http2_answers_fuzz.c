@@ -154,7 +154,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct cork cork;
     if (loop == NULL) {
         check(loop_new(&(struct loop_options){0}, &loop) == 0);
-        cork_init(&cork);
+        cork_init(&cork, loop);
     }
     const struct http_connector_options opt = {.loop = loop,
                                                .cork = &cork,
