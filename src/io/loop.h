@@ -7,8 +7,9 @@
  * with a time-out. Nobody above io/ knows which.
  *
  * A turn is: poll; the hooks' word of the time; readiness callbacks, with what was put off by
- * loop_later() after every few of them; expired timers; what was put off since; the turn hooks (the engine's step, flushing of counters), in the order
- * they were added. Hooks run once per turn, only when something happened.
+ * loop_later() after every few of them; expired timers; what was put off since; the turn hooks (the
+ * engine's step, flushing of counters), in the order they were added. Hooks run once per turn, only
+ * when something happened.
  *
  * Nothing here is called from another thread but loop_wake_send().
  */
