@@ -387,7 +387,7 @@ static void counters_row(struct json *row, const struct server *server, uint32_t
         const struct http1_counters *http1 = inlet_http1(server->sites[w].inlets[listener]);
         const struct http2_counters *http2 = inlet_http2(server->sites[w].inlets[listener]);
 #define X(name, text) one.name += http1_counter(&http1->name);
-        HTTP1_COUNTERS(X)
+        LISTENER_COUNTERS(X)
 #undef X
 #define X(name, text) two.name += http2_counter(&http2->name);
         LISTENER_COUNTERS(X)
@@ -400,7 +400,7 @@ static void counters_row(struct json *row, const struct server *server, uint32_t
     LISTENER_COUNTERS(X)
 #undef X
 #define X(name, text) json_u64(row, #name, one.name);
-    HTTP1_COUNTERS(X)
+    LISTENER_COUNTERS(X)
 #undef X
 #define X(name, text) json_u64(row, "http2_" #name, two.name);
     HTTP2_OWN_COUNTERS(X)

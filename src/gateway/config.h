@@ -122,6 +122,7 @@ struct config_listener {
     } http1;
     struct {
         uint32_t max_receive_message, max_send_message; /* 0: no limit */
+        uint32_t keepalive_time_ms, max_connection_age_ms, max_connection_age_grace_ms;
     } grpc;
     struct {
         uint32_t max_concurrent_streams;

@@ -8,11 +8,17 @@
     (BIT(HTTP_FORWARDED) | BIT(HTTP_X_FORWARDED_FOR) | BIT(HTTP_X_FORWARDED_PROTO)                 \
      | BIT(HTTP_X_FORWARDED_HOST) | BIT(HTTP_X_FORWARDED_MORE) | BIT(HTTP_X_REAL_IP))
 
+/* RFC 9110 §7.6.3: the version in which the message came to us. */
 static const char via_line[] = "Via: 1.1 weir\r\n";
+static const char via2_line[] = "Via: 2 weir\r\n";
 static const struct http_field via = {.name = {via_line, 3},
                                       .value = {via_line + 5, 8},
                                       .id = HTTP_VIA,
                                       .wire = true};
+static const struct http_field via2 = {.name = {via2_line, 3},
+                                       .value = {via2_line + 5, 6},
+                                       .id = HTTP_VIA,
+                                       .wire = true};
 static const struct slice proto_plain = {"http", 4}, proto_tls = {"https", 5};
 
 static void apply_route(const struct forward_rules *rules, struct http_field *added,
@@ -108,7 +114,7 @@ void forward_request(struct forward *forward, const struct forward_rules *rules,
         if ((came & BIT(HTTP_X_FORWARDED_HOST)) == 0 && head->authority.len > 0) {
             add(forward, head, "X-Forwarded-Host: ", head->authority, HTTP_X_FORWARDED_HOST);
         }
-        add(forward, head, "Via: ", via.value, HTTP_VIA);
+        add(forward, head, "Via: ", head->is_http2 ? via2.value : via.value, HTTP_VIA);
     }
     if ((came & BIT(HTTP_TRACEPARENT)) == 0 || !trace_is_kept(head)) {
         struct slice trace = {forward->trace, FORWARD_TRACE_BYTES};
@@ -120,7 +126,7 @@ void forward_request(struct forward *forward, const struct forward_rules *rules,
 void forward_answer(const struct forward_rules *rules, struct http_head *head)
 {
     if (rules->policy != FORWARDED_OFF) {
-        head->added = &via;
+        head->added = head->is_http2 ? &via2 : &via;
         head->added_count = 1;
     }
 }

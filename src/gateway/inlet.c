@@ -57,6 +57,9 @@ static int open_http2(struct inlet *inlet, const struct inlet_options *opt)
         .max_header_list_size = l->http2.max_header_list_size,
         .max_session_memory = l->http2.max_session_memory,
         .ping_interval_ms = l->http2.ping_interval_ms,
+        .grpc_keepalive_time_ms = l->grpc.keepalive_time_ms,
+        .grpc_max_age_ms = l->grpc.max_connection_age_ms,
+        .grpc_max_age_grace_ms = l->grpc.max_connection_age_grace_ms,
         .on_refuse = opt->on_refuse,
         .refuse_self = opt->self,
     };

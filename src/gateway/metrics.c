@@ -239,10 +239,6 @@ struct counter_place {
     size_t http1, http2; /* NOWHERE: there is none */
 };
 #define NOWHERE SIZE_MAX
-#define IN_HTTP1(x)                                                                                \
-    {                                                                                              \
-        offsetof(struct http1_counters, x), NOWHERE                                                \
-    }
 #define IN_HTTP2(x)                                                                                \
     {                                                                                              \
         NOWHERE, offsetof(struct http2_counters, x)                                                \
@@ -275,8 +271,8 @@ static uint64_t refused_at_door(const struct page *p, uint32_t pool, weir_err wh
     uint32_t upstreams = p->server->config->upstreams.count;
     if (why != WEIR_EFULL || pool < upstreams)
         return 0;
-    static const struct counter_place full = IN_HTTP1(refused_full),
-                                      per_ip = IN_HTTP1(refused_per_ip);
+    static const struct counter_place full = IN_BOTH(refused_full),
+                                      per_ip = IN_BOTH(refused_per_ip);
     return counter_sum(p, pool - upstreams, full) + counter_sum(p, pool - upstreams, per_ip);
 }
 
@@ -551,8 +547,8 @@ static const struct listener_row listener_rows[] = {
     {"weir_listener_timeouts_total", "", "keepalive", IN_BOTH(keepalive_timeouts)},
     {"weir_listener_timeouts_total", "", "write", IN_BOTH(write_timeouts)},
     {"weir_listener_refused_total", "Clients turned away at the door, by reason.", "full",
-     IN_HTTP1(refused_full)},
-    {"weir_listener_refused_total", "", "per_ip", IN_HTTP1(refused_per_ip)},
+     IN_BOTH(refused_full)},
+    {"weir_listener_refused_total", "", "per_ip", IN_BOTH(refused_per_ip)},
     {"weir_http2_connections_total", "Connections that spoke HTTP/2.", NULL, IN_HTTP2(connections)},
     {"weir_http2_resets_total", "Streams that were reset, by whom.", "client", IN_HTTP2(resets_in)},
     {"weir_http2_resets_total", "", "weir", IN_HTTP2(resets_out)},
@@ -560,6 +556,7 @@ static const struct listener_row listener_rows[] = {
     {"weir_http2_ended_total", "Connections ended by weir, by reason.", "protocol",
      IN_HTTP2(protocol_errors)},
     {"weir_http2_ended_total", "", "ping_timeout", IN_HTTP2(ping_timeouts)},
+    {"weir_http2_ended_total", "", "age", IN_HTTP2(aged)},
 #define FLOOD(name, word)                                                                          \
     {"weir_http2_floods_total", "Connections told to be calm, by what there was too much of.",     \
      word, IN_HTTP2(floods[HTTP2_FLOOD_##name])},

@@ -24,4 +24,6 @@
     ROW(idle_timeouts, "open requests without a byte for too long")                                \
     ROW(keepalive_timeouts, "connections closed between requests")                                 \
     ROW(write_timeouts, "clients that did not read their answer")                                  \
-    ROW(drained, "idle connections closed by a drain")
+    ROW(drained, "idle connections closed by a drain")                                             \
+    ROW(refused_full, "clients refused over max_connections")                                      \
+    ROW(refused_per_ip, "clients refused over max_per_ip")

@@ -215,7 +215,7 @@ static void on_handshake(void *self, struct stream *stream, const struct tls_res
     } else {
         shaking_end(shaking);
         client.server_name = tls_server_name(stream);
-        bool is_http2 = result->alpn == TLS_ALPN_H2 && front_has_http2(front) && client.is_seated;
+        bool is_http2 = result->alpn == TLS_ALPN_H2 && front_has_http2(front);
         side_serve(is_http2 ? &front->http2 : &front->http1, stream, &client);
     }
     drain_look(front);

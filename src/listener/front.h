@@ -4,7 +4,7 @@
  * they speak.
  *
  *     accept ──▶ seat ──▶ TLS handshake, where there is TLS ──▶ ALPN ──▶ http1 | http2
- *                └─ none: refused, by the reader of HTTP/1.1 (503)
+ *                └─ none: refused by the reader (503)
  *
  * Handshakes under way are bounded as clients are: each has a seat.
  *
@@ -72,7 +72,8 @@ int front_accept(struct front *front, struct accept_port *port, uint32_t worker,
 /* A seat is free again. */
 void front_leave(struct front *front, const uint8_t address[16]);
 /* From the reader of HTTP/1.1 to that of HTTP/2: what was read begins with the latter's preface.
- * The seat goes along. The caller has forgotten the stream, and the bytes are borrowed. */
+ * The seat goes along, or that there is none. The caller has forgotten the stream, and the bytes
+ * are borrowed. */
 void front_hand_on(struct front *front, struct stream *take_stream,
                    const struct front_client *client);
 bool front_has_http2(const struct front *front);

@@ -76,14 +76,9 @@ struct http1_listener_options {
 };
 
 /* Any thread may read them, with http1_counter(). */
-#define HTTP1_OWN_COUNTERS(ROW)                                                                    \
-    ROW(refused_full, "clients refused over max_connections")                                      \
-    ROW(refused_per_ip, "clients refused over max_per_ip")
-#define HTTP1_COUNTERS(ROW) LISTENER_COUNTERS(ROW) HTTP1_OWN_COUNTERS(ROW)
-
 struct http1_counters {
 #define HTTP1_ROW(name, text) _Atomic uint64_t name;
-    HTTP1_COUNTERS(HTTP1_ROW)
+    LISTENER_COUNTERS(HTTP1_ROW)
 #undef HTTP1_ROW
 };
 

@@ -15,6 +15,7 @@ static void client_readable(struct client *client);
 static void client_lost(struct client *client, ssize_t how);
 static void client_feed(struct client *client, const char *at, size_t len);
 static size_t client_take(struct client *client, const char *at, size_t len);
+static bool is_preface(const struct client *client, const char *at, size_t len);
 static size_t take_head(struct client *client, const char *at, size_t len);
 static size_t take_body(struct client *client, const char *at, size_t len);
 static void request_let_go(struct client *client);
@@ -124,7 +125,10 @@ void client_close(struct client *client, weir_err why)
 void client_hand_on(struct client *client, const char *at, size_t len)
 {
     struct front *front = client->home->opt.front;
-    struct front_client onward = {.is_seated = client->seated, .ahead = at, .ahead_len = len};
+    struct front_client onward = {.is_seated = client->seated,
+                                  .why = (enum accept_refusal)client->refusal,
+                                  .ahead = at,
+                                  .ahead_len = len};
     struct stream *stream = client_bury(client, WEIR_EMOVED);
     memcpy(onward.address, client->address, sizeof onward.address);
     onward.is_tls = stream_is_tls(stream);
@@ -365,7 +369,9 @@ static void client_readable(struct client *client)
     }
     http1_tally(&listener->counters.reads, 1);
     http1_tally(&listener->counters.bytes_in, (uint64_t)n);
-    if (client->state == CLIENT_REFUSED) {
+    if (client->state == CLIENT_REFUSED && is_preface(client, buf, (size_t)n)) {
+        client_hand_on(client, buf, (size_t)n);
+    } else if (client->state == CLIENT_REFUSED) {
         client_refuse_full(client);
     } else if (client->state == CLIENT_LINGER) {
         client_linger_read(client, (size_t)n);
@@ -447,8 +453,8 @@ static size_t client_take(struct client *client, const char *at, size_t len)
 static bool is_preface(const struct client *client, const char *at, size_t len)
 {
     const struct front *front = client->home->opt.front;
-    return len >= 4 && memcmp(at, "PRI ", 4) == 0 && client->fresh && client->seated
-           && front != NULL && front_has_http2(front) && !stream_is_tls(client->stream);
+    return len >= 4 && memcmp(at, "PRI ", 4) == 0 && client->fresh && front != NULL
+           && front_has_http2(front) && !stream_is_tls(client->stream);
 }
 
 static size_t take_head(struct client *client, const char *at, size_t len)

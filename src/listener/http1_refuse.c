@@ -64,21 +64,7 @@ void client_refuse_bad(struct client *client, enum http1_error error)
 
 void client_refuse_full(struct client *client)
 {
-    static const struct http1_refusal full = {
-        .status = 503,
-        .code = "listener_full",
-        .message = "Too many connections.",
-        .proxy_error = "connection_limit_reached",
-        .retry_after_s = 1,
-    };
-    static const struct http1_refusal per_ip = {
-        .status = 503,
-        .code = "too_many_from_address",
-        .message = "Too many connections from this address.",
-        .proxy_error = "connection_limit_reached",
-        .retry_after_s = 1,
-    };
-    client_refuse(client, client->refusal == ACCEPT_PER_IP ? &per_ip : &full, HTTP_FINE,
+    client_refuse(client, refusal_of_door((enum accept_refusal)client->refusal), HTTP_FINE,
                   WEIR_EFULL);
 }
 

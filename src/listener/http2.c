@@ -36,6 +36,9 @@ static void fill_options(struct http2_listener *listener, const struct http2_lis
     mine->max_header_list_size = either(opt->max_header_list_size, 32U << 10);
     mine->max_session_memory = either(opt->max_session_memory, 10U << 20);
     mine->ping_interval_ms = either(opt->ping_interval_ms, 30000);
+    mine->grpc_keepalive_time_ms = either(opt->grpc_keepalive_time_ms, 30000);
+    mine->grpc_max_age_ms = either(opt->grpc_max_age_ms, WEIR_NEVER);
+    mine->grpc_max_age_grace_ms = either(opt->grpc_max_age_grace_ms, WEIR_NEVER);
     listener->limits = (struct http2_limits){.list_bytes_max = mine->max_header_list_size,
                                              .fields_max = (uint16_t)mine->max_headers};
 }
@@ -175,9 +178,37 @@ int http2_listener_serve(struct http2_listener *listener, struct stream *take_st
     return 0;
 }
 
+/* There is no place for it: it is no client of the pool's, and hears so when it asks. */
+static void turn_away(struct http2_listener *listener, struct stream *take_stream,
+                      const struct front_client *from)
+{
+    struct http2_client *client = http2_client_new(listener, take_stream, from);
+    if (client == NULL) {
+        return;
+    }
+    listener->refusals++;
+    client->is_turned_away = true;
+    client->refusal = (uint8_t)from->why;
+    if (from->ahead_len == 0) { /* who hands one on has counted it */
+        http2_tally(from->why == ACCEPT_FULL ? &listener->counters.refused_full
+                                             : &listener->counters.refused_per_ip,
+                    1);
+    }
+    if (listener->refusals > HTTP2_REFUSALS_MAX) {
+        http2_client_close(client, HTTP_FAULT_CANCELLED, WEIR_EFULL);
+        return;
+    }
+    http2_arm_client(client);
+    http2_client_feed(client, from->ahead, from->ahead_len);
+}
+
 static void front_serves(void *self, struct stream *take_stream, const struct front_client *client)
 {
-    http2_listener_serve(self, take_stream, client);
+    if (client->is_seated) {
+        http2_listener_serve(self, take_stream, client);
+    } else {
+        turn_away(self, take_stream, client);
+    }
 }
 
 static void front_drains(void *self, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg)
@@ -226,5 +257,5 @@ const struct http2_counters *http2_listener_counters(const struct http2_listener
 
 uint32_t http2_listener_clients(const struct http2_listener *listener)
 {
-    return listener->clients.count;
+    return listener->clients.count - listener->refusals;
 }

@@ -13,6 +13,7 @@
  *   - Frames that cost us more than their sender have a budget (http2_budget.h); beyond it comes
  *     GOAWAY with ENHANCE_YOUR_CALM, and the end.
  *   - Priorities are not obeyed (RFC 9113 §5.3.2): streams take turns.
+ *   - A call of gRPC that is refused hears it as a status of gRPC.
  *   - A malformed message is a reset of its stream (§8.1.1); what else cannot be served is answered
  *     as listener/http1 answers it.
  *   - No handler is called inside a call of a handler.
@@ -44,6 +45,7 @@
 #define HTTP2_DRAIN_MS          1000U        /* from the notice of a drain to its last word */
 #define HTTP2_LINGER_MAX        (256U << 10) /* read and forgotten behind our last word, */
 #define HTTP2_LINGER_MS         2000U        /* and for how long */
+#define HTTP2_REFUSALS_MAX      64U          /* clients being told 503 at a time */
 #define HTTP2_SPARE_MAX         1024U        /* stream records kept for the next requests */
 #define HTTP2_SPARE_BODY_MAX    (16U << 10)  /* of memory that each may keep */
 
@@ -69,6 +71,10 @@ struct http2_listener_options {
     uint32_t max_header_list_size;   /* [32 KiB] */
     uint32_t max_session_memory;     /* [10 MiB] */
     uint32_t ping_interval_ms;       /* [30 s] of silence until a PING; as long again: closed */
+    /* For connections that have carried a call of gRPC. */
+    uint32_t grpc_keepalive_time_ms; /* [30 s] the same, also without a call */
+    uint32_t grpc_max_age_ms;        /* [never] a tenth more or less: told to open no more calls, */
+    uint32_t grpc_max_age_grace_ms;  /* [never] and so long after that it is cut */
     void (*on_refuse)(void *self, const struct http_peer *peer,
                       const struct http1_refusal *refusal);
     void *refuse_self;
@@ -80,6 +86,7 @@ struct http2_listener_options {
 #define HTTP2_OWN_COUNTERS(ROW)                                                                    \
     ROW(connections, "connections that spoke HTTP/2")                                              \
     ROW(ping_timeouts, "clients that answered no PING")                                            \
+    ROW(aged, "connections of gRPC that reached their greatest age")                               \
     ROW(resets_in, "streams reset by clients")                                                     \
     ROW(resets_out, "streams reset by us")                                                         \
     ROW(refused_streams, "streams beyond max_concurrent_streams")                                  \

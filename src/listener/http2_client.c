@@ -2,6 +2,7 @@
 #include "listener/http2_client.h"
 
 #include "base/fetch.h"
+#include "base/rand.h"
 #include "core/pool.h"
 #include "io/socket.h"
 
@@ -45,6 +46,15 @@ static void guest_cut(struct guest *guest)
 
 static const struct guest_ops guest_ops = {.close = guest_close, .cut = guest_cut};
 
+/* A tenth more or less, so that those who came together do not leave together. */
+static uint64_t aged_at(const struct http2_client *client, uint64_t now_ms)
+{
+    uint64_t age_ms = client->home->opt.grpc_max_age_ms;
+    uint64_t most = age_ms / 5;
+    uint64_t lot = rand_mix(now_ms ^ (uint64_t)(uintptr_t)client);
+    return age_ms == WEIR_NEVER ? UINT64_MAX : now_ms + age_ms - most / 2 + lot % (most + 1);
+}
+
 struct http2_client *http2_client_new(struct http2_listener *listener, struct stream *take_stream,
                                       const struct front_client *from)
 {
@@ -62,6 +72,7 @@ struct http2_client *http2_client_new(struct http2_listener *listener, struct st
     client->seated = from->is_seated;
     client->fresh = true;
     client->since_ms = client->active_ms = now_ms;
+    client->aged_ms = aged_at(client, now_ms);
     client->scan.left = sizeof http2_preface;
     list_init(&client->streams);
     list_init(&client->told);
@@ -120,6 +131,7 @@ void http2_client_close(struct http2_client *client, enum http_fault fault, weir
     if (client->conn.id != 0) {
         weir_conn_down(listener->pool, client->conn, why);
     }
+    listener->refusals -= client->is_turned_away;
     if (client->seated && listener->front != NULL) {
         front_leave(listener->front, client->peer.address);
     }
@@ -621,7 +633,9 @@ static void linger(struct http2_client *client)
     request_let_go(client);
     nghttp2_session_del(client->session);
     client->session = NULL;
-    weir_conn_retire(listener->pool, client->conn, client->why);
+    if (client->conn.id != 0) {
+        weir_conn_retire(listener->pool, client->conn, client->why);
+    }
     if (stream_shutdown(client->stream) != 0) {
         http2_client_close(client, HTTP_FAULT_CANCELLED, client->why);
         return;

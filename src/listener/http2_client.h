@@ -56,15 +56,18 @@ struct http2_client {
     weir_err why;    /* it ends, once all is said */
     bool ending : 1;
     bool seated : 1;
-    bool ended : 1;   /* it will say no more (FIN) */
-    bool fresh : 1;   /* has opened no stream yet */
-    bool feeding : 1; /* its bytes are being worked through */
-    bool sending : 1; /* its frames are being gathered */
-    bool full : 1;    /* the cork is, for now */
-    bool pinged : 1;  /* a PING of ours waits for its answer */
-    bool blocked : 1; /* `out` was, at the last flush */
-    bool greeted : 1; /* our SETTINGS were framed */
-    uint8_t block;    /* enum http2_block: of the last frame that began */
+    bool ended : 1;          /* it will say no more (FIN) */
+    bool fresh : 1;          /* has opened no stream yet */
+    bool feeding : 1;        /* its bytes are being worked through */
+    bool sending : 1;        /* its frames are being gathered */
+    bool full : 1;           /* the cork is, for now */
+    bool pinged : 1;         /* a PING of ours waits for its answer */
+    bool blocked : 1;        /* `out` was, at the last flush */
+    bool greeted : 1;        /* our SETTINGS were framed */
+    bool is_grpc : 1;        /* has carried a call of gRPC */
+    bool is_turned_away : 1; /* no client of the pool's: it is to hear that there is no place */
+    uint8_t refusal;         /* enum accept_refusal: why */
+    uint8_t block;           /* enum http2_block: of the last frame that began */
 
     struct list streams; /* open: struct http2_stream, the oldest first */
     struct list told;    /* of these, whose handler was told something in this read */
@@ -85,6 +88,7 @@ struct http2_client {
     uint64_t active_ms;  /* the last byte of it */
     uint64_t blocked_ms; /* since when it takes nothing */
     uint64_t leaving_ms; /* when the last word is due, or was said */
+    uint64_t aged_ms;    /* when it is too old for gRPC */
     uint32_t forgotten;  /* bytes, while LINGER */
     struct http_peer peer;
 };
@@ -114,6 +118,7 @@ struct http2_stream {
     uint8_t answer;  /* enum http2_answer */
     uint8_t framing; /* of the answer: enum http_framing */
     uint8_t method_id;
+    bool is_grpc;          /* a call of gRPC */
     bool paused;           /* the handler wants no more of the body now */
     bool headed;           /* the final head was given */
     bool closed;           /* by nghttp2 */
@@ -146,6 +151,7 @@ struct http2_listener {
     struct loop_later bury;
     struct http2_stream *spare;
     uint32_t spare_count;
+    uint32_t refusals;                   /* of clients: turned away */
     struct http2_request *spare_request; /* at most one is kept */
 
     struct drain drain;

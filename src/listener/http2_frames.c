@@ -4,6 +4,7 @@
  * states, windows and fields; what it leaves to us is here: how much, and what it means.
  */
 #include "listener/http2_client.h"
+#include "listener/refusal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -103,7 +104,8 @@ static int stream_begin(struct http2_client *client, int32_t id)
         return stream_not_now(client, id);
     }
     nghttp2_session_set_stream_user_data(client->session, id, stream);
-    if (weir_conn_lease(listener->pool, client->conn, &stream->lease) != WEIR_OK) {
+    if (!client->is_turned_away
+        && weir_conn_lease(listener->pool, client->conn, &stream->lease) != WEIR_OK) {
         return stream_not_now(client, id);
     }
     nghttp2_session_change_extpri_stream_priority(client->session, id, &in_turns, 1);
@@ -201,6 +203,26 @@ static void refuse_verdict(struct http2_stream *stream, enum http2_verdict verdi
     }
 }
 
+/* The first word to it is the last one. */
+static void refuse_place(struct http2_stream *stream)
+{
+    struct http2_client *client = stream->client;
+    http2_stream_refuse(stream, refusal_of_door((enum accept_refusal)client->refusal), HTTP_FINE);
+    if (client->leaving != HTTP2_LEAVING) {
+        http2_client_last_word(client);
+    }
+}
+
+/* Calls of gRPC have rules of their own for their connections. */
+static void is_called(struct http2_client *client, struct http2_stream *stream)
+{
+    stream->is_grpc = true;
+    if (!client->is_grpc) {
+        client->is_grpc = true;
+        http2_arm_client(client);
+    }
+}
+
 static void request_whole(struct http2_client *client, struct http2_stream *stream, bool end)
 {
     struct http2_listener *listener = client->home;
@@ -211,6 +233,13 @@ static void request_whole(struct http2_client *client, struct http2_stream *stre
     stream->reading = end ? HTTP2_READING_DONE : HTTP2_READING_BODY;
     stream->active_ms = stream->measured_ms = now_ms;
     stream->due_ms = http2_later(now_ms, listener->opt.request_timeout_ms);
+    if (client->request->is_grpc) {
+        is_called(client, stream);
+    }
+    if (client->is_turned_away) {
+        refuse_place(stream);
+        return;
+    }
     if (verdict != HTTP2_FINE) {
         refuse_verdict(stream, verdict);
         return;

@@ -159,6 +159,19 @@ void http2_stream_reset(struct http2_stream *stream, uint32_t code)
 /* --- answers of the listener's own ---------------------------------------------------------------
  */
 
+/* An answer of gRPC that has begun ends with why it does. False: it cannot. */
+static bool end_call(struct http2_stream *stream, const struct http1_refusal *refusal)
+{
+    if (!stream->is_grpc || !stream->headed || stream->closed || stream->framing != HTTP_CHUNKED) {
+        return false;
+    }
+    struct refusal_answer answer;
+    refusal_make_grpc(&answer, refusal, true);
+    stream->answer = HTTP2_ANSWER_BODY;
+    stream->exchange.ops->end(&stream->exchange, &answer.head);
+    return true;
+}
+
 void http2_stream_refuse(struct http2_stream *stream, const struct http1_refusal *refusal,
                          enum http_fault fault)
 {
@@ -167,6 +180,10 @@ void http2_stream_refuse(struct http2_stream *stream, const struct http1_refusal
     if (http2_is_heard(stream)) {
         stream->answer = HTTP2_ANSWER_ABORTED;
         listener->handler->on_abort(&stream->exchange, fault);
+    }
+    if (end_call(stream, refusal)) {
+        http2_tally(&listener->counters.cut, 1);
+        return;
     }
     if (stream->headed || stream->closed) {
         http2_tally(&listener->counters.cut, stream->headed);
@@ -177,7 +194,11 @@ void http2_stream_refuse(struct http2_stream *stream, const struct http1_refusal
         listener->opt.on_refuse(listener->opt.refuse_self, &client->peer, refusal);
     }
     struct refusal_answer answer;
-    refusal_make(&answer, refusal, listener->opt.server);
+    if (stream->is_grpc) {
+        refusal_make_grpc(&answer, refusal, false);
+    } else {
+        refusal_make(&answer, refusal, listener->opt.server);
+    }
     stream->answer = HTTP2_ANSWER_NONE;
     stream->exchange.ops->respond(&stream->exchange, &answer.head);
     stream->exchange.ops->body(&stream->exchange, answer.body, answer.body_len);

@@ -82,6 +82,9 @@ static uint64_t stream_due_ms(const struct http2_stream *stream, uint64_t now_ms
 static uint64_t idle_due_ms(const struct http2_client *client)
 {
     const struct http2_listener *listener = client->home;
+    if (client->is_turned_away) {
+        return client->since_ms + HTTP2_LINGER_MS;
+    }
     if (!list_is_empty(&client->streams)) {
         return UINT64_MAX;
     }
@@ -95,11 +98,23 @@ static uint64_t idle_due_ms(const struct http2_client *client)
 
 static uint64_t ping_due_ms(const struct http2_client *client)
 {
-    if (list_is_empty(&client->streams)) {
+    const struct http2_listener_options *opt = &client->home->opt;
+    uint32_t every_ms = client->is_grpc ? opt->grpc_keepalive_time_ms : opt->ping_interval_ms;
+    if ((list_is_empty(&client->streams) && !client->is_grpc) || every_ms == WEIR_NEVER) {
         return UINT64_MAX;
     }
-    uint64_t due_ms = http2_later(client->active_ms, client->home->opt.ping_interval_ms);
-    return client->pinged ? http2_later(due_ms, client->home->opt.ping_interval_ms) : due_ms;
+    return client->active_ms + (client->pinged ? 2 : 1) * (uint64_t)every_ms;
+}
+
+/* When a client of gRPC is too old, or was for too long. */
+static uint64_t age_due_ms(const struct http2_client *client)
+{
+    if (!client->is_grpc || client->aged_ms == UINT64_MAX) {
+        return UINT64_MAX;
+    }
+    return client->leaving == HTTP2_STAYING
+               ? client->aged_ms
+               : http2_later(client->aged_ms, client->home->opt.grpc_max_age_grace_ms);
 }
 
 static uint64_t client_due_ms(const struct http2_client *client)
@@ -108,7 +123,12 @@ static uint64_t client_due_ms(const struct http2_client *client)
     if (client->state == HTTP2_LINGER) {
         return client->leaving_ms + HTTP2_LINGER_MS;
     }
-    uint64_t due_ms = earlier(idle_due_ms(client), ping_due_ms(client));
+    if (client->ending) { /* nothing is waited for but that what it is told gets through */
+        return client->blocked ? http2_later(client->blocked_ms, opt->write_timeout_ms)
+                               : UINT64_MAX;
+    }
+    uint64_t due_ms = earlier(age_due_ms(client),
+                              earlier(idle_due_ms(client), ping_due_ms(client)));
     if (client->block_ms != 0) {
         due_ms = earlier(due_ms, http2_later(client->block_ms, opt->headers_timeout_ms));
     }
@@ -194,6 +214,19 @@ static void stream_fire(struct http2_stream *stream, uint64_t now_ms)
     }
 }
 
+/* Opens no more calls; those that are open have the grace. True: that is over. */
+static bool grow_old(struct http2_client *client)
+{
+    if (client->leaving != HTTP2_STAYING) {
+        http2_client_end(client, NGHTTP2_NO_ERROR, WEIR_EAGE);
+        return true;
+    }
+    http2_tally(&client->home->counters.aged, 1);
+    client->why = WEIR_EAGE;
+    http2_client_notice(client);
+    return false;
+}
+
 /* Of the connection itself. True: it ends. */
 static bool client_fire(struct http2_client *client, uint64_t now_ms)
 {
@@ -215,9 +248,12 @@ static bool client_fire(struct http2_client *client, uint64_t now_ms)
         http2_client_calm(client, HTTP2_FLOOD_SLOW);
         return true;
     } else if (idle_due_ms(client) <= now_ms) {
-        http2_tally(client->fresh ? &counters->headers_timeouts : &counters->keepalive_timeouts, 1);
+        http2_tally(client->fresh ? &counters->headers_timeouts : &counters->keepalive_timeouts,
+                    !client->is_turned_away);
         http2_client_end(client, NGHTTP2_NO_ERROR, WEIR_EIDLE);
         return true;
+    } else if (age_due_ms(client) <= now_ms) {
+        return grow_old(client);
     } else if (ping_due_ms(client) <= now_ms) {
         if (client->pinged) {
             http2_tally(&counters->ping_timeouts, 1);

@@ -2,8 +2,28 @@
 #include "listener/refusal.h"
 
 #include "base/check.h"
+#include "proto/grpc.h"
 
 #include <stdio.h>
+
+const struct http1_refusal *refusal_of_door(enum accept_refusal why)
+{
+    static const struct http1_refusal full = {
+        .status = 503,
+        .code = "listener_full",
+        .message = "Too many connections.",
+        .proxy_error = "connection_limit_reached",
+        .retry_after_s = 1,
+    };
+    static const struct http1_refusal per_ip = {
+        .status = 503,
+        .code = "too_many_from_address",
+        .message = "Too many connections from this address.",
+        .proxy_error = "connection_limit_reached",
+        .retry_after_s = 1,
+    };
+    return why == ACCEPT_PER_IP ? &per_ip : &full;
+}
 
 static void print_body(struct refusal_answer *answer, const struct http1_refusal *refusal)
 {
@@ -45,6 +65,32 @@ void refusal_make(struct refusal_answer *answer, const struct http1_refusal *ref
         .version_minor = 1,
         .framing = HTTP_LENGTH,
         .content_length = answer->body_len,
+        .fields = fields,
+        .field_count = count,
+    };
+}
+
+void refusal_make_grpc(struct refusal_answer *answer, const struct http1_refusal *refusal,
+                       bool is_trailer)
+{
+    struct http_field *fields = answer->fields;
+    uint16_t count = 0;
+    snprintf(answer->status, sizeof answer->status, "%u",
+             (unsigned)grpc_code_of_refusal(refusal->status));
+    size_t len = grpc_message_write(refusal->message, answer->body, sizeof answer->body);
+    answer->body_len = 0;
+    if (!is_trailer) {
+        fields[count++] = (struct http_field){.name = SLICE("Content-Type"),
+                                              .value = SLICE("application/grpc")};
+    }
+    fields[count++] = (struct http_field){.name = SLICE("grpc-status"),
+                                          .value = slice_of(answer->status)};
+    fields[count++] = (struct http_field){.name = SLICE("grpc-message"),
+                                          .value = {answer->body, (uint32_t)len}};
+    answer->head = (struct http_head){
+        .status = 200,
+        .version_minor = 1,
+        .framing = HTTP_NO_BODY,
         .fields = fields,
         .field_count = count,
     };

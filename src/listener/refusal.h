@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * refusal.h - an answer of a listener's own: JSON body, Proxy-Status, Retry-After.
+ * refusal.h - an answer of a listener's own: JSON body, Proxy-Status, Retry-After; to a client of
+ * gRPC its status alone.
  */
 #pragma once
+#include "listener/accept.h"
 #include "listener/http1.h"
 #include "proto/http.h"
 
@@ -20,3 +22,10 @@ struct refusal_answer {
 /* `server`: who we are in Proxy-Status. The words are ours: nothing in them needs escaping. */
 void refusal_make(struct refusal_answer *answer, const struct http1_refusal *refusal,
                   const char *server);
+/* The same for a call of gRPC: a head that is all (trailers only), or the trailers that end an
+ * answer which has begun. */
+void refusal_make_grpc(struct refusal_answer *answer, const struct http1_refusal *refusal,
+                       bool is_trailer);
+
+/* No place for one more client. */
+const struct http1_refusal *refusal_of_door(enum accept_refusal why);

@@ -27,15 +27,34 @@ enum grpc_code grpc_code_of(struct slice value)
     return is_one ? (enum grpc_code)number : GRPC_UNKNOWN;
 }
 
+enum grpc_code grpc_code_of_refusal(unsigned status)
+{
+    switch (status) {
+    case 405:
+    case 501: return GRPC_UNIMPLEMENTED;
+    case 408: return GRPC_DEADLINE_EXCEEDED;
+    case 413:
+    case 414:
+    case 431: return GRPC_RESOURCE_EXHAUSTED;
+    case 417: return GRPC_INTERNAL;
+    default: return grpc_code_of_http(status);
+    }
+}
+
 bool grpc_is(const struct http_head *head)
 {
     const struct http_field *type = http_find(head, HTTP_CONTENT_TYPE);
+    return type != NULL && grpc_is_type(type->value);
+}
+
+bool grpc_is_type(struct slice content_type)
+{
     const struct slice name = SLICE("application/grpc");
-    if (type == NULL || type->value.len < name.len
-        || !slice_same_nocase(slice_sub(type->value, 0, name.len), name)) {
+    if (content_type.len < name.len
+        || !slice_same_nocase(slice_sub(content_type, 0, name.len), name)) {
         return false;
     }
-    char next = type->value.len > name.len ? type->value.at[name.len] : ';';
+    char next = content_type.len > name.len ? content_type.at[name.len] : ';';
     return next == ';' || next == '+' || next == ' ';
 }
 

@@ -41,8 +41,12 @@ enum grpc_code grpc_code_of_http(unsigned status);
 /* The value of grpc-status; UNKNOWN where it is none. */
 enum grpc_code grpc_code_of(struct slice value);
 
+/* The code of an answer that a server gives with this status, before anybody looked at the call. */
+enum grpc_code grpc_code_of_refusal(unsigned status);
+
 /* Whether Content-Type is application/grpc, alone or with +something or ;something behind it. */
 bool grpc_is(const struct http_head *head);
+bool grpc_is_type(struct slice content_type);
 
 /* "100m", "5S": a value of grpc-timeout in milliseconds, rounded up. False: it is none. */
 bool grpc_timeout_ms(struct slice value, uint64_t *ret_ms);

@@ -115,6 +115,10 @@ static void codes_are_what_they_say(void **state)
     assert_int_equal(grpc_code_of_http(503), GRPC_UNAVAILABLE);
     assert_int_equal(grpc_code_of_http(404), GRPC_UNIMPLEMENTED);
     assert_int_equal(grpc_code_of_http(200), GRPC_UNKNOWN);
+    assert_int_equal(grpc_code_of_refusal(408), GRPC_DEADLINE_EXCEEDED);
+    assert_int_equal(grpc_code_of_refusal(431), GRPC_RESOURCE_EXHAUSTED);
+    assert_int_equal(grpc_code_of_refusal(405), GRPC_UNIMPLEMENTED);
+    assert_int_equal(grpc_code_of_refusal(503), GRPC_UNAVAILABLE);
 }
 
 int main(void)

@@ -109,6 +109,7 @@ struct http_head {
     uint8_t method_id;     /* enum http_method */
     uint8_t framing;       /* enum http_framing */
     uint8_t version_minor; /* HTTP/1.x; HTTP/2 says 1 */
+    bool is_http2;         /* it came in HTTP/2 */
     bool keep_alive;       /* the connection may carry another message after this one */
     bool upgrade;          /* a well-formed Upgrade asked for (or granted by 101) */
     bool expect_continue;

@@ -8,6 +8,7 @@
 #include "proto/http2_request.h"
 
 #include "base/check.h"
+#include "proto/grpc.h"
 #include "proto/http1.h"
 
 #include <string.h>
@@ -16,6 +17,8 @@
 #define TEXT_MAX   (4U << 20) /* more than any limit can allow */
 #define KEEP_BYTES 4096U
 #define NAMED_MAX  1U
+
+static const struct slice CONTENT_TYPE = {"content-type", 12};
 
 struct http2_line {
     uint32_t at;
@@ -69,6 +72,7 @@ void http2_request_begin(struct http2_request *request, bool is_trailer)
     request->cookie = 0;
     request->count = 0;
     request->is_trailer = is_trailer;
+    request->is_grpc = false;
     /* The method lies in front of all other text, whenever it comes. */
     char *room = bytes_room(&request->text, HTTP1_METHOD_MAX);
     request->verdict = room != NULL ? HTTP2_FINE : HTTP2_NO_MEMORY;
@@ -189,6 +193,9 @@ void http2_request_field(struct http2_request *request, const struct http2_limit
 {
     request->list_bytes += (uint64_t)name.len + value.len + 32;
     request->fields_seen++;
+    if (name.len == CONTENT_TYPE.len && slice_same(name, CONTENT_TYPE)) {
+        request->is_grpc = grpc_is_type(value);
+    }
     bool is_pseudo = name.len > 0 && name.at[0] == ':';
     if (request->list_bytes > limits->list_bytes_max
         || (!is_pseudo && request->count >= limits->fields_max)
@@ -329,6 +336,7 @@ static enum http2_verdict end_head(struct http2_request *request, bool end, stru
     head->path = head->target = text_of(request, request->path);
     head->authority = text_of(request, request->authority);
     head->version_minor = 1;
+    head->is_http2 = true;
     head->keep_alive = true;
     head->came_len = (uint32_t)bytes_len(&request->text);
     enum http2_verdict verdict = decide_target(head);

@@ -61,6 +61,7 @@ struct http2_request {
     uint16_t count;
     uint8_t verdict; /* enum http2_verdict */
     bool is_trailer;
+    bool is_grpc; /* its Content-Type says so; also where the limits were passed before */
 };
 
 void http2_request_init(struct http2_request *request, const struct alloc *alloc);

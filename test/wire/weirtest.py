@@ -20,6 +20,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WEIR = pathlib.Path(os.environ.get("WEIR_BIN", ROOT / "build/dev/weir"))
+WORKERS = int(os.environ.get("WEIR_WORKERS", "1"))  # of a gateway whose test does not say how many
 DEADLINE = 20.0  # seconds; the longest a test waits for anything that must happen
 
 
@@ -365,7 +366,7 @@ class Weir:
     """The real program, configured, started, waited for; checked for leaks when it is stopped."""
 
     def __init__(self, upstream=None, config=None, listener=None, upstream_options=None, pool=None,
-                 upstream_pool=None, routes=None, workers=1, env=None, wrapper=None, **top):
+                 upstream_pool=None, routes=None, workers=WORKERS, env=None, wrapper=None, **top):
         self.port, self.admin_port = free_port(), free_port()
         self.directory = tempfile.TemporaryDirectory(prefix="weir-wire-")
         self.access_log = pathlib.Path(self.directory.name) / "access.log"
@@ -499,5 +500,5 @@ class Weir:
                     raise AssertionError("weir did not stop:\n" + self.text()[-4000:]) from None
         text = self.text()
         assert self.process.returncode == 0, f"exit {self.process.returncode}:\n{text[-8000:]}"
-        for sign in ("AddressSanitizer", "LeakSanitizer", "runtime error:", "check failed"):
+        for sign in ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "check failed"):
             assert sign not in text, text[-8000:]
