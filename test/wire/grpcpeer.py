@@ -55,9 +55,11 @@ class GrpcServer:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, "nicht möglich: 100%\n")
 
     def wait(self, request, context):
-        self.deadlines.append(context.time_remaining())
         gone = threading.Event()
-        context.add_callback(lambda: (self.cancelled.append(time.monotonic()), gone.set()))
+        if not context.add_callback(lambda: (self.cancelled.append(time.monotonic()), gone.set())):
+            self.cancelled.append(time.monotonic())  # it was over before we could ask to be told
+            gone.set()
+        self.deadlines.append(context.time_remaining())
         gone.wait(20)
         return b""
 
