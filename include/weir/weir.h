@@ -103,7 +103,14 @@ enum { WEIR_OFF = 1, WEIR_ON = 2 };                                            /
 enum { WEIR_NEWEST = 1, WEIR_OLDEST = 2, WEIR_FEWEST = 3, WEIR_NO_REUSE = 4 }; /* reuse */
 enum { WEIR_FAIL = 1, WEIR_WAIT = 2 };                                         /* on_dial_error */
 enum { WEIR_LAZY = 1, WEIR_EAGER = 2 };                                        /* reconnect */
-enum { WEIR_WARM_UP = 2, WEIR_WARM_PROBE = 3 }; /* warm, beside WEIR_OFF */
+/* warm, beside WEIR_OFF: how far a connection must have come */
+enum {
+    WEIR_WARM_UP = 2,    /* it is up, and has heard how many leases it may carry */
+    WEIR_WARM_PROBE = 3, /* and has answered a probe */
+    WEIR_WARM_DNS = 4,   /* none is dialled; the name was looked up: weir_pool_resolved() */
+    WEIR_WARM_TCP = 5,   /* the transport is there: weir_conn_handshake() */
+    WEIR_WARM_TLS = 6    /* the handshake is done: weir_conn_up() */
+};
 
 /* The word of a row (logs, metrics, configuration) and its text for people. Never NULL. */
 WEIR_API const char *weir_err_text(weir_err err);
@@ -372,9 +379,10 @@ WEIR_API weir_err weir_try_acquire(weir_pool *pool, const weir_key *key, uint32_
                                    weir_lease *ret_lease, void **ret_object);
 
 /* A lease as soon as there is a connection; who waits in a full queue fails with WEIR_EQUEUE when
- * somebody comes for a tenant that has fewer there. Refused at once, without a callback, with WEIR_EDOWN,
- * WEIR_EQUEUE, WEIR_EWAIT, WEIR_EFULL, WEIR_EKEYS, WEIR_ECONNS, WEIR_ECLOSED, WEIR_EINVAL;
- * weir_pool_retry_after() then says when it makes sense to ask again. opt may be NULL. */
+ * somebody comes for a tenant that has fewer there. Refused at once, without a callback, with
+ * WEIR_EDOWN, WEIR_EQUEUE, WEIR_EWAIT, WEIR_EFULL, WEIR_EKEYS, WEIR_ECONNS, WEIR_ECLOSED,
+ * WEIR_EINVAL; weir_pool_retry_after() then says when it makes sense to ask again. opt may be NULL.
+ */
 WEIR_API weir_err weir_acquire(weir_pool *pool, const weir_key *key,
                                const weir_acquire_options *opt, weir_lease_fn *fn, void *arg,
                                weir_lease *ret_lease);

@@ -269,7 +269,7 @@ weir_err weir_pool_update(weir_pool *pool, const weir_pool_options *opt)
     }
     shrink(pool->by_state, resolved.max_total, false);
     retime(pool, &old);
-    pool->is_cold = pool->opt.warm != WEIR_OFF;
+    pool->is_cold = warm_dials(pool);
     warm_wake(pool);
     pool_arm(pool, pool->engine->now_ms);
     event_tell(pool, WEIR_EVENT_CONFIG_CHANGED, NULL, NULL, WEIR_OK);

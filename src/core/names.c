@@ -13,6 +13,7 @@
 #include "core/key.h"
 #include "core/mutant.h"
 #include "core/pool.h"
+#include "core/warm.h"
 
 #include <string.h>
 #include <strings.h>
@@ -98,6 +99,7 @@ static void renew(struct key *key, const struct answer *answer)
     uint32_t hash = hash_of(answer);
     bool is_new = key->addresses != 0 && key->addresses != hash;
     key->addresses = hash;
+    warm_check(key);
     for (int i = WEIR_IDLE; i < WEIR_CLOSING; i++) {
         weir_list_each_safe(it, &key->by_state[i]) {
             look_at(conn_on_key(it), answer);

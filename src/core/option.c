@@ -40,7 +40,7 @@ static const char *const flag_words[] = {"off", "on", NULL};
 static const char *const reuse_words[] = {"newest", "oldest", "fewest", "never", NULL};
 static const char *const on_dial_error_words[] = {"fail", "wait", NULL};
 static const char *const reconnect_words[] = {"lazy", "eager", NULL};
-static const char *const warm_words[] = {"off", "up", "probe", NULL};
+static const char *const warm_words[] = {"off", "up", "probe", "dns", "tcp", "tls", NULL};
 
 static const char *const *const lists[] = {
     [TYPE_flag] = flag_words,
@@ -140,7 +140,7 @@ weir_err option_resolve(const weir_pool_options *opt, weir_pool_options *ret_opt
     if (copy.size_min > copy.max_per_key) {
         return fault(ret_fault, "size_min");
     }
-    if (copy.warm != WEIR_OFF && copy.max_idle == 0) {
+    if (copy.warm != WEIR_OFF && copy.warm != WEIR_WARM_DNS && copy.max_idle == 0) {
         return fault(ret_fault, "warm");
     }
     if (copy.reuse == WEIR_NO_REUSE) {

@@ -132,6 +132,9 @@ static void words_set_fields(void **state)
         {"on_dial_error", "wait", &opt.on_dial_error, WEIR_WAIT},
         {"reconnect", "eager", &opt.reconnect, WEIR_EAGER},
         {"warm", "probe", &opt.warm, WEIR_WARM_PROBE},
+        {"warm", "dns", &opt.warm, WEIR_WARM_DNS},
+        {"warm", "tcp", &opt.warm, WEIR_WARM_TCP},
+        {"warm", "tls", &opt.warm, WEIR_WARM_TLS},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         assert_int_equal(weir_pool_options_set(&opt, good[i].word, good[i].value), WEIR_OK);

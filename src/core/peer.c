@@ -141,6 +141,7 @@ weir_err weir_conn_handshake(weir_pool *pool, weir_conn id)
     conn->handshaking = true;
     conn->since_ms = pool->engine->now_ms;
     conn_arm(conn);
+    warm_check(conn->key);
     return WEIR_OK;
 }
 
@@ -238,7 +239,9 @@ weir_err weir_conn_room(weir_pool *pool, weir_conn id, uint32_t leases_max)
     if (leases_max > 0 && pool->connector->leases != NULL) {
         learn_leases(conn->key, leases_max);
     }
-    pool_serve(conn->key);
+    struct key *key = conn->key;
+    pool_serve(key);
+    warm_check(key);
     return WEIR_OK;
 }
 

@@ -23,6 +23,7 @@
 #include "core/mutant.h"
 #include "core/pick.h"
 #include "core/queue.h"
+#include "core/warm.h"
 
 #define REVIEW_EVERY_MS 1000U
 
@@ -447,8 +448,11 @@ weir_err pool_key_pin(weir_pool *pool, const weir_key *key, struct key **ret_pin
     }
     known->pins++;
     known->wanted += known->wanted < UINT16_MAX;
-    pool->is_cold = pool->opt.warm != WEIR_OFF;
+    pool->is_cold = warm_dials(pool);
     pool_serve(known);
+    if (pool->opt.warm != WEIR_OFF) {
+        warm_check(known); /* others may have brought it up already */
+    }
     *ret_pin = known;
     return WEIR_OK;
 }

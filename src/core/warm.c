@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/warm.h"
 
+#include "core/conn.h"
 #include "core/demand.h"
 #include "core/event.h"
 #include "core/key.h"
@@ -9,16 +10,48 @@
 #include "core/probe.h"
 #include "core/size.h"
 
+bool warm_dials(const weir_pool *pool)
+{
+    return pool->opt.warm != WEIR_OFF && pool->opt.warm != WEIR_WARM_DNS;
+}
+
 static bool is_warming(const struct key *key)
 {
-    return key->pool->opt.warm != WEIR_OFF && key->wanted > 0 && !key->is_warm;
+    return warm_dials(key->pool) && key->wanted > 0 && !key->is_warm;
+}
+
+/* Dials that have their transport. */
+static uint32_t count_handshakes(const struct key *key)
+{
+    uint32_t count = 0;
+    weir_list_each(it, &key->by_state[WEIR_DIALLING]) {
+        count += conn_on_key(it)->handshaking;
+    }
+    return count;
+}
+
+static uint32_t count_growing(const struct list *conns)
+{
+    uint32_t count = 0;
+    weir_list_each(it, conns) {
+        count += conn_on_key(it)->growing;
+    }
+    return count;
 }
 
 /* Connections at the grade that is wanted. */
 static uint32_t count_warm(const struct key *key)
 {
-    return key->by_state[WEIR_IDLE].count + key->by_state[WEIR_SHARED].count
-           + key->by_state[WEIR_ACTIVE].count;
+    uint32_t up = key->by_state[WEIR_IDLE].count + key->by_state[WEIR_SHARED].count
+                  + key->by_state[WEIR_ACTIVE].count;
+    switch (key->pool->opt.warm) {
+    case WEIR_WARM_TCP: return up + count_handshakes(key);
+    case WEIR_WARM_UP:
+    case WEIR_WARM_PROBE:
+        return up - count_growing(&key->by_state[WEIR_IDLE])
+               - count_growing(&key->by_state[WEIR_ACTIVE]);
+    default: return up;
+    }
 }
 
 static uint32_t goal_of(const struct key *key)
@@ -30,9 +63,17 @@ static uint32_t goal_of(const struct key *key)
     return goal < opt->max_idle ? goal : opt->max_idle;
 }
 
+static bool is_at_grade(const struct key *key)
+{
+    if (key->pool->opt.warm == WEIR_WARM_DNS) {
+        return key->addresses != 0 || key->view.proxy != NULL;
+    }
+    return count_warm(key) >= goal_of(key);
+}
+
 uint32_t warm_missing(const struct key *key)
 {
-    uint32_t up = count_warm(key) + key->by_state[WEIR_PROBING].count;
+    uint32_t up = key_alive(key) - key->by_state[WEIR_DIALLING].count;
     if (!is_warming(key) || up >= goal_of(key)) {
         return 0;
     }
@@ -80,7 +121,7 @@ void warm_check(struct key *key)
     if (key->is_warm || (is_off && pool->opt.min_idle == 0) || (!is_off && key->wanted == 0)) {
         return;
     }
-    if (is_off ? size_missing(key) > 0 : count_warm(key) < goal_of(key)) {
+    if (is_off ? size_missing(key) > 0 : !is_at_grade(key)) {
         return;
     }
     key->is_warm = true;
@@ -115,7 +156,7 @@ void warm_wake(weir_pool *pool)
 
 void warm_turn(weir_pool *pool)
 {
-    if (!pool->is_cold || pool->opt.warm == WEIR_OFF) {
+    if (!pool->is_cold || !warm_dials(pool)) {
         return;
     }
     if (pool->warm_ms <= pool->engine->now_ms) {

@@ -189,8 +189,8 @@ void judge_warm(struct world *world, struct sim_pool *pool)
         fault(world, "%s was told to be warm a second time", pool->name);
     }
     pool->warm = true;
-    for (uint32_t k = 0; k < world->keys_count && pool->opt.warm != WEIR_OFF && !world->burst;
-         k++) {
+    bool is_by_conns = warms_by_dials(&pool->opt) && pool->opt.warm != WEIR_WARM_TCP;
+    for (uint32_t k = 0; k < world->keys_count && is_by_conns && !world->burst; k++) {
         if (pool->pairs[k].wanted && pool->pairs[k].created == 0) {
             fault(world, "%s is warm, and has never had a connection of %u", pool->name, k);
         }
@@ -201,7 +201,7 @@ void judge_warm(struct world *world, struct sim_pool *pool)
 static void judge_pace(struct world *world, struct sim_pool *pool, const struct sim_pair *pair,
                        uint32_t waiting)
 {
-    if (pool->opt.warm == WEIR_OFF || !pair->wanted || pair->created > 0 || waiting > 0
+    if (!warms_by_dials(&pool->opt) || !pair->wanted || pair->created > 0 || waiting > 0
         || pool->opt.reconnect == WEIR_EAGER) {
         return;
     }

@@ -277,7 +277,7 @@ void must_hold(struct world *world)
             if (pool->pairs[k].unknown) {
                 model_learn(world, p, k);
             }
-            if (pool->pairs[k].wanted && pool->opt.warm != WEIR_OFF) {
+            if (pool->pairs[k].wanted && warms_by_dials(&pool->opt)) {
                 check_warming(world, pool, &pool->pairs[k], &gauges[p], of_engine);
             }
             if (pool->pairs[k].counted == world->steps) {

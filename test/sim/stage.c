@@ -331,7 +331,8 @@ static void draw_options(struct rand *rand, weir_pool_options *opt)
         opt->size_min = opt->max_per_key;
     }
     opt->forecast_ms = opt->size_min != 0 ? sometimes(rand, 500, FORECAST_MS) : 0;
-    opt->warm = rand_chance(rand, 800) ? WEIR_OFF : (uint32_t)rand_between(rand, 2, 3);
+    opt->warm = rand_chance(rand, 800) ? WEIR_OFF
+                                       : (uint32_t)rand_between(rand, WEIR_WARM_UP, WEIR_WARM_TLS);
     opt->warm_every_ms = some(rand, 200);
     opt->hedge = rand_chance(rand, 200) ? WEIR_ON : WEIR_OFF;
     opt->connecting_max = sometimes(rand, 500, some(rand, 8));

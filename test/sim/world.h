@@ -196,6 +196,11 @@ struct world {
     uint64_t traced;
 };
 
+static inline bool warms_by_dials(const weir_pool_options *opt)
+{
+    return opt->warm != WEIR_OFF && opt->warm != WEIR_WARM_DNS;
+}
+
 /* Connections may be dialled, and kept, that nobody waits for. */
 static inline bool keeps_ready(const weir_pool_options *opt)
 {
