@@ -41,6 +41,14 @@ uint32_t pool_key_retry_after(const struct key *pin);
 void pool_key_tell_ejected(const struct key *pin, bool is_ejected);
 const weir_key *pool_key_view(const struct key *pin);
 
+/* What its forecast knows: slots of a season that it has learned from, and the arrivals per second
+ * that it expects now, × 16; 0 while it is silent. */
+struct pool_forecast {
+    uint64_t slots;
+    uint32_t rate_x16;
+};
+struct pool_forecast pool_forecast_of(const weir_pool *pool);
+
 /* Whether where this name leads makes a difference now: it has connections, dials, callers, a
  * failure that another answer ends, or is to be warmed up. */
 bool pool_name_matters(const weir_pool *pool, const char *host);

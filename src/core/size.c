@@ -132,6 +132,12 @@ void size_look_ahead(weir_pool *pool, uint64_t elapsed_ms)
     }
 }
 
+struct pool_forecast pool_forecast_of(const weir_pool *pool)
+{
+    return (struct pool_forecast){.slots = pool->forecast.closed,
+                                  .rate_x16 = forecast_rate_x16(&pool->forecast)};
+}
+
 bool size_review(weir_pool *pool)
 {
     if (pool->opt.size_min == 0 || pool->closing) {

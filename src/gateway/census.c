@@ -61,6 +61,7 @@ void census_free(struct census *census)
         struct census_sheet *sheet = &census->sheets[i];
         free(sheet->pools);
         free(sheet->endpoints);
+        free(sheet->groups);
         free(sheet->keys);
         free(sheet->conns);
         free(sheet->events);
@@ -141,6 +142,7 @@ static void write_pools(const struct site *site, struct census_sheet *sheet)
         weir_pool_health(pool, &row->health);
         weir_pool_options_of(pool, &options);
         row->max_total = options.max_total;
+        row->forecast = pool_forecast_of(pool);
     }
 }
 
@@ -212,6 +214,61 @@ static void write_rows(const struct site *site, struct census_sheet *sheet, bool
     }
 }
 
+/* Groups of one kind being written. */
+struct grouping {
+    struct census_sheet *sheet;
+    uint32_t pool, room;
+    bool is_tenant;
+};
+
+static bool has_room(struct grouping *grouping)
+{
+    struct census_sheet *sheet = grouping->sheet;
+    if (sheet->groups_count < grouping->room)
+        return true;
+    uint32_t room = grouping->room > 0 ? grouping->room * 2 : 8;
+    struct census_group *more = room <= CENSUS_GROUPS_MAX
+                                    ? realloc(sheet->groups, room * sizeof(*more))
+                                    : NULL;
+    if (more == NULL)
+        return false;
+    sheet->groups = more;
+    grouping->room = room;
+    return true;
+}
+
+static bool write_group(void *arg, const weir_group_info *info)
+{
+    struct grouping *grouping = arg;
+    struct census_sheet *sheet = grouping->sheet;
+    if (!has_room(grouping)) {
+        sheet->cut = true;
+        return false;
+    }
+    struct census_group *row = &sheet->groups[sheet->groups_count++];
+    *row = (struct census_group){
+        .pool = grouping->pool, .is_tenant = grouping->is_tenant, .info = *info};
+    if (grouping->is_tenant)
+        slice_copy(row->name, sizeof(row->name), slice_of(info->key->tenant));
+    else
+        snprintf(row->name, sizeof(row->name),
+                 strchr(info->key->host, ':') != NULL ? "[%s]:%u" : "%s:%u", info->key->host,
+                 (unsigned)info->key->port);
+    return true;
+}
+
+static void write_groups(const struct site *site, struct census_sheet *sheet)
+{
+    struct grouping grouping = {.sheet = sheet};
+    uint32_t upstreams = site->server->config->upstreams.count;
+    for (; grouping.pool < upstreams; grouping.pool++) {
+        grouping.is_tenant = false;
+        weir_pool_each_endpoint(pool_of(site, grouping.pool), write_group, &grouping);
+        grouping.is_tenant = true;
+        weir_pool_each_tenant(pool_of(site, grouping.pool), write_group, &grouping);
+    }
+}
+
 static void write_events(const struct site *site, struct census_sheet *sheet)
 {
     sheet->events = calloc(EVENTLOG_MAX, sizeof(*sheet->events));
@@ -236,6 +293,8 @@ static void answer(void *self, uint64_t worker)
         write_rows(site, sheet, false);
     if (census->what & CENSUS_CONNECTIONS)
         write_rows(site, sheet, true);
+    if (census->what & CENSUS_GROUPS)
+        write_groups(site, sheet);
     if (census->what & CENSUS_EVENTS)
         write_events(site, sheet);
     /* The ring holds more letters than there can be censuses and drains under way. */

@@ -11,20 +11,23 @@
 #include <weir/weir.h>
 
 #include "base/list.h"
+#include "core/pool.h"
 #include "gateway/eventlog.h"
 #include "gateway/relay.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CENSUS_ROWS_MAX 10000U /* keys, or connections, of one worker; the rest is `cut` */
+#define CENSUS_ROWS_MAX   10000U /* keys, or connections, of one worker; the rest is `cut` */
+#define CENSUS_GROUPS_MAX 1024U  /* of one worker; as many as an engine has */
 
 enum {
     CENSUS_POOLS = 1,
     CENSUS_ENDPOINTS = 2,
     CENSUS_KEYS = 4,
     CENSUS_CONNECTIONS = 8,
-    CENSUS_EVENTS = 16
+    CENSUS_EVENTS = 16,
+    CENSUS_GROUPS = 32
 };
 
 struct server;
@@ -33,7 +36,16 @@ struct server;
 struct census_pool {
     weir_stats stats;
     weir_health_report health;
+    struct pool_forecast forecast;
     uint32_t max_total;
+};
+
+/* An endpoint, or a tenant, as the pool of an upstream knows it. */
+struct census_group {
+    uint32_t pool;
+    bool is_tenant;
+    weir_group_info info; /* its key is not to be looked at */
+    char name[80];        /* "host:port", or the tenant */
 };
 
 struct census_key {
@@ -57,6 +69,8 @@ struct census_sheet {
     uint32_t pools_count;
     struct relay_endpoint_info *endpoints; /* of all upstreams, in the order of the configuration */
     uint32_t endpoints_count;
+    struct census_group *groups;
+    uint32_t groups_count;
     struct census_key *keys;
     uint32_t keys_count;
     struct census_conn *conns;

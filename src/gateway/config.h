@@ -154,6 +154,7 @@ enum config_balance {
     BALANCE_PRIORITY
 };
 enum config_warm { WARM_OFF, WARM_ON, WARM_REQUIRED };
+enum config_grade { GRADE_DNS, GRADE_TCP, GRADE_TLS, GRADE_UP, GRADE_PROBE };
 struct config_retry {
     bool on_connect, on_stale;
     uint16_t codes[16]; /* answers that are tried again elsewhere */
@@ -181,6 +182,7 @@ struct config_upstream {
     struct outlier_options outlier;
     struct config_retry retry;
     enum config_warm warm;
+    enum config_grade warm_grade;
     uint32_t warm_timeout_ms;
     const char *proxy; /* URL of what connections go through, as in weir_key; "": none */
     struct {

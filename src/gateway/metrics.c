@@ -8,6 +8,8 @@
 #include "gateway/metrics.h"
 
 #include "gateway/inlet.h"
+#include "gateway/metrics_groups.h"
+#include "gateway/metrics_histogram.h"
 #include "gateway/metrics_tls.h"
 #include "gateway/process.h"
 #include "gateway/server.h"
@@ -19,8 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LABELS(...)    ((const struct prom_label[]){__VA_ARGS__, {NULL, NULL}})
-#define HISTOGRAM_STEP 4U /* of the core's buckets, four to an octave, every fourth is shown */
+#define LABELS(...) ((const struct prom_label[]){__VA_ARGS__, {NULL, NULL}})
 
 /* One page being written. */
 struct page {
@@ -40,14 +41,6 @@ static void write_endpoints(struct page *p);
 /* --- sums ----------------------------------------------------------------------------------------
  */
 
-static void histogram_sum(weir_histogram *sum, const weir_histogram *one)
-{
-    sum->count += one->count;
-    sum->sum_ms += one->sum_ms;
-    for (unsigned i = 0; i < WEIR_BUCKETS; i++)
-        sum->buckets[i] += one->buckets[i];
-}
-
 static void stats_sum(weir_stats *sum, const weir_stats *one)
 {
     uint64_t oldest = sum->oldest_wait_ms > one->oldest_wait_ms ? sum->oldest_wait_ms
@@ -61,9 +54,11 @@ static void stats_sum(weir_stats *sum, const weir_stats *one)
         sum->refused_by[i] += one->refused_by[i];
         sum->failed_by[i] += one->failed_by[i];
     }
-    histogram_sum(&sum->wait, &one->wait);
-    histogram_sum(&sum->connect, &one->connect);
-    histogram_sum(&sum->hold, &one->hold);
+    metrics_histogram_add(&sum->wait, &one->wait);
+    metrics_histogram_add(&sum->connect, &one->connect);
+    metrics_histogram_add(&sum->tls, &one->tls);
+    metrics_histogram_add(&sum->first_byte, &one->first_byte);
+    metrics_histogram_add(&sum->hold, &one->hold);
 }
 
 static bool pools_sum(struct page *p)
@@ -90,12 +85,13 @@ bool metrics_write(const struct server *server, const struct census *census, boo
     write_process(&page);
     write_pools(&page);
     write_endpoints(&page);
+    bool is_whole = metrics_groups_write(server, census, &page.prom);
     write_http(&page);
     write_listeners(&page);
     metrics_tls_write(server, &page.prom);
     prom_end(&page.prom);
     free(page.pools);
-    return !page.prom.full;
+    return is_whole && !page.prom.full;
 }
 
 /* --- the process ---------------------------------------------------------------------------------
@@ -295,30 +291,43 @@ static void write_pool_reasons(struct page *p, const char *name, const char *hel
         }
 }
 
-/* Every step-th end of the core's buckets; `phase` is one more label, or NULL. */
+/* `phase` is one more label, or NULL. */
 static void write_histogram(struct page *p, uint32_t pool, const weir_histogram *histogram,
                             const char *phase)
 {
     char room[80];
-    double ends[WEIR_BUCKETS / HISTOGRAM_STEP];
-    uint64_t counts[WEIR_BUCKETS / HISTOGRAM_STEP] = {0};
-    uint32_t buckets = 0;
-    uint64_t all = 0;
-    for (unsigned i = 0; i < WEIR_BUCKETS; i++) {
-        counts[buckets] += histogram->buckets[i];
-        all += histogram->buckets[i];
-        if (i % HISTOGRAM_STEP == HISTOGRAM_STEP - 1)
-            ends[buckets++] = (double)weir_bucket_end_ms(i) / 1000;
-        if (buckets == WEIR_BUCKETS / HISTOGRAM_STEP - 1)
-            break; /* the last step is the rest: its end is no bound */
-    }
-    const char *name = pool_name(p, pool, room);
     const struct prom_label labels[] = {
-        {"pool", name}, {phase != NULL ? "phase" : NULL, phase}, {NULL, NULL}};
-    uint64_t rest = histogram->count > all ? histogram->count - all : 0;
-    const struct prom_histogram shown = {ends, counts, buckets, rest,
-                                         (double)histogram->sum_ms / 1000};
-    prom_histogram(&p->prom, labels, &shown);
+        {"pool", pool_name(p, pool, room)}, {phase != NULL ? "phase" : NULL, phase}, {NULL, NULL}};
+    metrics_histogram(&p->prom, labels, histogram);
+}
+
+/* Of upstreams' pools; the workers foretell for themselves. */
+static void write_forecasts(struct page *p)
+{
+    char room[80];
+    uint32_t count = p->server->config->upstreams.count;
+    prom_family(&p->prom, "weir_pool_forecast_slots", PROM_GAUGE,
+                "Slots of a season, of 288, that the forecast has learned from, on the worker that "
+                "knows most.");
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t most = 0;
+        for (uint32_t w = 0; w < p->census->sheets_count; w++) {
+            const struct census_sheet *sheet = &p->census->sheets[w];
+            if (i < sheet->pools_count && sheet->pools[i].forecast.slots > most)
+                most = sheet->pools[i].forecast.slots;
+        }
+        prom_u64(&p->prom, LABELS({"pool", pool_name(p, i, room)}), most);
+    }
+    prom_family(&p->prom, "weir_pool_forecast_arrivals", PROM_GAUGE,
+                "Leases per second that are expected now; 0 while the forecast is silent.");
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t sum_x16 = 0;
+        for (uint32_t w = 0; w < p->census->sheets_count; w++) {
+            const struct census_sheet *sheet = &p->census->sheets[w];
+            sum_x16 += i < sheet->pools_count ? sheet->pools[i].forecast.rate_x16 : 0;
+        }
+        prom_double(&p->prom, LABELS({"pool", pool_name(p, i, room)}), (double)sum_x16 / 16);
+    }
 }
 
 static void write_pools(struct page *p)
@@ -340,8 +349,15 @@ static void write_pools(struct page *p)
     for (uint32_t i = 0; i < p->pools_count; i++)
         write_histogram(p, i, &p->pools[i].hold, NULL);
     prom_family(&p->prom, "weir_connect_seconds", PROM_HISTOGRAM, "How long dials took.");
-    for (uint32_t i = 0; i < p->server->config->upstreams.count; i++)
+    for (uint32_t i = 0; i < p->server->config->upstreams.count; i++) {
         write_histogram(p, i, &p->pools[i].connect, "connect");
+        write_histogram(p, i, &p->pools[i].tls, "tls");
+    }
+    prom_family(&p->prom, "weir_pool_first_byte_seconds", PROM_HISTOGRAM,
+                "From a lease to the first byte of its answer.");
+    for (uint32_t i = 0; i < p->server->config->upstreams.count; i++)
+        write_histogram(p, i, &p->pools[i].first_byte, NULL);
+    write_forecasts(p);
     prom_family(&p->prom, "weir_health_status", PROM_GAUGE,
                 "0 healthy, 1 degraded, 2 overloaded, 3 unavailable; the worst of the workers.");
     for (uint32_t i = 0; i < p->pools_count; i++) {

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#define METRICS_CENSUS (CENSUS_POOLS | CENSUS_ENDPOINTS)
+#define METRICS_CENSUS (CENSUS_POOLS | CENSUS_ENDPOINTS | CENSUS_GROUPS)
 
 /* False when it did not fit. */
 bool metrics_write(const struct server *server, const struct census *census, bool openmetrics,

@@ -146,10 +146,19 @@ static enum http_speaks speaks_of(const struct config_upstream *config)
     return has_tls ? HTTP_SPEAKS_AUTO : HTTP_SPEAKS_HTTP1;
 }
 
+static uint32_t warm_of(const struct config_upstream *config)
+{
+    static const uint32_t grades[] = {
+        [GRADE_DNS] = WEIR_WARM_DNS, [GRADE_TCP] = WEIR_WARM_TCP,     [GRADE_TLS] = WEIR_WARM_TLS,
+        [GRADE_UP] = WEIR_WARM_UP,   [GRADE_PROBE] = WEIR_WARM_PROBE,
+    };
+    return config->warm != WARM_OFF ? grades[config->warm_grade] : WEIR_OFF;
+}
+
 static int open_pool(struct upstream *upstream, const struct upstream_options *opt)
 {
     weir_pool_options pool = opt->config->pool;
-    pool.warm = opt->config->warm != WARM_OFF ? WEIR_WARM_UP : WEIR_OFF;
+    pool.warm = warm_of(opt->config);
     const struct http_connector_options connector = {
         .speaks = speaks_of(opt->config),
         .ping_interval_ms = pool.probe_every_ms,
@@ -210,6 +219,9 @@ static int pin_endpoints(struct upstream *upstream, const struct upstream_option
         weir_err err = pool_key_pin(upstream->pool, &key, &endpoint->pin);
         if (err != WEIR_OK) {
             return errno_of(err);
+        }
+        if (warm_of(opt->config) == WEIR_WARM_DNS && key.proxy == NULL) {
+            http_connector_learn(upstream->connector, key.host);
         }
     }
     return 0;

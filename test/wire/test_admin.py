@@ -80,6 +80,46 @@ def test_promtool_has_no_complaint(relay):
     assert judged.returncode == 0 and not judged.stdout and not judged.stderr, judged
 
 
+def test_each_endpoint_has_its_figures():
+    """What the pool knows of each, over all workers; as many series as there are endpoints."""
+    with Upstream() as one, Upstream() as two, Weir([one.url, {"url": two.url, "priority": 1}], workers=2,
+                                                    upstream_options={"balance": "priority"}) as weir:
+        for _ in range(6):
+            assert weir.ask().status == 200
+        own = {"upstream": "up", "endpoint": f"127.0.0.1:{one.port}"}
+        other = {"upstream": "up", "endpoint": f"127.0.0.1:{two.port}"}
+        assert weir.metric("weir_endpoint_grants_total", **own) == 6
+        assert weir.metric("weir_endpoint_created_total", **own) == one.accepted
+        assert weir.metric("weir_endpoint_reused_total", **own) == 6 - one.accepted
+        assert weir.metric("weir_endpoint_connections", state="idle", **own) == one.accepted
+        assert weir.metric("weir_endpoint_hold_seconds_count", **own) == 6
+        assert weir.metric("weir_endpoint_first_byte_seconds_count", **own) == 6
+        assert weir.metric("weir_endpoint_connect_seconds_count", phase="connect", **own) == one.accepted
+        assert weir.metric("weir_endpoint_connect_seconds_count", phase="tls", **own) == 0
+        assert weir.metric("weir_pool_first_byte_seconds_count", pool="up") == 6
+        assert weir.metric("weir_endpoint_grants_total", **other) == 0
+        one.stop()
+        weir.ask()
+        wait_for(lambda: weir.metric("weir_endpoint_errors_total", **own) > 0, "an error of the first")
+        series = [name for name in weir.metrics() if name.startswith("weir_endpoint_grants_total")]
+        assert len(series) == 2
+        for family in ("connections", "waiting", "grants_total", "hold_seconds", "connect_seconds"):
+            assert f"# HELP weir_account_{family} " in weir.admin("/metrics").text
+
+
+def test_endpoints_beyond_the_most_are_one_series():
+    ups = [f"http://127.0.0.1:{port}" for port in range(1, 134)]
+    with Weir(ups) as weir:
+        metrics = weir.metrics()
+        series = [name for name in metrics if name.startswith("weir_endpoint_waiting{")]
+        assert len(series) == 129
+        assert 'weir_endpoint_waiting{upstream="other",endpoint="other"}' in metrics
+        text = weir.admin("/metrics").text
+        judged = subprocess.run([peers.find("promtool", "prometheus"), "check", "metrics"], input=text, text=True,
+                                capture_output=True, check=False)
+        assert judged.returncode == 0 and not judged.stdout and not judged.stderr, judged
+
+
 def test_openmetrics_where_it_is_asked_for(relay):
     answer = relay.admin("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0, */*"})
     assert answer.getheader("content-type").startswith("application/openmetrics-text")
@@ -94,7 +134,8 @@ def test_openmetrics_where_it_is_asked_for(relay):
 
 FAMILIES = """weir_pool_connections weir_pool_waiting weir_pool_oldest_wait_seconds weir_pool_created_total
 weir_pool_moved_total weir_pool_reused_total weir_pool_closed_total weir_pool_refused_total weir_pool_acquire_seconds
-weir_connect_seconds weir_http_requests_total weir_http_request_seconds weir_http_first_byte_seconds
+weir_connect_seconds weir_pool_first_byte_seconds weir_pool_forecast_slots
+weir_pool_forecast_arrivals weir_endpoint_connections weir_account_connections weir_http_requests_total weir_http_request_seconds weir_http_first_byte_seconds
 weir_health_status weir_process_resident_bytes weir_config_last_reload_successful weir_build_info"""
 
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from dnspeer import NameServer
 from weirtest import Upstream, Weir, dead_port, free_port, wait_for
 
 option = pytest.mark.option
@@ -148,6 +149,20 @@ def test_size_min():
     with Upstream() as up, Weir(up) as weir:
         assert weir.ask().status == 200
         assert up.accepted == 1
+
+
+@option("upstreams.pool.forecast")
+def test_forecast():
+    """It takes seasons to foretell anything; what it has learned so far can be seen."""
+    with Upstream() as up, Weir(up, upstream_pool={"size_min": 1, "forecast": "288s"}) as weir:
+        wait_for(lambda: weir.ask().status == 200
+                 and weir.metric("weir_pool_forecast_slots", pool="up") >= 2, "slots of a second")
+        assert weir.metric("weir_pool_forecast_arrivals", pool="up") == 0  # it is not trusted yet
+    with Upstream() as up, Weir(up, upstream_pool={"size_min": 1}) as weir:
+        end = time.monotonic() + 2.5
+        while time.monotonic() < end:
+            assert weir.ask().status == 200
+        assert weir.metric("weir_pool_forecast_slots", pool="up") == 0
 
 
 @option("upstreams.pool.max_idle")
@@ -684,6 +699,59 @@ def test_warm():
         assert weir.admin("/livez").status == 200
     with Eager(None, upstream_options={"warm": "on"}) as weir:
         assert weir.admin("/readyz").status == 200
+
+
+@option("upstreams.pool.warm_every")
+def test_warm_every():
+    """The second connection of a warm-up comes so much later than the first."""
+    with Upstream() as up, Weir([up.url, up.url.replace("127.0.0.1", "localhost")],
+                                upstream_options={"warm": "on"}, upstream_pool={"warm_every": "1h"}) as weir:
+        wait_for(lambda: connections(weir, state="idle") == 1, "the first")
+        assert weir.metric("weir_pool_dials_total", pool="up") == 1
+    with Upstream() as up, Weir([up.url, up.url.replace("127.0.0.1", "localhost")],
+                                upstream_options={"warm": "on"}) as weir:
+        wait_for(lambda: connections(weir, state="idle") == 2, "both")
+
+
+@option("upstreams.warm_grade")
+def test_warm_grade():
+    """What accepts and never shakes hands, or never says SETTINGS, is warm at one grade and not at the next."""
+    def silent(peer):
+        while peer.recv():
+            pass
+
+    def ready(weir):
+        return weir.admin("/readyz").status == 200
+
+    def grade(word, url, warm="required", **options):
+        return Eager([url], upstream_options={"warm": warm, "warm_grade": word, **options})
+    with Upstream(silent) as up:
+        https = f"https://127.0.0.1:{up.port}"
+        with grade("tcp", https) as weir:
+            wait_for(lambda: ready(weir), "the transport")
+        with grade("tls", https) as weir:
+            wait_for(lambda: up.accepted == 2, "the dial")
+            assert not ready(weir)
+        with grade("tls", up.url, protocol="h2") as weir:
+            wait_for(lambda: ready(weir), "the connection")
+        for word in ("up", "probe"):
+            accepted = up.accepted
+            with grade(word, up.url, protocol="h2") as weir:
+                wait_for(lambda seen=accepted: up.accepted > seen, "the dial")
+                wait_for(lambda: connections(weir) == 1, "its transport")
+                assert not ready(weir)
+    with Upstream() as up, grade("probe", up.url) as weir:
+        wait_for(lambda: ready(weir), "HTTP/1.1, which has nothing to ask with")
+    with Upstream() as up, grade("dns", up.url) as weir:
+        wait_for(lambda: ready(weir), "an address, which is known")
+        assert up.accepted == 0
+    with NameServer({}) as names, Eager(["http://moves.test:1"], dns={"servers": [names.address]}, upstream_options={
+            "warm": "required", "warm_grade": "dns"}) as weir:
+        wait_for(lambda: names.count("moves.test") > 0, "a look-up")
+        assert not ready(weir)
+        names.names["moves.test"] = ["127.0.0.1"]
+        wait_for(lambda: ready(weir), "the name to be known")
+        assert weir.metric("weir_pool_dials_total", pool="up") == 0
 
 
 @option("upstreams.warm_timeout")
