@@ -84,18 +84,49 @@ static bool is_own(const struct park *park, const struct seat *seat)
     return seat < park->seats + PARK_OWN;
 }
 
-static bool claim(struct seat *seat, enum seat_state from)
+/* This thread's seat, which is its alone until it leaves it; NULL: another thread is at it. */
+static struct seat *seat_enter(struct park *park)
 {
-    uint32_t expected = from;
-    return atomic_load_explicit(&seat->state, memory_order_relaxed) == from
-           && atomic_compare_exchange_strong_explicit(&seat->state, &expected, SEAT_BUSY,
+    struct seat *seat = seat_of(park);
+    bool is_free = is_own(park, seat)
+                   || !atomic_exchange_explicit(&seat->is_busy, true, memory_order_acquire);
+    return is_free ? seat : NULL;
+}
+
+static void seat_leave(const struct park *park, struct seat *seat)
+{
+    if (!is_own(park, seat)) {
+        atomic_store_explicit(&seat->is_busy, false, memory_order_release);
+    }
+}
+
+/* --- turns --------------------------------------------------------------------------------------
+ */
+
+/* Of the connection that the seat names, or NULL. */
+static struct turn *turn_at(const struct park *park, const struct seat *seat)
+{
+    uint32_t number = atomic_load(&seat->number);
+    return number > 0 ? &park->turns[number - 1] : NULL;
+}
+
+static bool is_parked(struct turn *turn)
+{
+    return atomic_load(&turn->number) % 2 == 1;
+}
+
+/* Whoever does it has what is parked. */
+static bool claim(struct turn *turn)
+{
+    uint64_t number = atomic_load_explicit(&turn->number, memory_order_relaxed);
+    return number % 2 == 1
+           && atomic_compare_exchange_strong_explicit(&turn->number, &number, number + 1,
                                                       memory_order_acquire, memory_order_relaxed);
 }
 
-/* Something lies there (again). Whoever has begun to want it by now sees it, or is seen here. */
-static void offer(weir_shared *pool, struct seat *seat)
+/* Something is parked (again). Whoever has begun to want it by now sees it, or is seen here. */
+static void heed(weir_shared *pool)
 {
-    atomic_store(&seat->state, SEAT_TAKEN);
     if (atomic_load(&pool->park.wanted) > 0 && shared_enter(pool, 0) == WEIR_OK) {
         park_sweep(pool);
         station_leave(&pool->station);
@@ -132,6 +163,41 @@ static bool is_of_key(const void *made, const weir_key *key)
 /* --- without the lock ---------------------------------------------------------------------------
  */
 
+/* The loan of what is this thread's. */
+static void lend(weir_shared *pool, struct turn *turn, weir_loan *ret_loan)
+{
+    void *made = turn->made;
+    turn->renewed++;
+    *ret_loan = (weir_loan){
+        .pool = pool,
+        .object = custom_object(made),
+        .lease = turn->lease,
+        .conn = custom_conn(made),
+        .slot = custom_slot(made),
+        .reused = true,
+        .own = {.made = made,
+                .serial = atomic_load_explicit(&pool->park.serial, memory_order_relaxed),
+                .turn = atomic_load_explicit(&turn->number, memory_order_relaxed),
+                .number = (uint32_t)(turn - pool->park.turns)},
+    };
+}
+
+static bool take_from(weir_shared *pool, const struct seat *seat, const weir_key *key,
+                      weir_loan *ret_loan)
+{
+    struct turn *turn = turn_at(&pool->park, seat);
+    if (turn == NULL || !claim(turn)) {
+        return false;
+    }
+    if (!is_of_key(turn->made, key)) {
+        atomic_fetch_add(&turn->number, 1); /* parked again */
+        heed(pool);
+        return false;
+    }
+    lend(pool, turn, ret_loan);
+    return true;
+}
+
 bool park_take(weir_shared *pool, const weir_key *key, const weir_acquire_options *opt,
                weir_loan *ret_loan)
 {
@@ -140,65 +206,74 @@ bool park_take(weir_shared *pool, const weir_key *key, const weir_acquire_option
         || (opt != NULL && (opt->flags & WEIR_FRESH || opt->tag != 0))) {
         return false;
     }
-    struct seat *seat = seat_of(park);
-    if (!claim(seat, SEAT_TAKEN)) {
+    struct seat *seat = seat_enter(park);
+    if (seat == NULL) {
         return false;
     }
-    void *made = seat->made;
-    if (!is_of_key(made, key)) {
-        offer(pool, seat);
-        return false;
-    }
-    struct turn *turn = &park->turns[custom_number(made)];
-    turn->renewed++;
-    *ret_loan = (weir_loan){
-        .pool = pool,
-        .object = custom_object(made),
-        .lease = seat->lease,
-        .conn = custom_conn(made),
-        .slot = custom_slot(made),
-        .reused = true,
-        .own = {.made = made,
-                .serial = atomic_load_explicit(&park->serial, memory_order_relaxed),
-                .turn = atomic_load_explicit(&turn->number, memory_order_relaxed),
-                .number = custom_number(made)},
-    };
-    atomic_store_explicit(&seat->state, SEAT_EMPTY, memory_order_release);
-    return true;
+    bool was_there = take_from(pool, seat, key, ret_loan);
+    seat_leave(park, seat);
+    return was_there;
+}
+
+/* Moves the loan's turn on by so many. */
+static bool move_turn(struct park *park, const weir_loan *loan, uint64_t by)
+{
+    uint64_t expected = loan->own.turn;
+    return atomic_compare_exchange_strong(&park->turns[loan->own.number].number, &expected,
+                                          expected + by);
+}
+
+static bool is_of_now(const struct park *park, const weir_loan *loan)
+{
+    return atomic_load_explicit(&park->serial, memory_order_relaxed) == loan->own.serial;
 }
 
 bool park_end_turn(weir_shared *pool, const weir_loan *loan)
 {
     struct park *park = &pool->park;
-    uint64_t expected = loan->own.turn;
-    if (atomic_load_explicit(&park->serial, memory_order_relaxed) != loan->own.serial) {
-        return false;
+    return is_of_now(park, loan) && (loan->own.turn == TURN_NONE || move_turn(park, loan, 2));
+}
+
+static bool put_on(struct park *park, struct seat *seat, const weir_loan *loan)
+{
+    struct turn *before = turn_at(park, seat);
+    struct turn *turn = &park->turns[loan->own.number];
+    if (before != turn) {
+        if (before != NULL && is_parked(before)) {
+            return false;
+        }
+        atomic_store(&seat->number, loan->own.number + 1);
     }
-    return expected == TURN_NONE
-           || atomic_compare_exchange_strong(&park->turns[loan->own.number].number, &expected,
-                                             expected + 1);
+    atomic_store_explicit(&turn->parked_tick,
+                          atomic_load_explicit(&park->tick, memory_order_relaxed),
+                          memory_order_relaxed);
+    return move_turn(park, loan, 1);
+}
+
+static bool may_put(const struct park *park, const weir_loan *loan)
+{
+    const struct turn *turn = &park->turns[loan->own.number];
+    return atomic_load_explicit(&park->is_on, memory_order_relaxed) && is_of_now(park, loan)
+           && atomic_load_explicit(&turn->number, memory_order_relaxed) == loan->own.turn
+           && atomic_load_explicit(&park->tick, memory_order_relaxed)
+                      - atomic_load_explicit(&turn->heard_tick, memory_order_relaxed)
+                  <= 1
+           && atomic_load_explicit(&park->wanted, memory_order_relaxed) == 0;
 }
 
 bool park_put(weir_shared *pool, const weir_loan *loan)
 {
     struct park *park = &pool->park;
-    const struct turn *turn = &park->turns[loan->own.number];
-    uint32_t tick = atomic_load_explicit(&park->tick, memory_order_relaxed);
-    if (!atomic_load_explicit(&park->is_on, memory_order_relaxed) || tick - turn->tick > 1
-        || atomic_load_explicit(&park->wanted, memory_order_relaxed) > 0) {
+    struct seat *seat = may_put(park, loan) ? seat_enter(park) : NULL;
+    if (seat == NULL) {
         return false;
     }
-    struct seat *seat = seat_of(park);
-    bool is_free = is_own(park, seat)
-                       ? atomic_load_explicit(&seat->state, memory_order_acquire) == SEAT_EMPTY
-                       : claim(seat, SEAT_EMPTY);
-    if (!is_free) {
+    bool is_there = put_on(park, seat, loan);
+    seat_leave(park, seat);
+    if (!is_there) {
         return false;
     }
-    seat->made = loan->own.made;
-    seat->lease = loan->lease;
-    seat->tick = tick;
-    offer(pool, seat);
+    heed(pool);
     if (!atomic_load(&park->is_ticking) && !atomic_exchange(&park->is_ticking, true)) {
         station_poke(&pool->station);
     }
@@ -218,13 +293,18 @@ void park_want_no_more(weir_shared *pool)
 /* --- under the lock -----------------------------------------------------------------------------
  */
 
-uint64_t park_begin_turn(weir_shared *pool, uint32_t number)
+uint64_t park_begin_turn(weir_shared *pool, void *made, weir_lease lease)
 {
-    struct turn *turn = &pool->park.turns[number];
-    if (!pool->park.has_turns) {
+    struct park *park = &pool->park;
+    struct turn *turn = &park->turns[custom_number(made)];
+    if (!park->has_turns) {
         return TURN_NONE;
     }
-    turn->tick = atomic_load_explicit(&pool->park.tick, memory_order_relaxed);
+    turn->made = made;
+    turn->lease = lease;
+    atomic_store_explicit(&turn->heard_tick,
+                          atomic_load_explicit(&park->tick, memory_order_relaxed),
+                          memory_order_relaxed);
     return atomic_load_explicit(&turn->number, memory_order_relaxed);
 }
 
@@ -235,14 +315,6 @@ void park_settle(weir_shared *pool, uint32_t number, weir_lease lease)
         lease_renewed(pool->pool, lease, turn->renewed);
         turn->renewed = 0;
     }
-}
-
-/* Gives it back to the engine. */
-static void vacate(weir_shared *pool, struct seat *seat)
-{
-    park_settle(pool, custom_number(seat->made), seat->lease);
-    weir_release(pool->pool, seat->lease, WEIR_KEEP);
-    atomic_store_explicit(&seat->state, SEAT_EMPTY, memory_order_release);
 }
 
 static uint32_t seats_used(const struct park *park)
@@ -258,15 +330,13 @@ static uint32_t sweep(weir_shared *pool, uint32_t older_than)
     uint32_t used = seats_used(park);
     uint32_t found = 0;
     for (uint32_t i = 0; i < used; i++) {
-        struct seat *seat = &park->seats[i];
-        if (atomic_load(&seat->state) == SEAT_EMPTY || !claim(seat, SEAT_TAKEN)) {
-            continue;
-        }
-        if (tick - seat->tick >= older_than) {
-            vacate(pool, seat);
+        struct turn *turn = turn_at(park, &park->seats[i]);
+        if (turn != NULL && is_parked(turn)
+            && tick - atomic_load_explicit(&turn->parked_tick, memory_order_relaxed) >= older_than
+            && claim(turn)) {
+            park_settle(pool, (uint32_t)(turn - park->turns), turn->lease);
+            weir_release(pool->pool, turn->lease, WEIR_KEEP);
             found++;
-        } else {
-            atomic_store(&seat->state, SEAT_TAKEN);
         }
     }
     return found;
@@ -283,11 +353,12 @@ void park_sweep_all(weir_shared *pool)
     sweep(pool, 0);
 }
 
-static bool is_any_used(const struct park *park)
+static bool is_any_parked(const struct park *park)
 {
     uint32_t used = seats_used(park);
     for (uint32_t i = 0; i < used; i++) {
-        if (atomic_load(&park->seats[i].state) != SEAT_EMPTY) {
+        struct turn *turn = turn_at(park, &park->seats[i]);
+        if (turn != NULL && is_parked(turn)) {
             return true;
         }
     }
@@ -297,11 +368,11 @@ static bool is_any_used(const struct park *park)
 /* Nothing is parked, and who parks something from now on finds that nobody sweeps. */
 static bool may_stop(struct park *park)
 {
-    if (is_any_used(park)) {
+    if (is_any_parked(park)) {
         return false;
     }
     atomic_store(&park->is_ticking, false);
-    return !is_any_used(park) || atomic_exchange(&park->is_ticking, true);
+    return !is_any_parked(park) || atomic_exchange(&park->is_ticking, true);
 }
 
 uint64_t park_tick(weir_shared *pool, uint64_t now_ms)

@@ -3,9 +3,9 @@
  * park.h - where a thread leaves what it returns, to take it again without the pool's lock.
  *
  * Most loans are short, and what a thread returns it is the first to ask for again. So a loan that
- * is returned sound is parked: to the engine it is still leased, and it lies on the thread's
- * *seat*. The same thread takes it from there with two atomic operations. It never lies there at
- * anybody's cost:
+ * is returned sound is *parked*: to the engine it is still leased, and the thread's *seat* says
+ * which connection that is. The same thread takes it again from there. That is one atomic operation
+ * to park it and one to take it. It never lies there at anybody's cost:
  *
  *   - While anybody waits at the pool, nothing is parked (`wanted`), and whoever finds nothing idle
  *     sweeps all seats first. Both sides write, then look: one of them sees the other.
@@ -14,11 +14,20 @@
  *     flushes, updates or closes sweeps first.
  *   - Pools whose rules need the engine at each lease do without.
  *
- * A connection has a *turn*, which each return moves on. A loan that was returned before has a
- * wrong one, whatever became of its connection since.
+ * A connection has a *turn*, which each loan, parking and return moves on:
  *
- * The first threads to come have a seat of their own for good; the others share some. Any thread
- * may return any loan.
+ *      even: lent, or the engine's                     odd: parked
+ *           n  ----- park_put() ----------------------->  n + 1
+ *         n + 2 <---- park_take(), or a sweep ----------  n + 1
+ *           n  ----- park_end_turn() --> n + 2
+ *
+ * Whoever moves it on has the connection. So a loan that was returned before has a wrong turn,
+ * whatever became of its connection since, and a seat is no more than a hint: its connection may
+ * have gone, and lie on somebody else's by now. A thread moves its seat to another connection only
+ * while that of before is not parked, so all that is parked is on the seat of who parked it.
+ *
+ * The first threads to come have a seat of their own for good; the others share some, one thread at
+ * a time. Any thread may return any loan.
  */
 #pragma once
 #include <weir/runtime.h>
@@ -33,21 +42,19 @@
 #define PARK_TICK_MS 10U
 #define TURN_NONE    UINT64_MAX /* of a connection that carries several loans at a time */
 
-enum seat_state { SEAT_EMPTY, SEAT_BUSY, SEAT_TAKEN };
-
-/* The fields are whose who made it BUSY; while it is EMPTY, of the one thread whose seat it is. */
 struct seat {
-    _Alignas(64) _Atomic uint32_t state; /* enum seat_state */
-    uint32_t tick;                       /* when it was taken */
-    void *made;                          /* the connector's record of what is parked */
-    weir_lease lease;
+    _Alignas(64) _Atomic uint32_t number; /* 1 + its connection's; 0: none */
+    _Atomic bool is_busy;                 /* where threads share it: one is at it */
 };
 
-/* Of each connection, by its record's number. The fields are the holder's. */
+/* Of each connection, by its record's number. What is not atomic is the holder's. */
 struct turn {
     _Alignas(64) _Atomic uint64_t number;
-    uint32_t renewed; /* leases that the engine has not heard of */
-    uint32_t tick;    /* when it last heard of one */
+    _Atomic uint32_t parked_tick; /* when it was parked */
+    _Atomic uint32_t heard_tick;  /* when the engine last heard of a lease */
+    uint32_t renewed;             /* leases that the engine has not heard of */
+    void *made;                   /* the connector's record of it */
+    weir_lease lease;
 };
 
 struct park {
@@ -80,11 +87,11 @@ void park_allow(weir_shared *pool, bool is_allowed);
 bool park_take(weir_shared *pool, const weir_key *key, const weir_acquire_options *opt,
                weir_loan *ret_loan);
 
-/* The loan's turn ends. False: it was returned before. */
-bool park_end_turn(weir_shared *pool, const weir_loan *loan);
-
-/* Parks it, its turn having ended. False: the engine has to have it. */
+/* Parks it. False: the engine has to have it, or it was returned before. */
 bool park_put(weir_shared *pool, const weir_loan *loan);
+
+/* The loan's turn ends, and it is the engine's. False: it was returned before. */
+bool park_end_turn(weir_shared *pool, const weir_loan *loan);
 
 /* Around a caller's search for more than its own seat, and its wait. */
 void park_want(weir_shared *pool);
@@ -103,6 +110,6 @@ void park_sweep_all(weir_shared *pool);
 uint64_t park_tick(weir_shared *pool, uint64_t now_ms);
 
 /* The engine leased it, to nobody yet: which turn that is. */
-uint64_t park_begin_turn(weir_shared *pool, uint32_t number);
+uint64_t park_begin_turn(weir_shared *pool, void *made, weir_lease lease);
 /* The engine is about to end the lease: it hears of what came of it first. */
 void park_settle(weir_shared *pool, uint32_t number, weir_lease lease);

@@ -17,7 +17,8 @@ static uint32_t parked(const weir_shared *pool)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < PARK_SEATS; i++) {
-        count += atomic_load(&pool->park.seats[i].state) == SEAT_TAKEN;
+        uint32_t number = atomic_load(&pool->park.seats[i].number);
+        count += number > 0 && atomic_load(&pool->park.turns[number - 1].number) % 2 == 1;
     }
     return count;
 }

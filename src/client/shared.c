@@ -459,7 +459,6 @@ weir_err shared_enter(weir_shared *pool, uint64_t serial)
 void shared_fill(weir_shared *pool, weir_lease lease, void *made, uint32_t waited_ms,
                  weir_loan *ret_loan)
 {
-    uint32_t number = custom_number(made);
     *ret_loan = (weir_loan){
         .pool = pool,
         .object = custom_object(made),
@@ -470,8 +469,8 @@ void shared_fill(weir_shared *pool, weir_lease lease, void *made, uint32_t waite
         .reused = custom_lease(made),
         .own = {.made = made,
                 .serial = pool->serial,
-                .turn = park_begin_turn(pool, number),
-                .number = number},
+                .turn = park_begin_turn(pool, made, lease),
+                .number = custom_number(made)},
     };
 }
 
@@ -582,12 +581,12 @@ weir_err weir_acquire_cancel(weir_shared *pool, weir_lease lease)
 weir_err weir_loan_return_why(weir_loan *loan, weir_fate fate, weir_err why)
 {
     weir_shared *pool = loan->pool;
-    if (pool == NULL || !park_end_turn(pool, loan)) {
-        return WEIR_ESTALE;
-    }
-    if (fate == WEIR_KEEP && park_put(pool, loan)) {
+    if (pool != NULL && fate == WEIR_KEEP && park_put(pool, loan)) {
         loan->pool = NULL;
         return WEIR_OK;
+    }
+    if (pool == NULL || !park_end_turn(pool, loan)) {
+        return WEIR_ESTALE;
     }
     if (shared_enter(pool, loan->own.serial) != WEIR_OK) {
         return WEIR_ESTALE;
