@@ -44,7 +44,7 @@ RELAYS = {"epoll": "relay_epoll", "libuv": "relay_uv", "io": "relay_io"}
 PARTS = ("relay", "open", "idle", "syscalls", "h2", "pool", "handoff", "client", "gains", "tls")
 IN_FLIGHT = 128  # requests of an HTTP client
 HANDOFF_GOALS = (("same worker ns", 0, 1000), ("to another thread, of a round trip", 0, 1.5), ("move, of a round trip", 0, 3),
-                 ("pairs/s, of the bare pool's", 0.8, 1e9), ("weir, 2 connections held for 20 us: longest of the median", 0, 100))
+                 ("pairs/s, of the bare pool's", 0.8, 1e9), ("weir, 2 connections held for 200 us: longest of the median", 0, 100))
 THINK_MS, THINKERS = 10, 50  # what pooling gains: clients that think so long between requests, and how many
 FEW_THINKERS = 20  # beside how many may there be ten times as many
 GAINS = {"weir": "weir, pooled", "weir-fresh": "weir, max_uses 1", "epoll-fresh": "epoll, a connection each"}

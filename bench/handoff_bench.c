@@ -8,7 +8,10 @@
  *
  * Beside each stands what there is to be had without a pool, between the same two threads and in
  * the same round: a round trip of two eventfds; a list under a mutex with a condition. Figures are
- * medians over the rounds, ratios medians of the ratios within a round.
+ * medians over the rounds, ratios medians of the ratios within a round. The two of a ratio take
+ * turns within a round, by the single hand-off or by slices of it, in the same rhythm and on the
+ * same cores: what a wake-up costs depends on how long the other core has slept, and how much of
+ * the machine there is on everybody else.
  */
 #include <weir/runtime.h>
 
@@ -16,26 +19,30 @@
 #include "net.h"
 #include "runtime/worker.h"
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-#define ROUNDS_MAX   101
-#define STEP_BATCH   200000
-#define TRIPS        3000
-#define ASLEEP_NS    30000 /* by then a thread that was about to sleep does */
-#define THREADS      4
-#define PAIRS_NS     50000000ULL
-#define HOLD_NS      20000 /* of those who are timed where connections are scarce */
-#define WAIT_BATCH   32
-#define WAIT_BATCHES 1000
-#define HELD_BATCHES 150
+#define ROUNDS_MAX 101
+#define STEP_BATCH 200000
+#define TRIPS      3000
+#define MOVES      300   /* one after the other; then as many trips of the workers */
+#define ASLEEP_NS  30000 /* by then a thread that was about to sleep does */
+#define THREADS    4
+#define SLICES     6
+#define SLICE_US   8000
+#define HOLD_NS    100000 /* where connections are scarce: as long as a peer nearby takes */
+#define WAITS      32000
+#define WAITS_HELD 1500
 
 static void must(weir_err err)
 {
@@ -117,7 +124,8 @@ static double same_worker_ns(void)
 struct pair {
     int there, back;
     weir_shared *pool;
-    _Atomic uint32_t about; /* to wait: the other thread, the i-th time */
+    _Atomic uint32_t about; /* to wait: the other thread, so many times */
+    uint32_t awaited;       /* of these: the one */
     _Atomic uint64_t given_ns;
     double trip_ns, handoff_ns;
 };
@@ -136,31 +144,14 @@ static void get(int fd)
         exit(1);
 }
 
-static void answer_trips(const struct pair *pair)
+/* Two threads that are each on a core of its own, where there are two. */
+static void pin_to(int core)
 {
-    for (int i = 0; i < TRIPS; i++) {
-        get(pair->there);
-        put(pair->back);
-    }
-}
-
-static double make_trips(const struct pair *pair)
-{
-    static double took[TRIPS];
-    for (int i = 0; i < TRIPS; i++) {
-        uint64_t start = net_now_ns();
-        put(pair->there);
-        get(pair->back);
-        took[i] = (double)(net_now_ns() - start);
-    }
-    return median(took, TRIPS);
-}
-
-static const weir_key shared_key = {.host = "a.example"};
-
-static void take(weir_shared *pool, weir_loan *ret_loan)
-{
-    must(weir_acquire_wait(pool, &shared_key, NULL, ret_loan));
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    CPU_SET(core, &cores);
+    if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+        sched_setaffinity(0, sizeof cores, &cores);
 }
 
 static void spin(uint64_t ns)
@@ -171,13 +162,46 @@ static void spin(uint64_t ns)
     }
 }
 
+static void answer_trip(struct pair *pair)
+{
+    atomic_fetch_add(&pair->about, 1);
+    get(pair->there);
+    put(pair->back);
+}
+
+/* Both begin where the other one sleeps for it. */
+static void await_sleeper(struct pair *pair)
+{
+    uint32_t about = ++pair->awaited;
+    while (atomic_load(&pair->about) != about) {
+    }
+    spin(ASLEEP_NS);
+}
+
+static double make_trip(struct pair *pair)
+{
+    await_sleeper(pair);
+    uint64_t start = net_now_ns();
+    put(pair->there);
+    get(pair->back);
+    return (double)(net_now_ns() - start);
+}
+
+static const weir_key shared_key = {.host = "a.example"};
+
+static void take(weir_shared *pool, weir_loan *ret_loan)
+{
+    must(weir_acquire_wait(pool, &shared_key, NULL, ret_loan));
+}
+
 static void *pair_other(void *self)
 {
     struct pair *pair = self;
-    answer_trips(pair);
     static double took[TRIPS];
+    pin_to(1);
     for (int i = 0; i < TRIPS; i++) {
         weir_loan loan;
+        answer_trip(pair);
         get(pair->there);
         atomic_fetch_add(&pair->about, 1);
         take(pair->pool, &loan);
@@ -189,22 +213,24 @@ static void *pair_other(void *self)
     return NULL;
 }
 
-/* The other thread sleeps until this one returns its connection. */
+/* The other thread sleeps until this one returns its connection; before each of these a round trip
+ * of the two eventfds, which begins alike. */
 static void *pair_one(void *self)
 {
     struct pair *pair = self;
-    pair->trip_ns = make_trips(pair);
+    static double took[TRIPS];
+    pin_to(0);
     for (uint32_t i = 0; i < TRIPS; i++) {
         weir_loan loan;
+        took[i] = make_trip(pair);
         take(pair->pool, &loan);
         put(pair->there);
-        while (atomic_load(&pair->about) == i) {
-        }
-        spin(ASLEEP_NS);
+        await_sleeper(pair);
         atomic_store(&pair->given_ns, net_now_ns());
         weir_loan_return(&loan, WEIR_KEEP);
         get(pair->back);
     }
+    pair->trip_ns = median(took, TRIPS);
     return NULL;
 }
 
@@ -233,7 +259,7 @@ struct carrier {
     _Atomic bool *is_over;
 };
 
-static double move_took[TRIPS];
+static double move_took[TRIPS], trip_took[TRIPS];
 static int moves_count;
 static struct pair move_pair;
 
@@ -296,9 +322,10 @@ static void moved(void *arg, const weir_grant *grant)
 {
     struct carrier *carrier = arg;
     must(grant->err);
-    move_took[moves_count % TRIPS] = (double)(net_now_ns() - carrier->asked_ns);
+    if (grant->err == WEIR_OK && moves_count < TRIPS)
+        move_took[moves_count] = (double)(net_now_ns() - carrier->asked_ns);
     must(weir_release(carrier->pool, grant->lease, WEIR_KEEP));
-    if (++moves_count < TRIPS + 1)
+    if (++moves_count % MOVES != 0)
         worker_post(carrier->other->worker, ask, carrier->other, 0);
     else
         atomic_store(carrier->is_over, true);
@@ -316,26 +343,27 @@ static void ask(void *self, uint64_t value)
 
 static void trips_there(void *self, uint64_t value)
 {
-    (void)value;
-    move_pair.trip_ns = make_trips(&move_pair);
+    for (int i = 0; i < MOVES; i++)
+        trip_took[value * MOVES + (uint64_t)i] = make_trip(&move_pair);
     atomic_store((_Atomic bool *)self, true);
 }
 
 static void trips_back(void *self, uint64_t value)
 {
     (void)self, (void)value;
-    answer_trips(&move_pair);
+    for (int i = 0; i < MOVES; i++)
+        answer_trip(&move_pair);
 }
 
 static void await(_Atomic bool *flag)
 {
-    while (!atomic_load(flag))
+    while (!atomic_exchange(flag, false))
         usleep(1000);
 }
 
 static void run_move(double *ret_trip_ns, double *ret_move_ns)
 {
-    _Atomic bool is_over = false, has_tripped = false;
+    _Atomic bool is_over = false;
     struct carrier carriers[2];
     struct crew *crew;
     struct crew_options opt = {.workers = 2, .engine = {.conns_max = 16}};
@@ -352,11 +380,13 @@ static void run_move(double *ret_trip_ns, double *ret_move_ns)
     move_pair = (struct pair){.there = eventfd(0, 0), .back = eventfd(0, 0)};
     moves_count = 0;
     crew_start(crew);
-    worker_post(carriers[1].worker, trips_back, NULL, 0);
-    worker_post(carriers[0].worker, trips_there, &has_tripped, 0);
-    await(&has_tripped);
-    worker_post(carriers[0].worker, ask, &carriers[0], 0);
-    await(&is_over);
+    for (uint64_t i = 0; i < TRIPS / MOVES; i++) {
+        worker_post(carriers[1].worker, trips_back, NULL, 0);
+        worker_post(carriers[0].worker, trips_there, &is_over, i);
+        await(&is_over);
+        worker_post(carriers[0].worker, ask, &carriers[0], 0); /* it is at the other one */
+        await(&is_over);
+    }
     crew_stop(crew);
     crew_join(crew);
     weir_stats stats = {.size = sizeof stats};
@@ -368,7 +398,7 @@ static void run_move(double *ret_trip_ns, double *ret_move_ns)
     crew_free(crew);
     close(move_pair.there);
     close(move_pair.back);
-    *ret_trip_ns = move_pair.trip_ns;
+    *ret_trip_ns = median(trip_took, TRIPS);
     *ret_move_ns = median(move_took, TRIPS);
 }
 
@@ -416,150 +446,185 @@ static void bare_fill(int count)
     }
 }
 
-struct hand {
+/* What a hand is to do: to take and give for a slice of time, or so many times, each of them timed.
+ */
+struct work {
     weir_shared *pool; /* NULL: the bare one */
-    uint64_t pairs, hold_ns;
-    double *waits; /* each of its acquires, in ns; NULL: they are not timed */
-    int batches;
-    double longest, longest_cut; /* of batches in which the kernel took the core away: apart */
+    uint64_t hold_ns;
+    int count; /* 0: for a slice */
 };
 
-static _Atomic bool hands_stop;
-static pthread_barrier_t hands_start;
+struct hand {
+    pthread_t thread;
+    int core_fd;   /* /proc/thread-self/schedstat */
+    double rate;   /* pairs a second, while it had a core or waited at the pool */
+    double *waits; /* each of its acquires, in ns */
+};
 
-static void one_pair(const struct hand *hand, double *ret_wait)
+/* The same four threads for everything. */
+static struct hands {
+    struct hand each[THREADS];
+    pthread_barrier_t start, end;
+    struct work work;
+    _Atomic bool stop, is_over;
+} hands;
+
+/* How long this thread was ready to run and was given no core. */
+static uint64_t coreless_ns(const struct hand *hand)
 {
-    uint64_t start = ret_wait != NULL ? net_now_ns() : 0;
-    if (hand->pool == NULL) {
-        struct bare_item *item = bare_take();
-        if (ret_wait != NULL)
-            *ret_wait = (double)(net_now_ns() - start);
-        spin(hand->hold_ns);
-        bare_give(item);
+    char text[96] = "";
+    unsigned long long ran = 0, waited = 0;
+    if (pread(hand->core_fd, text, sizeof text - 1, 0) <= 0
+        || sscanf(text, "%llu %llu", &ran, &waited) != 2)
+        return 0;
+    return waited;
+}
+
+/* As one does who waits for a peer: the core is free for others. */
+static void hold(uint64_t ns)
+{
+    const struct timespec time = {.tv_nsec = (long)ns};
+    if (ns > 0)
+        nanosleep(&time, NULL);
+}
+
+static void one_pair(const struct work *work)
+{
+    if (work->pool == NULL) {
+        bare_give(bare_take());
     } else {
         weir_loan loan;
-        take(hand->pool, &loan);
-        if (ret_wait != NULL)
-            *ret_wait = (double)(net_now_ns() - start);
-        spin(hand->hold_ns);
+        take(work->pool, &loan);
         weir_loan_return(&loan, WEIR_KEEP);
     }
 }
 
-static long switches(void)
+/* How long it took to get one. Where that takes long, the time in which it was there and the thread
+ * had no core yet is apart. */
+static double timed_pair(const struct hand *hand, const struct work *work)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_THREAD, &usage);
-    return usage.ru_nivcsw;
+    struct bare_item *item = NULL;
+    weir_loan loan;
+    uint64_t coreless = work->hold_ns > 0 ? coreless_ns(hand) : 0;
+    uint64_t start = net_now_ns();
+    if (work->pool == NULL)
+        item = bare_take();
+    else
+        take(work->pool, &loan);
+    uint64_t waited_ns = net_now_ns() - start;
+    coreless = work->hold_ns > 0 ? coreless_ns(hand) - coreless : 0;
+    hold(work->hold_ns);
+    if (work->pool == NULL)
+        bare_give(item);
+    else
+        weir_loan_return(&loan, WEIR_KEEP);
+    return waited_ns > coreless ? (double)(waited_ns - coreless) : 0;
 }
 
-static void timed_batch(struct hand *hand, double *waits)
+static void count_pairs(struct hand *hand, const struct work *work)
 {
-    long before = switches();
-    double longest = 0;
-    for (int i = 0; i < WAIT_BATCH; i++) {
-        one_pair(hand, &waits[i]);
-        longest = waits[i] > longest ? waits[i] : longest;
+    uint64_t pairs = 0, start = net_now_ns(), coreless = coreless_ns(hand);
+    while (!atomic_load_explicit(&hands.stop, memory_order_relaxed)) {
+        for (int i = 0; i < 16; i++)
+            one_pair(work);
+        pairs += 16;
     }
-    double *kept = switches() == before ? &hand->longest : &hand->longest_cut;
-    *kept = longest > *kept ? longest : *kept;
+    coreless = coreless_ns(hand) - coreless;
+    hand->rate = (double)pairs * 1e9 / (double)(net_now_ns() - start - coreless);
+}
+
+static void time_pairs(struct hand *hand, const struct work *work)
+{
+    one_pair(work); /* the start */
+    for (int i = 0; i < work->count; i++)
+        hand->waits[i] = timed_pair(hand, work);
 }
 
 static void *hand_main(void *self)
 {
     struct hand *hand = self;
-    pthread_barrier_wait(&hands_start);
-    if (hand->waits != NULL) {
-        one_pair(hand, NULL); /* the start */
-        for (int i = 0; i < hand->batches; i++)
-            timed_batch(hand, hand->waits + (size_t)i * WAIT_BATCH);
-        return NULL;
-    }
-    while (!atomic_load_explicit(&hands_stop, memory_order_relaxed)) {
-        for (int i = 0; i < 16; i++)
-            one_pair(hand, NULL);
-        hand->pairs += 16;
-    }
-    return NULL;
-}
-
-/* Where connections are scarce nobody begins before everybody waits. */
-static void give_start(weir_shared *pool)
-{
-    struct bare_item *items[THREADS / 2];
-    weir_loan loans[THREADS / 2];
-    for (int i = 0; i < THREADS / 2; i++) {
-        if (pool == NULL)
-            items[i] = bare_take();
+    hand->core_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    prctl(PR_SET_TIMERSLACK, 1UL);
+    for (;;) {
+        pthread_barrier_wait(&hands.start);
+        if (atomic_load(&hands.is_over))
+            return NULL;
+        if (hands.work.count == 0)
+            count_pairs(hand, &hands.work);
         else
-            take(pool, &loans[i]);
-    }
-    pthread_barrier_wait(&hands_start);
-    usleep(20000);
-    for (int i = 0; i < THREADS / 2; i++) {
-        if (pool == NULL)
-            bare_give(items[i]);
-        else
-            weir_loan_return(&loans[i], WEIR_KEEP);
+            time_pairs(hand, &hands.work);
+        pthread_barrier_wait(&hands.end);
     }
 }
 
-static void run_hands(struct hand *hands)
+static void hands_open(void)
 {
-    pthread_t threads[THREADS];
-    atomic_store(&hands_stop, false);
-    pthread_barrier_init(&hands_start, NULL, THREADS + 1);
+    pthread_barrier_init(&hands.start, NULL, THREADS + 1);
+    pthread_barrier_init(&hands.end, NULL, THREADS + 1);
     for (int i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, hand_main, &hands[i]);
-    if (hands[0].hold_ns > 0)
-        give_start(hands[0].pool);
-    else
-        pthread_barrier_wait(&hands_start);
-    if (hands[0].waits == NULL) {
-        usleep((useconds_t)(PAIRS_NS / 1000));
-        atomic_store(&hands_stop, true);
-    }
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    pthread_barrier_destroy(&hands_start);
+        pthread_create(&hands.each[i].thread, NULL, hand_main, &hands.each[i]);
 }
 
-/* Millions of pairs a second. */
-static double pairs_of(weir_shared *pool)
+static void hands_close(void)
 {
-    struct hand hands[THREADS];
-    uint64_t start = net_now_ns(), pairs = 0;
+    atomic_store(&hands.is_over, true);
+    pthread_barrier_wait(&hands.start);
     for (int i = 0; i < THREADS; i++)
-        hands[i] = (struct hand){.pool = pool};
-    run_hands(hands);
+        pthread_join(hands.each[i].thread, NULL);
+}
+
+static void hands_run(const struct work *work)
+{
+    hands.work = *work;
+    atomic_store(&hands.stop, false);
+    pthread_barrier_wait(&hands.start);
+    if (work->count == 0) {
+        usleep(SLICE_US);
+        atomic_store(&hands.stop, true);
+    }
+    pthread_barrier_wait(&hands.end);
+}
+
+/* Millions of pairs a second, of as many cores as there are. */
+static double pairs_in_slice(weir_shared *pool)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    double rate = 0;
+    hands_run(&(struct work){.pool = pool});
     for (int i = 0; i < THREADS; i++)
-        pairs += hands[i].pairs;
-    return (double)pairs * 1e3 / (double)(net_now_ns() - start);
+        rate += hands.each[i].rate;
+    return rate * (double)(cores < THREADS ? cores : THREADS) / THREADS / 1e6;
+}
+
+/* The same of both pools, by turns. */
+static void pairs_of(weir_shared *pool, double *ret_bare, double *ret_ours)
+{
+    static double bare_rates[SLICES], our_rates[SLICES];
+    for (int i = 0; i < SLICES; i++) {
+        if (i % 2 == 0)
+            bare_rates[i] = pairs_in_slice(NULL);
+        our_rates[i] = pairs_in_slice(pool);
+        if (i % 2 == 1)
+            bare_rates[i] = pairs_in_slice(NULL);
+    }
+    *ret_bare = median(bare_rates, SLICES);
+    *ret_ours = median(our_rates, SLICES);
 }
 
 struct waits {
-    double median_ns, longest_ns, longest_cut_ns;
+    double median_ns, longest_ns;
 };
 
-static struct waits waits_of(weir_shared *pool, int batches, uint64_t hold_ns)
+static struct waits waits_of(const struct work *work)
 {
-    size_t each = (size_t)WAIT_BATCH * (size_t)batches;
-    double *all = malloc(THREADS * each * sizeof *all);
-    struct hand hands[THREADS];
-    struct waits waits = {0};
-    for (int i = 0; i < THREADS; i++) {
-        hands[i] = (struct hand){
-            .pool = pool, .hold_ns = hold_ns, .waits = all + (size_t)i * each, .batches = batches};
-        memset(hands[i].waits, 1, each * sizeof *all); /* its pages are there */
-    }
-    run_hands(hands);
-    for (int i = 0; i < THREADS; i++) {
-        const struct hand *hand = &hands[i];
-        waits.longest_ns = hand->longest > waits.longest_ns ? hand->longest : waits.longest_ns;
-        if (hand->longest_cut > waits.longest_cut_ns)
-            waits.longest_cut_ns = hand->longest_cut;
-    }
-    waits.median_ns = median(all, (int)(THREADS * each));
+    size_t all_count = (size_t)THREADS * (size_t)work->count;
+    double *all = malloc(all_count * sizeof *all);
+    memset(all, 1, all_count * sizeof *all); /* its pages are there */
+    for (int i = 0; i < THREADS; i++)
+        hands.each[i].waits = all + i * work->count;
+    hands_run(work);
+    struct waits waits = {.median_ns = median(all, (int)all_count),
+                          .longest_ns = all[all_count - 1]};
     free(all);
     return waits;
 }
@@ -617,9 +682,6 @@ enum {
     BARE_LONGEST,
     OUR_WAIT,
     OUR_LONGEST,
-    OUR_LONGEST_RATIO,
-    BARE_LONGEST_RATIO,
-    OUR_CUT,
     BARE_HELD,
     BARE_HELD_LONGEST,
     BARE_HELD_RATIO,
@@ -644,59 +706,68 @@ static struct row rows[ROWS] = {
     [TOLD_RATIO] = {.name = "each lease told to the engine, of the bare pool's"},
     [BARE_SCARCE] = {.name = "bare pool, 4 threads, 2 connections, million pairs/s"},
     [OUR_SCARCE] = {.name = "weir, 4 threads, 2 connections, million pairs/s"},
-    [BARE_WAIT] = {.name = "bare pool, median wait ns"},
-    [BARE_LONGEST] = {.name = "bare pool, longest wait ns"},
-    [OUR_WAIT] = {.name = "weir, median wait ns"},
-    [OUR_LONGEST] = {.name = "weir, longest wait ns"},
-    [OUR_LONGEST_RATIO] = {.name = "weir, longest wait, of the median"},
-    [BARE_LONGEST_RATIO] = {.name = "bare pool, longest wait, of the median"},
-    [OUR_CUT] = {.name = "weir, longest wait with the core taken away ns"},
-    [BARE_HELD] = {.name = "bare pool, 2 connections held for 20 us: median wait ns"},
-    [BARE_HELD_LONGEST] = {.name = "bare pool, 2 connections held for 20 us: longest wait ns"},
-    [BARE_HELD_RATIO] = {.name = "bare pool, 2 connections held for 20 us: longest of the median"},
-    [OUR_HELD] = {.name = "weir, 2 connections held for 20 us: median wait ns"},
-    [OUR_HELD_LONGEST] = {.name = "weir, 2 connections held for 20 us: longest wait ns"},
-    [OUR_HELD_RATIO] = {.name = "weir, 2 connections held for 20 us: longest of the median"},
+    [BARE_WAIT] = {.name = "bare pool, 4 connections: median wait ns"},
+    [BARE_LONGEST] = {.name = "bare pool, 4 connections: longest wait ns"},
+    [OUR_WAIT] = {.name = "weir, 4 connections: median wait ns"},
+    [OUR_LONGEST] = {.name = "weir, 4 connections: longest wait ns"},
+    [BARE_HELD] = {.name = "bare pool, 2 connections held for 200 us: median wait ns"},
+    [BARE_HELD_LONGEST] = {.name = "bare pool, 2 connections held for 200 us: longest wait ns"},
+    [BARE_HELD_RATIO] = {.name = "bare pool, 2 connections held for 200 us: longest of the median"},
+    [OUR_HELD] = {.name = "weir, 2 connections held for 200 us: median wait ns"},
+    [OUR_HELD_LONGEST] = {.name = "weir, 2 connections held for 200 us: longest wait ns"},
+    [OUR_HELD_RATIO] = {.name = "weir, 2 connections held for 200 us: longest of the median"},
 };
 
 struct pools {
     weir_shared *single, *ample, *scarce, *told;
 };
 
-static void measure(int round, const struct pools *pools)
+static void measure_handing_on(double *now, const struct pools *pools)
 {
-    double now[ROWS] = {0};
     now[SAME_WORKER] = same_worker_ns();
     run_pair(pools->single, &now[TRIP], &now[HANDOFF]);
     now[HANDOFF_RATIO] = now[HANDOFF] / now[TRIP];
     run_move(&now[WORKER_TRIP], &now[MOVE]);
     now[MOVE_RATIO] = now[MOVE] / now[WORKER_TRIP];
+}
+
+static void measure_threads(double *now, const struct pools *pools)
+{
+    double bare_beside;
     bare_fill(THREADS);
-    now[BARE_PAIRS] = pairs_of(NULL);
-    now[OUR_PAIRS] = pairs_of(pools->ample);
+    pairs_of(pools->ample, &now[BARE_PAIRS], &now[OUR_PAIRS]);
     now[PAIRS_RATIO] = now[OUR_PAIRS] / now[BARE_PAIRS];
-    now[TOLD_PAIRS] = pairs_of(pools->told);
-    now[TOLD_RATIO] = now[TOLD_PAIRS] / now[BARE_PAIRS];
-    struct waits plain = waits_of(NULL, WAIT_BATCHES, 0);
-    struct waits ours = waits_of(pools->ample, WAIT_BATCHES, 0);
+    pairs_of(pools->told, &bare_beside, &now[TOLD_PAIRS]);
+    now[TOLD_RATIO] = now[TOLD_PAIRS] / bare_beside;
+    struct waits plain = waits_of(&(struct work){.count = WAITS});
+    struct waits ours = waits_of(&(struct work){.pool = pools->ample, .count = WAITS});
     now[BARE_WAIT] = plain.median_ns;
     now[BARE_LONGEST] = plain.longest_ns;
-    now[BARE_LONGEST_RATIO] = plain.longest_ns / plain.median_ns;
     now[OUR_WAIT] = ours.median_ns;
     now[OUR_LONGEST] = ours.longest_ns;
-    now[OUR_LONGEST_RATIO] = ours.longest_ns / ours.median_ns;
-    now[OUR_CUT] = ours.longest_cut_ns;
+}
+
+static void measure_scarce(double *now, const struct pools *pools)
+{
     bare_fill(THREADS / 2);
-    now[BARE_SCARCE] = pairs_of(NULL);
-    now[OUR_SCARCE] = pairs_of(pools->scarce);
-    plain = waits_of(NULL, HELD_BATCHES, HOLD_NS);
-    ours = waits_of(pools->scarce, HELD_BATCHES, HOLD_NS);
+    pairs_of(pools->scarce, &now[BARE_SCARCE], &now[OUR_SCARCE]);
+    struct waits plain = waits_of(&(struct work){.count = WAITS_HELD, .hold_ns = HOLD_NS});
+    struct waits ours =
+        waits_of(&(struct work){.pool = pools->scarce, .count = WAITS_HELD, .hold_ns = HOLD_NS});
     now[BARE_HELD] = plain.median_ns;
     now[BARE_HELD_LONGEST] = plain.longest_ns;
     now[BARE_HELD_RATIO] = plain.longest_ns / plain.median_ns;
     now[OUR_HELD] = ours.median_ns;
     now[OUR_HELD_LONGEST] = ours.longest_ns;
     now[OUR_HELD_RATIO] = ours.longest_ns / ours.median_ns;
+}
+
+static void measure(int round, const struct pools *pools)
+{
+    double now[ROWS] = {0};
+    measure_handing_on(now, pools);
+    measure_threads(now, pools);
+    measure_scarce(now, pools);
     for (int i = 0; i < ROWS; i++)
         rows[i].values[round] = now[i];
 }
@@ -717,8 +788,10 @@ int main(int argc, char **argv)
     weir_shared_options_of(pools.told, &rules);
     rules.lease_warn_ms = 60000; /* so it has to know of each */
     must(weir_shared_update(pools.told, &rules));
+    hands_open();
     for (int i = 0; i < rounds; i++)
         measure(i, &pools);
+    hands_close();
     for (int i = 0; i < ROWS; i++)
         printf("%s\"%s\": %.2f", i == 0 ? "{" : ", ", rows[i].name, median(rows[i].values, rounds));
     printf("}\n");
