@@ -123,9 +123,8 @@ int tls_desk_new(struct loop *loop, struct tls_desk **ret_desk)
     }
     memset(desk, 0, offsetof(struct tls_desk, in)); /* the rest need not be touched yet */
     desk->loop = loop;
-    desk->library = OSSL_LIB_CTX_new();
-    if (desk->library != NULL && bio_method != NULL) {
-        desk->ticket_cipher = EVP_CIPHER_fetch(desk->library, "AES-256-CBC", NULL);
+    desk->ticket_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+    if (bio_method != NULL) {
         desk->bio = BIO_new(bio_method);
     }
     if (desk->ticket_cipher == NULL || desk->bio == NULL) {
@@ -148,7 +147,6 @@ void tls_desk_free(struct tls_desk *take_desk)
     tls_desk_free(take_desk->inner);
     BIO_free(take_desk->bio);
     EVP_CIPHER_free(take_desk->ticket_cipher);
-    OSSL_LIB_CTX_free(take_desk->library);
     OPENSSL_cleanse(take_desk->gather, sizeof take_desk->gather);
     alloc_free(&alloc_libc, take_desk);
 }

@@ -381,9 +381,8 @@ static void forget_errors(int error)
 
 static int use_pair(SSL_CTX *context, struct tls_contexts *contexts, const struct tls_pair *pair)
 {
-    OSSL_LIB_CTX *library = contexts->desk->library;
-    STACK_OF(X509) *chain = tls_pem_certificates(&pair->certificate, library);
-    EVP_PKEY *key = tls_pem_key(&pair->key, library);
+    STACK_OF(X509) *chain = tls_pem_certificates(&pair->certificate);
+    EVP_PKEY *key = tls_pem_key(&pair->key);
     int error = chain == NULL || key == NULL ? -ENOMEM : 0;
     if (error == 0 && pair->weakness != NULL) {
         SSL_CTX_set_security_level(context, 1); /* the user was warned, and has his reasons */
@@ -404,8 +403,7 @@ static int use_pair(SSL_CTX *context, struct tls_contexts *contexts, const struc
 
 static int trust(SSL_CTX *context, const struct tls_contexts *contexts, bool is_server)
 {
-    STACK_OF(X509) *authorities = tls_pem_certificates(&contexts->profile->ca,
-                                                       contexts->desk->library);
+    STACK_OF(X509) *authorities = tls_pem_certificates(&contexts->profile->ca);
     X509_STORE *store = SSL_CTX_get_cert_store(context);
     int error = authorities == NULL ? -ENOMEM : 0;
     for (int i = 0; error == 0 && i < sk_X509_num(authorities); i++) {
@@ -488,8 +486,7 @@ static int set_client(SSL_CTX *context, struct tls_contexts *contexts)
 
 static int context_new(struct tls_contexts *contexts, bool is_server, SSL_CTX **ret_context)
 {
-    SSL_CTX *context = SSL_CTX_new_ex(contexts->desk->library, NULL,
-                                      is_server ? TLS_server_method() : TLS_client_method());
+    SSL_CTX *context = SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method());
     if (context == NULL) {
         return -ENOMEM;
     }

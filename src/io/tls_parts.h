@@ -28,9 +28,8 @@ struct tls;
 /* One for each loop: what passes through its connections lies here, and only while it passes. */
 struct tls_desk {
     struct loop *loop;
-    OSSL_LIB_CTX *library; /* this thread's own: OpenSSL's locks are then nobody else's */
-    EVP_CIPHER *ticket_cipher;
-    BIO *bio; /* of all connections: it speaks for `served` */
+    EVP_CIPHER *ticket_cipher; /* fetched once, not by name for each ticket */
+    BIO *bio;                  /* of all connections: it speaks for `served` */
     struct tls *served;
     struct tls_desk *inner; /* for TLS within TLS; NULL until there is some */
     uint32_t streams;
@@ -114,8 +113,8 @@ struct tls_profile {
 struct tls_profile *tls_profile_join(struct tls_profile *profile);
 
 /* Every certificate of a PEM text. NULL: memory, or not PEM. */
-STACK_OF(X509) * tls_pem_certificates(const struct tls_pem *pem, OSSL_LIB_CTX *library);
-EVP_PKEY *tls_pem_key(const struct tls_pem *pem, OSSL_LIB_CTX *library);
+STACK_OF(X509) * tls_pem_certificates(const struct tls_pem *pem);
+EVP_PKEY *tls_pem_key(const struct tls_pem *pem);
 
 /* --- contexts ----------------------------------------------------------------------------------
  */

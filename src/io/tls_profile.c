@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Files become PEM in memory, and every certificate and key is parsed once here to judge it.
- * Contexts parse them again, each in the library of its desk.
+ * Contexts parse them again.
  */
 #include "io/file.h"
 #include "io/oserror.h"
@@ -162,15 +162,13 @@ static BIO *reader_of(const struct tls_pem *pem)
     return BIO_new_mem_buf(pem->text, (int)pem->len);
 }
 
-STACK_OF(X509) * tls_pem_certificates(const struct tls_pem *pem, OSSL_LIB_CTX *library)
+STACK_OF(X509) * tls_pem_certificates(const struct tls_pem *pem)
 {
     STACK_OF(X509) *certificates = sk_X509_new_null();
     BIO *reader = reader_of(pem);
     while (certificates != NULL && reader != NULL) {
-        X509 *certificate = X509_new_ex(library, NULL);
-        if (certificate == NULL
-            || PEM_read_bio_X509(reader, &certificate, no_password, NULL) == NULL
-            || sk_X509_push(certificates, certificate) == 0) {
+        X509 *certificate = PEM_read_bio_X509(reader, NULL, no_password, NULL);
+        if (certificate == NULL || sk_X509_push(certificates, certificate) == 0) {
             X509_free(certificate);
             break;
         }
@@ -185,12 +183,11 @@ STACK_OF(X509) * tls_pem_certificates(const struct tls_pem *pem, OSSL_LIB_CTX *l
     return certificates;
 }
 
-EVP_PKEY *tls_pem_key(const struct tls_pem *pem, OSSL_LIB_CTX *library)
+EVP_PKEY *tls_pem_key(const struct tls_pem *pem)
 {
     BIO *reader = reader_of(pem);
-    EVP_PKEY *key = reader != NULL
-                        ? PEM_read_bio_PrivateKey_ex(reader, NULL, no_password, NULL, library, NULL)
-                        : NULL;
+    EVP_PKEY *key = reader != NULL ? PEM_read_bio_PrivateKey(reader, NULL, no_password, NULL)
+                                   : NULL;
     BIO_free(reader);
     return key;
 }
@@ -244,13 +241,13 @@ static void name_of(X509 *certificate, char ret_name[256])
 static int judge_pair(struct tls_pair *pair, const struct tls_identity *identity,
                       struct tls_fault *ret_fault)
 {
-    STACK_OF(X509) *chain = tls_pem_certificates(&pair->certificate, NULL);
+    STACK_OF(X509) *chain = tls_pem_certificates(&pair->certificate);
     if (chain == NULL) {
         return fault(ret_fault, identity->certificate, -EINVAL, "%s holds no PEM certificate",
                      identity->certificate);
     }
     int error = 0;
-    EVP_PKEY *key = tls_pem_key(&pair->key, NULL);
+    EVP_PKEY *key = tls_pem_key(&pair->key);
     X509 *leaf = sk_X509_value(chain, 0);
     if (key == NULL) {
         error = fault(ret_fault, identity->key, -EINVAL,
@@ -289,7 +286,7 @@ static int read_ca(struct tls_profile *profile, const char *file, struct tls_fau
     if (error != 0) {
         return error;
     }
-    STACK_OF(X509) *authorities = tls_pem_certificates(&profile->ca, NULL);
+    STACK_OF(X509) *authorities = tls_pem_certificates(&profile->ca);
     if (authorities == NULL) {
         return fault(ret_fault, file, -EINVAL, "%s holds no PEM certificate", file);
     }

@@ -138,7 +138,7 @@ int tls_tickets_callback(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
     bool good;
     if (seals) {
         memcpy(name, key.name, sizeof key.name);
-        good = RAND_bytes_ex(tls->desk->library, iv, 16, 0) == 1
+        good = RAND_bytes(iv, 16) == 1
                && EVP_EncryptInit_ex2(cipher, with, key.cipher, iv, NULL) == 1;
     } else {
         good = EVP_DecryptInit_ex2(cipher, with, key.cipher, iv, NULL) == 1;
