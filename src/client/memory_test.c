@@ -11,30 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BODY     20000U
-#define RUNS_MAX 3000U
-
-struct ration {
-    uint64_t calls, fail_at, out;
-};
-
-static void *ration_alloc(void *arg, size_t bytes)
-{
-    struct ration *ration = arg;
-    if (++ration->calls == ration->fail_at) {
-        return NULL;
-    }
-    void *memory = calloc(1, bytes);
-    ration->out += memory != NULL;
-    return memory;
-}
-
-static void ration_free(void *arg, void *memory)
-{
-    struct ration *ration = arg;
-    ration->out -= memory != NULL;
-    free(memory);
-}
+#define BODY 20000U
 
 /* --- the server's side --------------------------------------------------------------------------
  */
@@ -106,8 +83,9 @@ static weir_err ask(weir_runtime *runtime, weir_server *server)
     return err;
 }
 
-static void live(struct ration *ration)
+static void live(const struct alloc *alloc, void *arg)
 {
+    (void)arg;
     weir_runtime *runtime;
     weir_server *server;
     weir_runtime_options opt = {.conns_max = 16,
@@ -115,7 +93,7 @@ static void live(struct ration *ration)
                                 .keys_max = 8,
                                 .posts_max = 16,
                                 .seed = 1,
-                                .allocator = {ration_alloc, ration_free, ration}};
+                                .allocator = unit_allocator(alloc)};
     weir_err err = weir_runtime_open_hosted(&opt, &runtime);
     assert_true(may_be(err));
     if (err != WEIR_OK) {
@@ -127,8 +105,7 @@ static void live(struct ration *ration)
     if (err == WEIR_OK) {
         err = ask(runtime, server);
         if (!may_be(err)) {
-            fail_msg("allocation %llu: %s", (unsigned long long)ration->fail_at,
-                     weir_err_text(err));
+            fail_msg("%s", weir_err_text(err));
         }
         options.max_connections = 4;
         err = weir_server_update(server, &options);
@@ -141,19 +118,7 @@ static void live(struct ration *ration)
 static void answers_where_memory_is_refused(void **state)
 {
     (void)state;
-    for (uint64_t n = 1; n < RUNS_MAX; n++) {
-        struct ration ration = {.fail_at = n};
-        live(&ration);
-        if (ration.out != 0) {
-            fail_msg("allocation %llu: %llu blocks are left", (unsigned long long)n,
-                     (unsigned long long)ration.out);
-        }
-        if (ration.calls < n) {
-            assert_true(n > 30);
-            return;
-        }
-    }
-    fail_msg("still allocating");
+    torture(live, NULL);
 }
 
 int main(void)

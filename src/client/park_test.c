@@ -139,11 +139,9 @@ static void another_thread_has_it_at_once(void **state)
     for (int i = 0; i < 100; i++) {
         weir_loan loan = shop_take(pool, "a");
         struct other other = {.pool = pool, .err = WEIR_EIO};
-        pthread_t thread;
         const void *object = loan.object;
         shop_give(&loan);
-        assert_int_equal(pthread_create(&thread, NULL, take_elsewhere, &other), 0);
-        pthread_join(thread, NULL);
+        shop_crowd(1, take_elsewhere, &other, 0);
         assert_int_equal(other.err, WEIR_OK);
         assert_ptr_equal(other.object, object);
     }
@@ -254,10 +252,8 @@ static void *throng(void *arg)
             crowd->wrong++;
             continue;
         }
-        struct thing *thing = loan.object;
         weir_loan copy = loan;
-        crowd->wrong += thing->users++ > 0;
-        thing->users--;
+        crowd->wrong += !shop_use(&loan);
         crowd->wrong += weir_loan_return(&loan, WEIR_KEEP) != WEIR_OK;
         crowd->wrong += weir_loan_return(&copy, WEIR_BROKEN) != WEIR_ESTALE;
     }
@@ -271,13 +267,7 @@ static void threads_may_be_more_than_seats(void **state)
     struct shop shop;
     shop_open(&shop, 0, 1);
     struct crowd crowd = {.pool = shop_pool(&shop, &(weir_pool_options){.max_total = 8})};
-    pthread_t threads[THREADS];
-    for (int i = 0; i < THREADS; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, throng, &crowd), 0);
-    }
-    for (int i = 0; i < THREADS; i++) {
-        pthread_join(threads[i], NULL);
-    }
+    shop_crowd(THREADS, throng, &crowd, 0); /* all of them the same one */
     assert_int_equal(crowd.wrong, 0);
     weir_stats stats = shop_stats(crowd.pool);
     assert_int_equal(stats.leases, 0);

@@ -330,31 +330,10 @@ static void writes_a_log(void **state)
 /* --- memory -------------------------------------------------------------------------------------
  */
 
-struct ration {
-    uint64_t calls, fail_at, out;
-};
-
-static void *ration_alloc(void *arg, size_t bytes)
-{
-    struct ration *ration = arg;
-    if (++ration->calls == ration->fail_at) {
-        return NULL;
-    }
-    void *memory = calloc(1, bytes);
-    ration->out += memory != NULL;
-    return memory;
-}
-
-static void ration_free(void *arg, void *memory)
-{
-    struct ration *ration = arg;
-    ration->out -= memory != NULL;
-    free(memory);
-}
-
 /* A life of a runtime, in one thread. What fails, fails with an answer. */
-static void live(struct ration *ration)
+static void live(const struct alloc *alloc, void *arg)
 {
+    (void)arg;
     struct shop shop;
     weir_shared *pool;
     weir_runtime_options opt = {.conns_max = 10,
@@ -362,7 +341,7 @@ static void live(struct ration *ration)
                                 .keys_max = 10,
                                 .posts_max = 4,
                                 .seed = 1,
-                                .allocator = {ration_alloc, ration_free, ration}};
+                                .allocator = unit_allocator(alloc)};
     shop_init(&shop, 0);
     if (weir_runtime_open_hosted(&opt, &shop.runtime) != WEIR_OK) {
         return;
@@ -386,16 +365,7 @@ static void live(struct ration *ration)
 static void answers_where_memory_is_refused(void **state)
 {
     (void)state;
-    for (uint64_t n = 1; n < 1000; n++) {
-        struct ration ration = {.fail_at = n};
-        live(&ration);
-        assert_int_equal(ration.out, 0);
-        if (ration.calls < n) {
-            assert_true(n > 10);
-            return;
-        }
-    }
-    fail_msg("still allocating");
+    torture(live, NULL);
 }
 
 int main(void)

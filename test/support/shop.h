@@ -180,6 +180,30 @@ static inline weir_loan shop_take(weir_shared *pool, const char *host)
     return loan;
 }
 
+/* False: somebody else uses what this loan lent. */
+static inline bool shop_use(const weir_loan *loan)
+{
+    struct thing *thing = loan->object;
+    bool is_ours = thing->users++ == 0;
+    sched_yield();
+    thing->users--;
+    return is_ours;
+}
+
+/* Runs fn on so many threads, each with its own of the args, until all have ended. */
+static inline void shop_crowd(uint32_t threads_count, void *(*fn)(void *arg), void *args,
+                              size_t arg_size)
+{
+    pthread_t threads[256];
+    assert_true(threads_count <= sizeof threads / sizeof *threads);
+    for (uint32_t i = 0; i < threads_count; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, fn, (char *)args + i * arg_size), 0);
+    }
+    for (uint32_t i = 0; i < threads_count; i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
+
 static inline void shop_give(weir_loan *loan)
 {
     assert_int_equal(weir_loan_return(loan, WEIR_KEEP), WEIR_OK);
