@@ -134,9 +134,12 @@ typedef struct weir_lease {
     uint64_t id;
 } weir_lease;
 
-/* Two requests may share a connection if and only if their keys are equal, field by field. The
- * scheme and the host compare without case; NULL and "" are the same. A key takes at most 4096
- * bytes in all. */
+/* What a key may take: its texts with a byte for the end of each, and six bytes for port and pool.
+ * Nothing of it is ever cut off: a longer one is answered WEIR_EINVAL. */
+#define WEIR_KEY_BYTES_MAX 4096U
+
+/* Two requests may share a connection if and only if their keys are equal, field by field, every
+ * byte of them. The scheme and the host compare without case; NULL and "" are the same. */
 typedef struct weir_key {
     const char *scheme, *host;
     uint16_t port;

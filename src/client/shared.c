@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define KEY_TEXT_MAX 4096U
-#define KEY_FIELDS   6U
+#define KEY_FIELDS 6U
 
 /* Of everything that was ever opened, in any runtime: threads remember their seats by it. */
 static _Atomic uint64_t serials;
@@ -92,7 +91,7 @@ static void on_event(void *self, const weir_event *event)
     if (opt->on_event == NULL || !(wanted >> event->kind & 1)) {
         return;
     }
-    char texts[KEY_TEXT_MAX];
+    char texts[WEIR_KEY_BYTES_MAX];
     weir_key key;
     weir_event own = *event;
     own.key = key_of_event(event->key, texts, &key);

@@ -69,6 +69,43 @@ static void takes_what_is_returned_once(void **state)
     shop_close(&shop);
 }
 
+static void is_not_lent(void *arg, weir_err err, const weir_loan *loan, uint32_t retry_after_ms)
+{
+    (void)arg, (void)err, (void)loan, (void)retry_after_ms;
+    fail();
+}
+
+/* Two that differ in the last byte alone share nothing, parked or idle; one that is too long is
+ * nobody's. */
+static void keys_may_be_long(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_open(&shop, 0, 1);
+    weir_shared *pool = shop_pool(&shop, &(weir_pool_options){.max_total = 1});
+    char host[WEIR_KEY_BYTES_MAX + 1];
+    static const size_t lens[] = {511, 512, 513, 1000, WEIR_KEY_BYTES_MAX - 6 - 6 - 4};
+    for (uint32_t i = 0; i < sizeof lens / sizeof *lens; i++) {
+        memset(host, 'x', lens[i]);
+        host[lens[i]] = '\0';
+        weir_loan loan = shop_take(pool, host);
+        shop_give(&loan);
+        host[lens[i] - 1] = 'y';
+        loan = shop_take(pool, host);
+        assert_false(loan.reused);
+        shop_give(&loan);
+        assert_int_equal(shop.made, 2 * (i + 1));
+    }
+    memset(host, 'x', sizeof host - 1);
+    host[sizeof host - 1] = '\0';
+    weir_key key = shop_key(host);
+    weir_loan loan;
+    assert_int_equal(weir_acquire_wait(pool, &key, NULL, &loan), WEIR_EINVAL);
+    assert_int_equal(weir_acquire_now(pool, &key, NULL, &loan), WEIR_EINVAL);
+    assert_int_equal(weir_acquire_async(pool, &key, NULL, is_not_lent, NULL, NULL), WEIR_EINVAL);
+    shop_close(&shop);
+}
+
 static void never_dials_where_it_only_tries(void **state)
 {
     (void)state;
@@ -471,10 +508,7 @@ static void *jostle(void *arg)
             crowd->wrong += err != WEIR_EAGAIN;
             continue;
         }
-        struct thing *thing = loan.object;
-        crowd->wrong += thing->users++ != 0;
-        sched_yield();
-        thing->users--;
+        crowd->wrong += !shop_use(&loan);
         weir_fate fate = fates[(seed >> 16) % 8];
         crowd->wrong += weir_loan_return(&loan, fate) != WEIR_OK;
     }
@@ -485,7 +519,6 @@ static void run_crowd(uint32_t threads_max, uint32_t workers, uint32_t max_total
 {
     enum { THREADS = 4 };
     struct shop shop;
-    pthread_t threads[THREADS];
     shop_open(&shop, threads_max, workers);
     shop.factory.validate = shop_validate;
     weir_shared *pool = shop_pool(
@@ -493,10 +526,9 @@ static void run_crowd(uint32_t threads_max, uint32_t workers, uint32_t max_total
     struct crowd crowds[THREADS];
     for (uint32_t i = 0; i < THREADS; i++) {
         crowds[i] = (struct crowd){.pool = pool, .seed = i + 1, .rounds = rounds};
-        assert_int_equal(pthread_create(&threads[i], NULL, jostle, &crowds[i]), 0);
     }
+    shop_crowd(THREADS, jostle, crowds, sizeof *crowds);
     for (uint32_t i = 0; i < THREADS; i++) {
-        pthread_join(threads[i], NULL);
         assert_int_equal(crowds[i].wrong, 0);
     }
     weir_stats stats = shop_stats(pool);
@@ -520,6 +552,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lends_the_same_object_again),
         cmocka_unit_test(takes_what_is_returned_once),
+        cmocka_unit_test(keys_may_be_long),
         cmocka_unit_test(never_dials_where_it_only_tries),
         cmocka_unit_test(serves_first_who_came_first),
         cmocka_unit_test(stops_waiting_in_time),

@@ -55,7 +55,7 @@ static inline void copy_lower(char *to, const char *from, size_t len)
 static inline bool append(struct key_text *text, const char *field, bool is_lowered)
 {
     size_t len = field != NULL && *field != '\0' ? strlen(field) : 0;
-    if (len >= KEY_TEXT_MAX - text->len) {
+    if (len >= WEIR_KEY_BYTES_MAX - text->len) {
         return false;
     }
     if (len > 0 && is_lowered) {

@@ -13,16 +13,14 @@
 #pragma once
 #include "core/parts.h"
 
-#define KEY_TEXT_MAX 4096U
-
 /* A key in its canonical form, before it is known. */
 struct key_text {
     uint64_t hash;
     uint32_t len;
-    char at[KEY_TEXT_MAX];
+    char at[WEIR_KEY_BYTES_MAX];
 };
 
-/* False where it is longer than KEY_TEXT_MAX. */
+/* False where it is longer than WEIR_KEY_BYTES_MAX. */
 bool key_canonical(const weir_pool *pool, const weir_key *key, struct key_text *ret_text);
 
 /* The known key, or NULL. */

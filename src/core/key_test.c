@@ -118,7 +118,7 @@ static void a_key_that_is_too_long_is_refused(void **state)
 {
     (void)state;
     struct fake *fake = fake_open(NULL, NULL);
-    char text[KEY_TEXT_MAX + 2];
+    char text[WEIR_KEY_BYTES_MAX + 2];
     memset(text, 'x', sizeof text);
     text[sizeof text - 1] = '\0';
     weir_key keys[] = {{.scheme = text}, {.host = text}, {.source = text},
@@ -137,8 +137,25 @@ static void a_key_that_is_too_long_is_refused(void **state)
     assert_int_equal(pool_key_pin(fake->pool, key, &pin), WEIR_EINVAL);
     weir_pool_flush(fake->pool, key, 0);
     assert_true(weir_pool_explain(fake->pool, key, NULL, 0) > 0);
-    text[KEY_TEXT_MAX - 6 - 6 - 4] = '\0'; /* number, port, five NULs and "fake" less */
+    text[WEIR_KEY_BYTES_MAX - 6 - 6 - 4] = '\0'; /* number, port, five NULs and "fake" less */
     assert_int_equal(pool_key_pin(fake->pool, key, &pin), WEIR_OK);
+    fake_free(fake);
+}
+
+/* Long ones that differ in their last byte alone. */
+static void a_long_key_is_an_identity_to_its_last_byte(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(NULL, NULL);
+    char text[WEIR_KEY_BYTES_MAX];
+    for (size_t len = 100; len < sizeof text - 20; len += 97) {
+        memset(text, 'x', len);
+        text[len] = '\0';
+        struct key *known = intern(fake, (weir_key){.tenant = text});
+        text[len - 1] = 'y';
+        assert_ptr_not_equal(intern(fake, (weir_key){.tenant = text}), known);
+        assert_int_equal(strlen(known->view.tenant), len);
+    }
     fake_free(fake);
 }
 
@@ -322,6 +339,7 @@ int main(void)
         cmocka_unit_test(a_hash_is_not_an_identity),
         cmocka_unit_test(hosts_have_no_case),
         cmocka_unit_test(a_key_that_is_too_long_is_refused),
+        cmocka_unit_test(a_long_key_is_an_identity_to_its_last_byte),
         cmocka_unit_test(who_leaves_an_endpoint_out_may_tell),
         cmocka_unit_test(the_longest_unused_is_forgotten_first),
         cmocka_unit_test(texts_have_room_of_their_own),

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#define ACCOUNT_NAME_MAX (64U + KEY_TEXT_MAX)
+#define ACCOUNT_NAME_MAX (64U + WEIR_KEY_BYTES_MAX)
 
 weir_err engine_share(weir_engine *engine, const struct limit_port *port)
 {
