@@ -79,19 +79,26 @@ static struct tls_contexts *station_contexts(struct station *station)
     return contexts;
 }
 
+/* What OpenSSL keeps for this thread of a desk's library must not outlive that library, as it would
+ * where the thread is another one than the desk's. */
+static void forget_thread(const struct station *station)
+{
+    OPENSSL_thread_stop_ex(station->desk->library);
+}
+
 static int station_swap(struct station *station, struct tls_profile *profile, bool is_server)
 {
     struct tls_contexts *next;
     int error = contexts_new(station->desk, profile, station->tickets, is_server, &next);
-    if (error != 0) {
-        return error;
+    if (error == 0) {
+        pthread_mutex_lock(&station->lock);
+        struct tls_contexts *last = station->now;
+        station->now = next;
+        pthread_mutex_unlock(&station->lock);
+        tls_contexts_leave(last);
     }
-    pthread_mutex_lock(&station->lock);
-    struct tls_contexts *last = station->now;
-    station->now = next;
-    pthread_mutex_unlock(&station->lock);
-    tls_contexts_leave(last);
-    return 0;
+    forget_thread(station);
+    return error;
 }
 
 int tls_server_new(struct tls_desk *desk, struct tls_profile *profile, struct tls_tickets *tickets,
