@@ -294,6 +294,11 @@ static void door_refuses(void *self, const struct accept_client *accepted, enum 
     come_in(front, accepted->fd, &client);
 }
 
+void front_bring(struct front *front, int take_fd, const struct address *peer)
+{
+    accept_door_bring(front->door, take_fd, peer);
+}
+
 void front_leave(struct front *front, const uint8_t address[16])
 {
     accept_leave(front->door, address);

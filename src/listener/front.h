@@ -77,6 +77,8 @@ void front_leave(struct front *front, const uint8_t address[16]);
 void front_hand_on(struct front *front, struct stream *take_stream,
                    const struct front_client *client);
 bool front_has_http2(const struct front *front);
+/* A client that came otherwise, under the same limits, as if it had come through the door. */
+void front_bring(struct front *front, int take_fd, const struct address *peer);
 
 /* Takes what waits in the backlog, then no more; readers drain; on_drained(arg) once none of them
  * has a client and no handshake is under way. */

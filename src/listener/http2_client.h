@@ -125,6 +125,7 @@ struct http2_stream {
     bool bad;              /* by its own fault */
     bool deferred;         /* nghttp2 waits for a body */
     bool waits;            /* its giver, for a drain */
+    bool untimed;          /* the handler keeps its time */
     uint32_t withheld;     /* bytes of the body whose window was not given back */
     uint32_t framed;       /* of `body`, given to the outbox */
     uint64_t left;         /* of the answer's Content-Length */

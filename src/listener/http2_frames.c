@@ -106,6 +106,7 @@ static int stream_begin(struct http2_client *client, int32_t id)
     nghttp2_session_set_stream_user_data(client->session, id, stream);
     if (!client->is_turned_away
         && weir_conn_lease(listener->pool, client->conn, &stream->lease) != WEIR_OK) {
+        http2_client_notice(client); /* it retires: the next ones are for another connection */
         return stream_not_now(client, id);
     }
     nghttp2_session_change_extpri_stream_priority(client->session, id, &in_turns, 1);

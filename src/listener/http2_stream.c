@@ -562,6 +562,11 @@ static void exchange_pause(struct http_exchange *exchange, bool paused)
     }
 }
 
+static void exchange_untime(struct http_exchange *exchange)
+{
+    stream_of(exchange)->untimed = true;
+}
+
 const struct http_exchange_ops http2_exchange_ops = {
     .respond = exchange_respond,
     .body = exchange_body,
@@ -569,4 +574,5 @@ const struct http_exchange_ops http2_exchange_ops = {
     .flush = exchange_flush,
     .abort = exchange_abort,
     .pause = exchange_pause,
+    .untime = exchange_untime,
 };

@@ -40,22 +40,29 @@ void http2_arm(struct http2_client *client, uint64_t deadline_ms)
 
 static bool is_measured(const struct http2_stream *stream)
 {
-    return stream->reading == HTTP2_READING_BODY && !stream->paused && http2_is_heard(stream);
+    return stream->reading == HTTP2_READING_BODY && !stream->paused && http2_is_heard(stream)
+           && !stream->untimed;
+}
+
+static bool is_listened_for(const struct http2_stream *stream)
+{
+    return http2_is_heard(stream) && !stream->untimed;
 }
 
 static uint64_t silence_due_ms(const struct http2_stream *stream)
 {
     const struct http2_listener_options *opt = &stream->home->opt;
     bool waits = stream->answer == HTTP2_ANSWER_NONE && stream->reading == HTTP2_READING_DONE;
-    return http2_is_heard(stream) && stream->blocked_ms == 0 ? http2_later(
-               stream->active_ms, waits ? opt->answer_timeout_ms : opt->idle_timeout_ms)
-                                                             : UINT64_MAX;
+    if (!is_listened_for(stream) || stream->blocked_ms != 0) {
+        return UINT64_MAX;
+    }
+    return http2_later(stream->active_ms, waits ? opt->answer_timeout_ms : opt->idle_timeout_ms);
 }
 
 /* When to look again: an answer that begins shortens what is left. */
 static uint64_t silence_look_ms(const struct http2_stream *stream, uint64_t now_ms)
 {
-    if (!http2_is_heard(stream)) {
+    if (!is_listened_for(stream)) {
         return UINT64_MAX;
     }
     uint32_t every_ms = stream->home->opt.idle_timeout_ms;

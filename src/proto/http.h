@@ -213,6 +213,9 @@ struct http_exchange_ops {
      */
     void (*abort)(struct http_exchange *ex);
     void (*pause)(struct http_exchange *ex, bool paused); /* the request body, from the client */
+    /* The handler keeps the time of this exchange itself (a call of gRPC): silence and a slow body
+     * end nothing. NULL: not here, which is HTTP/1.x. */
+    void (*untime)(struct http_exchange *ex);
 };
 
 /* What a handler is told. All calls come from the loop's thread; none comes inside a call down. */
