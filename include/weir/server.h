@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * server.h - an HTTP server on an admitted-connection pool: limits that are kept, time-outs that
- * act, health, events, and options that change while it runs.
+ * server.h - a server of HTTP/1.1, HTTP/2, HTTPS and gRPC (weir/grpc.h) on an admitted-connection
+ * pool: limits that are kept, time-outs that act, health, events, options that change while it
+ * runs.
  *
  *     static void hello(void *self, weir_exchange *ex)
  *     {
@@ -22,7 +23,9 @@
  * that its client has left. After that the pointer is dead.
  *  4. Callbacks may call everything but weir_server_close() and the functions that gather figures
  * of other workers (at their place), which answer WEIR_ESTATE there.
- *  5. Structs of options begin with `size`, or with 0, and zero in a field is its default.
+ *  5. A stream of HTTP/2 is an exchange like any other; where below a connection is cut for one of
+ * them, its stream is reset.
+ *  6. Structs of options begin with `size`, or with 0, and zero in a field is its default.
  */
 #ifndef WEIR_SERVER_H
 #define WEIR_SERVER_H
@@ -59,6 +62,22 @@ typedef struct weir_server_handler {
     void (*on_abort)(void *self, weir_exchange *ex, weir_err why);
 } weir_server_handler;
 
+/* A certificate and its key: PEM files. */
+typedef struct weir_server_certificate {
+    const char *certificate; /* ours, then its intermediates */
+    const char *key;         /* its private key; may be in the same file */
+} weir_server_certificate;
+
+/* HTTPS. A client finds the first certificate whose names fit what it asks for (SNI), or the first
+ * of all. */
+typedef struct weir_server_tls_options {
+    const weir_server_certificate *certificates;
+    size_t certificate_count;      /* at most 256; 0: no TLS */
+    const char *client_ca;         /* who signs what clients have to show [they show nothing] */
+    uint32_t min_version;          /* 12: TLS 1.2, 13: TLS 1.3 [12] */
+    uint32_t handshake_timeout_ms; /* [10 s]. Fixed */
+} weir_server_tls_options;
+
 typedef struct weir_server_options {
     size_t size;
     const char *name;    /* unique in the runtime; its pools are "listener:NAME" [http] */
@@ -78,12 +97,21 @@ typedef struct weir_server_options {
     weir_event_fn *on_event; /* on a worker's thread; event->pool is NULL. Fixed. May be NULL */
     void *event_arg;
     uint32_t events; /* which kinds: bits 1 << WEIR_EVENT_… [all] */
+    /* With a certificate, clients speak TLS, without one they do not. Files are read when they are
+     * given: by weir_server_update() again, for those that connect from then on. */
+    weir_server_tls_options tls;
+    uint32_t http2;                  /* beside HTTP/1.1: by ALPN, or plain by prior knowledge
+                                        [WEIR_ON]. Fixed */
+    uint32_t max_concurrent_streams; /* requests at a time on one connection of HTTP/2 [100] */
+    uint32_t max_session_memory;     /* bytes of such a connection, at least 64 KiB [10 MiB] */
+    uint32_t ping_interval_ms;       /* such a connection is asked after so long without a byte
+                                        while a request is open, closed after as long again [30 s] */
 } weir_server_options;
 
 /* Listens and serves, when it returns. The handler outlives the server. WEIR_EINVAL:
- * weir_runtime_fault() names the field; WEIR_EEXISTS: the name is taken; WEIR_EIO: the address
- * cannot be bound, errno says why; WEIR_ENOMEM; WEIR_ECLOSED: the runtime is closing; WEIR_ESTATE:
- * this is a callback. */
+ * weir_runtime_fault() names the field, which may be a file that cannot be used; WEIR_EEXISTS: the
+ * name is taken; WEIR_EIO: the address cannot be bound, errno says why; WEIR_ENOMEM; WEIR_ECLOSED:
+ * the runtime is closing; WEIR_ESTATE: this is a callback. */
 WEIR_API weir_err weir_server_listen(weir_runtime *runtime, const weir_server_options *opt,
                                      const weir_server_handler *handler, void *self,
                                      weir_server **ret_server);
@@ -107,11 +135,13 @@ WEIR_API uint16_t weir_server_port(const weir_server *server);
 /* --- the pool of its connections ----------------------------------------------------------------
  */
 
-/* The options in force, defaults filled in: read, change, update. Strings are the server's. */
+/* The options in force, defaults filled in: read, change, update. Strings are the server's, those
+ * of `tls` until the next update. */
 WEIR_API void weir_server_options_of(const weir_server *server, weir_server_options *ret_opt);
 /* All or nothing, and no connection is dropped for it: one above a lowered limit closes after its
- * request. `name`, `address` and the listener of events stay as they are. In force on every worker
- * when it returns (from a callback: soon). WEIR_EINVAL: weir_runtime_fault() names the field. */
+ * request. `name`, `address`, what is called fixed and the listener of events stay as they are. In
+ * force on every worker when it returns (from a callback: soon). WEIR_EINVAL: weir_runtime_fault()
+ * names the field. */
 WEIR_API weir_err weir_server_update(weir_server *server, const weir_server_options *opt);
 
 /* A connection: of which worker, and which there. */
@@ -189,6 +219,8 @@ WEIR_API weir_text weir_request_method(const weir_exchange *ex);
 WEIR_API weir_text weir_request_path(const weir_exchange *ex);  /* "/a/b", as it came */
 WEIR_API weir_text weir_request_query(const weir_exchange *ex); /* behind the "?"; .at is NULL */
 WEIR_API weir_text weir_request_host(const weir_exchange *ex);  /* of Host, with its port */
+/* 10, 11, 20: HTTP/1.0, HTTP/1.1, HTTP/2. */
+WEIR_API uint32_t weir_request_version(const weir_exchange *ex);
 /* As weir_http_field_…() of an answer. */
 WEIR_API weir_text weir_request_field_of(const weir_exchange *ex, const char *name);
 WEIR_API size_t weir_request_field_count(const weir_exchange *ex);
@@ -200,6 +232,9 @@ WEIR_API weir_text weir_request_body(const weir_exchange *ex); /* where bodies a
  */
 
 WEIR_API const char *weir_exchange_peer(const weir_exchange *ex); /* "192.0.2.7", "unix" */
+/* The name its client asked for in the TLS handshake (SNI); "": none; NULL: there was no TLS. Where
+ * names have servers of their own, a request whose host is another one is for 421. */
+WEIR_API const char *weir_exchange_server_name(const weir_exchange *ex);
 /* The worker whose thread its callbacks come on: 0 to weir_runtime_workers() - 1. */
 WEIR_API uint32_t weir_exchange_worker(const weir_exchange *ex);
 /* A pointer of yours that goes with it. */

@@ -13,15 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CLOSING_STEPS_MAX 1000000U /* each closes something, so there is an end */
-
 #define SERVER_NAME "http"
 
 static const char servers; /* what kind of a member a server is */
 
 static weir_err resolve(const weir_server_options *opt, weir_server_options *ret_opt);
 static bool address_of(const char *text, struct address *ret_address);
-static void stall_update(struct worker_note *note);
 
 /* --- asking -------------------------------------------------------------------------------------
  */
@@ -66,54 +63,9 @@ static void nothing(struct stall *stall, void *arg)
 /* --- opening ------------------------------------------------------------------------------------
  */
 
-static struct http1_listener_options listener_options(struct weir_server *server)
-{
-    const weir_server_options *opt = &server->opt;
-    return (struct http1_listener_options){
-        .name = server->member.name,
-        .max_connections = opt->max_connections,
-        .headers_timeout_ms = opt->headers_timeout_ms,
-        .request_timeout_ms = opt->request_timeout_ms,
-        .min_rate = opt->min_rate,
-        .idle_timeout_ms = opt->idle_timeout_ms,
-        .answer_timeout_ms = opt->answer_timeout_ms,
-        .keepalive_timeout_ms = opt->keepalive_timeout_ms,
-        .write_timeout_ms = opt->write_timeout_ms,
-        .max_header_bytes = opt->max_header_bytes,
-        .max_headers = opt->max_headers,
-        .on_full = server_on_full,
-    };
-}
-
 static uint32_t per_ip_of(const weir_server_options *opt)
 {
     return opt->max_per_ip == WEIR_UNLIMITED ? 0 : opt->max_per_ip;
-}
-
-/* As a worker, to another one. */
-static bool post_to(void *self, uint32_t worker, void (*run)(void *arg, uint64_t value), void *arg,
-                    uint64_t value)
-{
-    struct weir_server *server = self;
-    return worker_post(server->stalls[worker].worker, run, arg, value);
-}
-
-static void stall_open(struct stall *stall, void *ret_error)
-{
-    struct weir_server *server = stall->server;
-    int *error = ret_error;
-    struct http1_listener_options opt = listener_options(server);
-    opt.refuse_self = stall;
-    stall->loop = worker_loop(stall->worker);
-    *error = http1_listener_new(stall->loop, worker_engine(stall->worker), &opt, &server_handler,
-                                stall, &stall->listener);
-    if (*error != 0) {
-        return;
-    }
-    stall->pool = http1_listener_pool(stall->listener);
-    weir_pool_on_event(stall->pool, server_on_event, stall, 0);
-    *error = http1_listener_accept(stall->listener, server->port, worker_index(stall->worker),
-                                   post_to, server);
 }
 
 static int open_stalls(struct weir_server *server)
@@ -167,6 +119,7 @@ static struct weir_server *server_alloc(weir_runtime *runtime, const weir_server
     for (uint32_t i = 0; i < stalls; i++) {
         server->stalls[i].server = server;
         server->stalls[i].worker = crew_worker(ground_crew(runtime), i);
+        server->stalls[i].loop = worker_loop(server->stalls[i].worker);
         server->stalls[i].update.run = stall_update;
         server->stalls[i].look.fire = server_look;
     }
@@ -184,6 +137,7 @@ static void server_release(struct weir_server *server)
     if (server->port != NULL) {
         accept_port_close(server->port);
     }
+    papers_fini(server->alloc, &server->papers);
     alloc_free(server->alloc, server->address_given);
     ground_wait_fini(&server->drained);
     pthread_mutex_destroy(&server->mutex);
@@ -202,7 +156,14 @@ static weir_err set_address(struct weir_server *server, const char *address)
     return WEIR_OK;
 }
 
-static void stall_close(struct stall *stall, void *arg);
+static weir_err set_papers(struct weir_server *server, const weir_server_tls_options *opt)
+{
+    weir_err err = papers_read(server->alloc, opt, server->opt.http2 == WEIR_ON, &server->papers);
+    if (err == WEIR_OK) {
+        server->opt.tls = server->papers.opt;
+    }
+    return err;
+}
 
 static weir_err open_all(struct weir_server *server)
 {
@@ -241,7 +202,10 @@ weir_err weir_server_listen(weir_runtime *runtime, const weir_server_options *op
     server->member.kind = &servers;
     server->handler = handler;
     server->self = self;
-    err = set_address(server, own.address);
+    err = set_papers(server, &own.tls);
+    if (err == WEIR_OK) {
+        err = set_address(server, own.address);
+    }
     if (err == WEIR_OK) {
         err = ground_join(runtime, &server->member, own.name, SERVER_NAME);
     }
@@ -303,7 +267,10 @@ static bool is_like(const struct weir_server *server, const weir_server_options 
            && a->write_timeout_ms == b->write_timeout_ms
            && a->max_header_bytes == b->max_header_bytes && a->max_headers == b->max_headers
            && a->min_rate == b->min_rate && a->body_max == b->body_max && a->on_event == b->on_event
-           && a->event_arg == b->event_arg && a->events == b->events;
+           && a->event_arg == b->event_arg && a->events == b->events && a->http2 == b->http2
+           && a->max_concurrent_streams == b->max_concurrent_streams
+           && a->max_session_memory == b->max_session_memory
+           && a->ping_interval_ms == b->ping_interval_ms && papers_are_like(&a->tls, &b->tls);
 }
 
 weir_err weir_server_get(weir_runtime *runtime, const weir_server_options *opt,
@@ -351,36 +318,6 @@ void weir_runtime_each_server(weir_runtime *runtime,
 
 /* --- closing ------------------------------------------------------------------------------------
  */
-
-static void stall_drained(void *arg)
-{
-    struct weir_server *server = arg;
-    if (atomic_fetch_sub(&server->draining, 1) == 1) {
-        ground_wait_end(&server->drained);
-    }
-}
-
-static void stall_drain(struct stall *stall, void *arg)
-{
-    const uint32_t *grace_ms = arg;
-    http1_listener_drain(stall->listener, *grace_ms, stall_drained, stall->server);
-}
-
-static void stall_close(struct stall *stall, void *arg)
-{
-    (void)arg;
-    if (stall->listener == NULL) {
-        return;
-    }
-    weir_engine *engine = worker_engine(stall->worker);
-    http1_listener_free(stall->listener);
-    stall->listener = NULL;
-    for (uint32_t i = 0; stall->pool != NULL && i < CLOSING_STEPS_MAX; i++) {
-        weir_step(engine, loop_now_ms(stall->loop));
-    }
-    check(stall->pool == NULL && stall->exchanges.count == 0);
-    loop_timer_stop(stall->loop, &stall->look);
-}
 
 weir_err weir_server_close(weir_server *take_server, uint32_t grace_ms)
 {
@@ -448,6 +385,15 @@ static const char *check_numbers(const weir_server_options *opt)
     if (opt->max_headers > HTTP_FIELDS_MAX) {
         return "max_headers";
     }
+    if (opt->http2 != WEIR_ON && opt->http2 != WEIR_OFF) {
+        return "http2";
+    }
+    if (opt->max_concurrent_streams > INT32_MAX) {
+        return "max_concurrent_streams";
+    }
+    if (opt->max_session_memory < 65536) {
+        return "max_session_memory";
+    }
     const struct {
         uint32_t value;
         const char *word;
@@ -458,6 +404,7 @@ static const char *check_numbers(const weir_server_options *opt)
         {opt->answer_timeout_ms, "answer_timeout"},
         {opt->keepalive_timeout_ms, "keepalive_timeout"},
         {opt->write_timeout_ms, "write_timeout"},
+        {opt->ping_interval_ms, "ping_interval"},
     };
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
         if (times[i].value == WEIR_NONE) {
@@ -469,7 +416,7 @@ static const char *check_numbers(const weir_server_options *opt)
 
 static weir_err resolve(const weir_server_options *opt, weir_server_options *ret_opt)
 {
-    weir_server_options own;
+    weir_server_options own = {0};
     struct address address;
     size_t size = opt->size != 0 ? opt->size : sizeof own;
     if (size > sizeof own) {
@@ -488,7 +435,14 @@ static weir_err resolve(const weir_server_options *opt, weir_server_options *ret
     own.max_header_bytes = either(own.max_header_bytes, 32768);
     own.max_headers = either(own.max_headers, 100);
     own.body_max = own.body_max != 0 ? own.body_max : 1U << 20;
+    own.http2 = either(own.http2, WEIR_ON);
+    own.max_concurrent_streams = either(own.max_concurrent_streams, 100);
+    own.max_session_memory = either(own.max_session_memory, 10U << 20);
+    own.ping_interval_ms = either(own.ping_interval_ms, 30000);
+    own.tls.min_version = either(own.tls.min_version, 12);
+    own.tls.handshake_timeout_ms = either(own.tls.handshake_timeout_ms, TLS_TIMEOUT_MS);
     const char *fault = check_numbers(&own);
+    fault = fault != NULL ? fault : papers_check(&own.tls);
     if (fault != NULL) {
         return ground_fault(WEIR_EINVAL, fault);
     }
@@ -514,17 +468,38 @@ void weir_server_options_of(const weir_server *server, weir_server_options *ret_
     pthread_mutex_unlock(&writable(server)->mutex);
 }
 
-static void stall_update(struct worker_note *note)
+/* All workers show the new certificates, or an error is returned and `next` is as it was. */
+static weir_err show_papers(struct weir_server *server, const struct papers *next)
 {
-    struct stall *stall = container_of(note, struct stall, update);
-    if (stall->listener == NULL) {
-        return;
+    int error = 0;
+    for (uint32_t i = 0; error == 0 && i < server->stalls_count; i++) {
+        error = tls_server_swap(server->stalls[i].tls, next->profile);
     }
-    pthread_mutex_lock(&stall->server->mutex);
-    const struct http1_listener_options opt = listener_options(stall->server);
-    pthread_mutex_unlock(&stall->server->mutex);
-    int error = http1_listener_update(stall->listener, &opt);
-    check(error == 0); /* resolve() has looked at it */
+    return error == 0 ? WEIR_OK : WEIR_ENOMEM;
+}
+
+static weir_err renew_papers(struct weir_server *server, weir_server_tls_options *opt)
+{
+    struct papers next;
+    if ((opt->certificate_count > 0) != (server->papers.profile != NULL)) {
+        return ground_fault(WEIR_EINVAL, "tls.certificates");
+    }
+    if (opt->certificate_count == 0) {
+        return WEIR_OK;
+    }
+    weir_err err = papers_read(server->alloc, opt, server->opt.http2 == WEIR_ON, &next);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    next.opt.handshake_timeout_ms = server->papers.opt.handshake_timeout_ms;
+    pthread_mutex_lock(&server->mutex);
+    err = show_papers(server, &next);
+    if (err == WEIR_OK) {
+        papers_renew(server->alloc, &server->papers, &next);
+    }
+    pthread_mutex_unlock(&server->mutex);
+    papers_fini(server->alloc, &next);
+    return err;
 }
 
 weir_err weir_server_update(weir_server *server, const weir_server_options *opt)
@@ -537,12 +512,18 @@ weir_err weir_server_update(weir_server *server, const weir_server_options *opt)
     if (own.name != NULL && strcmp(own.name, server->member.name) != 0) {
         return ground_fault(WEIR_EINVAL, "name");
     }
+    own.http2 = server->opt.http2;
+    err = renew_papers(server, &own.tls);
+    if (err != WEIR_OK) {
+        return err;
+    }
     pthread_mutex_lock(&server->mutex);
     own.name = server->opt.name;
     own.address = server->opt.address;
     own.on_event = server->opt.on_event;
     own.event_arg = server->opt.event_arg;
     own.events = server->opt.events;
+    own.tls = server->papers.opt;
     server->opt = own;
     server->body_max = own.body_max;
     pthread_mutex_unlock(&server->mutex);
@@ -613,9 +594,7 @@ static void bring(struct worker_note *note)
     if (getpeername(errand->fd, &peer.any, &peer.len) != 0) {
         peer = (struct address){0};
     }
-    if (stall->listener != NULL) {
-        http1_listener_bring(stall->listener, errand->fd, &peer);
-    } else {
+    if (!stall_bring(stall, errand->fd, &peer)) {
         close(errand->fd);
     }
     alloc_free(stall->server->alloc, errand);

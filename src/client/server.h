@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * server.h - what an HTTP server is made of: private to client/server*.c.
+ * server.h - what a server is made of: private to client/server*.c.
  *
- *   server ── port (the listening socket, the exact limit)
- *        └─── stall (one for each worker) ── listener, its pool, exchanges
+ *   server ── port (the listening socket, the exact limit), papers (certificates)
+ *        └─── stall (one for each worker) ── front, its pool ─▶ HTTP/1.1, HTTP/2 ─▶ exchanges
  *
  * A stall and all that is in it belong to its worker's thread. What others want of it comes as a
  * note: an ask, which its sender waits for, or an errand, which frees itself.
@@ -16,8 +16,11 @@
 #include "client/ground.h"
 #include "io/address.h"
 #include "io/loop.h"
+#include "io/tls_profile.h"
 #include "listener/accept.h"
+#include "listener/front.h"
 #include "listener/http1.h"
+#include "listener/http2.h"
 #include "proto/http.h"
 
 #include <pthread.h>
@@ -44,6 +47,7 @@ struct weir_exchange {
     uint64_t begun_ns;
     uint16_t status;    /* of the answer; 0: not yet */
     uint8_t state;      /* enum exchange_state */
+    uint8_t version;    /* 10, 11, 20 */
     bool is_waited_for; /* its client waits for 100 before it sends the body */
     void *user;
 };
@@ -61,8 +65,13 @@ struct stall {
     struct weir_server *server;
     struct worker *worker;
     struct loop *loop;
-    struct http1_listener *listener; /* NULL: not open */
-    weir_pool *pool;                 /* NULL: closed */
+    struct tls_desk *desk; /* NULL: no TLS */
+    struct tls_server *tls;
+    struct front *front;
+    struct http1_listener *http1;
+    struct http2_listener *http2; /* NULL: it is not spoken */
+    weir_pool *pool;              /* the front's; NULL: closed */
+    bool is_open;
     struct slots exchanges;
     struct loop_timer look;
     struct worker_note update;
@@ -70,6 +79,14 @@ struct stall {
 #define STALL_ROW(name) _Atomic uint64_t name;
     STALL_COUNTERS(STALL_ROW)
 #undef STALL_ROW
+};
+
+/* Who a server says it is, and what it was told about that. */
+struct papers {
+    weir_server_tls_options opt; /* its strings are in `text` */
+    char *text;
+    struct tls_profile *profile; /* NULL: plain HTTP */
+    struct tls_tickets *tickets;
 };
 
 /* What happened lately, halved every ten seconds. */
@@ -99,6 +116,7 @@ struct weir_server {
 
     pthread_mutex_t mutex; /* of what follows */
     weir_server_options opt;
+    struct papers papers; /* but for their profile and tickets, while it is opened */
     struct server_window window;
     uint32_t stalls_count;
     struct stall stalls[];
@@ -124,6 +142,34 @@ void server_on_event(void *self, const weir_event *event);
 /* Something went on: health will be judged soon. */
 void server_watch(struct stall *stall);
 void server_look(struct loop_timer *timer, uint64_t now_ms);
+
+/* --- server_stall.c -----------------------------------------------------------------------------
+ * On the stall's thread, but for stall_heard().
+ */
+
+void stall_open(struct stall *stall, void *ret_error); /* int: 0 or -errno */
+void stall_update(struct worker_note *note);           /* the options have changed */
+/* A client that came otherwise. False: the stall is shut. */
+bool stall_bring(struct stall *stall, int take_fd, const struct address *peer);
+void stall_drain(struct stall *stall, void *grace_ms);
+void stall_close(struct stall *stall, void *arg);
+/* The sum of two counters, by where they are in http1_counters and http2_counters. */
+#define STALL_NOWHERE SIZE_MAX
+uint64_t stall_heard(const struct stall *stall, size_t http1_at, size_t http2_at);
+
+/* --- server_papers.c ----------------------------------------------------------------------------
+ */
+
+/* The first field that cannot be, or NULL. */
+const char *papers_check(const weir_server_tls_options *opt);
+/* Reads the files, where there are any. WEIR_EINVAL, WEIR_ENOMEM. Blocking. */
+weir_err papers_read(const struct alloc *alloc, const weir_server_tls_options *opt, bool has_http2,
+                     struct papers *ret_papers);
+/* Do they name the same files? */
+bool papers_are_like(const weir_server_tls_options *a, const weir_server_tls_options *b);
+/* `next` in the place of `papers`, whose tickets stay good. */
+void papers_renew(const struct alloc *alloc, struct papers *papers, struct papers *take_next);
+void papers_fini(const struct alloc *alloc, struct papers *papers);
 
 /* --- server.c -----------------------------------------------------------------------------------
  */

@@ -71,46 +71,43 @@ static void settle(struct weir_exchange *exchange, bool is_complete)
 /* --- gathering ----------------------------------------------------------------------------------
  */
 
-/* The end of the head's text: nothing in it lies behind the last field's value. */
-static const char *text_end(const struct http_head *head)
+static char *put_slice(char *to, struct slice *slice)
 {
-    const char *end = head->target.at + head->target.len;
-    if (head->field_count > 0) {
-        const struct http_field *last = &head->fields[head->field_count - 1];
-        struct slice value = last->value.len > 0 ? last->value : last->name;
-        end = value.at + value.len > end ? value.at + value.len : end;
+    if (slice->len > 0) {
+        memcpy(to, slice->at, slice->len);
+        slice->at = to;
     }
-    return end;
+    return to + slice->len;
 }
 
-static struct slice moved(struct slice slice, const char *from, const char *to)
-{
-    return slice.len > 0 ? (struct slice){to + (slice.at - from), slice.len} : slice;
-}
-
+/* Each part by itself: only some readers have them side by side. */
 static bool copy_head(struct weir_exchange *exchange, const struct http_head *head)
 {
-    const char *from = head->method.at;
+    struct http_head *own = &exchange->own;
+    *own = *head;
+    struct slice *parts[] = {&own->method, &own->target, &own->path, &own->authority};
     size_t fields = head->field_count * sizeof(struct http_field);
-    size_t text = (size_t)(text_end(head) - from);
-    exchange->text = alloc_new(exchange->stall->server->alloc, fields + text);
+    size_t size = fields;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        size += parts[i]->len;
+    }
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        size += (size_t)head->fields[i].name.len + head->fields[i].value.len;
+    }
+    exchange->text = alloc_new(exchange->stall->server->alloc, size);
     if (exchange->text == NULL) {
         return false;
     }
     char *to = exchange->text + fields;
-    memcpy(to, from, text);
-    struct http_head *own = &exchange->own;
-    *own = *head;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        to = put_slice(to, parts[i]);
+    }
     own->fields = (struct http_field *)(void *)exchange->text;
     for (uint32_t i = 0; i < head->field_count; i++) {
         own->fields[i] = head->fields[i];
-        own->fields[i].name = moved(head->fields[i].name, from, to);
-        own->fields[i].value = moved(head->fields[i].value, from, to);
+        to = put_slice(to, &own->fields[i].name);
+        to = put_slice(to, &own->fields[i].value);
     }
-    own->method = moved(head->method, from, to);
-    own->target = moved(head->target, from, to);
-    own->path = moved(head->path, from, to);
-    own->authority = moved(head->authority, from, to);
     return true;
 }
 
@@ -153,6 +150,11 @@ static void refuse(struct http_exchange *ex, uint16_t status, struct slice reaso
     ex->ops->flush(ex);
 }
 
+static uint8_t version_of(const struct http_exchange *ex, const struct http_head *head)
+{
+    return ex->ops->untime != NULL ? 20 : (uint8_t)(10 + head->version_minor);
+}
+
 static void on_request(void *self, struct http_exchange *ex, struct http_head *head, bool end)
 {
     struct stall *stall = self;
@@ -167,6 +169,7 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
         return;
     }
     exchange->is_waited_for = head->expect_continue && !end;
+    exchange->version = version_of(ex, head);
     if (end || server->handler->on_body != NULL) {
         tell_request(exchange, head, end);
     } else {
@@ -376,6 +379,20 @@ weir_text weir_request_body(const weir_exchange *ex)
 {
     return (weir_text){ex->body.max > 0 ? bytes_at(&ex->body) : NULL,
                        ex->body.max > 0 ? bytes_len(&ex->body) : 0};
+}
+
+uint32_t weir_request_version(const weir_exchange *ex)
+{
+    return ex->version;
+}
+
+const char *weir_exchange_server_name(const weir_exchange *ex)
+{
+    const struct http_peer *peer = ex->ex->peer;
+    if (!peer->tls) {
+        return NULL;
+    }
+    return peer->server_name != NULL ? peer->server_name : "";
 }
 
 const char *weir_exchange_peer(const weir_exchange *ex)

@@ -34,17 +34,19 @@ static uint64_t sum_at(const struct weir_server *server, size_t offset)
 
 #define SUM(field) sum_at(server, offsetof(struct stall, field))
 
-static uint64_t listeners_at(const struct weir_server *server, size_t offset)
+static uint64_t listeners_at(const struct weir_server *server, size_t http1_at, size_t http2_at)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < server->stalls_count; i++) {
-        const char *counters = (const char *)http1_listener_counters(server->stalls[i].listener);
-        sum += http1_counter((const _Atomic uint64_t *)(const void *)(counters + offset));
+        sum += stall_heard(&server->stalls[i], http1_at, http2_at);
     }
     return sum;
 }
 
-#define HEARD(field) listeners_at(server, offsetof(struct http1_counters, field))
+#define HEARD(field)                                                                               \
+    listeners_at(server, offsetof(struct http1_counters, field),                                   \
+                 offsetof(struct http2_counters, field))
+#define REFUSED(field) listeners_at(server, offsetof(struct http1_counters, field), STALL_NOWHERE)
 
 void weir_server_stats_of(const weir_server *server, weir_server_stats *ret_stats)
 {
@@ -57,7 +59,7 @@ void weir_server_stats_of(const weir_server *server, weir_server_stats *ret_stat
         .open = (uint32_t)SUM(open),
         .accepted = SUM(added),
         .removed = SUM(removed),
-        .rejected = HEARD(refused_full) + HEARD(refused_per_ip),
+        .rejected = REFUSED(refused_full) + REFUSED(refused_per_ip),
         .requests = HEARD(requests),
         .answers_2xx = HEARD(answers_2xx),
         .answers_3xx = HEARD(answers_3xx),
@@ -155,7 +157,7 @@ void weir_server_health_of(const weir_server *server, weir_server_health *ret_he
     health.average_answer_us = window->answered > 0 ? clamp(window->answer_us / window->answered)
                                                     : 0;
     pthread_mutex_unlock(&own->mutex);
-    health.rejected = HEARD(refused_full) + HEARD(refused_per_ip);
+    health.rejected = REFUSED(refused_full) + REFUSED(refused_per_ip);
     if (fresh != health.health) {
         snprintf(health.message, sizeof health.message, "%s for now",
                  weir_health_word(health.health));
@@ -245,6 +247,11 @@ static bool is_error(weir_err why)
 
 static void removed(struct stall *stall, const weir_event *event)
 {
+    if (event->why == WEIR_EMOVED) { /* to the reader of HTTP/2, who adds it again */
+        stall_count(&stall->added, (uint64_t)-1);
+        tell(stall, event, WEIR_EVENT_CONNECTION_REMOVED);
+        return;
+    }
     stall_count(&stall->removed, 1);
     atomic_store(&stall->server->limit_told, false);
     if (is_timeout(event->why)) {

@@ -2,13 +2,18 @@
  *
  * http_tool.c - the library's HTTP client and server as a program, for tests with real peers.
  *
- *     http_tool client METHOD BODY AT_ONCE TIMES URL
+ *     http_tool [OPTION...] client METHOD BODY AT_ONCE TIMES URL
  *         BODY: N bytes, or "chunked:N", of the pattern abc...w; both ways in pieces, through
  *         callbacks. Asks TIMES times, AT_ONCE of them at a time, gzip and deflate undone. Prints a
  *         line of JSON: answers by status, bytes, how many bodies were the pattern, and statistics.
- *     http_tool server [MAX_CONNECTIONS]
+ *     http_tool [OPTION...] server [MAX_CONNECTIONS]
  *         prints its port; echoes bodies as they come, "/N" sends N bytes of the pattern; a line of
  *         input removes all connections; the end of the input drains it, and prints statistics.
+ *
+ *     --h2          the client speaks HTTP/2          --ca FILE      whom it trusts; the server:
+ *     --workers N   [2]                                              who signs clients'
+ * certificates
+ *     --pair CERTIFICATE KEY   ours; several times: the server has several
  */
 #include <weir/server.h>
 
@@ -20,6 +25,15 @@
 
 #define PIECE   (23U << 11) /* so that each begins as the first does */
 #define AT_ONCE 1024U
+
+#define PAIRS 4U
+
+static struct {
+    bool is_h2;
+    uint32_t workers, pairs_count;
+    const char *ca;
+    weir_server_certificate pairs[PAIRS];
+} with = {.workers = 2};
 
 static char pattern[PIECE + 23];
 
@@ -148,7 +162,10 @@ static int run_client(weir_runtime *runtime, char **argv)
                                               .rewind = begin_again};
     bool is_chunked = strncmp(argv[1], "chunked:", 8) == 0;
     unsigned times = (unsigned)strtoul(argv[3], NULL, 10);
-    const weir_http_client_options opt = {.decompress = WEIR_ON};
+    const weir_http_client_options opt = {
+        .decompress = WEIR_ON,
+        .http2 = with.is_h2 ? WEIR_ON : WEIR_OFF,
+        .tls = {.ca = with.ca, .certificate = with.pairs[0].certificate, .key = with.pairs[0].key}};
     c.body = strtoull(argv[1] + (is_chunked ? 8 : 0), NULL, 10);
     c.request = (weir_http_request){
         .method = argv[0], .url = argv[4], .body_len = is_chunked ? WEIR_HTTP_UNKNOWN : c.body};
@@ -193,7 +210,9 @@ static void serve_request(void *self, weir_exchange *ex)
 {
     (void)self;
     weir_text path = weir_request_path(ex);
-    uint64_t len = path.len > 1 ? strtoull(path.at + 1, NULL, 10) : 0;
+    char number[24] = "";
+    snprintf(number, sizeof number, "%.*s", path.len > 1 ? (int)path.len - 1 : 0, path.at + 1);
+    uint64_t len = strtoull(number, NULL, 10);
     const weir_http_field type = {.name = "Content-Type", .value = "text/plain"};
     const weir_reply reply = {
         .fields = &type, .field_count = 1, .body_len = len > 0 ? len : WEIR_HTTP_UNKNOWN};
@@ -246,6 +265,9 @@ static int run_server(weir_runtime *runtime, char **argv)
     const weir_server_options opt = {
         .address = "127.0.0.1:0",
         .body_max = 1U << 30,
+        .tls = {.certificates = with.pairs,
+                .certificate_count = with.pairs_count,
+                .client_ca = with.ca},
         .max_connections = argv[0] != NULL ? (uint32_t)strtoul(argv[0], NULL, 10) : 0};
     weir_server *server;
     weir_server_stats stats;
@@ -270,20 +292,47 @@ static int run_server(weir_runtime *runtime, char **argv)
     return 0;
 }
 
+/* How many arguments they are. */
+static int read_options(char **argv)
+{
+    int i = 1;
+    for (; argv[i] != NULL && strncmp(argv[i], "--", 2) == 0; i++) {
+        if (strcmp(argv[i], "--h2") == 0) {
+            with.is_h2 = true;
+        } else if (strcmp(argv[i], "--ca") == 0 && argv[i + 1] != NULL) {
+            with.ca = argv[++i];
+        } else if (strcmp(argv[i], "--workers") == 0 && argv[i + 1] != NULL) {
+            with.workers = (uint32_t)strtoul(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--pair") == 0 && argv[i + 1] != NULL && argv[i + 2] != NULL
+                   && with.pairs_count < PAIRS) {
+            with.pairs[with.pairs_count++] = (weir_server_certificate){argv[i + 1], argv[i + 2]};
+            i += 2;
+        } else {
+            break;
+        }
+    }
+    return i - 1;
+}
+
 int main(int argc, char **argv)
 {
-    const weir_runtime_options two = {.workers = 2};
+    int options = read_options(argv);
+    argc -= options;
+    argv += options;
+    const weir_runtime_options workers = {.workers = with.workers};
     weir_runtime *runtime;
     bool is_client = argc == 7 && strcmp(argv[1], "client") == 0;
     bool is_server = (argc == 2 || argc == 3) && strcmp(argv[1], "server") == 0;
     if (!is_client && !is_server) {
-        fprintf(stderr, "usage: http_tool client METHOD BODY AT_ONCE TIMES URL | server [MAX]\n");
+        fprintf(
+            stderr,
+            "usage: http_tool [OPTION...] client METHOD BODY AT_ONCE TIMES URL | server [MAX]\n");
         return 2;
     }
     for (size_t i = 0; i < sizeof pattern; i++) {
         pattern[i] = (char)('a' + i % 23);
     }
-    if (weir_runtime_open(&two, &runtime) != WEIR_OK) {
+    if (weir_runtime_open(&workers, &runtime) != WEIR_OK) {
         fail("runtime");
     }
     int code = is_client ? run_client(runtime, argv + 2) : run_server(runtime, argv + 2);

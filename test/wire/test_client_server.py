@@ -99,8 +99,8 @@ def test_node_closes_idle_connections():
 
 
 class Serving:
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen([TOOL, "server", *map(str, arguments)], stdin=subprocess.PIPE,
+    def __init__(self, *arguments, options=()):
+        self.process = subprocess.Popen([TOOL, *map(str, options), "server", *map(str, arguments)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
         self.url = f"http://127.0.0.1:{self.port}"
