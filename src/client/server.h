@@ -154,7 +154,6 @@ bool stall_bring(struct stall *stall, int take_fd, const struct address *peer);
 void stall_drain(struct stall *stall, void *grace_ms);
 void stall_close(struct stall *stall, void *arg);
 /* The sum of two counters, by where they are in http1_counters and http2_counters. */
-#define STALL_NOWHERE SIZE_MAX
 uint64_t stall_heard(const struct stall *stall, size_t http1_at, size_t http2_at);
 
 /* --- server_papers.c ----------------------------------------------------------------------------

@@ -46,7 +46,6 @@ static uint64_t listeners_at(const struct weir_server *server, size_t http1_at, 
 #define HEARD(field)                                                                               \
     listeners_at(server, offsetof(struct http1_counters, field),                                   \
                  offsetof(struct http2_counters, field))
-#define REFUSED(field) listeners_at(server, offsetof(struct http1_counters, field), STALL_NOWHERE)
 
 void weir_server_stats_of(const weir_server *server, weir_server_stats *ret_stats)
 {
@@ -59,7 +58,7 @@ void weir_server_stats_of(const weir_server *server, weir_server_stats *ret_stat
         .open = (uint32_t)SUM(open),
         .accepted = SUM(added),
         .removed = SUM(removed),
-        .rejected = REFUSED(refused_full) + REFUSED(refused_per_ip),
+        .rejected = HEARD(refused_full) + HEARD(refused_per_ip),
         .requests = HEARD(requests),
         .answers_2xx = HEARD(answers_2xx),
         .answers_3xx = HEARD(answers_3xx),
@@ -157,7 +156,7 @@ void weir_server_health_of(const weir_server *server, weir_server_health *ret_he
     health.average_answer_us = window->answered > 0 ? clamp(window->answer_us / window->answered)
                                                     : 0;
     pthread_mutex_unlock(&own->mutex);
-    health.rejected = REFUSED(refused_full) + REFUSED(refused_per_ip);
+    health.rejected = HEARD(refused_full) + HEARD(refused_per_ip);
     if (fresh != health.health) {
         snprintf(health.message, sizeof health.message, "%s for now",
                  weir_health_word(health.health));

@@ -366,6 +366,34 @@ static void alpn_says_what_is_spoken(void **state)
     pair_drop(&pair);
 }
 
+static void who_finds_no_place_is_told_in_its_terms(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    struct pair pair;
+    pair_make(&pair, "localhost");
+    const weir_server_certificate ours = {pair.certificate, pair.key};
+    open_as(&f,
+            (weir_server_options){.max_connections = 1,
+                                  .tls = {.certificates = &ours, .certificate_count = 1}},
+            &gathering, 1);
+    const weir_http_client_options opt = {.tls = {.ca = pair.certificate}};
+    weir_http_client *first = client_of(&f, opt), *second = client_of(&f, opt);
+    const weir_http_request request = {.url = url_of(&f, "https", "/")};
+    fetch_text(first, &request, 200, "hello");
+    fetch_text(second, &request, 503, NULL);
+    fetch_text(first, &request, 200, "hello");
+    weir_server_stats stats;
+    weir_server_stats_of(f.server, &stats);
+    assert_int_equal(stats.rejected, 1);
+    assert_int_equal(stats.accepted, 1);
+    until(f.told[WEIR_EVENT_POOL_LIMIT_REACHED] == 1);
+    assert_int_equal(weir_http_client_free(first), WEIR_OK);
+    assert_int_equal(weir_http_client_free(second), WEIR_OK);
+    shut(&f);
+    pair_drop(&pair);
+}
+
 static void certificates_change_and_clients_show_theirs(void **state)
 {
     (void)state;
@@ -451,6 +479,7 @@ int main(void)
         cmocka_unit_test(a_close_lets_streams_end),
         cmocka_unit_test(one_that_is_removed_opens_no_more_streams),
         cmocka_unit_test(alpn_says_what_is_spoken),
+        cmocka_unit_test(who_finds_no_place_is_told_in_its_terms),
         cmocka_unit_test(certificates_change_and_clients_show_theirs),
         cmocka_unit_test(what_cannot_be_is_named),
     };

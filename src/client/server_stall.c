@@ -52,6 +52,8 @@ static struct http2_listener_options http2_options(struct stall *stall)
         .max_concurrent_streams = opt->max_concurrent_streams,
         .max_session_memory = opt->max_session_memory,
         .ping_interval_ms = opt->ping_interval_ms,
+        .on_full = server_on_full,
+        .refuse_self = stall,
     };
 }
 
@@ -231,7 +233,6 @@ static uint64_t read_at(const void *counters, size_t offset)
 uint64_t stall_heard(const struct stall *stall, size_t http1_at, size_t http2_at)
 {
     uint64_t count = read_at(http1_listener_counters(stall->http1), http1_at);
-    return stall->http2 != NULL && http2_at != STALL_NOWHERE
-               ? count + read_at(http2_listener_counters(stall->http2), http2_at)
-               : count;
+    return stall->http2 != NULL ? count + read_at(http2_listener_counters(stall->http2), http2_at)
+                                : count;
 }

@@ -89,6 +89,7 @@ int http2_listener_update(struct http2_listener *listener, const struct http2_li
     }
     next.server = listener->opt.server;
     next.on_refuse = listener->opt.on_refuse;
+    next.on_full = listener->opt.on_full;
     next.refuse_self = listener->opt.refuse_self;
     next.alloc = listener->opt.alloc;
     fill_options(listener, &next);
@@ -193,6 +194,9 @@ static void turn_away(struct http2_listener *listener, struct stream *take_strea
         http2_tally(from->why == ACCEPT_FULL ? &listener->counters.refused_full
                                              : &listener->counters.refused_per_ip,
                     1);
+        if (listener->opt.on_full != NULL) {
+            listener->opt.on_full(listener->opt.refuse_self, from->why);
+        }
     }
     if (listener->refusals > HTTP2_REFUSALS_MAX) {
         http2_client_close(client, HTTP_FAULT_CANCELLED, WEIR_EFULL);

@@ -77,6 +77,8 @@ struct http2_listener_options {
     uint32_t grpc_max_age_grace_ms;  /* [never] and so long after that it is cut */
     void (*on_refuse)(void *self, const struct http_peer *peer,
                       const struct http1_refusal *refusal);
+    /* Told of every client that was turned away for want of a place, at once. May be NULL. */
+    void (*on_full)(void *self, enum accept_refusal why);
     void *refuse_self;
     const struct alloc *alloc; /* [the loop's] */
 };
