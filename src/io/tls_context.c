@@ -79,13 +79,6 @@ static struct tls_contexts *station_contexts(struct station *station)
     return contexts;
 }
 
-/* What OpenSSL keeps for this thread of a desk's library must not outlive that library, as it would
- * where the thread is another one than the desk's. */
-static void forget_thread(const struct station *station)
-{
-    OPENSSL_thread_stop_ex(station->desk->library);
-}
-
 static int station_swap(struct station *station, struct tls_profile *profile, bool is_server)
 {
     struct tls_contexts *next;
@@ -97,7 +90,6 @@ static int station_swap(struct station *station, struct tls_profile *profile, bo
         pthread_mutex_unlock(&station->lock);
         tls_contexts_leave(last);
     }
-    forget_thread(station);
     return error;
 }
 
