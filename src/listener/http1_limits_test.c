@@ -276,13 +276,13 @@ static void an_active_stream_is_never_idle(void **state)
     static struct fixture f;
     static struct peer peer;
     open_with(&f, (struct http1_listener_options){
-                      .idle_timeout_ms = 60, .keepalive_timeout_ms = 20, .headers_timeout_ms = 20});
+                      .idle_timeout_ms = 500, .keepalive_timeout_ms = 20, .headers_timeout_ms = 20});
     join(&f, &peer);
     say(&peer, GET("/hold"));
     until(&f, &peer, f.held_count == 1);
     struct http_exchange *ex = f.held[0];
     begin(ex, HTTP_CHUNKED, 0);
-    uint64_t end_ms = clock_now_ms() + 300;
+    uint64_t end_ms = clock_now_ms() + 1200;
     while (clock_now_ms() < end_ms) {
         ex->ops->body(ex, ": ping\n\n", 8);
         ex->ops->flush(ex);
