@@ -123,6 +123,7 @@ struct config_listener {
     struct {
         uint32_t max_receive_message, max_send_message; /* 0: no limit */
         uint32_t keepalive_time_ms, max_connection_age_ms, max_connection_age_grace_ms;
+        uint32_t health; /* WEIR_ON: we answer grpc.health.v1.Health */
     } grpc;
     struct {
         uint32_t max_concurrent_streams;

@@ -144,6 +144,7 @@ unsigned fault_grpc_code(enum fault fault)
     switch (fault) {
     case FAULT_NONE: return GRPC_OK;
     case FAULT_NO_ROUTE: return GRPC_UNIMPLEMENTED;
+    case FAULT_NO_SERVICE: return GRPC_NOT_FOUND;
     case FAULT_DEADLINE:
     case FAULT_SLOW_REQUEST: return GRPC_DEADLINE_EXCEEDED;
     case FAULT_TOO_LARGE:

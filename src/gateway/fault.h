@@ -16,6 +16,8 @@
 #define FAULTS(ROW)                                                                                \
     ROW(NO_ROUTE, "no_route", 404, "destination_not_found",                                        \
         "no route leads anywhere for this request")                                                \
+    ROW(NO_SERVICE, "no_service", 404, "destination_not_found",                                    \
+        "no upstream has the name that health was asked of")                                       \
     ROW(MISDIRECTED, "misdirected", 421, "http_request_error",                                     \
         "the request's host is not the one that TLS was set up for")                               \
     ROW(TOO_LARGE, "too_large", 413, "http_request_error", "the request's body is too large")      \

@@ -9,6 +9,8 @@
 
 static void pace_client(struct transit *transit, bool blocked);
 static void pace_upstream(struct transit *transit, bool blocked);
+static void ask_or_refuse(struct transit *transit, bool is_health, bool end);
+static void answer_health(struct transit *transit);
 static bool is_short(const struct http_head *head);
 static bool has_no_call(const struct transit *transit);
 static void begin(struct transit *transit, struct http_head *head);
@@ -66,9 +68,11 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
         transit->is_grpc = true;
         rpc_begin(&transit->rpc, relay->opt.loop, head, deadline_passed);
     }
+    bool is_health = transit->is_grpc && lane->config->grpc.health == WEIR_ON
+                     && grpc_health_method_of(head->path) != GRPC_HEALTH_NONE;
     uint32_t route = routes_match(lane->routes, head);
     if (route == ROUTE_NONE) {
-        refuse(transit, FAULT_NO_ROUTE, 0);
+        ask_or_refuse(transit, is_health, end);
         return;
     }
     transit->rules = &lane->rules[route];
@@ -78,8 +82,11 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
     if (!fits_limits(transit, head)) {
         return;
     }
+    if (is_health) {
+        ask_or_refuse(transit, true, end);
+        return;
+    }
     replay_budget_earn(&transit->upstream->budget);
-
     if (!end && is_short(head)) {
         transit->state = TRANSIT_GATHERING;
         return;
@@ -125,6 +132,8 @@ static void on_request_end(struct http_exchange *ex, const struct http_head *tra
     if (transit->state == TRANSIT_GATHERING) {
         transit->state = TRANSIT_WAITING;
         begin(transit, held_head(&transit->held));
+    } else if (transit->state == TRANSIT_ASKING) {
+        answer_health(transit);
     } else if (!has_no_call(transit)) {
         transit->call->ops->end(transit->call, trailers);
     }
@@ -193,6 +202,79 @@ static bool fits_limits(struct transit *transit, const struct http_head *head)
     return true;
 }
 
+/* --- our own health ----------------------------------------------------------------------------
+ */
+
+/* It is asked for, or there is no route; the question comes in the body. */
+static void ask_or_refuse(struct transit *transit, bool is_health, bool end)
+{
+    if (!is_health) {
+        refuse(transit, FAULT_NO_ROUTE, 0);
+        return;
+    }
+    transit->state = TRANSIT_ASKING;
+    if (end) {
+        answer_health(transit);
+    }
+}
+
+/* Nobody here has that name: an upstream that speaks gRPC may know it. */
+static bool is_for_upstream(const struct transit *transit)
+{
+    return transit->upstream != NULL && transit->upstream->config->protocol == PROTOCOL_GRPC;
+}
+
+static void watch_health(struct transit *transit, struct slice service)
+{
+    struct lane *lane = transit->lane;
+    transit->watch = health_service_watch(&lane->relay->health, service,
+                                          lane->config->pool.idle_timeout_ms / 2, transit->ex);
+    if (transit->watch == NULL) {
+        refuse(transit, FAULT_INTERNAL, 0);
+        return;
+    }
+    transit->status = 200;
+    transit->state = TRANSIT_ANSWERING;
+    transit->first_byte_ns = loop_turn_ns(lane->relay->opt.loop);
+}
+
+static void answer_health(struct transit *transit)
+{
+    struct health_service *health = &transit->lane->relay->health;
+    struct http_head *head = held_head(&transit->held);
+    enum grpc_health_method method = grpc_health_method_of(head->path);
+    struct slice service;
+    if (!grpc_health_read(held_body(&transit->held), transit->held.body_len, &service)) {
+        refuse(transit, FAULT_BAD_REQUEST, 0);
+        return;
+    }
+    bool is_ours = health_service_status(health, service) != GRPC_SERVICE_UNKNOWN;
+    if (!is_ours && is_for_upstream(transit)) {
+        transit->state = TRANSIT_WAITING;
+        replay_budget_earn(&transit->upstream->budget);
+        begin(transit, head);
+    } else if (method == GRPC_HEALTH_OTHER) {
+        refuse(transit, FAULT_NO_ROUTE, 0);
+    } else if (method == GRPC_HEALTH_WATCH) {
+        watch_health(transit, service);
+    } else if (!is_ours) {
+        refuse(transit, FAULT_NO_SERVICE, 0);
+    } else {
+        transit->status = 200;
+        transit->first_byte_ns = loop_turn_ns(transit->lane->relay->opt.loop);
+        health_service_check(health, service, transit->ex);
+        finish(transit);
+    }
+}
+
+void relay_drain(struct relay *relay)
+{
+    relay->health.is_draining = true;
+    for (struct http_exchange *ex; (ex = health_service_first(&relay->health)) != NULL;) {
+        cut_or_refuse(ex->user, FAULT_CLOSING);
+    }
+}
+
 /* --- back-pressure -----------------------------------------------------------------------------
  *
  * What was given in one read may not fit at once, and yet be gone with the flush that follows: only
@@ -229,7 +311,8 @@ static bool is_short(const struct http_head *head)
 
 static bool has_no_call(const struct transit *transit)
 {
-    return transit->state == TRANSIT_WAITING || transit->state == TRANSIT_GATHERING;
+    return transit->state == TRANSIT_WAITING || transit->state == TRANSIT_GATHERING
+           || transit->state == TRANSIT_ASKING || transit->watch != NULL;
 }
 
 static void begin(struct transit *transit, struct http_head *head)

@@ -58,6 +58,9 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay);
 /* No exchange may be open. The engine must be gone, or its pools closed. */
 void relay_free(struct relay *take_relay);
 
+/* Who watches our health is told that it ends, and its call does. */
+void relay_drain(struct relay *relay);
+
 /* Handler and self for the listener config.listeners.at[index]. */
 extern const struct http_handler relay_handler;
 void *relay_listener_self(struct relay *relay, uint32_t index);

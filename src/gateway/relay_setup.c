@@ -93,6 +93,7 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay)
     relay->checkups = alloc_zeroed(&alloc_libc,
                                    (config->upstreams.count + 1) * sizeof(struct checkups *));
     relay->lanes = alloc_zeroed(&alloc_libc, (config->listeners.count + 1) * sizeof *relay->lanes);
+    health_service_init(&relay->health, opt->loop, relay->upstreams, config->upstreams.count);
     int error = relay->upstreams == NULL || relay->checkups == NULL || relay->lanes == NULL
                     ? -ENOMEM
                     : open_upstreams(relay);
@@ -117,6 +118,7 @@ void relay_free(struct relay *take_relay)
     }
     struct relay *relay = take_relay;
     const struct config *config = relay->opt.config;
+    health_service_fini(&relay->health);
     for (uint32_t i = 0; relay->checkups != NULL && i < config->upstreams.count; i++) {
         checkups_free(relay->checkups[i]);
     }

@@ -526,6 +526,7 @@ static void site_drain(void *self, uint64_t at_most_ms)
 {
     struct site *site = self;
     const struct config *config = site->server->config;
+    relay_drain(site->relay);
     site->draining = config->listeners.count;
     for (uint32_t l = 0; l < config->listeners.count; l++) {
         uint64_t grace_ms = config->listeners.at[l].pool.drain_timeout_ms;

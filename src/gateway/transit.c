@@ -58,6 +58,10 @@ void transit_settle(struct transit *transit)
     if (relay->log.ring != NULL) {
         log_it(transit, total_us, first_byte_us);
     }
+    if (transit->watch != NULL) {
+        health_watch_end(&relay->health, transit->watch);
+        transit->watch = NULL;
+    }
     if (transit->is_grpc) {
         rpc_end(&transit->rpc, relay->opt.loop);
     }

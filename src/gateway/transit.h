@@ -5,6 +5,8 @@
  *
  *      a short body is still to come: no connection is kept busy with waiting for it
  *      begun ──▶ GATHERING ──▶ as if begun
+ *      health is asked for, of weir or of somebody behind it
+ *      begun ──▶ ASKING ──▶ answered, or ANSWERING as long as it is watched, or as if begun
  *
  *              lease at once
  *      begun ──────────────────▶ CALLING ──▶ ANSWERING ──▶ (gone)
@@ -17,6 +19,7 @@
 #include "gateway/access.h"
 #include "gateway/fault.h"
 #include "gateway/forward.h"
+#include "gateway/health_service.h"
 #include "gateway/held.h"
 #include "gateway/relay.h"
 #include "gateway/route.h"
@@ -32,6 +35,7 @@ struct clients;
 enum transit_state {
     TRANSIT_WAITING,
     TRANSIT_GATHERING,
+    TRANSIT_ASKING,
     TRANSIT_CALLING,
     TRANSIT_ANSWERING,
     TRANSIT_LEFT
@@ -63,6 +67,7 @@ struct transit {
     bool is_grpc;
     uint64_t body_max; /* 0: no limit */
     uint32_t connect_us;
+    struct health_watch *watch; /* while its client watches our health */
     struct transit *next_free;
     struct held held; /* from here on not zeroed for each request */
     struct rpc rpc;   /* where is_grpc */
@@ -97,6 +102,7 @@ struct relay {
     uint32_t open;
     uint32_t unused_count;
     struct transit *unused;
+    struct health_service health;
     struct forward forward;
     struct fault_answer answer;
     struct access_log log;

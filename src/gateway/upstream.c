@@ -126,6 +126,19 @@ static void weigh(struct upstream *upstream)
     }
 }
 
+bool upstream_is_usable(struct upstream *upstream)
+{
+    weigh(upstream);
+    for (uint32_t i = 0; i < upstream->count; i++) {
+        bool is_down = pool_key_state(upstream->endpoints[i].pin) == WEIR_KEY_DOWN;
+        if (upstream->peers[i].weight > 0 && upstream->peers[i].standing != BALANCE_OUT
+            && !is_down) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int errno_of(weir_err err)
 {
     return err == WEIR_OK ? 0 : err == WEIR_ENOMEM ? -ENOMEM : -EINVAL;

@@ -77,5 +77,8 @@ uint32_t upstream_choose(struct upstream *upstream, struct slice path, uint32_t 
 /* It answered well or badly, or the call to it broke: too much of that ejects it. */
 void upstream_judge(struct upstream *upstream, uint32_t endpoint, bool is_good);
 
+/* Whether one of its endpoints, at least, is good for requests. */
+bool upstream_is_usable(struct upstream *upstream);
+
 /* When it makes sense to ask again where upstream_choose() found nobody. */
 uint32_t upstream_retry_after_ms(const struct upstream *upstream);

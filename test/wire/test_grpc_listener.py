@@ -4,11 +4,13 @@ import ssl
 import time
 
 import certs
+import grpc
 import pytest
 from hyperframe.frame import PingFrame, SettingsFrame
 
+from grpcpeer import GrpcServer
 from h2raw import H2, NO_ERROR
-from weirtest import DEADLINE, Client, Upstream, Weir
+from weirtest import DEADLINE, Client, Upstream, Weir, wait_for
 
 option = pytest.mark.option
 GRPC = [("content-type", "application/grpc"), ("te", "trailers")]
@@ -167,3 +169,99 @@ def test_via_names_the_version():
         assert b"\r\nVia: 2 weir\r\n" in up.bytes
         assert weir.ask().header("via") == "1.1 weir"
         assert up.bytes.count(b"\r\nVia: 1.1 weir\r\n") == 1
+
+
+# --- grpc.health.v1, as the generated stub of grpcio speaks it ------------------------------------------
+
+
+SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
+
+
+class Health:
+    """The stub: messages are one field each, so that no generated code is needed."""
+
+    def __init__(self, port):
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        kinds = {"request_serializer": self.request, "response_deserializer": self.status}
+        self.check = self.channel.unary_unary("/grpc.health.v1.Health/Check", **kinds)
+        self.watch = self.channel.unary_stream("/grpc.health.v1.Health/Watch", **kinds)
+        self.list = self.channel.unary_unary("/grpc.health.v1.Health/List", **kinds)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.channel.close()
+
+    @staticmethod
+    def request(service):
+        return b"\x0a" + bytes([len(service)]) + service.encode() if service else b""
+
+    @staticmethod
+    def status(reply):
+        assert reply[:1] == b"\x08" and len(reply) == 2
+        return reply[1]
+
+    def code(self, call, *args):
+        with pytest.raises(grpc.RpcError) as failed:
+            call(*args, timeout=10)
+        return failed.value.code()
+
+
+def test_health_is_checked():
+    with Upstream() as up, Weir(up, upstream_pool={"failures_max": 1, "retry_first": "50ms"}) as weir, \
+         Health(weir.port) as health:
+        assert health.check("", timeout=10) == SERVING
+        assert health.check("up", timeout=10) == SERVING
+        assert health.code(health.check, "nobody") == grpc.StatusCode.NOT_FOUND
+        assert health.code(health.list, "") == grpc.StatusCode.UNIMPLEMENTED
+        up.stop()
+        wait_for(lambda: weir.ask().status in (502, 503) and health.check("up", timeout=10) == NOT_SERVING,
+                 "the upstream to be seen down")
+        assert health.check("", timeout=10) == SERVING  # upstreams are not weir
+        assert up.accepted <= 1
+
+
+def test_health_is_watched():
+    with Upstream() as up, Weir(up, pool={"idle_timeout": "1s"},
+                                upstream_pool={"failures_max": 1, "retry_first": "50ms"}) as weir, \
+         Health(weir.port) as health:
+        of_up, of_all, of_none = (health.watch(name, timeout=60) for name in ("up", "", "nobody"))
+        assert next(of_up) == SERVING and next(of_all) == SERVING and next(of_none) == SERVICE_UNKNOWN
+        assert [next(of_all) for _ in range(4)] == [SERVING] * 4  # said again: no idle_timeout ends it
+        up.stop()
+        wait_for(lambda: weir.ask().status == 503, "the upstream to be down")
+        assert next(status for status in of_up if status != SERVING) == NOT_SERVING
+        of_none.cancel()
+        weir.process.terminate()  # who watches is told, and does not hold up the end
+        weir.process.wait(DEADLINE / 2)
+        for call in (of_up, of_all):
+            with pytest.raises(grpc.RpcError) as failed:
+                for _ in call:
+                    pass
+            assert failed.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+@option("listeners.grpc.health")
+def test_health_of_who_is_behind():
+    """A name that is no upstream's is for the route's upstream; with health: false all are."""
+    with GrpcServer(health=b"\x08\x02") as server:
+        with Weir(server, upstream_options={"protocol": "grpc"}) as weir, Health(weir.port) as health:
+            assert health.check("up", timeout=10) == SERVING and server.seen == []
+            assert health.check("t.T", timeout=10) == NOT_SERVING
+            assert server.seen == ["/grpc.health.v1.Health/Check"] and server.asked == b"\x0a\x03t.T"
+        with Weir(server, upstream_options={"protocol": "grpc"}, listener={"grpc": {"health": False}}) as weir, \
+             Health(weir.port) as health:
+            assert health.check("up", timeout=10) == NOT_SERVING and server.asked == b"\x0a\x02up"
+
+
+def test_health_without_a_route():
+    routes = [{"match": {"path": "/only"}, "upstream": "up"}]
+    with Upstream() as up, Weir(up, routes=routes) as weir, Health(weir.port) as health, H2(weir.port) as h2:
+        assert health.check("up", timeout=10) == SERVING
+        for body in (b"", MESSAGE[:4], b"\1" + MESSAGE[1:], MESSAGE + b"x"):
+            stream = h2.request("POST", path="/grpc.health.v1.Health/Check", extra=GRPC, end=False)
+            h2.data(stream, body, end=True)
+            assert told(h2.answer(stream)) == 13  # INTERNAL
+        assert h2.get(path="/grpc.health.v1.Health/Check").status == 404  # it is no call
+        assert up.accepted == 0
