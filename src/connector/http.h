@@ -122,6 +122,9 @@ static inline struct http_call *http_call_open(void *object, const struct http_c
     return link->ops->call(link, caller, user);
 }
 
+/* The tunnel that a connection of a pool has become, or NULL. */
+struct http_tunnel *http_link_tunnel(void *object); /* in http1.c */
+
 /* What becomes of the lease of a call that failed or was cancelled. To be asked before either
  * returns; the call is not looked at again. */
 static inline weir_fate http_call_fate(const struct http_call *call)

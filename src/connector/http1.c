@@ -24,10 +24,11 @@
 #define IDLE_MARGIN_MS  2000U
 
 enum conn_state {
-    CONN_IDLE,  /* the pool's, or leased and about to be called */
-    CONN_HEAD,  /* in a call: the answer's head is awaited */
-    CONN_BODY,  /* in a call: its body */
-    CONN_SPENT, /* never again; no stream; waits for its owner to let go of it */
+    CONN_IDLE,   /* the pool's, or leased and about to be called */
+    CONN_HEAD,   /* in a call: the answer's head is awaited */
+    CONN_BODY,   /* in a call: its body */
+    CONN_SWITCH, /* it said 101: the caller takes the stream, or the call has failed */
+    CONN_SPENT,  /* never again; no stream; waits for its owner to let go of it */
 };
 
 /* When each of a call's deadlines is; UINT64_MAX: not now. One timer serves them all and is never
@@ -71,6 +72,16 @@ struct conn {
     struct loop_later freeing; /* lone ones: the stack may still be in it */
     uint32_t connect_us;
     uint32_t idle_hint_ms;
+    struct slice ahead; /* in SWITCH: what came behind the head */
+};
+
+/* What is left of a connection whose stream is a tunnel's: what the pool knows it by. */
+struct given {
+    struct http_link link; /* first */
+    struct http1_connector *connector;
+    struct node on_list; /* connector->given */
+    weir_conn id;
+    struct http_tunnel *tunnel; /* NULL: it was closed, and waits for the pool to let go of it */
 };
 
 #define CONN_HOT_BYTES offsetof(struct conn, timer)
@@ -80,6 +91,7 @@ struct http1_connector {
     struct http1_limits limits;
     weir_pool *pool;
     struct list conns; /* all of them, of every state */
+    struct list given; /* and those that are tunnels */
     struct http_field fields[HTTP_FIELDS_MAX];
     struct http_field trailers[HTTP_FIELDS_MAX];
 };
@@ -102,7 +114,12 @@ static void answer_fail(struct conn *conn, enum http_fault why);
 static void heed_idle_hint(struct conn *conn, const struct http_head *head);
 static void arm(struct conn *conn, uint64_t deadline_ms);
 static void timer_fire(struct loop_timer *timer, uint64_t now_ms);
+static size_t answer_switch(struct conn *conn, struct http_head *head, struct slice ahead);
+static bool call_tunnel(struct http_call *call, struct http_tunnel *tunnel,
+                        struct slice *ret_ahead);
+static void given_free(struct given *given);
 static const struct http_link_ops link_ops;
+static const struct http_link_ops given_ops;
 
 static bool in_call(const struct conn *conn)
 {
@@ -139,6 +156,7 @@ int http1_connector_new(const struct http_connector_options *opt,
         connector->limits.fields_max = (uint16_t)most;
     }
     list_init(&connector->conns);
+    list_init(&connector->given);
     *ret_connector = connector;
     return 0;
 }
@@ -150,6 +168,9 @@ void http1_connector_free(struct http1_connector *take_connector)
     }
     for (struct node *it; (it = list_first(&take_connector->conns)) != NULL;) {
         conn_free(list_entry(it, struct conn, on_list));
+    }
+    for (struct node *it; (it = list_first(&take_connector->given)) != NULL;) {
+        given_free(list_entry(it, struct given, on_list));
     }
     alloc_free(&alloc_libc, take_connector);
 }
@@ -426,8 +447,12 @@ static size_t answer_head(struct conn *conn, const char *at, size_t len)
         }
         return 0;
     }
+    if (head.status == 101) {
+        return answer_switch(conn, &head,
+                             (struct slice){at + took, (uint32_t)(len - (size_t)took)});
+    }
     if (head.status < 200) {
-        if (++conn->interim > HTTP1_INTERIM_MAX || head.status == 101) {
+        if (++conn->interim > HTTP1_INTERIM_MAX) {
             answer_fail(conn, HTTP_FAULT_BAD_ANSWER);
             return 0;
         }
@@ -446,6 +471,18 @@ static size_t answer_head(struct conn *conn, const char *at, size_t len)
         answer_end(conn, NULL, len - (size_t)took);
     }
     return (size_t)took;
+}
+
+/* It was asked to switch, and does (the parser has seen to both). */
+static size_t answer_switch(struct conn *conn, struct http_head *head, struct slice ahead)
+{
+    conn->state = CONN_SWITCH;
+    conn->ahead = ahead;
+    conn->call.caller->on_head(&conn->call, head);
+    if (conn->state == CONN_SWITCH) {
+        answer_fail(conn, HTTP_FAULT_BAD_ANSWER);
+    }
+    return 0;
 }
 
 static size_t answer_body(struct conn *conn, const char *at, size_t len)
@@ -532,8 +569,8 @@ static struct conn *conn_of(struct http_call *call)
 static void call_request(struct http_call *call, const struct http_head *head)
 {
     struct conn *conn = conn_of(call);
-    const struct http1_writing writing = {0};
-    conn->asked = (struct http1_asked){.method_id = head->method_id};
+    const struct http1_writing writing = {.upgrade = head->upgrade};
+    conn->asked = (struct http1_asked){.method_id = head->method_id, .upgrade = head->upgrade};
     conn->framing = head->framing;
     conn->corked = true;
     if (conn->connector->opt->total_timeout_ms != WEIR_NEVER) {
@@ -665,6 +702,7 @@ static const struct http_call_ops call_ops = {
     .cancel = call_cancel,
     .pause = call_pause,
     .took = call_took,
+    .tunnel = call_tunnel,
 };
 
 static struct http_call *link_call(struct http_link *link, const struct http_caller *caller,
@@ -730,6 +768,87 @@ static const struct http_link_ops link_ops = {
     .cut = link_cut,
     .detach = link_detach,
 };
+
+/* --- tunnels -----------------------------------------------------------------------------------
+ */
+
+static void given_close(struct http_tunnel *tunnel)
+{
+    struct given *given = tunnel->giver;
+    given->tunnel = NULL;
+    stream_close(tunnel->stream);
+}
+
+static bool call_tunnel(struct http_call *call, struct http_tunnel *tunnel, struct slice *ret_ahead)
+{
+    struct conn *conn = conn_of(call);
+    struct http1_connector *connector = conn->connector;
+    bool is_fit = conn->state == CONN_SWITCH && conn->id.id != 0 && conn->request_done
+                  && !conn->out.failed && !conn->corked && !outbox_holds(&conn->out);
+    struct given *given = is_fit ? alloc_zeroed(&alloc_libc, sizeof *given) : NULL;
+    if (given == NULL) {
+        return false;
+    }
+    *given = (struct given){
+        .link = {&given_ops}, .connector = connector, .id = conn->id, .tunnel = tunnel};
+    list_push_back(&connector->given, &given->on_list);
+    pool_conn_moved(connector->pool, conn->id, given);
+    *ret_ahead = conn->ahead;
+    tunnel->stream = conn->stream;
+    tunnel->close = given_close;
+    tunnel->giver = given;
+    conn->stream = NULL;
+    conn->id = (weir_conn){0};
+    conn->state = CONN_SPENT; /* its memory is still in use: `ahead`, and the stack */
+    loop_later(connector->opt->loop, &conn->freeing);
+    return true;
+}
+
+static void given_free(struct given *given)
+{
+    if (given->tunnel != NULL) {
+        given->tunnel->on_cut(given->tunnel);
+    }
+    check(given->tunnel == NULL);
+    list_leave(&given->on_list);
+    alloc_free(&alloc_libc, given);
+}
+
+static bool given_reusable(struct http_link *link)
+{
+    (void)link;
+    return false;
+}
+
+static void given_closed(struct http_link *link, weir_err why)
+{
+    struct given *given = container_of(link, struct given, link);
+    weir_pool *pool = given->connector->pool;
+    weir_conn id = given->id;
+    given_free(given);
+    weir_conn_down(pool, id, why);
+}
+
+static void given_cut(struct http_link *link)
+{
+    const struct given *given = container_of(link, struct given, link);
+    if (given->tunnel != NULL) {
+        shutdown(stream_fd(given->tunnel->stream), SHUT_RDWR); /* its taker sees it */
+    }
+}
+
+/* A lease of it is never given again: nobody calls or probes. */
+static const struct http_link_ops given_ops = {
+    .reusable = given_reusable,
+    .close = given_closed,
+    .cut = given_cut,
+};
+
+struct http_tunnel *http_link_tunnel(void *object)
+{
+    struct http_link *link = object;
+    return link->ops == &given_ops ? container_of(link, struct given, link)->tunnel : NULL;
+}
 
 /* --- time --------------------------------------------------------------------------------------
  */

@@ -310,6 +310,13 @@ weir_err weir_conn_retire(weir_pool *pool, weir_conn id, weir_err why)
     return WEIR_OK;
 }
 
+void pool_conn_moved(weir_pool *pool, weir_conn id, void *object)
+{
+    struct conn *conn = find(pool, id);
+    check(conn != NULL && conn->object != NULL && object != NULL);
+    conn->object = object;
+}
+
 void *weir_conn_object(const weir_pool *pool, weir_conn id)
 {
     const struct conn *conn = find(pool, id);

@@ -52,6 +52,8 @@ struct pool_forecast pool_forecast_of(const weir_pool *pool);
 /* Whether where this name leads makes a difference now: it has connections, dials, callers, a
  * failure that another answer ends, or is to be warmed up. */
 bool pool_name_matters(const weir_pool *pool, const char *host);
+/* What the connector knows it by lies elsewhere from now on. */
+void pool_conn_moved(weir_pool *pool, weir_conn id, void *object);
 
 /* --- inside the core ---------------------------------------------------------------------- */
 

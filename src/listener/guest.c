@@ -66,6 +66,12 @@ weir_err guest_admit(weir_pool *pool, const char *scheme, const char *listener, 
     return weir_admit(pool, &key, note, guest, ret_conn);
 }
 
+struct http_tunnel *guest_tunnel(const void *object)
+{
+    const struct guest *guest = object;
+    return guest->ops->tunnel != NULL ? guest->ops->tunnel(guest) : NULL;
+}
+
 /* IPv4 is written by hand: inet_ntop() takes longer than the rest of a request's head. */
 size_t guest_print(const uint8_t address[16], char ret_text[46])
 {

@@ -11,10 +11,13 @@
 #include <stdint.h>
 
 struct guest;
+struct http_tunnel;
 
 struct guest_ops {
     void (*close)(struct guest *guest, weir_err why); /* to be answered by weir_conn_down() */
     void (*cut)(struct guest *guest);                 /* shut down, do not free */
+    /* What it has become (proto/http.h), or NULL. NULL where it never does. */
+    struct http_tunnel *(*tunnel)(const struct guest *guest);
 };
 
 struct guest {
@@ -30,6 +33,9 @@ void guest_pool_limit(weir_pool *pool, uint32_t max_connections);
 /* Makes a client known to it. */
 weir_err guest_admit(weir_pool *pool, const char *scheme, const char *listener, const char *note,
                      struct guest *guest, weir_conn *ret_conn);
+
+/* `object` is what the pool of a listener knows. */
+struct http_tunnel *guest_tunnel(const void *object);
 
 /* "192.0.2.7", "2001:db8::7", "unix"; its length. */
 size_t guest_print(const uint8_t address[16], char ret_text[46]);

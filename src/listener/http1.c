@@ -117,7 +117,12 @@ static void bury_graves(struct loop_later *later)
 static void cut_all(struct http1_listener *listener)
 {
     while (!list_is_empty(&listener->clients)) {
-        client_abort(client_at(list_first(&listener->clients)), HTTP_FAULT_CANCELLED, WEIR_ECLOSED);
+        struct client *client = client_at(list_first(&listener->clients));
+        if (client->state == CLIENT_TUNNEL) {
+            client->tunnel->on_cut(client->tunnel);
+        } else {
+            client_abort(client, HTTP_FAULT_CANCELLED, WEIR_ECLOSED);
+        }
     }
 }
 

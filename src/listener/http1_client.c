@@ -29,7 +29,9 @@ static void request_kick(struct loop_later *later);
 static void guest_close(struct guest *guest, weir_err why)
 {
     struct client *client = container_of(guest, struct client, guest);
-    if (client->state != CLIENT_LINGER) { /* that one ends by itself, soon */
+    if (client->state == CLIENT_TUNNEL) {
+        client->tunnel->on_cut(client->tunnel);
+    } else if (client->state != CLIENT_LINGER) { /* that one ends by itself, soon */
         client_abort(client, HTTP_FAULT_CANCELLED, why);
     }
 }
@@ -40,7 +42,15 @@ static void guest_cut(struct guest *guest)
     shutdown(stream_fd(client->stream), SHUT_RDWR); /* the reader sees it */
 }
 
-static const struct guest_ops guest_ops = {.close = guest_close, .cut = guest_cut};
+static struct http_tunnel *tunnel_of(const struct guest *guest)
+{
+    const struct client *client = (const struct client *)guest; /* its first member */
+    return client->state == CLIENT_TUNNEL ? client->tunnel : NULL;
+}
+
+static const struct guest_ops guest_ops = {.close = guest_close,
+                                           .cut = guest_cut,
+                                           .tunnel = tunnel_of};
 
 struct client *client_new(struct http1_listener *listener, struct stream *take_stream,
                           const uint8_t address[16])
@@ -91,7 +101,10 @@ static struct stream *client_bury(struct client *client, weir_err why)
 {
     struct http1_listener *listener = client->home;
     struct stream *stream = client->stream;
-    if (client->request != NULL) {
+    if (client->state == CLIENT_TUNNEL) {
+        weir_release(listener->pool, (weir_lease){client->tunnel->lease}, WEIR_KEEP);
+        client->tunnel = NULL;
+    } else if (client->request != NULL) {
         request_let_go(client);
     }
     client->state = CLIENT_GONE;
@@ -120,6 +133,27 @@ void client_close(struct client *client, weir_err why)
     } else if (client->seated) {
         accept_leave(listener->door, client->address);
     }
+}
+
+static void tunnel_close(struct http_tunnel *tunnel)
+{
+    client_close(tunnel->giver, WEIR_ERETIRED);
+}
+
+void client_tunnel(struct client *client, struct http_tunnel *tunnel)
+{
+    struct http1_listener *listener = client->home;
+    struct request *request = client->request;
+    tunnel->stream = client->stream;
+    tunnel->close = tunnel_close;
+    tunnel->giver = client;
+    tunnel->lease = request->lease.id;
+    request->lease.id = 0;
+    request->answer = ANSWER_ENDED;
+    request_let_go(client);
+    loop_timer_stop(listener->loop, &client->timer);
+    client->tunnel = tunnel;
+    client->state = CLIENT_TUNNEL;
 }
 
 void client_hand_on(struct client *client, const char *at, size_t len)

@@ -16,6 +16,8 @@
  * thousands. A request record comes from the listener's free list with the first byte and goes back
  * when the client is idle again.
  *
+ * A client that was told 101 is a TUNNEL: its stream is somebody else's, who closes it.
+ *
  * Two things go on in an OPEN request, each at its own pace: it is read, and it is answered. The
  * exchange is over when both have ended. `reading` and `answer` are the two.
  *
@@ -37,6 +39,7 @@ enum client_state {
     CLIENT_OPEN,
     CLIENT_LINGER,
     CLIENT_REFUSED,
+    CLIENT_TUNNEL,
     CLIENT_GONE,
 };
 
@@ -45,7 +48,10 @@ struct client {
     struct node on_list; /* home->clients, or home->graves */
     struct http1_listener *home;
     struct stream *stream;
-    struct request *request; /* NULL while idle */
+    union {
+        struct request *request;    /* NULL while idle */
+        struct http_tunnel *tunnel; /* while TUNNEL */
+    };
     struct loop_timer timer; /* never later than the earliest deadline; may be early */
     weir_conn conn;          /* 0: the pool does not know it */
     uint32_t since;          /* when its state's clock began; low half of milliseconds */
@@ -171,6 +177,8 @@ void client_turn_away(struct client *client, enum accept_refusal why);
 void client_close(struct client *client, weir_err why);
 /* The same, after on_abort where a handler waits. */
 void client_abort(struct client *client, enum http_fault fault, weir_err why);
+/* Its stream belongs to a tunnel from now on; the request is over. */
+void client_tunnel(struct client *client, struct http_tunnel *tunnel);
 /* It speaks HTTP/2: these bytes begin with the preface. It is another reader's from now on. */
 void client_hand_on(struct client *client, const char *at, size_t len);
 /* The same as client_abort(), and the peer gets a reset. */

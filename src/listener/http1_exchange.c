@@ -89,8 +89,8 @@ static void exchange_respond(struct http_exchange *exchange, const struct http_h
         plan_answer(request, head);
         writing.date = (struct slice){loop_http_date(listener->loop), 29};
         writing.close = !request->keep;
-    } else if (request->minor == 0 || head->status == 101) {
-        return; /* HTTP/1.0 knows none (RFC 9110 §15.2); 101 is not this listener's */
+    } else if (request->minor == 0) {
+        return; /* HTTP/1.0 knows none (RFC 9110 §15.2) */
     } else {
         request->continued |= head->status == 100;
     }
@@ -247,6 +247,23 @@ static void exchange_pause(struct http_exchange *exchange, bool paused)
     }
 }
 
+/* The bytes behind the request's head are of the new protocol; of the answer, 101 was all. */
+static bool exchange_tunnel(struct http_exchange *exchange, struct http_tunnel *tunnel,
+                            struct bytes *ret_ahead)
+{
+    struct request *request = request_of(exchange);
+    struct client *client = request->client;
+    if (client == NULL || client->state != CLIENT_OPEN || request->answer != ANSWER_NONE
+        || request->reading != READING_DONE || client->home->feeding == client || client->ended
+        || request->out.failed || outbox_holds(&request->out)) {
+        return false;
+    }
+    *ret_ahead = request->held;
+    bytes_init(&request->held, ret_ahead->alloc, ret_ahead->max);
+    client_tunnel(client, tunnel);
+    return true;
+}
+
 const struct http_exchange_ops http1_exchange_ops = {
     .respond = exchange_respond,
     .body = exchange_body,
@@ -254,4 +271,5 @@ const struct http_exchange_ops http1_exchange_ops = {
     .flush = exchange_flush,
     .abort = exchange_abort,
     .pause = exchange_pause,
+    .tunnel = exchange_tunnel,
 };

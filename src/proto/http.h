@@ -111,7 +111,8 @@ struct http_head {
     uint8_t version_minor; /* HTTP/1.x; HTTP/2 says 1 */
     bool is_http2;         /* it came in HTTP/2 */
     bool keep_alive;       /* the connection may carry another message after this one */
-    bool upgrade;          /* a well-formed Upgrade asked for (or granted by 101) */
+    bool upgrade;          /* a well-formed Upgrade asked for (or granted by 101); who
+                              does not want it clears it */
     bool expect_continue;
     /* Among `fields` is one Content-Length, and it says content_length as a writer would: who
      * changes the number unsays it. */
@@ -194,6 +195,25 @@ enum http_fault {
 struct http_exchange;
 struct http_call;
 
+/* --- a connection that has become something else -------------------------------------------------
+ *
+ * After 101 (Switching Protocols) a connection of HTTP/1.1 is its taker's: it reads and writes the
+ * stream (io/stream.h), whose `owner` and `on_ready` are its own from then on. The giver still
+ * counts the connection, and tells when it has to end. */
+
+struct stream;
+struct bytes;
+struct http_tunnel;
+
+struct http_tunnel { /* lies in its taker's memory */
+    struct stream *stream;
+    void (*close)(struct http_tunnel *tunnel); /* the giver's: closes the stream, and it is over */
+    void *giver;
+    uint64_t lease; /* the giver's */
+    void (*on_cut)(
+        struct http_tunnel *tunnel); /* the taker's: it has to close, before it returns */
+};
+
 /* --- the listener's side --------------------------------------------------------------------- */
 
 struct http_exchange_ops {
@@ -216,6 +236,11 @@ struct http_exchange_ops {
     /* The handler keeps the time of this exchange itself (a call of gRPC): silence and a slow body
      * end nothing. NULL: not here, which is HTTP/1.x. */
     void (*untime)(struct http_exchange *ex);
+    /* After 101 was given and flushed: the exchange is over, and nothing more is heard of it.
+     * `tunnel->on_cut` is set already. *ret_ahead becomes the caller's: what the client has sent
+     * since. False: it cannot be, and nothing has changed. NULL with HTTP/2, where the body goes
+     * on, both ways, behind a final answer (RFC 8441). */
+    bool (*tunnel)(struct http_exchange *ex, struct http_tunnel *tunnel, struct bytes *ret_ahead);
 };
 
 /* What a handler is told. All calls come from the loop's thread; none comes inside a call down. */
@@ -264,6 +289,9 @@ struct http_call_ops {
     /* How long the peer took to answer, for the pool's choice among connections; until on_end
      * returns. */
     void (*took)(struct http_call *call, uint32_t us);
+    /* As above, inside on_head() of a 101: the call is over; its lease is to be released when the
+     * tunnel has been closed. *ret_ahead is borrowed until on_head() returns. */
+    bool (*tunnel)(struct http_call *call, struct http_tunnel *tunnel, struct slice *ret_ahead);
 };
 
 struct http_caller {

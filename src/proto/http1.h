@@ -183,8 +183,8 @@ enum http_framing http1_answer_framing(const struct http_head *head, uint8_t ask
  * then). Start line; Host from head->authority (requests); head->fields and head->added that are
  * not marked drop, as they are; framing from head->framing and content_length; Connection; Date.
  * Fields that those rules generate, and the hop-by-hop ones of HTTP/1.1, are never copied, whether
- * marked or not. Upgrade passes, and Connection names it, in a 101 and in a request whose head and
- * writing both say `upgrade`.
+ * marked or not. Upgrade passes, and Connection names it, in an answer whose head says `upgrade`
+ * (101, 426), and in a request whose head and writing both do.
  *
  * Names and values must be valid (http_name_valid, http_value_valid): those of any reader are; what
  * comes from elsewhere is checked where it comes in. */

@@ -160,6 +160,11 @@ static void put_upgrade(struct out *out, const struct http_head *head)
             put_field(out, &head->fields[i]);
         }
     }
+    for (unsigned i = 0; i < head->added_count; i++) {
+        if (head->added[i].id == HTTP_UPGRADE) {
+            put_field(out, &head->added[i]);
+        }
+    }
 }
 
 static void put_length(struct out *out, uint64_t length)
@@ -258,9 +263,10 @@ static void put_answer_framing(struct out *out, const struct http_head *head,
 static void put_answer_connection(struct out *out, const struct http_head *head,
                                   const struct http1_writing *writing)
 {
-    if (head->status == 101) {
+    if (head->upgrade) {
         put_upgrade(out, head);
-    } else if (head->status < 200) {
+    }
+    if (head->status < 200) {
         return;
     } else if (writing->close) {
         put_text(out, "Connection: close\r\n");
