@@ -30,6 +30,7 @@ PAGES = {("weir.h", "words"): "weir_words", ("weir.h", "ids and keys"): "weir_ke
          ("runtime.h", "loans"): "weir_loan", ("runtime.h", "reports"): "weir_shared_stats",
          ("http.h", ""): "weir_text", ("http.h", "the client"): "weir_http_client",
          ("http.h", "a request"): "weir_http_request", ("http.h", "an answer"): "weir_http_answer",
+         ("http.h", "a proxy, tried"): "weir_proxy_test",
          ("grpc.h", "a unary call that waits"): "weir_grpc_reply",
          ("server.h", "serving"): "weir_server",
          ("server.h", "the pool of its connections"): "weir_server_pool",

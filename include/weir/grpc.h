@@ -96,6 +96,7 @@ typedef struct weir_grpc_request {
     uint32_t unary;       /* WEIR_ON: `message` is also the last [WEIR_OFF] */
     uint32_t deadline_ms; /* of all of it, told to the peer; 0: none */
     const char *tenant;   /* as in weir_key */
+    const char *proxy;    /* as in weir_http_request */
 } weir_grpc_request;
 
 /* Begins a call. WEIR_EINVAL (weir_runtime_fault() names the field), WEIR_ETOO_LARGE: send_max; and

@@ -83,6 +83,11 @@ typedef struct weir_http_client_options {
     /* Speak HTTP/2, by prior knowledge or by ALPN: many requests at a time over each connection
      * [WEIR_OFF] */
     uint32_t http2;
+    /* What connections go through, and never without: as weir_key.proxy, user and password with
+     * %xx where they hold one of ":@/%"; socks5://, http:// (CONNECT) or https:// (CONNECT, in
+     * TLS). Names are resolved by the proxy. [none] */
+    const char *proxy;
+    weir_tls_options proxy_tls; /* how proxies of https:// are known */
 } weir_http_client_options;
 
 /* opt may be NULL. Costs no system call: connections, names and the rest come with the first
@@ -191,7 +196,7 @@ typedef struct weir_http_request {
     uint64_t answer_max; /* for weir_http_fetch() [the client's] */
     const char *tenant;  /* whose connections it may use: as in weir_key */
     const char *source;  /* local address to send from: as in weir_key */
-    const char *proxy;   /* as in weir_key. This client goes through none: WEIR_EPROXY */
+    const char *proxy;   /* instead of the client's; "": none [the client's] */
     uint64_t tag;        /* yours: told with lease_overdue and in listings */
 } weir_http_request;
 
@@ -237,9 +242,10 @@ typedef struct weir_http_handler {
 } weir_http_handler;
 
 /* Sends. Errors, after which nothing more happens: WEIR_EINVAL (weir_runtime_fault() names the
- * field), WEIR_EFULL: requests_max; WEIR_ENOMEM, WEIR_ECLOSED; WEIR_EPROXY.
+ * field), WEIR_EFULL: requests_max; WEIR_ENOMEM, WEIR_ECLOSED.
  *
- * What on_end may bring beside WEIR_OK: what weir_acquire() and a grant may; WEIR_ERESET,
+ * What on_end may bring beside WEIR_OK: what weir_acquire() and a grant may; WEIR_EPROXY: the proxy
+ * is not there, refused, or failed, and the target was not asked otherwise; WEIR_ERESET,
  * WEIR_EHANGUP (before a byte of an answer came), WEIR_EPROTOCOL, the time-outs, WEIR_ETLS and its
  * kin, WEIR_EREDIRECTS: too many, or none of a kind that can be followed; WEIR_EINFLATE: the body
  * does not decompress; WEIR_ETOO_LARGE: answer_max or inflated_max; WEIR_ECANCELED; WEIR_ECLOSED.
@@ -276,6 +282,42 @@ WEIR_API weir_text weir_http_answer_url(const weir_http_answer *answer);
 /* Of a fetched one: the body, behind which there is a NUL, and how it went. */
 WEIR_API weir_text weir_http_body(const weir_http_answer *answer);
 WEIR_API void weir_http_result_of(const weir_http_answer *answer, weir_http_result *ret_result);
+
+/* --- a proxy, tried -----------------------------------------------------------------------------
+ */
+
+/* A way through a proxy to somewhere. */
+typedef struct weir_proxy_way {
+    size_t size;
+    const char *proxy; /* as in weir_key; NULL: the same way without one */
+    const char *host;  /* the target, a name or a literal address */
+    uint16_t port;
+    uint32_t timeout_ms;        /* of all of it but TLS [10 s] */
+    uint32_t tls_timeout_ms;    /* of TLS with the target [10 s] */
+    uint32_t secure;            /* WEIR_ON: TLS with the target, too [WEIR_OFF] */
+    weir_tls_options tls;       /* of the target */
+    weir_tls_options proxy_tls; /* of a proxy of https:// */
+} weir_proxy_way;
+
+/* How it went. */
+typedef struct weir_proxy_report {
+    size_t size;
+    weir_err err;     /* WEIR_OK: the way is open */
+    const char *step; /* where it ended: resolve, connect, proxy_tls, proxy, tls */
+    char why[160];    /* in words; "" where it is open. No secret is in it */
+    uint32_t total_us;
+    uint32_t resolve_us;   /* the proxy's name, or without one the target's */
+    uint32_t connect_us;   /* TCP with it */
+    uint32_t proxy_tls_us; /* TLS with it */
+    uint32_t proxy_us;     /* from then until the proxy was connected to the target */
+    uint32_t tls_us;       /* TLS with the target */
+} weir_proxy_report;
+
+/* Goes that way once, as a connection of a client would, and closes; nothing is asked of the
+ * target. Waits; on any thread of the program's, no runtime needed. WEIR_OK, or report->err:
+ * WEIR_EPROXY, WEIR_ERESOLVE, WEIR_ECONNECT_TIMEOUT, …; WEIR_EINVAL (weir_runtime_fault() names the
+ * field), WEIR_ENOMEM, and then the report is all zero. */
+WEIR_API weir_err weir_proxy_test(const weir_proxy_way *way, weir_proxy_report *ret_report);
 
 #ifdef __cplusplus
 }

@@ -454,6 +454,7 @@ static weir_err send_request(weir_grpc_call *call, const weir_grpc_request *requ
         .flags = WEIR_HTTP_NO_REDIRECT | WEIR_HTTP_RAW,
         .timeout_ms = request->deadline_ms > 0 ? request->deadline_ms + TIMEOUT_GRACE : 0,
         .tenant = request->tenant,
+        .proxy = request->proxy,
     };
     weir_http_call id;
     weir_err err = weir_http_send(call->client->http, &http, &http_handler, call, &id);

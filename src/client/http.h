@@ -83,7 +83,7 @@ struct origin {
     struct key *pin;
     uint32_t users; /* requests that name it */
     uint32_t text_len;
-    char text[]; /* scheme, authority, tenant, source, each with a NUL */
+    char text[]; /* scheme, authority, tenant, source, proxy, each with a NUL */
 };
 
 /* The request as it is sent, in one block: fields, then text, then the body unless it is borrowed.
@@ -95,8 +95,8 @@ struct message {
     uint8_t *secrets; /* one for each field */
     struct url url;
     struct http_head head;
-    struct slice tenant, source; /* each with a NUL behind */
-    const void *body;            /* NULL with body_len > 0: pulled */
+    struct slice tenant, source, proxy; /* each with a NUL behind */
+    const void *body;                   /* NULL with body_len > 0: pulled */
     uint64_t body_len;
 };
 
@@ -185,6 +185,7 @@ struct lane {
     struct http_connector *connector;
     struct tls_desk *desk; /* NULL: no https:// so far */
     struct tls_client *tls;
+    struct tls_client *proxy_tls; /* NULL: no proxy of https:// so far */
     struct dns *dns;
     struct cork *cork;
     char *piece; /* HTTP_PIECE bytes, for bodies that are pulled */
@@ -202,6 +203,12 @@ struct lane {
 #undef LANE_ROW
 };
 
+/* How one kind of peer is known by TLS. */
+struct identity {
+    bool has_files;              /* the profile was there from the beginning */
+    struct tls_profile *profile; /* under the client's mutex while it is NULL */
+};
+
 struct weir_http_client {
     weir_runtime *runtime;
     const struct alloc *alloc;
@@ -209,8 +216,9 @@ struct weir_http_client {
     weir_http_client_options opt; /* defaults filled in; `pool` is under the mutex */
     char *user_agent;             /* "name: value CRLF", or NULL */
     char *dns_servers;
-    bool has_files;              /* of TLS: the profile was there from the beginning */
-    struct tls_profile *profile; /* under the mutex while it is NULL */
+    char *proxy;             /* NULL: none */
+    struct identity targets; /* of https:// */
+    struct identity proxies; /* of https://, too */
 
     pthread_mutex_t mutex; /* options of the pool, spare requests, chunks */
     struct ground_wait closed;
@@ -227,13 +235,17 @@ struct weir_http_client {
 /* --- http_tls.c -------------------------------------------------------------------------------
  */
 
-const char *client_tls_check(const weir_tls_options *opt); /* the field that is wrong, or NULL */
+int client_tls_profile(const weir_tls_options *opt, unsigned offer,
+                       struct tls_profile **ret_profile, struct tls_fault *ret_fault);
+/* The field of client->opt that is wrong, or NULL. */
+const char *client_tls_check(const struct weir_http_client *client);
 /* Reads what the options name. 0, or -errno and the field. */
-int client_tls_take(struct weir_http_client *client, const weir_tls_options *opt,
-                    const char **ret_fault);
+int client_tls_take(struct weir_http_client *client, const char **ret_fault);
+void client_tls_fini(struct weir_http_client *client);
 bool client_tls_is_same(const struct weir_http_client *a, const struct weir_http_client *b);
-/* TLS on this worker, from now on. */
+/* TLS on this worker, from now on: with targets, and with proxies. */
 weir_err lane_secure(struct lane *lane);
+weir_err lane_secure_proxies(struct lane *lane);
 void lane_insecure(struct lane *lane); /* when its connections are gone */
 
 static inline void lane_count(_Atomic uint64_t *counter, uint64_t n)

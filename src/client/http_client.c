@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "client/http.h"
 #include "client/inflate.h"
+#include "connector/tunnel.h"
 #include "core/option.h"
 #include "io/clock.h"
 
@@ -54,7 +55,8 @@ static void client_release(struct weir_http_client *client)
     alloc_free(client->alloc, (void *)(uintptr_t)client->chunks);
     alloc_free(client->alloc, client->user_agent);
     alloc_free(client->alloc, client->dns_servers);
-    tls_profile_free(client->profile);
+    alloc_free(client->alloc, client->proxy);
+    client_tls_fini(client);
     ground_wait_fini(&client->closed);
     pthread_mutex_destroy(&client->mutex);
     alloc_free(client->alloc, client);
@@ -158,7 +160,8 @@ static bool is_like(struct weir_http_client *client, const struct weir_http_clie
            && a->inflated_max == b->inflated_max && a->on_event == b->on_event
            && a->event_arg == b->event_arg && a->events == b->events && a->http2 == b->http2
            && client_tls_is_same(client, like) && same_text(client->user_agent, like->user_agent)
-           && same_text(client->dns_servers, like->dns_servers);
+           && same_text(client->dns_servers, like->dns_servers)
+           && same_text(client->proxy, like->proxy);
 }
 
 static bool seek(void *arg, struct ground_member *member)
@@ -303,6 +306,7 @@ static weir_err options_of(const weir_http_client_options *opt, struct weir_http
 {
     static const weir_http_client_options none;
     weir_http_client_options *mine = &client->opt;
+    struct proxy proxy;
     opt = opt != NULL ? opt : &none;
     size_t size = opt->size != 0 ? opt->size : sizeof *opt;
     if (size > sizeof *opt) {
@@ -314,23 +318,28 @@ static weir_err options_of(const weir_http_client_options *opt, struct weir_http
     if (fault != NULL) {
         return ground_fault(WEIR_EINVAL, fault);
     }
-    fault = client_tls_check(&mine->tls);
+    fault = client_tls_check(client);
     if (fault != NULL) {
         return ground_fault(WEIR_EINVAL, fault);
+    }
+    const char *through = mine->proxy != NULL && *mine->proxy != '\0' ? mine->proxy : NULL;
+    if (through != NULL && !proxy_parse(slice_of(through), &proxy)) {
+        return ground_fault(WEIR_EINVAL, "proxy");
     }
     const char *agent = mine->user_agent != NULL ? mine->user_agent : "weir/" WEIR_VERSION;
     if (!agent_is_fit(agent)) {
         return ground_fault(WEIR_EINVAL, "user_agent");
     }
     bool is_set = set_text(client->alloc, &client->user_agent, *agent != '\0' ? agent : NULL)
-                  && set_text(client->alloc, &client->dns_servers, mine->dns_servers);
-    mine->user_agent = mine->dns_servers = NULL;
-    int error = client_tls_take(client, &mine->tls, &fault);
+                  && set_text(client->alloc, &client->dns_servers, mine->dns_servers)
+                  && set_text(client->alloc, &client->proxy, through);
+    mine->user_agent = mine->dns_servers = mine->proxy = NULL;
+    int error = client_tls_take(client, &fault);
     if (error != 0 && error != -ENOMEM) {
         return ground_fault(WEIR_EINVAL, fault);
     }
-    client->has_files = client->profile != NULL;
     mine->tls = (weir_tls_options){.verify = mine->tls.verify};
+    mine->proxy_tls = (weir_tls_options){.verify = mine->proxy_tls.verify};
     weir_pool_options pool = mine->pool;
     return is_set && error == 0 ? resolve_pool(&pool, &mine->pool) : WEIR_ENOMEM;
 }
@@ -609,7 +618,7 @@ static weir_err check_request(const weir_http_request *request, const weir_http_
     if (request->body == NULL && request->body_len > 0 && handler->pull == NULL) {
         return ground_fault(WEIR_EINVAL, "body");
     }
-    return request->proxy != NULL && *request->proxy != '\0' ? WEIR_EPROXY : WEIR_OK;
+    return WEIR_OK;
 }
 
 static weir_err fill(struct request *record, const weir_http_request *request,

@@ -5,6 +5,7 @@
  */
 #include "base/check.h"
 #include "client/http.h"
+#include "connector/tunnel.h"
 #include "core/parts.h"
 #include "core/pool.h"
 #include "io/dns.h"
@@ -372,17 +373,21 @@ static weir_err origin_pin(struct lane *lane, const struct message *message, str
     char host[256];
     bool is_https = message->url.scheme == URL_HTTPS;
     weir_err err = is_https ? lane_secure(lane) : WEIR_OK;
+    if (err == WEIR_OK && proxy_is_https(message->proxy)) {
+        err = lane_secure_proxies(lane);
+    }
     if (err != WEIR_OK) {
         return err;
     }
     slice_copy(host, sizeof host, message->url.host);
     const weir_key key = {
         .scheme = is_https ? "https" : "http",
-        .tls = is_https ? tls_profile_fingerprint(lane->client->profile) : NULL,
+        .tls = is_https ? tls_profile_fingerprint(lane->client->targets.profile) : NULL,
         .host = host,
         .port = message->url.port,
         .tenant = message->tenant.at,
         .source = message->source.at,
+        .proxy = message->proxy.at,
     };
     return pool_key_pin(lane->pool, &key, ret_pin);
 }
@@ -423,7 +428,8 @@ weir_err lane_origin(struct lane *lane, const struct message *message, struct or
 {
     char text[ORIGIN_TEXT_MAX];
     struct slice authority = message->url.authority;
-    if ((size_t)authority.len + message->tenant.len + message->source.len + 9 > sizeof text) {
+    if ((size_t)authority.len + message->tenant.len + message->source.len + message->proxy.len + 10
+        > sizeof text) {
         return WEIR_EINVAL;
     }
     static const struct slice schemes[] = {SLICE("http"), SLICE("https")};
@@ -431,6 +437,7 @@ weir_err lane_origin(struct lane *lane, const struct message *message, struct or
     len = append(text, len, authority);
     len = append(text, len, message->tenant);
     len = append(text, len, message->source);
+    len = append(text, len, message->proxy);
     struct slice name = {text, len};
     uint64_t hash = XXH3_64bits(text, len);
     struct origin *origin = map_find(&lane->by_origin, hash, origin_is, &name);

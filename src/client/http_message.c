@@ -8,6 +8,7 @@
  * A field's text is written as it goes over the wire, so that the writer copies it in one piece.
  */
 #include "client/http.h"
+#include "connector/tunnel.h"
 
 #include <string.h>
 
@@ -98,12 +99,23 @@ static void draft_method(struct draft *draft, struct slice method)
     head->method_id = http_method_of(method);
 }
 
-/* Whose connections it may use. */
-static void draft_whose(struct draft *draft, struct slice tenant, struct slice source)
+struct whose {
+    struct slice tenant, source, proxy;
+};
+
+static struct slice text_or(const char *text, const char *otherwise)
 {
-    draft->message->tenant = draft_text(draft, tenant);
+    return slice_of(text != NULL ? text : otherwise != NULL ? otherwise : "");
+}
+
+/* Whose connections it may use. */
+static void draft_whose(struct draft *draft, const struct whose *whose)
+{
+    draft->message->tenant = draft_text(draft, whose->tenant);
     *draft->at++ = '\0';
-    draft->message->source = draft_text(draft, source);
+    draft->message->source = draft_text(draft, whose->source);
+    *draft->at++ = '\0';
+    draft->message->proxy = draft_text(draft, whose->proxy);
     *draft->at++ = '\0';
 }
 
@@ -248,15 +260,23 @@ weir_err message_take(struct message *message, const struct weir_http_client *cl
     if (!field_text(request, &fields_len)) {
         return WEIR_EINVAL;
     }
-    struct slice tenant = slice_of(request->tenant != NULL ? request->tenant : "");
-    struct slice source = slice_of(request->source != NULL ? request->source : "");
+    struct proxy proxy;
+    const struct whose whose = {.tenant = text_or(request->tenant, NULL),
+                                .source = text_or(request->source, NULL),
+                                .proxy = text_or(request->proxy, client->proxy)};
+    *ret_fault = "proxy";
+    if (whose.proxy.len > 0 && whose.proxy.at != client->proxy
+        && !proxy_parse(whose.proxy, &proxy)) {
+        return WEIR_EINVAL;
+    }
     *ret_fault = "body_len";
     bool is_copied = request->body != NULL && (request->flags & WEIR_HTTP_BORROW) == 0;
     if (request->body != NULL && request->body_len > SIZE_MAX / 4) {
         return WEIR_EINVAL;
     }
     size_t agent = client->user_agent != NULL ? strlen(client->user_agent) : 0;
-    size_t text = fields_len + agent + 80 + method.len + url_room(url) + tenant.len + source.len
+    size_t text = fields_len + agent + 80 + method.len + url_room(url) + whose.tenant.len
+                  + whose.source.len + whose.proxy.len
                   + (is_copied ? (size_t)request->body_len : 0);
     struct draft draft;
     if (!draft_begin(&draft, message, request->field_count + ADDED_FIELDS, text)) {
@@ -268,7 +288,7 @@ weir_err message_take(struct message *message, const struct weir_http_client *cl
     }
     draft.at += message->url.text.len;
     draft_method(&draft, method);
-    draft_whose(&draft, tenant, source);
+    draft_whose(&draft, &whose);
     *ret_fault = "fields";
     struct slice host = {0};
     for (size_t i = 0; i < request->field_count; i++) {
@@ -350,7 +370,7 @@ enum redirect message_redirect(struct message *message, uint16_t status, struct 
     *hide |= leaves;
     draft.at += next.url.text.len;
     draft_method(&draft, to_get ? get : message->head.method);
-    draft_whose(&draft, message->tenant, message->source);
+    draft_whose(&draft, &(struct whose){message->tenant, message->source, message->proxy});
     next.head.authority = leaves ? next.url.authority : draft_text(&draft, message->head.authority);
     keep_fields(&draft, message, !has_body, *hide);
     if (has_body) {

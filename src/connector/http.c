@@ -104,6 +104,13 @@ void http_connector_secure(struct http_connector *connector, struct tls_desk *de
     connector->opt.tls = tls;
 }
 
+void http_connector_secure_proxies(struct http_connector *connector, struct tls_desk *desk,
+                                   struct tls_client *proxy_tls)
+{
+    connector->opt.desk = desk;
+    connector->opt.proxy_tls = proxy_tls;
+}
+
 void http_connector_free(struct http_connector *take_connector)
 {
     if (take_connector == NULL) {
@@ -156,7 +163,7 @@ static weir_err err_of_tls(enum tls_error error)
     }
 }
 
-static weir_err err_of_dial(const struct dial_result *result)
+weir_err http_err_of_dial(const struct dial_result *result)
 {
     switch (result->error) {
     case DIAL_OK: return WEIR_OK;
@@ -277,7 +284,7 @@ static void dialled(void *self, const struct dial_result *result)
     struct dialling *dialling = self;
     struct http_connector *connector = dialling->connector;
     weir_conn id = dialling->id;
-    weir_err err = err_of_dial(result);
+    weir_err err = http_err_of_dial(result);
     dialling->dial = NULL;
     if (err == WEIR_OK) {
         tell_address(dialling, result);

@@ -58,6 +58,10 @@ struct http_connector_options {
 };
 
 struct http_connector;
+struct dial_result;
+
+/* What the pool is told of a dial that ended so. */
+weir_err http_err_of_dial(const struct dial_result *result);
 
 int http_connector_new(const struct http_connector_options *opt,
                        struct http_connector **ret_connector); /* 0 or -errno */
@@ -72,6 +76,10 @@ void http_connector_update(struct http_connector *connector,
 /* From now on https is spoken, too. */
 void http_connector_secure(struct http_connector *connector, struct tls_desk *desk,
                            struct tls_client *tls);
+
+/* The same for proxies of https://. */
+void http_connector_secure_proxies(struct http_connector *connector, struct tls_desk *desk,
+                                   struct tls_client *proxy_tls);
 
 /* For weir_pool_options.connector, with the connector as .connector_self: the first where only
  * HTTP/1.1 is spoken, the other one asks idle connections by PING and leases streams. */

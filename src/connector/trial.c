@@ -124,7 +124,13 @@ static void on_dialled(void *self, const struct dial_result *dialled)
     struct trial *trial = self;
     trial_fn *done = trial->done;
     void *of = trial->self;
-    struct trial_result result = {.error = dialled->error, .step = dialled->step};
+    struct trial_result result = {
+        .error = dialled->error,
+        .step = dialled->step,
+        .dns = dialled->dns,
+        .tls = dialled->tls.error,
+        .os_error = dialled->os_error,
+    };
     result.took_us = (uint32_t)((loop_now_ns(trial->loop) - trial->began_ns) / 1000);
     memcpy(result.step_us, dialled->step_us, sizeof result.step_us);
     say_why(dialled, result.why);

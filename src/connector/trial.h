@@ -29,7 +29,10 @@ struct trial_request {
 
 struct trial_result {
     enum dial_error error; /* DIAL_OK: the way is open */
-    enum dial_step step;   /* where it ended */
+    enum dns_error dns;    /* what else the dial said */
+    enum tls_error tls;
+    int os_error;
+    enum dial_step step; /* where it ended */
     uint32_t step_us[DIAL_STEPS], took_us;
     char why[TRIAL_WHY_MAX]; /* "" when it is open; no secret is in it */
 };

@@ -114,6 +114,12 @@ static bool take_host(struct slice rest, struct proxy *proxy, size_t *at)
            && put_decoded(proxy, at, host, &proxy->host);
 }
 
+bool proxy_is_https(struct slice url)
+{
+    struct proxy proxy;
+    return take_scheme(&url, &proxy) && proxy.kind == PROXY_HTTPS;
+}
+
 bool proxy_parse(struct slice url, struct proxy *ret)
 {
     *ret = (struct proxy){.kind = PROXY_SOCKS5};

@@ -28,6 +28,8 @@ struct proxy {
 /* False: it is no such URL. User and password are percent-decoded (RFC 3986 §2.1); "socks5h" is
  * "socks5": names are resolved by the proxy in any case. */
 bool proxy_parse(struct slice url, struct proxy *ret);
+/* Of what proxy_parse() takes. */
+bool proxy_is_https(struct slice url);
 
 struct tunnel;
 /* `error` is NULL where the tunnel is open, else what failed. The stream is handed back in any

@@ -113,9 +113,7 @@ int secure_proxy_profile(const struct config_upstream *upstream, struct tls_prof
 
 bool secure_is_needed_by_proxy(const struct config_upstream *upstream)
 {
-    struct proxy proxy;
-    return upstream->proxy[0] != '\0' && proxy_parse(slice_of(upstream->proxy), &proxy)
-           && proxy.kind == PROXY_HTTPS;
+    return proxy_is_https(slice_of(upstream->proxy));
 }
 
 bool secure_is_needed(const struct config_upstream *upstream)
