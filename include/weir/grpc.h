@@ -48,6 +48,10 @@ typedef struct weir_grpc_client_options {
     uint32_t send_max;      /* bytes of a message that goes [WEIR_UNLIMITED] */
     uint32_t unsent_max;    /* bytes that weir_grpc_send() keeps for a slow peer [1 MiB] */
     const char *user_agent; /* [grpc-c-weir/VERSION] */
+    /* https://, and what connections go through: as in weir_http_client_options. */
+    weir_tls_options tls;
+    const char *proxy;
+    weir_tls_options proxy_tls;
 } weir_grpc_client_options;
 
 /* opt may be NULL. As weir_http_client_new(). */

@@ -88,6 +88,9 @@ weir_err weir_grpc_client_new(weir_runtime *runtime, const weir_grpc_client_opti
         .redirects_max = WEIR_NONE,
         .user_agent = mine.user_agent != NULL ? mine.user_agent : "grpc-c-weir/" WEIR_VERSION,
         .http2 = WEIR_ON,
+        .tls = mine.tls,
+        .proxy = mine.proxy,
+        .proxy_tls = mine.proxy_tls,
     };
     uint32_t *never[] = {&http.pool.total_timeout_ms, &http.pool.read_timeout_ms,
                          &http.pool.first_byte_timeout_ms};

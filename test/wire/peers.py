@@ -40,14 +40,18 @@ class Server:
         return self
 
     def __exit__(self, *exc):
+        self.stop()
+        if self.directory:
+            self.directory.cleanup()
+
+    def stop(self):
+        """Nobody listens afterwards. May be called again."""
         self.process.terminate()
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        if self.directory:
-            self.directory.cleanup()
 
 
 def nginx(files=None, extra=""):
