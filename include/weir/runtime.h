@@ -135,8 +135,9 @@ WEIR_API const char *weir_shared_name(const weir_shared *pool);
 WEIR_API void weir_shared_options_of(weir_shared *pool, weir_pool_options *ret_opt);
 WEIR_API weir_err weir_shared_update(weir_shared *pool, const weir_pool_options *opt);
 WEIR_API void weir_shared_flush(weir_shared *pool, const weir_key *only, uint32_t grace_ms);
-/* Whether idle connections are validated every probe_every. */
-WEIR_API void weir_shared_probe(weir_shared *pool, bool on);
+/* Whether idle connections are validated every probe_every. WEIR_ESTATE: they cannot be;
+ * WEIR_ECLOSED. */
+WEIR_API weir_err weir_shared_probe(weir_shared *pool, bool on);
 
 /* --- loans --------------------------------------------------------------------------------------
  */

@@ -330,8 +330,9 @@ WEIR_API weir_err weir_pool_warm(weir_pool *pool, const weir_key *key, bool on);
 
 /* Periodic probes of idle connections, off and on again (a peer in maintenance, a debugger at
  * work). A pool is opened with them on; probe_every says how often. What was released WEIR_UNKNOWN
- * is verified all the same. */
-WEIR_API void weir_pool_probe(weir_pool *pool, bool on);
+ * is verified all the same. WEIR_ESTATE: connections of this pool cannot be asked at all, its
+ * connector has no probe (HTTP/1.1, on either side). */
+WEIR_API weir_err weir_pool_probe(weir_pool *pool, bool on);
 
 /* Tells this pool's events to fn, beside the engine's on_event. events: bits 1 << WEIR_EVENT_…
  * [all]; fn NULL: to nobody any more. Not for events_lost, which is the engine's. */

@@ -307,13 +307,13 @@ static void validates_nothing_while_that_is_switched_off(void **state)
     struct shop shop, other;
     weir_shared *pool = open_pool(&shop, *(uint32_t *)*state, &opt);
     weir_shared *witness = open_pool(&other, *(uint32_t *)*state, &opt);
-    weir_shared_probe(pool, false);
+    assert_int_equal(weir_shared_probe(pool, false), WEIR_OK);
     weir_loan loan = shop_take(pool, "a"), seen = shop_take(witness, "a");
     shop_give(&loan);
     shop_give(&seen);
     shop_until(other.validated >= 5);
     assert_int_equal(shop.validated, 0);
-    weir_shared_probe(pool, true);
+    assert_int_equal(weir_shared_probe(pool, true), WEIR_OK);
     shop_until(shop.validated >= 2);
     shop_close(&other);
     shop_close(&shop);

@@ -55,12 +55,14 @@ void weir_shared_flush(weir_shared *pool, const weir_key *only, uint32_t grace_m
     }
 }
 
-void weir_shared_probe(weir_shared *pool, bool on)
+weir_err weir_shared_probe(weir_shared *pool, bool on)
 {
-    if (shared_enter(pool, 0) == WEIR_OK) {
-        weir_pool_probe(pool->pool, on);
+    weir_err err = shared_enter(pool, 0);
+    if (err == WEIR_OK) {
+        err = weir_pool_probe(pool->pool, on);
         station_leave(&pool->station);
     }
+    return err;
 }
 
 void weir_shared_stats(weir_shared *pool, weir_stats *ret_stats)

@@ -126,7 +126,7 @@ static void probes_can_be_switched_off_and_on(void **state)
     struct fake *fake = fake_open(&opt, NULL);
     fake_release(fake, fake_lease_up(fake, "a"), WEIR_KEEP);
     fake_expect(fake, "");
-    weir_pool_probe(fake->pool, false);
+    assert_int_equal(weir_pool_probe(fake->pool, false), WEIR_OK);
     fake_wait(fake, 10000);
     fake_expect(fake, "");
     weir_lease held;
@@ -134,15 +134,15 @@ static void probes_can_be_switched_off_and_on(void **state)
     fake_release(fake, held, WEIR_UNKNOWN); /* that one is in doubt */
     fake_expect(fake, "probe1");
     fake_up(fake, 1);
-    weir_pool_probe(fake->pool, true);
+    assert_int_equal(weir_pool_probe(fake->pool, true), WEIR_OK);
     fake_wait(fake, 99);
     fake_expect(fake, "");
     fake_wait(fake, 1);
     fake_expect(fake, "probe1");
     fake_up(fake, 1);
-    weir_pool_probe(fake->pool, false);
+    assert_int_equal(weir_pool_probe(fake->pool, false), WEIR_OK);
     fake_wait(fake, 10000);
-    weir_pool_probe(fake->pool, true);
+    assert_int_equal(weir_pool_probe(fake->pool, true), WEIR_OK);
     fake_expect(fake, "probe1"); /* overdue */
     fake_free(fake);
 }
@@ -150,6 +150,15 @@ static void probes_can_be_switched_off_and_on(void **state)
 static void write_event(void *arg, const weir_event *event)
 {
     fake_say(arg, "own:%s", weir_event_word(event->kind));
+}
+
+static void what_cannot_be_asked_is_not_probed(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(NULL, NULL); /* its connector has no probe */
+    assert_int_equal(weir_pool_probe(fake->pool, true), WEIR_ESTATE);
+    assert_int_equal(weir_pool_probe(fake->pool, false), WEIR_ESTATE);
+    fake_free(fake);
 }
 
 static void a_pool_has_listeners_of_its_own(void **state)
@@ -403,6 +412,7 @@ int main(void)
         cmocka_unit_test(reasons_out_of_range_are_input_or_output),
         cmocka_unit_test(a_peer_that_speaks_needs_no_probe),
         cmocka_unit_test(probes_can_be_switched_off_and_on),
+        cmocka_unit_test(what_cannot_be_asked_is_not_probed),
         cmocka_unit_test(a_pool_has_listeners_of_its_own),
         cmocka_unit_test(who_was_admitted_and_leaves_teaches_nothing),
         cmocka_unit_test(peers_are_admitted_up_to_the_limits),

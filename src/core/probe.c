@@ -42,10 +42,14 @@ void probe_start(struct conn *conn)
     explain(conn->key, DECIDED_PROBE, conn, WEIR_OK);
 }
 
-void weir_pool_probe(weir_pool *pool, bool on)
+weir_err weir_pool_probe(weir_pool *pool, bool on)
 {
+    if (!probe_is_possible(pool)) {
+        return WEIR_ESTATE;
+    }
     pool->probes_off = !on;
     weir_list_each(it, &pool->by_state[WEIR_IDLE]) {
         conn_arm(conn_on_pool(it));
     }
+    return WEIR_OK;
 }

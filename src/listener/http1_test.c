@@ -32,6 +32,7 @@ static void a_request_is_one_read_one_write_and_no_allocation(void **state)
     assert_string_equal(f.peer, "192.0.2.107");
     weir_stats stats = {.size = sizeof stats};
     weir_pool_stats(http1_listener_pool(f.listener), &stats);
+    assert_int_equal(weir_pool_probe(http1_listener_pool(f.listener), true), WEIR_ESTATE);
     assert_int_equal(stats.total, 1);
     assert_int_equal(stats.idle, 1);
     leave(&peer);
