@@ -2,6 +2,7 @@
 #include "gateway/held.h"
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "gateway/forward.h"
 
 #define FIRST_SIZE 1024U
@@ -73,6 +74,47 @@ bool held_add_body(struct held *held, const void *data, size_t len, size_t max)
     return true;
 }
 
+/* The text, from there on. */
+static struct slice put(char **to, struct slice text)
+{
+    struct slice copy = {*to, text.len};
+    if (text.len > 0) {
+        memcpy(*to, text.at, text.len);
+    }
+    *to += text.len;
+    return copy;
+}
+
+bool held_take_trailers(struct held *held, const struct http_head *trailers)
+{
+    size_t fields_len = trailers->field_count * sizeof(struct http_field);
+    size_t text_len = 0;
+    for (uint32_t i = 0; i < trailers->field_count; i++) {
+        text_len += (size_t)trailers->fields[i].name.len + trailers->fields[i].value.len;
+    }
+    check(held->tail == NULL);
+    held->tail = alloc_new(&alloc_libc, fields_len + text_len);
+    if (held->tail == NULL) {
+        return false;
+    }
+    struct http_field *fields = (struct http_field *)(void *)held->tail;
+    char *to = held->tail + fields_len;
+    for (uint32_t i = 0; i < trailers->field_count; i++) {
+        fields[i] = trailers->fields[i];
+        fields[i].name = put(&to, trailers->fields[i].name);
+        fields[i].value = put(&to, trailers->fields[i].value);
+        fields[i].wire = 0;
+    }
+    held->trailers = (struct http_head){
+        .present = trailers->present, .field_count = trailers->field_count, .fields = fields};
+    return true;
+}
+
+const struct http_head *held_trailers(const struct held *held)
+{
+    return held->tail != NULL ? &held->trailers : NULL;
+}
+
 static void rebase(struct slice *slice, const char *from, const char *to)
 {
     if (slice->len > 0) {
@@ -115,10 +157,13 @@ void held_reset(struct held *held)
     }
     held->fields_len = held->text_len = 0;
     held->body_len = 0;
+    alloc_free(&alloc_libc, held->tail);
+    held->tail = NULL;
 }
 
 void held_fini(struct held *held)
 {
     alloc_free(&alloc_libc, held->at);
+    alloc_free(&alloc_libc, held->tail);
     *held = (struct held){0};
 }

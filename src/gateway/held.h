@@ -4,7 +4,8 @@
  * waits for a connection, and for the one that may have to be sent again.
  *
  * Kept in one block, recycled with its owner: taking a copy is two memcpy() and no allocation in
- * steady state. The body is held up to HELD_BODY_MAX; beyond that only the head is.
+ * steady state. The body is held up to HELD_BODY_MAX; beyond that only the head is. Trailers, which
+ * are rare, have a block of their own.
  */
 #pragma once
 #include "proto/http.h"
@@ -26,12 +27,18 @@ struct held {
     size_t body_len;       /* behind that */
     struct http_head head; /* as it came */
     struct http_head out;  /* what held_head() gave */
+    char *tail;            /* NULL: no trailers */
+    struct http_head trailers;
 };
 
 /* False where memory is refused. */
 bool held_take_head(struct held *held, const struct http_head *head);
 /* False where memory is refused or it would be longer than `max`; nothing has changed then. */
 bool held_add_body(struct held *held, const void *data, size_t len, size_t max);
+
+/* False where memory is refused. */
+bool held_take_trailers(struct held *held, const struct http_head *trailers);
+const struct http_head *held_trailers(const struct held *held); /* NULL: there are none */
 
 /* The head as it came, whatever was done to the last one that was given; its slices point into the
  * copy. Valid until the next held_add_body(). */

@@ -106,12 +106,42 @@ static void a_small_one_keeps_its_memory(void **state)
     held_fini(&held);
 }
 
+static void trailers_outlive_their_buffer(void **state)
+{
+    (void)state;
+    char text[] = "X-Sum42X-Empty";
+    struct http_field came[] = {
+        {.name = {text, 5}, .value = {text + 5, 2}, .wire = 1},
+        {.name = {text + 7, 7}, .value = {text + 14, 0}, .drop = 1, .id = HTTP_TE},
+    };
+    const struct http_head trailers = {.fields = came, .field_count = 2, .present = 9};
+    struct held held = {0};
+    assert_null(held_trailers(&held));
+    assert_true(held_take_trailers(&held, &trailers));
+    memset(text, '#', sizeof text);
+    memset(came, 0, sizeof came);
+    const struct http_head *copy = held_trailers(&held);
+    assert_int_equal(copy->field_count, 2);
+    assert_int_equal(copy->present, 9);
+    assert_true(slice_is(copy->fields[0].name, "X-Sum"));
+    assert_true(slice_is(copy->fields[0].value, "42"));
+    assert_int_equal(copy->fields[0].wire, 0); /* the line is not there any more */
+    assert_true(slice_is(copy->fields[1].name, "X-Empty"));
+    assert_int_equal(copy->fields[1].value.len, 0);
+    assert_int_equal(copy->fields[1].drop, 1);
+    assert_int_equal(copy->fields[1].id, HTTP_TE);
+    held_reset(&held);
+    assert_null(held_trailers(&held));
+    held_fini(&held);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_copy_is_the_request_as_it_came),
         cmocka_unit_test(the_last_line_is_whole),
         cmocka_unit_test(a_small_one_keeps_its_memory),
+        cmocka_unit_test(trailers_outlive_their_buffer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

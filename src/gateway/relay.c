@@ -126,8 +126,13 @@ static void on_request_end(struct http_exchange *ex, const struct http_head *tra
 {
     struct transit *transit = ex->user;
     transit->request_ended = true;
-    if (trailers != NULL && trailers->field_count > 0) {
-        transit->body_held = false; /* they are not kept */
+    bool has_trailers = trailers != NULL && trailers->field_count > 0;
+    if (has_trailers && transit->body_held && !held_take_trailers(&transit->held, trailers)) {
+        transit->body_held = false;
+        if (has_no_call(transit)) {
+            refuse(transit, FAULT_INTERNAL, 0);
+            return;
+        }
     }
     if (transit->state == TRANSIT_GATHERING) {
         transit->state = TRANSIT_WAITING;
@@ -430,7 +435,7 @@ static bool again(struct transit *transit, uint64_t *counter, bool is_free)
 static void send_first(struct transit *transit, void *object, struct http_head *head)
 {
     if (send_head(transit, object, head) && transit->request_ended) {
-        transit->call->ops->end(transit->call, NULL);
+        transit->call->ops->end(transit->call, held_trailers(&transit->held));
     }
 }
 
@@ -445,7 +450,7 @@ static void send_kept(struct transit *transit, void *object)
         call->ops->body(call, held_body(&transit->held), transit->held.body_len);
     }
     if (transit->request_ended) {
-        call->ops->end(call, NULL);
+        call->ops->end(call, held_trailers(&transit->held));
     }
     pace_client(transit, call->ops->flush(call));
 }

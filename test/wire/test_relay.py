@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from weirtest import Upstream, Weir, wait_for
+from weirtest import DEADLINE, Upstream, Weir, wait_for
 
 
 def echo(peer):
@@ -27,6 +27,28 @@ def test_chunked_request_is_decoded_by_the_upstream():
         answer = weir.ask(method="POST", headers="Transfer-Encoding: chunked\r\n",
                           body=b"4\r\nwiki\r\n5\r\npedia\r\n0\r\n\r\n")
         assert answer.status == 200 and b"wiki" in answer.body and b"pedia" in answer.body
+
+
+def test_trailers_of_a_request_that_waited():
+    """They came with it while no connection was free, and go with it once one is."""
+    first, go = threading.Event(), threading.Event()
+
+    def script(peer):
+        while peer.request() is not None:
+            first.set()
+            go.wait(DEADLINE)
+            peer.ok()
+
+    with Upstream(script) as upstream, Weir(upstream, upstream_pool={"max_connections": 1}) as weir, \
+            weir.client() as one, weir.client() as two:
+        one.get()
+        assert first.wait(DEADLINE)
+        two.send("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Name\r\n\r\n"
+                 "4\r\nbody\r\n0\r\nX-Sum: 42\r\nX-Name: of it\r\n\r\n")
+        wait_for(lambda: weir.metric("weir_pool_waiting", pool="up") == 1, "the second to wait")
+        go.set()
+        assert one.final().status == two.final().status == 200
+        assert upstream.bytes.endswith(b"4\r\nbody\r\n0\r\nX-Sum: 42\r\nX-Name: of it\r\n\r\n")
 
 
 PIECES = b"1\r\nx\r\n" * 40000 + b"0\r\n\r\n"
