@@ -2,6 +2,7 @@
 #include "gateway/forward.h"
 
 #include "base/check.h"
+#include "io/address.h"
 
 #define BIT(id) (UINT64_C(1) << (id))
 #define ORIGIN_IDS                                                                                 \
@@ -142,6 +143,92 @@ bool forward_trusts(const struct config_listener *listener, const uint8_t addres
         }
     }
     return false;
+}
+
+/* "192.0.2.7", "192.0.2.7:80", "2001:db8::7", "[2001:db8::7]:80", each perhaps in quotes. */
+static bool read_address(struct slice text, uint8_t ret_address[16])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    char host[64];
+    struct ip ip;
+    text = slice_trim(text);
+    if (text.len >= 2 && text.at[0] == '"' && text.at[text.len - 1] == '"') {
+        text = slice_sub(text, 1, text.len - 1);
+    }
+    uint32_t colon = slice_find(text, ':');
+    if (text.len > 0 && text.at[0] == '[') {
+        text = slice_sub(text, 1, slice_find(text, ']'));
+    } else if (slice_find(slice_sub(text, colon + 1, text.len), ':') == text.len - colon - 1) {
+        text = slice_sub(text, 0, colon); /* one colon at most: what follows is a port */
+    }
+    if (text.len >= sizeof host) {
+        return false;
+    }
+    slice_copy(host, sizeof host, text);
+    if (!ip_parse(host, &ip)) {
+        return false;
+    }
+    bool is_v4 = ip.family == AF_INET;
+    memcpy(ret_address, mapped, sizeof mapped);
+    memcpy(ret_address + (is_v4 ? 12 : 0), ip.bytes, is_v4 ? 4 : 16);
+    return true;
+}
+
+/* The `for` of an element of Forwarded (RFC 7239 §4). */
+static struct slice for_of(struct slice element)
+{
+    struct slice pair;
+    while (slice_split(&element, ';', &pair)) {
+        pair = slice_trim(pair);
+        if (slice_same_nocase(slice_sub(pair, 0, 4), SLICE("for="))) {
+            return slice_sub(pair, 4, pair.len);
+        }
+    }
+    return (struct slice){"", 0};
+}
+
+/* The last element, which is taken off. */
+static struct slice last_of(struct slice *list)
+{
+    uint32_t at = list->len;
+    while (at > 0 && list->at[at - 1] != ',') {
+        at--;
+    }
+    struct slice last = slice_sub(*list, at, list->len);
+    *list = slice_sub(*list, 0, at > 0 ? at - 1 : 0);
+    return last;
+}
+
+/* False: what comes before is not to be believed any more. */
+static bool read_chain(const struct config_listener *listener, const struct http_field *field,
+                       uint8_t ret_address[16])
+{
+    struct slice rest = field->value;
+    while (rest.len > 0) {
+        uint8_t address[16];
+        struct slice last = last_of(&rest);
+        if (!read_address(field->id == HTTP_FORWARDED ? for_of(last) : last, address)) {
+            return false;
+        }
+        memcpy(ret_address, address, sizeof address);
+        if (!forward_trusts(listener, address)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void forward_client(const struct config_listener *listener, const struct http_peer *peer,
+                    const struct http_head *head, uint8_t ret_address[16])
+{
+    enum http_field_id id = http_has(head, HTTP_X_FORWARDED_FOR) ? HTTP_X_FORWARDED_FOR
+                                                                 : HTTP_FORWARDED;
+    memcpy(ret_address, peer->address, 16);
+    bool goes_on = http_has(head, id) && forward_trusts(listener, peer->address);
+    for (uint32_t i = head->field_count; goes_on && i-- > 0;) {
+        const struct http_field *field = &head->fields[i];
+        goes_on = field->id != id || read_chain(listener, field, ret_address);
+    }
 }
 
 struct slice forward_trace_id(const struct http_head *head)

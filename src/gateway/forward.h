@@ -58,5 +58,11 @@ void forward_answer(const struct forward_rules *rules, struct http_head *head);
 /* Whether an address is in one of the ranges. */
 bool forward_trusts(const struct config_listener *listener, const uint8_t address[16]);
 
+/* Whom a request comes from, as far as that can be believed: the peer, or, where that is one of
+ * the trusted_proxies, the last of the chain it speaks of (X-Forwarded-For, else Forwarded) that is
+ * not one itself. An entry that is no address ends the chain before it. */
+void forward_client(const struct config_listener *listener, const struct http_peer *peer,
+                    const struct http_head *head, uint8_t ret_address[16]);
+
 /* What in the trace context of the request at hand is the trace's id: 32 hex digits, or empty. */
 struct slice forward_trace_id(const struct http_head *head);

@@ -10,6 +10,7 @@
 
 #include "proto/http1.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -213,9 +214,79 @@ static void trusted_proxies_are_ranges(void **state)
     assert_false(forward_trusts(&listener, ten));
 }
 
+struct chain {
+    const char *peer, *xff, *forwarded, *client;
+};
+
+static void bytes_of(const char *text, uint8_t ret[16])
+{
+    struct in6_addr six;
+    char mapped[64];
+    if (inet_pton(AF_INET6, text, &six) != 1) {
+        snprintf(mapped, sizeof mapped, "::ffff:%s", text);
+        assert_int_equal(inet_pton(AF_INET6, mapped, &six), 1);
+    }
+    memcpy(ret, &six, 16);
+}
+
+static void the_client_is_who_trusted_proxies_say(void **state)
+{
+    (void)state;
+    static const struct chain chains[] = {
+        {"10.0.0.1", NULL, NULL, "10.0.0.1"},
+        {"192.0.2.1", "198.51.100.1", NULL, "192.0.2.1"}, /* not a proxy of ours */
+        {"10.0.0.1", "198.51.100.1", NULL, "198.51.100.1"},
+        {"10.0.0.1", "203.0.113.1, 198.51.100.1", NULL, "198.51.100.1"},
+        {"10.0.0.1", "203.0.113.1,198.51.100.1 ,10.0.0.2", NULL, "198.51.100.1"},
+        {"10.0.0.1", "10.0.0.3, 10.0.0.2", NULL, "10.0.0.3"}, /* nobody but proxies */
+        {"10.0.0.1", "198.51.100.1, unknown", NULL, "10.0.0.1"},
+        {"10.0.0.1", "198.51.100.1, unknown, 10.0.0.2", NULL, "10.0.0.2"},
+        {"10.0.0.1", "198.51.100.1:4711", NULL, "198.51.100.1"},
+        {"10.0.0.1", "2001:db8::7", NULL, "2001:db8::7"},
+        {"10.0.0.1", "[2001:db8::7]:4711", NULL, "2001:db8::7"},
+        {"10.0.0.1", "\"[2001:db8::7]\"", NULL, "2001:db8::7"},
+        {"10.0.0.1", "", NULL, "10.0.0.1"},
+        {"10.0.0.1", ",", NULL, "10.0.0.1"},
+        {"10.0.0.1", "[", NULL, "10.0.0.1"},
+        {"10.0.0.1", ":", NULL, "10.0.0.1"},
+        {"10.0.0.1", "\"", NULL, "10.0.0.1"},
+        {"10.0.0.1", NULL, "for=198.51.100.1", "198.51.100.1"},
+        {"10.0.0.1", NULL, "for=203.0.113.1, proto=http; For=\"[2001:db8::7]:47\"", "2001:db8::7"},
+        {"10.0.0.1", NULL, "for=_hidden", "10.0.0.1"},
+        {"10.0.0.1", NULL, "proto=http", "10.0.0.1"},
+        {"10.0.0.1", "198.51.100.1", "for=203.0.113.1", "198.51.100.1"},
+    };
+    struct config_cidr ranges[1] = {{.bits = 104}};
+    bytes_of("10.0.0.0", ranges[0].address);
+    const struct config_listener listener = {.trusted_proxies = {ranges, 1}};
+    for (size_t i = 0; i < sizeof chains / sizeof chains[0]; i++) {
+        struct http_field own[2];
+        struct http_head told = {.fields = own};
+        struct http_peer peer = {.text = ""};
+        uint8_t client[16], expected[16];
+        bytes_of(chains[i].peer, peer.address);
+        bytes_of(chains[i].client, expected);
+        if (chains[i].xff != NULL) {
+            own[told.field_count++] = (struct http_field){.name = SLICE("X-Forwarded-For"),
+                                                          .value = slice_of(chains[i].xff),
+                                                          .id = HTTP_X_FORWARDED_FOR};
+            told.present |= UINT64_C(1) << HTTP_X_FORWARDED_FOR;
+        }
+        if (chains[i].forwarded != NULL) {
+            own[told.field_count++] = (struct http_field){.name = SLICE("Forwarded"),
+                                                          .value = slice_of(chains[i].forwarded),
+                                                          .id = HTTP_FORWARDED};
+            told.present |= UINT64_C(1) << HTTP_FORWARDED;
+        }
+        forward_client(&listener, &peer, &told, client);
+        assert_memory_equal(client, expected, 16);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_client_is_who_trusted_proxies_say),
         cmocka_unit_test_setup(replace_says_what_we_see, setup),
         cmocka_unit_test_setup(no_other_word_of_the_origin_passes, setup),
         cmocka_unit_test_setup(a_trace_that_is_none_begins_anew, setup),

@@ -198,8 +198,12 @@ static bool fits_limits(struct transit *transit, const struct http_head *head)
         refuse(transit, FAULT_TOO_LARGE, 0);
         return false;
     }
+    uint8_t client[16];
+    if (route->limits.concurrent_per_client != 0) {
+        forward_client(transit->lane->config, transit->ex->peer, head, client);
+    }
     if (route->limits.concurrent_per_client != 0
-        && !clients_take(transit->lane->relay->opt.shared->clients, transit->ex->peer->address,
+        && !clients_take(transit->lane->relay->opt.shared->clients, client,
                          route->limits.concurrent_per_client, &transit->seat)) {
         refuse(transit, FAULT_CLIENT_BUSY, 1000);
         return false;

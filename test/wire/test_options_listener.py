@@ -411,6 +411,37 @@ def test_concurrent_per_client():
         assert weir.ask().status == 200
 
 
+def test_concurrent_per_client_behind_a_trusted_proxy():
+    """The proxy's word counts for whom it speaks of, and nobody else's."""
+    go = threading.Event()
+
+    def script(peer):
+        while peer.request() is not None:
+            go.wait(10)
+            peer.ok()
+
+    with Upstream(script) as up, Weir(up, listener={"trusted_proxies": ["127.0.0.1", "10.0.0.0/8"]}, routes=[
+            {"match": {"path": "/"}, "upstream": "up", "limits": {"concurrent_per_client": 1}}]) as weir:
+        clients = [weir.client() for _ in range(3)]
+        chains = ("198.51.100.1", "198.51.100.2, 10.0.0.7", "203.0.113.9, 198.51.100.3")
+        for client, chain in zip(clients, chains, strict=True):
+            client.get(headers=f"X-Forwarded-For: {chain}\r\n")
+        wait_for(lambda: weir.metric("weir_pool_connections", pool="up", state="active") == 3, "three clients")
+        for chain in ("198.51.100.1", "1.2.3.4, 198.51.100.2", "203.0.113.10, 198.51.100.3,10.9.9.9"):
+            assert weir.ask(headers=f"X-Forwarded-For: {chain}\r\n").status == 429, chain
+        assert weir.ask(headers="Forwarded: for=198.51.100.1;proto=http\r\n").status == 429
+        with weir.client(source=("127.0.0.3", 0)) as one, weir.client(source=("127.0.0.3", 0)) as two:
+            one.get(headers="X-Forwarded-For: 198.51.100.8\r\n")
+            wait_for(lambda: weir.metric("weir_pool_connections", pool="up", state="active") == 4, "a fourth")
+            two.get(headers="X-Forwarded-For: 198.51.100.9\r\n")  # not a proxy that is trusted
+            assert two.response().status == 429
+            go.set()
+            assert one.response().status == 200
+        for client in clients:
+            assert client.response().status == 200
+            client.close()
+
+
 @option("listeners.routes.forwarded")
 def test_forwarded():
     ask = "X-Forwarded-For: 198.51.100.7\r\nX-Forwarded-Proto: gopher\r\n"
