@@ -33,6 +33,13 @@ static void on_end(void *arg)
     loop_stop(run->loop);
 }
 
+/* Nothing is left to stop: who asks once more shall not change how the program ends. */
+static void ignore(const int *numbers)
+{
+    for (; *numbers != 0; numbers++)
+        signal(*numbers, SIG_IGN);
+}
+
 int run_gateway(const struct run_options *opt)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, 0};
@@ -56,6 +63,7 @@ int run_gateway(const struct run_options *opt)
         opt->on_ready(run.server, opt->arg);
     error = loop_run(opt->loop);
     server_close(run.server);
+    ignore(numbers);
     signal_close(signals);
     return error == 0 ? 0 : 1;
 }

@@ -255,6 +255,16 @@ def held(upstream_release):
     return script
 
 
+def test_signals_at_the_very_end_change_nothing():
+    """Whenever another one comes, until the process is gone: it has ended by itself."""
+    with Upstream() as upstream, Weir(upstream) as weir:
+        assert weir.ask().status == 200
+        while weir.process.poll() is None:
+            weir.process.send_signal(signal.SIGTERM)
+            weir.process.send_signal(signal.SIGINT)
+        assert weir.process.returncode == 0, weir.text()
+
+
 def test_sigterm_drains_and_a_second_one_does_not_wait():
     import threading
     release = threading.Event()
