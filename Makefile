@@ -84,7 +84,7 @@ sim: build ## the simulator: SEED= first seed, SEEDS= how many, STEPS= of each
 sim-long: build ## the simulator, 10^9 steps
 	@build/release/sim --seed $(SEED) --seeds 100000 --steps 10000
 
-conform-h2: packages-test build/dev/build.ninja ## HTTP/2 case by case, with nghttpd and nginx as controls
+conform-h2: packages-test build/dev/build.ninja ## HTTP/2 case by case, listener and connector, with nghttpd and nginx as controls
 	@ninja -C build/dev weir
 	@$(PYTHON) test/conform/h2.py
 

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""make conform-h2: h2_cases.py against weir, and nghttpd and nginx as controls in the same run.
+"""make conform-h2: both sides of weir, frame by frame.
 
     test/conform/h2.py [--only WORDS] [--without-controls]
 
-Fails where weir fails a case. What a control fails is shown beside; a case that both fail has its reason in WHY.
+The listener: h2_cases.py and h2_messages.py, and nghttpd and nginx as controls in the same run. What a control fails
+is shown beside; a case that both fail has its reason in WHY. The connector: h2_upstream.py, the same turned round.
+Fails where weir fails a case of either side.
 """
 import argparse
 import concurrent.futures
@@ -21,6 +23,7 @@ import h2raw  # noqa: E402
 import h2_base  # noqa: E402
 import h2_cases  # noqa: E402, F401
 import h2_messages  # noqa: E402, F401
+import h2_upstream  # noqa: E402
 import peers  # noqa: E402
 from weirtest import Upstream, Weir, free_port  # noqa: E402
 
@@ -117,6 +120,38 @@ def run_all(cases, port, workers):
         return dict(zip([n for n, _ in cases], pool.map(lambda c: run(c[1], port), cases)))
 
 
+def turned_round(only):
+    """What each case of the connector came to: None, or what was wrong. One weir has them all behind it."""
+    servers = {name: h2_upstream.RawServer(said) for name, (_, said) in h2_upstream.CASES.items() if only in name}
+    ports = {"port": free_port(), "admin": free_port()}
+    names = list(servers)
+    config = {
+        "workers": 1,
+        "admin": {"address": f"127.0.0.1:{ports['admin']}"},
+        "log": {"level": "warn", "access": "off"},
+        "listeners": [{"name": "web", "address": f"127.0.0.1:{ports['port']}",
+                       "routes": [{"match": {"path": f"/{i}"}, "upstream": f"u{i}"} for i in range(len(names))]}],
+        "upstreams": [{"name": f"u{i}", "protocol": "h2", "endpoints": [{"url": servers[name].url}]}
+                      for i, name in enumerate(names)],
+    }
+
+    def judged(weir, i):
+        try:
+            h2_upstream.judge(weir, servers[names[i]], h2_upstream.CASES[names[i]][0], f"/{i}")
+            return None
+        except Exception as error:  # an answer that cannot be read is a failure, too
+            return f"{type(error).__name__}: {error}"
+
+    try:
+        if not names:
+            return {}
+        with Weir(config=config, ports=ports) as weir, concurrent.futures.ThreadPoolExecutor(8) as pool:
+            return dict(zip(names, pool.map(lambda i: judged(weir, i), range(len(names)))))
+    finally:
+        for server in servers.values():
+            server.stop()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
@@ -141,8 +176,15 @@ def main():
             if len(results) > 2 and all(who in bad for who in results if who != "weir"):
                 print(f"        both controls: {WHY.get(name, 'NOT EXPLAINED')}")
                 failed += name not in WHY
-    for who, got in results.items():
-        print(f"{who}: {sum(v is None for v in got.values())} of {len(got)} cases pass")
+    round_about = turned_round(args.only)
+    for name, why in round_about.items():
+        if why is not None:
+            print(f"FAIL connector, {name}\n        weir: {why}")
+            failed += 1
+    for who, got in (*results.items(), ("weir's connector", round_about)):
+        side = "" if got is round_about else ", as a server"
+        print(f"{who}{side}: {sum(v is None for v in got.values())} of {len(got)} cases pass")
+    print(f"{failed} failures, {len(results['weir'])} cases against the listener, {len(round_about)} against the connector")
     return 1 if failed else 0
 
 

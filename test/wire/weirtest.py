@@ -366,8 +366,9 @@ class Weir:
     """The real program, configured, started, waited for; checked for leaks when it is stopped."""
 
     def __init__(self, upstream=None, config=None, listener=None, upstream_options=None, pool=None,
-                 upstream_pool=None, routes=None, workers=WORKERS, env=None, wrapper=None, **top):
-        self.port, self.admin_port = free_port(), free_port()
+                 upstream_pool=None, routes=None, workers=WORKERS, env=None, wrapper=None, ports=None, **top):
+        """`ports`: those that a configuration of the caller's names."""
+        self.port, self.admin_port = (ports["port"], ports["admin"]) if ports else (free_port(), free_port())
         self.directory = tempfile.TemporaryDirectory(prefix="weir-wire-")
         self.access_log = pathlib.Path(self.directory.name) / "access.log"
         if config is None:
