@@ -17,10 +17,10 @@ names_of() { # GROUP...: the names, one a line
         on && NF { print $1 }' "$list"
 }
 
-missing_of() { # NAME...: those that are not installed
+missing_of() { # NAME...: those that are not installed, nor there otherwise (npm comes with some builds of nodejs)
     have=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)
     for name in "$@"; do
-        printf '%s\n' "$have" | grep -qx "installed $name" || printf '%s ' "$name"
+        printf '%s\n' "$have" | grep -qx "installed $name" || command -v "$name" >/dev/null || printf '%s ' "$name"
     done
 }
 
