@@ -7,6 +7,24 @@
 /* A path longer than this is cut in the log; worst case each byte takes six. */
 #define PATH_MAX_LOGGED 512U
 
+static void put_websocket(struct json *json, const struct access_websocket *websocket)
+{
+    static const char *const names[] = {"client", "upstream"};
+    json_open(json, "websocket", '{');
+    for (int i = 0; i < 2; i++) {
+        json_open(json, names[i], '{');
+        json_u64(json, "messages", websocket->messages[i]);
+        json_u64(json, "pings", websocket->pings[i]);
+        if (websocket->codes[i] != 0) {
+            json_u64(json, "code", websocket->codes[i]);
+        } else {
+            json_null(json, "code");
+        }
+        json_close(json, '}');
+    }
+    json_close(json, '}');
+}
+
 void access_write(struct access_log *log, const struct access_entry *entry)
 {
     char stamp[CLOCK_STAMP + 1];
@@ -32,6 +50,9 @@ void access_write(struct access_log *log, const struct access_entry *entry)
     json_fixed(&json, "first_byte", entry->first_byte_us, 3);
     json_fixed(&json, "total", entry->total_us, 3);
     json_close(&json, '}');
+    if (entry->websocket != NULL) {
+        put_websocket(&json, entry->websocket);
+    }
     json_bool(&json, "cut", entry->cut);
     json_text(&json, "error", entry->error);
     json_slice(&json, "trace", entry->trace);

@@ -15,6 +15,12 @@
 
 struct notify_ring;
 
+/* Of a WebSocket, when it has ended: what the client said, what the upstream did. */
+struct access_websocket {
+    uint64_t messages[2], pings[2];
+    uint16_t codes[2]; /* of close frames; 0: there was none */
+};
+
 struct access_entry {
     uint64_t now_ms;                            /* monotonic, of the end */
     const char *listener, *upstream, *endpoint; /* "" where it did not come so far */
@@ -28,6 +34,7 @@ struct access_entry {
     /* From the request's head on: a connection was there; it was dialled that long (0: reused); the
      * answer began; it ended. */
     uint64_t queue_us, connect_us, first_byte_us, total_us;
+    const struct access_websocket *websocket; /* NULL: it was none; bytes are all that passed */
 };
 
 struct access_log {

@@ -342,6 +342,21 @@ static uint16_t write_keys(const struct server *server, const struct census *cen
     return rows_close(&rows);
 }
 
+/* in: from that connection; out: to it, from the other side. */
+static void websocket_row(struct json *row, const struct channel_info *info)
+{
+    json_open(row, "websocket", '{');
+    json_u64(row, "messages_in", info->messages_in);
+    json_u64(row, "messages_out", info->messages_out);
+    json_u64(row, "bytes_in", info->bytes_in);
+    json_u64(row, "bytes_out", info->bytes_out);
+    if (info->rtt_us > 0)
+        json_fixed(row, "ping_ms", info->rtt_us, 3);
+    else
+        json_null(row, "ping_ms");
+    json_close(row, '}');
+}
+
 static uint16_t write_connections(const struct server *server, const struct census *census,
                                   bool openmetrics, struct bytes *out)
 {
@@ -369,6 +384,8 @@ static uint16_t write_connections(const struct server *server, const struct cens
             json_u64(&row, "in_state_ms", ago(sheet->now_ms, info->since_ms));
             json_u64(&row, "last_used_ago_ms", ago(sheet->now_ms, info->last_used_ms));
             json_bool(&row, "retiring", info->retiring);
+            if (conn->is_websocket)
+                websocket_row(&row, &conn->websocket);
             row_end(&rows, &row);
         }
     }

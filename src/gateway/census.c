@@ -5,8 +5,10 @@
 #include "gateway/census.h"
 
 #include "base/check.h"
+#include "connector/http.h"
 #include "gateway/inlet.h"
 #include "gateway/server.h"
+#include "listener/guest.h"
 #include "runtime/worker.h"
 
 #include <errno.h>
@@ -164,6 +166,7 @@ static void write_endpoints(const struct site *site, struct census_sheet *sheet)
 struct writer {
     struct census_sheet *sheet;
     uint32_t pool;
+    bool is_listener;
 };
 
 static bool write_key(void *arg, const weir_key_info *info)
@@ -192,6 +195,12 @@ static bool write_conn(void *arg, const weir_conn_info *info)
     row->info = *info;
     weir_key_text(info->key, row->text, sizeof(row->text));
     slice_copy(row->note, sizeof(row->note), slice_of(info->note));
+    const struct http_tunnel *tunnel = info->object == NULL ? NULL
+                                       : w->is_listener     ? guest_tunnel(info->object)
+                                                            : http_link_tunnel(info->object);
+    row->is_websocket = tunnel != NULL;
+    if (row->is_websocket)
+        channel_info_of(tunnel, &row->websocket);
     return true;
 }
 
@@ -206,7 +215,7 @@ static void write_rows(const struct site *site, struct census_sheet *sheet, bool
         return;
     }
     for (uint32_t i = 0; i < pools_of(site); i++) {
-        struct writer writer = {sheet, i};
+        struct writer writer = {sheet, i, i >= site->server->config->upstreams.count};
         if (conns)
             weir_pool_each(pool_of(site, i), write_conn, &writer);
         else

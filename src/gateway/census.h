@@ -58,6 +58,8 @@ struct census_conn {
     uint32_t pool;
     weir_conn_info info; /* its key, note and object are not to be looked at */
     char text[200], note[32];
+    bool is_websocket;
+    struct channel_info websocket;
 };
 
 /* One worker's answer. Times are of its clock, which is every worker's. */

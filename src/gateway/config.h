@@ -132,6 +132,10 @@ struct config_listener {
         uint32_t ping_interval_ms;
     } http2;
     struct {
+        uint32_t ping_interval_ms, pong_timeout_ms;
+        uint64_t max_message; /* 0: no limit */
+    } websocket;
+    struct {
         struct config_route *at; /* in the order in which they are tried */
         uint32_t count;
     } routes;
@@ -146,7 +150,7 @@ struct config_endpoint {
     uint32_t priority; /* 0 is the highest tier */
 };
 
-enum config_protocol { PROTOCOL_AUTO, PROTOCOL_HTTP1, PROTOCOL_H2, PROTOCOL_GRPC };
+enum config_protocol { PROTOCOL_AUTO, PROTOCOL_HTTP1, PROTOCOL_H2, PROTOCOL_GRPC, PROTOCOL_WEBSOCKET };
 enum config_balance {
     BALANCE_P2C,
     BALANCE_LEAST_REQUEST,

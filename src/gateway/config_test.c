@@ -128,7 +128,7 @@ static const struct broken broken[] = {
     {LISTENER "upstreams: [{name: u, endpoints: [{url: \"http://a:0\"}]}]\n", 2, 41, "no port"},
     {LISTENER "upstreams: [{name: u, endpoints: [{url: \"http://:80\"}]}]\n", 2, 41, "no host"},
     {LISTENER "upstreams: [{name: u, endpoints: [{url: \"http://a\"}], protocol: h3}]\n", 2, 65,
-     "none of auto, http1, h2, grpc"},
+     "none of auto, http1, h2, grpc, websocket"},
     {LISTENER "upstreams: [{name: u, endpoints: [{url: \"http://a\"}], profile: rely}]\n", 2, 64,
      "did you mean relay?"},
     {LISTENER

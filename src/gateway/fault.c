@@ -133,6 +133,11 @@ void fault_answer_make(struct fault_answer *answer, enum fault fault, uint32_t r
     add(answer, "Content-Type", "application/json", HTTP_CONTENT_TYPE);
     snprintf(answer->status, sizeof answer->status, "%.32s; error=%s", server, rows[fault].error);
     add(answer, "Proxy-Status", answer->status, HTTP_FIELD_OTHER);
+    if (status == 426) { /* RFC 9110 §15.5.22, RFC 6455 §4.4 */
+        answer->head.upgrade = true;
+        add(answer, "Upgrade", "websocket", HTTP_UPGRADE);
+        add(answer, "Sec-WebSocket-Version", "13", HTTP_FIELD_OTHER);
+    }
     if (later) {
         snprintf(answer->retry_after, sizeof answer->retry_after, "%u", seconds);
         add(answer, "Retry-After", answer->retry_after, HTTP_RETRY_AFTER);

@@ -68,6 +68,14 @@
     ROW(ANSWER_SIZE, "answer_size", 502, "http_response_body_size",                                \
         "the gRPC message of the answer is too large")                                             \
     ROW(DEADLINE, "deadline", 504, "http_response_timeout", "the gRPC deadline has passed")        \
+    ROW(WEBSOCKET, "websocket", 400, "http_request_error",                                         \
+        "a WebSocket is opened by GET with Sec-WebSocket-Key, 16 bytes in base64")                 \
+    ROW(WEBSOCKET_VERSION, "websocket_version", 426, "http_request_error",                         \
+        "Sec-WebSocket-Version must be 13")                                                        \
+    ROW(WEBSOCKET_ONLY, "websocket_only", 426, "http_request_error",                               \
+        "nothing but WebSocket is served here")                                                    \
+    ROW(NO_WEBSOCKET, "no_websocket", 501, "http_protocol_error",                                  \
+        "the upstream opens no WebSocket over HTTP/2")                                             \
     ROW(CLIENT_LEFT, "client_left", 499, "http_request_error", "the client left")                  \
     ROW(INTERNAL, "internal", 500, "proxy_internal_error", "the gateway ran out of something")
 
@@ -92,7 +100,7 @@ uint16_t fault_status(enum fault fault);
 unsigned fault_grpc_code(enum fault fault);
 
 /* An answer, built in place; valid as long as the room it lies in. */
-#define FAULT_FIELDS   3U
+#define FAULT_FIELDS   4U
 #define FAULT_BODY_MAX 256U
 
 struct fault_answer {

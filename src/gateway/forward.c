@@ -132,6 +132,15 @@ void forward_answer(const struct forward_rules *rules, struct http_head *head)
     }
 }
 
+void forward_upgrade(struct forward *forward, struct slice key, struct http_head *head)
+{
+    check(head->added_count + 2U <= FORWARD_ADDED_MAX);
+    forward->added[head->added_count++] = (struct http_field){
+        .name = SLICE("Upgrade"), .value = SLICE("websocket"), .id = HTTP_UPGRADE};
+    forward->added[head->added_count++] = (struct http_field){.name = SLICE("Sec-WebSocket-Key"),
+                                                              .value = key};
+}
+
 bool forward_trusts(const struct config_listener *listener, const uint8_t address[16])
 {
     for (uint32_t i = 0; i < listener->trusted_proxies.count; i++) {

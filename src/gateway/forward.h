@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define FORWARD_SET_MAX     32U /* request_headers.set */
-#define FORWARD_ADDED_MAX   (FORWARD_SET_MAX + 8U)
+#define FORWARD_ADDED_MAX   (FORWARD_SET_MAX + 10U)
 #define FORWARD_CHAIN_MAX   4096U /* bytes of a chain of proxies; a longer one is begun anew */
 #define FORWARD_TRACE_BYTES 55U
 #define FORWARD_VALUE_MAX   256U /* a longer one is not copied next to the others */
@@ -54,6 +54,9 @@ void forward_init(struct forward *forward, uint64_t seed);
 void forward_request(struct forward *forward, const struct forward_rules *rules,
                      const struct http_peer *peer, bool trusted, struct http_head *head);
 void forward_answer(const struct forward_rules *rules, struct http_head *head);
+
+/* A WebSocket that came by HTTP/2 goes on by HTTP/1.1: adds what the latter asks with. */
+void forward_upgrade(struct forward *forward, struct slice key, struct http_head *head);
 
 /* Whether an address is in one of the ranges. */
 bool forward_trusts(const struct config_listener *listener, const uint8_t address[16]);

@@ -11,6 +11,7 @@
 #include "gateway/metrics_groups.h"
 #include "gateway/metrics_histogram.h"
 #include "gateway/metrics_tls.h"
+#include "gateway/metrics_websocket.h"
 #include "gateway/process.h"
 #include "gateway/server.h"
 #include "io/notify.h"
@@ -89,6 +90,7 @@ bool metrics_write(const struct server *server, const struct census *census, boo
     write_http(&page);
     write_listeners(&page);
     metrics_tls_write(server, &page.prom);
+    metrics_websocket_write(server, &page.prom);
     prom_end(&page.prom);
     free(page.pools);
     return is_whole && !page.prom.full;

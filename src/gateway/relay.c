@@ -20,6 +20,9 @@ static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_a
 static void send_first(struct transit *transit, void *object, struct http_head *head);
 static void send_kept(struct transit *transit, void *object);
 static bool send_head(struct transit *transit, void *object, struct http_head *head);
+static void end_request(struct transit *transit);
+static bool is_websocket_answer(const struct transit *transit, uint16_t status);
+static void on_websocket_head(struct transit *transit, struct http_head *head);
 static void give_back(struct transit *transit, weir_fate fate, weir_err why);
 static bool again(struct transit *transit, uint64_t *counter, bool is_free);
 static bool fits_limits(struct transit *transit, const struct http_head *head);
@@ -45,6 +48,37 @@ static bool is_misdirected(const struct http_peer *peer, const struct http_head 
     return !slice_same_nocase(route_host_of(head->authority), slice_of(peer->server_name));
 }
 
+/* An upgrade to anything but WebSocket is not heard: the request is as good without. */
+static enum fault websocket_ask(struct transit *transit, struct http_head *head)
+{
+    bool is_http1 = transit->ex->ops->tunnel != NULL;
+    if (is_http1 && !ws_is_asked(head)) {
+        head->upgrade = false;
+        return FAULT_NONE;
+    }
+    transit->is_websocket = true;
+    transit->request_ended = true; /* what comes behind it is no body */
+    bytes_init(&transit->ahead, &alloc_libc, HELD_WAIT_MAX);
+    enum fault fault = handshake_ask(head, is_http1);
+    unsigned count;
+    transit->key[0] = '\0';
+    if (fault == FAULT_NONE && is_http1) {
+        const struct http_field *key = ws_field(head, SLICE("Sec-WebSocket-Key"), &count);
+        memcpy(transit->key, key->value.at, WS_KEY_LEN);
+    }
+    return fault;
+}
+
+/* Whether the upstream takes that kind of request at all. */
+static enum fault judge_protocol(const struct transit *transit)
+{
+    enum config_protocol protocol = transit->upstream->config->protocol;
+    if (transit->is_websocket) {
+        return protocol == PROTOCOL_GRPC ? FAULT_NO_WEBSOCKET : FAULT_NONE;
+    }
+    return protocol == PROTOCOL_WEBSOCKET ? FAULT_WEBSOCKET_ONLY : FAULT_NONE;
+}
+
 static void on_request(void *self, struct http_exchange *ex, struct http_head *head, bool end)
 {
     struct lane *lane = self;
@@ -56,12 +90,13 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
         return;
     }
     transit->request_ended = end;
+    enum fault fault = head->upgrade ? websocket_ask(transit, head) : FAULT_NONE;
     if (!held_take_head(&transit->held, head)) {
         refuse(transit, FAULT_INTERNAL, 0);
         return;
     }
-    if (is_misdirected(ex->peer, head)) {
-        refuse(transit, FAULT_MISDIRECTED, 0);
+    if (fault != FAULT_NONE || is_misdirected(ex->peer, head)) {
+        refuse(transit, fault != FAULT_NONE ? fault : FAULT_MISDIRECTED, 0);
         return;
     }
     if (http_has(head, HTTP_CONTENT_TYPE) && grpc_is(head)) {
@@ -79,6 +114,11 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
     transit->series = lane->series[route];
     transit->upstream = &relay->upstreams[lane->config->routes.at[route].upstream];
     transit->harmless = replay_is_harmless(head);
+    fault = judge_protocol(transit);
+    if (fault != FAULT_NONE) {
+        refuse(transit, fault, 0);
+        return;
+    }
     if (!fits_limits(transit, head)) {
         return;
     }
@@ -87,16 +127,30 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
         return;
     }
     replay_budget_earn(&transit->upstream->budget);
-    if (!end && is_short(head)) {
+    if (!transit->request_ended && is_short(head)) {
         transit->state = TRANSIT_GATHERING;
         return;
     }
     begin(transit, head);
 }
 
+/* Of a client of HTTP/2. */
+static void websocket_body(struct transit *transit, const void *data, size_t len)
+{
+    if (transit->channel != NULL) {
+        channel_client_body(transit->channel, data, len);
+    } else if (!bytes_append(&transit->ahead, data, len)) {
+        cut_or_refuse(transit, FAULT_TOO_LARGE);
+    }
+}
+
 static void on_body(struct http_exchange *ex, const void *data, size_t len)
 {
     struct transit *transit = ex->user;
+    if (transit->is_websocket) {
+        websocket_body(transit, data, len);
+        return;
+    }
     transit->request_bytes += len;
     if (transit->body_max != 0 && transit->request_bytes > transit->body_max) {
         cut_or_refuse(transit, FAULT_TOO_LARGE);
@@ -125,6 +179,13 @@ static void on_body(struct http_exchange *ex, const void *data, size_t len)
 static void on_request_end(struct http_exchange *ex, const struct http_head *trailers)
 {
     struct transit *transit = ex->user;
+    if (transit->is_websocket) {
+        transit->ahead_ended = true;
+        if (transit->channel != NULL) {
+            channel_client_end(transit->channel);
+        }
+        return;
+    }
     transit->request_ended = true;
     bool has_trailers = trailers != NULL && trailers->field_count > 0;
     if (has_trailers && transit->body_held && !held_take_trailers(&transit->held, trailers)) {
@@ -154,7 +215,12 @@ static void on_client_flush(struct http_exchange *ex)
 
 static void on_client_drain(struct http_exchange *ex)
 {
-    pace_upstream(ex->user, false);
+    struct transit *transit = ex->user;
+    if (transit->channel != NULL) {
+        channel_client_drained(transit->channel);
+    } else {
+        pace_upstream(transit, false);
+    }
 }
 
 static enum fault fault_of_abort(enum http_fault why)
@@ -171,6 +237,10 @@ static enum fault fault_of_abort(enum http_fault why)
 static void on_client_abort(struct http_exchange *ex, enum http_fault why)
 {
     struct transit *transit = ex->user;
+    if (transit->channel != NULL) {
+        channel_client_gone(transit->channel);
+        return;
+    }
     transit->fault = fault_of_abort(why);
     if (transit->status == 0) {
         transit->status = fault_status(transit->fault);
@@ -279,6 +349,7 @@ static void answer_health(struct transit *transit)
 void relay_drain(struct relay *relay)
 {
     relay->health.is_draining = true;
+    channels_drain(relay);
     for (struct http_exchange *ex; (ex = health_service_first(&relay->health)) != NULL;) {
         cut_or_refuse(ex->user, FAULT_CLOSING);
     }
@@ -320,8 +391,7 @@ static bool is_short(const struct http_head *head)
 
 static bool has_no_call(const struct transit *transit)
 {
-    return transit->state == TRANSIT_WAITING || transit->state == TRANSIT_GATHERING
-           || transit->state == TRANSIT_ASKING || transit->watch != NULL;
+    return transit->state <= TRANSIT_CHANNEL || transit->watch != NULL;
 }
 
 static void begin(struct transit *transit, struct http_head *head)
@@ -439,7 +509,16 @@ static bool again(struct transit *transit, uint64_t *counter, bool is_free)
 static void send_first(struct transit *transit, void *object, struct http_head *head)
 {
     if (send_head(transit, object, head) && transit->request_ended) {
-        transit->call->ops->end(transit->call, held_trailers(&transit->held));
+        end_request(transit);
+    }
+}
+
+/* The extended CONNECT of HTTP/2 has no end: what follows is the WebSocket (RFC 8441 §5). */
+static void end_request(struct transit *transit)
+{
+    struct http_call *call = transit->call;
+    if (!transit->is_websocket || call->ops->tunnel != NULL) {
+        call->ops->end(call, held_trailers(&transit->held));
     }
 }
 
@@ -454,9 +533,20 @@ static void send_kept(struct transit *transit, void *object)
         call->ops->body(call, held_body(&transit->held), transit->held.body_len);
     }
     if (transit->request_ended) {
-        call->ops->end(call, held_trailers(&transit->held));
+        end_request(transit);
     }
     pace_client(transit, call->ops->flush(call));
+}
+
+/* What the client's version has not said, and the upstream's has to. */
+static void prepare_handshake(struct transit *transit, struct http_head *head)
+{
+    handshake_limit(head);
+    if (transit->ex->ops->tunnel == NULL && transit->call->ops->tunnel != NULL) {
+        handshake_make_key(transit->key);
+        forward_upgrade(&transit->lane->relay->forward,
+                        (struct slice){transit->key, sizeof transit->key}, head);
+    }
 }
 
 /* False: for want of memory it was refused. */
@@ -477,6 +567,9 @@ static bool send_head(struct transit *transit, void *object, struct http_head *h
         give_back(transit, WEIR_KEEP, WEIR_OK);
         refuse(transit, FAULT_INTERNAL, 0);
         return false;
+    }
+    if (transit->is_websocket) {
+        prepare_handshake(transit, head);
     }
     transit->state = TRANSIT_CALLING;
     transit->call->ahead[0] = transit;
@@ -529,6 +622,10 @@ static void on_head(struct http_call *call, struct http_head *head)
 {
     struct transit *transit = call->user;
     struct http_exchange *ex = transit->ex;
+    if (transit->is_websocket && is_websocket_answer(transit, head->status)) {
+        on_websocket_head(transit, head);
+        return;
+    }
     if (head->status < 200) {
         if (transit->held.head.version_minor > 0) {
             ex->ops->respond(ex, head);
@@ -547,6 +644,58 @@ static void on_head(struct http_call *call, struct http_head *head)
     pool_lease_fetch_conn(transit->upstream->pool, transit->lease);
     forward_answer(transit->rules, head);
     ex->ops->respond(ex, head);
+}
+
+/* In HTTP/1.1 an answer of another kind is one like any other; in HTTP/2 success has one meaning.
+ */
+static bool is_websocket_answer(const struct transit *transit, uint16_t status)
+{
+    bool is_any_http2 = transit->ex->ops->tunnel == NULL || transit->call->ops->tunnel == NULL;
+    return status == 101 || (is_any_http2 && status >= 200 && status < 300);
+}
+
+static const struct http_head *websocket_answer(struct transit *transit, struct http_head *head)
+{
+    struct handshake_answer *answer = &transit->lane->relay->handshake;
+    if (transit->ex->ops->tunnel == NULL) {
+        handshake_answer_http2(answer, head);
+        return &answer->head;
+    }
+    if (transit->call->ops->tunnel == NULL) {
+        handshake_answer_http1(answer, head, (struct slice){transit->key, sizeof transit->key});
+        return &answer->head;
+    }
+    return head;
+}
+
+/* The upstream agrees, or seems to. */
+static void on_websocket_head(struct transit *transit, struct http_head *head)
+{
+    struct http_exchange *ex = transit->ex;
+    bool is_http1 = transit->call->ops->tunnel != NULL;
+    struct slice key = {transit->key, is_http1 ? sizeof transit->key : 0};
+    bool deflate;
+    if (!handshake_judge(held_head(&transit->held), key, head, &deflate)) {
+        transit->upstream->endpoints[transit->endpoint].failed++;
+        upstream_judge(transit->upstream, transit->endpoint, false);
+        refuse(transit, FAULT_BAD_ANSWER, 0);
+        return;
+    }
+    upstream_judge(transit->upstream, transit->endpoint, true);
+    transit->upstream->endpoints[transit->endpoint].answered++;
+    transit->first_byte_ns = loop_turn_ns(transit->lane->relay->opt.loop);
+    forward_answer(transit->rules, head);
+    const struct http_head *answer = websocket_answer(transit, head);
+    bool is_http2 = ex->ops->tunnel == NULL;
+    transit->status = answer->status;
+    ex->ops->respond(ex, answer);
+    ex->ops->flush(ex);
+    if (!channel_open(transit, deflate)) {
+        cut_or_refuse(transit, FAULT_INTERNAL);
+    } else if (!is_http2) {
+        transit->ex = NULL;
+        transit_free(transit);
+    }
 }
 
 static void on_answer_body(struct http_call *call, const void *data, size_t len)

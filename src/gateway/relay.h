@@ -21,6 +21,7 @@
 #pragma once
 #include <weir/weir.h>
 
+#include "gateway/channel.h"
 #include "gateway/config.h"
 #include "gateway/telemetry.h"
 #include "proto/http.h"
@@ -58,12 +59,16 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay);
 /* No exchange may be open. The engine must be gone, or its pools closed. */
 void relay_free(struct relay *take_relay);
 
-/* Who watches our health is told that it ends, and its call does. */
+/* Who watches our health is told that it ends, and its call does; WebSockets are told to go away
+ * (1001), those to come as well. */
 void relay_drain(struct relay *relay);
 
 /* Handler and self for the listener config.listeners.at[index]. */
 extern const struct http_handler relay_handler;
 void *relay_listener_self(struct relay *relay, uint32_t index);
+
+/* Its WebSockets end at once: before its pools close. */
+void relay_cut(struct relay *relay);
 
 /* Exchanges not yet answered; a drain waits until there are none. */
 uint32_t relay_open_count(const struct relay *relay);
@@ -82,6 +87,7 @@ struct relay_series {
     uint64_t request_bytes, answer_bytes; /* bodies */
     uint64_t cut;                         /* answers that ended before their time */
     uint64_t retries_stale, retries_connect, retries_code, retries_over_budget;
+    struct channel_counts channels; /* of WebSockets */
 };
 
 uint32_t relay_series_count(const struct relay *relay);

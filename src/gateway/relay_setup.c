@@ -87,6 +87,7 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay)
     relay->opt = *opt;
     relay->log.ring = opt->access;
     cork_init(&relay->cork, opt->loop);
+    list_init(&relay->channels.open);
     forward_init(&relay->forward, rand_mix(opt->seed));
     relay->upstreams = alloc_zeroed(&alloc_libc,
                                     (config->upstreams.count + 1) * sizeof *relay->upstreams);
@@ -119,6 +120,7 @@ void relay_free(struct relay *take_relay)
     struct relay *relay = take_relay;
     const struct config *config = relay->opt.config;
     health_service_fini(&relay->health);
+    check(list_is_empty(&relay->channels.open));
     for (uint32_t i = 0; relay->checkups != NULL && i < config->upstreams.count; i++) {
         checkups_free(relay->checkups[i]);
     }
@@ -146,6 +148,11 @@ void *relay_listener_self(struct relay *relay, uint32_t index)
 {
     check(index < relay->opt.config->listeners.count);
     return &relay->lanes[index];
+}
+
+void relay_cut(struct relay *relay)
+{
+    channels_cut(relay);
 }
 
 static int open_upstreams(struct relay *relay)

@@ -76,7 +76,8 @@ int secure_listener_profile(const struct config_listener *listener,
 static unsigned offer_to(enum config_protocol protocol)
 {
     switch (protocol) {
-    case PROTOCOL_HTTP1: return TLS_OFFER_HTTP1;
+    case PROTOCOL_HTTP1:
+    case PROTOCOL_WEBSOCKET: return TLS_OFFER_HTTP1;
     case PROTOCOL_H2:
     case PROTOCOL_GRPC: return TLS_OFFER_H2;
     case PROTOCOL_AUTO: break;

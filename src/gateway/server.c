@@ -130,6 +130,7 @@ static void close_site(struct site *site)
     free(site->inlets);
     site->inlets = NULL;
     if (site->relay != NULL) {
+        relay_cut(site->relay);
         close_pools(site);
         relay_free(site->relay);
     }

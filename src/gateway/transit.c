@@ -77,6 +77,9 @@ void transit_free(struct transit *transit)
     check(relay->open > 0);
     relay->open--;
     held_reset(&transit->held);
+    if (transit->is_websocket) {
+        bytes_fini(&transit->ahead);
+    }
     if (relay->unused_count < TRANSITS_KEPT_MAX) {
         transit->next_free = relay->unused;
         relay->unused = transit;

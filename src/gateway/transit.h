@@ -14,11 +14,17 @@
  *        └──▶ WAITING ──────────────┘  │ retry
  *                │  ▲──────────────────┘
  *                └──▶ LEFT (the client left; the lease's callback is still to come) ──▶ (gone)
+ *
+ * One that asks for a WebSocket ends with 101, and is a channel (channel.h) from then on; of a
+ * client of HTTP/2 it stays, as CHANNEL, since its exchange goes on.
  */
 #pragma once
+#include "base/bytes.h"
 #include "gateway/access.h"
+#include "gateway/channel.h"
 #include "gateway/fault.h"
 #include "gateway/forward.h"
+#include "gateway/handshake.h"
 #include "gateway/health_service.h"
 #include "gateway/held.h"
 #include "gateway/relay.h"
@@ -36,6 +42,7 @@ enum transit_state {
     TRANSIT_WAITING,
     TRANSIT_GATHERING,
     TRANSIT_ASKING,
+    TRANSIT_CHANNEL,
     TRANSIT_CALLING,
     TRANSIT_ANSWERING,
     TRANSIT_LEFT
@@ -65,7 +72,10 @@ struct transit {
     bool client_paused, upstream_paused;
     bool reused;
     bool is_grpc;
-    uint64_t body_max; /* 0: no limit */
+    bool is_websocket;       /* a WebSocket is asked for */
+    bool ahead_ended;        /* … and its client has ended its stream */
+    struct channel *channel; /* while CHANNEL */
+    uint64_t body_max;       /* 0: no limit */
     uint32_t connect_us;
     struct health_watch *watch; /* while its client watches our health */
     struct transit *next_free;
@@ -74,6 +84,8 @@ struct transit {
     /* For the log alone. */
     char client[46], trace[32];
     uint8_t client_len, trace_len;
+    struct bytes ahead;   /* where is_websocket: what came behind the request */
+    char key[WS_KEY_LEN]; /* where is_websocket: that the upstream has to answer; [0] 0: none */
 };
 
 /* One listener on this worker. */
@@ -105,7 +117,9 @@ struct relay {
     struct health_service health;
     struct forward forward;
     struct fault_answer answer;
+    struct handshake_answer handshake;
     struct access_log log;
+    struct channels channels;
     struct cork cork;
 };
 

@@ -151,7 +151,8 @@ static enum http_speaks speaks_of(const struct config_upstream *config)
         has_tls |= strcmp(config->endpoints.at[i].scheme, "https") == 0;
     }
     switch (config->protocol) {
-    case PROTOCOL_HTTP1: return HTTP_SPEAKS_HTTP1;
+    case PROTOCOL_HTTP1:
+    case PROTOCOL_WEBSOCKET: return HTTP_SPEAKS_HTTP1;
     case PROTOCOL_H2:
     case PROTOCOL_GRPC: return HTTP_SPEAKS_HTTP2;
     case PROTOCOL_AUTO: break;

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * channel.h - one WebSocket through the gateway, from its 101 to its end.
+ *
+ *     client ══ side ──▶ frames watched, not touched ──▶ side ══ upstream
+ *               side ◀── frames watched, not touched ◀── side
+ *
+ * Bytes go on as they came; only heads are looked at, and control frames. A channel itself says
+ * pings, between two frames and to a side that was silent, swallows the pongs that carry their
+ * payload, and says close where it has to end what nobody else ended.
+ *
+ *     OPEN ──▶ CLOSING ──▶ (gone)     a side said close, or ended: the other one is told, and has
+ *       │         │                   CHANNEL_CLOSE_MS for its part
+ *       └─────────┴──▶ GOODBYE ──▶    close is said by the channel: nothing is passed any more
+ *
+ * Always true:
+ *   - A side is read only while the other one takes what came: what is kept is bounded by one read.
+ *   - A byte that came is a sign of life; a side that is not read, or does not take, is not asked.
+ *   - Between two messages a side holds no buffer and no reader.
+ *   - What a side says reaches the other one whole and in order; a broken frame does not, but all
+ *     before it does.
+ *   - An end without a close frame stays one: the other side sees its connection end.
+ */
+#pragma once
+#include "base/list.h"
+#include "gateway/config.h"
+#include "gateway/telemetry.h"
+#include "io/loop.h"
+#include "proto/http.h"
+#include "proto/websocket.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#define CHANNEL_CLOSE_MS 5000U      /* for what is left of a close handshake */
+#define CHANNEL_KEPT_MAX (2U << 20) /* a read, and what HTTP/2 has under way */
+#define CHANNEL_PING_LEN 8U
+
+struct channel;
+struct channel_side;
+struct lane;
+struct relay;
+struct transit;
+
+/* How one version of HTTP moves bytes. */
+struct channel_side_ops {
+    /* Sends, and keeps what is not taken; `is_blocked` tells. False: it is broken. */
+    bool (*send)(struct channel_side *side, const struct iovec *parts, int count);
+    bool (*drain)(struct channel_side *side); /* the same with what was kept */
+    void (*want)(struct channel_side *side);  /* `is_paused`, or `is_blocked`, has changed */
+    void (*shut)(struct channel_side *side);  /* no more will be said to it */
+    void (*close)(struct channel_side *side); /* nothing is heard of it any more */
+};
+
+struct channel_side {
+    const struct channel_side_ops *ops;
+    union {
+        struct http_tunnel tunnel; /* HTTP/1.1 */
+        struct http_exchange *ex;  /* HTTP/2, towards the client */
+        struct http_call *call;    /* HTTP/2, towards the upstream */
+    };
+    struct bytes *kept;       /* what it did not take; NULL: nothing */
+    struct ws_reader *reader; /* of what it says; NULL: it is between two messages */
+    uint64_t messages, bytes; /* that it said */
+    uint32_t pings;           /* that it said, not counting ours */
+    uint32_t heard_ms;        /* last byte; low half of the loop's time, like all times here */
+    uint32_t pinged_ms;
+    uint32_t blocked_ms;
+    uint32_t rtt_us;         /* of the last ping of ours; 0: none came back yet */
+    uint16_t close_code;     /* that it said; 0: none */
+    bool is_upstream : 1;    /* else it is the client */
+    bool is_paused : 1;      /* the other one does not keep up */
+    bool is_blocked : 1;     /* it does not take */
+    bool is_pinged : 1;      /* and has not said a byte since */
+    bool has_said_close : 1; /* a close frame came from it, */
+    bool was_told_close : 1; /* and one went to it */
+    bool is_ended : 1;       /* it will say no more */
+    bool is_shut : 1;        /* it was told that no more will come */
+    bool is_gone : 1;        /* closed */
+    bool wants : 1;          /* HTTP/1.1: its stream was told to wait for room */
+    bool reads : 1;          /* … and for bytes */
+};
+
+enum channel_state { CHANNEL_OPEN, CHANNEL_CLOSING, CHANNEL_GOODBYE };
+
+/* Why a channel ended: word of the log, close code to the client, close code to the upstream; 0:
+ * cut, without a word. */
+#define CHANNEL_ENDS(ROW)                                                                          \
+    ROW(CLOSED, "", 0, 0)                                                                          \
+    ROW(CLIENT_LEFT, "client_left", 0, 0)                                                          \
+    ROW(UPSTREAM_LEFT, "reset", 0, 0)                                                              \
+    ROW(CLIENT_SILENT, "client_silent", 0, 1001)                                                   \
+    ROW(UPSTREAM_SILENT, "upstream_silent", 1014, 0)                                               \
+    ROW(CLIENT_SLOW, "client_slow", 0, 1001)                                                       \
+    ROW(UPSTREAM_SLOW, "upstream_slow", 1014, 0)                                                   \
+    ROW(CLIENT_BAD, "client_frames", 1002, 1001)                                                   \
+    ROW(UPSTREAM_BAD, "upstream_frames", 1014, 1002)                                               \
+    ROW(TOO_BIG, "message_size", 1009, 1009)                                                       \
+    ROW(IDLE, "idle_timeout", 1001, 1001)                                                          \
+    ROW(DRAIN, "drain", 1001, 1001)                                                                \
+    ROW(INTERNAL, "internal", 1011, 1011)                                                          \
+    ROW(CUT, "cut", 0, 0)
+
+enum channel_end {
+#define CHANNEL_ROW(name, word, client, upstream) CHANNEL_END_##name,
+    CHANNEL_ENDS(CHANNEL_ROW)
+#undef CHANNEL_ROW
+        CHANNEL_END_COUNT
+};
+
+const char *channel_end_word(enum channel_end end);
+
+/* What one listener and one upstream have had of it; any thread may read. */
+struct channel_counts {
+    uint64_t opened, closed;
+    uint64_t messages[2], bytes[2];         /* said by clients, by upstreams */
+    uint64_t pings, pongs;                  /* ours, and the answers that were swallowed */
+    uint64_t ends[CHANNEL_END_COUNT];       /* why */
+    uint64_t codes[16], codes_app, codes_x; /* 1000 … 1015; 3000 … 4999; none at all */
+};
+
+/* --- for relay.c and census.c -------------------------------------------------------------------
+ */
+
+/* A worker's channels. */
+struct channels {
+    struct list open;
+    struct ws_reader scratch; /* for whoever is between two messages */
+    bool is_draining;
+};
+
+/* After the answer was judged and given to the client: takes over from `transit`, which lives on
+ * only where its client speaks HTTP/2. False: it could not, and nothing has changed but that the
+ * answer was given. */
+bool channel_open(struct transit *transit, bool deflate);
+
+/* Of a client that speaks HTTP/2. */
+void channel_client_body(struct channel *channel, const void *data, size_t len);
+void channel_client_end(struct channel *channel);
+void channel_client_drained(struct channel *channel);
+void channel_client_gone(struct channel *channel);
+
+/* 1001 to both, also of those to come. */
+void channels_drain(struct relay *relay);
+void channels_cut(struct relay *relay);
+
+struct channel_info {
+    bool is_upstream; /* which of its sides was asked about */
+    uint64_t messages_in, messages_out, bytes_in, bytes_out;
+    uint32_t rtt_us;
+};
+/* Of the connection of HTTP/1.1 that is this tunnel. */
+void channel_info_of(const struct http_tunnel *tunnel, struct channel_info *ret);
