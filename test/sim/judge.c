@@ -130,9 +130,6 @@ void model_remember(struct world *world, uint32_t pool, uint32_t key)
 {
     struct sim_pair *pair = &world->pools[pool].pairs[key];
     weir_key_info info = {.size = sizeof info};
-    if (pair->counted + 1 == world->steps && pair->total + pair->waiting > 0) {
-        return; /* as must.c counted it in the step before */
-    }
     if (weir_pool_key_of(world->pools[pool].pool, &world->keys[key], &info) == WEIR_OK) {
         return;
     }
