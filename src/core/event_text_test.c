@@ -87,6 +87,14 @@ static void tells_idleness_from_trouble(void **state)
     (void)state;
     weir_event event = {.kind = WEIR_EVENT_CONNECTION_TIMEOUT, .why = WEIR_EIDLE};
     assert_int_equal(weir_event_level(&event), WEIR_LEVEL_DEBUG);
+    event.kind = WEIR_EVENT_CONNECTION_REMOVED;
+    event.why = WEIR_EUSES;
+    assert_int_equal(weir_event_level(&event), WEIR_LEVEL_DEBUG);
+    event.kind = WEIR_EVENT_CONNECTION_TIMEOUT;
+    event.why = WEIR_EAGE;
+    assert_int_equal(weir_event_level(&event), WEIR_LEVEL_DEBUG);
+    event.why = WEIR_EUSES;
+    assert_int_equal(weir_event_level(&event), WEIR_LEVEL_DEBUG);
     event.why = WEIR_EPROBE_TIMEOUT;
     assert_int_equal(weir_event_level(&event), WEIR_LEVEL_WARN);
 }

@@ -183,6 +183,28 @@ static void more_than_can_be_counted_is_most(void **state)
     assert_true(watch.forecast.level <= INT32_MAX / 8);
 }
 
+static void what_is_learned_has_bounds_both_ways(void **state)
+{
+    (void)state;
+    const int32_t most = INT32_MAX / 8;
+    struct watch watch;
+    watch_init(&watch);
+    look_after(&watch, 0, 10); /* no time went by: nothing to learn from */
+    assert_int_equal(watch.forecast.rate_x256, 0);
+    watch.forecast.is_trusted = true;
+    watch.forecast.level = watch.forecast.trend = most;
+    assert_int_equal(forecast_rate_x16(&watch.forecast), (uint32_t)most / 16);
+    watch.forecast.level = watch.forecast.trend = -most;
+    for (unsigned i = 0; i < FORECAST_SLOTS; i++) {
+        watch.forecast.season[i] = -most;
+    }
+    for (unsigned i = 0; i < 3 * SLOT_S; i++) {
+        look(&watch, 0);
+    }
+    assert_true(watch.forecast.level >= -most && watch.forecast.level <= most);
+    assert_true(watch.forecast.trend >= -most && watch.forecast.trend <= most);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +216,7 @@ int main(void)
         cmocka_unit_test(who_does_not_look_has_had_nobody),
         cmocka_unit_test(after_a_pause_the_last_look_says_it_all),
         cmocka_unit_test(more_than_can_be_counted_is_most),
+        cmocka_unit_test(what_is_learned_has_bounds_both_ways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

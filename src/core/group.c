@@ -49,8 +49,9 @@ static bool is_named(const void *value, const void *wanted)
 {
     const struct group *group = value;
     const struct name *name = wanted;
-    return group->kind == name->kind && group->pool == name->pool && group->port == name->port
-           && group->text_len == name->len && memcmp(group->text, name->text, name->len) == 0;
+    bool is_alike = (group->kind == name->kind) & (group->pool == name->pool)
+                    & (group->port == name->port) & (group->text_len == name->len);
+    return is_alike && !memcmp(group->text, name->text, name->len); /* cover: no hashes collide */
 }
 
 static uint64_t hash_of(const weir_engine *engine, const struct name *name)

@@ -136,8 +136,25 @@ static void beyond_groups_max_all_are_one(void **state)
     assert_int_equal(stats.hold.sum_ms, 30);
     engine_verify(fake->engine);
     fake_free(fake);
+}
+
+/* A key is one text, its endpoint and its tenant are two: theirs run out first. */
+static void without_room_for_their_names_all_are_one(void **state)
+{
+    (void)state;
     const weir_engine_options texts = {.key_bytes_max = 1}; /* a block is the least there is */
-    fake = fake_open(&opt, &texts);
+    struct fake *fake = fake_open(NULL, &texts);
+    weir_err err = WEIR_OK;
+    unsigned keys = 0;
+    for (; err == WEIR_OK; keys++) {
+        char host[16], tenant[16];
+        struct key *pin;
+        snprintf(host, sizeof host, "h%u", keys);
+        snprintf(tenant, sizeof tenant, "t%u", keys);
+        const weir_key key = {.scheme = "fake", .host = host, .port = 7, .tenant = tenant};
+        err = pool_key_pin(fake->pool, &key, &pin);
+    }
+    assert_true(keys > 10);
     engine_verify(fake->engine);
     fake_free(fake);
 }
@@ -163,6 +180,7 @@ int main(void)
         cmocka_unit_test(endpoints_and_tenants_have_figures_of_their_own),
         cmocka_unit_test(what_a_forgotten_endpoint_counted_stays_with_the_pool),
         cmocka_unit_test(beyond_groups_max_all_are_one),
+        cmocka_unit_test(without_room_for_their_names_all_are_one),
         cmocka_unit_test(refusals_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

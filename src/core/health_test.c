@@ -56,6 +56,9 @@ static void counts_fade(void **state)
     health_count(&window, 1000000, false);
     assert_int_equal(window.good, 0);
     assert_int_equal(window.bad, 1);
+    health_count_good(&window, 1000000, UINT32_MAX - 1);
+    health_count_good(&window, 1000000, 7); /* as far as it goes */
+    assert_int_equal(window.good, UINT32_MAX);
 }
 
 static void a_pool_tells_when_its_word_changes(void **state)

@@ -75,9 +75,9 @@ static void verify_served(const struct key *key)
                     && pool->engine->conns.count < pool->engine->conns.capacity;
     bool may_dial = breaker_allows(key) > 0 && pool->connector->dial != NULL
                     && key_alive(key) < pool->opt.streams_conns_max;
-    bool is_enough = key->by_state[WEIR_DIALLING].count >= key->waiting.count
-                     || key->leases_seen > 1
-                     || (key_is_unknown(key) && key->by_state[WEIR_DIALLING].count > 0);
+    uint32_t dialling = key->by_state[WEIR_DIALLING].count;
+    bool is_enough = dialling >= key->waiting.count || key->leases_seen > 1
+                     || (dialling > 0 && key_is_unknown(key));
     check(!has_room || !may_dial || is_enough || pool->engine->slots_short);
 }
 

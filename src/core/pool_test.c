@@ -2,6 +2,7 @@
  *
  * The rules of pool.c one by one, on a fake connector.
  */
+#include "core/lend.h"
 #include "core/turns.h"
 #include "support/fake.h"
 
@@ -158,6 +159,10 @@ static void arguments_are_checked(void **state)
     weir_lease lease;
     struct key *pin;
     assert_int_equal(weir_acquire(fake->pool, &key, NULL, NULL, NULL, &lease), WEIR_EINVAL);
+    static char tenant[4096];
+    memset(tenant, 't', sizeof tenant - 1);
+    const weir_key long_one = {.scheme = "fake", .host = "a", .port = 1, .tenant = tenant};
+    assert_int_equal(weir_try_acquire(fake->pool, &long_one, 0, &lease, NULL), WEIR_EINVAL);
     assert_int_equal(pool_key_pin(fake->pool, &key, &pin), WEIR_OK);
     weir_pool_close(fake->pool, 0);
     assert_int_equal(weir_try_acquire(fake->pool, &key, 0, &lease, NULL), WEIR_ECLOSED);
@@ -346,6 +351,104 @@ static void one_dial_finds_out_how_many_leases_there_are(void **state)
     fake_expect(fake, "dial1");
     fake_up(fake, 1); /* with one: each of the others needs its own */
     fake_expect(fake, "grant:1 dial2 dial3");
+    fake_free(fake);
+
+    fake = fake_open(NULL, NULL);
+    fake->connector.leases = likely_leases;
+    likely = UINT32_MAX; /* more than a connection may have */
+    fake_acquire(fake, "a");
+    fake_acquire(fake, "a");
+    fake_expect(fake, "dial1");
+    fake_free(fake);
+}
+
+/* One dial fails, its hedge is under way, and nobody knows yet how many it will serve. */
+static void a_hedge_serves_all_as_long_as_nothing_is_known(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.hedge = WEIR_ON, .idle_timeout_ms = 10};
+    struct fake *fake = fake_open(&opt, NULL);
+    for (uint32_t i = 0; i < 64; i++) {
+        weir_lease lease = fake_lease_up(fake, "a");
+        fake_release(fake, lease, WEIR_RETIRE);
+        fake_wait(fake, 0);
+        fake_down(fake, fake->count, WEIR_ECLOSED);
+        fake_wait(fake, 0);
+    }
+    struct key *key;
+    weir_key a = fake_key("a");
+    assert_int_equal(pool_key_pin(fake->pool, &a, &key), WEIR_OK);
+    fake->connector.leases = likely_leases;
+    likely = 0;
+    key->leases_seen = 0;
+    fake->log[0] = '\0';
+    unsigned first = fake->count + 1;
+    fake_acquire(fake, "a");
+    fake_acquire(fake, "a");
+    fake_wait(fake, 5000);
+    assert_int_equal(fake->count, first + 1); /* the dial and its hedge */
+    fake->log[0] = '\0';
+    fake_down(fake, first, WEIR_EREFUSED);
+    fake_wait(fake, 0);
+    assert_null(strstr(fake->log, "fail"));
+    fake_free(fake);
+}
+
+static void more_wait_than_are_looked_at(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.max_total = 1, .waiting_max = 400, .acquire_timeout_ms = WEIR_NEVER};
+    struct fake *fake = fake_open(&opt, NULL);
+    weir_lease held = fake_lease_up(fake, "h");
+    for (unsigned i = 0; i < 300; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "x%u", i / 2);
+        const weir_key key = {.scheme = "fake",
+                              .port = 1,
+                              .host = i % 2 == 0 ? name : "h",
+                              .tenant = i % 2 == 0 ? "one" : name};
+        weir_lease lease;
+        assert_int_equal(weir_acquire(fake->pool, &key, NULL, fake_granted, fake, &lease), WEIR_OK);
+    }
+    fake_wait(fake, 0);
+    assert_int_equal(turns_count(fake->pool), 300);
+    fake_release(fake, held, WEIR_RETIRE);
+    fake_wait(fake, 0);
+    fake_down(fake, 1, WEIR_ECLOSED);
+    fake_wait(fake, 0);
+    assert_int_equal(fake->count, 2); /* somebody's */
+    fake_free(fake);
+}
+
+static void only_what_is_held_is_renewed_and_only_what_waits_is_cancelled(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(NULL, NULL);
+    weir_pool_options own = {
+        .name = "other", .connector = &fake->connector, .connector_self = fake};
+    weir_pool *other;
+    assert_int_equal(weir_pool_open(fake->engine, &own, &other), WEIR_OK);
+    weir_lease asked = fake_acquire(fake, "a");
+    assert_int_equal(lease_renewed(fake->pool, asked, 1), WEIR_ESTALE);
+    assert_int_equal(lease_cancel(other, asked), WEIR_ESTALE);
+    assert_int_equal(lease_renewed(other, asked, 1), WEIR_ESTALE);
+    fake_wait(fake, 0);
+    fake_up(fake, 1);
+    fake_wait(fake, 0);
+    fake_release(fake, asked, WEIR_KEEP);
+    assert_int_equal(lease_cancel(fake->pool, asked), WEIR_ESTALE);
+    weir_key key = fake_key("a");
+    weir_lease held;
+    assert_int_equal(weir_try_acquire(fake->pool, &key, 0, &held, NULL), WEIR_OK);
+    assert_int_equal(lease_cancel(fake->pool, held), WEIR_ESTALE); /* nobody is to be told */
+    assert_int_equal(lease_renewed(fake->pool, held, 3), WEIR_OK);
+    fake_down(fake, 1, WEIR_EHANGUP);
+    fake_wait(fake, 0);
+    lease_renewed(fake->pool, held, 1);
+    asked = fake_acquire(fake, "a");
+    assert_int_equal(lease_cancel(fake->pool, asked), WEIR_OK);
+    assert_int_equal(lease_cancel(fake->pool, asked), WEIR_ESTALE); /* its end is on the way */
+    fake_wait(fake, 0);
     fake_free(fake);
 }
 
@@ -680,6 +783,9 @@ int main(void)
         cmocka_unit_test(fewer_uses_count_for_idle_ones),
         cmocka_unit_test(the_other_leases_of_a_broken_connection_end_quietly),
         cmocka_unit_test(one_dial_finds_out_how_many_leases_there_are),
+        cmocka_unit_test(a_hedge_serves_all_as_long_as_nothing_is_known),
+        cmocka_unit_test(more_wait_than_are_looked_at),
+        cmocka_unit_test(only_what_is_held_is_renewed_and_only_what_waits_is_cancelled),
         cmocka_unit_test(who_will_have_many_leases_is_waited_for),
         cmocka_unit_test(a_lease_needs_room_on_its_connection),
         cmocka_unit_test(a_request_during_a_probe_makes_room_for_others),

@@ -96,7 +96,7 @@ static uint32_t ahead_x16(const struct key *key)
     const weir_pool *pool = key->pool;
     uint32_t rate_x16 = forecast_rate_x16(&pool->forecast);
     double share = (double)key->grants / (double)(pool->counters.grants + 1);
-    return (uint32_t)(rate_x16 * (share < 1 ? share : 1));
+    return (uint32_t)(rate_x16 * share); /* never all of it: a key's grants are the pool's */
 }
 
 /* True while its target may still change although nobody comes. */

@@ -49,6 +49,10 @@ static void percentiles_are_of_what_is_recent(void **state)
     assert_int_equal(histogram.recent[bucket_of(7)], 1);
     histogram_add_times(&histogram, UINT64_C(60000) * 60, 7, UINT32_MAX);
     assert_int_equal(histogram.recent[bucket_of(7)], UINT32_MAX); /* as far as it goes */
+    struct histogram other = {.decayed_ms = histogram.decayed_ms};
+    histogram_add(&other, other.decayed_ms, 7);
+    histogram_merge(&histogram, &other, other.decayed_ms);
+    assert_int_equal(histogram.recent[bucket_of(7)], UINT32_MAX);
 }
 
 static void a_report_counts_lists(void **state)
