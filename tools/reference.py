@@ -32,6 +32,7 @@ PAGES = {("weir.h", "words"): "weir_words", ("weir.h", "ids and keys"): "weir_ke
          ("http.h", "a request"): "weir_http_request", ("http.h", "an answer"): "weir_http_answer",
          ("http.h", "a proxy, tried"): "weir_proxy_test",
          ("grpc.h", "a unary call that waits"): "weir_grpc_reply",
+         ("websocket.h", "a connection"): "weir_websocket",
          ("server.h", "serving"): "weir_server",
          ("server.h", "the pool of its connections"): "weir_server_pool",
          ("server.h", "a request"): "weir_server_request", ("server.h", "an exchange"): "weir_exchange"}

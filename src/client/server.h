@@ -133,6 +133,13 @@ static inline void stall_count(_Atomic uint64_t *counter, uint64_t n)
 
 extern const struct http_handler server_handler; /* its self is a stall */
 
+/* The exchange becomes another protocol's, and is answered for the program: its head and what is
+ * under it. NULL: not during on_request. */
+struct http_exchange *server_exchange_under(const weir_exchange *ex,
+                                            const struct http_head **ret_head);
+/* It did become that: 101 was said. The pointer is dead. */
+void server_exchange_became(weir_exchange *take_ex);
+
 /* --- server_health.c ----------------------------------------------------------------------------
  */
 

@@ -557,6 +557,25 @@ void weir_exchange_pause(weir_exchange *ex, bool paused)
     ex->ex->ops->pause(ex->ex, paused);
 }
 
+/* --- another protocol ---------------------------------------------------------------------------
+ */
+
+struct http_exchange *server_exchange_under(const weir_exchange *ex,
+                                            const struct http_head **ret_head)
+{
+    if (ex->head == NULL || ex->state != EXCHANGE_OPEN) {
+        return NULL;
+    }
+    *ret_head = ex->head;
+    return ex->ex;
+}
+
+void server_exchange_became(weir_exchange *take_ex)
+{
+    take_ex->status = 101;
+    settle(take_ex, true);
+}
+
 /* --- answers from other threads -----------------------------------------------------------------
  */
 

@@ -296,6 +296,8 @@ void http1_listener_drain(struct http1_listener *listener, uint32_t grace_ms,
             client_close(client, WEIR_ECLOSED);
         } else if (client->state == CLIENT_IDLE) {
             client_arm_state(client);
+        } else if (client->state == CLIENT_TUNNEL && client->tunnel->on_drain != NULL) {
+            client->tunnel->on_drain(client->tunnel);
         }
     }
     if (list_is_empty(&listener->clients)) {

@@ -127,7 +127,10 @@ void client_close(struct client *client, weir_err why)
     if (client->state == CLIENT_GONE) {
         return;
     }
-    stream_close(client_bury(client, why));
+    struct stream *stream = client_bury(client, why);
+    if (stream != NULL) {
+        stream_close(stream);
+    }
     if (client->seated && listener->opt.front != NULL) {
         front_leave(listener->opt.front, client->address);
     } else if (client->seated) {
@@ -137,7 +140,9 @@ void client_close(struct client *client, weir_err why)
 
 static void tunnel_close(struct http_tunnel *tunnel)
 {
-    client_close(tunnel->giver, WEIR_ERETIRED);
+    struct client *client = tunnel->giver;
+    client->stream = tunnel->stream;
+    client_close(client, WEIR_ERETIRED);
 }
 
 void client_tunnel(struct client *client, struct http_tunnel *tunnel)
@@ -442,8 +447,13 @@ static void client_feed(struct client *client, const char *at, size_t len)
     struct http1_listener *listener = client->home;
     size_t used = 0;
     listener->feeding = client;
-    for (size_t step = 1; step > 0 && used < len; used += step) {
+    for (size_t step = 1; step > 0 && used < len && client->state != CLIENT_TUNNEL; used += step) {
         step = client_take(client, at + used, len - used);
+    }
+    if (client->state == CLIENT_TUNNEL) {
+        listener->feeding = NULL;
+        client->tunnel->on_ahead(client->tunnel, (char *)(uintptr_t)at + used, len - used);
+        return;
     }
     struct request *request = client->request;
     if (client->state == CLIENT_OPEN && request->told && request_is_heard(request)) {

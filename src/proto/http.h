@@ -205,13 +205,18 @@ struct stream;
 struct bytes;
 struct http_tunnel;
 
-struct http_tunnel { /* lies in its taker's memory */
-    struct stream *stream;
+struct http_tunnel {                           /* lies in its taker's memory */
+    struct stream *stream;                     /* NULL: the taker has closed it */
     void (*close)(struct http_tunnel *tunnel); /* the giver's: closes the stream, and it is over */
     void *giver;
     uint64_t lease; /* the giver's */
     void (*on_cut)(
         struct http_tunnel *tunnel); /* the taker's: it has to close, before it returns */
+    /* The taker's, where it takes the tunnel inside on_request: what the client has sent behind its
+     * request comes right after that has returned. It may be written to. NULL: it takes it later.
+     */
+    void (*on_ahead)(struct http_tunnel *tunnel, char *at, size_t len);
+    void (*on_drain)(struct http_tunnel *tunnel); /* the listener closes. May be NULL */
 };
 
 /* --- the listener's side --------------------------------------------------------------------- */

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A manager on one worker: opening, what dialling needs, closing.
+ */
+#include "base/check.h"
+#include "client/http.h"
+#include "client/websocket.h"
+#include "io/dns.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define CLOSING_STEPS_MAX 1000000U /* each closes something, so there is an end */
+#define CHECK_LOOKS       1000U    /* connections looked at in one event, */
+#define CHECK_PINGS       64U      /* and pinged */
+
+static void check_begins(struct worker_note *note);
+static void check_goes_on(struct worker_note *note);
+static void grace_over(struct loop_timer *timer, uint64_t now_ms);
+
+struct bay *bay_new(weir_websocket_manager *manager, struct worker *worker)
+{
+    const struct alloc *alloc = manager->alloc;
+    uint32_t most = manager->opt.pool.max_total;
+    struct bay *bay = alloc_zeroed(alloc, sizeof *bay);
+    if (bay == NULL) {
+        return NULL;
+    }
+    bay->manager = manager;
+    bay->worker = worker;
+    bay->check.run = check_begins;
+    bay->check_on.run = check_goes_on;
+    bay->cast_on.run = bay_casts_on;
+    bay->grace.fire = grace_over;
+    bay->bury.run = bay_bury;
+    list_init(&bay->casts);
+    bay->tags = alloc_zeroed(alloc, most * sizeof *bay->tags);
+    if (bay->tags == NULL || !slots_init(&bay->socks, alloc, sizeof(struct sock), most)) {
+        alloc_free(alloc, bay->tags);
+        alloc_free(alloc, bay);
+        return NULL;
+    }
+    pthread_mutex_init(&bay->mutex, NULL);
+    return bay;
+}
+
+void bay_free(struct bay *bay)
+{
+    const struct alloc *alloc = bay->manager->alloc;
+    slots_fini(&bay->socks);
+    pthread_mutex_destroy(&bay->mutex);
+    alloc_free(alloc, bay->tags);
+    alloc_free(alloc, bay);
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+void bay_open(struct bay *bay, uint32_t seed)
+{
+    const weir_websocket_manager_options *opt = &bay->manager->opt;
+    const struct ws_limits limits = {
+        .message_bytes_max = opt->message_max,
+        .fragments_max = opt->fragments_max,
+        .unsent_max = opt->unsent_max,
+        .deflate_min = opt->deflate_min,
+        .ping_interval_ms = opt->pool.probe_every_ms,
+        .pong_timeout_ms = least(opt->pool.probe_timeout_ms, opt->pool.idle_timeout_ms),
+        .silence_ms = opt->pool.idle_timeout_ms,
+        .write_timeout_ms = opt->pool.write_timeout_ms,
+        .close_timeout_ms = opt->close_timeout_ms,
+    };
+    bay->loop = worker_loop(bay->worker);
+    ws_desk_init(&bay->desk, bay->loop, bay->manager->alloc, &sock_end_ops, &limits, seed);
+}
+
+struct bay *bay_here(const weir_websocket_manager *manager)
+{
+    const struct worker *here = ground_here(manager->runtime);
+    return here != NULL ? manager->bays[worker_index(here)] : NULL;
+}
+
+/* --- dialling -----------------------------------------------------------------------------------
+ */
+
+static void on_event(void *arg, const weir_event *event)
+{
+    struct bay *bay = arg;
+    const weir_websocket_manager_options *opt = &bay->manager->opt;
+    uint32_t events = opt->events != 0 ? opt->events : UINT32_MAX;
+    if (event->kind == WEIR_EVENT_POOL_CLOSED) {
+        bay->is_closed = true;
+        bay->pool = NULL;
+    }
+    if (opt->on_event != NULL && (events >> event->kind & 1)) {
+        weir_event told = *event;
+        told.pool = NULL;
+        opt->on_event(opt->event_arg, &told);
+    }
+}
+
+static weir_err open_pool(struct bay *bay)
+{
+    const weir_websocket_manager_options *opt = &bay->manager->opt;
+    weir_pool_options pool = opt->pool;
+    pool.name = bay->manager->member.name;
+    pool.connector = &ws_line_connector;
+    pool.connector_self = bay->liner;
+    weir_err err = weir_pool_open(worker_engine(bay->worker), &pool, &bay->pool);
+    if (err == WEIR_OK) {
+        ws_liner_serve(bay->liner, bay->pool);
+        uint32_t events = opt->on_event == NULL ? 0 : opt->events != 0 ? opt->events : UINT32_MAX;
+        weir_pool_on_event(bay->pool, on_event, bay, events | 1U << WEIR_EVENT_POOL_CLOSED);
+    }
+    return err;
+}
+
+static void dials_release(struct bay *bay)
+{
+    ws_liner_free(bay->liner);
+    bay->liner = NULL;
+    if (bay->dns != NULL) {
+        dns_close(bay->dns);
+        bay->dns = NULL;
+    }
+    tls_client_free(bay->tls);
+    tls_desk_free(bay->tls_desk);
+    bay->tls = NULL;
+    bay->tls_desk = NULL;
+}
+
+static weir_err open_dials(struct bay *bay)
+{
+    const weir_websocket_manager_options *opt = &bay->manager->opt;
+    const struct dns_options dns = {.servers = bay->manager->dns_servers,
+                                    .ttl_max_ms = opt->dns_ttl_ms};
+    int error = dns_open(bay->loop, &dns, &bay->dns);
+    if (error != 0) {
+        bay->dns = NULL;
+        return error == -ENOMEM ? WEIR_ENOMEM : WEIR_EIO;
+    }
+    const struct ws_liner_options liner = {
+        .loop = bay->loop,
+        .dns = bay->dns,
+        .connect_timeout_ms = opt->pool.connect_timeout_ms,
+        .tls_timeout_ms = opt->pool.tls_timeout_ms,
+        .write_timeout_ms = opt->pool.write_timeout_ms,
+    };
+    weir_err err = ws_liner_new(&liner, &bay->liner) == 0 ? open_pool(bay) : WEIR_ENOMEM;
+    if (err != WEIR_OK) {
+        dials_release(bay);
+        return err;
+    }
+    bay->dials = true;
+    return WEIR_OK;
+}
+
+static int profile_of(weir_websocket_manager *manager, struct tls_profile **ret_profile,
+                      struct tls_fault *ret_fault)
+{
+    const weir_tls_options *opt = &manager->opt.tls;
+    bool has_own = opt->certificate != NULL && opt->certificate[0] != '\0';
+    const struct tls_identity identity = {.certificate = opt->certificate, .key = opt->key};
+    const struct tls_profile_options profile = {
+        .identities = &identity,
+        .identities_count = has_own ? 1 : 0,
+        .ca = opt->ca,
+        .offer = TLS_OFFER_HTTP1,
+        .unverified = opt->verify == WEIR_OFF,
+    };
+    int error = 0;
+    pthread_mutex_lock(&manager->mutex);
+    if (manager->profile == NULL) {
+        error = tls_profile_read(&profile, &manager->profile, ret_fault);
+    }
+    *ret_profile = manager->profile;
+    pthread_mutex_unlock(&manager->mutex);
+    return error;
+}
+
+weir_err bay_has_tls(weir_websocket_manager *manager, const char **ret_fault)
+{
+    struct tls_profile *profile;
+    struct tls_fault fault = {0};
+    const weir_tls_options *opt = &manager->opt.tls;
+    int error = profile_of(manager, &profile, &fault);
+    if (error == 0) {
+        return WEIR_OK;
+    }
+    *ret_fault = fault.file == NULL               ? "tls"
+                 : fault.file == opt->ca          ? "tls.ca"
+                 : fault.file == opt->certificate ? "tls.certificate"
+                                                  : "tls.key";
+    return error == -ENOMEM ? WEIR_ENOMEM : WEIR_EINVAL;
+}
+
+static weir_err secure(struct bay *bay)
+{
+    struct tls_profile *profile;
+    struct tls_fault fault;
+    if (bay->tls != NULL) {
+        return WEIR_OK;
+    }
+    int error = profile_of(bay->manager, &profile, &fault);
+    if (error == 0 && bay->tls_desk == NULL) {
+        error = tls_desk_new(bay->loop, &bay->tls_desk);
+    }
+    if (error == 0) {
+        error = tls_client_new(bay->tls_desk, profile, &bay->tls);
+    }
+    if (error != 0) {
+        return error == -ENOMEM ? WEIR_ENOMEM : WEIR_ETLS;
+    }
+    ws_liner_secure(bay->liner, bay->tls_desk, bay->tls);
+    return WEIR_OK;
+}
+
+weir_err bay_dials(struct bay *bay, bool is_tls)
+{
+    if (bay->is_closed) {
+        return WEIR_ECLOSED;
+    }
+    weir_err err = bay->dials ? WEIR_OK : open_dials(bay);
+    return err == WEIR_OK && is_tls ? secure(bay) : err;
+}
+
+/* --- health -------------------------------------------------------------------------------------
+ */
+
+static void check_some(struct bay *bay)
+{
+    uint32_t pings = 0;
+    struct sock *sock;
+    for (uint32_t looks = 0; looks < CHECK_LOOKS && pings < CHECK_PINGS; looks++) {
+        sock = bay_next(bay, &bay->check_at);
+        if (sock == NULL) {
+            return;
+        }
+        pings += sock->was_open && ws_end_look(&sock->end);
+    }
+    worker_note(bay->worker, &bay->check_on);
+}
+
+static void check_begins(struct worker_note *note)
+{
+    struct bay *bay = container_of(note, struct bay, check);
+    bay->check_at = 0;
+    check_some(bay);
+}
+
+static void check_goes_on(struct worker_note *note)
+{
+    check_some(container_of(note, struct bay, check_on));
+}
+
+/* --- closing ------------------------------------------------------------------------------------
+ */
+
+void bay_look_empty(struct bay *bay)
+{
+    if (!bay->is_shutting || bay->socks.count > 0) {
+        return;
+    }
+    bay->is_shutting = false;
+    loop_timer_stop(bay->loop, &bay->grace);
+    if (atomic_fetch_sub(&bay->manager->pending, 1) == 1) {
+        ground_wait_end(&bay->manager->emptied);
+    }
+}
+
+static void abort_all(struct bay *bay)
+{
+    uint32_t at = 0;
+    for (struct sock *sock; (sock = bay_next(bay, &at)) != NULL;) {
+        if (sock->was_open) {
+            ws_end_abort(&sock->end, WEIR_ECLOSED);
+        } else {
+            sock_cancel(sock);
+        }
+    }
+}
+
+static void grace_over(struct loop_timer *timer, uint64_t now_ms)
+{
+    (void)now_ms;
+    abort_all(container_of(timer, struct bay, grace));
+}
+
+void bay_shut(struct bay *bay, uint32_t grace_ms)
+{
+    bay->is_shutting = true;
+    uint32_t at = 0;
+    for (struct sock *sock; (sock = bay_next(bay, &at)) != NULL;) {
+        sock_close(sock, WS_CODE_AWAY, (struct slice){0});
+    }
+    if (grace_ms == 0) {
+        abort_all(bay);
+    } else if (grace_ms != WEIR_NEVER) {
+        loop_timer_set(bay->loop, &bay->grace, loop_now_ms(bay->loop) + grace_ms);
+    }
+    bay_look_empty(bay);
+}
+
+void bay_close(struct bay *bay)
+{
+    weir_engine *engine = worker_engine(bay->worker);
+    if (bay->pool != NULL) {
+        weir_pool_close(bay->pool, 0);
+        for (uint32_t i = 0; !bay->is_closed && i < CLOSING_STEPS_MAX; i++) {
+            weir_step(engine, loop_now_ms(bay->loop));
+        }
+        check(bay->is_closed);
+    }
+    bay_bury(&bay->bury);
+    loop_later_cancel(bay->loop, &bay->bury);
+    check(bay->socks.count == 0);
+    casts_end(bay);
+    dials_release(bay);
+    ws_desk_fini(&bay->desk);
+}
