@@ -721,7 +721,8 @@ static struct http_call *link_call(struct http_link *link, const struct http_cal
                                     .caller = caller,
                                     .user = user,
                                     .connect_us = conn->connect_us,
-                                    .reused = conn->uses > 0};
+                                    .reused = conn->uses > 0,
+                                    .can_upgrade = true};
     conn->uses++;
     return &conn->call;
 }

@@ -366,6 +366,9 @@ static void session_room(struct session *session)
     uint32_t room = nghttp2_session_get_remote_settings(session->ng,
                                                         NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     session->is_greeted = true;
+    weir_list_each(it, &session->calls) {
+        call_greeted(list_entry(it, struct call, on_list));
+    }
     if (session->id.id == 0 || session->state != SESSION_OPEN) {
         return;
     }

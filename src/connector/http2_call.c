@@ -56,6 +56,16 @@ static struct call *call_new(struct http2_connector *connector)
     return call;
 }
 
+/* Until its SETTINGS are there a peer may offer it, still. */
+static bool offers_connect(const struct session *session)
+{
+    return session->ng != NULL
+           && (!session->is_greeted
+               || nghttp2_session_get_remote_settings(session->ng,
+                                                      NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL)
+                      == 1);
+}
+
 struct http_call *call_open(struct session *session, const struct http_caller *caller, void *user)
 {
     struct call *call = call_new(session->connector);
@@ -67,6 +77,7 @@ struct http_call *call_open(struct session *session, const struct http_caller *c
     call->state = CALL_NEW;
     call->request_done = call->has_body = call->answered = call->paused = false;
     call->blocked = call->deferred = call->reset_by_peer = call->bad = call->failing = false;
+    call->untimed = false;
     call->interim = 0;
     call->unconsumed = 0;
     call->waited = 0;
@@ -76,6 +87,7 @@ struct http_call *call_open(struct session *session, const struct http_caller *c
                                     .user = user,
                                     .connect_us = session->connect_us,
                                     .reused = session->uses > 0,
+                                    .can_upgrade = offers_connect(session),
                                     .shared = true};
     session->uses++;
     list_push_back(&session->calls, &call->on_list);
@@ -87,6 +99,7 @@ void call_free(struct call *call)
     list_leave(&call->on_list);
     bytes_fini(&call->out);
     alloc_free(&alloc_libc, call->trailers);
+    alloc_free(&alloc_libc, call->waiting);
     alloc_free(&alloc_libc, call);
 }
 
@@ -121,7 +134,8 @@ static void call_recycle(struct call *call)
     struct http2_connector *connector = call->session->connector;
     bytes_release(&call->out);
     alloc_free(&alloc_libc, call->trailers);
-    call->trailers = NULL;
+    alloc_free(&alloc_libc, call->waiting);
+    call->trailers = call->waiting = NULL;
     if (connector->spare.count < HTTP2_SPARE_MAX) {
         list_push_front(&connector->spare, &call->on_list);
     } else {
@@ -179,13 +193,15 @@ static void begin_failed(struct call *call)
     session_send_soon(call->session);
 }
 
+static void submit(struct call *call, const nghttp2_nv *nva, size_t count);
+
 static void op_request(struct http_call *http_call, const struct http_head *head)
 {
     struct call *call = call_in(http_call);
     struct session *session = call->session;
     check(call->state == CALL_NEW);
     call->state = CALL_HEAD;
-    call->has_body = head->framing != HTTP_NO_BODY;
+    call->has_body = head->framing != HTTP_NO_BODY || head->upgrade;
     call->method_id = head->method_id;
     if (options_of(call)->total_timeout_ms != WEIR_NEVER) {
         call->deadline.total_ms = session_now_ms(session) + options_of(call)->total_timeout_ms;
@@ -197,8 +213,37 @@ static void op_request(struct http_call *http_call, const struct http_head *head
     }
     char length[20];
     size_t count = request_fields(session->connector, head, session->is_tls, length);
+    if (head->upgrade && !session->is_greeted) { /* RFC 8441 §3: not before it is offered */
+        call->waiting = fields_copy(session->connector->nva, count);
+        if (call->waiting == NULL) {
+            begin_failed(call);
+        }
+        return;
+    }
+    submit(call, session->connector->nva, count);
+}
+
+void call_greeted(struct call *call)
+{
+    struct call_trailers *fields = call->waiting;
+    if (fields == NULL) {
+        return;
+    }
+    call->waiting = NULL;
+    if (offers_connect(call->session)) {
+        submit(call, fields->at, fields->count);
+        session_send_soon(call->session);
+    } else {
+        begin_failed(call); /* it is told again, and can know then */
+    }
+    alloc_free(&alloc_libc, fields);
+}
+
+static void submit(struct call *call, const nghttp2_nv *nva, size_t count)
+{
+    struct session *session = call->session;
     const nghttp2_data_provider body = {.read_callback = read_body};
-    int32_t id = nghttp2_submit_request(session->ng, NULL, session->connector->nva, count,
+    int32_t id = nghttp2_submit_request(session->ng, NULL, nva, count,
                                         call->has_body ? &body : NULL, call);
     if (id > 0) {
         call->stream_id = id;
@@ -290,9 +335,10 @@ static void op_pause(struct http_call *http_call, bool paused)
     if (!call->answered) {
         return;
     }
-    call->deadline.answer_ms = paused ? UINT64_MAX
-                                      : session_later(session_now_ms(call->session),
-                                                      options_of(call)->read_timeout_ms);
+    call->deadline.answer_ms = paused || call->untimed
+                                   ? UINT64_MAX
+                                   : session_later(session_now_ms(call->session),
+                                                   options_of(call)->read_timeout_ms);
     arm(call, call->deadline.answer_ms);
     if (!paused) {
         consume(call);
@@ -307,6 +353,13 @@ static void op_took(struct http_call *http_call, uint32_t us)
     }
 }
 
+static void op_untime(struct http_call *http_call)
+{
+    struct call *call = call_in(http_call);
+    call->untimed = true;
+    call->deadline.answer_ms = call->deadline.total_ms = UINT64_MAX;
+}
+
 static const struct http_call_ops call_ops = {
     .request = op_request,
     .body = op_body,
@@ -315,6 +368,7 @@ static const struct http_call_ops call_ops = {
     .cancel = op_cancel,
     .pause = op_pause,
     .took = op_took,
+    .untime = op_untime,
 };
 
 /* --- what became of it on the wire --------------------------------------------------------------
@@ -432,7 +486,7 @@ void call_flushed(struct call *call)
 {
     struct session *session = call->session;
     int32_t id = call->stream_id;
-    if (!call->paused) {
+    if (!call->paused && !call->untimed) {
         call->deadline.answer_ms = session_later(session_now_ms(session),
                                                  options_of(call)->read_timeout_ms);
         arm(call, call->deadline.answer_ms);

@@ -189,7 +189,12 @@ size_t request_fields(struct http2_connector *connector, const struct http_head 
 {
     nghttp2_nv *nva = connector->nva;
     size_t count = 0;
-    nva[count++] = nv_of(SLICE(":method"), head->method, NGHTTP2_NV_FLAG_NONE);
+    if (head->upgrade) { /* RFC 8441 §4: a WebSocket, nothing else is asked for here */
+        nva[count++] = nv_of(SLICE(":method"), SLICE("CONNECT"), NGHTTP2_NV_FLAG_NONE);
+        nva[count++] = nv_of(SLICE(":protocol"), SLICE("websocket"), NGHTTP2_NV_FLAG_NONE);
+    } else {
+        nva[count++] = nv_of(SLICE(":method"), head->method, NGHTTP2_NV_FLAG_NONE);
+    }
     nva[count++] = nv_of(SLICE(":scheme"), is_tls ? SLICE("https") : SLICE("http"),
                          NGHTTP2_NV_FLAG_NONE);
     nva[count++] = nv_of(SLICE(":authority"), head->authority, NGHTTP2_NV_FLAG_NONE);
@@ -206,6 +211,32 @@ size_t request_fields(struct http2_connector *connector, const struct http_head 
         nva[count++] = nv_of(SLICE("te"), SLICE("trailers"), NGHTTP2_NV_FLAG_NONE);
     }
     return count;
+}
+
+struct call_trailers *fields_copy(const nghttp2_nv *nva, size_t count)
+{
+    size_t text = 0;
+    for (size_t i = 0; i < count; i++) {
+        text += nva[i].namelen + nva[i].valuelen;
+    }
+    struct call_trailers *copy = alloc_new(&alloc_libc,
+                                           sizeof *copy + count * sizeof copy->at[0] + text);
+    if (copy == NULL) {
+        return NULL;
+    }
+    uint8_t *to = (uint8_t *)&copy->at[count];
+    copy->count = count;
+    for (size_t i = 0; i < count; i++) {
+        copy->at[i] = nva[i];
+        copy->at[i].name = memcpy(to, nva[i].name, nva[i].namelen);
+        to += nva[i].namelen;
+        copy->at[i].value = to;
+        if (nva[i].valuelen > 0) {
+            memcpy(to, nva[i].value, nva[i].valuelen);
+        }
+        to += nva[i].valuelen;
+    }
+    return copy;
 }
 
 struct call_trailers *trailers_copy(const struct http_head *trailers)

@@ -34,7 +34,7 @@ struct call_deadlines {
     uint64_t total_ms;
 };
 
-/* Trailers of a request, kept until its body has left. */
+/* Trailers of a request, kept until its body has left; or its fields. */
 struct call_trailers {
     size_t count;
     nghttp2_nv at[];
@@ -58,11 +58,13 @@ struct call {
     bool reset_by_peer;   /* RST_STREAM came */
     bool bad;             /* the answer is not one */
     bool failing;         /* could not begin: to be told in a later event */
+    bool untimed;         /* its caller keeps the time */
     uint16_t interim;     /* answers of 1xx so far */
     uint32_t unconsumed;  /* bytes of the answer not yet given back to its window */
     struct bytes out;     /* of the request's body, not yet sent */
     size_t waited;        /* how much that was after the last write */
     struct call_trailers *trailers;
+    struct call_trailers *waiting; /* a request that waits for the peer's SETTINGS; NULL: none */
     struct call_deadlines deadline;
     uint64_t armed_ms; /* what the timer is set to, or earlier; UINT64_MAX: it is not set */
     struct loop_timer timer;
@@ -176,6 +178,8 @@ void call_free(struct call *call);
 /* The call of that stream, or NULL: it is over. */
 struct call *call_of(const struct session *session, int32_t stream_id);
 
+/* The peer's SETTINGS are there. */
+void call_greeted(struct call *call);
 /* What nghttp2 tells. */
 void call_head(struct call *call, struct gathering *fields, bool is_end);
 void call_data(struct call *call, const void *data, size_t len);
@@ -206,5 +210,7 @@ bool gathering_head(struct gathering *gathering, uint8_t asked, bool is_end,
 /* The fields of a request, into connector->nva; how many. `length`: room for its text. */
 size_t request_fields(struct http2_connector *connector, const struct http_head *head, bool is_tls,
                       char length[20]);
+/* A copy, or NULL: no memory. */
+struct call_trailers *fields_copy(const nghttp2_nv *nva, size_t count);
 /* A copy, or NULL: memory, or there are none. */
 struct call_trailers *trailers_copy(const struct http_head *trailers);

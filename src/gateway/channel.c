@@ -146,6 +146,10 @@ static bool take_upstream(struct channel *channel, struct transit *transit, stru
         side->call = call;
         call->caller = &channel_caller;
         call->user = side;
+        call->ops->untime(call);
+        for (int i = 0; i < HTTP_AHEAD; i++) {
+            call->ahead[i] = NULL;
+        }
     } else {
         side->ops = &channel_tunnel_ops;
         side->tunnel.on_cut = channel_tunnel_cut;
@@ -166,6 +170,9 @@ static bool take_client(struct channel *channel, struct transit *transit, struct
         side->ops = &channel_exchange_ops;
         side->ex = ex;
         channel->transit = transit;
+        transit->channel = channel;
+        transit->state = TRANSIT_CHANNEL;
+        ex->ops->untime(ex);
         *ret_ahead = transit->ahead;
         bytes_init(&transit->ahead, &alloc_libc, HELD_WAIT_MAX);
     } else {
@@ -233,7 +240,7 @@ void channel_side_ended(struct channel_side *side)
     struct channel *channel = channel_of(side);
     side->is_ended = true;
     side->ops->want(side);
-    if (!side->has_said_close && channel->state != CHANNEL_GOODBYE) {
+    if (!side->has_said_close && channel->state == CHANNEL_OPEN) {
         channel->end = side->is_upstream ? CHANNEL_END_UPSTREAM_LEFT : CHANNEL_END_CLIENT_LEFT;
     }
     enter(channel, CHANNEL_CLOSING);

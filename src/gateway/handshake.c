@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #define NAME_EXTENSIONS SLICE("Sec-WebSocket-Extensions")
+#define NAME_KEY        SLICE("Sec-WebSocket-Key")
 #define NAME_ACCEPT     SLICE("Sec-WebSocket-Accept")
 #define DEFLATE         SLICE("permessage-deflate")
 
@@ -40,8 +41,11 @@ static void drop_named(struct http_head *head, struct slice name)
 
 /* --- the request ------------------------------------------------------------------------------ */
 
-void handshake_limit(struct http_head *request)
+void handshake_limit(struct http_head *request, bool is_to_http2)
 {
+    if (is_to_http2) {
+        drop_named(request, NAME_KEY);
+    }
     for (unsigned i = 0; i < request->field_count; i++) {
         struct http_field *field = &request->fields[i];
         if (slice_same_nocase(field->name, NAME_EXTENSIONS) && !is_deflate_only(field->value)) {

@@ -22,8 +22,8 @@
 
 /* Judges the request. `has_key`: it came by HTTP/1.1. */
 enum fault handshake_ask(const struct http_head *request, bool has_key);
-/* Marks what shall not pass. */
-void handshake_limit(struct http_head *request);
+/* Marks what shall not pass; to HTTP/2 no key does. */
+void handshake_limit(struct http_head *request, bool is_to_http2);
 
 /* A request that brought no key gets one. *ret_key: 24 letters. */
 void handshake_make_key(char ret_key[WS_KEY_LEN]);

@@ -43,6 +43,7 @@ static int open_http2(struct inlet *inlet, const struct inlet_options *opt)
 {
     const struct config_listener *l = opt->config;
     const struct http2_listener_options http2 = {
+        .websocket = true,
         .front = inlet->front,
         .name = l->name,
         .headers_timeout_ms = l->pool.headers_timeout_ms,

@@ -539,14 +539,19 @@ static void send_kept(struct transit *transit, void *object)
 }
 
 /* What the client's version has not said, and the upstream's has to. */
-static void prepare_handshake(struct transit *transit, struct http_head *head)
+static bool prepare_handshake(struct transit *transit, struct http_head *head)
 {
-    handshake_limit(head);
+    if (!transit->call->can_upgrade) {
+        refuse(transit, FAULT_NO_WEBSOCKET, 0);
+        return false;
+    }
+    handshake_limit(head, transit->call->ops->tunnel == NULL);
     if (transit->ex->ops->tunnel == NULL && transit->call->ops->tunnel != NULL) {
         handshake_make_key(transit->key);
         forward_upgrade(&transit->lane->relay->forward,
                         (struct slice){transit->key, sizeof transit->key}, head);
     }
+    return true;
 }
 
 /* False: for want of memory it was refused. */
@@ -568,8 +573,8 @@ static bool send_head(struct transit *transit, void *object, struct http_head *h
         refuse(transit, FAULT_INTERNAL, 0);
         return false;
     }
-    if (transit->is_websocket) {
-        prepare_handshake(transit, head);
+    if (transit->is_websocket && !prepare_handshake(transit, head)) {
+        return false;
     }
     transit->state = TRANSIT_CALLING;
     transit->call->ahead[0] = transit;

@@ -485,9 +485,10 @@ static int say_settings(struct http2_client *client)
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, INT32_MAX}, /* first, and not what is sent */
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, opt->max_header_list_size},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}, /* last: it may be left out */
     };
-    int error = nghttp2_submit_settings(client->session, NGHTTP2_FLAG_NONE, entries,
-                                        sizeof entries / sizeof entries[0]);
+    size_t count = sizeof entries / sizeof entries[0] - !opt->websocket;
+    int error = nghttp2_submit_settings(client->session, NGHTTP2_FLAG_NONE, entries, count);
     return error != 0 ? error
                       : nghttp2_session_set_local_window_size(client->session, NGHTTP2_FLAG_NONE, 0,
                                                               HTTP2_CONNECTION_WINDOW);

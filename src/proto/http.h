@@ -294,6 +294,8 @@ struct http_call_ops {
     /* How long the peer took to answer, for the pool's choice among connections; until on_end
      * returns. */
     void (*took)(struct http_call *call, uint32_t us);
+    /* The caller keeps the time of this call itself: silence ends nothing. NULL with HTTP/1.1. */
+    void (*untime)(struct http_call *call);
     /* As above, inside on_head() of a 101: the call is over; its lease is to be released when the
      * tunnel has been closed. *ret_ahead is borrowed until on_head() returns. */
     bool (*tunnel)(struct http_call *call, struct http_tunnel *tunnel, struct slice *ret_ahead);
@@ -322,6 +324,7 @@ struct http_call {
     const void *ahead[HTTP_AHEAD];
     uint32_t connect_us; /* how long the dial of its connection took */
     bool reused;         /* the connection has carried a call before this one */
+    bool can_upgrade;    /* a request for a WebSocket may go this way */
     /* The connection carries others besides, and outlives a call that fails or is cancelled: the
      * lease goes back as good as it came. */
     bool shared;

@@ -69,6 +69,7 @@ void http2_request_begin(struct http2_request *request, bool is_trailer)
     request->list_bytes = 0;
     request->fields_seen = 0;
     request->method = request->path = request->authority = (struct http2_span){0};
+    request->protocol = (struct http2_span){0};
     request->cookie = 0;
     request->count = 0;
     request->is_trailer = is_trailer;
@@ -123,6 +124,8 @@ static void take_pseudo(struct http2_request *request, struct slice name, struct
         }
     } else if (slice_is(name, ":authority")) {
         request->authority = keep(request, value);
+    } else if (slice_is(name, ":protocol")) {
+        request->protocol = keep(request, value);
     } else if (!slice_is(name, ":scheme")) {
         judge(request, HTTP2_MALFORMED);
     }
@@ -199,7 +202,7 @@ void http2_request_field(struct http2_request *request, const struct http2_limit
     bool is_pseudo = name.len > 0 && name.at[0] == ':';
     if (request->list_bytes > limits->list_bytes_max
         || (!is_pseudo && request->count >= limits->fields_max)
-        || request->fields_seen > limits->fields_max + 4U) {
+        || request->fields_seen > limits->fields_max + 5U) {
         judge(request, HTTP2_HEAD_SIZE);
     }
     if (request->verdict != HTTP2_FINE) {
@@ -328,6 +331,26 @@ static enum http2_verdict decide_expect(struct http_head *head)
     return HTTP2_FINE;
 }
 
+/* nghttp2 has seen to it that :protocol comes with CONNECT alone, and where it was offered. */
+static enum http2_verdict decide_protocol(struct http2_request *request, bool end,
+                                          struct http_head *head)
+{
+    if (request->protocol.len == 0) {
+        return HTTP2_FINE;
+    }
+    if (!slice_is_nocase(text_of(request, request->protocol), "websocket")) {
+        return HTTP2_PROTOCOL_UNKNOWN;
+    }
+    if (head->method_id != HTTP_CONNECT || end || http_has(head, HTTP_CONTENT_LENGTH)) {
+        return HTTP2_MALFORMED;
+    }
+    take_method(request, SLICE("GET")); /* where the other one lay */
+    head->method = text_of(request, request->method);
+    head->method_id = HTTP_GET;
+    head->upgrade = true;
+    return HTTP2_FINE;
+}
+
 static enum http2_verdict end_head(struct http2_request *request, bool end, struct http_head *head)
 {
     unsigned words;
@@ -339,12 +362,15 @@ static enum http2_verdict end_head(struct http2_request *request, bool end, stru
     head->is_http2 = true;
     head->keep_alive = true;
     head->came_len = (uint32_t)bytes_len(&request->text);
-    enum http2_verdict verdict = decide_target(head);
+    enum http2_verdict verdict = decide_protocol(request, end, head);
+    if (verdict == HTTP2_FINE) {
+        verdict = decide_target(head);
+    }
     if (verdict == HTTP2_FINE) {
         verdict = decide_authority(head);
     }
     if (verdict == HTTP2_FINE) {
-        verdict = decide_framing(head, end);
+        verdict = decide_framing(head, end || head->upgrade);
     }
     if (verdict == HTTP2_FINE) {
         verdict = decide_expect(head);

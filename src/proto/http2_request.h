@@ -8,6 +8,9 @@
  * are joined (§8.2.3). What makes a message malformed (§8.1.1) and what nghttp2 has checked by then
  * are told apart in http2_request.c.
  *
+ * The extended CONNECT of a WebSocket (RFC 8441) becomes what it would have been in HTTP/1.1: a GET
+ * without a body that asks for an upgrade; the stream's data follow it.
+ *
  * Nothing is kept beyond the limits; what is too much is remembered as the verdict.
  */
 #pragma once
@@ -28,6 +31,7 @@
     ROW(BAD_PATH, 400, "target")                                                                   \
     ROW(METHOD_REFUSED, 405, "method_refused")                                                     \
     ROW(METHOD_UNKNOWN, 501, "method_size")                                                        \
+    ROW(PROTOCOL_UNKNOWN, 501, "protocol")                                                         \
     ROW(TARGET_SIZE, 414, "target_size")                                                           \
     ROW(EXPECT, 417, "expect")                                                                     \
     ROW(HEAD_SIZE, 431, "head_size")
@@ -56,7 +60,7 @@ struct http2_request {
     struct bytes lines;  /* a struct http2_line for each field */
     uint64_t list_bytes; /* seen, also beyond the limits */
     uint32_t fields_seen;
-    struct http2_span method, path, authority;
+    struct http2_span method, path, authority, protocol;
     uint32_t cookie; /* which field is the one that crumbs are joined to, + 1 */
     uint16_t count;
     uint8_t verdict; /* enum http2_verdict */
