@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* A loop, a name server, and what a dial came to. */
 struct scene {
@@ -192,6 +194,28 @@ static void it_comes_from_its_source(void **state)
     scene_fini(&scene);
 }
 
+static void the_target_is_told_first_whom_it_is_for(void **state)
+{
+    (void)state;
+    struct scene scene;
+    char said[PROXY_WRITTEN_MAX + 1] = {0};
+    scene_init(&scene);
+    const struct dial_request request = {
+        .host = "one.test",
+        .announce_version = 1,
+        .announce = {.family = PROXY_IPV4,
+                     .from = {{192, 0, 2, 7}, 51234},
+                     .to = {{198, 51, 100, 9}, 443}},
+    };
+    assert_int_equal(dial(&scene, request), DIAL_OK);
+    assert_int_equal(scene.result.step, DIAL_ANNOUNCING);
+    int fd = accept(scene.fd, NULL, NULL);
+    assert_true(recv(fd, said, sizeof said - 1, 0) > 0);
+    assert_string_equal(said, "PROXY TCP4 192.0.2.7 198.51.100.9 51234 443\r\n");
+    close(fd);
+    scene_fini(&scene);
+}
+
 static void unix_sockets_are_dialled_by_path(void **state)
 {
     (void)state;
@@ -270,6 +294,7 @@ int main(void)
         cmocka_unit_test(a_name_that_fails_is_told_from_a_peer_that_does),
         cmocka_unit_test(a_peer_that_says_nothing_is_a_time_out),
         cmocka_unit_test(it_comes_from_its_source),
+        cmocka_unit_test(the_target_is_told_first_whom_it_is_for),
         cmocka_unit_test(unix_sockets_are_dialled_by_path),
         cmocka_unit_test(a_dial_ends_whenever_it_is_told_to),
         cmocka_unit_test(what_is_no_request_is_refused),

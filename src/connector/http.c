@@ -205,6 +205,8 @@ static int start(struct dialling *dialling, const weir_key *key, uint32_t timeou
         .port = key->port,
         .source = key->source != NULL && key->source[0] != '\0' ? key->source : NULL,
         .proxy = key->proxy,
+        .announce_version = opt->announce_version,
+        .announce = opt->announce_version > 0 ? opt->announce(key) : (struct proxy_header){0},
         .timeout_ms = timeout_ms,
         .desk = opt->desk,
         .proxy_tls = opt->proxy_tls,

@@ -82,6 +82,7 @@ struct config_route {
     } request_headers;
 };
 
+enum config_header { HEADER_OFF, HEADER_ACCEPT, HEADER_REQUIRE }; /* PROXY, of clients */
 enum config_listener_protocol { LISTENER_HTTP1, LISTENER_H2 };
 
 struct config_listener {
@@ -92,6 +93,7 @@ struct config_listener {
         struct config_cidr *at;
         uint32_t count;
     } trusted_proxies;
+    enum config_header proxy_protocol;
     struct {
         uint32_t max_connections; /* over all workers */
         uint32_t max_per_ip;      /* 0: no limit */
@@ -189,7 +191,8 @@ struct config_upstream {
     enum config_warm warm;
     enum config_grade warm_grade;
     uint32_t warm_timeout_ms;
-    const char *proxy; /* URL of what connections go through, as in weir_key; "": none */
+    const char *proxy;       /* URL of what connections go through, as in weir_key; "": none */
+    unsigned proxy_protocol; /* version of the PROXY header for endpoints; 0: none */
     struct {
         const char *sni; /* "": the proxy's host */
         const char *ca;  /* "": the system's */

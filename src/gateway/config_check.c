@@ -241,6 +241,11 @@ static void check_listener_alone(const struct check *c, const struct config_list
         config_advise(c->faults, AT(c, l->pool.headers_timeout_ms),
                       "listener %s: headers_timeout is longer than request_timeout, which ends it",
                       l->name);
+    if (l->proxy_protocol != HEADER_OFF && l->trusted_proxies.count == 0)
+        config_advise(c->faults, AT(c, l->proxy_protocol),
+                      "listener %s: proxy_protocol without trusted_proxies: only this machine is "
+                      "believed",
+                      l->name);
     if (l->pool.max_per_ip > l->pool.max_connections)
         config_advise(c->faults, AT(c, l->pool.max_per_ip),
                       "listener %s: max_per_ip is above max_connections and never acts", l->name);
@@ -344,6 +349,15 @@ static void check_health(const struct check *c, const struct config_upstream *u)
                       "upstream %s: health.timeout is longer than health.interval", u->name);
 }
 
+static void check_announced(const struct check *c, const struct config_upstream *u)
+{
+    if (u->proxy_protocol != 0 && (u->warm != WARM_OFF || zero_of(u->pool.min_idle) > 0))
+        config_advise(c->faults, AT(c, u->proxy_protocol),
+                      "upstream %s: with proxy_protocol a connection is made for one client: those "
+                      "of warm and min_idle serve nobody",
+                      u->name);
+}
+
 /* Its text is a secret: what is wrong is said without it. */
 static void check_proxy(const struct check *c, const struct config_upstream *u)
 {
@@ -390,6 +404,7 @@ static void check_upstreams(const struct check *c)
         check_pool(c, u);
         check_health(c, u);
         check_upstream_tls(c, u);
+        check_announced(c, u);
         check_proxy(c, u);
         check_proxy_tls(c, u);
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/inlet.h"
 
+#include "gateway/announce.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -78,6 +80,11 @@ static int open_front(struct inlet *inlet, const struct inlet_options *opt)
         .tls = opt->tls,
         .tls_timeout_ms = opt->config->pool.tls_timeout_ms,
         .on_tls_failed = opt->on_tls_failed,
+        .header = (enum front_header)opt->config->proxy_protocol,
+        .header_timeout_ms = opt->config->pool.headers_timeout_ms,
+        .trusts = announce_trusts,
+        .trusts_self = opt->config,
+        .tells_ends = opt->tells_ends,
         .self = opt->self,
     };
     return front_new(opt->loop, &front, &inlet->front);
@@ -131,6 +138,11 @@ void inlet_drain(struct inlet *inlet, uint32_t grace_ms, void (*on_drained)(void
 weir_pool *inlet_pool(const struct inlet *inlet)
 {
     return front_pool(inlet->front);
+}
+
+const struct front_counters *inlet_front(const struct inlet *inlet)
+{
+    return front_counters(inlet->front);
 }
 
 const struct http1_counters *inlet_http1(const struct inlet *inlet)

@@ -31,6 +31,7 @@ struct inlet_options {
     /* For logs: a request refused by the listener itself, a handshake that failed. */
     void (*on_refuse)(void *self, const struct http_peer *peer,
                       const struct http1_refusal *refusal);
+    bool tells_ends; /* the handler is to know whom clients reached */
     void (*on_tls_failed)(void *self, const uint8_t address[16], const struct tls_result *result);
     void *self;
 };
@@ -45,6 +46,7 @@ void inlet_drain(struct inlet *inlet, uint32_t grace_ms, void (*on_drained)(void
 weir_pool *inlet_pool(const struct inlet *inlet);
 
 /* Any thread may read them. Those of a protocol that is not spoken are all zero. */
+const struct front_counters *inlet_front(const struct inlet *inlet);
 const struct http1_counters *inlet_http1(const struct inlet *inlet);
 const struct http2_counters *inlet_http2(const struct inlet *inlet);
 /* Of both together. */

@@ -596,8 +596,34 @@ static void write_listener_family(struct page *p, size_t first, size_t end)
         }
 }
 
+static void write_headers(struct page *p)
+{
+    static const struct {
+        const char *word;
+        size_t at;
+    } rows[] = {
+#define HEADER_ROW(name, text) {#name, offsetof(struct front_counters, name)},
+        FRONT_HEADERS(HEADER_ROW)
+#undef HEADER_ROW
+    };
+    const struct server *s = p->server;
+    prom_family(&p->prom, "weir_listener_proxy_headers_total", PROM_COUNTER,
+                "PROXY headers of clients, by what came of them.");
+    for (uint32_t l = 0; l < s->config->listeners.count; l++)
+        for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+            uint64_t sum = 0;
+            for (uint32_t w = 0; w < s->sites_count; w++)
+                sum += counter_at(inlet_front(s->sites[w].inlets[l]), rows[r].at);
+            prom_u64(
+                &p->prom,
+                LABELS({"listener", s->config->listeners.at[l].name}, {"result", rows[r].word}),
+                sum);
+        }
+}
+
 static void write_listeners(struct page *p)
 {
+    write_headers(p);
     const size_t rows = sizeof(listener_rows) / sizeof(listener_rows[0]);
     for (size_t first = 0, end; first < rows; first = end) {
         end = first + 1;

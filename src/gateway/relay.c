@@ -399,9 +399,8 @@ static void begin(struct transit *transit, struct http_head *head)
     uint32_t endpoint = upstream_choose(transit->upstream, head->path, BALANCE_NOBODY);
     void *object;
     if (endpoint != BALANCE_NOBODY
-        && pool_try_acquire_pinned(transit->upstream->pool,
-                                   transit->upstream->endpoints[endpoint].pin, 0, &transit->lease,
-                                   &object)
+        && upstream_try_lease(transit->upstream, endpoint, transit->ex->peer, &transit->lease,
+                              &object)
                == WEIR_OK) {
         transit->endpoint = endpoint;
         transit->tries = 1;
@@ -432,8 +431,8 @@ static void ask(struct transit *transit, uint32_t flags)
     };
     transit->state = TRANSIT_WAITING;
     transit->tries++;
-    weir_err err = pool_acquire_pinned(upstream->pool, upstream->endpoints[transit->endpoint].pin,
-                                       &opt, granted, transit, &transit->lease);
+    weir_err err = upstream_lease(upstream, transit->endpoint, transit->ex->peer, &opt, granted,
+                                  transit, &transit->lease);
     if (err != WEIR_OK) {
         lease_failed(transit, err, weir_pool_retry_after(upstream->pool));
         return;
@@ -488,6 +487,9 @@ static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_a
     }
     if (err != WEIR_EDOWN) {
         upstream->endpoints[failed].failed++;
+    }
+    if (is_of_endpoint(err) && upstream->config->proxy_protocol != 0) {
+        upstream_judge(upstream, failed, false); /* its key knows nothing of its clients' keys */
     }
     refuse(transit, fault_of_err(err), retry_after_ms);
 }

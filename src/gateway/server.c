@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "gateway/admin.h"
+#include "gateway/announce.h"
 #include "gateway/census.h"
 #include "gateway/inlet.h"
 #include "gateway/process.h"
@@ -308,6 +309,9 @@ static int open_ports(struct server *s, char *ret_fault)
         struct accept_options opt = {.address = server_address(&l->address),
                                      .max_connections = l->pool.max_connections,
                                      .max_per_ip = l->pool.max_per_ip,
+                                     .exempts = l->proxy_protocol != HEADER_OFF ? announce_trusts
+                                                                                : NULL,
+                                     .exempts_self = l,
                                      .patience_ms = l->pool.write_timeout_ms};
         int error = accept_port_open(&opt, &s->ports[i]);
         snprintf(what, sizeof(what), "listener %s", l->name);
@@ -425,6 +429,15 @@ static void on_tls_failed(void *self, const uint8_t address[16], const struct tl
            log_text("why", tls_error_word(result->error)), log_text("detail", result->detail));
 }
 
+/* Whether some upstream is told who its clients are. */
+static bool announces(const struct config *config)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < config->upstreams.count; i++)
+        any = any || config->upstreams.at[i].proxy_protocol != 0;
+    return any;
+}
+
 static int open_inlet(struct site *site, uint32_t index)
 {
     struct server *s = site->server;
@@ -436,6 +449,7 @@ static int open_inlet(struct site *site, uint32_t index)
                                       .desk = secure_desk(s->secure, worker),
                                       .tls = secure_server(s->secure, worker, index),
                                       .on_tls_failed = on_tls_failed,
+                                      .tells_ends = announces(s->config),
                                       .worker = worker,
                                       .post = s->sites_count > 1 ? post_to_worker : NULL,
                                       .post_self = site,

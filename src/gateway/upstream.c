@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "gateway/announce.h"
 #include "gateway/route.h"
 #include "gateway/secure.h"
 #include "io/loop.h"
@@ -69,6 +70,42 @@ uint32_t upstream_choose(struct upstream *upstream, struct slice path, uint32_t 
         hash = XXH3_64bits(name.at, name.len);
     }
     return balance_choose(&upstream->balance, upstream->peers, upstream->count, hash, except);
+}
+
+/* The key of this client's connections to the endpoint. */
+static weir_key key_of_client(const struct endpoint *endpoint, const struct http_peer *client,
+                              char ret_tenant[ANNOUNCE_TENANT_MAX])
+{
+    weir_key key = *pool_key_view(endpoint->pin);
+    announce_tenant(client, ret_tenant);
+    key.tenant = ret_tenant;
+    return key;
+}
+
+weir_err upstream_try_lease(struct upstream *upstream, uint32_t endpoint,
+                            const struct http_peer *client, weir_lease *ret_lease,
+                            void **ret_object)
+{
+    struct endpoint *at = &upstream->endpoints[endpoint];
+    char tenant[ANNOUNCE_TENANT_MAX];
+    if (upstream->config->proxy_protocol == 0) {
+        return pool_try_acquire_pinned(upstream->pool, at->pin, 0, ret_lease, ret_object);
+    }
+    const weir_key key = key_of_client(at, client, tenant);
+    return weir_try_acquire(upstream->pool, &key, 0, ret_lease, ret_object);
+}
+
+weir_err upstream_lease(struct upstream *upstream, uint32_t endpoint,
+                        const struct http_peer *client, const weir_acquire_options *opt,
+                        weir_lease_fn *fn, void *arg, weir_lease *ret_lease)
+{
+    struct endpoint *at = &upstream->endpoints[endpoint];
+    char tenant[ANNOUNCE_TENANT_MAX];
+    if (upstream->config->proxy_protocol == 0) {
+        return pool_acquire_pinned(upstream->pool, at->pin, opt, fn, arg, ret_lease);
+    }
+    const weir_key key = key_of_client(at, client, tenant);
+    return weir_acquire(upstream->pool, &key, opt, fn, arg, ret_lease);
 }
 
 uint32_t upstream_retry_after_ms(const struct upstream *upstream)
@@ -185,6 +222,8 @@ static int open_pool(struct upstream *upstream, const struct upstream_options *o
         .tls = opt->secure != NULL ? secure_client(opt->secure, opt->worker, opt->index) : NULL,
         .proxy_tls = opt->secure != NULL ? secure_proxy(opt->secure, opt->worker, opt->index)
                                          : NULL,
+        .announce_version = opt->config->proxy_protocol,
+        .announce = announce_of,
         .connect_timeout_ms = pool.connect_timeout_ms,
         .tls_timeout_ms = pool.tls_timeout_ms,
         .first_byte_timeout_ms = pool.first_byte_timeout_ms,

@@ -74,6 +74,15 @@ void upstream_fini(struct upstream *upstream); /* its engine is gone, or the poo
 /* The next endpoint for a request whose path is `path`, or BALANCE_NOBODY. */
 uint32_t upstream_choose(struct upstream *upstream, struct slice path, uint32_t except);
 
+/* weir_try_acquire() and weir_acquire() of the endpoint, for a request of that client: where the
+ * endpoint is told who its clients are, each has connections of its own. */
+weir_err upstream_try_lease(struct upstream *upstream, uint32_t endpoint,
+                            const struct http_peer *client, weir_lease *ret_lease,
+                            void **ret_object);
+weir_err upstream_lease(struct upstream *upstream, uint32_t endpoint,
+                        const struct http_peer *client, const weir_acquire_options *opt,
+                        weir_lease_fn *fn, void *arg, weir_lease *ret_lease);
+
 /* It answered well or badly, or the call to it broke: too much of that ejects it. */
 void upstream_judge(struct upstream *upstream, uint32_t endpoint, bool is_good);
 

@@ -264,6 +264,21 @@ bool socket_is_dirty(const struct stream *socket)
     return got >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 
+ssize_t socket_peek(const struct stream *socket, void *buf, size_t cap)
+{
+    ssize_t got;
+    do {
+        got = recv(stream_fd(socket), buf, cap, MSG_PEEK | MSG_DONTWAIT);
+    } while (got < 0 && errno == EINTR);
+    return got >= 0 ? got : -errno;
+}
+
+void socket_await(const struct stream *socket, uint32_t bytes)
+{
+    int least = (int)bytes;
+    setsockopt(stream_fd(socket), SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
+}
+
 void socket_linger_none(struct stream *socket)
 {
     struct linger now = {.l_onoff = 1, .l_linger = 0};

@@ -40,6 +40,12 @@ int socket_local(const struct stream *socket, struct address *ret);
  * of which this is true is not fit for reuse. One system call. */
 bool socket_is_dirty(const struct stream *socket);
 
+/* What is there to be read, without reading it. > 0 bytes; 0: the peer has closed its direction;
+ * -EAGAIN; other -errno. */
+ssize_t socket_peek(const struct stream *socket, void *buf, size_t cap);
+/* Readable from now on means so many bytes, or the end; 1: as ever. TCP. */
+void socket_await(const struct stream *socket, uint32_t bytes);
+
 /* The next close() sends RST and forgets what was not sent. */
 void socket_linger_none(struct stream *socket);
 

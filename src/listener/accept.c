@@ -46,6 +46,8 @@ struct accept_port {
     struct address address;
     _Atomic uint32_t max_connections, max_per_ip;
     bool counts_addresses;
+    bool (*exempts)(const void *self, const uint8_t address[16]);
+    const void *exempts_self;
     struct crowds crowds;   /* in use where addresses are counted */
     _Atomic uint32_t doors; /* all seats at and above were never opened */
     char apart[60];
@@ -161,6 +163,8 @@ int accept_port_open(const struct accept_options *opt, struct accept_port **ret_
     port->alloc = alloc;
     port->max_connections = opt->max_connections;
     port->max_per_ip = opt->max_per_ip;
+    port->exempts = opt->exempts;
+    port->exempts_self = opt->exempts_self;
     port->counts_addresses = opt->max_per_ip > 0 || opt->counts_addresses;
     if (port->counts_addresses) {
         bool is_final = !opt->counts_addresses && opt->max_connections < ACCEPT_ADDRESSES_MAX;
@@ -227,6 +231,13 @@ uint32_t accept_port_taken_at(const struct accept_port *port, uint32_t worker)
 /* --- seats --------------------------------------------------------------------------------------
  */
 
+static uint32_t most_of(const struct accept_port *port, const uint8_t address[16])
+{
+    bool is_free = port->max_per_ip == 0
+                   || (port->exempts != NULL && port->exempts(port->exempts_self, address));
+    return is_free ? UINT32_MAX : port->max_per_ip;
+}
+
 static bool port_enter(struct accept_port *port, const uint8_t address[16],
                        enum accept_refusal *ret_why)
 {
@@ -235,8 +246,7 @@ static bool port_enter(struct accept_port *port, const uint8_t address[16],
         *ret_why = ACCEPT_FULL;
         return false;
     }
-    uint32_t most = port->max_per_ip > 0 ? port->max_per_ip : UINT32_MAX;
-    if (port->counts_addresses && !crowds_enter(&port->crowds, address, most)) {
+    if (port->counts_addresses && !crowds_enter(&port->crowds, address, most_of(port, address))) {
         atomic_fetch_sub(&port->taken, 1);
         *ret_why = ACCEPT_PER_IP;
         return false;
@@ -308,7 +318,7 @@ static bool parcel_send(struct accept_door *from, uint32_t worker,
 
 static struct accept_client client_of(int fd, const struct address *peer)
 {
-    struct accept_client client = {.fd = fd};
+    struct accept_client client = {.fd = fd, .port = address_port(peer)};
     struct ip ip;
     if (!address_ip(peer, &ip)) {
         return client;
@@ -407,6 +417,20 @@ void accept_leave(struct accept_door *door, const uint8_t address[16])
     uint32_t here = atomic_fetch_sub(&port->seats[door->worker].taken, 1);
     uint32_t all = atomic_fetch_sub(&port->taken, 1);
     check(here > 0 && all > 0);
+}
+
+bool accept_rename(struct accept_door *door, const uint8_t from[16], const uint8_t to[16])
+{
+    struct accept_port *port = door->port;
+    if (!port->counts_addresses) {
+        return true;
+    }
+    uint32_t most = port->max_per_ip > 0 ? port->max_per_ip : UINT32_MAX;
+    if (!crowds_enter(&port->crowds, to, most)) {
+        return false;
+    }
+    crowds_leave(&port->crowds, from);
+    return true;
 }
 
 void accept_door_close(struct accept_door *take_door)

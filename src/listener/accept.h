@@ -31,10 +31,13 @@ struct accept_port;
 struct accept_door;
 
 struct accept_options {
-    struct address address;    /* port 0: the system picks one */
-    uint32_t max_connections;  /* over all workers; UINT32_MAX: no limit */
-    uint32_t max_per_ip;       /* 0: no limit */
-    bool counts_addresses;     /* also without max_per_ip, so that it can be set later */
+    struct address address;   /* port 0: the system picks one */
+    uint32_t max_connections; /* over all workers; UINT32_MAX: no limit */
+    uint32_t max_per_ip;      /* 0: no limit */
+    bool counts_addresses;    /* also without max_per_ip, so that it can be set later */
+    /* Addresses for which max_per_ip does not count; any thread. NULL: there are none. */
+    bool (*exempts)(const void *self, const uint8_t address[16]);
+    const void *exempts_self;
     uint32_t patience_ms;      /* see socket_patience(); 0: its default */
     const struct alloc *alloc; /* [malloc] called by every worker's thread */
 };
@@ -60,6 +63,7 @@ uint32_t accept_port_taken_at(const struct accept_port *port, uint32_t worker);
 struct accept_client {
     int fd;              /* non-blocking; whoever receives it owns it */
     uint8_t address[16]; /* IPv4 as IPv4-mapped IPv6; zeroes: over a unix socket */
+    uint16_t port;       /* of the peer */
 };
 
 enum accept_refusal { ACCEPT_FULL, ACCEPT_PER_IP };
@@ -86,6 +90,9 @@ void accept_door_shut(struct accept_door *door);
 /* The same, once all that wait there were taken: their connects have succeeded. */
 void accept_door_shut_last(struct accept_door *door);
 void accept_leave(struct accept_door *door, const uint8_t address[16]);
+/* A client with a seat is somebody else: its seat counts for the other address from now on. False:
+ * that one has enough, and nothing has changed. */
+bool accept_rename(struct accept_door *door, const uint8_t from[16], const uint8_t to[16]);
 /* A client that came otherwise, under the same limits, as if it had come through this door. */
 void accept_door_bring(struct accept_door *door, int take_fd, const struct address *peer);
 /* All its seats were given up. No letter to it may be under way: workers have stopped, or it was

@@ -71,6 +71,15 @@ static bool post(void *self, uint32_t worker, void (*run)(void *arg, uint64_t va
     return true;
 }
 
+/* Who may bring as many as it likes. */
+#define PROXY_HOST 77
+
+static bool exempts(const void *self, const uint8_t address[16])
+{
+    (void)self;
+    return address[15] == PROXY_HOST;
+}
+
 static void house_open(struct house *house, uint32_t workers, uint32_t max_connections,
                        uint32_t max_per_ip)
 {
@@ -78,6 +87,7 @@ static void house_open(struct house *house, uint32_t workers, uint32_t max_conne
     house->workers = workers;
     struct accept_options opt = {.max_connections = max_connections,
                                  .max_per_ip = max_per_ip,
+                                 .exempts = exempts,
                                  .counts_addresses = max_per_ip == 0};
     assert_true(address_of_host("127.0.0.1", 0, &opt.address));
     assert_int_equal(accept_port_open(&opt, &house->port), 0);
@@ -380,6 +390,40 @@ static void open_one(const struct alloc *alloc, void *arg)
     }
 }
 
+/* The seat of the i-th client counts for an address that ends so. */
+static bool rename_to(struct desk *desk, uint32_t i, uint8_t host)
+{
+    struct accept_client *client = &desk->served[i];
+    uint8_t named[16];
+    memcpy(named, client->address, sizeof named);
+    named[15] = host;
+    bool is_renamed = accept_rename(desk->door, client->address, named);
+    if (is_renamed) {
+        memcpy(client->address, named, sizeof named);
+    }
+    return is_renamed;
+}
+
+static void a_seat_may_become_another_addresss(void **state)
+{
+    (void)state;
+    struct house house;
+    house_open(&house, 1, 10, 2);
+    struct desk *desk = &house.desks[0];
+    for (int i = 0; i < 4; i++) {
+        house_connect(&house, PROXY_HOST);
+    }
+    house_until(&house, 4);
+    assert_int_equal(desk->serving, 4);
+    assert_true(rename_to(desk, 3, 7));
+    assert_true(rename_to(desk, 2, 7));
+    assert_false(rename_to(desk, 1, 7));
+    assert_true(rename_to(desk, 1, 8));
+    desk_leave(desk);
+    assert_true(rename_to(desk, 0, 7));
+    house_close(&house);
+}
+
 static void refused_allocations_are_survived(void **state)
 {
     (void)state;
@@ -389,6 +433,7 @@ static void refused_allocations_are_survived(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_seat_may_become_another_addresss),
         cmocka_unit_test(clients_spread_evenly),
         cmocka_unit_test(the_gaps_that_clients_leave_are_filled_first),
         cmocka_unit_test(the_limit_is_exact_over_all_workers),

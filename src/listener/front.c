@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A client in its handshake is a `struct shaking`; before and after it the front knows none.
+ * A client in its handshake, or before it, while its PROXY header is awaited, is a `struct
+ * shaking`; afterwards the front knows none. A header is looked at where it lies and taken when it
+ * is complete, so that TLS, or a reader, finds the stream as if there had been none.
  *
  * Readers say that they have drained while a handshake still goes on, whose client they get later:
  * then they are told to drain once more, with what is left of the time.
@@ -12,6 +14,7 @@
 #include "base/list.h"
 #include "io/socket.h"
 #include "listener/guest.h"
+#include "proto/proxy_protocol.h"
 
 #include <errno.h>
 #include <string.h>
@@ -23,6 +26,8 @@ struct shaking {
     struct front *front;
     struct stream *stream;
     struct front_client client;
+    struct loop_timer timer; /* of its PROXY header */
+    uint32_t seen;           /* bytes of that, so far */
 };
 
 /* One of the two readers. */
@@ -40,6 +45,7 @@ struct front {
     struct reading_side http1, http2;
     struct list handshakes;
     uint32_t refusals; /* of these */
+    struct front_counters counters;
 
     bool is_draining;
     uint64_t drain_until_ms; /* UINT64_MAX: no end */
@@ -51,6 +57,7 @@ struct front {
 
 static void door_serves(void *self, const struct accept_client *accepted);
 static void door_refuses(void *self, const struct accept_client *accepted, enum accept_refusal why);
+static void header_late(struct loop_timer *timer, uint64_t now_ms);
 static void drain_fires(struct loop_timer *timer, uint64_t now_ms);
 static void drain_ends(struct loop_later *later);
 static void drain_look(struct front *front);
@@ -106,6 +113,7 @@ int front_accept(struct front *front, struct accept_port *port, uint32_t worker,
 static void shaking_end(struct shaking *shaking)
 {
     struct front *front = shaking->front;
+    loop_timer_stop(front->loop, &shaking->timer);
     list_remove(&front->handshakes, &shaking->on_list);
     if (!shaking->client.is_seated) {
         front->refusals--;
@@ -226,13 +234,28 @@ static bool is_crowded(const struct front *front, const struct front_client *cli
     return !client->is_seated && front->refusals >= REFUSALS_MAX;
 }
 
-/* Takes the stream in any case; false: it is closed. */
-static bool shake_hands(struct front *front, struct stream *take_stream,
-                        const struct front_client *client)
+/* A record for one that is not served yet; NULL: there is no place for it. */
+static struct shaking *shaking_begin(struct front *front, const struct front_client *client)
 {
     struct shaking *shaking = is_crowded(front, client)
                                   ? NULL
                                   : alloc_zeroed(loop_alloc(front->loop), sizeof *shaking);
+    if (shaking == NULL) {
+        return NULL;
+    }
+    shaking->front = front;
+    shaking->client = *client;
+    shaking->timer.fire = header_late;
+    front->refusals += !client->is_seated;
+    list_push_back(&front->handshakes, &shaking->on_list);
+    return shaking;
+}
+
+/* Takes the stream in any case; false: it is closed. */
+static bool shake_hands(struct front *front, struct stream *take_stream,
+                        const struct front_client *client)
+{
+    struct shaking *shaking = shaking_begin(front, client);
     if (shaking == NULL) {
         stream_close(take_stream);
         return false;
@@ -243,35 +266,193 @@ static bool shake_hands(struct front *front, struct stream *take_stream,
         .done = on_handshake,
         .self = shaking,
     };
-    shaking->front = front;
-    shaking->client = *client;
     if (tls_open(front->opt.desk, &opt, take_stream, &shaking->stream) != 0) {
-        alloc_free(loop_alloc(front->loop), shaking);
+        shaking_end(shaking);
         return false;
     }
-    front->refusals += !client->is_seated;
-    list_push_back(&front->handshakes, &shaking->on_list);
     return true;
 }
 
+/* Nothing is said before TLS, or a request, any more. False: it is closed. */
+static bool serve(struct front *front, struct stream *take_stream,
+                  const struct front_client *client)
+{
+    if (front->opt.tls != NULL) {
+        return shake_hands(front, take_stream, client);
+    }
+    side_serve(&front->http1, take_stream, client);
+    return true;
+}
+
+/* --- who it is from -----------------------------------------------------------------------------
+ */
+
+static void tally(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static void header_late(struct loop_timer *timer, uint64_t now_ms)
+{
+    struct shaking *shaking = container_of(timer, struct shaking, timer);
+    struct front *front = shaking->front;
+    (void)now_ms;
+    tally(&front->counters.timeout);
+    shaking_cut(shaking);
+    drain_look(front);
+}
+
+static void header_over(struct shaking *shaking)
+{
+    struct front *front = shaking->front;
+    struct front_client client = shaking->client;
+    struct stream *stream = shaking->stream;
+    stream_want(stream, 0);
+    stream->on_ready = NULL;
+    stream->owner = NULL;
+    shaking_end(shaking);
+    if (!serve(front, stream, &client) && client.is_seated) {
+        front_leave(front, client.address);
+    }
+    drain_look(front);
+}
+
+static void address_of_end(const struct proxy_end *end, bool is_ipv4, uint8_t ret[16])
+{
+    memset(ret, 0, 16);
+    if (is_ipv4) {
+        ret[10] = ret[11] = 0xff;
+        memcpy(ret + 12, end->address, 4);
+    } else {
+        memcpy(ret, end->address, 16);
+    }
+}
+
+/* It is that client from now on; one too many of it has no seat any more. */
+static void header_obey(struct shaking *shaking, const struct proxy_header *header)
+{
+    struct front *front = shaking->front;
+    struct front_client *client = &shaking->client;
+    uint8_t named[16];
+    if (header->family == PROXY_LOCAL) {
+        tally(&front->counters.local);
+        return;
+    }
+    tally(&front->counters.named);
+    address_of_end(&header->from, header->family == PROXY_IPV4, named);
+    address_of_end(&header->to, header->family == PROXY_IPV4, client->ends.to);
+    client->ends.from_port = header->from.port;
+    client->ends.to_port = header->to.port;
+    if (client->is_seated && !accept_rename(front->door, client->address, named)) {
+        front_leave(front, client->address);
+        client->is_seated = false;
+        client->why = ACCEPT_PER_IP;
+        front->refusals++;
+    }
+    memcpy(client->address, named, sizeof client->address);
+}
+
+static void header_refused(struct shaking *shaking)
+{
+    struct front *front = shaking->front;
+    tally(&front->counters.bad);
+    shaking_cut(shaking);
+    drain_look(front);
+}
+
+static void header_ready(struct stream *stream, unsigned events)
+{
+    struct shaking *shaking = stream->owner;
+    struct front *front = shaking->front;
+    struct proxy_header header;
+    char buf[PROXY_HEADER_MAX];
+    (void)events;
+    ssize_t there = socket_peek(stream, buf, sizeof buf);
+    if (there == -EAGAIN) {
+        return;
+    }
+    ssize_t len = there > 0 ? proxy_header_read(buf, (size_t)there, &header) : -1;
+    if (len == 0 && (uint32_t)there > shaking->seen) {
+        shaking->seen = (uint32_t)there;
+        socket_await(stream, shaking->seen + 1);
+        return;
+    }
+    if (shaking->seen > 0) {
+        socket_await(stream, 1);
+    }
+    if (len > 0 && stream_read(stream, buf, (size_t)len) == len) {
+        header_obey(shaking, &header);
+        header_over(shaking);
+    } else if (len < 0 && there > 0 && front->opt.header == FRONT_HEADER_ACCEPT) {
+        tally(&front->counters.none);
+        header_over(shaking);
+    } else {
+        header_refused(shaking);
+    }
+}
+
+static bool header_await(struct front *front, struct stream *take_stream,
+                         const struct front_client *client)
+{
+    struct shaking *shaking = shaking_begin(front, client);
+    if (shaking == NULL) {
+        stream_close(take_stream);
+        return false;
+    }
+    shaking->stream = take_stream;
+    take_stream->owner = shaking;
+    take_stream->on_ready = header_ready;
+    stream_want(take_stream, STREAM_READ);
+    loop_timer_set(front->loop, &shaking->timer,
+                   loop_now_ms(front->loop) + front->opt.header_timeout_ms);
+    return true;
+}
+
+/* --- at the door --------------------------------------------------------------------------------
+ */
+
+static void reach(struct stream *stream, struct front_client *client)
+{
+    struct address here;
+    struct ip ip;
+    if (socket_local(stream, &here) != 0 || !address_ip(&here, &ip)) {
+        return;
+    }
+    struct proxy_end end;
+    memcpy(end.address, ip.bytes, ip.family == AF_INET ? 4 : 16);
+    address_of_end(&end, ip.family == AF_INET, client->ends.to);
+    client->ends.to_port = address_port(&here);
+}
+
 /* False: it could not be taken, and its descriptor is closed. */
-static bool come_in(struct front *front, int take_fd, const struct front_client *client)
+static bool come_in(struct front *front, int take_fd, struct front_client *client)
 {
     struct stream *stream;
     if (socket_adopt(front->loop, take_fd, &stream) != 0) {
         return false;
     }
-    if (front->opt.tls != NULL) {
-        return shake_hands(front, stream, client);
+    if (front->opt.tells_ends) {
+        reach(stream, client);
     }
-    side_serve(&front->http1, stream, client);
-    return true;
+    if (front->opt.header == FRONT_HEADER_OFF) {
+        return serve(front, stream, client);
+    }
+    if (front->opt.trusts(front->opt.trusts_self, client->address)) {
+        return header_await(front, stream, client);
+    }
+    if (front->opt.header == FRONT_HEADER_ACCEPT) {
+        return serve(front, stream, client);
+    }
+    tally(&front->counters.untrusted);
+    stream_close(stream);
+    return false;
 }
 
 static struct front_client client_of(const struct front *front,
                                      const struct accept_client *accepted)
 {
-    struct front_client client = {.is_tls = front->opt.tls != NULL, .server_name = ""};
+    struct front_client client = {
+        .is_tls = front->opt.tls != NULL, .server_name = "", .ends.from_port = accepted->port};
     memcpy(client.address, accepted->address, sizeof client.address);
     return client;
 }
@@ -372,6 +553,11 @@ weir_pool *front_pool(const struct front *front)
 bool front_has_http2(const struct front *front)
 {
     return front->http2.reader.serve != NULL;
+}
+
+const struct front_counters *front_counters(const struct front *front)
+{
+    return &front->counters;
 }
 
 uint32_t front_handshakes(const struct front *front)

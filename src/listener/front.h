@@ -3,10 +3,14 @@
  * front.h - the clients of one listener on one worker, from the door to the reader of the protocol
  * they speak.
  *
- *     accept ──▶ seat ──▶ TLS handshake, where there is TLS ──▶ ALPN ──▶ http1 | http2
+ *     accept ──▶ seat ──▶ PROXY header, ──▶ TLS handshake, ──▶ ALPN ──▶ http1 | http2
+ *                │        where one comes   where there is TLS
  *                └─ none: refused by the reader (503)
  *
- * Handshakes under way are bounded as clients are: each has a seat.
+ * Handshakes under way are bounded as clients are: each has a seat. A PROXY header
+ * (proto/proxy_protocol.h) is taken from trusted addresses alone, and the client is from then on
+ * who the header says it is: for limits, logs and handlers. Of what comes behind it nothing is
+ * touched.
  *
  * The front owns the door and the pool "listener:NAME"; readers own their clients. A client keeps
  * its seat from accept until its reader calls front_leave(), or its handshake failed.
@@ -19,14 +23,35 @@
 
 #include "io/tls.h"
 #include "listener/accept.h"
+#include "proto/http.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct front;
 
+/* Where a client is to say who it is from. */
+enum front_header { FRONT_HEADER_OFF, FRONT_HEADER_ACCEPT, FRONT_HEADER_REQUIRE };
+
+/* How it went with a client's PROXY header. */
+#define FRONT_HEADERS(ROW)                                                                         \
+    ROW(named, "it named a client")                                                                \
+    ROW(local, "the connection is the proxy's own")                                                \
+    ROW(none, "there was none, and none was required")                                             \
+    ROW(bad, "what came is no header, and one was required")                                       \
+    ROW(timeout, "it took too long")                                                               \
+    ROW(untrusted, "one was required, and the address is not trusted")
+
+struct front_counters {
+#define FRONT_ROW(name, text) _Atomic uint64_t name;
+    FRONT_HEADERS(FRONT_ROW)
+#undef FRONT_ROW
+};
+
 struct front_client {
     uint8_t address[16];
+    struct http_ends ends;
     bool is_seated; /* false: it is to be told that there is no place, and why */
     enum accept_refusal why;
     bool is_tls;
@@ -54,6 +79,12 @@ struct front_options {
     /* Told of each handshake that failed, for logs. May be NULL. */
     void (*on_tls_failed)(void *self, const uint8_t address[16], const struct tls_result *result);
     void *self;
+    enum front_header header;
+    uint32_t header_timeout_ms; /* from accept to the header's end */
+    /* Whose header is believed. */
+    bool (*trusts)(const void *self, const uint8_t address[16]);
+    const void *trusts_self;
+    bool tells_ends; /* clients are to know whom they reached */
 };
 
 int front_new(struct loop *loop, const struct front_options *opt, struct front **ret_front);
@@ -83,6 +114,9 @@ void front_bring(struct front *front, int take_fd, const struct address *peer);
 /* Takes what waits in the backlog, then no more; readers drain; on_drained(arg) once none of them
  * has a client and no handshake is under way. */
 void front_drain(struct front *front, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg);
+/* Any thread may read them. */
+const struct front_counters *front_counters(const struct front *front);
+/* Of headers and of TLS. */
 uint32_t front_handshakes(const struct front *front);
 
 /* Shuts the door and cuts handshakes; before the readers are freed. */

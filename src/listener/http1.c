@@ -256,6 +256,7 @@ static void front_serves(void *self, struct stream *take_stream, const struct fr
         }
         return;
     }
+    client->ends = from->ends;
     if (from->is_seated) {
         client->seated = true;
         client_admit(client);

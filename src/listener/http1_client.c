@@ -166,6 +166,7 @@ void client_hand_on(struct client *client, const char *at, size_t len)
     struct front *front = client->home->opt.front;
     struct front_client onward = {.is_seated = client->seated,
                                   .why = (enum accept_refusal)client->refusal,
+                                  .ends = client->ends,
                                   .ahead = at,
                                   .ahead_len = len};
     struct stream *stream = client_bury(client, WEIR_EMOVED);
@@ -535,6 +536,7 @@ void request_fill_peer(struct request *request)
         memcpy(peer->address, address, 16);
         peer->text_len = (uint8_t)guest_print(address, peer->text);
     }
+    peer->ends = &request->client->ends;
     peer->tls = stream_is_tls(request->client->stream);
     peer->server_name = peer->tls ? tls_server_name(request->client->stream) : NULL;
 }

@@ -62,6 +62,7 @@ struct client {
     bool seated : 1;         /* holds a seat at the door */
     bool ended : 1;          /* it will say no more (FIN) */
     uint8_t address[16];
+    struct http_ends ends;
 };
 
 enum reading {

@@ -83,6 +83,8 @@ struct http2_client *http2_client_new(struct http2_listener *listener, struct st
     client->peer.text_len = (uint8_t)guest_print(from->address, client->peer.text);
     client->peer.tls = from->is_tls;
     client->peer.server_name = from->server_name;
+    client->ends = from->ends;
+    client->peer.ends = &client->ends;
     take_stream->owner = client;
     take_stream->on_ready = client_ready;
     list_push_back(&listener->clients, &client->on_list);

@@ -91,6 +91,7 @@ struct http2_client {
     uint64_t aged_ms;    /* when it is too old for gRPC */
     uint32_t forgotten;  /* bytes, while LINGER */
     struct http_peer peer;
+    struct http_ends ends;
 };
 
 /* Is a header block incomplete? Yes, until its last frame is. */

@@ -48,7 +48,8 @@ ssize_t proxy_header_read(const void *at, size_t len, struct proxy_header *ret)
 static bool parse_address(struct slice text, int family, uint8_t *ret)
 {
     char copy[INET6_ADDRSTRLEN];
-    return slice_copy(copy, sizeof copy, text) < sizeof copy && inet_pton(family, copy, ret) == 1;
+    return slice_find(text, '\0') == text.len && slice_copy(copy, sizeof copy, text) < sizeof copy
+           && inet_pton(family, copy, ret) == 1;
 }
 
 static bool parse_port(struct slice text, uint16_t *ret)

@@ -60,6 +60,8 @@ static void lines_that_are_none(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_int_equal(read_growing(wrong[i], strlen(wrong[i]), &header), -1);
     }
+    static const char nul[] = "PROXY TCP4 192.0.2.1\0 198.51.100.7 1 2\r\n";
+    assert_int_equal(read_growing(nul, sizeof nul - 1, &header), -1);
     char line[108]; /* one byte longer than a line may be */
     memset(line, 'x', sizeof line);
     memcpy(line, "PROXY UNKNOWN ", 14);

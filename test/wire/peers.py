@@ -226,3 +226,68 @@ client pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
 socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
 """)
     return Server([find("danted", "dante-server"), "-f", str(home / "danted.conf"), "-N", "1"], port, directory)
+
+
+def nginx_announced():
+    """nginx that takes PROXY headers, and says on /who what they said."""
+    port = free_port()
+    directory = tempfile.TemporaryDirectory(prefix="weir-nginx-")
+    home = pathlib.Path(directory.name)
+    home.chmod(0o755)
+    (home / "nginx.conf").write_text(f"""
+daemon off; master_process off; worker_processes 1; pid {home}/pid; error_log {home}/error.log;
+events {{ worker_connections 256; }}
+http {{
+    access_log off; client_body_temp_path {home}/b; proxy_temp_path {home}/p; fastcgi_temp_path {home}/f;
+    uwsgi_temp_path {home}/u; scgi_temp_path {home}/s;
+    server {{
+        listen 127.0.0.1:{port} proxy_protocol;
+        location / {{ return 200 "$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port"; }}
+    }}
+}}
+""")
+    return Server([find("nginx", "nginx-light"), "-p", str(home), "-c", str(home / "nginx.conf")], port, directory)
+
+
+def haproxy_announced(pair, behind):
+    """HAProxy that takes PROXY headers, then TLS, and passes requests on to the port `behind` with an X-From of whom
+    they named."""
+    port = free_port()
+    directory = tempfile.TemporaryDirectory(prefix="weir-haproxy-")
+    home = pathlib.Path(directory.name)
+    (home / "pair.pem").write_bytes(b"".join(pathlib.Path(part).read_bytes() for part in pair))
+    (home / "haproxy.cfg").write_text(f"""
+defaults
+    mode http
+    timeout connect 10s
+    timeout client 60s
+    timeout server 60s
+listen front
+    bind 127.0.0.1:{port} accept-proxy ssl crt {home}/pair.pem
+    http-request set-header X-From %[src]
+    server inner 127.0.0.1:{behind}
+""")
+    return Server([find("haproxy", "haproxy"), "-db", "-f", str(home / "haproxy.cfg")], port, directory)
+
+
+@contextlib.contextmanager
+def haproxy_to(words):
+    """(port, aim): aim(port) starts HAProxy on the first port, as a proxy of HTTP to that one, with these words on its
+    server line."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="weir-haproxy-") as directory, contextlib.ExitStack() as stack:
+        conf = pathlib.Path(directory) / "haproxy.cfg"
+
+        def aim(at):
+            conf.write_text(f"""
+defaults
+    mode http
+    timeout connect 10s
+    timeout client 60s
+    timeout server 60s
+listen front
+    bind 127.0.0.1:{port}
+    server weir 127.0.0.1:{at} {words}
+""")
+            stack.enter_context(Server([find("haproxy", "haproxy"), "-db", "-f", str(conf)], port))
+        yield port, aim
