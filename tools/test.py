@@ -69,6 +69,8 @@ def run_wire(build, tally, pattern, marks=None, suite="wire"):
         command += ["-m", marks]
     environment = dict(os.environ, WEIR_BUILD=str(build), WEIR_BIN=str(build / "weir"),
                        PYTHONDONTWRITEBYTECODE="1")
+    if marks == "soak":
+        environment["WEIR_SOAK"] = "1"  # tests that have a long form take it
     code = subprocess.run(command, check=False, cwd=ROOT, env=environment).returncode
     if code == 5 and (pattern or marks):  # pytest: nothing was selected
         return

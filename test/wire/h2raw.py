@@ -66,7 +66,7 @@ class H2:
         try:
             self.sock.settimeout(DEADLINE)
             self.sock.sendall(data)
-        except (BrokenPipeError, ConnectionResetError, TimeoutError):
+        except OSError:
             pass  # what it said meanwhile is what counts
 
     def wait_until_taken(self):
@@ -113,7 +113,7 @@ class H2:
             return False
         try:
             data = self.sock.recv(1 << 16)
-        except (ConnectionResetError, BrokenPipeError):
+        except OSError:
             data = b""
         if not data:
             self.closed = True

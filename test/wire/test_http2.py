@@ -7,10 +7,11 @@ import time
 
 import pytest
 
+import certs
 import h2raw
 import peers
 from h2raw import H2, ENHANCE_YOUR_CALM, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, raw
-from hyperframe.frame import PingFrame, PriorityFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
+from hyperframe.frame import PingFrame, RstStreamFrame, SettingsFrame
 from weirtest import Upstream, Weir, wait_for
 
 option = pytest.mark.option
@@ -21,11 +22,6 @@ def holds(peer):
     peer.request()
     while peer.recv():
         pass
-
-
-def rss(weir):
-    with open(f"/proc/{weir.process.pid}/statm", encoding="ascii") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def still_serves(weir):
@@ -193,71 +189,7 @@ def test_drain_lets_streams_end():
         assert weir.process.wait(10) == 0
 
 
-# --- floods ------------------------------------------------------------------------------------------
-
-
-def settings_ack(n):
-    return SettingsFrame(0, settings={}).serialize() * n
-
-
-FLOODS = {
-    "ping": lambda h2: PingFrame(0, b"12345678").serialize() * 100000,
-    "settings": lambda h2: settings_ack(100000),
-    "priority": lambda h2: PriorityFrame(1, depends_on=0, stream_weight=1).serialize() * 100000,
-    "window_update": lambda h2: WindowUpdateFrame(0, 1).serialize() * 100000,
-    "unknown_frames": lambda h2: raw(0x42, 0, 0, b"x") * 100000,
-    "empty_data": lambda h2: h2.head(1, h2.fields("POST"), False) + raw(0, 0, 1) * 100000,
-    "reset": lambda h2: b"".join(h2.head(n, h2.fields(), True) + RstStreamFrame(n, 8).serialize()
-                                 for n in range(1, 40001, 2)),
-    "continuation": lambda h2: raw(1, 1, 1, h2.encoder.encode(h2.fields())[:1]) + raw(9, 0, 1, b"") * 20000,
-}
-
-
-@pytest.mark.parametrize("kind", FLOODS)
-def test_floods_end(kind):
-    with Upstream() as up, Weir(up) as weir:
-        still_serves(weir)
-        before = rss(weir)
-        with H2(weir.port) as h2:
-            data = FLOODS[kind](h2)
-            for at in range(0, len(data), 65536):
-                h2.send(data[at:at + 65536])
-                h2.take(0)
-            h2.drain()
-            assert h2.closed
-        assert rss(weir) - before < 16 << 20
-        still_serves(weir)
-        words = {kind} | ({"premature_reset"} if kind == "reset" else set())
-        assert sum(weir.metrics()[f'weir_http2_floods_total{{listener="web",reason="{w}"}}'] for w in words) == 1
-
-
-@pytest.mark.parametrize("crumb", ["x-bomb", "cookie"])
-def test_header_bomb(crumb):
-    """Many references to one long field: little on the wire, much in memory."""
-    with Upstream() as up, Weir(up) as weir:
-        still_serves(weir)
-        before = rss(weir)
-        with H2(weir.port) as h2:
-            block = h2.encoder.encode(h2.fields(extra=[(crumb, "b" * 3000)]))
-            index = h2.encoder.encode([(crumb, "b" * 3000)])
-            for _ in range(20):
-                h2.send(raw(1, 5, h2.next_id, block + index * (15000 // len(index))))
-                block = h2.encoder.encode(h2.fields(extra=[(crumb, "b" * 3000)]))
-                h2.next_id += 2
-            h2.take(1)
-            h2.drain(3)
-            assert h2.goaway == ENHANCE_YOUR_CALM or all(s.status == 431 for s in h2.streams.values())
-        assert rss(weir) - before < 16 << 20
-        assert up.requests == 1
-        still_serves(weir)
-
-
-def test_many_streams_are_refused():
-    with Upstream(holds) as up, Weir(up, upstream_pool={"max_connections": 200, "max_per_endpoint": 200}) as weir:
-        with H2(weir.port) as h2:
-            opened = [h2.request() for _ in range(2000)]
-            h2.until(lambda: sum(h2.stream(n).reset == REFUSED_STREAM for n in opened) == 1900, "1900 refusals")
-            assert h2.goaway is None
+# --- slow ones ---------------------------------------------------------------------------------------
 
 
 def test_window_that_stays_shut():
@@ -296,6 +228,12 @@ def test_slow(part):
         still_serves(weir)
 
 
+def many_at_once(peer):
+    """As serve_ok, for many: requests of GET one behind another, and nothing is kept of them."""
+    while data := peer.sock.recv(65536):
+        peer.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" * data.count(b"\r\n\r\n"))
+
+
 # --- real clients ------------------------------------------------------------------------------------
 
 
@@ -306,9 +244,18 @@ def test_curl():
         assert got.stdout.startswith("HTTP/2 200")
 
 
-def test_h2load():
-    with Upstream() as up, Weir(up, workers=2) as weir:
-        got = subprocess.run([peers.find("h2load", "nghttp2-client"), "-n", "2000", "-c", "10", "-m", "16", f"http://127.0.0.1:{weir.port}/"],
-                             capture_output=True, text=True, timeout=60, check=True)
-        assert "2000 succeeded, 0 failed, 0 errored" in got.stdout
-        assert weir.metric("weir_listener_requests_total", listener="web") == 2000
+@pytest.mark.soak
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_h2load(scheme):
+    """A hundred connections of 32 streams each and not one error; by the hundred thousand in `make soak`."""
+    requests, connections = (100000, 100) if os.environ.get("WEIR_SOAK") else (5000, 25)
+    with certs.Authority() as authority, Upstream(many_at_once) as up:
+        certificate, key = authority.sign("localhost")
+        listener = {"tls": {"certificate": certificate, "key": key}} if scheme == "https" else {}
+        with Weir(up, listener=listener, workers=2,
+                  upstream_pool={"max_connections": 200, "max_per_endpoint": 200, "waiting_max": 10000}) as weir:
+            got = subprocess.run([peers.find("h2load", "nghttp2-client"), "-n", str(requests), "-c", str(connections), "-m", "32",
+                                  f"{scheme}://127.0.0.1:{weir.port}/"], capture_output=True, text=True, timeout=600, check=True)
+            assert f"{requests} succeeded, 0 failed, 0 errored, 0 timeout" in got.stdout, got.stdout
+            assert f"status codes: {requests} 2xx, 0 3xx, 0 4xx, 0 5xx" in got.stdout, got.stdout
+            assert weir.metric("weir_listener_requests_total", listener="web") == requests

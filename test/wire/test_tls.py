@@ -2,6 +2,7 @@
 """HTTPS: clients of several makes, upstreams good and bad, certificates that change."""
 import contextlib
 import http.client
+import json
 import os
 import pathlib
 import shutil
@@ -541,4 +542,20 @@ def test_no_common_scanner_finds_a_weakness(pair):
         assert "Session renegotiation not supported" in text, text
         assert "ffdhe" not in text and "secp521r1" not in text  # dear to us, cheap to ask for
         assert "not vulnerable to heartbleed" in text and "is vulnerable" not in text.replace("not vulnerable", "")
+        assert get(weir).status == 200
+
+
+def test_testssl_finds_nothing_of_weight(pair, tmp_path):
+    """Protocols, ciphers, forward secrecy, and every vulnerability that it knows."""
+    report = tmp_path / "found.json"
+    with Upstream() as up, Weir(up, listener=tls_of(pair)) as weir:
+        subprocess.run([peers.find("testssl", "testssl.sh"), "--quiet", "--color", "0", "--warnings", "batch", "-n", "none",
+                        "--jsonfile", report, "-p", "-s", "-f", "-U", f"127.0.0.1:{weir.port}"],
+                       capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL)
+        found = {it["id"]: it for it in json.loads(report.read_text())}
+        assert not [it for it in found.values() if it["severity"] in ("MEDIUM", "HIGH", "CRITICAL", "FATAL")], found
+        for version, offered in (("SSLv2", False), ("SSLv3", False), ("TLS1", False), ("TLS1_1", False), ("TLS1_2", True),
+                                 ("TLS1_3", True)):
+            assert ("not offered" in found[version]["finding"]) is not offered, found[version]
+        assert len(found) > 40 and "heartbleed" in found and "ROBOT" in found
         assert get(weir).status == 200
