@@ -111,6 +111,7 @@ enum {
     WEIR_WARM_TCP = 5,   /* the transport is there: weir_conn_handshake() */
     WEIR_WARM_TLS = 6    /* the handshake is done: weir_conn_up() */
 };
+enum { WEIR_GRADIENT2 = 2, WEIR_AIMD = 3 }; /* concurrency, beside WEIR_OFF */
 
 /* The word of a row (logs, metrics, configuration) and its text for people. Never NULL. */
 WEIR_API const char *weir_err_text(weir_err err);
@@ -525,6 +526,8 @@ typedef struct weir_group_info {
     uint32_t dialling, idle, shared, active, probing, closing, waiting;
     uint64_t grants, reused, created, errors, refused;
     weir_histogram wait, connect, tls, first_byte, hold;
+    uint32_t leases;     /* an endpoint: held there now */
+    uint32_t leases_max; /* an endpoint: what `concurrency` allows there now; 0: no limit */
 } weir_group_info;
 
 /* Shows each; the function returns false to stop, and must not change the pool. An endpoint or a

@@ -483,8 +483,9 @@ bool shared_may_park(const weir_shared *pool)
     weir_pool_options rules;
     weir_pool_options_of(pool->pool, &rules);
     return rules.reuse == WEIR_NEWEST && rules.max_uses == WEIR_UNLIMITED
-           && rules.lease_warn_ms == WEIR_NEVER && rules.lease_timeout_ms == WEIR_NEVER
-           && (heard & told) == 0 && !custom_has_usable(pool->custom);
+           && rules.concurrency == WEIR_OFF && rules.lease_warn_ms == WEIR_NEVER
+           && rules.lease_timeout_ms == WEIR_NEVER && (heard & told) == 0
+           && !custom_has_usable(pool->custom);
 }
 
 weir_err shared_try(weir_shared *pool, const weir_key *key, const weir_acquire_options *opt,

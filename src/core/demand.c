@@ -3,6 +3,7 @@
 
 #include "core/breaker.h"
 #include "core/conn.h"
+#include "core/crowd.h"
 #include "core/ends.h"
 #include "core/event.h"
 #include "core/key.h"
@@ -32,7 +33,8 @@ static uint32_t growing_of(const struct key *key)
  * known that they carry more, its ideal number; where that is to be found out, one dial does. */
 static uint32_t dials_needed(const struct key *key)
 {
-    uint32_t waiting = key->waiting.count;
+    uint32_t room = crowd_room(key);
+    uint32_t waiting = key->waiting.count < room ? key->waiting.count : room;
     const weir_pool_options *opt = &key->pool->opt;
     if (waiting > 0 && key_is_unknown(key)) {
         return 1;
@@ -157,6 +159,7 @@ void pool_feed(weir_pool *pool)
         struct key *key = turns_take(pool);
         if (dials_wanted(key, false) == 0 || held_back(key) != DECIDED_DIAL) {
             turns_lapse(key);
+            crowd_review(key);
             continue;
         }
         bool is_dialled = dial(key);
@@ -236,10 +239,21 @@ bool demand_may_dial(const struct key *key)
     return held_back(key) == DECIDED_DIAL;
 }
 
+bool demand_must_dial(const struct key *key)
+{
+    uint32_t dialling = key->by_state[WEIR_DIALLING].count;
+    bool needs = key->waiting.count > 0
+                 && (key_alive(key) == dialling || wants_fresh(list_first(&key->waiting)));
+    return needs && (dialling > 0 || held_back(key) == DECIDED_DIAL);
+}
+
 enum decision demand_outlook(struct key *key)
 {
     weir_pool *pool = key->pool;
     enum decision held = held_back(key);
+    if (crowd_room(key) <= key->waiting.count) {
+        return DECIDED_WAIT_CROWD;
+    }
     if (held == DECIDED_WAIT_KEY && ledger_may_grow(&key->ledger)) {
         return DECIDED_WAIT_CREDIT;
     }

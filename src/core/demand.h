@@ -14,6 +14,9 @@ enum decision demand_outlook(struct key *key);
 /* Whether anything but the pool's room keeps the key from a dial. */
 bool demand_may_dial(const struct key *key);
 
+/* Somebody waits whom no connection of the key's will ever serve, but a dial may. */
+bool demand_must_dial(const struct key *key);
+
 /* Dials for those who wait, and, into room that nobody wants, for those who will come. */
 void demand_meet(struct key *key);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/explain.h"
 
+#include "core/crowd.h"
 #include "core/key.h"
 
 #include <stdarg.h>
@@ -183,6 +184,11 @@ static void print_key(struct out *out, const struct key *key)
         print(out, "%s %u, ", weir_state_word((weir_state)i), key->by_state[i].count);
     }
     print(out, "waiting %u\n", key->waiting.count);
+    uint32_t limit = crowd_limit(key->endpoint);
+    if (limit > 0) {
+        print(out, "adaptive concurrency: %u of %u leases at its endpoint\n", key->endpoint->leases,
+              limit);
+    }
 }
 
 static void print_forecast(struct out *out, const weir_pool *pool)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/group.h"
 
+#include "core/crowd.h"
 #include "core/key.h"
 #include "core/pool.h"
 
@@ -24,6 +25,7 @@ void group_init(struct group *group, weir_pool *pool, enum group_kind kind)
     group->kind = (uint8_t)kind;
     group->deficit = (int32_t)TURN_GRANTS;
     list_init(&group->hungry);
+    list_init(&group->crowd);
 }
 
 static struct name endpoint_of(const struct key *key)
@@ -144,6 +146,8 @@ static void group_free(struct group *group)
     weir_engine *engine = pool->engine;
     check(group->hungry.count == 0);
     check(group->alive == 0);
+    check(group->crowd.count == 0);
+    check(group->leases == 0 && group->places == 0);
     if (group->kind == GROUP_ENDPOINT) {
         spans_merge(&pool->rest.spans, &group->spans, engine->now_ms);
     }
@@ -209,6 +213,10 @@ static void show(const struct group *group, const weir_key *name, weir_group_inf
                                   .created = group->created,
                                   .errors = group->errors,
                                   .refused = group->refused};
+    if (group->kind == GROUP_ENDPOINT) {
+        ret_info->leases = group->leases;
+        ret_info->leases_max = crowd_limit(group);
+    }
     weir_list_each(it, &pool->keys) {
         const struct key *key = list_entry(it, struct key, on_pool);
         if (key->endpoint == group || key->tenant == group) {

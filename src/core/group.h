@@ -5,7 +5,8 @@
  * A key belongs to one group of each kind as long as it is known. An endpoint's group keeps how
  * long things took there: the figures of a pool are the sum over its endpoints, and cost nothing
  * twice. A tenant's group keeps the same for the tenant, and is who takes turns where the pool is
- * full (turns.h). A group without keys goes; what it counted stays in the pool's figures.
+ * full (turns.h). A group without keys goes; what it counted stays in the pool's figures. How many
+ * leases an endpoint takes at once may be limited by what it is seen to stand (crowd.h).
  *
  * There is room for groups_max of them. A key for whose endpoint there is none counts for the pool
  * alone; keys without a tenant, or for whose tenant there is none, share their turns: both belong
@@ -13,6 +14,7 @@
  */
 #pragma once
 #include "base/list.h"
+#include "core/concurrency.h"
 #include "core/stats.h"
 
 struct key;
@@ -24,18 +26,22 @@ struct group {
     struct node on_pool;  /* pool->endpoints or pool->tenants, unless it is the nameless one */
     struct node on_turns; /* a tenant: pool->turns while it has hungry keys */
     struct list hungry;   /* a tenant: its keys that would dial if the pool had room, in turns */
-    const char *text;     /* in engine->group_texts; NULL: nameless */
+    struct list crowd; /* an endpoint: its keys whose callers wait for its concurrency, in turns */
+    const char *text;  /* in engine->group_texts; NULL: nameless */
     uint32_t text_len;
     uint16_t port;
     uint8_t kind; /* enum group_kind */
     uint64_t hash;
     uint32_t keys;     /* that belong to it */
+    uint32_t leases;   /* an endpoint: held there, now */
+    uint32_t places;   /* an endpoint: kept for keys that dial for their turn */
     uint32_t alive;    /* a tenant: their connections, but those that close */
     uint32_t waiting;  /* a tenant: their callers that wait */
     uint32_t promised; /* a tenant: of those that close, the ones that made room for it */
     int32_t deficit;   /* a tenant: leases it may still serve while others wait for room */
     uint64_t grants, reused, created, errors; /* of keys that were forgotten */
     uint64_t refused;
+    struct concurrency concurrency;
     struct spans spans;
 };
 

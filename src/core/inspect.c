@@ -3,6 +3,7 @@
 
 #include "core/breaker.h"
 #include "core/conn.h"
+#include "core/crowd.h"
 #include "core/turns.h"
 
 /* --- connections -------------------------------------------------------------------------- */
@@ -68,7 +69,9 @@ static void verify_served(const struct key *key)
     if (key->waiting.count == 0 || key->state == WEIR_KEY_DOWN) {
         return;
     }
-    check(wants_fresh_only(key)
+    uint32_t room = crowd_room(key);
+    uint32_t waiting = key->waiting.count < room ? key->waiting.count : room;
+    check(room == 0 || wants_fresh_only(key)
           || key->by_state[WEIR_IDLE].count + key->by_state[WEIR_SHARED].count == 0);
     bool has_room = ledger_has_room(&key->ledger, key_total(key))
                     && ledger_has_room(&pool->ledger, pool_total(pool))
@@ -76,7 +79,7 @@ static void verify_served(const struct key *key)
     bool may_dial = breaker_allows(key) > 0 && pool->connector->dial != NULL
                     && key_alive(key) < pool->opt.streams_conns_max;
     uint32_t dialling = key->by_state[WEIR_DIALLING].count;
-    bool is_enough = dialling >= key->waiting.count || key->leases_seen > 1
+    bool is_enough = dialling >= waiting || key->leases_seen > 1
                      || (dialling > 0 && key_is_unknown(key));
     check(!has_room || !may_dial || is_enough || pool->engine->slots_short);
 }
@@ -137,12 +140,38 @@ static void verify_tenant(const struct group *tenant)
     check(list_holds(&tenant->on_turns) == (tenant->hungry.count > 0));
 }
 
+static uint32_t leases_at(const struct group *endpoint)
+{
+    const weir_pool *pool = endpoint->pool;
+    const struct list *const lists[] = {&pool->held, &pool->overdue};
+    uint32_t leases = 0;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        weir_list_each(it, lists[i]) {
+            leases += list_entry(it, const struct lease, on_pool)->key->endpoint == endpoint;
+        }
+    }
+    return leases;
+}
+
+static uint32_t places_at(const struct group *endpoint)
+{
+    uint32_t places = 0;
+    weir_list_each(it, &endpoint->pool->keys) {
+        const struct key *key = list_entry(it, struct key, on_pool);
+        places += key->endpoint == endpoint && key->keeps_place;
+        check(!key->keeps_place || key->waiting.count > 0);
+    }
+    return places;
+}
+
 static void verify_groups(const weir_pool *pool)
 {
     uint32_t keys = pool->rest.keys;
     weir_list_each(it, &pool->endpoints) {
         const struct group *endpoint = list_entry(it, struct group, on_pool);
         check(endpoint->keys > 0 && endpoint->kind == GROUP_ENDPOINT);
+        check(endpoint->leases == leases_at(endpoint));
+        check(endpoint->places == places_at(endpoint));
         keys += endpoint->keys;
     }
     check(keys == pool->keys.count);

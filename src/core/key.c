@@ -245,6 +245,7 @@ void key_forget(struct key *key)
         turns_leave(key);
     }
     list_leave(&key->on_list);
+    list_leave(&key->on_endpoint);
     group_leave(key);
     list_remove(&pool->keys, &key->on_pool);
     map_remove(&engine->by_key, key->hash, key);

@@ -6,6 +6,7 @@
 
 #include "core/breaker.h"
 #include "core/conn.h"
+#include "core/crowd.h"
 #include "core/ends.h"
 #include "core/event.h"
 #include "core/key.h"
@@ -269,6 +270,7 @@ weir_err weir_pool_update(weir_pool *pool, const weir_pool_options *opt)
     }
     shrink(pool->by_state, resolved.max_total, false);
     retime(pool, &old);
+    crowd_update(pool, &old);
     pool->is_cold = warm_dials(pool);
     warm_wake(pool);
     pool_arm(pool, pool->engine->now_ms);
@@ -296,7 +298,6 @@ static void flush_key(struct key *key, uint32_t grace_ms)
     if (breaker_reset(key)) {
         event_tell(pool, WEIR_EVENT_KEY_UP, key, NULL, WEIR_EFLUSHED);
     }
-    pool_serve(key);
 }
 
 void weir_pool_flush(weir_pool *pool, const weir_key *only, uint32_t grace_ms)
@@ -308,12 +309,14 @@ void weir_pool_flush(weir_pool *pool, const weir_key *only, uint32_t grace_ms)
         weir_list_each_safe(it, &pool->keys) {
             flush_key(list_entry(it, struct key, on_pool), grace_ms);
         }
+        serve_all(pool); /* not before: nobody gets what is about to be flushed */
         return;
     }
     struct key_text text;
     struct key *key = key_canonical(pool, only, &text) ? key_find(pool, &text) : NULL;
     if (key != NULL) {
         flush_key(key, grace_ms);
+        pool_serve(key);
     }
 }
 
@@ -325,8 +328,8 @@ void weir_pool_close(weir_pool *pool, uint32_t grace_ms)
         key->owed = 0;
         pool_fail_waiting(key, MUTANT(20) ? WEIR_EDOWN : WEIR_ECLOSED);
         breaker_reset(key);
-        pool_serve(key);
     }
+    serve_all(pool);
     retire_all(pool->by_state, false, WEIR_ECLOSED, grace_ms == WEIR_NONE ? 0 : grace_ms);
 }
 

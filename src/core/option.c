@@ -16,7 +16,8 @@ enum option_type {
     TYPE_reuse,
     TYPE_on_dial_error,
     TYPE_reconnect,
-    TYPE_warm
+    TYPE_warm,
+    TYPE_concurrency
 };
 
 struct option {
@@ -41,6 +42,7 @@ static const char *const reuse_words[] = {"newest", "oldest", "fewest", "never",
 static const char *const on_dial_error_words[] = {"fail", "wait", NULL};
 static const char *const reconnect_words[] = {"lazy", "eager", NULL};
 static const char *const warm_words[] = {"off", "up", "probe", "dns", "tcp", "tls", NULL};
+static const char *const concurrency_words[] = {"off", "gradient2", "aimd", NULL};
 
 static const char *const *const lists[] = {
     [TYPE_flag] = flag_words,
@@ -48,6 +50,7 @@ static const char *const *const lists[] = {
     [TYPE_on_dial_error] = on_dial_error_words,
     [TYPE_reconnect] = reconnect_words,
     [TYPE_warm] = warm_words,
+    [TYPE_concurrency] = concurrency_words,
 };
 
 static uint32_t words_in(enum option_type type)
@@ -142,6 +145,12 @@ weir_err option_resolve(const weir_pool_options *opt, weir_pool_options *ret_opt
     }
     if (copy.warm != WEIR_OFF && copy.warm != WEIR_WARM_DNS && copy.max_idle == 0) {
         return fault(ret_fault, "warm");
+    }
+    if (copy.concurrency != WEIR_OFF && copy.connector->dial == NULL) {
+        return fault(ret_fault, "concurrency"); /* who is admitted comes with its requests */
+    }
+    if (copy.concurrency != WEIR_OFF && copy.concurrency_min > copy.concurrency_max) {
+        return fault(ret_fault, "concurrency_min");
     }
     if (copy.reuse == WEIR_NO_REUSE) {
         copy.max_uses = 1;

@@ -15,6 +15,15 @@ static void close_nothing(void *self, weir_conn conn, void *object, weir_err why
 
 static const weir_connector connector = {.scheme = "x", .close = close_nothing};
 
+static void dial_nothing(void *self, weir_conn conn, const weir_key *key)
+{
+    (void)self;
+    (void)conn;
+    (void)key;
+}
+
+static const weir_connector dials = {.scheme = "x", .close = close_nothing, .dial = dial_nothing};
+
 static const char *fault_of(weir_pool_options opt)
 {
     const char *fault = "";
@@ -78,6 +87,15 @@ static void names_the_field_that_is_wrong(void **state)
     assert_string_equal(fault_of((weir_pool_options){.reconnect = 3}), "reconnect");
     assert_string_equal(fault_of((weir_pool_options){.min_idle = 3, .max_idle = 2}), "min_idle");
     assert_string_equal(fault_of((weir_pool_options){.size_min = 3, .max_per_key = 2}), "size_min");
+    assert_string_equal(fault_of((weir_pool_options){.connector = &dials,
+                                                     .concurrency = WEIR_AIMD,
+                                                     .concurrency_min = 3,
+                                                     .concurrency_max = 2}),
+                        "concurrency_min");
+    assert_string_equal(
+        fault_of((weir_pool_options){.connector = &dials, .concurrency = WEIR_GRADIENT2}), "");
+    assert_string_equal(fault_of((weir_pool_options){.concurrency = WEIR_GRADIENT2}),
+                        "concurrency"); /* nobody dials: all are admitted */
     assert_string_equal(
         fault_of((weir_pool_options){.warm = WEIR_WARM_PROBE, .max_idle = WEIR_NONE}), "warm");
 }
@@ -131,6 +149,8 @@ static void words_set_fields(void **state)
         {"reuse", "never", &opt.reuse, WEIR_NO_REUSE},
         {"on_dial_error", "wait", &opt.on_dial_error, WEIR_WAIT},
         {"reconnect", "eager", &opt.reconnect, WEIR_EAGER},
+        {"concurrency", "gradient2", &opt.concurrency, WEIR_GRADIENT2},
+        {"concurrency", "aimd", &opt.concurrency, WEIR_AIMD},
         {"warm", "probe", &opt.warm, WEIR_WARM_PROBE},
         {"warm", "dns", &opt.warm, WEIR_WARM_DNS},
         {"warm", "tcp", &opt.warm, WEIR_WARM_TCP},

@@ -140,6 +140,7 @@ struct key {
     uint64_t hash;
     struct node on_pool; /* pool->keys */
     struct node on_list; /* tenant->hungry while it wants to dial and may not; or engine->unused */
+    struct node on_endpoint; /* endpoint->crowd (crowd.h) */
     struct group *endpoint, *tenant;
     struct timer timer; /* retry_ms, or the end of key_idle */
     uint16_t text_len;
@@ -167,6 +168,7 @@ struct key {
     uint8_t dial_samples;   /* up to 255 */
     uint8_t pressed;        /* grants since another worker began to wait for what this one has */
     bool is_warm : 1;       /* has had the connections ready that it should (warm.h) */
+    bool keeps_place : 1;   /* at its endpoint, while it dials for its turn (crowd.h) */
     bool is_named : 1;      /* one pin is weir_pool_warm()'s */
     uint32_t lesson_s;      /* when the first of the hang-ups counted below came; 0: none has */
     uint32_t hangup_s;      /* and the last */
@@ -175,7 +177,7 @@ struct key {
         horizon[KEY_HORIZON_BUCKETS]; /* hang-ups by how long idle, log2 of eighths of a second */
 };
 
-_Static_assert(sizeof(struct key) + sizeof(struct slot) <= 576, "a key has grown");
+_Static_assert(sizeof(struct key) + sizeof(struct slot) <= 600, "a key has grown");
 
 struct weir_pool {
     struct weir_engine *engine;

@@ -284,6 +284,9 @@ weir_err weir_conn_latency(weir_pool *pool, weir_conn id, uint32_t latency_us)
     if (group_is_named(key->tenant)) {
         histogram_add(&key->tenant->spans.first_byte, now_ms, latency_us / 1000);
     }
+    if (pool->opt.concurrency != WEIR_OFF) {
+        concurrency_told(&key->endpoint->concurrency, latency_us);
+    }
     key->best_us = is_best ? conn->latency_us : (uint32_t)faded_us;
     return WEIR_OK;
 }

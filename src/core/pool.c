@@ -3,7 +3,7 @@
  * pool.c - the rules, in the order in which they are tried.
  *
  * Acquire:  1 the key is down: refused
- *           2 an idle or shared connection: leased
+ *           2 an idle or shared connection: leased, as far as its endpoint takes more (crowd.h)
  *           3 room in every ledger: dial
  *           4 the pool is full, but another key has an idle one: closed for it
  *           5 queue, unless that is full or too long
@@ -17,6 +17,7 @@
 
 #include "base/fetch.h"
 #include "core/conn.h"
+#include "core/crowd.h"
 #include "core/demand.h"
 #include "core/ends.h"
 #include "core/key.h"
@@ -53,6 +54,9 @@ static void grant(struct lease *lease, struct conn *conn)
     struct key *key = conn->key;
     weir_pool *pool = key->pool;
     lease->reused = conn->uses > 0;
+    if (key->keeps_place) {
+        crowd_give_place(key);
+    }
     conn->uses++;
     key->used_ms = pool->engine->now_ms;
     queue_hold(lease, conn);
@@ -73,6 +77,9 @@ static weir_err try_acquire(struct key *key, uint32_t flags, weir_lease *ret_lea
         return WEIR_EDOWN;
     }
     if (key->waiting.count > 0 && !MUTANT(1)) {
+        return WEIR_EAGAIN;
+    }
+    if (crowd_room(key) == 0) {
         return WEIR_EAGAIN;
     }
     struct conn *conn = pick_conn(key, flags);
@@ -149,32 +156,89 @@ weir_err pool_lease_conn(struct conn *conn, weir_lease *ret_lease)
 
 /* --- those who wait ----------------------------------------------------------------------- */
 
-static void serve_waiting(struct key *key)
+/* At most so many of them; how many were. */
+static uint32_t serve_waiting(struct key *key, uint32_t most)
 {
+    uint32_t served = 0;
     if (key->state == WEIR_KEY_DOWN) {
-        return;
+        return 0;
     }
     weir_list_each_safe(it, &key->waiting) {
         struct lease *lease = list_entry(it, struct lease, on_owner);
-        struct conn *conn = pick_conn(key, lease->flags);
+        struct conn *conn = served < most ? pick_conn(key, lease->flags) : NULL;
         if (conn != NULL) {
             grant(lease, conn);
             explain(key, DECIDED_GRANT, conn, WEIR_OK);
-        } else if (!(lease->flags & WEIR_FRESH)) {
-            return; /* what this one cannot have, none behind it can */
+            served++;
+        } else if (served == most || !(lease->flags & WEIR_FRESH)) {
+            break; /* what this one cannot have, none behind it can */
         }
     }
+    return served;
 }
 
-void pool_serve(struct key *key)
+/* Whoever is left waits for a dial. */
+static void meet(struct key *key)
 {
-    serve_waiting(key);
     demand_meet(key);
     if (key->pool->ledger.wanted > 0 || key->ledger.wanted > 0) {
         pool_give_idle(key->pool, key);
     }
     ledger_settle(key->pool->engine, &key->ledger, key_total(key));
     key_review(key);
+}
+
+/* Keys that wait for room at their endpoint: a caller of each, in turns, as far as it goes. */
+static void serve_crowd(struct group *endpoint)
+{
+    struct key *key;
+    uint32_t looks = endpoint->crowd.count;
+    for (; looks > 0 && (key = crowd_next(endpoint)) != NULL; looks--) {
+        uint32_t served = serve_waiting(key, 1);
+        looks += served;
+        if (served == 0 && demand_must_dial(key)) {
+            crowd_keep_place(key);
+        }
+        crowd_rejoin(key);
+    }
+}
+
+/* Those dial who have found room, or whose turn it is, and no connection. Not before all others
+ * were served: they would have what is idle closed for them. */
+static void meet_crowd(struct group *endpoint)
+{
+    for (uint32_t looks = endpoint->crowd.count; looks > 0 && endpoint->crowd.count > 0; looks--) {
+        struct key *key = list_entry(list_pop_front(&endpoint->crowd), struct key, on_endpoint);
+        if (crowd_room(key) > 0) {
+            meet(key);
+        }
+        crowd_review(key);
+    }
+    if (endpoint->crowd.count == 0) {
+        endpoint->pool->limit_told = false;
+    }
+}
+
+static void serve_limited(struct key *key)
+{
+    if (key->keeps_place && crowd_room(key) > 0) {
+        serve_waiting(key, 1);
+    }
+    crowd_review(key);
+    serve_crowd(key->endpoint);
+    serve_waiting(key, crowd_room(key));
+    crowd_line_up(key);
+    meet_crowd(key->endpoint);
+}
+
+void pool_serve(struct key *key)
+{
+    if (crowd_is_limited(key)) {
+        serve_limited(key);
+    } else {
+        serve_waiting(key, UINT32_MAX);
+    }
+    meet(key);
 }
 
 /* --- acquire ------------------------------------------------------------------------------ */
@@ -241,6 +305,7 @@ static weir_err wait_or_refuse(struct key *key, struct lease *lease, uint64_t ti
 {
     enum decision why = demand_outlook(key);
     uint64_t wait_ms = 0;
+    key->pool->counters.crowded += why == DECIDED_WAIT_CROWD;
     struct lease *rival = NULL;
     weir_err err = why == DECIDED_DIAL ? WEIR_OK
                                        : may_queue(key, why, timeout_ms, &wait_ms, &rival);
@@ -253,6 +318,8 @@ static weir_err wait_or_refuse(struct key *key, struct lease *lease, uint64_t ti
     }
     if (why == DECIDED_WAIT_TOTAL || why == DECIDED_WAIT_KEY || why == DECIDED_WAIT_SLOTS) {
         demand_tell_limit(key, WEIR_OK);
+    } else if (why == DECIDED_WAIT_CROWD) {
+        demand_tell_limit(key, WEIR_ECONCURRENCY);
     }
     queue_wait(lease);
     key->pool->counters.acquires++;
@@ -291,7 +358,7 @@ weir_err pool_acquire_pinned(weir_pool *pool, struct key *pin, const weir_acquir
     lease->flags = (uint8_t)flags;
     lease->tag = opt != NULL ? opt->tag : 0;
     lease->deadline_ms = timeout_ms == WEIR_NEVER ? UINT64_MAX : pool->engine->now_ms + timeout_ms;
-    bool is_first = key->waiting.count == 0 && key->state != WEIR_KEY_DOWN;
+    bool is_first = key->waiting.count == 0 && key->state != WEIR_KEY_DOWN && crowd_room(key) > 0;
     struct conn *conn = is_first ? pick_conn(key, flags) : NULL;
     if (conn != NULL) {
         pool->counters.acquires++;
@@ -379,6 +446,9 @@ static void release_held(struct lease *lease, weir_fate fate, weir_err why)
     weir_pool *pool = key->pool;
     struct conn *conn = lease->conn;
     health_count(&pool->window, pool->engine->now_ms, fate != WEIR_BROKEN);
+    if (crowd_is_limited(key)) {
+        crowd_learn(lease, fate, why);
+    }
     queue_drop(lease);
     if (conn == NULL) {
         key_review(key);
@@ -410,14 +480,18 @@ weir_err weir_release_why(weir_pool *pool, weir_lease id, weir_fate fate, weir_e
     if (lease == NULL || lease->key->pool != pool) {
         return WEIR_ESTALE;
     }
+    struct key *key = lease->key;
     if (lease->state == LEASE_WAITING) {
-        struct key *key = lease->key;
         queue_end(lease, WEIR_ECANCELED, 0);
         pool_serve(key);
     } else if (lease->state == LEASE_HELD && lease->fn != NULL) {
         take_back(lease);
     } else if (lease->state == LEASE_HELD) {
         release_held(lease, fate, why);
+    }
+    if (key->endpoint->crowd.count > 0) {
+        serve_crowd(key->endpoint);
+        meet_crowd(key->endpoint);
     }
     return WEIR_OK;
 }

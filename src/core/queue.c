@@ -3,6 +3,7 @@
 
 #include "base/fetch.h"
 #include "core/conn.h"
+#include "core/crowd.h"
 #include "core/ends.h"
 #include "core/event.h"
 #include "core/key.h"
@@ -74,6 +75,7 @@ void queue_again(struct lease *lease)
     list_remove(&engine->answers, &lease->on_answer);
     list_leave(&lease->on_owner);
     list_leave(&lease->on_pool);
+    key->endpoint->leases--;
     lease->state = LEASE_WAITING;
     lease->conn = NULL;
     lease->was_cut = false;
@@ -91,6 +93,7 @@ void queue_end(struct lease *lease, weir_err err, uint32_t retry_after_ms)
 
     lease->key->pins++; /* until the caller knows */
     lease->key->tenant->waiting -= lease->state == LEASE_WAITING;
+    lease->key->endpoint->leases -= lease->state == LEASE_HELD;
     lease->state = LEASE_ENDED;
     lease->err = (uint8_t)err;
     lease->retry_after_ms = retry_after_ms;
@@ -121,6 +124,7 @@ void queue_hold(struct lease *lease, struct conn *conn)
         lease->waited_ms = (uint32_t)(engine->now_ms - lease->since_ms);
         list_push_back(&engine->answers, &lease->on_answer);
     }
+    key->endpoint->leases++;
     lease->state = LEASE_HELD;
     lease->conn = conn;
     lease->since_ms = engine->now_ms;
@@ -169,6 +173,7 @@ void queue_drop(struct lease *lease)
     }
     pool->counters.hold_ms += held_ms;
     pool->counters.released++;
+    key->endpoint->leases--;
     learn_hold(key, held_ms);
     if (lease->conn == NULL) {
         check(key->pins > 0);
@@ -302,6 +307,8 @@ uint64_t queue_predict_ms(const struct key *key)
                                                                   : key->pool->opt.leases_hard;
     }
     uint64_t hold_ms = key->hold_ms / HOLD_SCALE;
+    uint32_t limit = crowd_limit(key->endpoint);
+    capacity = limit > 0 && capacity > limit ? limit : capacity;
     return (key->waiting.count + UINT64_C(1)) * hold_ms / (capacity > 0 ? capacity : 1);
 }
 

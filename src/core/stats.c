@@ -2,6 +2,7 @@
 #include "core/stats.h"
 
 #include "base/check.h"
+#include "core/crowd.h"
 #include "core/parts.h"
 
 #include <string.h>
@@ -108,6 +109,9 @@ static void report_gauges(const weir_pool *pool, weir_stats *stats)
     if (oldest != NULL) {
         const struct lease *lease = list_entry(oldest, struct lease, on_pool);
         stats->oldest_wait_ms = pool->engine->now_ms - lease->since_ms;
+    }
+    weir_list_each(it, &pool->endpoints) {
+        stats->concurrency += crowd_limit(list_entry(it, const struct group, on_pool));
     }
     stats->keys = pool->keys.count;
     stats->warm = pool->was_warm;

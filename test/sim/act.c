@@ -167,6 +167,18 @@ static void model_release(struct world *world, struct sim_client *client, weir_f
     }
 }
 
+/* How long its answer took; loaded, it takes longer. */
+static void conn_tells(struct world *world, struct sim_pool *pool, const struct sim_client *client)
+{
+    uint32_t load = crowd_held(world, pool, client->key);
+    uint32_t latency_us = (uint32_t)rand_below(&world->late, 1000 + (uint64_t)load * load * 1000);
+    if (conn_of(world, client->conn) != NULL) {
+        expect(world, "latency",
+               weir_conn_latency(pool->pool, (weir_conn){client->conn}, latency_us), WEIR_OK);
+        crowd_told(pool, client->key, latency_us);
+    }
+}
+
 static void client_releases(struct world *world, struct sim_client *client, weir_fate fate)
 {
     static const weir_err whys[] = {WEIR_OK, WEIR_ERESET, WEIR_EPROTOCOL, WEIR_EREAD_TIMEOUT};
@@ -174,6 +186,10 @@ static void client_releases(struct world *world, struct sim_client *client, weir
     weir_err why = fate == WEIR_BROKEN ? whys[rand_below(&world->rand, 4)] : WEIR_OK;
     weir_lease lease = {client->lease};
     trace_client(world, client, "release", weir_fate_word(fate));
+    if (pool->tells && rand_chance(&world->late, 500)) {
+        conn_tells(world, pool, client);
+    }
+    crowd_ended(world, pool, client, fate, why);
     expect(world, "releasing a lease", weir_release_why(pool->pool, lease, fate, why), WEIR_OK);
     model_release(world, client, fate, why);
     if (rand_chance(&world->rand, 20)) {
@@ -617,6 +633,10 @@ static void operator_updates(struct world *world, struct sim_pool *pool)
 {
     weir_pool_options opt = {.size = sizeof opt};
     weir_pool_options_of(pool->pool, &opt);
+    if (crowd_is_at_play(pool) && rand_chance(&world->late, 300)) {
+        opt.concurrency = opt.concurrency == WEIR_AIMD ? WEIR_GRADIENT2 : WEIR_AIMD;
+        crowd_begins(pool);
+    }
     switch (rand_below(&world->rand, 6)) {
     case 0: opt.max_total = (uint32_t)rand_between(&world->rand, 1, 64); break;
     case 1: opt.max_per_key = (uint32_t)rand_between(&world->rand, 1, 16); break;
@@ -696,6 +716,7 @@ static void operator_reopens(struct world *world, struct sim_pool *pool)
                              .dials = pool->dials,
                              .probes = pool->probes,
                              .streams = pool->streams,
+                             .tells = pool->tells,
                              .cut_ms = UINT64_MAX};
     snprintf(fresh.name, sizeof fresh.name, "p%u", fresh.number);
     *pool = fresh;

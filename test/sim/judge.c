@@ -494,6 +494,9 @@ uint64_t model_choice(const struct world *world, const struct sim_client *client
     if (world->burst || pool->streams || keeps_ready(&pool->opt) || (client->flags & WEIR_FRESH)) {
         return 0;
     }
+    if (crowd_is_at_play(pool) && (pool->tells || crowd_has_no_place(world, pool, client->key))) {
+        return 0; /* which are slow is not the model's to know; who waits for turns gets nothing */
+    }
     for (uint32_t i = 0; i < world->conns_top; i++) {
         const struct sim_conn *conn = &world->conns[i];
         if (!is_choosable(conn, client)) {
@@ -535,6 +538,9 @@ static void judge_room(struct world *world, const struct sim_client *client,
     bool room = conn->leases < conn->leases_max && conn->leases < opt->leases_hard;
     if (!room && !world->burst) {
         fault(world, "lease %u on a connection that takes %u", conn->leases + 1, conn->leases_max);
+    }
+    if (!world->burst && crowd_is_full(world, &world->pools[client->pool], client->key)) {
+        fault(world, "a lease more than its endpoint takes");
     }
     if (conn->uses >= opt->max_uses) {
         fault(world, "a lease on a connection that has served enough");

@@ -169,7 +169,9 @@ static void check_pair(struct world *world, const struct sim_pool *pool, struct 
         fault(world, "a failed dial failed somebody whom another dial would serve");
     }
     check_overage(world, pool, pair);
-    if (pair->waiting == 0) {
+    bool crowded = crowd_is_at_play(pool)
+                   && crowd_has_no_place(world, pool, (uint32_t)(pair - pool->pairs));
+    if (pair->waiting == 0 || crowded) {
         return;
     }
     bool down = pair->state == WEIR_KEY_DOWN && world->now_ms < pair->retry_most_ms;
@@ -273,6 +275,9 @@ void must_hold(struct world *world)
             continue;
         }
         check_pool(world, pool, &gauges[p]);
+        if (crowd_is_at_play(pool)) {
+            crowd_must_hold(world, pool);
+        }
         for (uint32_t k = 0; k < world->keys_count; k++) {
             if (pool->pairs[k].unknown) {
                 model_learn(world, p, k);

@@ -299,6 +299,23 @@ static uint32_t some_time(struct rand *rand, uint32_t most_ms)
     return 10 * some(rand, most_ms / 10);
 }
 
+/* Not where some of an endpoint's keys may be without a group, hence without its limit. */
+static void draw_concurrency(struct world *world, struct sim_pool *pool)
+{
+    struct rand *rand = &world->late;
+    weir_pool_options *opt = &pool->opt;
+    bool has_groups = world->options.groups_max >= GROUPS_ENOUGH;
+    if (!pool->dials || !has_groups || !rand_chance(rand, 250)) {
+        return;
+    }
+    opt->concurrency = rand_chance(rand, 500) ? WEIR_AIMD : WEIR_GRADIENT2;
+    opt->concurrency_first = some(rand, 16);
+    opt->concurrency_min = some(rand, 4);
+    opt->concurrency_max = opt->concurrency_min + some(rand, 32);
+    opt->concurrency_slow_ms = some_time(rand, 5000);
+    pool->tells = rand_chance(rand, 500);
+}
+
 static void draw_times(struct rand *rand, weir_pool_options *opt)
 {
     opt->acquire_timeout_ms = some_time(rand, 60000);
@@ -417,16 +434,17 @@ static void draw_pool(struct world *world, uint32_t number)
                                     .connector = &pool->connector,
                                     .connector_self = pool};
     draw_options(rand, &pool->opt);
+    draw_concurrency(world, pool);
 }
 
 static void draw_keys(struct world *world)
 {
     world->keys_count = some(&world->rand, WORLD_KEYS_MAX);
-    for (uint32_t i = 0; i < 4; i++) {
+    for (uint32_t i = 0; i < TENANTS; i++) {
         snprintf(world->tenants[i], sizeof world->tenants[i], "t%u", i);
     }
     for (uint32_t i = 0; i < world->keys_count; i++) {
-        uint32_t tenant = i % 5; /* neighbours differ in the tenant alone */
+        uint32_t tenant = i % TENANTS_AND_NONE; /* neighbours differ in the tenant alone */
         snprintf(world->hosts[i], sizeof world->hosts[i], "k%u", i - tenant);
         world->keys[i] = (weir_key){.scheme = "sim",
                                     .host = world->hosts[i],
@@ -442,6 +460,7 @@ bool world_open(struct world *world, uint64_t seed, uint64_t trace_from)
     world->seed = seed;
     world->trace_from = trace_from;
     rand_init(&world->rand, seed);
+    rand_init(&world->late, ~seed);
     draw_nature(&world->rand, &world->nature);
     draw_keys(world);
     world->clients_count = some(&world->rand, WORLD_CLIENTS_MAX);

@@ -6,6 +6,7 @@
  *     stage.c    the connector and the callbacks: writes down what the core does
  *     judge.c    was the core allowed to do that? the rules of pool.md, one by one
  *     must.c     after every step: was anything left undone, is any limit passed?
+ *     crowd.c    what an endpoint is seen to stand
  *     compare.c  now and then: is every connection, key and figure what the model says?
  *
  * The model knows the rules from pool.md and nothing of how the core works: plain arrays, linear
@@ -30,7 +31,9 @@ enum {
     FAULT_MAX = 240,
     GRANTS_A_STEP_MAX = 600,
     GROUPS_ENOUGH = 1024,
-    ADDRESSES = 3
+    ADDRESSES = 3,
+    TENANTS = 4,
+    TENANTS_AND_NONE = TENANTS + 1 /* neighbouring keys differ in these, and share an endpoint */
 };
 
 enum conn_phase { PHASE_NONE, PHASE_DIALLING, PHASE_UP, PHASE_PROBING, PHASE_CLOSING };
@@ -94,6 +97,13 @@ struct sim_pair {
     bool unknown; /* a dial of an unknown round failed: only the core knows whether it counted */
 };
 
+/* What came back from an endpoint since its limit moved, and the limit; 0: as at first. */
+struct sim_endpoint {
+    double limit, told_us, held_us, now_us, long_us;
+    uint64_t begun_ms;
+    uint32_t told, held, dropped, most, windows;
+};
+
 struct sim_pool {
     weir_pool *pool; /* NULL: closed, and not open again */
     weir_pool_options opt;
@@ -101,6 +111,7 @@ struct sim_pool {
     char name[16];
     uint8_t number;
     bool dials, probes, streams, closing;
+    bool tells;          /* its connections say how long answers took */
     bool reused_unknown; /* somebody recanted: whether the next one was the first user, is not known
                           */
     bool recanted;       /* in this burst somebody canceled who may have been served already */
@@ -108,6 +119,7 @@ struct sim_pool {
     uint64_t updated_step;
     uint64_t crowded_step; /* somebody came although its queue was full */
     struct sim_pair pairs[WORLD_KEYS_MAX];
+    struct sim_endpoint endpoints[WORLD_KEYS_MAX / TENANTS_AND_NONE + 1];
     /* What the counters of the core must say. */
     uint64_t created, dials_begun, failed, acquires, grants, reused, released, closed;
     uint64_t closed_by[WEIR_ERRS], failed_by[WEIR_ERRS], refused;
@@ -162,6 +174,7 @@ struct nature {
 struct world {
     uint64_t seed;
     struct rand rand;
+    struct rand late; /* for what worlds were given later: older seeds stay as they were */
     struct nature nature;
     weir_engine *engine;
     weir_engine_options options;
@@ -177,7 +190,7 @@ struct world {
     uint64_t ghosts[GHOSTS];
     uint32_t ghosts_count;
     char hosts[WORLD_KEYS_MAX][12];
-    char tenants[4][8];
+    char tenants[TENANTS][8];
     weir_key keys[WORLD_KEYS_MAX];
     uint32_t outputs; /* of the step under way */
     bool burst;       /* several actions in one step */
@@ -268,6 +281,23 @@ void model_remember(struct world *world, uint32_t pool, uint32_t key);
 uint64_t model_choice(const struct world *world, const struct sim_client *client);
 /* How long the connection may be idle. */
 uint64_t model_idle_limit(const struct world *world, const struct sim_conn *conn);
+
+/* --- crowd.c -----------------------------------------------------------------------------------
+ */
+
+bool crowd_is_at_play(const struct sim_pool *pool);
+/* Leases held at the endpoint of the key, and how many the core allows there; UINT32_MAX: any. */
+uint32_t crowd_held(const struct world *world, const struct sim_pool *pool, uint32_t key);
+uint32_t crowd_most(const struct world *world, const struct sim_pool *pool, uint32_t key);
+bool crowd_is_full(const struct world *world, const struct sim_pool *pool, uint32_t key);
+/* The same, with the places that may be kept for other keys there, which dial. */
+bool crowd_has_no_place(const struct world *world, const struct sim_pool *pool, uint32_t key);
+/* Something is learned: a latency was told, a lease is about to be released, the rule is new. */
+void crowd_told(struct sim_pool *pool, uint32_t key, uint32_t latency_us);
+void crowd_ended(const struct world *world, struct sim_pool *pool, const struct sim_client *client,
+                 weir_fate fate, weir_err why);
+void crowd_begins(struct sim_pool *pool);
+void crowd_must_hold(struct world *world, struct sim_pool *pool);
 
 /* --- must.c, compare.c -------------------------------------------------------------------------
  */
