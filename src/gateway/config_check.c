@@ -333,6 +333,9 @@ static void check_pool(const struct check *c, const struct config_upstream *u)
     if (zero_of(p->size_min) > p->max_per_key)
         config_error(c->faults, AT(c, u->pool.size_min),
                      "upstream %s: size_min is above max_per_endpoint", u->name);
+    if (p->concurrency_min > p->concurrency_max)
+        config_error(c->faults, AT(c, u->pool.concurrency_min),
+                     "upstream %s: concurrency_min is above concurrency_max", u->name);
     if (p->retry_first_ms > p->retry_cap_ms)
         config_error(c->faults, AT(c, u->pool.retry_first_ms),
                      "upstream %s: retry_first is longer than retry_cap", u->name);

@@ -224,6 +224,61 @@ def test_waiting_max():
             client.close()
 
 
+def wait_for_each(clients):
+    for client in clients:
+        assert client.response().status == 200
+        client.close()
+
+
+@option("upstreams.pool.concurrency")
+@option("upstreams.pool.concurrency_first")
+def test_concurrency():
+    """Without it six requests are at the endpoint at once; with it two, and the others wait."""
+    for rule, at_once in (("off", 6), ("gradient2", 2), ("aimd", 2)):
+        go = threading.Event()
+        with holding(go) as up, Weir(up, upstream_pool={"concurrency": rule, "concurrency_first": 2,
+                                                        "concurrency_min": 1}) as weir:
+            clients = [weir.client().get() for _ in range(6)]
+            wait_for(lambda: connections(weir, state="active") == at_once, rule)
+            wait_for(lambda: weir.metric("weir_pool_waiting", pool="up") == 6 - at_once, "the others to wait")
+            assert up.accepted == at_once
+            assert weir.metric("weir_pool_concurrency", pool="up") == (2 if at_once == 2 else 0)
+            go.set()
+            wait_for_each(clients)
+
+
+@option("upstreams.pool.concurrency_min")
+@option("upstreams.pool.concurrency_max")
+def test_concurrency_bounds():
+    for bounds in ({"concurrency_first": 2, "concurrency_min": 3}, {"concurrency_first": 5, "concurrency_max": 3,
+                                                                    "concurrency_min": 1}):
+        go = threading.Event()
+        with holding(go) as up, Weir(up, upstream_pool={"concurrency": "aimd", **bounds}) as weir:
+            clients = [weir.client().get() for _ in range(6)]
+            wait_for(lambda: weir.metric("weir_pool_waiting", pool="up") == 3, "three to wait")
+            assert connections(weir, state="active") == 3
+            go.set()
+            wait_for_each(clients)
+
+
+@option("upstreams.pool.concurrency_slow")
+def test_concurrency_slow():
+    """Answers that take longer than the bound cost a tenth of the limit, each quarter of a second."""
+    def limit_after(slow):
+        def script(peer):
+            while peer.request() is not None:
+                time.sleep(0.03)
+                peer.ok()
+        with Upstream(script) as up, Weir(up, upstream_pool={
+                "concurrency": "aimd", "concurrency_first": 20, "concurrency_slow": slow}) as weir:
+            began = time.monotonic()
+            while time.monotonic() < began + 1.5:
+                assert weir.ask().status == 200
+            return weir.metric("weir_pool_concurrency", pool="up")
+    assert limit_after("10ms") < 17
+    assert limit_after("10s") == 20  # one at a time: nothing is learned of more
+
+
 @option("upstreams.pool.refuse_when_full")
 def test_refuse_when_full():
     for refuse, wanted in ((False, 200), (True, 503)):
