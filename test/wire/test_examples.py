@@ -141,6 +141,13 @@ def test_001_websocket_manager():
         "close conn1: retired by its user", "total_connections 0, max_connections 1000"]
 
 
+def test_websocket():
+    said = run("websocket")
+    assert said[:2] in (["guest/ann is there", "guest/bob is there"], ["guest/bob is there", "guest/ann is there"])
+    assert sorted(said[2:4]) == ["ann heard hello", "bob heard hello"]
+    assert said[4:] == ["bob is gone: no error, 1000", "accepted 2, at most 1000", "ann is gone: no error, 1001"]
+
+
 class Running:
     """An example that is talked to: say() is a line of its input, hear() waits for one of its output."""
 
