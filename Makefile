@@ -25,7 +25,7 @@ $(CONFIGURED): CMakePresets.json
 	@mkdir -p build; cmake --preset $(notdir $(@D)) >build/$(notdir $(@D)).log 2>&1 || { cat build/$(notdir $(@D)).log; exit 1; }
 	@touch $@
 
-.PHONY: help build run test check bench sim story conform-h2 fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
+.PHONY: help build run test check bench sim story conform-h2 conform-ws fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
         install reference release clean test-clang test-tsan packages-run packages-test packages-check packages-bench
 
 help: ## this text
@@ -87,6 +87,10 @@ sim-long: build ## the simulator, 10^9 steps
 conform-h2: packages-test build/dev/build.ninja ## HTTP/2 case by case, listener and connector, with nghttpd and nginx as controls
 	@ninja -C build/dev weir
 	@$(PYTHON) test/conform/h2.py
+
+conform-ws: packages-test build/dev/build.ninja ## WebSocket case by case, through the relay and at both ends, with websockets and ws as controls
+	@ninja -C build/dev weir
+	@$(PYTHON) test/conform/ws.py
 
 story: packages-test ## a story or several: F=test/story/NAME (all without F)
 	@$(MAKE) -s build/dev/build.ninja
