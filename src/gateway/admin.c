@@ -10,6 +10,7 @@
 
 #include "base/list.h"
 #include "gateway/admin_page.h"
+#include "gateway/admin_proxy.h"
 #include "gateway/config_address.h"
 #include "gateway/host.h"
 #include "proto/http.h"
@@ -43,8 +44,10 @@ struct admin_request {
     struct admin *admin;
     struct http_exchange *exchange; /* NULL: the client left */
     const struct admin_page *page;
-    struct census *census; /* under way, or NULL */
+    struct census *census;     /* under way, or NULL */
+    struct admin_proxy *proxy; /* a command under way, or NULL */
     bool head_only, openmetrics;
+    struct bytes input; /* of a command */
     struct bytes body;
     size_t sent;
 };
@@ -206,6 +209,8 @@ static uint16_t refusal_of(struct admin *admin, const struct http_exchange *exch
     }
     if (page == NULL)
         return 404;
+    if (page->posts)
+        return head->method_id == HTTP_POST ? 0 : 405;
     return head->method_id == HTTP_GET || head->method_id == HTTP_HEAD ? 0 : 405;
 }
 
@@ -216,10 +221,12 @@ static const char *status_reason(uint16_t status)
 {
     switch (status) {
     case 200: return "OK";
+    case 400: return "Bad Request";
     case 401: return "Unauthorized";
     case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
+    case 413: return "Content Too Large";
     case 429: return "Too Many Requests";
     case 500: return "Internal Server Error";
     default: return "Service Unavailable";
@@ -227,8 +234,9 @@ static const char *status_reason(uint16_t status)
 }
 
 static void answer_head(struct http_exchange *exchange, uint16_t status, const char *type,
-                        size_t length)
+                        size_t length, const struct admin_page *page)
 {
+    bool posts = page != NULL && page->posts;
     struct http_field fields[5] = {
         {.name = SLICE("Content-Type"), .value = slice_of(type), .id = HTTP_CONTENT_TYPE},
         {.name = SLICE("Cache-Control"), .value = SLICE("no-store")},
@@ -239,7 +247,8 @@ static void answer_head(struct http_exchange *exchange, uint16_t status, const c
         fields[count++] = (struct http_field){.name = SLICE("WWW-Authenticate"),
                                               .value = SLICE("Bearer realm=\"weir\"")};
     if (status == 405)
-        fields[count++] = (struct http_field){.name = SLICE("Allow"), .value = SLICE("GET, HEAD")};
+        fields[count++] = (struct http_field){.name = SLICE("Allow"),
+                                              .value = posts ? SLICE("POST") : SLICE("GET, HEAD")};
     if (status == 429 || status == 503)
         fields[count++] = (struct http_field){
             .name = SLICE("Retry-After"), .value = SLICE("1"), .id = HTTP_RETRY_AFTER};
@@ -255,7 +264,8 @@ static void answer_head(struct http_exchange *exchange, uint16_t status, const c
 }
 
 /* A refusal needs no request to be remembered. */
-static void refuse(struct http_exchange *exchange, uint16_t status, bool head_only)
+static void refuse(struct http_exchange *exchange, uint16_t status, bool head_only,
+                   const struct admin_page *page)
 {
     char room[256];
     struct json json = json_into(room, sizeof(room));
@@ -266,7 +276,7 @@ static void refuse(struct http_exchange *exchange, uint16_t status, bool head_on
     json_close(&json, '}');
     json_close(&json, '}');
     exchange->user = NULL;
-    answer_head(exchange, status, "application/json", json.len);
+    answer_head(exchange, status, "application/json", json.len, page);
     if (!head_only)
         exchange->ops->body(exchange, json.at, json.len);
     exchange->ops->end(exchange, NULL);
@@ -276,6 +286,7 @@ static void refuse(struct http_exchange *exchange, uint16_t status, bool head_on
 static void request_free(struct admin_request *request)
 {
     list_remove(&request->admin->requests, &request->on_admin);
+    bytes_fini(&request->input);
     bytes_fini(&request->body);
     free(request);
 }
@@ -311,8 +322,28 @@ static void page_send(struct admin_request *request)
     if (request->census != NULL)
         census_free(request->census);
     request->census = NULL;
-    answer_head(request->exchange, status, type, bytes_len(&request->body));
+    answer_head(request->exchange, status, type, bytes_len(&request->body), page);
     body_send(request);
+}
+
+static void command_send(void *self, uint16_t status)
+{
+    struct admin_request *request = self;
+    request->proxy = NULL;
+    answer_head(request->exchange, status, request->page->type, bytes_len(&request->body),
+                request->page);
+    body_send(request);
+}
+
+/* All of it is here. */
+static void command_run(struct admin_request *request)
+{
+    uint16_t status = 500;
+    const struct slice command = {bytes_at(&request->input), (uint32_t)bytes_len(&request->input)};
+    request->proxy = admin_proxy_start(request->admin->server, command, &request->body,
+                                       command_send, request, &status);
+    if (request->proxy == NULL)
+        command_send(request, status);
 }
 
 static void census_done(void *arg, struct census *census)
@@ -341,7 +372,6 @@ static bool wants_openmetrics(const struct http_head *head)
 
 static void on_request(void *self, struct http_exchange *exchange, struct http_head *head, bool end)
 {
-    (void)end;
     struct admin *admin = self;
     bool head_only = head->method_id == HTTP_HEAD;
     struct slice path = slice_sub(head->path, 0, slice_find(head->path, '?'));
@@ -351,7 +381,7 @@ static void on_request(void *self, struct http_exchange *exchange, struct http_h
     if (status == 0 && admin->requests.count < ADMIN_REQUESTS_MAX)
         request = calloc(1, sizeof(*request));
     if (request == NULL) {
-        refuse(exchange, status != 0 ? status : 503, head_only);
+        refuse(exchange, status != 0 ? status : 503, head_only, page);
         return;
     }
     *request = (struct admin_request){.admin = admin,
@@ -361,24 +391,38 @@ static void on_request(void *self, struct http_exchange *exchange, struct http_h
                                       .openmetrics = wants_openmetrics(head)};
     exchange->user = request;
     bytes_init(&request->body, &alloc_libc, ADMIN_ANSWER_MAX);
+    bytes_init(&request->input, &alloc_libc, ADMIN_INPUT_MAX);
     list_push_back(&admin->requests, &request->on_admin);
-    if (page->census == 0) {
+    if (page->posts) {
+        if (end)
+            command_run(request);
+    } else if (page->census == 0) {
         page_send(request);
     } else if (census_take(admin->server, page->census, census_done, request, &request->census)
                != 0) {
         request_free(request);
-        refuse(exchange, 503, head_only);
+        refuse(exchange, 503, head_only, page);
     }
 }
 
 static void on_body(struct http_exchange *exchange, const void *data, size_t len)
 {
-    (void)exchange, (void)data, (void)len; /* a GET's body is nobody's */
+    struct admin_request *request = exchange->user;
+    if (request == NULL || !request->page->posts)
+        return; /* a GET's body is nobody's */
+    if (!bytes_append(&request->input, data, len)) {
+        const struct admin_page *page = request->page;
+        request_free(request);
+        refuse(exchange, 413, false, page);
+    }
 }
 
 static void on_request_end(struct http_exchange *exchange, const struct http_head *trailers)
 {
-    (void)exchange, (void)trailers;
+    (void)trailers;
+    struct admin_request *request = exchange->user;
+    if (request != NULL && request->page->posts)
+        command_run(request);
 }
 
 static void on_flush(struct http_exchange *exchange)
@@ -400,6 +444,8 @@ static void on_abort(struct http_exchange *exchange, enum http_fault why)
         return;
     if (request->census != NULL)
         census_abandon(request->census);
+    if (request->proxy != NULL)
+        admin_proxy_cancel(request->proxy);
     request_free(request);
 }
 

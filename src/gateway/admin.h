@@ -4,6 +4,7 @@
  *
  *     GET /livez /readyz /healthz /metrics
  *     GET /api/v1/{pools,endpoints,keys,connections,listeners,events,config,process}
+ *     POST /api/v1/proxies/test    a way through a proxy, tried (admin_proxy.h)
  *
  * Always true: nothing is changed by a GET; a request whose Host or Origin is another site's gets
  * 403, one without the token (where there is one) 401, and whoever guesses is slowed down; no

@@ -565,19 +565,20 @@ static uint16_t write_process(const struct server *server, const struct census *
  */
 
 static const struct admin_page pages[] = {
-    {"/", 0, false, TEXT_TYPE, write_index},
-    {"/livez", 0, true, TEXT_TYPE, write_livez},
-    {"/readyz", CENSUS_POOLS, true, TEXT_TYPE, write_readyz},
-    {"/healthz", CENSUS_POOLS, false, JSON_TYPE, write_healthz},
-    {"/metrics", METRICS_CENSUS, false, NULL, write_metrics},
-    {"/api/v1/pools", CENSUS_POOLS, false, JSON_TYPE, write_pools},
-    {"/api/v1/endpoints", CENSUS_ENDPOINTS, false, JSON_TYPE, write_endpoints},
-    {"/api/v1/keys", CENSUS_KEYS, false, JSON_TYPE, write_keys},
-    {"/api/v1/connections", CENSUS_CONNECTIONS, false, JSON_TYPE, write_connections},
-    {"/api/v1/listeners", 0, false, JSON_TYPE, write_listeners},
-    {"/api/v1/events", CENSUS_EVENTS, false, JSON_TYPE, write_events},
-    {"/api/v1/config", 0, false, JSON_TYPE, write_config},
-    {"/api/v1/process", 0, false, JSON_TYPE, write_process},
+    {"/", 0, false, false, TEXT_TYPE, write_index},
+    {"/livez", 0, true, false, TEXT_TYPE, write_livez},
+    {"/readyz", CENSUS_POOLS, true, false, TEXT_TYPE, write_readyz},
+    {"/healthz", CENSUS_POOLS, false, false, JSON_TYPE, write_healthz},
+    {"/metrics", METRICS_CENSUS, false, false, NULL, write_metrics},
+    {"/api/v1/pools", CENSUS_POOLS, false, false, JSON_TYPE, write_pools},
+    {"/api/v1/endpoints", CENSUS_ENDPOINTS, false, false, JSON_TYPE, write_endpoints},
+    {"/api/v1/keys", CENSUS_KEYS, false, false, JSON_TYPE, write_keys},
+    {"/api/v1/connections", CENSUS_CONNECTIONS, false, false, JSON_TYPE, write_connections},
+    {"/api/v1/listeners", 0, false, false, JSON_TYPE, write_listeners},
+    {"/api/v1/events", CENSUS_EVENTS, false, false, JSON_TYPE, write_events},
+    {"/api/v1/config", 0, false, false, JSON_TYPE, write_config},
+    {"/api/v1/process", 0, false, false, JSON_TYPE, write_process},
+    {"/api/v1/proxies/test", 0, false, true, JSON_TYPE, NULL},
 };
 
 const struct admin_page *admin_page_find(struct slice path)

@@ -14,6 +14,7 @@ struct admin_page {
     const char *path;
     unsigned census;  /* CENSUS_… that it is written from; 0: none, at once */
     bool open;        /* needs no token */
+    bool posts;       /* a command: POST with a JSON body, and nothing else; `write` is NULL */
     const char *type; /* Content-Type; NULL: the writer's choice */
     /* Writes the body and returns the status. `census` is NULL when none was asked for. */
     uint16_t (*write)(const struct server *server, const struct census *census, bool openmetrics,

@@ -62,12 +62,20 @@ static void add(weir_group_info *sum, const weir_group_info *one)
     metrics_histogram_add(&sum->hold, &one->hold);
 }
 
-static void sum_up(struct groups *groups, const struct census *census)
+/* Where an upstream is told its clients they are the tenants, and no label says who they are. */
+static bool is_of_clients(const struct config *config, const struct census_group *group)
+{
+    return group->pool < config->upstreams.count
+           && config->upstreams.at[group->pool].proxy_protocol != 0;
+}
+
+static void sum_up(struct groups *groups, const struct config *config, const struct census *census)
 {
     for (uint32_t w = 0; w < census->sheets_count; w++) {
         const struct census_sheet *sheet = &census->sheets[w];
         for (uint32_t i = 0; i < sheet->groups_count; i++)
-            if (sheet->groups[i].is_tenant == groups->is_tenant)
+            if (sheet->groups[i].is_tenant == groups->is_tenant
+                && !(groups->is_tenant && is_of_clients(config, &sheet->groups[i])))
                 add(&row_of(groups, &sheet->groups[i])->info, &sheet->groups[i].info);
     }
 }
@@ -183,7 +191,7 @@ bool metrics_groups_write(const struct server *server, const struct census *cens
             return false;
         groups->is_tenant = tenants != 0;
         groups->word = tenants != 0 ? "account" : "endpoint";
-        sum_up(groups, census);
+        sum_up(groups, server->config, census);
         write_states(server, groups, prom);
         write_counters(server, groups, prom);
         write_spans(server, groups, prom);

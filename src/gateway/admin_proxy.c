@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/admin_proxy.h"
+
+#include "connector/tunnel.h"
+#include "gateway/probe.h"
+#include "proto/json.h"
+#include "proto/json_texts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ANSWER_BYTES 2048U
+
+struct admin_proxy {
+    struct trial *trial;
+    struct probe_profiles profiles;
+    struct bytes *out;
+    admin_proxy_fn *done;
+    void *self;
+};
+
+enum { UPSTREAM, ENDPOINT, PROXY, TARGET, KEYS };
+
+/* What a command says. */
+struct way {
+    struct json_wanted said[KEYS];
+    struct proxy proxy, target; /* the latter is parsed as if it were one */
+    char target_url[JSON_TEXTS_MAX + 8];
+};
+
+static uint16_t say_fault(struct bytes *out, uint16_t status, const char *message)
+{
+    char room[ANSWER_BYTES];
+    struct json json = json_into(room, sizeof(room));
+    json_open(&json, NULL, '{');
+    json_open(&json, "error", '{');
+    json_u64(&json, "code", status);
+    json_text(&json, "message", message);
+    json_close(&json, '}');
+    json_close(&json, '}');
+    bytes_append(out, json.at, json.len);
+    return status;
+}
+
+static void write_steps(struct json *json, const struct trial_result *result)
+{
+    json_open(json, "steps", '{');
+    for (enum dial_step step = 0; step <= result->step; step++)
+        json_fixed(json, dial_step_text(step), result->step_us[step], 6);
+    json_close(json, '}');
+}
+
+static void on_trial(void *self, const struct trial_result *result)
+{
+    struct admin_proxy *proxy = self;
+    char room[ANSWER_BYTES];
+    struct json json = json_into(room, sizeof(room));
+    bool is_open = result->error == DIAL_OK;
+    json_open(&json, NULL, '{');
+    json_bool(&json, "open", is_open);
+    json_text(&json, "step", is_open ? NULL : dial_step_text(result->step));
+    json_text(&json, "why", is_open ? NULL : result->why);
+    json_fixed(&json, "seconds", result->took_us, 6);
+    json_fixed(&json, "exit_seconds", result->step_us[DIAL_PASSING], 6);
+    write_steps(&json, result);
+    json_close(&json, '}');
+    bytes_append(proxy->out, json.at, json.len);
+    admin_proxy_fn *done = proxy->done;
+    void *of = proxy->self;
+    proxy->trial = NULL;
+    admin_proxy_cancel(proxy);
+    done(of, 200);
+}
+
+void admin_proxy_cancel(struct admin_proxy *take_proxy)
+{
+    if (take_proxy->trial != NULL)
+        trial_cancel(take_proxy->trial);
+    probe_profiles_free(&take_proxy->profiles);
+    free(take_proxy);
+}
+
+/* --- what to do ----------------------------------------------------------------------------------
+ */
+
+static const struct config_upstream *find_upstream(const struct config *config, const char *name)
+{
+    for (uint32_t i = 0; i < config->upstreams.count; i++)
+        if (strcmp(config->upstreams.at[i].name, name) == 0)
+            return &config->upstreams.at[i];
+    return NULL;
+}
+
+static const struct config_endpoint *find_endpoint(const struct config_upstream *upstream,
+                                                   const struct json_wanted *name)
+{
+    for (uint32_t i = 0; i < upstream->endpoints.count; i++)
+        if (!name->is_there || strcmp(upstream->endpoints.at[i].name, name->value) == 0)
+            return &upstream->endpoints.at[i];
+    return NULL;
+}
+
+static uint16_t of_upstream(const struct config *config, const struct way *way,
+                            struct admin_proxy *proxy, struct trial_request *ret_request,
+                            char why[TRIAL_WHY_MAX])
+{
+    const struct config_upstream *upstream = find_upstream(config, way->said[UPSTREAM].value);
+    const struct config_endpoint *endpoint = upstream != NULL
+                                                 ? find_endpoint(upstream, &way->said[ENDPOINT])
+                                                 : NULL;
+    if (endpoint == NULL) {
+        snprintf(why, TRIAL_WHY_MAX, "there is no such %s",
+                 upstream == NULL ? "upstream" : "endpoint");
+        return 404;
+    }
+    if (upstream->proxy[0] == '\0') {
+        snprintf(why, TRIAL_WHY_MAX, "the upstream has no proxy");
+        return 400;
+    }
+    int error = probe_request_of(config, endpoint, upstream, &proxy->profiles, ret_request, why);
+    return error == 0 ? 0 : 500;
+}
+
+static uint16_t of_texts(const struct config *config, struct way *way, struct admin_proxy *proxy,
+                         struct trial_request *ret_request, char why[TRIAL_WHY_MAX])
+{
+    snprintf(way->target_url, sizeof(way->target_url), "http://%s", way->said[TARGET].value);
+    if (!proxy_parse(slice_of(way->said[PROXY].value), &way->proxy)) {
+        snprintf(why, TRIAL_WHY_MAX, "proxy is none: socks5://, http:// or https://, host, port");
+        return 400;
+    }
+    if (!proxy_parse(slice_of(way->target_url), &way->target) || way->target.user.len > 0) {
+        snprintf(why, TRIAL_WHY_MAX, "target is none: host:port");
+        return 400;
+    }
+    int error = probe_request_through(config, way->said[PROXY].value, way->target.host.at,
+                                      way->target.port, &proxy->profiles, ret_request, why);
+    return error == 0 ? 0 : 500;
+}
+
+/* 0, or the status of the refusal and why. */
+static uint16_t understand(const struct config *config, struct slice command, struct way *way,
+                           struct admin_proxy *proxy, struct trial_request *ret_request,
+                           char why[TRIAL_WHY_MAX])
+{
+    static const char *const keys[KEYS] = {"upstream", "endpoint", "proxy", "target"};
+    for (int i = 0; i < KEYS; i++)
+        way->said[i].key = keys[i];
+    bool is_read = json_texts_read(command, way->said, KEYS);
+    bool by_name = way->said[UPSTREAM].is_there, by_text = way->said[PROXY].is_there;
+    if (!is_read || by_name == by_text || by_text != way->said[TARGET].is_there
+        || (by_text && way->said[ENDPOINT].is_there)) {
+        snprintf(why, TRIAL_WHY_MAX,
+                 "the body is {\"upstream\": …} or {\"proxy\": …, \"target\": …}, of texts");
+        return 400;
+    }
+    return by_name ? of_upstream(config, way, proxy, ret_request, why)
+                   : of_texts(config, way, proxy, ret_request, why);
+}
+
+struct admin_proxy *admin_proxy_start(const struct server *server, struct slice command,
+                                      struct bytes *out, admin_proxy_fn *done, void *self,
+                                      uint16_t *ret_status)
+{
+    struct trial_request request;
+    char why[TRIAL_WHY_MAX] = "no memory";
+    struct admin_proxy *proxy = calloc(1, sizeof(*proxy));
+    struct way *way = calloc(1, sizeof(*way));
+    uint16_t status = 500;
+    if (proxy != NULL && way != NULL) {
+        *proxy = (struct admin_proxy){.out = out, .done = done, .self = self};
+        status = understand(server->config, command, way, proxy, &request, why);
+    }
+    if (status == 0
+        && trial_start(server->opt.loop, &request, on_trial, proxy, &proxy->trial) != 0) {
+        proxy->trial = NULL;
+        status = 500;
+        snprintf(why, sizeof(why), "it could not be begun");
+    }
+    free(way);
+    if (status == 0)
+        return proxy;
+    if (proxy != NULL)
+        admin_proxy_cancel(proxy);
+    *ret_status = say_fault(out, status, why);
+    return NULL;
+}
