@@ -47,11 +47,24 @@ static void profile_apply(struct builder *b, const struct document_node *name,
 static void unknown_profile(struct builder *b, const struct document_node *name);
 static void pool_fill(struct builder *b, struct config_upstream *upstream);
 
+static const struct config_memory libc_memory = {&alloc_libc, CONFIG_ARENA_BLOCK};
+
+/* No memory even to begin with. */
+static struct config *give_up(struct config_arena *take_arena, const char *name,
+                              struct config_faults *faults)
+{
+    config_arena_free(take_arena);
+    config_faults_short(faults, name);
+    return NULL;
+}
+
 struct config *config_read(const char *path, struct config_faults *ret)
 {
-    struct config_arena *arena = config_arena_new();
+    struct config_arena *arena = config_arena_new(&libc_memory);
     size_t len;
-    config_faults_init(ret);
+    config_faults_init(ret, &libc_memory);
+    if (arena == NULL || ret->at == NULL)
+        return give_up(arena, path, ret);
     const char *text = document_load(arena, path, &len);
     if (text == NULL) {
         config_error(ret, (struct config_place){path, 0, 0}, "cannot be read: %s",
@@ -66,13 +79,22 @@ struct config *config_read(const char *path, struct config_faults *ret)
 struct config *config_read_text(const char *name, const char *text, size_t len,
                                 struct config_faults *ret)
 {
-    config_faults_init(ret);
+    return config_read_text_by(&libc_memory, name, text, len, ret);
+}
+
+struct config *config_read_text_by(const struct config_memory *memory, const char *name,
+                                   const char *text, size_t len, struct config_faults *ret)
+{
+    config_faults_init(ret, memory);
+    if (ret->at == NULL)
+        return give_up(NULL, name, ret);
     struct document_source source = {.name = name, .text = text, .len = len, .alone = true};
     if (len > DOCUMENT_BYTES_MAX) {
         config_error(ret, (struct config_place){name, 0, 0}, "is longer than 1 MiB");
         return NULL;
     }
-    return config_of_source(config_arena_new(), &source, ret);
+    struct config_arena *arena = config_arena_new(memory);
+    return arena != NULL ? config_of_source(arena, &source, ret) : give_up(NULL, name, ret);
 }
 
 void config_free(struct config *take_config)
@@ -89,12 +111,16 @@ static struct config *config_of_source(struct config_arena *take_arena,
     struct builder b = {.reader = {.arena = take_arena, .faults = faults},
                         .places = config_places_new(take_arena),
                         .file = source->name};
+    if (config == NULL || b.places == NULL)
+        return give_up(take_arena, source->name, faults);
     config->arena = take_arena;
     struct document_node *root = document_read(take_arena, source, faults);
-    if (faults->errors == 0) /* else much of what follows would be its echo */
+    if (faults->errors == 0 && root != NULL) /* else much of what follows would be its echo */
         config_build(&b, root, config);
-    if (faults->errors == 0)
+    if (faults->errors == 0 && !config_arena_is_short(take_arena))
         config_check(config, b.places, !source->alone, faults);
+    if (config_arena_is_short(take_arena) || config_arena_is_short(faults->arena))
+        return give_up(take_arena, source->name, faults);
     config_faults_sort(faults);
     if (faults->errors == 0)
         return config;
@@ -216,6 +242,8 @@ static void list_read(struct builder *b, const struct option *option,
         return;
     }
     field->at = config_arena_take(b->reader.arena, list->count * option->element);
+    if (field->at == NULL)
+        return;
     for (const struct document_item *i = list->items; i != NULL; i = i->next) {
         void *element = field->at + field->count * option->element;
         if (!within_budget(b, i->value))

@@ -250,16 +250,22 @@ struct config_faults {
     uint32_t count;
     uint32_t errors; /* how many are not advice */
     struct config_arena *arena;
+    struct config_fault last_resort; /* for want of memory: `at` points here, so it does not move */
 };
 
 /* Reads `path` and everything it includes. Returns the snapshot, or NULL when there was an error;
  * `ret` receives every error and every advice in the order of their positions, either way, and is
- * to be freed by config_faults_free(). Blocking: for start and reload, not for a loop. */
+ * to be freed by config_faults_free(). Want of memory is an error like any other. Blocking: for
+ * start and reload, not for a loop. */
 struct config *config_read(const char *path, struct config_faults *ret);
 
 /* The same from memory; `name` is what messages call it and what relative includes are relative to.
  */
 struct config *config_read_text(const char *name, const char *text, size_t len,
                                 struct config_faults *ret);
+/* The same with memory from elsewhere. */
+struct config_memory;
+struct config *config_read_text_by(const struct config_memory *memory, const char *name,
+                                   const char *text, size_t len, struct config_faults *ret);
 void config_free(struct config *take_config);
 void config_faults_free(struct config_faults *faults);

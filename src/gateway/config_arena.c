@@ -9,10 +9,7 @@
 #include <stdalign.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#define ARENA_BLOCK ((size_t)16 * 1024)
 
 struct block {
     struct block *older;
@@ -22,13 +19,21 @@ struct block {
 
 struct config_arena {
     struct block *newest;
+    struct config_memory memory;
+    bool is_short;
 };
 
-struct config_arena *config_arena_new(void)
+struct config_arena *config_arena_new(const struct config_memory *memory)
 {
-    struct config_arena *arena = calloc(1, sizeof(*arena));
-    check(arena != NULL);
+    struct config_arena *arena = alloc_zeroed(memory->alloc, sizeof(*arena));
+    if (arena != NULL)
+        arena->memory = *memory;
     return arena;
+}
+
+bool config_arena_is_short(const struct config_arena *arena)
+{
+    return arena == NULL || arena->is_short;
 }
 
 void config_arena_free(struct config_arena *take_arena)
@@ -37,16 +42,27 @@ void config_arena_free(struct config_arena *take_arena)
         return;
     for (struct block *b = take_arena->newest, *older; b != NULL; b = older) {
         older = b->older;
-        free(b);
+        alloc_free(take_arena->memory.alloc, b);
     }
-    free(take_arena);
+    alloc_free(take_arena->memory.alloc, take_arena);
+}
+
+/* Who gets it may look for a NUL, and writes nothing behind it. */
+static char nothing[1];
+
+void config_arena_refuse(struct config_arena *arena)
+{
+    arena->is_short = true;
 }
 
 static struct block *block_add(struct config_arena *arena, size_t at_least)
 {
-    size_t size = at_least > ARENA_BLOCK ? at_least : ARENA_BLOCK;
-    struct block *block = calloc(1, sizeof(*block) + size);
-    check(block != NULL);
+    size_t size = at_least > arena->memory.block ? at_least : arena->memory.block;
+    struct block *block = alloc_zeroed(arena->memory.alloc, sizeof(*block) + size);
+    if (block == NULL) {
+        arena->is_short = true;
+        return NULL;
+    }
     block->size = size;
     block->older = arena->newest;
     return arena->newest = block;
@@ -59,6 +75,8 @@ void *config_arena_take(struct config_arena *arena, size_t size)
     check(whole >= size);
     if (block == NULL || block->size - block->used < whole)
         block = block_add(arena, whole);
+    if (block == NULL)
+        return NULL;
     void *piece = block->bytes + block->used;
     block->used += whole;
     return piece;
@@ -67,6 +85,8 @@ void *config_arena_take(struct config_arena *arena, size_t size)
 char *config_arena_copy(struct config_arena *arena, const char *text, size_t len)
 {
     char *copy = config_arena_take(arena, len + 1);
+    if (copy == NULL)
+        return nothing;
     memcpy(copy, text, len);
     return copy;
 }
@@ -80,7 +100,8 @@ char *config_arena_print(struct config_arena *arena, const char *format, ...)
     va_end(args);
     check(len >= 0);
     char *text = config_arena_take(arena, (size_t)len + 1);
-    vsnprintf(text, (size_t)len + 1, format, again);
+    if (text != NULL)
+        vsnprintf(text, (size_t)len + 1, format, again);
     va_end(again);
-    return text;
+    return text != NULL ? text : nothing;
 }

@@ -66,6 +66,8 @@ static size_t bucket_of(const void *field)
 struct config_places *config_places_new(struct config_arena *arena)
 {
     struct config_places *places = config_arena_take(arena, sizeof(*places));
+    if (places == NULL)
+        return NULL;
     places->arena = arena;
     return places;
 }
@@ -74,6 +76,8 @@ void config_places_add(struct config_places *places, const void *field, struct c
 {
     struct place_entry *entry = config_arena_take(places->arena, sizeof(*entry));
     size_t bucket = bucket_of(field);
+    if (entry == NULL)
+        return;
     *entry = (struct place_entry){field, place, places->buckets[bucket]};
     places->buckets[bucket] = entry;
     if (places->file.file == NULL)
@@ -421,6 +425,8 @@ static void find_upstream(const struct check *c, struct config_route *route)
     const struct config *config = c->config;
     const char **names = config_arena_take(config->arena,
                                            (config->upstreams.count + 1) * sizeof(*names));
+    if (names == NULL)
+        return;
     for (uint32_t i = 0; i < config->upstreams.count; i++) {
         names[i] = config->upstreams.at[i].name;
         if (strcmp(names[i], route->upstream_name) == 0) {

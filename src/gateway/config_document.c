@@ -108,6 +108,10 @@ char *document_load(struct config_arena *arena, const char *path, size_t *ret_le
     if (len >= 0) {
         *ret_len = (size_t)len;
         kept = config_arena_copy(arena, text, (size_t)len);
+        if (config_arena_is_short(arena)) {
+            kept = NULL;
+            error = ENOMEM;
+        }
     }
     free(text);
     close(fd);
@@ -123,7 +127,8 @@ static struct config_place place_of(const struct reading *r, yaml_mark_t mark)
 static struct document_node *node_new(struct reading *r, enum document_kind kind, yaml_mark_t mark)
 {
     struct document_node *node = config_arena_take(r->library->arena, sizeof(*node));
-    *node = (struct document_node){.kind = kind, .place = place_of(r, mark), .text = ""};
+    if (node != NULL)
+        *node = (struct document_node){.kind = kind, .place = place_of(r, mark), .text = ""};
     return node;
 }
 
@@ -219,9 +224,9 @@ static struct document_node *file_read(struct library *library, const struct rea
 static struct anchor *anchor_open(struct reading *r, const yaml_char_t *name,
                                   struct document_node *node)
 {
-    if (name == NULL)
+    struct anchor *a = name != NULL ? config_arena_take(r->library->arena, sizeof(*a)) : NULL;
+    if (a == NULL)
         return NULL;
-    struct anchor *a = config_arena_take(r->library->arena, sizeof(*a));
     *a = (struct anchor){.name = config_arena_copy(r->library->arena, (const char *)name,
                                                    strlen((const char *)name)),
                          .node = node,
@@ -252,6 +257,8 @@ static struct document_node *text_read(struct reading *r, const yaml_event_t *ev
     struct document_node *node = node_new(r, DOCUMENT_TEXT, event->start_mark);
     const char *text = (const char *)event->data.scalar.value;
     size_t len = event->data.scalar.length;
+    if (node == NULL)
+        return NULL;
     node->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
     if (memchr(text, '\0', len) != NULL) {
         config_error(r->library->faults, node->place, "a NUL in a text");
@@ -269,6 +276,8 @@ static struct document_item **item_add(struct reading *r, struct document_node *
                                        struct document_node *value)
 {
     struct document_item *item = config_arena_take(r->library->arena, sizeof(*item));
+    if (item == NULL)
+        return end;
     *item = (struct document_item){.key = key, .value = value};
     *end = item;
     node->count++;
@@ -391,6 +400,8 @@ static struct document_node *node_read(struct reading *r, const yaml_event_t *ev
     case YAML_ALIAS_EVENT: node = alias_read(r, event); break;
     case YAML_SCALAR_EVENT:
         node = text_read(r, event);
+        if (node == NULL)
+            break;
         anchor = anchor_open(r, event->data.scalar.anchor, node);
         if (anchor != NULL)
             anchor->open = false;
@@ -399,6 +410,8 @@ static struct document_node *node_read(struct reading *r, const yaml_event_t *ev
     case YAML_MAPPING_START_EVENT: {
         bool map = event->type == YAML_MAPPING_START_EVENT;
         node = node_new(r, map ? DOCUMENT_MAP : DOCUMENT_LIST, event->start_mark);
+        if (node == NULL)
+            break;
         anchor = anchor_open(
             r, map ? event->data.mapping_start.anchor : event->data.sequence_start.anchor, node);
         whole = map ? map_read(r, node) : list_read(r, node);
@@ -425,6 +438,8 @@ static struct document_node *joined(struct reading *r, struct document_node *a,
         return a;
     }
     struct document_node *both = config_arena_take(r->library->arena, sizeof(*both));
+    if (both == NULL)
+        return a;
     *both = (struct document_node){.kind = a->kind, .place = a->place, .text = ""};
     struct document_item **end = &both->items;
     for (const struct document_item *i = a->items; i != NULL; i = i->next) {
@@ -472,7 +487,7 @@ static struct document_node *include_one(struct reading *r, struct document_node
     }
     char *name = config_arena_copy(library->arena, path, strlen(path));
     struct document_node *other = file_read(library, r, name, text, len);
-    return joined(r, root, other, other);
+    return other != NULL ? joined(r, root, other, other) : root;
 }
 
 static struct document_node *include_pattern(struct reading *r, struct document_node *root,

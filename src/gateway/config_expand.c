@@ -4,7 +4,6 @@
  */
 #include "gateway/config_expand.h"
 
-#include "base/check.h"
 #include "gateway/config_arena.h"
 #include "gateway/config_document.h"
 #include "io/oserror.h"
@@ -30,7 +29,10 @@ const char *config_expand(struct config_arena *arena, struct config_place place,
 {
     struct expansion e = {.arena = arena, .place = place, .faults = faults, .files = files};
     e.out = malloc(EXPAND_MAX);
-    check(e.out != NULL);
+    if (e.out == NULL) {
+        config_arena_refuse(arena);
+        return "";
+    }
     while (*text != '\0') {
         const char *end;
         if (strncmp(text, "$${", 3) == 0) {

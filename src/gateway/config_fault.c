@@ -17,11 +17,19 @@ static void fault_add(struct config_faults *faults, struct config_place place, b
                       const char *text);
 static void one_line(char *text);
 
-void config_faults_init(struct config_faults *faults)
+void config_faults_init(struct config_faults *faults, const struct config_memory *memory)
 {
-    struct config_arena *arena = config_arena_new();
-    *faults = (struct config_faults){
-        .at = config_arena_take(arena, CONFIG_FAULTS_MAX * sizeof(*faults->at)), .arena = arena};
+    struct config_arena *arena = config_arena_new(memory);
+    *faults = (struct config_faults){.arena = arena};
+    if (arena != NULL)
+        faults->at = config_arena_take(arena, CONFIG_FAULTS_MAX * sizeof(*faults->at));
+}
+
+void config_faults_short(struct config_faults *faults, const char *file)
+{
+    faults->last_resort = (struct config_fault){.file = file, .text = "out of memory"};
+    faults->at = &faults->last_resort;
+    faults->count = faults->errors = 1;
 }
 
 void config_faults_free(struct config_faults *faults)
@@ -54,16 +62,17 @@ static void fault_add(struct config_faults *faults, struct config_place place, b
                       const char *text)
 {
     faults->errors += advice ? 0 : 1;
-    if (faults->count == CONFIG_FAULTS_MAX)
+    if (faults->count == CONFIG_FAULTS_MAX || faults->at == NULL)
         return;
+    const char *file = place.file != NULL ? place.file : ""; /* its place found no memory */
     char *kept = config_arena_copy(faults->arena, text, strlen(text));
     one_line(kept);
-    faults->at[faults->count++] = (struct config_fault){
-        .advice = advice,
-        .file = config_arena_copy(faults->arena, place.file, strlen(place.file)),
-        .line = place.line,
-        .column = place.column,
-        .text = kept};
+    faults->at[faults->count++] =
+        (struct config_fault){.advice = advice,
+                              .file = config_arena_copy(faults->arena, file, strlen(file)),
+                              .line = place.line,
+                              .column = place.column,
+                              .text = kept};
 }
 
 /* A value of the user's may hold anything; a message holds no control byte. */

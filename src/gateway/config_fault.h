@@ -5,6 +5,8 @@
 #pragma once
 #include "gateway/config.h"
 
+struct config_memory;
+
 /* A place in a file. Line 0: no place in particular. */
 struct config_place {
     const char *file;
@@ -13,7 +15,10 @@ struct config_place {
 
 #define CONFIG_FAULTS_MAX 100 /* more are counted, not kept */
 
-void config_faults_init(struct config_faults *faults);
+void config_faults_init(struct config_faults *faults, const struct config_memory *memory);
+/* There is no memory for what is being read, or for what is wrong with it: that alone is said.
+ * `file` outlives the faults. */
+void config_faults_short(struct config_faults *faults, const char *file);
 __attribute__((format(printf, 3, 4))) void config_error(struct config_faults *faults,
                                                         struct config_place place,
                                                         const char *format, ...);

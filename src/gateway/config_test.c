@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/config.h"
 
+#include "gateway/config_arena.h"
 #include "gateway/config_dump.h"
 #include "gateway/option.h"
 #include "support/unit.h"
@@ -550,6 +551,48 @@ static void every_option_is_in_schema_and_reference(void **state)
     bytes_fini(&options);
 }
 
+/* Each piece is a block of its own, and one after the other is refused. */
+static void body_of_refused_memory(const struct alloc *alloc, void *arg)
+{
+    const struct config_memory memory = {alloc, 1};
+    const char *text = arg;
+    struct config_faults faults;
+    struct config *config = config_read_text_by(&memory, "t.yaml", text, strlen(text), &faults);
+    if (config == NULL) {
+        assert_int_equal(faults.errors, 1);
+        assert_int_equal(faults.count, 1);
+        assert_false(faults.at[0].advice);
+        assert_string_equal(faults.at[0].file, "t.yaml");
+        assert_string_equal(faults.at[0].text, "out of memory");
+    }
+    config_free(config);
+    config_faults_free(&faults);
+}
+
+static void want_of_memory_is_an_error(void **state)
+{
+    (void)state;
+    static char text[] =
+        "node: {name: \"${WEIR_NO_SUCH_VARIABLE:-n1}\"}\n"
+        "dns: {servers: [127.0.0.1, \"[::1]:53\"]}\n"
+        "profiles: {mine: {max_idle: 3}}\n"
+        "listeners:\n"
+        "- {name: w, address: \"127.0.0.1:80\", trusted_proxies: [10.0.0.0/8], protocols: [http1],\n"
+        "   pool: &p {headers_timeout: 3s}}\n"
+        "- {name: v, address: \"127.0.0.1:81\", pool: {<<: *p, idle_timeout: 9s},\n"
+        "   routes: [{match: {host: A.test, path: /x, method: [GET], header: {a: b}}, upstream: u,\n"
+        "             request_headers: {set: {x: y}, remove: [z]}}]}\n"
+        "upstreams:\n"
+        "- {name: u, profile: mine, retry: {on: [stale, 503]}, health: {path: /h},\n"
+        "   endpoints: [{url: \"http://a.test:81\"}, {url: \"http://[::1]:82\"}]}\n";
+    struct config_faults faults;
+    struct config *config = config_read_text("t.yaml", text, strlen(text), &faults);
+    assert_non_null(config); /* nothing is wrong with it */
+    config_free(config);
+    config_faults_free(&faults);
+    torture(body_of_refused_memory, text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -563,6 +606,7 @@ int main(void)
         cmocka_unit_test(anchors_and_merges),
         cmocka_unit_test(aliases_have_an_end),
         cmocka_unit_test(includes),
+        cmocka_unit_test(want_of_memory_is_an_error),
         cmocka_unit_test(dump_reads_back),
         cmocka_unit_test(every_option_is_in_schema_and_reference),
     };

@@ -77,14 +77,18 @@ bool value_read(const struct value_reader *reader, const struct option *option,
 static struct document_node *list_of_default(struct config_arena *arena, const char *text)
 {
     struct document_node *list = config_arena_take(arena, sizeof(*list));
+    if (list == NULL)
+        return NULL;
     *list = (struct document_node){.kind = DOCUMENT_LIST, .text = ""};
     struct document_item **end = &list->items;
     for (const char *at = text + 1; *at != ']';) {
         size_t len = strcspn(at, ",]");
         struct document_node *node = config_arena_take(arena, sizeof(*node));
+        struct document_item *item = config_arena_take(arena, sizeof(*item));
+        if (node == NULL || item == NULL)
+            return NULL;
         *node = (struct document_node){.kind = DOCUMENT_TEXT,
                                        .text = config_arena_copy(arena, at, len)};
-        struct document_item *item = config_arena_take(arena, sizeof(*item));
         item->value = node;
         *end = item;
         end = &item->next;
@@ -100,8 +104,11 @@ void value_default(const struct value_reader *reader, const struct option *optio
     const struct value_type *type = &value_types[option->type];
     const char *text = option->fallback;
     if (type->many && text != NULL) {
-        if (strcmp(text, "[]") != 0)
-            value_read(reader, option, list_of_default(reader->arena, text), base);
+        const struct document_node *list = strcmp(text, "[]") != 0
+                                               ? list_of_default(reader->arena, text)
+                                               : NULL;
+        if (list != NULL)
+            value_read(reader, option, list, base);
         return;
     }
     if (text == NULL || text[0] == '\0') {
@@ -570,6 +577,8 @@ static bool read_texts(struct value *v, bool (*good)(struct value *v))
     if (!list_begin(v, &single, &i, &count))
         return false;
     texts.at = config_arena_take(v->reader->arena, count * sizeof(*texts.at));
+    if (texts.at == NULL)
+        return refuse(v, "no memory");
     for (; i != NULL; i = i->next) {
         if (!item_text(v, i) || !good(v))
             return false;
@@ -651,6 +660,8 @@ static bool read_cidrs(struct value *v)
     if (!list_begin(v, &single, &i, &count))
         return false;
     struct config_cidr *at = config_arena_take(v->reader->arena, count * sizeof(*at));
+    if (at == NULL)
+        return refuse(v, "no memory");
     for (; i != NULL; i = i->next) {
         if (!item_text(v, i))
             return false;
@@ -788,6 +799,8 @@ static bool read_fields(struct value *v)
     if (map->count > v->option->high)
         return refuse(v, "more than %" PRIu64 " of them", v->option->high);
     fields.at = config_arena_take(v->reader->arena, map->count * sizeof(*fields.at));
+    if (fields.at == NULL)
+        return refuse(v, "no memory");
     for (const struct document_item *i = map->items; i != NULL; i = i->next) {
         if (!item_text(v, i) || !good_field(v, i->key->text, v->text))
             return false;
