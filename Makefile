@@ -60,7 +60,7 @@ test-clang: packages-check
 test-tsan: packages-check
 	@$(MAKE) -s build/tsan/build.ninja
 	@ninja -C build/tsan --quiet
-	@$(TEST) build/tsan --no-wire -k '^(base|io|runtime|listener|connector|gateway)/'
+	@$(TEST) build/tsan --wire threads -k '^(base|io|runtime|listener|connector|gateway)/'
 
 check: packages-check ## what must be green before a change goes in: gcc and clang, lint, format, simulator
 	@$(MAKE) fmt-check

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs every test of one build directory and counts them.
 
-    tools/test.py BUILD [-k PATTERN] [--no-wire | --soak SECONDS]
+    tools/test.py BUILD [-k PATTERN] [--no-wire | --wire PATTERN | --soak SECONDS]
 
 First what CTest knows (units, stories, fuzz replays, rules of the tree), two at a time, then the tests
 on sockets (test/wire, pytest), which run the program of the same build. Both write JUnit XML; the
@@ -95,6 +95,7 @@ def main():
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("-k", dest="pattern", help="only tests whose name matches")
     parser.add_argument("--no-wire", action="store_true", help="only what CTest knows")
+    parser.add_argument("--wire", metavar="PATTERN", help="of the tests on sockets only those; -k is for CTest then")
     parser.add_argument("--soak", type=int, metavar="SECONDS", help="repeat the floods and leaks")
     args = parser.parse_args()
     build = args.build.resolve()
@@ -105,7 +106,7 @@ def main():
     else:
         run_ctest(build, tally, args.pattern)
         if not args.no_wire:
-            run_wire(build, tally, args.pattern)
+            run_wire(build, tally, args.wire or args.pattern)
 
     for failure in tally.failures:
         print(f"FAILED {failure}")
