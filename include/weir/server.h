@@ -48,7 +48,8 @@ typedef struct weir_exchange weir_exchange; /* one request and its answer */
 typedef struct weir_server_handler {
     size_t size;
     /* A request. What weir_request_…() say is valid until this returns. With on_body, its body
-     * follows; without, the body is complete and weir_request_body() has it. Required. */
+     * follows; without, the body is complete and weir_request_body() has it. Required, but with
+     * grpc. */
     void (*on_request)(void *self, weir_exchange *ex);
     /* Some of its body. NULL: bodies are gathered, up to body_max. */
     void (*on_body)(void *self, weir_exchange *ex, const void *data, size_t len);
@@ -60,6 +61,9 @@ typedef struct weir_server_handler {
     /* The client left, broke the rules or took too long: the exchange is dead when this returns.
      * May be NULL. */
     void (*on_abort)(void *self, weir_exchange *ex, weir_err why);
+    /* Calls of gRPC go there (weir/grpc.h), and without on_request all else is answered 415. NULL:
+     * they are requests like any other. */
+    const struct weir_grpc_service *grpc;
 } weir_server_handler;
 
 /* A certificate and its key: PEM files. */
@@ -274,6 +278,10 @@ typedef struct weir_exchange_id {
 WEIR_API weir_exchange_id weir_exchange_id_of(const weir_exchange *ex);
 WEIR_API weir_err weir_server_reply(weir_server *server, weir_exchange_id id,
                                     const weir_reply *reply);
+/* For all else: runs fn on the exchange's thread, soon, with the exchange, or with NULL when it has
+ * ended meanwhile. WEIR_EINVAL, WEIR_ENOMEM: it will not run. */
+WEIR_API weir_err weir_server_run(weir_server *server, weir_exchange_id id,
+                                  void (*fn)(void *arg, weir_exchange *ex), void *arg);
 
 #ifdef __cplusplus
 }

@@ -116,11 +116,14 @@ static struct weir_server *server_alloc(weir_runtime *runtime, const weir_server
     server->body_max = opt->body_max;
     pthread_mutex_init(&server->mutex, NULL);
     ground_wait_init(&server->drained);
+    health_open(server);
     for (uint32_t i = 0; i < stalls; i++) {
         server->stalls[i].server = server;
         server->stalls[i].worker = crew_worker(ground_crew(runtime), i);
         server->stalls[i].loop = worker_loop(server->stalls[i].worker);
         server->stalls[i].update.run = stall_update;
+        server->stalls[i].health_changed.run = health_changed;
+        list_init(&server->stalls[i].watchers);
         server->stalls[i].look.fire = server_look;
     }
     return server;
@@ -138,6 +141,7 @@ static void server_release(struct weir_server *server)
         accept_port_close(server->port);
     }
     papers_fini(server->alloc, &server->papers);
+    health_fini(server);
     alloc_free(server->alloc, server->address_given);
     ground_wait_fini(&server->drained);
     pthread_mutex_destroy(&server->mutex);
@@ -180,6 +184,25 @@ static weir_err open_all(struct weir_server *server)
     return error == -ENOMEM ? WEIR_ENOMEM : WEIR_EIO;
 }
 
+static const weir_grpc_service *service_of(const weir_server_handler *handler)
+{
+    bool has_it = handler->size == 0 || handler->size >= sizeof *handler;
+    return has_it ? handler->grpc : NULL;
+}
+
+/* The name of what is wrong with it, or NULL. */
+static const char *check_handler(const weir_server_handler *handler, const weir_server_options *opt)
+{
+    const weir_grpc_service *service = service_of(handler);
+    if (handler->size > sizeof *handler || (handler->on_request == NULL && service == NULL)) {
+        return "on_request";
+    }
+    if (service != NULL && opt->http2 != WEIR_ON) {
+        return "http2";
+    }
+    return service != NULL ? rpc_check(service) : NULL;
+}
+
 weir_err weir_server_listen(weir_runtime *runtime, const weir_server_options *opt,
                             const weir_server_handler *handler, void *self,
                             weir_server **ret_server)
@@ -189,8 +212,9 @@ weir_err weir_server_listen(weir_runtime *runtime, const weir_server_options *op
     if (err == WEIR_OK) {
         err = resolve(opt, &own);
     }
-    if (err == WEIR_OK && (handler->size > sizeof *handler || handler->on_request == NULL)) {
-        err = ground_fault(WEIR_EINVAL, "on_request");
+    const char *fault = err == WEIR_OK ? check_handler(handler, &own) : NULL;
+    if (fault != NULL) {
+        err = ground_fault(WEIR_EINVAL, fault);
     }
     if (err != WEIR_OK) {
         return err;
@@ -201,6 +225,7 @@ weir_err weir_server_listen(weir_runtime *runtime, const weir_server_options *op
     }
     server->member.kind = &servers;
     server->handler = handler;
+    server->grpc = service_of(handler);
     server->self = self;
     err = set_papers(server, &own.tls);
     if (err == WEIR_OK) {

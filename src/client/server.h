@@ -9,9 +9,10 @@
  * note: an ask, which its sender waits for, or an errand, which frees itself.
  */
 #pragma once
-#include <weir/server.h>
+#include <weir/grpc.h>
 
 #include "base/bytes.h"
+#include "base/list.h"
 #include "base/slots.h"
 #include "client/ground.h"
 #include "io/address.h"
@@ -34,6 +35,7 @@ enum exchange_state {
     EXCHANGE_GATHERING, /* its body is still to come, and the handler has not heard of it */
     EXCHANGE_OPEN,
     EXCHANGE_ANSWERING, /* the head of the answer is given */
+    EXCHANGE_CALL,      /* of gRPC: its rpc knows */
 };
 
 struct weir_exchange {
@@ -49,6 +51,7 @@ struct weir_exchange {
     uint8_t state;      /* enum exchange_state */
     uint8_t version;    /* 10, 11, 20 */
     bool is_waited_for; /* its client waits for 100 before it sends the body */
+    struct rpc *rpc;    /* NULL: it is no call of gRPC */
     void *user;
 };
 
@@ -71,10 +74,11 @@ struct stall {
     struct http1_listener *http1;
     struct http2_listener *http2; /* NULL: it is not spoken */
     weir_pool *pool;              /* the front's; NULL: closed */
-    bool is_open;
+    bool is_open, is_closing;
     struct slots exchanges;
     struct loop_timer look;
-    struct worker_note update;
+    struct worker_note update, health_changed;
+    struct list watchers;                      /* of grpc.health.v1 */
     struct http_field fields[HTTP_FIELDS_MAX]; /* of the answer being written */
 #define STALL_ROW(name) _Atomic uint64_t name;
     STALL_COUNTERS(STALL_ROW)
@@ -87,6 +91,13 @@ struct papers {
     char *text;
     struct tls_profile *profile; /* NULL: plain HTTP */
     struct tls_tickets *tickets;
+};
+
+#define SERVER_SERVICES_MAX 64U /* whose health is told, beside the server's own */
+
+struct service_health {
+    char *name;
+    uint32_t state; /* WEIR_ON, WEIR_OFF */
 };
 
 /* What happened lately, halved every ten seconds. */
@@ -102,6 +113,7 @@ struct weir_server {
     const struct alloc *alloc;
     struct ground_member member; /* its name */
     const weir_server_handler *handler;
+    const weir_grpc_service *grpc; /* NULL: there is none */
     void *self;
     weir_event_fn *on_event;
     void *event_arg;
@@ -118,6 +130,8 @@ struct weir_server {
     weir_server_options opt;
     struct papers papers; /* but for their profile and tickets, while it is opened */
     struct server_window window;
+    struct service_health services[SERVER_SERVICES_MAX + 1]; /* the first is the server */
+    uint32_t services_count;
     uint32_t stalls_count;
     struct stall stalls[];
 };
@@ -139,6 +153,40 @@ struct http_exchange *server_exchange_under(const weir_exchange *ex,
                                             const struct http_head **ret_head);
 /* It did become that: 101 was said. The pointer is dead. */
 void server_exchange_became(weir_exchange *take_ex);
+
+/* A field of the program's, for an answer: false, it cannot be. */
+bool server_take_field(struct http_field *to, const weir_http_field *from);
+/* It was answered, or will not be: the exchange is gone when this returns. */
+void server_settle(struct weir_exchange *exchange, bool is_complete);
+/* The same without an answer of ours. */
+void server_forget(struct weir_exchange *exchange);
+void server_refuse(struct http_exchange *ex, uint16_t status, struct slice reason);
+
+/* --- server_grpc.c ------------------------------------------------------------------------------
+ */
+
+/* NULL, or what is wrong with it. */
+const char *rpc_check(const weir_grpc_service *service);
+/* A call begins: the exchange may have ended when this returns. */
+void rpc_open(struct weir_exchange *exchange, const struct http_head *head, bool end);
+/* What the listener says of it. */
+void rpc_body(struct weir_exchange *exchange, const char *data, size_t len);
+void rpc_finish(struct weir_exchange *exchange);
+void rpc_drain(struct weir_exchange *exchange);
+void rpc_abort(struct weir_exchange *exchange, weir_err why);
+void rpc_free(struct rpc *take_rpc); /* NULL is fine */
+/* weir_grpc_end() was called: the program knows no more of it. */
+bool rpc_has_ended(const struct rpc *rpc);
+
+/* --- server_grpc_health.c -----------------------------------------------------------------------
+ */
+
+extern const weir_grpc_method health_methods[2];
+void health_open(struct weir_server *server);
+void health_changed(struct worker_note *note);
+/* The server closes: those who watch are told, and let go. */
+void health_close(struct stall *stall);
+void health_fini(struct weir_server *server);
 
 /* --- server_health.c ----------------------------------------------------------------------------
  */

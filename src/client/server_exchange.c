@@ -6,6 +6,7 @@
  */
 #include "base/check.h"
 #include "client/server.h"
+#include "proto/grpc.h"
 
 #include <string.h>
 
@@ -15,9 +16,7 @@
      | BIT(HTTP_KEEP_ALIVE) | BIT(HTTP_PROXY_CONNECTION) | BIT(HTTP_TE) | BIT(HTTP_TRAILER)        \
      | BIT(HTTP_UPGRADE) | BIT(HTTP_HTTP2_SETTINGS) | BIT(HTTP_EXPECT))
 
-static void refuse(struct http_exchange *ex, uint16_t status, struct slice reason);
 static void tell_request(struct weir_exchange *exchange, const struct http_head *head, bool end);
-static void forget(struct weir_exchange *exchange);
 
 /* --- the life of one ----------------------------------------------------------------------------
  */
@@ -47,17 +46,17 @@ static void drop_copy(struct weir_exchange *exchange)
     }
 }
 
-static void forget(struct weir_exchange *exchange)
+void server_forget(struct weir_exchange *exchange)
 {
     struct stall *stall = exchange->stall;
     exchange->ex->user = NULL;
     drop_copy(exchange);
+    rpc_free(exchange->rpc);
     stall_count(&stall->open, (uint64_t)-1);
     slots_give(&stall->exchanges, slots_id_of(&stall->exchanges, exchange));
 }
 
-/* It was answered, or will not be. */
-static void settle(struct weir_exchange *exchange, bool is_complete)
+void server_settle(struct weir_exchange *exchange, bool is_complete)
 {
     struct stall *stall = exchange->stall;
     uint64_t took_ns = loop_now_ns(stall->loop) - exchange->begun_ns;
@@ -65,7 +64,7 @@ static void settle(struct weir_exchange *exchange, bool is_complete)
     stall_count(&stall->answer_us, took_ns / 1000);
     stall_count(&stall->bad, !is_complete || exchange->status >= 500);
     server_watch(stall);
-    forget(exchange);
+    server_forget(exchange);
 }
 
 /* --- gathering ----------------------------------------------------------------------------------
@@ -130,8 +129,8 @@ static void gather(struct weir_exchange *exchange, const struct http_head *head)
     bytes_init(&exchange->body, server->alloc, (size_t)most + 1);
     if (!copy_head(exchange, head)) {
         struct http_exchange *ex = exchange->ex;
-        forget(exchange);
-        refuse(ex, 503, SLICE("Service Unavailable"));
+        server_forget(exchange);
+        server_refuse(ex, 503, SLICE("Service Unavailable"));
         return;
     }
     welcome(exchange);
@@ -141,7 +140,7 @@ static void gather(struct weir_exchange *exchange, const struct http_head *head)
  */
 
 /* An answer of the server's own. */
-static void refuse(struct http_exchange *ex, uint16_t status, struct slice reason)
+void server_refuse(struct http_exchange *ex, uint16_t status, struct slice reason)
 {
     const struct http_head head = {
         .status = status, .reason = reason, .version_minor = 1, .framing = HTTP_LENGTH};
@@ -159,18 +158,26 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
 {
     struct stall *stall = self;
     struct weir_server *server = stall->server;
-    if (head->framing == HTTP_LENGTH && head->content_length > server->body_max) {
-        refuse(ex, 413, SLICE("Content Too Large"));
+    bool is_call = server->grpc != NULL && ex->ops->untime != NULL
+                   && http_has(head, HTTP_CONTENT_TYPE) && grpc_is(head);
+    if (!is_call && server->handler->on_request == NULL) {
+        server_refuse(ex, 415, SLICE("Unsupported Media Type"));
+        return;
+    }
+    if (!is_call && head->framing == HTTP_LENGTH && head->content_length > server->body_max) {
+        server_refuse(ex, 413, SLICE("Content Too Large"));
         return;
     }
     struct weir_exchange *exchange = exchange_new(stall, ex);
     if (exchange == NULL) {
-        refuse(ex, 503, SLICE("Service Unavailable"));
+        server_refuse(ex, 503, SLICE("Service Unavailable"));
         return;
     }
     exchange->is_waited_for = head->expect_continue && !end;
     exchange->version = version_of(ex, head);
-    if (end || server->handler->on_body != NULL) {
+    if (is_call) {
+        rpc_open(exchange, head, end);
+    } else if (end || server->handler->on_body != NULL) {
         tell_request(exchange, head, end);
     } else {
         gather(exchange, head);
@@ -216,11 +223,11 @@ static void too_large(struct weir_exchange *exchange)
         server->handler->on_abort(server->self, exchange, WEIR_ETOO_LARGE);
     }
     exchange->status = 413;
-    settle(exchange, state != EXCHANGE_ANSWERING);
+    server_settle(exchange, state != EXCHANGE_ANSWERING);
     if (state == EXCHANGE_ANSWERING) {
         ex->ops->abort(ex);
     } else {
-        refuse(ex, 413, SLICE("Content Too Large"));
+        server_refuse(ex, 413, SLICE("Content Too Large"));
     }
 }
 
@@ -229,8 +236,8 @@ static void too_little(struct weir_exchange *exchange)
 {
     struct http_exchange *ex = exchange->ex;
     exchange->status = 503;
-    settle(exchange, true);
-    refuse(ex, 503, SLICE("Service Unavailable"));
+    server_settle(exchange, true);
+    server_refuse(ex, 503, SLICE("Service Unavailable"));
 }
 
 static void on_body(struct http_exchange *ex, const void *data, size_t len)
@@ -238,6 +245,10 @@ static void on_body(struct http_exchange *ex, const void *data, size_t len)
     struct weir_exchange *exchange = ex->user;
     if (exchange == NULL) {
         return; /* it was answered by the server itself */
+    }
+    if (exchange->rpc != NULL) {
+        rpc_body(exchange, data, len);
+        return;
     }
     const struct weir_server *server = exchange->stall->server;
     exchange->is_waited_for = false;
@@ -258,7 +269,9 @@ static void on_request_end(struct http_exchange *ex, const struct http_head *tra
     if (exchange == NULL) {
         return;
     }
-    if (exchange->state == EXCHANGE_GATHERING) {
+    if (exchange->rpc != NULL) {
+        rpc_finish(exchange);
+    } else if (exchange->state == EXCHANGE_GATHERING) {
         tell_request(exchange, &exchange->own, true);
     } else {
         tell_end(exchange);
@@ -277,7 +290,9 @@ static void on_drain(struct http_exchange *ex)
         return;
     }
     const struct weir_server *server = exchange->stall->server;
-    if (server->handler->on_drain != NULL) {
+    if (exchange->rpc != NULL) {
+        rpc_drain(exchange);
+    } else if (server->handler->on_drain != NULL) {
         server->handler->on_drain(server->self, exchange);
     }
 }
@@ -302,10 +317,12 @@ static void on_abort(struct http_exchange *ex, enum http_fault why)
     struct stall *stall = exchange->stall;
     const struct weir_server *server = stall->server;
     stall_count(&stall->aborted, 1);
-    if (exchange->state != EXCHANGE_GATHERING && server->handler->on_abort != NULL) {
+    if (exchange->rpc != NULL) {
+        rpc_abort(exchange, why == HTTP_FAULT_CANCELLED ? WEIR_ECANCELED : err_of(why));
+    } else if (exchange->state != EXCHANGE_GATHERING && server->handler->on_abort != NULL) {
         server->handler->on_abort(server->self, exchange, err_of(why));
     }
-    forget(exchange);
+    server_forget(exchange);
 }
 
 const struct http_handler server_handler = {
@@ -418,7 +435,7 @@ void *weir_exchange_user(const weir_exchange *ex)
 /* --- answering ----------------------------------------------------------------------------------
  */
 
-static bool take_field(struct http_field *to, const weir_http_field *from)
+bool server_take_field(struct http_field *to, const weir_http_field *from)
 {
     if (from->name == NULL || from->value == NULL) {
         return false;
@@ -450,7 +467,7 @@ static weir_err take_reply(struct weir_exchange *exchange, const weir_reply *rep
                              .fields = fields,
                              .field_count = (uint16_t)reply->field_count};
     for (size_t i = 0; i < reply->field_count; i++) {
-        if (i == HTTP_FIELDS_MAX || !take_field(&fields[i], &reply->fields[i])) {
+        if (i == HTTP_FIELDS_MAX || !server_take_field(&fields[i], &reply->fields[i])) {
             return ground_fault(WEIR_EINVAL, "fields");
         }
         head.present |= BIT(fields[i].id);
@@ -499,7 +516,7 @@ weir_err weir_exchange_reply(weir_exchange *ex, const weir_reply *reply)
         under->ops->body(under, reply->body, (size_t)reply->body_len);
     }
     struct kept kept = take_kept(ex); /* an echo points into it: it lives until that is sent */
-    settle(ex, true);
+    server_settle(ex, true);
     under->ops->end(under, NULL);
     under->ops->flush(under);
     bytes_fini(&kept.body);
@@ -536,7 +553,7 @@ void weir_exchange_end(weir_exchange *ex)
 {
     struct http_exchange *under = ex->ex;
     bool has_begun = ex->state == EXCHANGE_ANSWERING;
-    settle(ex, has_begun);
+    server_settle(ex, has_begun);
     if (has_begun) {
         under->ops->end(under, NULL);
         under->ops->flush(under);
@@ -548,7 +565,7 @@ void weir_exchange_end(weir_exchange *ex)
 void weir_exchange_abort(weir_exchange *ex)
 {
     struct http_exchange *under = ex->ex;
-    settle(ex, false);
+    server_settle(ex, false);
     under->ops->abort(under);
 }
 
@@ -573,7 +590,7 @@ struct http_exchange *server_exchange_under(const weir_exchange *ex,
 void server_exchange_became(weir_exchange *take_ex)
 {
     take_ex->status = 101;
-    settle(take_ex, true);
+    server_settle(take_ex, true);
 }
 
 /* --- answers from other threads -----------------------------------------------------------------
@@ -645,5 +662,44 @@ weir_err weir_server_reply(weir_server *server, weir_exchange_id id, const weir_
         letter->reply.body = memcpy(to, reply->body, (size_t)reply->body_len);
     }
     worker_note(letter->stall->worker, &letter->note);
+    return WEIR_OK;
+}
+
+/* --- errands ------------------------------------------------------------------------------------
+ */
+
+struct visit {
+    struct worker_note note; /* first */
+    struct stall *stall;
+    uint64_t id;
+    void (*fn)(void *arg, weir_exchange *ex);
+    void *arg;
+};
+
+static void visit_arrives(struct worker_note *note)
+{
+    struct visit *visit = container_of(note, struct visit, note);
+    struct weir_exchange *exchange = slots_at(&visit->stall->exchanges, visit->id);
+    bool is_over = exchange != NULL && exchange->rpc != NULL && rpc_has_ended(exchange->rpc);
+    visit->fn(visit->arg, is_over ? NULL : exchange);
+    alloc_free(visit->stall->server->alloc, visit);
+}
+
+weir_err weir_server_run(weir_server *server, weir_exchange_id id,
+                         void (*fn)(void *arg, weir_exchange *ex), void *arg)
+{
+    if (id.worker >= server->stalls_count) {
+        return ground_fault(WEIR_EINVAL, "worker");
+    }
+    struct visit *visit = alloc_new(server->alloc, sizeof *visit);
+    if (visit == NULL) {
+        return WEIR_ENOMEM;
+    }
+    *visit = (struct visit){.note = {.run = visit_arrives},
+                            .stall = &server->stalls[id.worker],
+                            .id = id.id,
+                            .fn = fn,
+                            .arg = arg};
+    worker_note(visit->stall->worker, &visit->note);
     return WEIR_OK;
 }

@@ -179,6 +179,7 @@ static void stall_drained(void *arg)
 void stall_drain(struct stall *stall, void *arg)
 {
     const uint32_t *grace_ms = arg;
+    health_close(stall);
     front_drain(stall->front, *grace_ms, stall_drained, stall->server);
 }
 

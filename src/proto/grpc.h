@@ -10,30 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Code, number, name. */
-#define GRPC_CODES(ROW)                                                                            \
-    ROW(OK, 0)                                                                                     \
-    ROW(CANCELLED, 1)                                                                              \
-    ROW(UNKNOWN, 2)                                                                                \
-    ROW(INVALID_ARGUMENT, 3)                                                                       \
-    ROW(DEADLINE_EXCEEDED, 4)                                                                      \
-    ROW(NOT_FOUND, 5)                                                                              \
-    ROW(ALREADY_EXISTS, 6)                                                                         \
-    ROW(PERMISSION_DENIED, 7)                                                                      \
-    ROW(RESOURCE_EXHAUSTED, 8)                                                                     \
-    ROW(FAILED_PRECONDITION, 9)                                                                    \
-    ROW(ABORTED, 10)                                                                               \
-    ROW(OUT_OF_RANGE, 11)                                                                          \
-    ROW(UNIMPLEMENTED, 12)                                                                         \
-    ROW(INTERNAL, 13)                                                                              \
-    ROW(UNAVAILABLE, 14)                                                                           \
-    ROW(DATA_LOSS, 15)                                                                             \
-    ROW(UNAUTHENTICATED, 16)
-
 enum grpc_code {
-#define GRPC_ROW(name, number) GRPC_##name = (number),
-    GRPC_CODES(GRPC_ROW)
-#undef GRPC_ROW
+#define WEIR_GRPC_CODE(name, number, text) GRPC_##name = (number),
+#include <weir/def/grpc_code.def>
+#undef WEIR_GRPC_CODE
 };
 
 /* What a client makes of an answer without grpc-status. */

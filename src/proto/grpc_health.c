@@ -74,6 +74,19 @@ static bool read_field(struct reader *reader, struct slice *service)
     return true;
 }
 
+bool grpc_health_read_message(const void *message, size_t len, struct slice *ret_service)
+{
+    const uint8_t *at = message;
+    struct reader reader = {.at = at, .end = at + len};
+    *ret_service = (struct slice){"", 0};
+    while (reader.at < reader.end) {
+        if (!read_field(&reader, ret_service)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool grpc_health_read(const void *body, size_t len, struct slice *ret_service)
 {
     struct grpc_scan scan = {0};
@@ -82,15 +95,7 @@ bool grpc_health_read(const void *body, size_t len, struct slice *ret_service)
     if (!begun || scan.prefix[0] != 0 || scan.left != len - used) {
         return false;
     }
-    const uint8_t *message = body;
-    struct reader reader = {.at = message + used, .end = message + len};
-    *ret_service = (struct slice){"", 0};
-    while (reader.at < reader.end) {
-        if (!read_field(&reader, ret_service)) {
-            return false;
-        }
-    }
-    return true;
+    return grpc_health_read_message((const char *)body + used, len - used, ret_service);
 }
 
 void grpc_health_write(enum grpc_serving status, uint8_t out[GRPC_HEALTH_REPLY])

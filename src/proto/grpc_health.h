@@ -30,4 +30,6 @@ enum grpc_health_method grpc_health_method_of(struct slice path);
 /* A whole body: one message, not compressed. ret_service points into it; empty where none is
  * named. False: it is no such request. */
 bool grpc_health_read(const void *body, size_t len, struct slice *ret_service);
+/* The same of the message alone, without its prefix. */
+bool grpc_health_read_message(const void *message, size_t len, struct slice *ret_service);
 void grpc_health_write(enum grpc_serving status, uint8_t out[GRPC_HEALTH_REPLY]);

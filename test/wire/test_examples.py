@@ -373,3 +373,14 @@ def test_grpc_client():
         assert server.deadlines[-1] < 0.31
     assert run("grpc_client", f"http://127.0.0.1:{dead_port()}/t.T/Echo", 0, "x") == [
         "status 14 connection refused refused "]
+
+
+def test_grpc_server():
+    import grpc
+    with Running("grpc_server") as server, grpc.insecure_channel(server.hear("127.0.0.1:")) as channel:
+        assert channel.unary_unary("/example.Words/Echo")(b"hello") == b"hello"
+        assert list(channel.unary_stream("/example.Words/Count")(b"abc")) == [b"word"] * 3
+        assert sum(1 for _ in channel.unary_stream("/example.Words/Count")(b"x" * 100000)) == 100000
+        assert channel.stream_unary("/example.Words/Sum")(iter([b"a", b"bc"])) == b"3"
+        assert list(channel.stream_stream("/example.Words/Chat")(iter([b"a", b"b"]))) == [b"a", b"b"]
+        assert channel.unary_unary("/grpc.health.v1.Health/Check")(b"") == b"\x08\x01"
