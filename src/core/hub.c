@@ -182,7 +182,7 @@ static void ring_door(struct hub *hub, struct share *share)
 
 static void want(struct hub *hub, struct share *share, uint32_t count, bool is_pressed)
 {
-    is_pressed = is_pressed && count > 0;
+    is_pressed &= count > 0;
     if (share->wanted == count && share->is_pressed == is_pressed) {
         return;
     }
@@ -464,7 +464,7 @@ static void forward(struct hub *hub, struct share *from, const struct limit_parc
     uint64_t id;
     struct waiting_parcel *waiting = slots_take(&hub->parcels, &id);
     from->wanted -= from->wanted > 0;
-    from->is_pressed = from->is_pressed && from->wanted > 0;
+    from->is_pressed &= from->wanted > 0;
     if (waiting == NULL) {
         from->granted--;
         account->out--;

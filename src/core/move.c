@@ -21,7 +21,7 @@ bool move_out(struct conn *conn)
         return false;
     }
     ledger->wanted--;
-    ledger->is_pressing = ledger->is_pressing && ledger->wanted > 0;
+    ledger->is_pressing &= ledger->wanted > 0;
     conn->why = WEIR_EEVICTED; /* should it not get away */
     explain(key, DECIDED_MOVE_OUT, conn, WEIR_OK);
     conn_enter(conn, WEIR_CLOSING);

@@ -544,10 +544,9 @@ static void goes_on_when_its_addressee_leaves(void **state)
 }
 
 /* One more than the hub has room for. */
-static void is_closed_where_the_hub_is_full(void **state)
+static void a_full_hub_closes(const weir_pool_options *opt)
 {
-    (void)state;
-    weir_pool_options two = {.max_total = 2, .max_per_key = 2};
+    weir_pool_options two = *opt;
     struct hub_options hub = {.engines = ENGINES, .parcels_max = 1};
     open_with(&two, &hub);
     ask(0);
@@ -573,6 +572,107 @@ static void is_closed_where_the_hub_is_full(void **state)
         weir_engine_free(street.sides[i].engine);
     }
     assert_int_equal(hub_out(&street.hub, "x", 2), 0);
+    hub_fini(&street.hub);
+}
+
+static void is_closed_where_the_hub_is_full(void **state)
+{
+    (void)state;
+    a_full_hub_closes(&(weir_pool_options){.max_total = 2, .max_per_key = 2});
+    a_full_hub_closes(&(weir_pool_options){.max_total = WEIR_UNLIMITED, .max_per_key = 2});
+}
+
+/* It was to go; before it could be taken off, its pool closed, or lost its limit. */
+static void stays_where_there_is_no_going_any_more(void **state)
+{
+    (void)state;
+    for (int is_closed = 0; is_closed < 2; is_closed++) {
+        weir_pool_options opt = {.max_total = WEIR_UNLIMITED, .max_per_key = 1};
+        open_street(&opt);
+        one_idle_at(0);
+        ask(1);
+        while (fetch(&street.sides[0])) {
+        }
+        if (is_closed) {
+            weir_pool_close(street.sides[0].pool, WEIR_NONE);
+        } else {
+            weir_pool_options_of(street.sides[0].pool, &opt);
+            opt.max_per_key = WEIR_UNLIMITED;
+            assert_int_equal(weir_pool_update(street.sides[0].pool, &opt), WEIR_OK);
+        }
+        step(&street.sides[0]);
+        settle();
+        assert_int_equal(street.dropped, 0);
+        assert_int_equal(street.closes, 1);
+        assert_int_equal(street.sides[1].answers, 1);
+        assert_int_equal(street.sides[1].err, WEIR_OK);
+        give(1);
+        for (uint32_t i = is_closed ? 1 : 0; i < ENGINES; i++) {
+            weir_pool_close(street.sides[i].pool, WEIR_NONE);
+        }
+        settle();
+        for (uint32_t i = 0; i < ENGINES; i++) {
+            weir_engine_free(street.sides[i].engine);
+        }
+        hub_fini(&street.hub);
+        assert_int_equal(street.alive, 0);
+    }
+}
+
+/* The limit was lowered while it was under way: it goes back, and is closed there. */
+static void comes_back_where_there_are_too_many(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.max_total = 4, .max_per_key = 4};
+    open_street(&opt);
+    for (uint32_t i = 0; i < 4; i++) {
+        ask(0);
+        settle();
+    }
+    give(0);
+    step(&street.sides[0]);
+    ask(2);
+    while (fetch(&street.sides[0])) {
+    }
+    weir_pool_options_of(street.sides[2].pool, &opt);
+    opt.max_per_key = 1;
+    assert_int_equal(weir_pool_update(street.sides[2].pool, &opt), WEIR_OK);
+    step(&street.sides[0]);
+    settle();
+    assert_int_equal(street.sides[2].answers, 0);
+    hub_verify(&street.hub);
+    for (uint32_t i = 0; i < ENGINES; i++) {
+        weir_engine_free(street.sides[i].engine);
+    }
+    hub_fini(&street.hub);
+}
+
+/* It comes to a pool that closes, and has another that is still in use. */
+static void comes_to_a_pool_that_closes(void **state)
+{
+    (void)state;
+    open_street(&(weir_pool_options){.max_total = 2, .max_per_key = 2});
+    one_idle_at(0);
+    ask(1);
+    settle();
+    ask(0);
+    settle();
+    give(0);
+    settle();
+    weir_lease held = street.sides[1].lease;
+    ask(1);
+    while (fetch(&street.sides[0])) {
+    }
+    step(&street.sides[0]);
+    weir_pool_close(street.sides[1].pool, 1000);
+    settle();
+    street.sides[1].lease = held;
+    give(1);
+    settle();
+    assert_int_equal(street.dropped + street.closes, 2);
+    for (uint32_t i = 0; i < ENGINES; i++) {
+        weir_engine_free(street.sides[i].engine);
+    }
     hub_fini(&street.hub);
 }
 
@@ -670,6 +770,9 @@ int main(void)
         cmocka_unit_test(a_hub_that_is_freed_drops_what_waits),
         cmocka_unit_test(goes_on_when_its_addressee_leaves),
         cmocka_unit_test(is_closed_where_the_hub_is_full),
+        cmocka_unit_test(stays_where_there_is_no_going_any_more),
+        cmocka_unit_test(comes_back_where_there_are_too_many),
+        cmocka_unit_test(comes_to_a_pool_that_closes),
         cmocka_unit_test(a_pool_without_room_turns_it_away),
         cmocka_unit_test(a_lowered_limit_closes),
         cmocka_unit_test(nobody_has_what_comes_too_late),
