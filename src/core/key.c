@@ -222,9 +222,7 @@ void key_review(struct key *key)
         heap_clear(&engine->timers, &key->timer.node);
         return;
     }
-    if (turns_is_waiting(key)) {
-        turns_leave(key);
-    }
+    check(!turns_is_waiting(key));
     list_push_back(&engine->unused, &key->on_list);
     if (key->pool->opt.key_idle_ms != WEIR_NEVER) {
         heap_set(&engine->timers, &key->timer.node, engine->now_ms + key->pool->opt.key_idle_ms);
@@ -241,9 +239,7 @@ void key_forget(struct key *key)
     ledger_close(pool, key);
     heap_clear(&engine->timers, &key->timer.node);
     explain_forget(&pool->explain, key);
-    if (turns_is_waiting(key)) {
-        turns_leave(key);
-    }
+    check(!turns_is_waiting(key));
     list_leave(&key->on_list);
     list_leave(&key->on_endpoint);
     group_leave(key);

@@ -203,7 +203,7 @@ static bool is_endless(const struct option *option, struct slice text)
     if (option->type == TYPE_ms) {
         return slice_is(text, "never") || slice_is(text, "off");
     }
-    return option->type == TYPE_count && (slice_is(text, "unlimited") || slice_is(text, "never"));
+    return slice_is(text, "unlimited") || slice_is(text, "never");
 }
 
 static bool parse(const struct option *option, struct slice text, uint32_t *ret_value)

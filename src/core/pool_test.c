@@ -420,6 +420,113 @@ static void more_wait_than_are_looked_at(void **state)
     fake_free(fake);
 }
 
+static void a_tenant_counts_what_was_renewed(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(NULL, NULL);
+    const weir_key key = {.scheme = "fake", .host = "a", .port = 1, .tenant = "alice"};
+    weir_lease lease;
+    assert_int_equal(weir_acquire(fake->pool, &key, NULL, fake_granted, fake, &lease), WEIR_OK);
+    fake_wait(fake, 0);
+    fake_up(fake, 1);
+    fake_wait(fake, 0);
+    fake_release(fake, lease, WEIR_KEEP);
+    assert_int_equal(weir_try_acquire(fake->pool, &key, 0, &lease, NULL), WEIR_OK);
+    assert_int_equal(lease_renewed(fake->pool, lease, 3), WEIR_OK);
+    weir_stats stats;
+    weir_pool_stats(fake->pool, &stats);
+    assert_int_equal(stats.grants, 5);
+    fake_release(fake, lease, WEIR_KEEP);
+    fake_free(fake);
+}
+
+/* Back from their probes one by one, each passing the place of many that are still out. */
+static void the_way_back_from_a_probe_has_a_bound(void **state)
+{
+    (void)state;
+    enum { CONNS = 70 };
+    weir_pool_options opt = {.probe_every_ms = 1000,
+                             .max_per_key = CONNS + 1,
+                             .connecting_max = CONNS + 1,
+                             .probe_timeout_ms = 60000};
+    struct fake *fake = fake_open(&opt, NULL);
+    weir_lease held[CONNS];
+    for (unsigned i = 0; i < CONNS; i++) {
+        held[i] = fake_lease_up(fake, "a");
+    }
+    weir_lease newest = fake_lease_up(fake, "a");
+    for (unsigned i = 0; i < CONNS; i++) {
+        fake_release(fake, held[i], WEIR_KEEP);
+    }
+    fake_wait(fake, 1000);
+    fake_release(fake, newest, WEIR_KEEP);
+    fake_wait(fake, 10);
+    for (unsigned i = 1; i <= CONNS; i++) {
+        fake_up(fake, i);
+        fake_wait(fake, 0);
+    }
+    assert_int_equal(fake->pool->by_state[WEIR_IDLE].count, CONNS + 1);
+    fake_free(fake);
+}
+
+static void an_admitted_one_is_probed_too(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.probe_every_ms = 1000};
+    struct fake *fake = fake_open(&opt, NULL);
+    weir_key key = fake_key("a");
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(weir_admit(fake->pool, &key, NULL, fake, &fake->conns[++fake->count]),
+                         WEIR_OK);
+        fake_wait(fake, 300);
+    }
+    fake_expect(fake, "");
+    fake_wait(fake, 400);
+    fake_expect(fake, "probe1");
+    fake_up(fake, 1);
+    fake_wait(fake, 300);
+    fake_expect(fake, "probe2");
+    fake_free(fake);
+}
+
+static void no_room_in_the_engine_is_no_room_to_warm_up(void **state)
+{
+    (void)state;
+    const weir_engine_options engine = {.conns_max = 1};
+    weir_pool_options opt = {.warm = WEIR_WARM_UP};
+    struct fake *fake = fake_open(&opt, &engine);
+    weir_key a = fake_key("a"), b = fake_key("b");
+    assert_int_equal(weir_pool_warm(fake->pool, &a, true), WEIR_OK);
+    assert_int_equal(weir_pool_warm(fake->pool, &b, true), WEIR_OK);
+    fake_wait(fake, 0);
+    assert_int_equal(fake->count, 1);
+    fake_up(fake, 1);
+    fake_wait(fake, 5000);
+    assert_int_equal(fake->count, 1);
+    fake_free(fake);
+}
+
+static void a_new_age_is_not_for_those_that_go_anyway(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.max_age_ms = 60000, .idle_timeout_ms = WEIR_NEVER};
+    struct fake *fake = fake_open(&opt, NULL);
+    weir_lease lease = fake_lease_up(fake, "a");
+    assert_int_equal(weir_conn_address(fake->pool, fake->conns[1], 7), WEIR_OK);
+    const uint32_t elsewhere = 8;
+    for (unsigned i = 0; i < 3; i++) {
+        weir_pool_resolved(fake->pool, "a", &elsewhere, 1);
+    }
+    weir_pool_options_of(fake->pool, &opt);
+    opt.max_age_ms = 600000;
+    assert_int_equal(weir_pool_update(fake->pool, &opt), WEIR_OK);
+    fake_wait(fake, 70000);
+    fake_release(fake, lease, WEIR_KEEP);
+    fake_wait(fake, 0);
+    assert_string_equal(fake->log, "config_changed dial2"); /* its successor */
+    fake_free(fake);
+}
+
 static void only_what_is_held_is_renewed_and_only_what_waits_is_cancelled(void **state)
 {
     (void)state;
@@ -445,7 +552,9 @@ static void only_what_is_held_is_renewed_and_only_what_waits_is_cancelled(void *
     fake_down(fake, 1, WEIR_EHANGUP);
     fake_wait(fake, 0);
     lease_renewed(fake->pool, held, 1);
+    fake_release(fake, fake_lease_up(fake, "a"), WEIR_KEEP);
     asked = fake_acquire(fake, "a");
+    assert_int_equal(lease_renewed(fake->pool, asked, 1), WEIR_ESTALE); /* granted, not told */
     assert_int_equal(lease_cancel(fake->pool, asked), WEIR_OK);
     assert_int_equal(lease_cancel(fake->pool, asked), WEIR_ESTALE); /* its end is on the way */
     fake_wait(fake, 0);
@@ -785,6 +894,11 @@ int main(void)
         cmocka_unit_test(one_dial_finds_out_how_many_leases_there_are),
         cmocka_unit_test(a_hedge_serves_all_as_long_as_nothing_is_known),
         cmocka_unit_test(more_wait_than_are_looked_at),
+        cmocka_unit_test(a_tenant_counts_what_was_renewed),
+        cmocka_unit_test(the_way_back_from_a_probe_has_a_bound),
+        cmocka_unit_test(an_admitted_one_is_probed_too),
+        cmocka_unit_test(no_room_in_the_engine_is_no_room_to_warm_up),
+        cmocka_unit_test(a_new_age_is_not_for_those_that_go_anyway),
         cmocka_unit_test(only_what_is_held_is_renewed_and_only_what_waits_is_cancelled),
         cmocka_unit_test(who_will_have_many_leases_is_waited_for),
         cmocka_unit_test(a_lease_needs_room_on_its_connection),

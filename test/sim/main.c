@@ -39,8 +39,13 @@ struct request {
     const char *file;
 };
 
-/* gcc's, in a program that is measured for coverage: what a mutant that dies has run counts too. */
-extern void __gcov_dump(void) __attribute__((weak));
+/* What a mutant that dies has run counts too. */
+#ifdef WEIR_COVERAGE
+void __gcov_dump(void); /* gcc's */
+#    define dump_coverage() __gcov_dump()
+#else
+#    define dump_coverage() ((void)0)
+#endif
 
 static struct world world;
 
@@ -166,9 +171,7 @@ static void on_abort(int number)
 {
     fault(&world, "a check failed (see --trace)");
     report_failure();
-    if (__gcov_dump != NULL) {
-        __gcov_dump();
-    }
+    dump_coverage();
     signal(number, SIG_DFL);
     raise(number);
 }
