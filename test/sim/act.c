@@ -341,6 +341,7 @@ static void peer_of_dial(struct world *world, struct sim_conn *conn)
     } else if (drawn % 8 == 0 && !conn->handshaking) {
         expect(world, "handshake", weir_conn_handshake(pool->pool, (weir_conn){conn->id}), WEIR_OK);
         conn->handshaking = true;
+        pool->pairs[conn->key].handshakes++;
         conn->since_ms = world->now_ms;
         trace_conn(world, conn, "handshake", "");
     } else {

@@ -198,7 +198,9 @@ void judge_warm(struct world *world, struct sim_pool *pool)
 static void judge_pace(struct world *world, struct sim_pool *pool, const struct sim_pair *pair,
                        uint32_t waiting)
 {
-    if (!warms_by_dials(&pool->opt) || !pair->wanted || pair->created > 0 || waiting > 0
+    bool may_be_warm = pair->created > 0
+                       || (pool->opt.warm == WEIR_WARM_TCP && pair->handshakes > 0);
+    if (!warms_by_dials(&pool->opt) || !pair->wanted || may_be_warm || waiting > 0
         || pool->opt.reconnect == WEIR_EAGER) {
         return;
     }

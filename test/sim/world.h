@@ -72,6 +72,7 @@ struct sim_pair {
     uint32_t ramp;                          /* dials there may be under way */
     uint64_t retry_least_ms, retry_most_ms; /* backing off or down until somewhere between */
     uint64_t created, errors, grants, reused;
+    uint64_t handshakes;   /* begun: dials that had their transport */
     uint64_t hold_most_ms; /* the longest lease so far */
     uint64_t drops;        /* connections that dropped while up: they may be redialled eagerly */
     uint64_t aged;         /* connections old enough to be replaced */
