@@ -94,7 +94,7 @@ def test_check_probe(tmp_path):
         assert done.returncode == 0 and re.search(r"up/127\.0\.0\.1:\d+: connected in \d", done.stdout)
     path.write_text(GOOD % (free_port(), f"http://127.0.0.1:{free_port()}"))
     done = run("check", "-c", str(path), "--probe")
-    assert done.returncode == 0 and "advice: cannot connect: refused" in done.stdout
+    assert done.returncode == 0 and "advice: cannot connect (connect): refused" in done.stdout
 
 
 def test_config_dump_reads_back(good, tmp_path):
