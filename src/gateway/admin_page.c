@@ -7,9 +7,11 @@
  */
 #include "gateway/admin_page.h"
 
+#include "gateway/admin_tls.h"
 #include "gateway/config_dump.h"
 #include "gateway/inlet.h"
 #include "gateway/metrics.h"
+#include "gateway/metrics_tls.h"
 #include "gateway/process.h"
 #include "gateway/server.h"
 #include "io/clock.h"
@@ -153,6 +155,7 @@ static uint16_t write_index(const struct server *server, const struct census *ce
     bytes_printf(out,
                  "weir %s, %s\n\n/livez\n/readyz\n/healthz\n/metrics\n/api/v1/pools\n"
                  "/api/v1/endpoints\n/api/v1/keys\n/api/v1/connections\n/api/v1/listeners\n"
+                 "/api/v1/certificates\n"
                  "/api/v1/events\n/api/v1/config\n/api/v1/process\n",
                  WEIR_VERSION, state_word(server));
     return 200;
@@ -229,6 +232,7 @@ static uint16_t write_pools(const struct server *server, const struct census *ce
                 break;
             }
         stats_row(&row, census, i);
+        admin_tls_add(&row, server, listener, listener ? i - config->upstreams.count : i);
         row_end(&rows, &row);
     }
     return rows_close(&rows);
@@ -445,8 +449,42 @@ static uint16_t write_listeners(const struct server *server, const struct census
         json_u64(&row, "connections", accept_port_taken(port));
         json_u64(&row, "max_connections", listener->pool.max_connections);
         counters_row(&row, server, l);
+        admin_tls_add(&row, server, true, l);
         row_end(&rows, &row);
     }
+    return rows_close(&rows);
+}
+
+/* --- certificates --------------------------------------------------------------------------------
+ */
+
+static void certificate_rows(struct rows *rows, const struct server *server, bool is_listener,
+                             uint32_t index)
+{
+    const struct tls_profile *profile = tls_profile_of(server, is_listener, index);
+    for (uint32_t i = 0; profile != NULL && i < tls_profile_certificates(profile); i++) {
+        struct tls_certificate seen;
+        struct json row = row_begin(rows);
+        tls_profile_certificate(profile, i, &seen);
+        json_text(&row, is_listener ? "listener" : "upstream",
+                  is_listener ? server->config->listeners.at[index].name
+                              : server->config->upstreams.at[index].name);
+        admin_tls_certificate(&row, &seen);
+        row_end(rows, &row);
+    }
+}
+
+/* Those that we show: to clients, and to endpoints that ask for one. */
+static uint16_t write_certificates(const struct server *server, const struct census *census,
+                                   bool openmetrics, struct bytes *out)
+{
+    (void)census, (void)openmetrics;
+    struct rows rows;
+    rows_open(&rows, "certificates", out);
+    for (uint32_t l = 0; l < server->config->listeners.count; l++)
+        certificate_rows(&rows, server, true, l);
+    for (uint32_t u = 0; u < server->config->upstreams.count; u++)
+        certificate_rows(&rows, server, false, u);
     return rows_close(&rows);
 }
 
@@ -575,6 +613,7 @@ static const struct admin_page pages[] = {
     {"/api/v1/keys", CENSUS_KEYS, false, false, JSON_TYPE, write_keys},
     {"/api/v1/connections", CENSUS_CONNECTIONS, false, false, JSON_TYPE, write_connections},
     {"/api/v1/listeners", 0, false, false, JSON_TYPE, write_listeners},
+    {"/api/v1/certificates", 0, false, false, JSON_TYPE, write_certificates},
     {"/api/v1/events", CENSUS_EVENTS, false, false, JSON_TYPE, write_events},
     {"/api/v1/config", 0, false, false, JSON_TYPE, write_config},
     {"/api/v1/process", 0, false, false, JSON_TYPE, write_process},

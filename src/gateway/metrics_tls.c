@@ -6,12 +6,7 @@
 
 #define LABELS(...) ((const struct prom_label[]){__VA_ARGS__, {NULL, NULL}})
 
-/* Counters of one listener or upstream, over the workers. */
-struct sums {
-    uint64_t handshakes, resumed, failed[TLS_ERROR_COUNT];
-};
-
-static void add(struct sums *sums, const struct tls_counters *counters)
+static void add(struct tls_sums *sums, const struct tls_counters *counters)
 {
     sums->handshakes += tls_counter(&counters->handshakes);
     sums->resumed += tls_counter(&counters->resumed);
@@ -19,14 +14,18 @@ static void add(struct sums *sums, const struct tls_counters *counters)
         sums->failed[i] += tls_counter(&counters->failed[i]);
 }
 
-/* Is there TLS at all? */
-static bool sums_of(const struct server *server, bool is_listener, uint32_t index,
-                    struct sums *ret_sums)
+const struct tls_profile *tls_profile_of(const struct server *server, bool is_listener,
+                                         uint32_t index)
 {
-    *ret_sums = (struct sums){0};
-    if ((is_listener ? secure_of_listener(server->secure, index)
-                     : secure_of_upstream(server->secure, index))
-        == NULL)
+    return is_listener ? secure_of_listener(server->secure, index)
+                       : secure_of_upstream(server->secure, index);
+}
+
+bool tls_sums_of(const struct server *server, bool is_listener, uint32_t index,
+                 struct tls_sums *ret_sums)
+{
+    *ret_sums = (struct tls_sums){0};
+    if (tls_profile_of(server, is_listener, index) == NULL)
         return false;
     for (uint32_t w = 0; w < server->sites_count; w++)
         add(ret_sums, is_listener ? tls_server_counters(secure_server(server->secure, w, index))
@@ -35,7 +34,7 @@ static bool sums_of(const struct server *server, bool is_listener, uint32_t inde
 }
 
 static void write_results(struct prom *prom, const char *label, const char *name,
-                          const struct sums *sums)
+                          const struct tls_sums *sums)
 {
     prom_u64(prom, LABELS({label, name}, {"result", "full"}), sums->handshakes - sums->resumed);
     prom_u64(prom, LABELS({label, name}, {"result", "resumed"}), sums->resumed);
@@ -61,16 +60,16 @@ static void write_expiry(struct prom *prom, const char *label, const char *name,
 void metrics_tls_write(const struct server *server, struct prom *prom)
 {
     const struct config *config = server->config;
-    struct sums sums;
+    struct tls_sums sums;
     prom_family(prom, "weir_tls_handshakes_total", PROM_COUNTER,
                 "TLS handshakes with clients: full, resumed, or why they failed.");
     for (uint32_t i = 0; i < config->listeners.count; i++)
-        if (sums_of(server, true, i, &sums))
+        if (tls_sums_of(server, true, i, &sums))
             write_results(prom, "listener", config->listeners.at[i].name, &sums);
     prom_family(prom, "weir_upstream_tls_handshakes_total", PROM_COUNTER,
                 "TLS handshakes with endpoints: full, resumed, or why they failed.");
     for (uint32_t i = 0; i < config->upstreams.count; i++)
-        if (sums_of(server, false, i, &sums))
+        if (tls_sums_of(server, false, i, &sums))
             write_results(prom, "upstream", config->upstreams.at[i].name, &sums);
     prom_family(prom, "weir_tls_certificate_expiry_seconds", PROM_GAUGE,
                 "When the first of its certificates expires, since 1970.");

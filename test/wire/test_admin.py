@@ -10,7 +10,7 @@ import pytest
 import peers
 from weirtest import Client, Upstream, Weir, wait_for
 
-PAGES = ("pools", "endpoints", "keys", "connections", "listeners", "events", "config", "process")
+PAGES = ("pools", "endpoints", "keys", "connections", "listeners", "certificates", "events", "config", "process")
 
 
 def ask(weir, head, path="/api/v1/pools", method="GET"):

@@ -545,6 +545,33 @@ def test_no_common_scanner_finds_a_weakness(pair):
         assert get(weir).status == 200
 
 
+def test_what_the_admin_tells(authority):
+    """Handshakes, resumptions, failures, and when each certificate expires."""
+    soon, later = authority.sign("soon.test", days=(-1, 5.5)), authority.sign("later.test", days=(-1, 40.5))
+    with TlsUpstream(later) as up, Weir(up, listener={"tls": {"certificate": soon[0], "key": soon[1], "certificates": [
+            {"certificate": later[0], "key": later[1]}]}}, upstream_options={"tls": {"verify": False}}) as weir:
+        with TlsClient(weir.port, most=ssl.TLSVersion.TLSv1_2, name="soon.test") as client:
+            assert client.get(host="soon.test").final().status == 200
+        with TlsClient(weir.port, most=ssl.TLSVersion.TLSv1_2, name="later.test") as client:
+            assert client.get(host="later.test").final().status == 200
+        with Client(weir.port) as client:
+            assert client.send(b"\x16\x03\x01\x00\x02xx").closed()
+        wait_for(lambda: weir.admin("/api/v1/listeners").text.count('"failed":{}') == 0, "the failure to be counted")
+        tls = json.loads(weir.admin("/api/v1/listeners").text)["listeners"][0]["tls"]
+        assert tls["handshakes"] == 2 and tls["certificates"] == 2 and tls["days_left"] == 5, tls
+        assert sum(tls["failed"].values()) == 1
+        pools = {it["name"]: it for it in json.loads(weir.admin("/api/v1/pools").text)["pools"]}
+        assert pools["up"]["tls"]["handshakes"] == 1 and pools["up"]["tls"]["certificates"] == 0
+        assert pools["listener:web"]["tls"] == tls
+        shown = json.loads(weir.admin("/api/v1/certificates").text)["certificates"]
+        assert [(it["listener"], it["certificate"], it["days_left"]) for it in shown] == [
+            ("web", "soon.test", 5), ("web", "later.test", 40)]
+        assert shown[0]["not_after_s"] - time.time() > 4 * 86400 and shown[0]["file"] == str(soon[0])
+    with Upstream() as up, Weir(up) as weir:
+        assert json.loads(weir.admin("/api/v1/listeners").text)["listeners"][0]["tls"] is None
+        assert json.loads(weir.admin("/api/v1/certificates").text) == {"certificates": [], "cut": False}
+
+
 def test_testssl_finds_nothing_of_weight(pair, tmp_path):
     """Protocols, ciphers, forward secrecy, and every vulnerability that it knows."""
     report = tmp_path / "found.json"
