@@ -141,6 +141,7 @@ struct request {
     bool is_redirect : 1; /* the answer at hand is not for the program */
     bool is_received : 1; /* all of the answer is here, some of it held back */
     bool is_canceled : 1;
+    bool is_short : 1;      /* of memory, and called off for it */
     bool has_left_home : 1; /* has been sent to another origin: secrets are gone */
     struct message message; /* last: its block stays */
 };
@@ -327,6 +328,10 @@ void request_kicked(struct loop_later *later);
 void request_timer(struct loop_timer *timer, uint64_t now_ms);
 /* Ends it wherever it stands; on_end may be told later. Not inside a call of the program's. */
 void request_abandon(struct request *request, weir_err err);
+static inline weir_err request_why_canceled(const struct request *request)
+{
+    return request->is_short ? WEIR_ENOMEM : WEIR_ECANCELED;
+}
 /* It holds nothing: on_end. Not inside a call of the program's. */
 void request_end(struct request *request, weir_err err);
 /* Ends the call under way, and it. */

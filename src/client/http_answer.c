@@ -106,7 +106,7 @@ void answer_trailers(struct request *request, const struct http_head *trailers)
 void answer_end(struct request *request)
 {
     if (request->is_canceled) {
-        request_end(request, WEIR_ECANCELED);
+        request_end(request, request_why_canceled(request));
     } else if (request->is_redirect) {
         request_again(request, 0);
     } else if (request->is_paused) {

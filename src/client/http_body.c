@@ -130,7 +130,7 @@ static void send_pulled(struct request *request)
         return;
     }
     if (!has_piece(request->lane)) {
-        request->is_canceled = true;
+        request->is_canceled = request->is_short = true;
         request_kick(request);
         return;
     }

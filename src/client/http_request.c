@@ -247,7 +247,7 @@ void request_kicked(struct loop_later *later)
         return;
     }
     if (request->state == REQUEST_ENDING || request->is_canceled) {
-        request_abandon(request, WEIR_ECANCELED);
+        request_abandon(request, request_why_canceled(request));
         return;
     }
     uint64_t turn = request_turn(request);
@@ -355,7 +355,7 @@ static void on_fail(struct http_call *call, enum http_fault why)
         lane_count(&lane->retries, 1);
         request_again(request, it.untouched ? 0 : WEIR_FRESH);
     } else {
-        request_end(request, request->is_canceled ? WEIR_ECANCELED : err_of(why));
+        request_end(request, request->is_canceled ? request_why_canceled(request) : err_of(why));
     }
 }
 
