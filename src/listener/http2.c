@@ -110,7 +110,7 @@ static void bury(struct http2_listener *listener)
     while (!list_is_empty(&listener->graves)) {
         struct http2_client *client = client_at(list_first(&listener->graves));
         list_remove(&listener->graves, &client->on_list);
-        nghttp2_session_del(client->session);
+        http2_session_close(client);
         alloc_free(listener->opt.alloc, client);
     }
 }

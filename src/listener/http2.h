@@ -75,7 +75,7 @@ struct http2_listener_options {
     uint32_t grpc_keepalive_time_ms; /* [30 s] the same, also without a call */
     uint32_t grpc_max_age_ms;        /* [never] a tenth more or less: told to open no more calls, */
     uint32_t grpc_max_age_grace_ms;  /* [never] and so long after that it is cut */
-    bool websocket; /* extended CONNECT is offered (RFC 8441) */
+    bool websocket;                  /* extended CONNECT is offered (RFC 8441) */
     void (*on_refuse)(void *self, const struct http_peer *peer,
                       const struct http1_refusal *refusal);
     /* Told of every client that was turned away for want of a place, at once. May be NULL. */

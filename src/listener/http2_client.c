@@ -61,6 +61,9 @@ struct http2_client *http2_client_new(struct http2_listener *listener, struct st
     struct http2_client *client = alloc_zeroed(listener->opt.alloc, sizeof *client);
     if (client == NULL) {
         stream_close(take_stream);
+        if (from->is_seated && listener->front != NULL) {
+            front_leave(listener->front, from->address);
+        }
         return NULL;
     }
     uint64_t now_ms = loop_now_ms(listener->loop);
@@ -634,7 +637,7 @@ static void linger(struct http2_client *client)
     }
     bury_over(client);
     request_let_go(client);
-    nghttp2_session_del(client->session);
+    http2_session_close(client);
     client->session = NULL;
     if (client->conn.id != 0) {
         weir_conn_retire(listener->pool, client->conn, client->why);

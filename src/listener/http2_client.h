@@ -65,6 +65,7 @@ struct http2_client {
     bool blocked : 1;        /* `out` was, at the last flush */
     bool greeted : 1;        /* our SETTINGS were framed */
     bool is_grpc : 1;        /* has carried a call of gRPC */
+    bool is_starved : 1;     /* its session was refused memory */
     bool is_turned_away : 1; /* no client of the pool's: it is to hear that there is no place */
     uint8_t refusal;         /* enum accept_refusal: why */
     uint8_t block;           /* enum http2_block: of the last frame that began */
@@ -76,6 +77,7 @@ struct http2_client {
     struct outbox out;
     struct http2_budget budget;
     size_t memory;                     /* nghttp2's */
+    struct http2_memory *kept;         /* of it, freed since it was refused some */
     size_t pending;                    /* bytes of answers in its streams */
     uint32_t withheld;                 /* bytes of paused bodies, */
     uint32_t debt;                     /* and of these, what the connection's window waits for */
@@ -210,6 +212,7 @@ void http2_client_want(struct http2_client *client);
 int http2_frames_open(struct http2_listener *listener); /* callbacks and options; 0 or -ENOMEM */
 void http2_frames_close(struct http2_listener *listener);
 int http2_session_open(struct http2_client *client); /* 0 or -ENOMEM */
+void http2_session_close(struct http2_client *client);
 
 /* --- http2_stream.c: records, and answering
  * ------------------------------------------------------- */

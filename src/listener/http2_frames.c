@@ -10,28 +10,37 @@
 #include <string.h>
 
 #define SETTINGS_MAX 32U
-#define MEMORY_HEAD  16U /* before each of nghttp2's blocks: its size */
 
 /* --- memory: what one client makes nghttp2 use, and no more --------------------------------------
+ *
+ * A session that was refused memory is not to be trusted with what it frees: nghttp2 1.52 forgets
+ * an item's memory while a stream still points to it, where its queue of streams cannot grow. So
+ * from then on, blocks are kept until the session has gone.
  */
+
+/* Before each of nghttp2's blocks. */
+struct http2_memory {
+    size_t size; /* BLOCK_KEPT: it was freed */
+    struct http2_memory *next;
+};
+
+#define BLOCK_KEPT SIZE_MAX
 
 static void *memory_resize(void *block, size_t size, void *user)
 {
     struct http2_client *client = user;
     const struct alloc *alloc = client->home->opt.alloc;
-    char *base = block != NULL ? (char *)block - MEMORY_HEAD : NULL;
-    size_t before = 0;
-    if (base != NULL) {
-        memcpy(&before, base, sizeof before);
-    }
-    base = base != NULL ? alloc_resize(alloc, base, size + MEMORY_HEAD)
-                        : alloc_new(alloc, size + MEMORY_HEAD);
-    if (base == NULL) {
+    struct http2_memory *head = block != NULL ? (struct http2_memory *)block - 1 : NULL;
+    size_t before = head != NULL ? head->size : 0;
+    head = head != NULL ? alloc_resize(alloc, head, sizeof *head + size)
+                        : alloc_new(alloc, sizeof *head + size);
+    if (head == NULL) {
+        client->is_starved = true;
         return NULL;
     }
-    memcpy(base, &size, sizeof size);
+    head->size = size;
     client->memory += size - before;
-    return base + MEMORY_HEAD;
+    return head + 1;
 }
 
 static void *memory_new(size_t size, void *user)
@@ -49,14 +58,28 @@ static void *memory_zeroed(size_t count, size_t size, void *user)
 static void memory_free(void *block, void *user)
 {
     struct http2_client *client = user;
-    size_t size;
-    if (block == NULL) {
+    struct http2_memory *head = block != NULL ? (struct http2_memory *)block - 1 : NULL;
+    if (head == NULL || head->size == BLOCK_KEPT) {
         return;
     }
-    char *base = (char *)block - MEMORY_HEAD;
-    memcpy(&size, base, sizeof size);
-    client->memory -= size;
-    alloc_free(client->home->opt.alloc, base);
+    client->memory -= head->size;
+    if (client->is_starved) {
+        head->size = BLOCK_KEPT;
+        head->next = client->kept;
+        client->kept = head;
+    } else {
+        alloc_free(client->home->opt.alloc, head);
+    }
+}
+
+void http2_session_close(struct http2_client *client)
+{
+    nghttp2_session_del(client->session);
+    while (client->kept != NULL) {
+        struct http2_memory *head = client->kept;
+        client->kept = head->next;
+        alloc_free(client->home->opt.alloc, head);
+    }
 }
 
 /* --- requests
