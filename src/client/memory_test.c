@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * An HTTP client and a server in one guest runtime, each allocation refused in turn: what fails,
- * fails with an answer, and everything is given back.
+ * A client and a server of HTTP, and of gRPC, in one guest runtime, each allocation refused in
+ * turn: what fails, fails with an answer, and everything is given back.
  */
-#include <weir/server.h>
+#include <weir/grpc.h>
 
 #include "support/unit.h"
 
@@ -115,16 +115,111 @@ static void live(const struct alloc *alloc, void *arg)
     assert_int_equal(weir_runtime_close(runtime, 0), WEIR_OK);
 }
 
+/* --- the same of gRPC ---------------------------------------------------------------------------
+ */
+
+static void call_echo(void *self, weir_exchange *call, const void *message, size_t len)
+{
+    (void)self;
+    const weir_http_field field = {.name = "x-mine", .value = "1"};
+    if (weir_grpc_answer(call, message, len) != WEIR_OK) {
+        weir_exchange_abort(call);
+    } else {
+        weir_grpc_end(call, WEIR_GRPC_OK, NULL, &field, 1);
+    }
+}
+
+static const weir_grpc_method methods[] = {{.path = "/t.T/Echo", .on_message = call_echo}};
+static const weir_grpc_service service = {.methods = methods, .method_count = 1, .health = WEIR_ON};
+static const weir_server_handler calls = {.grpc = &service};
+
+/* What a call may end with where the server's memory is refused. */
+static bool may_end(uint32_t code)
+{
+    return code == WEIR_GRPC_OK || code == WEIR_GRPC_RESOURCE_EXHAUSTED
+           || code == WEIR_GRPC_UNAVAILABLE || code == WEIR_GRPC_INTERNAL;
+}
+
+static bool call(weir_grpc_client *client, const weir_server *server, const char *method,
+                 const char *message, size_t len)
+{
+    char url[128];
+    weir_grpc_reply *reply = NULL;
+    snprintf(url, sizeof url, "http://%s%s", weir_server_address(server), method);
+    weir_err err = weir_grpc_fetch(client, url, message, len, 5000, &reply);
+    assert_true(may_be(err));
+    if (err != WEIR_OK) {
+        return false;
+    }
+    uint32_t code = weir_grpc_reply_status(reply);
+    if (!may_end(code)) {
+        fail_msg("%s: %u %s", method, (unsigned)code, weir_grpc_reply_error(reply));
+    }
+    weir_grpc_reply_free(reply);
+    return code == WEIR_GRPC_OK;
+}
+
+static void call_all(weir_runtime *runtime, weir_server *server)
+{
+    static char message[BODY];
+    weir_grpc_client *client;
+    const weir_grpc_client_options opt = {.pool = {.retry_first_ms = 1}};
+    weir_err err = weir_grpc_client_new(runtime, &opt, &client);
+    assert_true(may_be(err));
+    if (err != WEIR_OK) {
+        return;
+    }
+    if (call(client, server, "/t.T/Echo", message, sizeof message)
+        && call(client, server, "/grpc.health.v1.Health/Check", "", 0)) {
+        call(client, server, "/t.T/Echo", "", 0);
+    }
+    assert_int_equal(weir_grpc_client_free(client), WEIR_OK);
+}
+
+static void live_by_calls(const struct alloc *alloc, void *arg)
+{
+    (void)arg;
+    weir_runtime *runtime;
+    weir_server *server;
+    weir_runtime_options opt = {.conns_max = 16,
+                                .waiting_max = 8,
+                                .keys_max = 8,
+                                .posts_max = 16,
+                                .seed = 1,
+                                .allocator = unit_allocator(alloc)};
+    weir_err err = weir_runtime_open_hosted(&opt, &runtime);
+    assert_true(may_be(err));
+    if (err != WEIR_OK) {
+        return;
+    }
+    const weir_server_options options = {.address = "127.0.0.1:0", .max_connections = 8};
+    err = weir_server_listen(runtime, &options, &calls, NULL, &server);
+    assert_true(may_be(err));
+    if (err == WEIR_OK) {
+        assert_true(may_be(weir_grpc_health_set(server, "t.T", WEIR_ON)));
+        call_all(runtime, server);
+        assert_int_equal(weir_server_close(server, 100), WEIR_OK);
+    }
+    assert_int_equal(weir_runtime_close(runtime, 0), WEIR_OK);
+}
+
 static void answers_where_memory_is_refused(void **state)
 {
     (void)state;
     torture(live, NULL);
 }
 
+static void calls_end_where_memory_is_refused(void **state)
+{
+    (void)state;
+    torture(live_by_calls, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_where_memory_is_refused),
+        cmocka_unit_test(calls_end_where_memory_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
