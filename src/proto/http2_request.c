@@ -202,7 +202,7 @@ void http2_request_field(struct http2_request *request, const struct http2_limit
     bool is_pseudo = name.len > 0 && name.at[0] == ':';
     if (request->list_bytes > limits->list_bytes_max
         || (!is_pseudo && request->count >= limits->fields_max)
-        || request->fields_seen > limits->fields_max + 5U) {
+        || request->fields_seen > limits->fields_max + 4U + (request->protocol.len > 0)) {
         judge(request, HTTP2_HEAD_SIZE);
     }
     if (request->verdict != HTTP2_FINE) {
