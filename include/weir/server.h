@@ -241,6 +241,8 @@ WEIR_API const char *weir_exchange_peer(const weir_exchange *ex); /* "192.0.2.7"
 WEIR_API const char *weir_exchange_server_name(const weir_exchange *ex);
 /* The worker whose thread its callbacks come on: 0 to weir_runtime_workers() - 1. */
 WEIR_API uint32_t weir_exchange_worker(const weir_exchange *ex);
+/* The server it came to, which may be before weir_server_listen() has returned. */
+WEIR_API weir_server *weir_exchange_server(const weir_exchange *ex);
 /* A pointer of yours that goes with it. */
 WEIR_API void weir_exchange_set_user(weir_exchange *ex, void *user);
 WEIR_API void *weir_exchange_user(const weir_exchange *ex);

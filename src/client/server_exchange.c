@@ -422,6 +422,11 @@ uint32_t weir_exchange_worker(const weir_exchange *ex)
     return worker_index(ex->stall->worker);
 }
 
+weir_server *weir_exchange_server(const weir_exchange *ex)
+{
+    return ex->stall->server;
+}
+
 void weir_exchange_set_user(weir_exchange *ex, void *user)
 {
     ex->user = user;

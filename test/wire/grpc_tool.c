@@ -204,6 +204,7 @@ static void head_call(void *self, weir_exchange *call)
 }
 
 struct later {
+    weir_server *server;
     weir_exchange_id id;
     size_t len;
     char message[];
@@ -221,7 +222,7 @@ static void later_answers(void *arg, weir_exchange *call)
 static void *later_runs(void *arg)
 {
     struct later *later = arg;
-    if (weir_server_run(server, later->id, later_answers, later) != WEIR_OK) {
+    if (weir_server_run(later->server, later->id, later_answers, later) != WEIR_OK) {
         fail("run");
     }
     return NULL;
@@ -232,6 +233,7 @@ static void later_message(void *self, weir_exchange *call, const void *message, 
     (void)self;
     pthread_t thread;
     struct later *later = malloc(sizeof *later + len);
+    later->server = weir_exchange_server(call);
     later->id = weir_exchange_id_of(call);
     later->len = len;
     memcpy(later->message, message, len);
