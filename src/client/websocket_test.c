@@ -224,9 +224,11 @@ static void answers_are_judged(void **state)
 {
     (void)state;
     static struct pair p;
-    static const char *const answers[] = {
+    static const char wrong_key[] =
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    static const char *const answers[] = {
+        wrong_key,
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 301 Moved\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
         "SSH-2.0-OpenSSH\r\n\r\n",
