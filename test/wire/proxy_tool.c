@@ -21,7 +21,7 @@ static const char *word_or(const char *word, const char *otherwise)
     return strcmp(word, "-") == 0 ? otherwise : word;
 }
 
-static void fail(const char *what)
+_Noreturn static void fail(const char *what)
 {
     fprintf(stderr, "proxy_tool: %s: %s\n", what, weir_runtime_fault());
     exit(1);
