@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/list.h"
 #include "connector/dial.h"
+#include "connector/gate.h"
 #include "connector/http1.h"
 #include "connector/http2.h"
 #include "connector/names.h"
@@ -24,9 +25,11 @@
 
 struct dialling {
     struct http_connector *connector;
-    struct dial *dial;
-    struct node on_list; /* connector->dials */
-    weir_conn id;        /* 0: for a lone one */
+    struct dial *dial;     /* NULL: it waits at the gate, or has ended */
+    struct gate_pass pass; /* the pool's, where there is a gate */
+    weir_key key;          /* while it waits; its texts are the pool's */
+    struct node on_list;   /* connector->dials */
+    weir_conn id;          /* 0: for a lone one */
     uint64_t begun_ns;
     bool is_https;
 };
@@ -45,10 +48,12 @@ struct http_connector {
     struct http2_connector *http2; /* NULL: never spoken */
     struct names *names;           /* NULL: nothing is resolved */
     struct list dials;             /* the pool's */
+    struct gate_side side;
 };
 
 static void dialled(void *self, const struct dial_result *result);
 static void dialled_lone(void *self, const struct dial_result *result);
+static void pool_dial_begins(void *self, struct gate_pass *pass);
 
 /* --- opening ------------------------------------------------------------------------------------
  */
@@ -62,6 +67,9 @@ int http_connector_new(const struct http_connector_options *opt,
     }
     connector->opt = *opt;
     list_init(&connector->dials);
+    gate_side_init(&connector->side, opt->gate, opt->loop);
+    connector->side.begin = pool_dial_begins;
+    connector->side.self = connector;
     int error = http1_connector_new(&connector->opt, &connector->http1);
     if (error == 0 && opt->speaks != HTTP_SPEAKS_HTTP1) {
         error = http2_connector_new(&connector->opt, &connector->http2);
@@ -93,6 +101,9 @@ static void dialling_free(struct dialling *dialling)
     if (dialling->dial != NULL) {
         dial_cancel(dialling->dial);
     }
+    if (dialling->connector->side.gate != NULL) {
+        gate_leave(&dialling->connector->side, &dialling->pass);
+    }
     list_leave(&dialling->on_list);
     alloc_free(&alloc_libc, dialling);
 }
@@ -119,6 +130,7 @@ void http_connector_free(struct http_connector *take_connector)
     for (struct node *it; (it = list_first(&take_connector->dials)) != NULL;) {
         dialling_free(list_entry(it, struct dialling, on_list));
     }
+    gate_side_fini(&take_connector->side);
     names_free(take_connector->names);
     http1_connector_free(take_connector->http1);
     http2_connector_free(take_connector->http2);
@@ -249,6 +261,22 @@ static struct http_link *link_open(struct dialling *dialling, const struct dial_
     return http2_open(connector->http2, &how);
 }
 
+static void begin_dial(struct dialling *dialling, const weir_key *key)
+{
+    struct http_connector *connector = dialling->connector;
+    weir_conn id = dialling->id;
+    int error = start(dialling, key, connector->opt.connect_timeout_ms, dialled);
+    if (error != 0) {
+        dialling->dial = NULL;
+        dialling_free(dialling);
+        weir_conn_down(connector->pool, id, error == -ENOMEM ? WEIR_ENOMEM : WEIR_ECONNECT);
+        return;
+    }
+    if (connector->names != NULL && (key->proxy == NULL || key->proxy[0] == '\0')) {
+        names_watch(connector->names, key->host); /* the same look-up as the dial's */
+    }
+}
+
 static void pool_dial(void *self, weir_conn id, const weir_key *key)
 {
     struct http_connector *connector = self;
@@ -260,16 +288,19 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
     dialling->connector = connector;
     dialling->id = id;
     list_push_back(&connector->dials, &dialling->on_list);
-    int error = start(dialling, key, connector->opt.connect_timeout_ms, dialled);
-    if (error != 0) {
-        dialling->dial = NULL;
-        dialling_free(dialling);
-        weir_conn_down(connector->pool, id, error == -ENOMEM ? WEIR_ENOMEM : WEIR_ECONNECT);
-        return;
+    if (connector->side.gate != NULL) {
+        dialling->key = *key;
+        gate_arrive(&connector->side, &dialling->pass);
+    } else {
+        begin_dial(dialling, key);
     }
-    if (connector->names != NULL && (key->proxy == NULL || key->proxy[0] == '\0')) {
-        names_watch(connector->names, key->host); /* the same look-up as the dial's */
-    }
+}
+
+static void pool_dial_begins(void *self, struct gate_pass *pass)
+{
+    (void)self;
+    struct dialling *dialling = container_of(pass, struct dialling, pass);
+    begin_dial(dialling, &dialling->key);
 }
 
 /* Where it is, in case its name leads elsewhere one day. */
@@ -288,6 +319,9 @@ static void dialled(void *self, const struct dial_result *result)
     weir_conn id = dialling->id;
     weir_err err = http_err_of_dial(result);
     dialling->dial = NULL;
+    if (connector->side.gate != NULL) {
+        gate_tell(connector->side.gate, result);
+    }
     if (err == WEIR_OK) {
         tell_address(dialling, result);
     }

@@ -45,20 +45,22 @@ struct http_connector_options {
     struct tls_client *proxy_tls; /* for proxies of "https://"; NULL: there are none; borrowed */
     unsigned announce_version;    /* of a PROXY header to begin with; 0: none */
     struct proxy_header (*announce)(const weir_key *key); /* what it says */
-    enum http_speaks speaks;                              /* stays */
-    uint32_t connect_timeout_ms;                          /* WEIR_NEVER, here and below: none */
-    uint32_t tls_timeout_ms;                              /* of the handshake alone */
-    uint32_t first_byte_timeout_ms;                       /* from the end of the request */
-    uint32_t read_timeout_ms;                             /* between two reads of an answer */
-    uint32_t write_timeout_ms;                            /* while the peer takes nothing */
-    uint32_t total_timeout_ms; /* from the request's head to the answer's end */
-    uint32_t header_bytes_max; /* of an answer's head [32 KiB] */
-    uint32_t headers_max;      /* fields in it [100] */
-    uint32_t ping_interval_ms; /* HTTP/2: silence after which a peer is asked [30 s] */
-    uint32_t ping_timeout_ms;  /* … and this much later it is gone [5 s] */
-    uint32_t ping_least_ms;    /* HTTP/2: never asked more often than this [0] */
+    struct gate *gate;              /* of the proxy that all keys name; NULL: none; borrowed */
+    enum http_speaks speaks;        /* stays */
+    uint32_t connect_timeout_ms;    /* WEIR_NEVER, here and below: none */
+    uint32_t tls_timeout_ms;        /* of the handshake alone */
+    uint32_t first_byte_timeout_ms; /* from the end of the request */
+    uint32_t read_timeout_ms;       /* between two reads of an answer */
+    uint32_t write_timeout_ms;      /* while the peer takes nothing */
+    uint32_t total_timeout_ms;      /* from the request's head to the answer's end */
+    uint32_t header_bytes_max;      /* of an answer's head [32 KiB] */
+    uint32_t headers_max;           /* fields in it [100] */
+    uint32_t ping_interval_ms;      /* HTTP/2: silence after which a peer is asked [30 s] */
+    uint32_t ping_timeout_ms;       /* … and this much later it is gone [5 s] */
+    uint32_t ping_least_ms;         /* HTTP/2: never asked more often than this [0] */
 };
 
+struct gate;
 struct http_connector;
 struct proxy_header;
 struct dial_result;

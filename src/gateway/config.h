@@ -152,7 +152,13 @@ struct config_endpoint {
     uint32_t priority; /* 0 is the highest tier */
 };
 
-enum config_protocol { PROTOCOL_AUTO, PROTOCOL_HTTP1, PROTOCOL_H2, PROTOCOL_GRPC, PROTOCOL_WEBSOCKET };
+enum config_protocol {
+    PROTOCOL_AUTO,
+    PROTOCOL_HTTP1,
+    PROTOCOL_H2,
+    PROTOCOL_GRPC,
+    PROTOCOL_WEBSOCKET
+};
 enum config_balance {
     BALANCE_P2C,
     BALANCE_LEAST_REQUEST,
@@ -191,7 +197,10 @@ struct config_upstream {
     enum config_warm warm;
     enum config_grade warm_grade;
     uint32_t warm_timeout_ms;
-    const char *proxy;       /* URL of what connections go through, as in weir_key; "": none */
+    const char *proxy; /* URL of what connections go through, as in weir_key; "": none */
+    struct {
+        uint32_t connecting_max; /* over all upstreams of this proxy */
+    } proxy_limits;
     unsigned proxy_protocol; /* version of the PROXY header for endpoints; 0: none */
     struct {
         const char *sni; /* "": the proxy's host */

@@ -377,6 +377,22 @@ static void check_proxy(const struct check *c, const struct config_upstream *u)
                      u->name);
 }
 
+/* One proxy has one limit. */
+static void check_proxy_limits(const struct check *c, uint32_t index)
+{
+    const struct config_upstream *u = &c->config->upstreams.at[index];
+    for (uint32_t i = 0; i < index && u->proxy[0] != '\0'; i++) {
+        const struct config_upstream *other = &c->config->upstreams.at[i];
+        if (strcmp(u->proxy, other->proxy) == 0
+            && u->proxy_limits.connecting_max != other->proxy_limits.connecting_max) {
+            config_error(c->faults, AT(c, u->proxy),
+                         "upstream %s: its proxy has other proxy_limits in upstream %s", u->name,
+                         other->name);
+            return;
+        }
+    }
+}
+
 static void check_proxy_tls(const struct check *c, const struct config_upstream *u)
 {
     struct tls_profile *profile;
@@ -414,6 +430,7 @@ static void check_upstreams(const struct check *c)
         check_announced(c, u);
         check_proxy(c, u);
         check_proxy_tls(c, u);
+        check_proxy_limits(c, i);
     }
 }
 

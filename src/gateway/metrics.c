@@ -13,6 +13,7 @@
 #include "gateway/metrics_tls.h"
 #include "gateway/metrics_websocket.h"
 #include "gateway/process.h"
+#include "gateway/proxies.h"
 #include "gateway/server.h"
 #include "io/notify.h"
 #include "listener/accept.h"
@@ -90,6 +91,7 @@ bool metrics_write(const struct server *server, const struct census *census, boo
     write_http(&page);
     write_listeners(&page);
     metrics_tls_write(server, &page.prom);
+    proxies_metrics_write(relay_shared_proxies(server->shared), census, &page.prom);
     metrics_websocket_write(server, &page.prom);
     prom_end(&page.prom);
     free(page.pools);

@@ -33,12 +33,14 @@
 struct dns;
 struct loop;
 struct notify_ring;
+struct proxies;
 struct relay;
 struct secure;
 
 /* What the workers of one process share: verdicts of active checks, requests open per client. */
 struct relay_shared;
 int relay_shared_new(const struct config *config, struct relay_shared **ret_shared);
+const struct proxies *relay_shared_proxies(const struct relay_shared *shared);
 void relay_shared_free(struct relay_shared *take_shared); /* after the last relay */
 
 struct relay_options {

@@ -8,6 +8,7 @@
 #include "base/rand.h"
 #include "gateway/checkup.h"
 #include "gateway/clients.h"
+#include "gateway/proxies.h"
 #include "gateway/relay.h"
 #include "gateway/transit.h"
 
@@ -43,7 +44,7 @@ int relay_shared_new(const struct config *config, struct relay_shared **ret_shar
     uint32_t count = config->upstreams.count;
     shared->config = config;
     shared->verdicts = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->verdicts);
-    bool fine = shared->verdicts != NULL;
+    bool fine = shared->verdicts != NULL && proxies_new(config, &shared->proxies) == 0;
     for (uint32_t i = 0; fine && i < count; i++) {
         shared->verdicts[i] = alloc_zeroed(&alloc_libc, config->upstreams.at[i].endpoints.count
                                                             * sizeof(struct verdict));
@@ -60,6 +61,11 @@ int relay_shared_new(const struct config *config, struct relay_shared **ret_shar
     return 0;
 }
 
+const struct proxies *relay_shared_proxies(const struct relay_shared *shared)
+{
+    return shared->proxies;
+}
+
 void relay_shared_free(struct relay_shared *take_shared)
 {
     if (take_shared == NULL) {
@@ -71,6 +77,7 @@ void relay_shared_free(struct relay_shared *take_shared)
     }
     alloc_free(&alloc_libc, take_shared->verdicts);
     clients_free(take_shared->clients);
+    proxies_free(take_shared->proxies);
     alloc_free(&alloc_libc, take_shared);
 }
 
@@ -167,6 +174,7 @@ static int open_upstreams(struct relay *relay)
             .dns = relay->opt.dns,
             .cork = &relay->cork,
             .secure = relay->opt.secure,
+            .gate = proxies_gate(relay->opt.shared->proxies, i),
             .index = i,
             .seed = rand_mix(relay->opt.seed + i),
             .worker = relay->opt.worker,

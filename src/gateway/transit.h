@@ -102,6 +102,7 @@ struct relay_shared {
     const struct config *config;
     struct verdict **verdicts; /* [upstream][endpoint] */
     struct clients *clients;   /* NULL: no route has the limit */
+    struct proxies *proxies;
 };
 
 struct relay {

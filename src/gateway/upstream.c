@@ -222,6 +222,7 @@ static int open_pool(struct upstream *upstream, const struct upstream_options *o
         .tls = opt->secure != NULL ? secure_client(opt->secure, opt->worker, opt->index) : NULL,
         .proxy_tls = opt->secure != NULL ? secure_proxy(opt->secure, opt->worker, opt->index)
                                          : NULL,
+        .gate = opt->gate,
         .announce_version = opt->config->proxy_protocol,
         .announce = announce_of,
         .connect_timeout_ms = pool.connect_timeout_ms,

@@ -63,6 +63,7 @@ struct upstream_options {
     struct dns *dns;
     struct cork *cork;
     const struct secure *secure; /* NULL: no TLS */
+    struct gate *gate;           /* of its proxy, or NULL */
     uint32_t index;              /* of this upstream in the configuration */
     uint64_t seed;
     uint32_t worker, workers; /* this one's share of limits over all */

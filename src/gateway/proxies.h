@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * proxies.h - the outbound proxies of a configuration, each once, whoever names it: its limits and
+ * its figures, shared by all workers. Two texts are two proxies where anything differs, the
+ * password, too.
+ */
+#pragma once
+#include "connector/gate.h"
+#include "gateway/config.h"
+#include "proto/prom.h"
+
+struct server;
+struct census;
+
+#define PROXIES_NAME_MAX 300U
+
+struct proxies;
+int proxies_new(const struct config *config, struct proxies **ret_proxies); /* 0 or -errno */
+void proxies_free(struct proxies *take_proxies);                            /* after the workers */
+
+/* Of an upstream; NULL: it has none. */
+struct gate *proxies_gate(struct proxies *proxies, uint32_t upstream);
+
+/* "socks5://host:port": a proxy without user and password. */
+void proxies_name(const char *proxy, char ret_name[PROXIES_NAME_MAX]);
+
+void proxies_metrics_write(const struct proxies *proxies, const struct census *census,
+                           struct prom *prom);
