@@ -12,7 +12,7 @@
 
 #define CLOSING_STEPS_MAX 1000000U /* each closes something, so there is an end */
 #define CHECK_LOOKS       1000U    /* connections looked at in one event, */
-#define CHECK_PINGS       64U      /* and pinged */
+#define CHECK_PINGS       32U      /* and pinged */
 
 static void check_begins(struct worker_note *note);
 static void check_goes_on(struct worker_note *note);

@@ -5,7 +5,7 @@
 #include <sys/random.h>
 #include <xxhash.h>
 
-#define NAMES_FIRST 1024U /* room at the beginning; it doubles */
+#define NAMES_FIRST 1024U /* room at the beginning; it grows by four */
 
 bool ws_names_init(struct ws_names *names, const struct alloc *alloc)
 {
@@ -41,7 +41,7 @@ static bool grow(struct ws_names *names)
     if (names->map.count < names->map.capacity) {
         return true;
     }
-    if (!map_init(&larger, names->map.alloc, names->map.capacity * 2)) {
+    if (!map_init(&larger, names->map.alloc, names->map.capacity * 4)) {
         return false;
     }
     weir_map_each(struct ws_name, name, &names->map) {
