@@ -4,7 +4,6 @@
 #include "base/check.h"
 
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <string.h>
 
 #define SIGNATURE_BYTES 64U
@@ -55,12 +54,6 @@ bool claw_device_of(const uint8_t seed[CLAW_SEED_BYTES], struct claw_device *ret
                    && len == CLAW_KEY_BYTES && write_id(ret_device);
     EVP_PKEY_free(key);
     return is_made;
-}
-
-bool claw_device_make(struct claw_device *ret_device)
-{
-    uint8_t seed[CLAW_SEED_BYTES];
-    return RAND_priv_bytes(seed, sizeof seed) == 1 && claw_device_of(seed, ret_device);
 }
 
 bool claw_device_sign(const struct claw_device *device, struct slice text,

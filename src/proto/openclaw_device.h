@@ -21,10 +21,8 @@ struct claw_device {
     char id[CLAW_DEVICE_ID_LEN + 1];
 };
 
-/* The device of a seed. False: the library cannot. */
+/* The device of a seed, which nobody must be able to foretell. False: the library cannot. */
 bool claw_device_of(const uint8_t seed[CLAW_SEED_BYTES], struct claw_device *ret_device);
-/* A new one, of a seed that nobody can foretell. */
-bool claw_device_make(struct claw_device *ret_device);
 
 /* Signs a text; base64url without padding. */
 bool claw_device_sign(const struct claw_device *device, struct slice text,
