@@ -354,7 +354,9 @@ enum {
     WEIR_WAIT_DOWN = 1,  /* wait even while the key is down */
     WEIR_IDEMPOTENT = 2, /* the request may be sent twice */
     WEIR_REPLAYABLE = 4, /* all of it is at hand, to be sent again */
-    WEIR_FRESH = 8       /* a connection that has not served yet; dials if there is none */
+    /* Without both, and reuse `newest`, it gets the idle connection whose peer was heard last; one
+     * that the peer is known to be about to close only where no dial can be had instead. */
+    WEIR_FRESH = 8 /* a connection that has not served yet; dials if there is none */
 };
 
 /* How an acquire ended. */

@@ -52,6 +52,12 @@ static void call_begin(struct request *request, void *object, bool here)
     request_send(request, here);
 }
 
+static uint32_t flags_of(const struct request *request)
+{
+    return (request->is_harmless ? WEIR_IDEMPOTENT : 0)
+           | (request_is_repeatable(request) ? WEIR_REPLAYABLE : 0);
+}
+
 static void ask(struct request *request, uint32_t flags, bool here)
 {
     struct lane *lane = request->lane;
@@ -59,7 +65,8 @@ static void ask(struct request *request, uint32_t flags, bool here)
     check(request->origin != NULL); /* it was routed */
     request->asked_ns = loop_now_ns(lane->loop);
     if ((flags & WEIR_FRESH) == 0
-        && pool_try_acquire_pinned(lane->pool, request->origin->pin, 0, &request->lease, &object)
+        && pool_try_acquire_pinned(lane->pool, request->origin->pin, flags_of(request),
+                                   &request->lease, &object)
                == WEIR_OK) {
         request->granted_ns = request->asked_ns;
         if (request->tag != 0) {
@@ -70,8 +77,7 @@ static void ask(struct request *request, uint32_t flags, bool here)
     }
     const weir_acquire_options opt = {
         .size = sizeof opt,
-        .flags = flags | (request->is_harmless ? WEIR_IDEMPOTENT : 0)
-                 | (request_is_repeatable(request) ? WEIR_REPLAYABLE : 0),
+        .flags = flags | flags_of(request),
         .tag = request->tag,
     };
     request->state = REQUEST_WAITING;

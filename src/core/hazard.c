@@ -10,14 +10,23 @@
 /* A lease must not cost a walk: so many of the newest are compared. */
 #define LOOKS 16U
 
+static uint32_t horizon_of(const struct conn *idle)
+{
+    uint32_t horizon_ms = idle->key->horizon_ms;
+    return idle->idle_ms < horizon_ms ? idle->idle_ms : horizon_ms;
+}
+
+bool hazard_is_great(const struct conn *idle, uint64_t now_ms)
+{
+    uint32_t horizon_ms = horizon_of(idle);
+    return horizon_ms != WEIR_NEVER && (now_ms - idle->used_ms) * 4 >= horizon_ms * UINT64_C(3);
+}
+
 uint64_t hazard_of(const struct conn *idle, uint64_t now_ms)
 {
     uint64_t silent_ms = now_ms - idle->since_ms;
     uint64_t idle_ms = now_ms - idle->used_ms;
-    uint32_t horizon_ms = idle->key->horizon_ms;
-    if (idle->idle_ms < horizon_ms) {
-        horizon_ms = idle->idle_ms;
-    }
+    uint32_t horizon_ms = horizon_of(idle);
     return horizon_ms == WEIR_NEVER ? silent_ms : silent_ms + idle_ms * idle_ms / (horizon_ms + 1);
 }
 

@@ -4,6 +4,7 @@
 #include "core/breaker.h"
 #include "core/conn.h"
 #include "core/crowd.h"
+#include "core/pick.h"
 #include "core/turns.h"
 
 /* --- connections -------------------------------------------------------------------------- */
@@ -52,10 +53,13 @@ static void verify_sorted(const struct list *of_pool)
 
 /* --- keys --------------------------------------------------------------------------------- */
 
-static bool wants_fresh_only(const struct key *key)
+/* Everybody who waits wants a fresh connection, or rather one that is being dialled. */
+static bool are_choosy(const struct key *key)
 {
+    bool is_dialling = key->by_state[WEIR_DIALLING].count > 0;
     weir_list_each(it, &key->waiting) {
-        if (!(list_entry(it, struct lease, on_owner)->flags & WEIR_FRESH)) {
+        uint32_t flags = list_entry(it, struct lease, on_owner)->flags;
+        if (!(flags & WEIR_FRESH) && !(is_dialling && pick_is_careful(key, flags))) {
             return false;
         }
     }
@@ -71,7 +75,7 @@ static void verify_served(const struct key *key)
     }
     uint32_t room = crowd_room(key);
     uint32_t waiting = key->waiting.count < room ? key->waiting.count : room;
-    check(room == 0 || wants_fresh_only(key)
+    check(room == 0 || are_choosy(key)
           || key->by_state[WEIR_IDLE].count + key->by_state[WEIR_SHARED].count == 0);
     bool has_room = ledger_has_room(&key->ledger, key_total(key))
                     && ledger_has_room(&pool->ledger, pool_total(pool))

@@ -38,8 +38,9 @@
  * 32  a warm-up does not wait for the answer to a probe
  * 33  one answer without its address retires a connection
  * 34  a full queue belongs to whoever filled it
- * 36  adaptive concurrency is not kept
  * 35  adaptive concurrency never falls
+ * 36  adaptive concurrency is not kept
+ * 37  a request that cannot be sent twice goes where the peer may be about to hang up
  */
 #pragma once
 #include <stdbool.h>

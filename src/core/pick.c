@@ -2,6 +2,7 @@
 #include "core/pick.h"
 
 #include "core/conn.h"
+#include "core/demand.h"
 #include "core/ends.h"
 #include "core/hazard.h"
 #include "core/key.h"
@@ -69,6 +70,21 @@ static struct conn *fewest_uses(const struct key *key)
     return best;
 }
 
+bool pick_is_careful(const struct key *key, uint32_t flags)
+{
+    return key->pool->opt.reuse == WEIR_NEWEST && (flags & REPLAY) != REPLAY;
+}
+
+/* It cannot be sent twice, the peer may be about to hang up, and a dial will do better. Where
+ * connections carry many leases there may be no more of them. */
+static bool is_too_risky(struct key *key, const struct conn *conn)
+{
+    if (key->leases_seen > 1 || !hazard_is_great(conn, key->pool->engine->now_ms) || MUTANT(37)) {
+        return false;
+    }
+    return key->by_state[WEIR_DIALLING].count > 0 || demand_outlook(key) == DECIDED_DIAL;
+}
+
 /* The best idle one for the request, or NULL. */
 static struct conn *pick_idle(struct key *key, uint32_t flags)
 {
@@ -87,8 +103,12 @@ static struct conn *pick_idle(struct key *key, uint32_t flags)
             case WEIR_FEWEST: conn = fewest_uses(key); break;
             default: conn = newest(key); break;
             }
-            if (key->pool->opt.reuse == WEIR_NEWEST && (flags & REPLAY) != REPLAY) {
+            if (pick_is_careful(key, flags)) {
                 conn = hazard_least(key, conn);
+                if (is_too_risky(key, conn)) {
+                    explain(key, DECIDED_SKIP_RISK, conn, WEIR_OK);
+                    return NULL;
+                }
             }
         }
         if (is_usable(conn)) {

@@ -13,6 +13,10 @@
  * closed on the way; where all are busy beyond the ideal, the key owes another dial from now on. */
 struct conn *pick_conn(struct key *key, uint32_t flags);
 
+/* A request with these flags looks at hazards, and may leave an idle connection to others while it
+ * waits for a dial. */
+bool pick_is_careful(const struct key *key, uint32_t flags);
+
 /* Connections dialling or up, and to stay: one that retires takes no more leases and is no reason
  * not to dial. */
 uint32_t pick_lasting(const struct key *key);

@@ -156,6 +156,13 @@ weir_err pool_lease_conn(struct conn *conn, weir_lease *ret_lease)
 
 /* --- those who wait ----------------------------------------------------------------------- */
 
+/* There is something left that this one does not want, and one behind it may. */
+static bool leaves_some(const struct key *key, const struct lease *lease)
+{
+    bool is_choosy = (lease->flags & WEIR_FRESH) || pick_is_careful(key, lease->flags);
+    return is_choosy && key->by_state[WEIR_IDLE].count + key->by_state[WEIR_SHARED].count > 0;
+}
+
 /* At most so many of them; how many were. */
 static uint32_t serve_waiting(struct key *key, uint32_t most)
 {
@@ -170,7 +177,7 @@ static uint32_t serve_waiting(struct key *key, uint32_t most)
             grant(lease, conn);
             explain(key, DECIDED_GRANT, conn, WEIR_OK);
             served++;
-        } else if (served == most || !(lease->flags & WEIR_FRESH)) {
+        } else if (served == most || !leaves_some(key, lease)) {
             break; /* what this one cannot have, none behind it can */
         }
     }

@@ -394,13 +394,20 @@ static bool has_no_call(const struct transit *transit)
     return transit->state <= TRANSIT_CHANNEL || transit->watch != NULL;
 }
 
+/* What it may be risked on. */
+static uint32_t flags_of(const struct transit *transit)
+{
+    return (transit->harmless ? WEIR_IDEMPOTENT : 0)
+           | (transit->body_held && transit->request_ended ? WEIR_REPLAYABLE : 0);
+}
+
 static void begin(struct transit *transit, struct http_head *head)
 {
     uint32_t endpoint = upstream_choose(transit->upstream, head->path, BALANCE_NOBODY);
     void *object;
     if (endpoint != BALANCE_NOBODY
-        && upstream_try_lease(transit->upstream, endpoint, transit->ex->peer, &transit->lease,
-                              &object)
+        && upstream_try_lease(transit->upstream, endpoint, transit->ex->peer, flags_of(transit),
+                              &transit->lease, &object)
                == WEIR_OK) {
         transit->endpoint = endpoint;
         transit->tries = 1;
@@ -426,8 +433,7 @@ static void ask(struct transit *transit, uint32_t flags)
     struct upstream *upstream = transit->upstream;
     const weir_acquire_options opt = {
         .size = sizeof opt,
-        .flags = flags | (transit->harmless ? WEIR_IDEMPOTENT : 0)
-                 | (transit->body_held && transit->request_ended ? WEIR_REPLAYABLE : 0),
+        .flags = flags | flags_of(transit),
     };
     transit->state = TRANSIT_WAITING;
     transit->tries++;

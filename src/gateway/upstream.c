@@ -83,16 +83,16 @@ static weir_key key_of_client(const struct endpoint *endpoint, const struct http
 }
 
 weir_err upstream_try_lease(struct upstream *upstream, uint32_t endpoint,
-                            const struct http_peer *client, weir_lease *ret_lease,
+                            const struct http_peer *client, uint32_t flags, weir_lease *ret_lease,
                             void **ret_object)
 {
     struct endpoint *at = &upstream->endpoints[endpoint];
     char tenant[ANNOUNCE_TENANT_MAX];
     if (upstream->config->proxy_protocol == 0) {
-        return pool_try_acquire_pinned(upstream->pool, at->pin, 0, ret_lease, ret_object);
+        return pool_try_acquire_pinned(upstream->pool, at->pin, flags, ret_lease, ret_object);
     }
     const weir_key key = key_of_client(at, client, tenant);
-    return weir_try_acquire(upstream->pool, &key, 0, ret_lease, ret_object);
+    return weir_try_acquire(upstream->pool, &key, flags, ret_lease, ret_object);
 }
 
 weir_err upstream_lease(struct upstream *upstream, uint32_t endpoint,

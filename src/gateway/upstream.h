@@ -78,7 +78,7 @@ uint32_t upstream_choose(struct upstream *upstream, struct slice path, uint32_t 
 /* weir_try_acquire() and weir_acquire() of the endpoint, for a request of that client: where the
  * endpoint is told who its clients are, each has connections of its own. */
 weir_err upstream_try_lease(struct upstream *upstream, uint32_t endpoint,
-                            const struct http_peer *client, weir_lease *ret_lease,
+                            const struct http_peer *client, uint32_t flags, weir_lease *ret_lease,
                             void **ret_object);
 weir_err upstream_lease(struct upstream *upstream, uint32_t endpoint,
                         const struct http_peer *client, const weir_acquire_options *opt,

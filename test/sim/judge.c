@@ -454,6 +454,20 @@ static uint64_t heard_ms(const struct sim_conn *conn)
     return conn->used_ms > conn->verified_ms ? conn->used_ms : conn->verified_ms;
 }
 
+bool model_is_careful(const struct world *world, const struct sim_client *client)
+{
+    const uint32_t replay = WEIR_IDEMPOTENT | WEIR_REPLAYABLE;
+    return (client->flags & replay) != replay
+           && world->pools[client->pool].opt.reuse == WEIR_NEWEST;
+}
+
+bool model_is_risky(const struct world *world, const struct sim_conn *conn)
+{
+    bool learned = world->pools[conn->pool].pairs[conn->key].hangups >= 3;
+    uint64_t idle_ms = world->now_ms - conn->used_ms;
+    return learned || (conn->idle_ms != WEIR_NEVER && idle_ms * 4 >= conn->idle_ms * UINT64_C(3));
+}
+
 static bool is_choosable(const struct sim_conn *conn, const struct sim_client *client)
 {
     return conn->phase == PHASE_UP && conn->leases == 0 && !conn->unfit && conn->ends == WEIR_OK
@@ -490,8 +504,7 @@ static uint64_t choice_by_hazard(const struct world *world, const struct sim_cli
 uint64_t model_choice(const struct world *world, const struct sim_client *client)
 {
     const struct sim_pool *pool = &world->pools[client->pool];
-    const uint32_t replay = WEIR_IDEMPOTENT | WEIR_REPLAYABLE;
-    bool careful = (client->flags & replay) != replay && pool->opt.reuse == WEIR_NEWEST;
+    bool careful = model_is_careful(world, client);
     const struct sim_conn *best = NULL;
     if (world->burst || pool->streams || keeps_ready(&pool->opt) || (client->flags & WEIR_FRESH)) {
         return 0;

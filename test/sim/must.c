@@ -57,6 +57,7 @@ static struct sim_pair *counted_pair(struct world *world, uint32_t pool, uint32_
         pair->counted = world->steps;
         pair->waiting = pair->dialling = pair->idle = pair->open = pair->up = 0;
         pair->closing = pair->total = pair->waiting_fresh = pair->dialling_before = 0;
+        pair->waiting_careful = pair->risky = 0;
     }
     return pair;
 }
@@ -113,6 +114,7 @@ static void check_conn(struct world *world, struct sim_conn *conn)
         uint64_t most = conn->leases_max < opt->leases_hard ? conn->leases_max : opt->leases_hard;
         pair->up++;
         pair->idle += conn->leases == 0;
+        pair->risky += conn->leases == 0 && model_is_risky(world, conn);
         pair->overage = is_overage(world, conn);
         pair->open += conn->leases < most && conn->ends == WEIR_OK && !conn->doubted && !conn->unfit
                       && !conn->cut && conn->uses < opt->max_uses && conn->leases == 0;
@@ -135,6 +137,7 @@ static void check_client(struct world *world, const struct sim_client *client)
         struct sim_pair *pair = counted_pair(world, client->pool, client->key);
         pair->waiting++;
         pair->waiting_fresh += (client->flags & WEIR_FRESH) != 0;
+        pair->waiting_careful += !(client->flags & WEIR_FRESH) && model_is_careful(world, client);
         due(world, client->deadline_ms, "the end of a wait");
         if (client->canceled) {
             fault(world, "canceled, and still waiting");
@@ -175,7 +178,9 @@ static void check_pair(struct world *world, const struct sim_pool *pool, struct 
         return;
     }
     bool down = pair->state == WEIR_KEY_DOWN && world->now_ms < pair->retry_most_ms;
-    if (pair->waiting > pair->waiting_fresh && pair->open > 0 && !down) {
+    bool risk_all = pair->risky >= pair->idle && pair->dialling > 0;
+    uint32_t choosy = pair->waiting_fresh + (risk_all ? pair->waiting_careful : 0);
+    if (pair->waiting > choosy && pair->open > 0 && !down) {
         fault(world, "somebody waits while a connection of the key is idle");
     }
     bool up = world->now_ms >= pair->retry_most_ms; /* surely: no jitter is longer */
@@ -201,7 +206,8 @@ static void check_order(struct world *world, const struct sim_client *client)
         const struct granted *granted = &world->granted[i];
         bool same = granted->pool == client->pool && granted->key == client->key;
         /* One that wants a fresh connection lets others have the used ones. */
-        bool excused = (client->flags & WEIR_FRESH) && (granted->used || world->recanted);
+        bool choosy = (client->flags & WEIR_FRESH) || model_is_careful(world, client);
+        bool excused = choosy && (granted->used || world->recanted);
         if (same && granted->turn > client->turn && !excused) {
             fault(world, "served before c%u, who came first",
                   (unsigned)(client - world->clients) + 1);

@@ -80,6 +80,8 @@ struct sim_pair {
     /* Counted afresh by must.c, after every step. */
     uint32_t waiting, dialling, idle, open, up, closing, total;
     uint32_t waiting_fresh;
+    uint32_t waiting_careful; /* who wait for a dial rather than take a risk */
+    uint32_t risky;           /* idle ones that their peer may be about to close */
     uint32_t dialling_before; /* the step */
     uint32_t addresses;       /* the last answer to its name, a set of bits */
     bool wanted;              /* named to be warmed up */
@@ -280,6 +282,10 @@ void model_dial_up(struct world *world, const struct sim_conn *conn);
 void model_remember(struct world *world, uint32_t pool, uint32_t key);
 /* The connection that the reuse rule would lease, 0 without an opinion. */
 uint64_t model_choice(const struct world *world, const struct sim_client *client);
+/* It cannot be sent twice, and looks at hazards. */
+bool model_is_careful(const struct world *world, const struct sim_client *client);
+/* It may be within the last quarter of what its peer allows. */
+bool model_is_risky(const struct world *world, const struct sim_conn *conn);
 /* How long the connection may be idle. */
 uint64_t model_idle_limit(const struct world *world, const struct sim_conn *conn);
 
