@@ -5,7 +5,11 @@
  * together, those under way from one to another included, are within max_total, and those of a key
  * within max_per_key; the hub and every engine agree with themselves; nobody is called back twice;
  * once all messages have arrived nobody waits for room while another engine holds something idle
- * that would do. At the end everybody is served, all credits are back, and no connection is lost.
+ * that would do. Keys differ in their tenant alone, connections carry many leases, their room
+ * shrinks and ends, names lead elsewhere, keys are kept warm, each in some of the worlds: no lease
+ * is above what its connection takes or on one that ends, none retires for an address that its name
+ * still has, and who has been named is seen to within its share. At the end everybody is served,
+ * all credits are back, and no connection is lost.
  */
 #include "sim/shared.h"
 
@@ -24,6 +28,9 @@ enum {
     CONNS_MAX = 64,
     POST_MAX = 4096, /* messages under way to one */
     MOVING_MAX = 64,
+    TENANTS = 3,
+    ADDRESSES = 3,
+    ANSWERS_MISSED = 3, /* in a row, and a connection is at an address that its name left */
     CALM_STEPS_MAX = 200000
 };
 
@@ -32,14 +39,17 @@ enum phase { NONE, DIALLING, UP, CLOSING };
 struct conn_seen {
     uint64_t id;
     enum phase phase;
-    uint32_t key, leases;
+    uint32_t key, leases, leases_max;
+    uint32_t address, missed; /* 0: not known; answers in a row without it */
+    bool displaced;           /* three were, once */
+    bool ends;                /* takes no more leases */
     weir_err why;
 };
 
 /* A connection between two engines. */
 struct moving {
     bool is_there;
-    uint32_t key;
+    struct conn_seen as; /* it left, but for its id */
 };
 
 struct client {
@@ -62,10 +72,16 @@ struct worker {
     struct post to_hub, from_hub;
     struct conn_seen conns[CONNS_MAX];
     uint64_t next_ms;
+    uint64_t warmed_ms; /* a dial of its warm-up */
+    bool wanted[KEYS_MAX];
 };
 
 static struct shared {
     struct rand rand;
+    struct rand late; /* for what worlds were given later: older seeds stay as they were */
+    char tenants[TENANTS][4];
+    uint32_t streams; /* leases a connection may carry at most; 1: no streams */
+    bool names, warm, has_tenants, settling;
     struct hub hub;
     weir_connector connector;
     weir_pool_options opt;
@@ -181,6 +197,40 @@ static struct conn_seen *seen(struct worker *worker, uint64_t id)
     return conn;
 }
 
+static bool is_same_key(const weir_key *a, const weir_key *b)
+{
+    const char *mine = a->tenant != NULL ? a->tenant : "";
+    const char *theirs = b->tenant != NULL ? b->tenant : "";
+    return strcmp(a->host, b->host) == 0 && strcmp(mine, theirs) == 0;
+}
+
+static bool is_wanted(const struct worker *worker, uint32_t key)
+{
+    for (uint32_t i = 0; i < all.clients_count; i++) {
+        const struct client *client = &all.clients[i];
+        if (client->phase == WAITING && &all.workers[client->engine] == worker
+            && client->key == key) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What nobody waits for is dialled because it was named, and at the pace of a warm-up. */
+static void judge_warmth(struct worker *worker, uint32_t key)
+{
+    if (all.names || all.streams > 1 || is_wanted(worker, key)) {
+        return; /* or to replace one, or for those to come */
+    }
+    if (!all.warm || !worker->wanted[key]) {
+        return;
+    }
+    if (worker->warmed_ms > 0 && all.now_ms < worker->warmed_ms + all.opt.warm_every_ms) {
+        wrong("engine %u warms up in a hurry", worker->number);
+    }
+    worker->warmed_ms = all.now_ms;
+}
+
 static void on_dial(void *self, weir_conn id, const weir_key *key)
 {
     struct worker *worker = self;
@@ -189,9 +239,13 @@ static void on_dial(void *self, weir_conn id, const weir_key *key)
         wrong("a new connection has the id of one that lives");
     }
     *conn = (struct conn_seen){.id = id.id, .phase = DIALLING};
-    while (conn->key < all.keys_count && strcmp(all.hosts[conn->key], key->host) != 0) {
+    while (conn->key < all.keys_count && !is_same_key(&all.keys[conn->key], key)) {
         conn->key++;
     }
+    if (conn->key == all.keys_count) {
+        wrong("dialled a key that nobody asked for");
+    }
+    judge_warmth(worker, conn->key);
 }
 
 static void on_close(void *self, weir_conn id, void *object, weir_err why)
@@ -199,6 +253,9 @@ static void on_close(void *self, weir_conn id, void *object, weir_err why)
     struct conn_seen *conn = seen(self, id.id);
     (void)object;
     if (conn != NULL) {
+        if (why == WEIR_EADDRESS && !conn->displaced) {
+            wrong("closed for an address that its name still has");
+        }
         conn->phase = CLOSING;
         conn->why = why;
     }
@@ -222,7 +279,7 @@ static void *on_detach(void *self, void *object)
         wrong("%u connections are under way", MOVING_MAX);
         return NULL;
     }
-    *moving = (struct moving){.is_there = true, .key = conn->key};
+    *moving = (struct moving){.is_there = true, .as = *conn};
     *conn = (struct conn_seen){0};
     all.detached++;
     return moving;
@@ -232,7 +289,6 @@ static void on_attach(void *self, weir_conn id, void *parcel)
 {
     struct worker *worker = self;
     struct moving *moving = parcel;
-    uint32_t key = moving->key;
     if (!moving->is_there) {
         wrong("a connection arrives twice");
     }
@@ -246,13 +302,15 @@ static void on_attach(void *self, weir_conn id, void *parcel)
         wrong("a connection that came has the id of one that lives");
     }
     all.attached++;
-    *conn = (struct conn_seen){.id = id.id, .phase = DIALLING, .key = key};
+    *conn = moving->as;
+    conn->id = id.id;
+    conn->phase = DIALLING;
     if (rand_chance(&all.rand, 100)) {
         *conn = (struct conn_seen){0};
         weir_conn_down(worker->pool, id, WEIR_EHANGUP);
     } else if (!rand_chance(&all.rand, 100)) { /* else it takes its time */
         conn->phase = UP;
-        weir_conn_up(worker->pool, id, conn, 1);
+        weir_conn_up(worker->pool, id, conn, conn->leases_max);
     }
 }
 
@@ -267,7 +325,8 @@ static void on_granted(void *arg, const weir_grant *grant)
         struct conn_seen *conn = seen(&all.workers[client->engine], grant->conn.id);
         client->phase = HOLDING;
         client->conn = grant->conn.id;
-        if (conn == NULL || conn->phase != UP || conn->key != client->key || conn->leases++ > 0) {
+        if (conn == NULL || conn->phase != UP || conn->key != client->key || conn->ends
+            || conn->leases++ >= conn->leases_max) {
             wrong("a lease on a connection that is not for it");
         }
     }
@@ -284,6 +343,12 @@ static void release(struct client *client)
         conn->leases--;
     }
     weir_fate fate = rand_chance(&all.rand, 100) ? WEIR_RETIRE : WEIR_KEEP;
+    if (all.settling && all.streams > 1) {
+        fate = WEIR_KEEP; /* many do at once, and leases on it may be under way */
+    }
+    if (conn->id == client->conn) {
+        conn->ends |= fate == WEIR_RETIRE;
+    }
     if (weir_release(worker->pool, client->lease, fate) != WEIR_OK) {
         wrong("a lease that is held is stale");
     }
@@ -309,6 +374,32 @@ static void act_client(void)
     }
 }
 
+/* A new one comes up, with some room, somewhere; one that has moved here as it was. */
+static void come_up(struct worker *worker, struct conn_seen *conn)
+{
+    conn->phase = UP;
+    if (conn->leases_max == 0) {
+        conn->leases_max = (uint32_t)rand_between(&all.late, 1, all.streams);
+        conn->address = all.names ? (uint32_t)rand_between(&all.late, 1, ADDRESSES) : 0;
+    }
+    weir_conn_up(worker->pool, (weir_conn){conn->id}, conn, conn->leases_max);
+    if (conn->address != 0) {
+        weir_conn_address(worker->pool, (weir_conn){conn->id}, conn->address);
+    }
+}
+
+/* SETTINGS, or GOAWAY: it has more room, less, or none. */
+static void change_room(struct worker *worker, struct conn_seen *conn)
+{
+    if (conn->phase != UP || conn->ends) {
+        return;
+    }
+    bool goes = rand_chance(&all.late, 200);
+    conn->leases_max = goes ? 0 : (uint32_t)rand_between(&all.late, 1, all.streams);
+    conn->ends = goes;
+    weir_conn_room(worker->pool, (weir_conn){conn->id}, conn->leases_max);
+}
+
 static void answer(struct worker *worker, struct conn_seen *conn, bool kindly)
 {
     weir_conn id = {conn->id};
@@ -317,8 +408,7 @@ static void answer(struct worker *worker, struct conn_seen *conn, bool kindly)
         conn->phase = NONE;
         weir_conn_down(worker->pool, id, conn->why);
     } else if (conn->phase == DIALLING && (kindly || !rand_chance(&all.rand, all.refuse))) {
-        conn->phase = UP;
-        weir_conn_up(worker->pool, id, conn, 1);
+        come_up(worker, conn);
     } else if (conn->phase == DIALLING || (!kindly && rand_chance(&all.rand, all.refuse / 4))) {
         conn->id = 0;
         conn->phase = NONE;
@@ -330,8 +420,51 @@ static void act_peer(void)
 {
     struct worker *worker = &all.workers[rand_below(&all.rand, all.workers_count)];
     struct conn_seen *conn = &worker->conns[rand_below(&all.rand, CONNS_MAX)];
-    if (conn->phase != NONE) {
+    if (conn->phase == UP && all.streams > 1 && rand_chance(&all.late, 300)) {
+        change_room(worker, conn);
+    } else if (conn->phase != NONE) {
         answer(worker, conn, false);
+    }
+}
+
+static void miss(struct conn_seen *conn, uint32_t set)
+{
+    bool is_there = conn->address == 0 || (set >> (conn->address - 1) & 1);
+    conn->missed = is_there ? 0 : conn->missed + 1;
+    conn->displaced |= conn->missed >= ANSWERS_MISSED;
+}
+
+/* A name is looked up, once for all engines. */
+static void act_name(void)
+{
+    uint32_t key = (uint32_t)rand_below(&all.late, all.keys_count);
+    uint32_t set = (uint32_t)rand_between(&all.late, 1, (1U << ADDRESSES) - 1);
+    uint32_t addresses[ADDRESSES];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ADDRESSES; i++) {
+        if (set >> i & 1) {
+            addresses[count++] = i + 1;
+        }
+    }
+    for (uint32_t w = 0; w < all.workers_count; w++) {
+        for (uint32_t c = 0; c < CONNS_MAX; c++) {
+            struct conn_seen *conn = &all.workers[w].conns[c];
+            if (conn->phase != NONE && strcmp(all.hosts[conn->key], all.hosts[key]) == 0) {
+                miss(conn, set);
+            }
+        }
+        weir_pool_resolved(all.workers[w].pool, all.hosts[key], addresses, count);
+    }
+}
+
+/* A key is to be warm in one engine, or no longer. */
+static void act_warm(void)
+{
+    struct worker *worker = &all.workers[rand_below(&all.late, all.workers_count)];
+    uint32_t key = (uint32_t)rand_below(&all.late, all.keys_count);
+    bool on = !worker->wanted[key];
+    if (weir_pool_warm(worker->pool, &all.keys[key], on) == WEIR_OK) {
+        worker->wanted[key] = on;
     }
 }
 
@@ -364,7 +497,7 @@ static void judge_asking(const struct worker *worker)
     }
 }
 
-static uint32_t idle_elsewhere(const struct worker *but, const char *host)
+static uint32_t idle_elsewhere(const struct worker *but, const weir_key *wanted)
 {
     uint32_t idle = 0;
     for (uint32_t w = 0; w < all.workers_count; w++) {
@@ -373,7 +506,7 @@ static uint32_t idle_elsewhere(const struct worker *but, const char *host)
         }
         weir_list_each(it, &all.workers[w].pool->keys) {
             const struct key *key = list_entry(it, struct key, on_pool);
-            if (strcmp(key->view.host, host) == 0) {
+            if (is_same_key(&key->view, wanted)) {
                 idle += key->by_state[WEIR_IDLE].count;
             }
         }
@@ -388,7 +521,8 @@ static void judge_idle(void)
         weir_list_each(it, &all.workers[w].pool->keys) {
             const struct key *key = list_entry(it, struct key, on_pool);
             if (key->waiting.count > 0 && key->state == WEIR_KEY_UP
-                && idle_elsewhere(&all.workers[w], key->view.host) > 0) {
+                && key_alive(key) < all.workers[w].pool->opt.streams_conns_max
+                && idle_elsewhere(&all.workers[w], &key->view) > 0) {
                 wrong("engine %u has callers for %s, and another one holds it idle", w,
                       key->view.host);
             }
@@ -415,7 +549,7 @@ static void judge(void)
     }
     for (uint32_t i = 0; i < MOVING_MAX; i++) {
         total += all.moving[i].is_there;
-        of_key[all.moving[i].key] += all.moving[i].is_there;
+        of_key[all.moving[i].as.key] += all.moving[i].is_there;
     }
     hub_verify(&all.hub);
     if (total > all.opt.max_total) {
@@ -464,6 +598,14 @@ static void act_calmly(void)
 
 static void step(void)
 {
+    if ((all.names || all.warm) && rand_chance(&all.late, 30)) {
+        if (all.names && (!all.warm || rand_chance(&all.late, 500))) {
+            act_name();
+        } else {
+            act_warm();
+        }
+        turn();
+    }
     uint32_t drawn = (uint32_t)rand_below(&all.rand, 1000);
     if (drawn < 10) {
         act_calmly();
@@ -496,6 +638,21 @@ static bool open_worker(uint32_t number, bool can_take)
            && weir_pool_open(worker->engine, &all.opt, &worker->pool) == WEIR_OK;
 }
 
+static void draw_more(uint64_t seed)
+{
+    struct rand *late = &all.late;
+    rand_init(late, ~seed);
+    all.has_tenants = rand_chance(late, 400);
+    all.streams = rand_chance(late, 300) ? (uint32_t)rand_between(late, 2, 6) : 1;
+    all.names = rand_chance(late, 300);
+    all.warm = rand_chance(late, 300);
+    all.opt.warm = all.warm ? WEIR_WARM_UP : WEIR_OFF;
+    all.opt.warm_every_ms = (uint32_t)rand_between(late, 1, 100);
+    for (uint32_t i = 0; i < TENANTS; i++) {
+        snprintf(all.tenants[i], sizeof all.tenants[i], "t%u", i);
+    }
+}
+
 static bool open_all(uint64_t seed)
 {
     rand_init(&all.rand, seed);
@@ -518,9 +675,11 @@ static bool open_all(uint64_t seed)
                                   .on_dial_error = WEIR_WAIT,
                                   .retry_first_ms = 10,
                                   .down_for_ms = 100};
+    draw_more(seed);
     for (uint32_t k = 0; k < all.keys_count; k++) {
-        snprintf(all.hosts[k], sizeof all.hosts[k], "k%u", k);
+        snprintf(all.hosts[k], sizeof all.hosts[k], "k%u", all.has_tenants ? k - k % TENANTS : k);
         all.keys[k] = (weir_key){.scheme = "sim", .host = all.hosts[k], .port = 1};
+        all.keys[k].tenant = all.has_tenants ? all.tenants[k % TENANTS] : NULL;
     }
     struct hub_options hub_opt = {.engines = all.workers_count, .seed = seed};
     if (!hub_init(&all.hub, &alloc_libc, &hub_opt)) {
@@ -567,6 +726,7 @@ static uint32_t busy(void)
 
 static void settle(void)
 {
+    all.settling = true;
     for (int i = 0; i < CALM_STEPS_MAX && busy() > 0 && !all.failed; i++) {
         if (!act_kindly()) {
             uint64_t next_ms = earliest_ms();
