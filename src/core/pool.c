@@ -199,11 +199,10 @@ static void meet(struct key *key)
 static void serve_crowd(struct group *endpoint)
 {
     struct key *key;
-    uint32_t looks = endpoint->crowd.count;
-    for (; looks > 0 && (key = crowd_next(endpoint)) != NULL; looks--) {
-        uint32_t served = serve_waiting(key, 1);
-        looks += served;
-        if (served == 0 && demand_must_dial(key)) {
+    uint32_t in_vain = 0; /* looks since one was served */
+    while (in_vain < endpoint->crowd.count && (key = crowd_next(endpoint)) != NULL) {
+        in_vain = serve_waiting(key, 1) > 0 ? 0 : in_vain + 1;
+        if (in_vain > 0 && demand_must_dial(key)) {
             crowd_keep_place(key);
         }
         crowd_rejoin(key);

@@ -178,8 +178,8 @@ static void check_pair(struct world *world, const struct sim_pool *pool, struct 
         return;
     }
     bool down = pair->state == WEIR_KEY_DOWN && world->now_ms < pair->retry_most_ms;
-    bool risk_all = pair->risky >= pair->idle && pair->dialling > 0;
-    uint32_t choosy = pair->waiting_fresh + (risk_all ? pair->waiting_careful : 0);
+    bool better_dial = pair->risky > 0 && pair->dialling > 0; /* it was the least hazard of all */
+    uint32_t choosy = pair->waiting_fresh + (better_dial ? pair->waiting_careful : 0);
     if (pair->waiting > choosy && pair->open > 0 && !down) {
         fault(world, "somebody waits while a connection of the key is idle");
     }
