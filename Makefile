@@ -89,7 +89,7 @@ conform-h2: packages-test build/dev/build.ninja ## HTTP/2 case by case, listener
 	@$(PYTHON) test/conform/h2.py
 
 conform-ws: packages-test build/dev/build.ninja ## WebSocket case by case, through the relay and at both ends, with websockets and ws as controls
-	@ninja -C build/dev weir
+	@ninja -C build/dev weir ws_tool
 	@$(PYTHON) test/conform/ws.py
 
 story: packages-test ## a story or several: F=test/story/NAME (all without F)

@@ -10,8 +10,8 @@ those of CLIENT: the relay's side towards its upstream, with a strict client bef
 python3-websockets and node's ws go the same way as controls, both as servers and as clients. What a control fails is
 shown beside; a case that all controls fail has its reason in WHY. Fails where weir fails a case.
 
-The library takes part as a program: `build/dev/ws_echo serve PORT`, and `build/dev/ws_echo dial`, which reads URLs from
-its input, a line each; both send back every message.
+The library takes part as a program (test/wire/ws_tool.c): `serve PORT`, and `dial`, which reads URLs from its input, a
+line each; both send back every message.
 """
 import argparse
 import asyncio
@@ -35,7 +35,8 @@ from weirtest import Upstream, Weir, free_port, wait_for  # noqa: E402
 from wsraw import WsPeer  # noqa: E402
 
 MESSAGE_MAX = 4 << 20
-ECHO = ROOT / "build" / "dev" / "ws_echo"
+TOOL = ROOT / "build" / "dev" / "test" / "ws_tool"
+ECHO = [str(TOOL), "--deflate", "--max", str(MESSAGE_MAX)]
 # Cases that all controls fail, and why weir does not.
 FORM = "they do not look at the form of a length"
 WHY = {
@@ -224,7 +225,7 @@ def with_dialler(command, waiting, cases):
 
 def library_server(cases):
     port = free_port()
-    with peers.Server([str(ECHO), "serve", str(port)], port):
+    with peers.Server([*ECHO, "serve", str(port)], port):
         return run_server(cases, port)
 
 
@@ -262,10 +263,10 @@ def main():
     if args.target in (None, "relay"):
         servers["weir, the relay"] = relay_server(loop, as_server)
         clients["weir, the relay"] = relay_client(loop, waiting, as_client)
-    if args.target == "server" or (args.target is None and ECHO.exists()):
+    if args.target in (None, "server"):
         servers["weir, the library"] = library_server(as_server)
-    if args.target == "client" or (args.target is None and ECHO.exists()):
-        clients["weir, the library"] = with_dialler([str(ECHO), "dial"], waiting, as_client)
+    if args.target in (None, "client"):
+        clients["weir, the library"] = with_dialler([*ECHO, "dial"], waiting, as_client)
     if not args.without_controls:
         servers["python3-websockets"] = run_server(as_server, loop.serve())
         servers["node's ws"] = node_server(as_server)

@@ -4,11 +4,15 @@
  *
  *     ws_tool [OPTION...] server
  *         prints its port; echoes messages; the end of the input drains it, and prints statistics.
+ *     ws_tool [OPTION...] serve PORT
+ *         the same, on this port, with little patience for openings, until it is ended.
  *     ws_tool [OPTION...] client URL COUNT SIZE
  *         sends COUNT messages of SIZE bytes, text and binary in turn, to a server that echoes, and
  *         closes. Prints a line of JSON: how many came back as they were, and how it ended.
  *     ws_tool [OPTION...] echo URL
  *         echoes what the server sends until it closes; prints how it ended.
+ *     ws_tool [OPTION...] dial
+ *         reads URLs, a line each, and echoes at each of them, all at the same time.
  *
  *     --deflate        permessage-deflate, from the first byte on     --ca FILE   whom it trusts
  *     --protocol NAME  asked for, or chosen                           --pair CERTIFICATE KEY   ours
@@ -21,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ECHO_HIGH (256U << 10)
 
@@ -95,20 +100,26 @@ static void on_request(void *self, weir_exchange *ex)
     }
 }
 
-static int serve(void)
+static int serve(unsigned port)
 {
     static const weir_server_handler handler = {.on_request = on_request};
+    static char address[32];
     const weir_server_options opt = {
-        .address = "127.0.0.1:0",
+        .address = address,
+        .headers_timeout_ms = port != 0 ? 2000 : 0,
         .max_connections = 20000,
         .tls = {.certificates = &with.pair,
                 .certificate_count = with.pair.certificate != NULL ? 1 : 0},
     };
     weir_server *server;
     weir_websocket_stats stats;
+    snprintf(address, sizeof address, "127.0.0.1:%u", port);
     must(weir_server_listen(runtime, &opt, &handler, NULL, &server), "server");
     printf("%u\n", (unsigned)weir_server_port(server));
     fflush(stdout);
+    while (port != 0) {
+        pause(); /* until it is ended */
+    }
     while (getchar() != EOF) {
     }
     must(weir_server_close(server, 5000), "close");
@@ -138,6 +149,19 @@ static int echo_at(const char *url)
     const weir_websocket_request request = {.url = url, .protocols = with.protocol};
     must(weir_websocket_dial(manager, &request, &handler, NULL, NULL), url);
     sem_wait(&ended);
+    return 0;
+}
+
+static int dial_all(void)
+{
+    static const weir_websocket_handler handler = {.on_message = echo_message,
+                                                   .on_drain = echo_drain};
+    static char line[1024];
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        const weir_websocket_request request = {.url = line};
+        must(weir_websocket_dial(manager, &request, &handler, NULL, NULL), line);
+    }
     return 0;
 }
 
@@ -236,12 +260,16 @@ int main(int argc, char **argv)
     int status = 2;
     sem_init(&ended, 0, 0);
     if (left < 1) {
-        fprintf(stderr, "ws_tool: server | client URL COUNT SIZE | echo URL\n");
+        fprintf(stderr, "ws_tool: server | serve PORT | client URL COUNT SIZE | echo URL | dial\n");
         return status;
     }
     open_all();
     if (strcmp(at[0], "server") == 0) {
-        status = serve();
+        status = serve(0);
+    } else if (strcmp(at[0], "serve") == 0 && left == 2) {
+        status = serve((unsigned)strtoul(at[1], NULL, 10));
+    } else if (strcmp(at[0], "dial") == 0) {
+        status = dial_all();
     } else if (strcmp(at[0], "client") == 0 && left == 4) {
         status = ask_at(at[1], (uint32_t)strtoul(at[2], NULL, 10), strtoul(at[3], NULL, 10));
     } else if (strcmp(at[0], "echo") == 0 && left == 2) {
