@@ -56,7 +56,7 @@ static uint32_t hash_of(const struct answer *answer)
     for (uint32_t i = 0; i < answer->count; i++) {
         sum += (uint32_t)rand_mix(answer->addresses[i]);
     }
-    return sum != 0 ? sum : 1;
+    return sum | 1U;
 }
 
 /* Its time comes as if it had grown too old; or as it was. */

@@ -156,7 +156,7 @@ void warm_wake(weir_pool *pool)
 
 void warm_turn(weir_pool *pool)
 {
-    if (!pool->is_cold || !warm_dials(pool)) {
+    if (!pool->is_cold) {
         return;
     }
     if (pool->warm_ms <= pool->engine->now_ms) {

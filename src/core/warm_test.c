@@ -153,6 +153,29 @@ static void what_is_up_already_need_not_be_dialled(void **state)
     fake_free(fake);
 }
 
+static void warming_is_switched_off_once_and_on_once(void **state)
+{
+    (void)state;
+    struct fake *fake = open_warm(WEIR_WARM_UP);
+    static char longest[5000]; /* no key takes that */
+    memset(longest, 'a', sizeof longest - 1);
+    weir_key key = fake_key("a"), unknown = fake_key("b"), wrong = fake_key(longest);
+    warm(fake, "a");
+    warm(fake, "a");
+    fake_expect(fake, "dial1");
+    assert_int_equal(weir_pool_warm(fake->pool, &unknown, false), WEIR_OK);
+    assert_int_equal(weir_pool_warm(fake->pool, &wrong, false), WEIR_EINVAL);
+    assert_int_equal(weir_pool_warm(fake->pool, &wrong, true), WEIR_EINVAL);
+    assert_int_equal(weir_pool_warm(fake->pool, &key, false), WEIR_OK);
+    assert_int_equal(weir_pool_warm(fake->pool, &key, false), WEIR_OK);
+    fake_up(fake, 1);
+    fake_expect(fake, ""); /* nobody wishes it any more */
+    weir_pool_close(fake->pool, 0);
+    assert_int_equal(weir_pool_warm(fake->pool, &key, true), WEIR_ECLOSED);
+    assert_int_equal(weir_pool_warm(fake->pool, &key, false), WEIR_ECLOSED);
+    fake_free(fake);
+}
+
 static void so_many_come_as_far_as_are_kept(void **state)
 {
     (void)state;
@@ -185,6 +208,7 @@ int main(void)
         cmocka_unit_test(a_probe_is_the_last_of_them),
         cmocka_unit_test(without_a_probe_a_connection_is_enough),
         cmocka_unit_test(what_is_up_already_need_not_be_dialled),
+        cmocka_unit_test(warming_is_switched_off_once_and_on_once),
         cmocka_unit_test(so_many_come_as_far_as_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
