@@ -271,7 +271,7 @@ static weir_err may_queue(struct key *key, enum decision why, uint64_t timeout_m
     if (is_full && *ret_rival == NULL) {
         return WEIR_EQUEUE;
     }
-    if (why == DECIDED_WAIT_RETRY && key->retry_ms - engine->now_ms > *ret_wait_ms) {
+    if (why == DECIDED_WAIT_RETRY && key->retry_ms > engine->now_ms + *ret_wait_ms) {
         *ret_wait_ms = key->retry_ms - engine->now_ms;
     }
     bool is_known = why != DECIDED_WAIT_RAMP && why != DECIDED_WAIT_CREDIT;
