@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sanitizer/asan_interface.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
@@ -59,6 +60,10 @@ struct loop {
     struct clock_date date;
     struct list wakes;
     struct watch bell; /* the wakes' eventfd */
+    /* Its own thread need not ring the bell, but where it is about to sleep. */
+    _Atomic pthread_t thread; /* that turned it last */
+    _Atomic bool is_awake;    /* but for the poll */
+    _Atomic bool is_rung;     /* without the bell */
     struct loop_guest *guest;
 
     struct epoll_event batch[BATCH_MAX];
@@ -74,6 +79,7 @@ struct loop_wake {
 };
 
 static void on_bell(struct watch *watch, unsigned events);
+static void hear_wakes(struct loop *loop);
 static void run_laters(struct loop *loop);
 static int turn(struct loop *loop, int wait);
 static void turn_end(struct loop *loop);
@@ -199,7 +205,8 @@ void loop_stop(struct loop *loop)
 /* Something was said outside of any callback, or during a turn's end. */
 static bool is_pending(const struct loop *loop)
 {
-    return loop->happened || loop->laters.count > 0;
+    return loop->happened || loop->laters.count > 0
+           || atomic_load_explicit(&loop->is_rung, memory_order_relaxed);
 }
 
 static int wait_ms(const struct loop *loop, uint64_t now_ms)
@@ -285,18 +292,35 @@ static void tick_hooks(struct loop *loop)
     }
 }
 
-/* A wait that a signal ended is a turn in which nothing happened. */
-static int turn(struct loop *loop, int wait)
+/* What a signal's handler says on this thread is heard either way: before, it is found here; from
+ * then on it rings the bell. */
+static int sleep_for(struct loop *loop, int wait)
 {
+    atomic_store_explicit(&loop->is_awake, false, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
     int due = wait_ms(loop, loop->now_ms);
     wait = due >= 0 && (wait < 0 || due < wait) ? due : wait;
     int count = epoll_wait(loop->epoll, loop->batch, BATCH_MAX, wait);
+    atomic_store_explicit(&loop->thread, pthread_self(), memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&loop->is_awake, true, memory_order_relaxed);
+    return count;
+}
+
+/* A wait that a signal ended is a turn in which nothing happened. */
+static int turn(struct loop *loop, int wait)
+{
+    int count = sleep_for(loop, wait);
     if (count < 0 && errno != EINTR) {
         return -errno;
     }
     read_clock(loop);
     loop->turning = true;
     tick_hooks(loop);
+    if (atomic_load_explicit(&loop->is_rung, memory_order_relaxed)) {
+        loop->happened = true;
+        hear_wakes(loop);
+    }
     if (count > 0) {
         loop->happened = true;
         dispatch(loop, count);
@@ -496,15 +520,33 @@ int loop_wake_new(struct loop *loop, void (*fn)(void *self), void *self,
     return 0;
 }
 
+static void ring(struct loop *loop)
+{
+    uint64_t one = 1;
+    int before = errno;
+    ssize_t said = write(loop->bell.fd, &one, sizeof one);
+    (void)said; /* a full counter rings already */
+    errno = before;
+}
+
+/* On the loop's own thread, which will look before it sleeps. */
+static bool is_awake_here(struct loop *loop)
+{
+    return atomic_load_explicit(&loop->is_awake, memory_order_relaxed)
+           && pthread_equal(atomic_load_explicit(&loop->thread, memory_order_relaxed),
+                            pthread_self());
+}
+
 /* The first sender since it was last heard rings; what others did before sending is seen, too. */
 void loop_wake_send(struct loop_wake *wake)
 {
-    if (!atomic_exchange(&wake->sent, true)) {
-        uint64_t one = 1;
-        int before = errno;
-        ssize_t said = write(wake->loop->bell.fd, &one, sizeof one);
-        (void)said; /* a full counter rings already */
-        errno = before;
+    if (atomic_exchange(&wake->sent, true)) {
+        return;
+    }
+    if (is_awake_here(wake->loop)) {
+        atomic_store_explicit(&wake->loop->is_rung, true, memory_order_relaxed);
+    } else {
+        ring(wake->loop);
     }
 }
 
@@ -518,11 +560,16 @@ void loop_wake_free(struct loop_wake *wake)
 
 static void on_bell(struct watch *watch, unsigned events)
 {
-    struct loop *loop = watch->loop;
     uint64_t rings;
     ssize_t got = read(watch->fd, &rings, sizeof rings);
     (void)got;
     (void)events;
+    hear_wakes(watch->loop);
+}
+
+static void hear_wakes(struct loop *loop)
+{
+    atomic_store(&loop->is_rung, false);
     loop->ringing = true;
     weir_list_each(node, &loop->wakes) {
         struct loop_wake *wake = container_of(node, struct loop_wake, node);

@@ -96,5 +96,8 @@ void loop_hook_soon(struct loop *loop, struct loop_hook *hook); /* run it in thi
 struct loop_wake;
 int loop_wake_new(struct loop *loop, void (*fn)(void *self), void *self,
                   struct loop_wake **ret_wake);
-void loop_wake_send(struct loop_wake *wake); /* any thread, async-signal-safe */
+/* Any thread; of a loop that is no guest, async-signal-safe. From the loop's own thread it costs no
+ * system call: the loop is then due (loop_timeout_ms() is 0), and its descriptor does not say so.
+ */
+void loop_wake_send(struct loop_wake *wake);
 void loop_wake_free(struct loop_wake *wake);

@@ -335,6 +335,34 @@ static void a_wake_from_another_thread_is_heard(void **state)
     loop_free(bell.loop);
 }
 
+static void on_own(void *self)
+{
+    ++*(uint32_t *)self;
+}
+
+/* It finds out without its descriptor, and does not sleep. */
+static void its_own_thread_s_wake_needs_no_bell(void **state)
+{
+    (void)state;
+    struct loop_wake *wake;
+    struct loop *loop = loop_of_test();
+    uint32_t heard = 0;
+    assert_int_equal(loop_wake_new(loop, on_own, &heard, &wake), 0);
+    loop_turn(loop, 0);
+    for (uint32_t i = 1; i <= 3; i++) {
+        struct pollfd watched = {.fd = loop_fd(loop), .events = POLLIN};
+        loop_wake_send(wake);
+        loop_wake_send(wake);
+        assert_int_equal(poll(&watched, 1, 0), 0);
+        assert_int_equal(loop_timeout_ms(loop), 0);
+        assert_int_equal(loop_turn(loop, -1), 0);
+        assert_int_equal(heard, i);
+    }
+    assert_int_equal(loop_timeout_ms(loop), -1);
+    loop_wake_free(wake);
+    loop_free(loop);
+}
+
 struct breaker {
     struct loop_wake *wakes[3];
     uint32_t heard;
@@ -472,6 +500,7 @@ int main(void)
         cmocka_unit_test(hooks_may_remove_hooks_and_ask_for_another_turn),
         cmocka_unit_test(what_is_put_off_runs_once_unless_cancelled),
         cmocka_unit_test(a_wake_from_another_thread_is_heard),
+        cmocka_unit_test(its_own_thread_s_wake_needs_no_bell),
         cmocka_unit_test(a_wake_may_free_any_wake),
         cmocka_unit_test(a_loop_told_to_stop_before_it_runs_does_not),
         cmocka_unit_test(it_lives_in_a_programs_own_loop),
