@@ -26,7 +26,8 @@ import tempfile
 import time
 
 import bench_tls
-
+import configs
+import gains_part
 import h2_part
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -45,72 +46,7 @@ PARTS = ("relay", "open", "idle", "syscalls", "h2", "pool", "handoff", "client",
 IN_FLIGHT = 128  # requests of an HTTP client
 HANDOFF_GOALS = (("same worker ns", 0, 1000), ("to another thread, of a round trip", 0, 1.5), ("move, of a round trip", 0, 3),
                  ("pairs/s, of the bare pool's", 0.8, 1e9), ("weir, 2 connections held for 200 us: longest of the median", 0, 100))
-THINK_MS, THINKERS = 10, 50  # what pooling gains: clients that think so long between requests, and how many
-FEW_THINKERS = 20  # beside how many may there be ten times as many
-GAINS = {"weir": "weir, pooled", "weir-fresh": "weir, max_uses 1", "epoll-fresh": "epoll, a connection each"}
-# What each document says that pooling gains, beside which our figure stands.
-CLAIMS = (("001: reuse", "reuse", "80 %+"), ("001: overhead of connecting", "connections", "-50 %+"),
-          ("001: in all", "p50", "-20-30 %"), ("003: overhead of connecting", "connections", "-60-80 %"),
-          ("003: time to answer", "p50", "-50-70 %"), ("003: resources", "cpu", "-40-60 %"),
-          ("003: CPU", "cpu", "-20-40 %"), ("003: connections", "connections", "-50-70 %"),
-          ("003: concurrency", "clients", "2-3 x"), ("004: time to answer, cached", "p50", "-95 %"),
-          ("004: CPU and memory", "cpu", "-60 %"))
 UNDICI = pathlib.Path("/usr/share/nodejs/undici")
-
-NGINX = """\
-worker_processes 1; daemon off; master_process off; pid {scratch}/nginx.pid; error_log stderr crit;
-worker_rlimit_nofile {files};
-events {{ worker_connections 8192; }}
-http {{
-    access_log off;
-    client_body_temp_path {scratch}/n1; proxy_temp_path {scratch}/n2; fastcgi_temp_path {scratch}/n3;
-    uwsgi_temp_path {scratch}/n4; scgi_temp_path {scratch}/n5;
-    keepalive_timeout 300s; keepalive_requests 1000000000;
-    upstream up {{
-        server 127.0.0.1:{upstream}; keepalive 1024; keepalive_requests 1000000000; keepalive_timeout 300s;
-    }}
-    server {{
-        listen 127.0.0.1:{port} backlog=4096;
-        location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }}
-    }}
-}}
-"""
-HAPROXY = """\
-global
-    nbthread 1
-    maxconn 8192
-    tune.pool-low-fd-ratio 50
-    tune.pool-high-fd-ratio 60
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 300s
-    timeout server 300s
-    timeout http-keep-alive 300s
-    option http-keep-alive
-    http-reuse always
-frontend web
-    bind 127.0.0.1:{port} backlog 4096
-    default_backend up
-backend up
-    server s1 127.0.0.1:{upstream} pool-purge-delay 300s
-"""
-WEIR = """\
-workers: 1
-admin: {{ address: "127.0.0.1:{admin}" }}
-log: {{ level: warn, access: off }}
-listeners:
-  - name: web
-    address: "127.0.0.1:{port}"
-    pool: {{ max_connections: 8192, keepalive_timeout: 300s, idle_timeout: 300s }}
-    routes: [ {{ match: {{ path: "/" }}, upstream: up }} ]
-upstreams:
-  - name: up
-    protocol: http1
-    pool: {{ max_connections: 1024, max_per_endpoint: 1024, idle_timeout: 300s }}
-    endpoints: [ {{ url: "http://127.0.0.1:{upstream}" }} ]
-"""
-
 
 def say(text=""):
     print(text, flush=True)
@@ -128,10 +64,12 @@ def free_port():
         return s.getsockname()[1]
 
 
-def pinned(core):
+def pinned(core, goes_first=False):
     def pin():
         if os.cpu_count() > 1:
             os.sched_setaffinity(0, {core})
+        if goes_first:
+            gains_part.go_first()
     return pin
 
 
@@ -192,9 +130,8 @@ class Bench:
 
     @staticmethod
     def is_there(name):
-        program = {"weir": BUILD / "weir", "nginx": shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"),
-                   "haproxy": shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin")}
-        if name in program and (program[name] is None or not pathlib.Path(program[name]).exists()):
+        program = BUILD / "weir" if name == "weir" else configs.find(name) if name not in RELAYS else BUILD
+        if program is None or not pathlib.Path(program).exists():
             say(f"*** {name} IS NOT THERE: its column is missing ***")
             return False
         return True
@@ -206,17 +143,8 @@ class Bench:
                   "admin": free_port(), "files": files}
         if name in RELAYS:
             command = [BUILD / "bench" / RELAYS[name], str(port), str(self.upstream_port)]
-        elif name == "nginx":
-            (self.scratch / "nginx.conf").write_text(NGINX.format(**values))
-            command = [shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"), "-e", "stderr",
-                       "-p", self.scratch, "-c", self.scratch / "nginx.conf"]
-        elif name == "haproxy":
-            (self.scratch / "haproxy.cfg").write_text(HAPROXY.format(**values))
-            command = [shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin"), "-db", "-q",
-                       "-f", self.scratch / "haproxy.cfg"]
         else:
-            (self.scratch / "weir.yaml").write_text(WEIR.format(**values))
-            command = [BUILD / "weir", "serve", "-c", self.scratch / "weir.yaml"]
+            command = configs.command_of(name, "relay", values, BUILD / "weir")
         with open(self.scratch / f"{name}.log", "ab") as log:
             process = Process(name, command, CORE_CANDIDATE, stdout=subprocess.DEVNULL, stderr=log)
         process.port = port
@@ -251,11 +179,13 @@ class Bench:
 
     # --- rounds -------------------------------------------------------------------------------
 
-    def rounds(self, what, measure, wanted):
+    def rounds(self, what, measure, wanted, keep=False):
         """Runs `measure` on every candidate in turn, round after round, until `wanted` quiet rounds
-        are there; at most three times as many are tried. Returns the rounds, each {name: sample}."""
+        are there; at most three times as many are tried. keep: noise does not matter. Returns the
+        rounds, each {name: sample}."""
         quiet, noisy, dropped = [], [], 0
-        for tried in range(wanted * (1 if self.args.noisy else 3)):
+        keep = keep or self.args.noisy
+        for tried in range(wanted * (1 if keep else 3)):
             turn = tried % len(self.names)
             order = self.names[turn:] + self.names[:turn]
             sample = {}
@@ -263,7 +193,7 @@ class Bench:
                 progress(f"{what}: round {len(quiet) + 1} of {wanted}, {name}")
                 sample[name] = measure(self.candidates[name])
             worst = max(s["others_cpu"] for s in sample.values()) / os.cpu_count()
-            if worst > NOISE_MAX and not self.args.noisy:
+            if worst > NOISE_MAX and not keep:
                 dropped += 1
                 noisy.append((worst, sample))
             else:
@@ -485,17 +415,17 @@ class Bench:
                 there[name] = command
         return there
 
-    def client_run(self, command, warm, seconds, clients=IN_FLIGHT, *more):
+    def client_run(self, command, warm, seconds, clients=IN_FLIGHT, *more, goes_first=False):
         words = [str(self.upstream_port), "/100", str(clients), str(warm), str(seconds), *more]
         try:
-            done = subprocess.run([*command, *words], preexec_fn=pinned(CORE_CANDIDATE), text=True,
+            done = subprocess.run([*command, *words], preexec_fn=pinned(CORE_CANDIDATE, goes_first), text=True,
                                   capture_output=True, check=True, timeout=120,
                                   env={**os.environ, "NODE_PATH": str(UNDICI.parent)})
             return json.loads(done.stdout)
         except (OSError, ValueError, subprocess.SubprocessError):
             return None
 
-    def client_measure(self, command, *more):
+    def client_measure(self, command, *more, goes_first=False, warm=0.5, seconds=None):
         """One window of one client, and how much of the machine others used meanwhile."""
         def busy():
             ticks = [int(t) for t in pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
@@ -507,7 +437,8 @@ class Bench:
             return (mine.ru_utime + mine.ru_stime
                     + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
         begun, busy_before, ours_before = time.monotonic(), busy(), ours()
-        sample = self.client_run(command, 0.5, 1 if self.args.quick else 2, *more)
+        seconds = seconds or (1 if self.args.quick else 2)
+        sample = self.client_run(command, warm, seconds, *more, goes_first=goes_first)
         if sample is None:
             raise SystemExit(f"bench: {command[0]} has failed")
         others = (busy() - busy_before) - (ours() - ours_before)
@@ -548,73 +479,7 @@ class Bench:
     # --- what pooling gains -------------------------------------------------------------------
 
     def gains(self):
-        """The client beside a connection for each request: at the same load, and how many clients
-        more it carries at no worse a p99."""
-        program = BUILD / "bench/client_bench"
-        kept, self.names = self.names, list(GAINS)
-        self.candidates = {kind: [program, kind] for kind in GAINS}
-        rounds = self.rounds("gains", lambda c: self.client_measure(c, THINKERS, str(THINK_MS)), self.args.rounds)
-        busy = self.rounds("gains, busy", lambda c: self.client_measure(c, THINKERS), self.args.rounds)
-        self.names = kept
-        say(f"\nwhat pooling gains: {THINKERS} clients, {THINK_MS} ms between their requests, 100 B, "
-            f"{self.args.rounds} rounds; busy: the same without a pause")
-        say(f"  {'':<26}{'connections':>12}{'per request':>12}{'p50 µs':>9}{'p99 µs':>9}{'CPU µs/req':>11}"
-            f"{'busy':>8}{'failed':>8}")
-        for kind, title in GAINS.items():
-            def median(key, of, kind=kind):
-                return statistics.median(r[kind][key] for r in of)
-            per_request = statistics.median(r[kind]["connections"] / r[kind]["asked"] for r in rounds)
-            say(f"  {title:<26}{median('connections', rounds):>12.0f}{per_request:>12.4f}"
-                f"{median('p50_us', rounds):>9.0f}{median('p99_us', rounds):>9.0f}"
-                f"{median('cpu_us_per_request', rounds):>11.1f}{median('cpu_us_per_request', busy):>8.1f}"
-                f"{sum(r[kind]['failed'] for r in rounds + busy):>8}")
-        self.results["gains"] = gains = self.gains_of(rounds, busy)
-        gains["clients"] = self.clients_gained()
-        self.print_gains(gains)
-
-    @staticmethod
-    def gains_of(rounds, busy):
-        def change(of, rounds=rounds):
-            return statistics.median(of(r["weir"]) / of(r["weir-fresh"]) for r in rounds) - 1
-        return {"connections": change(lambda s: s["connections"] / s["asked"]),
-                "cpu": change(lambda s: s["cpu_us_per_request"], busy),
-                "cpu_light": change(lambda s: s["cpu_us_per_request"]), "p50": change(lambda s: s["p50_us"]),
-                "p99": change(lambda s: s["p99_us"]),
-                "reuse": statistics.median(1 - r["weir"]["connections"] / r["weir"]["asked"] for r in rounds)}
-
-    def clients_gained(self):
-        """By how much the number of clients may grow before the pooled p99 is worse than the other's."""
-        def p99(kind, clients):
-            samples = [self.client_measure(self.candidates[kind], clients, str(THINK_MS))
-                       for _ in range(1 if self.args.quick else 3)]
-            return statistics.median(s["p99_us"] for s in samples)
-        limit = p99("weir-fresh", FEW_THINKERS)
-        good, bad, factor = 1.0, None, 2.0
-        while bad is None or bad / good > 1.1:
-            progress(f"gains: {factor:.1f} x {FEW_THINKERS} clients")
-            if p99("weir", int(FEW_THINKERS * factor)) <= limit:
-                good = factor
-            else:
-                bad = factor
-            factor = good * 2 if bad is None else (good + bad) / 2
-            if good * FEW_THINKERS > 8000:
-                break
-        progress("")
-        return {"factor": good, "p99_us": limit}
-
-    @staticmethod
-    def print_gains(gains):
-        for word, title, goal in (("connections", "connections", "-99 %"), ("cpu", "CPU, busy", "-50 %"),
-                                  ("cpu_light", "CPU, with pauses", "-50 %"), ("p50", "p50", "-50 %")):
-            say(f"  {title:<26}{100 * gains[word]:>+11.1f} %   goal {goal}")
-        clients = gains["clients"]
-        say(f"  {'clients at that p99':<26}{clients['factor']:>11.1f} x   goal 10 x   (p99 {clients['p99_us']:.0f} µs, "
-            f"that of {FEW_THINKERS} with a connection each)")
-        say("  what the documents say that pooling gains")
-        for title, word, claim in CLAIMS:
-            figure = (f"{clients['factor']:.1f} x" if word == "clients" else
-                      f"{100 * gains[word]:.1f} %" if word == "reuse" else f"{100 * gains[word]:+.1f} %")
-            say(f"    {title:<30}{claim:>10}   here {figure:>9}")
+        self.results["gains"] = gains_part.Part(self, sys.modules[__name__]).run()
 
 
 README_BEGIN, README_END = "<!-- bench: written by bench.py --readme -->", "<!-- end of bench -->"

@@ -6,13 +6,13 @@ itself. Keep-alive: CPU per request. Handshakes: CPU for a connection, its hands
 end; a plain connection for each request is measured beside them. Idle: resident memory of a connection
 that had one request.
 """
-import os
-import shutil
 import ssl
 import socket
 import statistics
 import subprocess
 import time
+
+import configs
 
 NAMES = ("weir", "nginx", "haproxy", "nghttpx")
 ORDER = {"keep-alive 100 B": {"path": "/100", "connections": 128},
@@ -21,91 +21,6 @@ ORDER = {"keep-alive 100 B": {"path": "/100", "connections": 128},
          "resumed handshake": {"path": "/100", "connections": 16, "each": "resumed"}}
 GOALS = {"keep-alive 100 B": ("best", 0.90), "keep-alive 10 KB": ("best", 0.90),
          "full handshake": ("nginx", 1.0), "resumed handshake": ("nginx", 1.0)}
-
-NGINX = """\
-worker_processes 1; daemon off; master_process off; pid {scratch}/nginx.pid; error_log stderr crit;
-worker_rlimit_nofile {files};
-events {{ worker_connections 8192; }}
-http {{
-    access_log off;
-    client_body_temp_path {scratch}/n1; proxy_temp_path {scratch}/n2; fastcgi_temp_path {scratch}/n3;
-    uwsgi_temp_path {scratch}/n4; scgi_temp_path {scratch}/n5;
-    keepalive_timeout 300s; keepalive_requests 1000000000;
-    upstream up {{
-        server 127.0.0.1:{upstream}; keepalive 1024; keepalive_requests 1000000000; keepalive_timeout 300s;
-    }}
-    server {{
-        listen 127.0.0.1:{port} ssl backlog=4096;
-        ssl_certificate {scratch}/cert.pem; ssl_certificate_key {scratch}/key.pem; ssl_protocols TLSv1.3;
-        ssl_session_cache off; ssl_session_tickets on; ssl_session_timeout 1h;
-        location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }}
-    }}
-}}
-"""
-HAPROXY = """\
-global
-    nbthread 1
-    maxconn 8192
-    tune.pool-low-fd-ratio 50
-    tune.pool-high-fd-ratio 60
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 300s
-    timeout server 300s
-    timeout http-keep-alive 300s
-    option http-keep-alive
-    http-reuse always
-frontend web
-    bind 127.0.0.1:{port} backlog 4096 ssl crt {scratch}/both.pem alpn http/1.1
-    default_backend up
-backend up
-    server s1 127.0.0.1:{upstream} pool-purge-delay 300s
-"""
-WEIR = """\
-workers: 1
-admin: {{ address: "127.0.0.1:{admin}" }}
-log: {{ level: warn, access: off }}
-listeners:
-  - name: web
-    address: "127.0.0.1:{port}"
-    tls: {{ certificate: cert.pem, key: key.pem }}
-    pool: {{ max_connections: 8192, keepalive_timeout: 300s, idle_timeout: 300s }}
-    routes: [ {{ match: {{ path: "/" }}, upstream: up }} ]
-upstreams:
-  - name: up
-    protocol: http1
-    pool: {{ max_connections: 1024, max_per_endpoint: 1024, idle_timeout: 300s }}
-    endpoints: [ {{ url: "http://127.0.0.1:{upstream}" }} ]
-"""
-
-
-def make_certificate(scratch):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-keyout", scratch / "key.pem", "-out", scratch / "cert.pem", "-days", "30", "-subj",
-                    "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True)
-    (scratch / "both.pem").write_bytes((scratch / "cert.pem").read_bytes() + (scratch / "key.pem").read_bytes())
-
-
-def find(name):
-    return shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
-
-
-def command_of(name, values, build):
-    scratch = values["scratch"]
-    if name == "nginx":
-        (scratch / "tls.conf").write_text(NGINX.format(**values))
-        return [find("nginx"), "-e", "stderr", "-p", scratch, "-c", scratch / "tls.conf"]
-    if name == "haproxy":
-        (scratch / "tls.cfg").write_text(HAPROXY.format(**values))
-        return [find("haproxy"), "-db", "-q", "-f", scratch / "tls.cfg"]
-    if name == "nghttpx":
-        return [find("nghttpx"), "--conf=/dev/null", "--no-ocsp", "--single-process", "--workers=1",
-                f"--frontend=127.0.0.1,{values['port']}", f"--backend=127.0.0.1,{values['upstream']};;proto=http/1.1",
-                "--backend-keep-alive-timeout=300s", "--frontend-read-timeout=300s", "--backlog=4096",
-                "--log-level=ERROR", scratch / "key.pem", scratch / "cert.pem"]
-    (scratch / "tls.yaml").write_text(WEIR.format(**values))
-    return [build / "weir", "serve", "-c", scratch / "tls.yaml"]
 
 
 def answers(port):
@@ -125,7 +40,7 @@ def start(bench, name, tools):
     values = {"port": port, "upstream": bench.upstream_port, "scratch": bench.scratch,
               "admin": tools.free_port(), "files": 100000}
     with open(bench.scratch / f"{name}.log", "ab") as log:
-        process = tools.Process(name, command_of(name, values, tools.BUILD), tools.CORE_CANDIDATE,
+        process = tools.Process(name, configs.command_of(name, "tls", values, tools.BUILD / "weir"), tools.CORE_CANDIDATE,
                                 stdout=subprocess.DEVNULL, stderr=log)
     process.port = port
     bench.running.append(process)
@@ -192,9 +107,9 @@ def idle(bench, names, tools):
 
 
 def run(bench, tools):
-    make_certificate(bench.scratch)
+    configs.certificate(bench.scratch)
     bench.results["tls"] = {}
-    names = [n for n in NAMES if n == "weir" or find(n)]
+    names = [n for n in NAMES if n == "weir" or configs.find(n)]
     for name in set(NAMES) - set(names):
         tools.say(f"*** {name} IS NOT THERE: its row is missing ***")
     measure(bench, names, tools)

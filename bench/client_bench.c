@@ -4,7 +4,7 @@
  * costs beside a bare epoll loop and libcurl's multi interface, and beside a connection for each
  * request.
  *
- *     client_bench KIND PORT PATH CLIENTS WARM_S SECONDS [THINK_MS]
+ *     client_bench KIND PORT PATH CLIENTS WARM_S SECONDS [THINK_MS [CA]]
  *     KIND: weir | epoll | multi (curl_multi_poll) | socket (curl_multi_socket_action on epoll)
  *           weir-fresh | epoll-fresh   a connection for each request
  *     client_bench objects
@@ -12,7 +12,7 @@
  *
  * Each client asks when its last answer is there, so that CLIENTS requests are in flight; or, with
  * THINK_MS, about so long after it (not libcurl's). Then latencies are taken, from when a request
- * was due.
+ * was due. With CA (weir's alone), over TLS to a server that this authority vouches for.
  *
  * Prints one line of JSON: requests in the window, the process's CPU time in it, connections that
  * were opened, failures. The time is getrusage()'s, of all threads.
@@ -46,6 +46,7 @@ static struct {
     uint32_t clients;
     uint64_t warm_ns, window_ns, think_ns;
     bool is_fresh;
+    const char *ca; /* NULL: plain */
     char url[256];
 } opt;
 
@@ -257,9 +258,8 @@ static void weir_wait(void)
     const struct timespec wait = {.tv_sec = (time_t)(wait_ns / 1000000000),
                                   .tv_nsec = (long)(wait_ns % 1000000000)};
     ppoll(&pollfd, 1, wait_ns == UINT64_MAX ? NULL : &wait, NULL);
-    weir_runtime_turn(w.runtime, 0);
     ask_those_due(weir_ask);
-    weir_runtime_turn(w.runtime, 0); /* what was asked leaves */
+    weir_runtime_turn(w.runtime, 0);
 }
 
 /* Hosted: its loop is turned here, so that one thread does it all, like the others. */
@@ -272,7 +272,8 @@ static void run_weir(void)
                                                       .max_per_key = most,
                                                       .max_uses = opt.is_fresh ? 1 : 0,
                                                       .connecting_max = opt.is_fresh ? most : 0},
-                                             .requests_max = CLIENTS_MAX};
+                                             .requests_max = CLIENTS_MAX,
+                                             .tls = {.ca = opt.ca}};
     if (weir_runtime_open_hosted(&runtime, &w.runtime) != WEIR_OK
         || weir_http_client_new(w.runtime, &client, &w.client) != WEIR_OK) {
         net_die("weir");
@@ -561,22 +562,24 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "objects") == 0) {
         return run_objects();
     }
-    if (argc != 7 && argc != 8) {
+    if (argc < 7 || argc > 9) {
         errno = EINVAL;
-        net_die("usage: client_bench KIND PORT PATH CLIENTS WARM_S SECONDS [THINK_MS]");
+        net_die("usage: client_bench KIND PORT PATH CLIENTS WARM_S SECONDS [THINK_MS [CA]]");
     }
     opt.port = net_port_of(argv[2]);
     opt.path = argv[3];
     opt.clients = (uint32_t)strtoul(argv[4], NULL, 10);
     opt.warm_ns = (uint64_t)(strtod(argv[5], NULL) * 1e9);
     opt.window_ns = (uint64_t)(strtod(argv[6], NULL) * 1e9);
-    opt.think_ns = argc == 8 ? (uint64_t)(strtod(argv[7], NULL) * 1e6) : 0;
+    opt.think_ns = argc >= 8 ? (uint64_t)(strtod(argv[7], NULL) * 1e6) : 0;
+    opt.ca = argc == 9 ? argv[8] : NULL;
     opt.is_fresh = strstr(argv[1], "-fresh") != NULL;
     if (opt.clients < 1 || opt.clients > CLIENTS_MAX) {
         errno = EINVAL;
         net_die("CLIENTS");
     }
-    snprintf(opt.url, sizeof opt.url, "http://127.0.0.1:%u%s", (unsigned)opt.port, opt.path);
+    snprintf(opt.url, sizeof opt.url, "%s://127.0.0.1:%u%s", opt.ca != NULL ? "https" : "http",
+             (unsigned)opt.port, opt.path);
     run.begin_ns = net_now_ns() + opt.warm_ns;
     net_raise_limits();
     if (!run_kind(argv[1])) {

@@ -8,66 +8,16 @@ import os
 import pathlib
 import re
 import resource
-import shutil
 import statistics
 import subprocess
 import time
+
+import configs
 
 STREAMS, CONNECTIONS = 32, 8
 REQUESTS = {"100 B": 40000, "10 KB": 20000}
 PATHS = {"100 B": "/100", "10 KB": "/10240"}
 PEERS = ("nghttpx", "haproxy", "nginx")
-
-NGINX = """\
-worker_processes 1; daemon off; master_process off; pid {scratch}/h2nginx.pid; error_log stderr crit;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    client_body_temp_path {scratch}/n1; proxy_temp_path {scratch}/n2; fastcgi_temp_path {scratch}/n3;
-    uwsgi_temp_path {scratch}/n4; scgi_temp_path {scratch}/n5;
-    keepalive_timeout 300s; keepalive_requests 1000000000; http2_max_concurrent_streams 128;
-    upstream up {{ server 127.0.0.1:{upstream}; keepalive 512; keepalive_requests 1000000000; }}
-    server {{
-        listen 127.0.0.1:{port} http2; listen 127.0.0.1:{secure} ssl http2;
-        ssl_certificate {scratch}/cert.pem; ssl_certificate_key {scratch}/key.pem;
-        location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }}
-    }}
-}}
-"""
-HAPROXY = """\
-global
-    nbthread 1
-    maxconn 4096
-    tune.pool-low-fd-ratio 50
-    tune.pool-high-fd-ratio 60
-    tune.h2.max-concurrent-streams 128
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 300s
-    timeout server 300s
-    http-reuse always
-frontend web
-    bind 127.0.0.1:{port} proto h2
-    bind 127.0.0.1:{secure} ssl crt {scratch}/both.pem alpn h2
-    default_backend up
-backend up
-    server s1 127.0.0.1:{upstream} pool-purge-delay 300s
-"""
-WEIR = """\
-workers: 1
-admin: {{ address: "127.0.0.1:{admin}" }}
-log: {{ level: warn, access: off }}
-listeners:
-  - {{ name: plain, address: "127.0.0.1:{port}", routes: [ {{ upstream: up }} ] }}
-  - {{ name: tls, address: "127.0.0.1:{secure}", routes: [ {{ upstream: up }} ],
-       tls: {{ certificate: "{scratch}/cert.pem", key: "{scratch}/key.pem" }} }}
-upstreams:
-  - name: up
-    protocol: http1
-    pool: {{ max_connections: 1024, max_per_endpoint: 1024, idle_timeout: 300s }}
-    endpoints: [ {{ url: "http://127.0.0.1:{upstream}" }} ]
-"""
 
 
 def ran_ns(pid):
@@ -83,34 +33,6 @@ def busy_s():
     return (sum(words) - words[3] - words[4]) / os.sysconf("SC_CLK_TCK")
 
 
-def certificate(scratch):
-    key, cert = scratch / "key.pem", scratch / "cert.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                    "-subj", "/CN=bench", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", cert],
-                   check=True, capture_output=True)
-    (scratch / "both.pem").write_text(cert.read_text() + key.read_text())
-
-
-def command_of(name, values, scratch, weir):
-    path = os.environ["PATH"] + ":/usr/sbin"
-    if name == "weir":
-        (scratch / "h2.yaml").write_text(WEIR.format(**values))
-        return [weir, "serve", "-c", scratch / "h2.yaml"]
-    program = shutil.which(name, path=path)
-    if program is None:
-        return None
-    if name == "nginx":
-        (scratch / "h2nginx.conf").write_text(NGINX.format(**values))
-        return [program, "-e", "stderr", "-p", scratch, "-c", scratch / "h2nginx.conf"]
-    if name == "haproxy":
-        (scratch / "h2haproxy.cfg").write_text(HAPROXY.format(**values))
-        return [program, "-db", "-q", "-f", scratch / "h2haproxy.cfg"]
-    return [program, f"-f127.0.0.1,{values['port']};no-tls", f"-f127.0.0.1,{values['secure']}",
-            f"-b127.0.0.1,{values['upstream']}", "-n1", "--single-thread", "--single-process", "--no-ocsp",
-            "--backend-connections-per-frontend=0", "--accesslog-file=/dev/null", "--log-level=ERROR",
-            scratch / "key.pem", scratch / "cert.pem"]
-
-
 class Part:
     def __init__(self, bench, tools):
         self.bench, self.tools = bench, tools
@@ -119,11 +41,11 @@ class Part:
     def start(self, name):
         scratch = self.bench.scratch
         values = {"port": self.tools.free_port(), "secure": self.tools.free_port(), "admin": self.tools.free_port(),
-                  "upstream": self.bench.upstream_port, "scratch": scratch}
-        command = command_of(name, values, scratch, self.tools.BUILD / "weir")
-        if command is None:
+                  "upstream": self.bench.upstream_port, "scratch": scratch, "files": 100000}
+        if name != "weir" and configs.find(name) is None:
             self.tools.say(f"*** {name} IS NOT THERE: its column is missing ***")
             return
+        command = configs.command_of(name, "h2", values, self.tools.BUILD / "weir")
         with open(scratch / f"h2-{name}.log", "ab") as log:
             process = self.tools.Process(name, command, self.tools.CORE_CANDIDATE, stdout=subprocess.DEVNULL, stderr=log)
         process.port, process.secure = values["port"], values["secure"]
@@ -164,7 +86,7 @@ class Part:
         return {"us": spent / 1000 / got, "rate": got / took, "others_cpu": max(busy_s() - busy - ours, 0) / took}
 
     def run(self):
-        certificate(self.bench.scratch)
+        configs.certificate(self.bench.scratch)
         for name in ("weir", *PEERS):
             self.start(name)
         mine = self.bench.names, getattr(self.bench, "candidates", {})

@@ -2,7 +2,8 @@
  *
  * upstream.c - a minimal keep-alive HTTP server: GET /N is answered with N bytes.
  *
- *     upstream LISTEN COUNTERS      a port on 127.0.0.1, a file
+ *     upstream LISTEN COUNTERS [PEM]      a port on 127.0.0.1, a file; HTTPS with that certificate
+ *                                         and key
  *
  * It counts the connections it accepted and the requests it answered in COUNTERS, a file of two
  * 64-bit numbers that others map: so reuse is counted by the one who cannot be wrong about it.
@@ -12,6 +13,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -41,6 +45,7 @@ struct answer {
 
 struct conn {
     int fd;
+    SSL *ssl;   /* NULL: plain */
     char *part; /* the beginning of a request, where one did not come whole */
     size_t part_len;
     const char *rest; /* of an answer, inside its bytes */
@@ -49,10 +54,12 @@ struct conn {
 
 static int loop;
 static struct counters *counters;
+static SSL_CTX *secure; /* NULL: plain */
 static struct answer answers[SIZES_MAX];
 static char buffer[BUFFER_BYTES];
 
 static struct counters *counters_open(const char *path);
+static SSL_CTX *secure_open(const char *pem);
 static void on_client(int listener);
 static void on_readable(struct conn *conn);
 static void on_writable(struct conn *conn);
@@ -61,10 +68,12 @@ int main(int argc, char **argv)
 {
     struct epoll_event events[BATCH_MAX];
     struct epoll_event on_listen = {.events = EPOLLIN, .data.ptr = NULL};
-    if (argc != 3) {
+    if (argc != 3 && argc != 4) {
         errno = EINVAL;
-        net_die("usage: upstream LISTEN COUNTERS");
+        net_die("usage: upstream LISTEN COUNTERS [PEM]");
     }
+    secure = argc == 4 ? secure_open(argv[3]) : NULL;
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
     net_raise_limits();
     counters = counters_open(argv[2]);
     int listener = net_listen(net_port_of(argv[1]));
@@ -97,6 +106,57 @@ static struct counters *counters_open(const char *path)
     return map;
 }
 
+/* --- TLS, or not --------------------------------------------------------------------------------
+ */
+
+static SSL_CTX *secure_open(const char *pem)
+{
+    SSL_CTX *made = SSL_CTX_new(TLS_server_method());
+    if (!made || SSL_CTX_use_certificate_chain_file(made, pem) != 1
+        || SSL_CTX_use_PrivateKey_file(made, pem, SSL_FILETYPE_PEM) != 1) {
+        errno = EINVAL;
+        net_die(pem);
+    }
+    SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+                               | SSL_MODE_RELEASE_BUFFERS);
+    return made;
+}
+
+static bool secure_client(struct conn *conn)
+{
+    conn->ssl = SSL_new(secure);
+    if (!conn->ssl || SSL_set_fd(conn->ssl, conn->fd) != 1)
+        return false;
+    SSL_set_accept_state(conn->ssl);
+    return true;
+}
+
+/* As recv() and send() have it. */
+static ssize_t outcome_of(struct conn *conn, int result)
+{
+    int why = result > 0 ? SSL_ERROR_NONE : SSL_get_error(conn->ssl, result);
+    ERR_clear_error();
+    if (result > 0 || why == SSL_ERROR_ZERO_RETURN)
+        return result > 0 ? result : 0;
+    errno = why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? EAGAIN : EPROTO;
+    return -1;
+}
+
+static ssize_t conn_read(struct conn *conn, void *at, size_t size)
+{
+    return conn->ssl ? outcome_of(conn, SSL_read(conn->ssl, at, (int)size))
+                     : recv(conn->fd, at, size, 0);
+}
+
+static ssize_t conn_write(struct conn *conn, const void *at, size_t size)
+{
+    return conn->ssl ? outcome_of(conn, SSL_write(conn->ssl, at, (int)size))
+                     : send(conn->fd, at, size, MSG_NOSIGNAL);
+}
+
+/* --- connections --------------------------------------------------------------------------------
+ */
+
 static void watch(struct conn *conn, int operation, uint32_t what)
 {
     struct epoll_event event = {.events = what, .data.ptr = conn};
@@ -112,6 +172,8 @@ static void on_client(int listener)
         if (!conn)
             net_die("calloc");
         conn->fd = fd;
+        if (secure && !secure_client(conn))
+            net_die("SSL_new");
         watch(conn, EPOLL_CTL_ADD, EPOLLIN);
         atomic_fetch_add_explicit(&counters->connections, 1, memory_order_relaxed);
     }
@@ -119,6 +181,7 @@ static void on_client(int listener)
 
 static void conn_close(struct conn *conn)
 {
+    SSL_free(conn->ssl);
     close(conn->fd);
     free(conn->part);
     free(conn);
@@ -162,7 +225,7 @@ static bool request_answer(struct conn *conn, const char *request)
         return false;
     }
     atomic_fetch_add_explicit(&counters->requests, 1, memory_order_relaxed);
-    ssize_t sent = send(conn->fd, answer->bytes, answer->len, MSG_NOSIGNAL);
+    ssize_t sent = conn_write(conn, answer->bytes, answer->len);
     if (sent < 0 && errno != EAGAIN) {
         conn_close(conn);
         return false;
@@ -182,7 +245,7 @@ static void on_readable(struct conn *conn)
     size_t held = conn->part_len;
     if (held > 0)
         memcpy(buffer, conn->part, held);
-    ssize_t got = recv(conn->fd, buffer + held, sizeof buffer - 1 - held, 0);
+    ssize_t got = conn_read(conn, buffer + held, sizeof buffer - 1 - held);
     if (got <= 0) {
         if (got == 0 || errno != EAGAIN)
             conn_close(conn);
@@ -207,7 +270,7 @@ static void on_readable(struct conn *conn)
 
 static void on_writable(struct conn *conn)
 {
-    ssize_t sent = send(conn->fd, conn->rest, conn->rest_len, MSG_NOSIGNAL);
+    ssize_t sent = conn_write(conn, conn->rest, conn->rest_len);
     if (sent < 0) {
         if (errno != EAGAIN)
             conn_close(conn);
