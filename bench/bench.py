@@ -44,6 +44,7 @@ NOISE_MAX = 0.25  # of the machine
 RELAYS = {"epoll": "relay_epoll", "libuv": "relay_uv", "io": "relay_io"}
 PARTS = ("relay", "open", "idle", "syscalls", "h2", "pool", "handoff", "client", "gains", "tls")
 IN_FLIGHT = 128  # requests of an HTTP client
+CLIENT_WARM = 2.0  # node compiles what runs often
 HANDOFF_GOALS = (("same worker ns", 0, 1000), ("to another thread, of a round trip", 0, 1.5), ("move, of a round trip", 0, 3),
                  ("pairs/s, of the bare pool's", 0.8, 1e9), ("weir, 2 connections held for 200 us: longest of the median", 0, 100))
 UNDICI = pathlib.Path("/usr/share/nodejs/undici")
@@ -449,7 +450,7 @@ class Bench:
         """CPU of a client process that keeps 128 requests in flight, 100 B answers."""
         commands = self.client_commands()
         kept, self.names, self.candidates = self.names, list(commands), commands
-        rounds = self.rounds("client", self.client_measure, self.args.rounds)
+        rounds = self.rounds("client", lambda c: self.client_measure(c, warm=CLIENT_WARM), self.args.rounds)
         self.names = kept
         say(f"\nHTTP clients, {IN_FLIGHT} requests in flight, 100 B, {self.args.rounds} rounds")
         say(f"  {'':<12}{'CPU µs/req':>11}{'× epoll':>9}{'weir ÷ it':>11}{'req/s':>9}{'failed':>8}")

@@ -96,7 +96,7 @@ class Part:
 
     def measure(self, scheme, kinds):
         wanted = self.bench.args.rounds
-        light = self.rounds(f"gains, {scheme}", lambda k: self.sample(k, THINKERS, THINK_MS), kinds, wanted)
+        light = self.rounds(f"gains, {scheme}", lambda k: self.sample(k, THINKERS, THINK_MS, seconds=2), kinds, wanted)
         busy = self.rounds(f"gains, {scheme}, busy", lambda k: self.sample(k, THINKERS, 0), kinds, wanted)
         self.show(scheme, kinds, light, busy)
         gains = self.gains_of(light, busy)
@@ -135,7 +135,7 @@ class Part:
         return gains
 
     def clients(self, scheme):
-        """The largest factor up to which every one holds."""
+        """The largest factor that holds."""
         def measure(name):
             kind, clients = ("weir-fresh", FEW_THINKERS) if name == 1 else ("weir", FEW_THINKERS * name)
             return self.sample(kind, clients, THINK_MS, goes_first=self.goes_first, warm=LADDER_WARM,
@@ -143,14 +143,10 @@ class Part:
         if self.goes_first:
             go_first(self.bench.upstream.pid)
         factors = FACTORS[:4] if self.bench.args.quick else FACTORS
-        wanted = 2 * self.bench.args.rounds + 1
+        wanted = 3 * self.bench.args.rounds
         rounds = self.rounds(f"gains, {scheme}, clients", measure, (1, *factors), wanted, self.goes_first)
         ratios = {f: statistics.median(r[f]["p99_us"] / r[1]["p99_us"] for r in rounds) for f in factors}
-        good = 1
-        for factor in factors:
-            if ratios[factor] > 1:
-                break
-            good = factor
+        good = max((f for f in factors if ratios[f] <= 1), default=1)
         return {"factor": good, "is_most": good == factors[-1], "ratios": ratios, "rounds": len(rounds),
                 "p99_us": statistics.median(r[1]["p99_us"] for r in rounds)}
 
