@@ -533,11 +533,21 @@ static void count_pairs(struct hand *hand, const struct work *work)
     hand->rate = (double)pairs * 1e9 / (double)(net_now_ns() - start - coreless);
 }
 
+/* Before all other programs, where that is permitted: who holds a connection and is given no core
+ * keeps everybody waiting, and that is not the pool's doing. */
+static void go_first(bool first)
+{
+    const struct sched_param param = {.sched_priority = first ? 1 : 0};
+    pthread_setschedparam(pthread_self(), first ? SCHED_RR : SCHED_OTHER, &param);
+}
+
 static void time_pairs(struct hand *hand, const struct work *work)
 {
+    go_first(work->hold_ns > 0);
     one_pair(work); /* the start */
     for (int i = 0; i < work->count; i++)
         hand->waits[i] = timed_pair(hand, work);
+    go_first(false);
 }
 
 static void *hand_main(void *self)
