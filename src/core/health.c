@@ -136,7 +136,7 @@ bool health_review(weir_pool *pool)
     weir_health health = health_of(&facts, message, sizeof message);
     bool has_dwelt = window->since_ms == 0 || now_ms - window->since_ms >= DWELL_MS;
     if (health == (weir_health)window->health || !has_dwelt) {
-        return false;
+        return health != (weir_health)window->health; /* later: somebody has to look again */
     }
     window->health = (uint8_t)health;
     window->since_ms = now_ms;

@@ -31,5 +31,5 @@ void health_count(struct window *window, uint64_t now_ms, bool is_good);
 /* So many that ended well. */
 void health_count_good(struct window *window, uint64_t now_ms, uint32_t times);
 
-/* Judges the pool again; true when the word changed. */
+/* Judges the pool again; true when the word changed, or will once it has lasted for long enough. */
 bool health_review(weir_pool *pool);

@@ -359,9 +359,9 @@ void pool_timer(weir_pool *pool)
     pool->armed_ms = UINT64_MAX;
     pool_arm(pool, queue_overdue(pool));
     if (pool->review_ms <= now_ms) {
-        bool has_changed = health_review(pool);
+        bool is_restless = health_review(pool);
         bool is_moving = size_review(pool);
-        bool is_settled = pool->window.health == WEIR_HEALTHY && !has_changed && !is_moving;
+        bool is_settled = pool->window.health == WEIR_HEALTHY && !is_restless && !is_moving;
         pool->review_ms = is_settled ? UINT64_MAX : now_ms + POOL_REVIEW_MS;
     }
     warm_turn(pool);
