@@ -73,9 +73,10 @@ void claw_read(struct slice text, struct claw_frame *ret_frame)
     text = slice_trim(text);
     if (!json_check(text)) {
         bad(ret_frame, "json");
-    } else if (!member_text(text, SLICE("type"), type, sizeof type)) {
-        bad(ret_frame, "type");
-    } else if (strcmp(type, "res") == 0) {
+        return;
+    }
+    member_text(text, SLICE("type"), type, sizeof type); /* "": there is none */
+    if (strcmp(type, "res") == 0) {
         read_response(text, ret_frame);
     } else if (strcmp(type, "event") == 0) {
         read_event(text, ret_frame);

@@ -32,7 +32,7 @@ static bool write_id(struct claw_device *device)
     if (EVP_Digest(device->key, sizeof device->key, hash, &len, EVP_sha256(), NULL) != 1) {
         return false;
     }
-    for (unsigned i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++) {
         device->id[2 * i] = digits[hash[i] >> 4];
         device->id[2 * i + 1] = digits[hash[i] & 15];
     }
