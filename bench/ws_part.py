@@ -13,13 +13,13 @@ import subprocess
 import time
 
 CLIENTS = (16, 128, 1000)
-IDLE = 5000
+IDLE = 6000
 GOAL_CPU, GOAL_BYTES = 0.80, 1638
 
 NGINX = """\
 worker_processes 1; daemon off; master_process off; pid {scratch}/wsnginx.pid; error_log stderr crit;
 worker_rlimit_nofile {files};
-events {{ worker_connections 16384; }}
+events {{ worker_connections 18000; }}
 http {{
     access_log off;
     client_body_temp_path {scratch}/n1; proxy_temp_path {scratch}/n2; fastcgi_temp_path {scratch}/n3;

@@ -254,6 +254,17 @@ void channel_broken(struct channel_side *side)
     settle(channel);
 }
 
+void channel_departed(struct channel_side *side, bool is_broken)
+{
+    struct channel *channel = channel_of(side);
+    if (is_broken) {
+        lose(side);
+    } else {
+        pause_by(channel_other(side));
+    }
+    settle(channel);
+}
+
 void channel_tunnel_cut(struct http_tunnel *tunnel)
 {
     struct channel_side *side = container_of(tunnel, struct channel_side, tunnel);
@@ -447,7 +458,7 @@ void channels_cut(struct relay *relay)
 static void settle_side(struct channel *channel, struct channel_side *side)
 {
     const struct channel_side *other = channel_other(side);
-    if (side->is_gone || side->is_blocked) {
+    if (side->is_gone || side->is_blocked || side->is_departing) {
         return;
     }
     bool is_over = channel->state == CHANNEL_GOODBYE

@@ -78,7 +78,8 @@ struct channel_side {
     bool is_ended : 1;       /* it will say no more */
     bool is_shut : 1;        /* it was told that no more will come */
     bool is_gone : 1;        /* closed */
-    bool wants : 1;          /* HTTP/1.1: its stream was told to wait for room */
+    bool is_departing : 1;   /* HTTP/1.1: what was sent to it leaves soon, */
+    bool wants : 1;          /* its stream was told to wait for room */
     bool reads : 1;          /* … and for bytes */
 };
 
@@ -123,12 +124,28 @@ struct channel_counts {
 /* --- for relay.c and census.c -------------------------------------------------------------------
  */
 
+/* Short messages depart together, as those of HTTP do (io/outbox.h): the kernel receives for some
+ * of them, and then sends for all of them, with less waking up of who they are for. */
+#define CHANNEL_DEPARTURES_MAX 64U
+#define CHANNEL_DEPART_BYTES   512U /* of one; a longer one leaves at once */
+
+struct channel_departure {
+    struct channel_side *side; /* NULL: it has left */
+    uint32_t at, len;          /* in channels.text */
+};
+
 /* A worker's channels. */
 struct channels {
     struct list open;
     struct ws_reader scratch; /* for whoever is between two messages */
     bool is_draining;
+    struct loop_later leaving;
+    uint32_t departures, text_len;
+    struct channel_departure departure[CHANNEL_DEPARTURES_MAX];
+    char text[CHANNEL_DEPARTURES_MAX * CHANNEL_DEPART_BYTES];
 };
+
+void channels_init(struct channels *channels);
 
 /* After the answer was judged and given to the client: takes over from `transit`, which lives on
  * only where its client speaks HTTP/2. False: it could not, and nothing has changed but that the

@@ -66,6 +66,7 @@ void channel_heard(struct channel_side *side, char *at, size_t len);
 void channel_drained(struct channel_side *side);
 void channel_side_ended(struct channel_side *side); /* no byte will come any more */
 void channel_broken(struct channel_side *side);
+void channel_departed(struct channel_side *side, bool is_broken);
 
 /* Says close to both, as the table says, and lets them go. */
 void channel_goodbye(struct channel *channel, enum channel_end why);

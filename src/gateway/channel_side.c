@@ -7,6 +7,7 @@
 #include "io/stream.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* --- HTTP/1.1 --------------------------------------------------------------------------------- */
 
@@ -56,6 +57,78 @@ static void forget(struct channel_side *side)
     }
 }
 
+/* --- departures --- */
+
+static struct channels *channels_of(struct channel_side *side)
+{
+    return &channel_relay(channel_of(side))->channels;
+}
+
+/* True: it leaves with others, in this turn. */
+static bool depart(struct channel_side *side, const struct iovec *parts, int count, size_t len)
+{
+    struct channels *channels = channels_of(side);
+    struct loop *loop = channel_relay(channel_of(side))->opt.loop;
+    if (len > CHANNEL_DEPART_BYTES || side->is_departing
+        || channels->departures == CHANNEL_DEPARTURES_MAX || !loop_is_turning(loop)) {
+        return false;
+    }
+    channels->departure[channels->departures++] =
+        (struct channel_departure){.side = side, .at = channels->text_len, .len = (uint32_t)len};
+    for (int i = 0; i < count; i++) {
+        memcpy(channels->text + channels->text_len, parts[i].iov_base, parts[i].iov_len);
+        channels->text_len += (uint32_t)parts[i].iov_len;
+    }
+    side->is_departing = true;
+    loop_later(loop, &channels->leaving);
+    return true;
+}
+
+static bool write_now(struct channel_side *side, const struct iovec *parts, int count, size_t len);
+
+/* False: it is broken. */
+static bool leave(struct channels *channels, struct channel_departure *departure)
+{
+    struct channel_side *side = departure->side;
+    const struct iovec part = {channels->text + departure->at, departure->len};
+    departure->side = NULL;
+    side->is_departing = false;
+    return write_now(side, &part, 1, departure->len);
+}
+
+/* What was sent before goes first. */
+static bool leave_now(struct channel_side *side)
+{
+    struct channels *channels = channels_of(side);
+    for (uint32_t i = 0; side->is_departing && i < channels->departures; i++) {
+        if (channels->departure[i].side == side) {
+            return leave(channels, &channels->departure[i]);
+        }
+    }
+    return true;
+}
+
+static void leave_all(struct loop_later *leaving)
+{
+    struct channels *channels = container_of(leaving, struct channels, leaving);
+    for (uint32_t i = 0; i < channels->departures; i++) {
+        struct channel_side *side = channels->departure[i].side;
+        if (side != NULL) {
+            bool is_fine = leave(channels, &channels->departure[i]);
+            if (!is_fine || side->is_blocked || channel_of(side)->state != CHANNEL_OPEN) {
+                channel_departed(side, !is_fine);
+            }
+        }
+    }
+    channels->departures = channels->text_len = 0;
+}
+
+void channels_init(struct channels *channels)
+{
+    list_init(&channels->open);
+    channels->leaving.run = leave_all;
+}
+
 static bool tunnel_send(struct channel_side *side, const struct iovec *parts, int count)
 {
     if (side->kept != NULL) {
@@ -65,6 +138,17 @@ static bool tunnel_send(struct channel_side *side, const struct iovec *parts, in
     for (int i = 0; i < count; i++) {
         len += parts[i].iov_len;
     }
+    if (depart(side, parts, count, len)) {
+        return true;
+    }
+    if (!leave_now(side)) {
+        return false;
+    }
+    return side->kept != NULL ? keep(side, parts, count, 0) : write_now(side, parts, count, len);
+}
+
+static bool write_now(struct channel_side *side, const struct iovec *parts, int count, size_t len)
+{
     ssize_t n = stream_writev(side->tunnel.stream, parts, count);
     if (n < 0 && n != -EAGAIN) {
         return false;
@@ -97,6 +181,7 @@ static void tunnel_shut(struct channel_side *side)
 
 static void tunnel_close(struct channel_side *side)
 {
+    leave_now(side);
     forget(side);
     side->tunnel.close(&side->tunnel);
 }

@@ -94,7 +94,7 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay)
     relay->opt = *opt;
     relay->log.ring = opt->access;
     cork_init(&relay->cork, opt->loop);
-    list_init(&relay->channels.open);
+    channels_init(&relay->channels);
     forward_init(&relay->forward, rand_mix(opt->seed));
     relay->upstreams = alloc_zeroed(&alloc_libc,
                                     (config->upstreams.count + 1) * sizeof *relay->upstreams);
@@ -128,6 +128,7 @@ void relay_free(struct relay *take_relay)
     const struct config *config = relay->opt.config;
     health_service_fini(&relay->health);
     check(list_is_empty(&relay->channels.open));
+    loop_later_cancel(relay->opt.loop, &relay->channels.leaving);
     for (uint32_t i = 0; relay->checkups != NULL && i < config->upstreams.count; i++) {
         checkups_free(relay->checkups[i]);
     }
