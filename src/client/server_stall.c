@@ -176,11 +176,10 @@ static void stall_drained(void *arg)
     }
 }
 
-void stall_drain(struct stall *stall, void *arg)
+void stall_drain(struct stall *stall, void *grace_ms)
 {
-    const uint32_t *grace_ms = arg;
     health_close(stall);
-    front_drain(stall->front, *grace_ms, stall_drained, stall->server);
+    front_drain(stall->front, *(const uint32_t *)grace_ms, stall_drained, stall->server);
 }
 
 static void close_readers(struct stall *stall)
