@@ -2,7 +2,6 @@
  *
  * The rules of pool.c one by one, on a fake connector.
  */
-#include "core/lend.h"
 #include "core/turns.h"
 #include "support/fake.h"
 
@@ -379,26 +378,6 @@ static void more_wait_than_are_looked_at(void **state)
     fake_free(fake);
 }
 
-static void a_tenant_counts_what_was_renewed(void **state)
-{
-    (void)state;
-    struct fake *fake = fake_open(NULL, NULL);
-    const weir_key key = {.scheme = "fake", .host = "a", .port = 1, .tenant = "alice"};
-    weir_lease lease;
-    assert_int_equal(weir_acquire(fake->pool, &key, NULL, fake_granted, fake, &lease), WEIR_OK);
-    fake_wait(fake, 0);
-    fake_up(fake, 1);
-    fake_wait(fake, 0);
-    fake_release(fake, lease, WEIR_KEEP);
-    assert_int_equal(weir_try_acquire(fake->pool, &key, 0, &lease, NULL), WEIR_OK);
-    assert_int_equal(lease_renewed(fake->pool, lease, 3), WEIR_OK);
-    weir_stats stats;
-    weir_pool_stats(fake->pool, &stats);
-    assert_int_equal(stats.grants, 5);
-    fake_release(fake, lease, WEIR_KEEP);
-    fake_free(fake);
-}
-
 /* Back from their probes one by one, each passing the place of many that are still out. */
 static void the_way_back_from_a_probe_has_a_bound(void **state)
 {
@@ -483,40 +462,6 @@ static void a_new_age_is_not_for_those_that_go_anyway(void **state)
     fake_release(fake, lease, WEIR_KEEP);
     fake_wait(fake, 0);
     assert_string_equal(fake->log, "config_changed dial2"); /* its successor */
-    fake_free(fake);
-}
-
-static void only_what_is_held_is_renewed_and_only_what_waits_is_cancelled(void **state)
-{
-    (void)state;
-    struct fake *fake = fake_open(NULL, NULL);
-    weir_pool_options own = {
-        .name = "other", .connector = &fake->connector, .connector_self = fake};
-    weir_pool *other;
-    assert_int_equal(weir_pool_open(fake->engine, &own, &other), WEIR_OK);
-    weir_lease asked = fake_acquire(fake, "a");
-    assert_int_equal(lease_renewed(fake->pool, asked, 1), WEIR_ESTALE);
-    assert_int_equal(lease_cancel(other, asked), WEIR_ESTALE);
-    assert_int_equal(lease_renewed(other, asked, 1), WEIR_ESTALE);
-    fake_wait(fake, 0);
-    fake_up(fake, 1);
-    fake_wait(fake, 0);
-    fake_release(fake, asked, WEIR_KEEP);
-    assert_int_equal(lease_cancel(fake->pool, asked), WEIR_ESTALE);
-    weir_key key = fake_key("a");
-    weir_lease held;
-    assert_int_equal(weir_try_acquire(fake->pool, &key, 0, &held, NULL), WEIR_OK);
-    assert_int_equal(lease_cancel(fake->pool, held), WEIR_ESTALE); /* nobody is to be told */
-    assert_int_equal(lease_renewed(fake->pool, held, 3), WEIR_OK);
-    fake_down(fake, 1, WEIR_EHANGUP);
-    fake_wait(fake, 0);
-    lease_renewed(fake->pool, held, 1);
-    fake_release(fake, fake_lease_up(fake, "a"), WEIR_KEEP);
-    asked = fake_acquire(fake, "a");
-    assert_int_equal(lease_renewed(fake->pool, asked, 1), WEIR_ESTALE); /* granted, not told */
-    assert_int_equal(lease_cancel(fake->pool, asked), WEIR_OK);
-    assert_int_equal(lease_cancel(fake->pool, asked), WEIR_ESTALE); /* its end is on the way */
-    fake_wait(fake, 0);
     fake_free(fake);
 }
 
@@ -852,12 +797,10 @@ int main(void)
         cmocka_unit_test(one_dial_finds_out_how_many_leases_there_are),
         cmocka_unit_test(a_hedge_serves_all_as_long_as_nothing_is_known),
         cmocka_unit_test(more_wait_than_are_looked_at),
-        cmocka_unit_test(a_tenant_counts_what_was_renewed),
         cmocka_unit_test(the_way_back_from_a_probe_has_a_bound),
         cmocka_unit_test(an_admitted_one_is_probed_too),
         cmocka_unit_test(no_room_in_the_engine_is_no_room_to_warm_up),
         cmocka_unit_test(a_new_age_is_not_for_those_that_go_anyway),
-        cmocka_unit_test(only_what_is_held_is_renewed_and_only_what_waits_is_cancelled),
         cmocka_unit_test(who_will_have_many_leases_is_waited_for),
         cmocka_unit_test(a_lease_needs_room_on_its_connection),
         cmocka_unit_test(a_request_during_a_probe_makes_room_for_others),

@@ -332,7 +332,7 @@ void http2_client_feed(struct http2_client *client, const char *at, size_t len)
         }
         goes_on = goes_on && admit_frame(client, &head);
     }
-    if (goes_on) {
+    if (goes_on && fed < len) {
         feed_library(client, at + fed, len - fed);
     }
     client->feeding = false;
