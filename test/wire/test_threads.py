@@ -113,7 +113,7 @@ def test_everything_at_once():
                 thread.start()
             for thread in threads:
                 thread.join(180)
-            assert not failed and not any(thread.is_alive() for thread in threads), "\n".join(f[:400] for f in failed)
+            assert not failed and not any(thread.is_alive() for thread in threads), "\n".join(f[-700:] for f in failed)
             wait_for(lambda: weir.ask("/").status == 200, "the next request")
             context = ssl.create_default_context(cafile=str(authority.certificate))
             with context.wrap_socket(Client(ports["tls"]).sock, server_hostname="localhost") as sock:
