@@ -16,6 +16,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@ struct pair {
     weir_websocket last;
     _Atomic bool has_last;
     char reason[128], detail[64];
+    pthread_mutex_t mutex; /* of what is not atomic: ends are on both workers */
 };
 
 /* What a dialled end was told. */
@@ -121,7 +123,9 @@ static inline void pair_open(void *arg, weir_websocket ws, const weir_websocket_
 {
     struct pair *p = arg;
     (void)opening;
+    pthread_mutex_lock(&p->mutex);
     p->last = ws;
+    pthread_mutex_unlock(&p->mutex);
     p->has_last = true;
     p->opened++;
 }
@@ -132,9 +136,11 @@ static inline void pair_close(void *arg, weir_websocket ws, const weir_websocket
     assert_int_equal(weir_websocket_send(ws, WEIR_WEBSOCKET_TEXT, "", 0), WEIR_ESTALE);
     p->err = end->err;
     p->code = end->code;
+    pthread_mutex_lock(&p->mutex);
     snprintf(p->reason, sizeof p->reason, "%.*s", (int)end->reason.len,
              end->reason.at != NULL ? end->reason.at : "");
     snprintf(p->detail, sizeof p->detail, "%s", end->detail);
+    pthread_mutex_unlock(&p->mutex);
     p->closed++;
 }
 
@@ -189,6 +195,7 @@ static inline void pair_make(struct pair *p, weir_websocket_manager_options opt)
     const weir_runtime_options runtime = {.workers = 2};
     const weir_server_options server = {.address = "127.0.0.1:0", .keepalive_timeout_ms = 60000};
     memset(p, 0, sizeof *p);
+    pthread_mutex_init(&p->mutex, NULL);
     assert_int_equal(weir_runtime_open(&runtime, &p->runtime), WEIR_OK);
     assert_int_equal(weir_websocket_manager_new(p->runtime, &opt, &p->manager), WEIR_OK);
     assert_int_equal(weir_server_listen(p->runtime, &server, &pair_handler, p, &p->server),
@@ -201,6 +208,7 @@ static inline void pair_end(struct pair *p)
     assert_int_equal(weir_server_close(p->server, 2000), WEIR_OK);
     assert_int_equal(weir_runtime_close(p->runtime, 0), WEIR_OK);
     assert_int_equal(p->opened, p->closed);
+    pthread_mutex_destroy(&p->mutex);
 }
 
 /* --- dialled ends -------------------------------------------------------------------------------
@@ -371,6 +379,7 @@ static inline void raw_frame(int fd, unsigned first, const void *data, size_t le
 static inline int raw_hear(int fd, char *payload, size_t *ret_len)
 {
     uint8_t head[2], more[8];
+    *ret_len = 0;
     if (recv(fd, head, 2, MSG_WAITALL) != 2) {
         return -1;
     }
