@@ -177,7 +177,7 @@ static void dials_fail_with_their_reason(void **state)
     static struct pair p;
     char url[64];
     uint16_t port;
-    pair_make(&p, (weir_websocket_manager_options){.open_timeout_ms = 50});
+    pair_make(&p, (weir_websocket_manager_options){.open_timeout_ms = 700});
     struct caller *c = call(&p, "/plain");
     assert_int_equal(c->err, WEIR_EPROTOCOL);
     assert_int_equal(c->status, 404);
@@ -321,7 +321,7 @@ static void who_does_not_answer_is_closed(void **state)
     char payload[128];
     size_t len;
     pair_make(&p, (weir_websocket_manager_options){
-                      .pool = {.probe_every_ms = 100, .probe_timeout_ms = 100}});
+                      .pool = {.probe_every_ms = 100, .probe_timeout_ms = 1500}});
     int silent = raw_open(&p, ASK("/sink")), lively = raw_open(&p, ASK("/sink"));
     struct caller *c = call(&p, "/echo");
     assert_int_equal(raw_hear(silent, payload, &len), 0x89);
@@ -422,7 +422,7 @@ static void nobody_is_sent_more_than_fits(void **state)
     static char payload[1 << 20];
     size_t len;
     pair_make(&p, (weir_websocket_manager_options){.unsent_max = 100000,
-                                                   .pool = {.write_timeout_ms = 300}});
+                                                   .pool = {.write_timeout_ms = 1500}});
     int fd = raw_open(&p, ASK("/stuff"));
     until(p.opened == 1 && p.stuffed > 0);
     for (uint32_t i = 0; i < p.stuffed; i++) {
