@@ -75,7 +75,7 @@ static uint64_t by_gradient(const struct concurrency *it, uint64_t limit)
     }
     uint64_t now_us = it->now_us > 0 ? it->now_us : 1;
     uint64_t slope = clamp(it->long_us * NOISE_PCT * ONE / 100 / now_us, SLOPE_LEAST, ONE);
-    uint64_t next = limit * slope / ONE + HEADROOM * ONE;
+    uint64_t next = limit * slope / ONE + (uint64_t)HEADROOM * ONE;
     if (next > limit && it->most < limit / ONE / 2) {
         return limit;
     }

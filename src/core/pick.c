@@ -85,33 +85,43 @@ static bool is_too_risky(struct key *key, const struct conn *conn)
     return key->by_state[WEIR_DIALLING].count > 0 || demand_outlook(key) == DECIDED_DIAL;
 }
 
+/* One that has not served yet, or NULL. */
+static struct conn *unused(struct key *key)
+{
+    struct conn *conn = fewest_uses(key);
+    if (conn->uses > 0) {
+        explain(key, DECIDED_SKIP_USED, NULL, WEIR_OK);
+        return NULL;
+    }
+    return conn;
+}
+
+/* The one that is next, or NULL: rather none than that one. */
+static struct conn *next_one(struct key *key, uint32_t flags)
+{
+    struct conn *conn;
+    switch (key->pool->opt.reuse) {
+    case WEIR_OLDEST: conn = conn_on_key(list_first(&key->by_state[WEIR_IDLE])); break;
+    case WEIR_FEWEST: conn = fewest_uses(key); break;
+    default: conn = newest(key); break;
+    }
+    if (!pick_is_careful(key, flags)) {
+        return conn;
+    }
+    conn = hazard_least(key, conn);
+    if (is_too_risky(key, conn)) {
+        explain(key, DECIDED_SKIP_RISK, conn, WEIR_OK);
+        return NULL;
+    }
+    return conn;
+}
+
 /* The best idle one for the request, or NULL. */
 static struct conn *pick_idle(struct key *key, uint32_t flags)
 {
-    const struct list *idle = &key->by_state[WEIR_IDLE];
-    while (idle->count > 0) {
-        struct conn *conn;
-        if (flags & WEIR_FRESH) {
-            conn = fewest_uses(key);
-            if (conn->uses > 0) {
-                explain(key, DECIDED_SKIP_USED, NULL, WEIR_OK);
-                return NULL;
-            }
-        } else {
-            switch (key->pool->opt.reuse) {
-            case WEIR_OLDEST: conn = conn_on_key(list_first(idle)); break;
-            case WEIR_FEWEST: conn = fewest_uses(key); break;
-            default: conn = newest(key); break;
-            }
-            if (pick_is_careful(key, flags)) {
-                conn = hazard_least(key, conn);
-                if (is_too_risky(key, conn)) {
-                    explain(key, DECIDED_SKIP_RISK, conn, WEIR_OK);
-                    return NULL;
-                }
-            }
-        }
-        if (is_usable(conn)) {
+    while (key->by_state[WEIR_IDLE].count > 0) {
+        struct conn *conn = flags & WEIR_FRESH ? unused(key) : next_one(key, flags);
+        if (conn == NULL || is_usable(conn)) {
             return conn;
         }
     }

@@ -134,8 +134,9 @@ static uint16_t of_texts(const struct config *config, struct way *way, struct ad
         snprintf(why, TRIAL_WHY_MAX, "target is none: host:port");
         return 400;
     }
-    int error = probe_request_through(config, way->said[PROXY].value, way->target.host.at,
-                                      way->target.port, &proxy->profiles, ret_request, why);
+    *ret_request = (struct trial_request){
+        .proxy = way->said[PROXY].value, .host = way->target.host.at, .port = way->target.port};
+    int error = probe_request_through(config, ret_request, &proxy->profiles, why);
     return error == 0 ? 0 : 500;
 }
 

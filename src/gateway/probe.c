@@ -55,28 +55,22 @@ int probe_request_of(const struct config *config, const struct config_endpoint *
     return 0;
 }
 
-int probe_request_through(const struct config *config, const char *proxy, const char *host,
-                          uint16_t port, struct probe_profiles *ret_profiles,
-                          struct trial_request *ret_request, char ret_why[TRIAL_WHY_MAX])
+int probe_request_through(const struct config *config, struct trial_request *request,
+                          struct probe_profiles *ret_profiles, char ret_why[TRIAL_WHY_MAX])
 {
     struct tls_fault fault = {0};
     const struct tls_profile_options opt = {.offer = TLS_OFFER_HTTP1};
     *ret_profiles = (struct probe_profiles){0};
-    int error = proxy_is_https(slice_of(proxy))
+    int error = proxy_is_https(slice_of(request->proxy))
                     ? tls_profile_read(&opt, &ret_profiles->proxy_tls, &fault)
                     : 0;
     if (error != 0) {
         snprintf(ret_why, TRIAL_WHY_MAX, "%.*s", (int)TRIAL_WHY_MAX - 1, fault.text);
         return error;
     }
-    *ret_request = (struct trial_request){
-        .host = host,
-        .port = port,
-        .proxy = proxy,
-        .proxy_tls = ret_profiles->proxy_tls,
-        .open_names = open_names,
-        .names_arg = config,
-    };
+    request->proxy_tls = ret_profiles->proxy_tls;
+    request->open_names = open_names;
+    request->names_arg = config;
     return 0;
 }
 

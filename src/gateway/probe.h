@@ -17,10 +17,10 @@ struct probe_profiles {
 int probe_request_of(const struct config *config, const struct config_endpoint *endpoint,
                      const struct config_upstream *upstream, struct probe_profiles *ret_profiles,
                      struct trial_request *ret_request, char ret_why[TRIAL_WHY_MAX]);
-/* The same through any proxy, to any target: the system's authorities are trusted. */
-int probe_request_through(const struct config *config, const char *proxy, const char *host,
-                          uint16_t port, struct probe_profiles *ret_profiles,
-                          struct trial_request *ret_request, char ret_why[TRIAL_WHY_MAX]);
+/* The same for a request of which proxy, host and port are there: the rest is filled in. The
+ * system's authorities are trusted. */
+int probe_request_through(const struct config *config, struct trial_request *request,
+                          struct probe_profiles *ret_profiles, char ret_why[TRIAL_WHY_MAX]);
 void probe_profiles_free(struct probe_profiles *profiles);
 
 /* Waits. Where it cannot even be tried, `error` is DIAL_LOCAL and `why` says so. */

@@ -404,10 +404,10 @@ static uint32_t flags_of(const struct transit *transit)
 static void begin(struct transit *transit, struct http_head *head)
 {
     uint32_t endpoint = upstream_choose(transit->upstream, head->path, BALANCE_NOBODY);
+    const struct upstream_way way = {endpoint, transit->ex->peer};
     void *object;
     if (endpoint != BALANCE_NOBODY
-        && upstream_try_lease(transit->upstream, endpoint, transit->ex->peer, flags_of(transit),
-                              &transit->lease, &object)
+        && upstream_try_lease(transit->upstream, &way, flags_of(transit), &transit->lease, &object)
                == WEIR_OK) {
         transit->endpoint = endpoint;
         transit->tries = 1;
@@ -437,8 +437,8 @@ static void ask(struct transit *transit, uint32_t flags)
     };
     transit->state = TRANSIT_WAITING;
     transit->tries++;
-    weir_err err = upstream_lease(upstream, transit->endpoint, transit->ex->peer, &opt, granted,
-                                  transit, &transit->lease);
+    const struct upstream_way way = {transit->endpoint, transit->ex->peer};
+    weir_err err = upstream_lease(upstream, &way, &opt, granted, transit, &transit->lease);
     if (err != WEIR_OK) {
         lease_failed(transit, err, weir_pool_retry_after(upstream->pool));
         return;

@@ -82,29 +82,28 @@ static weir_key key_of_client(const struct endpoint *endpoint, const struct http
     return key;
 }
 
-weir_err upstream_try_lease(struct upstream *upstream, uint32_t endpoint,
-                            const struct http_peer *client, uint32_t flags, weir_lease *ret_lease,
-                            void **ret_object)
+weir_err upstream_try_lease(struct upstream *upstream, const struct upstream_way *way,
+                            uint32_t flags, weir_lease *ret_lease, void **ret_object)
 {
-    struct endpoint *at = &upstream->endpoints[endpoint];
+    struct endpoint *at = &upstream->endpoints[way->endpoint];
     char tenant[ANNOUNCE_TENANT_MAX];
     if (upstream->config->proxy_protocol == 0) {
         return pool_try_acquire_pinned(upstream->pool, at->pin, flags, ret_lease, ret_object);
     }
-    const weir_key key = key_of_client(at, client, tenant);
+    const weir_key key = key_of_client(at, way->client, tenant);
     return weir_try_acquire(upstream->pool, &key, flags, ret_lease, ret_object);
 }
 
-weir_err upstream_lease(struct upstream *upstream, uint32_t endpoint,
-                        const struct http_peer *client, const weir_acquire_options *opt,
-                        weir_lease_fn *fn, void *arg, weir_lease *ret_lease)
+weir_err upstream_lease(struct upstream *upstream, const struct upstream_way *way,
+                        const weir_acquire_options *opt, weir_lease_fn *fn, void *arg,
+                        weir_lease *ret_lease)
 {
-    struct endpoint *at = &upstream->endpoints[endpoint];
+    struct endpoint *at = &upstream->endpoints[way->endpoint];
     char tenant[ANNOUNCE_TENANT_MAX];
     if (upstream->config->proxy_protocol == 0) {
         return pool_acquire_pinned(upstream->pool, at->pin, opt, fn, arg, ret_lease);
     }
-    const weir_key key = key_of_client(at, client, tenant);
+    const weir_key key = key_of_client(at, way->client, tenant);
     return weir_acquire(upstream->pool, &key, opt, fn, arg, ret_lease);
 }
 

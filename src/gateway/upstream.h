@@ -77,12 +77,15 @@ uint32_t upstream_choose(struct upstream *upstream, struct slice path, uint32_t 
 
 /* weir_try_acquire() and weir_acquire() of the endpoint, for a request of that client: where the
  * endpoint is told who its clients are, each has connections of its own. */
-weir_err upstream_try_lease(struct upstream *upstream, uint32_t endpoint,
-                            const struct http_peer *client, uint32_t flags, weir_lease *ret_lease,
-                            void **ret_object);
-weir_err upstream_lease(struct upstream *upstream, uint32_t endpoint,
-                        const struct http_peer *client, const weir_acquire_options *opt,
-                        weir_lease_fn *fn, void *arg, weir_lease *ret_lease);
+struct upstream_way {
+    uint32_t endpoint;
+    const struct http_peer *client;
+};
+weir_err upstream_try_lease(struct upstream *upstream, const struct upstream_way *way,
+                            uint32_t flags, weir_lease *ret_lease, void **ret_object);
+weir_err upstream_lease(struct upstream *upstream, const struct upstream_way *way,
+                        const weir_acquire_options *opt, weir_lease_fn *fn, void *arg,
+                        weir_lease *ret_lease);
 
 /* It answered well or badly, or the call to it broke: too much of that ejects it. */
 void upstream_judge(struct upstream *upstream, uint32_t endpoint, bool is_good);

@@ -268,7 +268,8 @@ static void put_answer_connection(struct out *out, const struct http_head *head,
     }
     if (head->status < 200) {
         return;
-    } else if (writing->close) {
+    }
+    if (writing->close) {
         put_text(out, "Connection: close\r\n");
     } else if (writing->peer_minor == 0) {
         put_text(out, "Connection: keep-alive\r\n");

@@ -18,7 +18,7 @@
 #define KEEP_BYTES 4096U
 #define NAMED_MAX  1U
 
-static const struct slice CONTENT_TYPE = {"content-type", 12};
+static const struct slice content_type = {"content-type", 12};
 
 struct http2_line {
     uint32_t at;
@@ -196,7 +196,7 @@ void http2_request_field(struct http2_request *request, const struct http2_limit
 {
     request->list_bytes += (uint64_t)name.len + value.len + 32;
     request->fields_seen++;
-    if (name.len == CONTENT_TYPE.len && slice_same(name, CONTENT_TYPE)) {
+    if (name.len == content_type.len && slice_same(name, content_type)) {
         request->is_grpc = grpc_is_type(value);
     }
     bool is_pseudo = name.len > 0 && name.at[0] == ':';
