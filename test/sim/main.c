@@ -15,6 +15,7 @@
 #include "core/mutant.h"
 #include "sim/shared.h"
 #include "sim/world.h"
+#include "support/coverage.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -38,14 +39,6 @@ struct request {
     bool trace, stop;
     const char *file;
 };
-
-/* What a mutant that dies has run counts too. */
-#ifdef WEIR_COVERAGE
-void __gcov_dump(void); /* gcc's */
-#    define dump_coverage() __gcov_dump()
-#else
-#    define dump_coverage() ((void)0)
-#endif
 
 static struct world world;
 

@@ -8,9 +8,11 @@
  */
 #include "core/mutant.h"
 #include "story/verbs.h"
+#include "support/coverage.h"
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -251,9 +253,18 @@ static void break_rule(const char *number)
 #endif
 }
 
+/* What a mutant that dies has run counts too. */
+static void on_abort(int number)
+{
+    dump_coverage();
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
 int main(int argc, char **argv)
 {
     struct tally tally = {0};
+    signal(SIGABRT, on_abort);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--why") == 0) {
             tally.why = true;
