@@ -173,7 +173,8 @@ typedef struct weir_connector {
     /* Workers that share limits give idle connections to each other. detach: take the object off
      * this engine's loop; what it returns is attached to another one's, on its thread, or NULL: it
      * stays, and closes. attach: answered with weir_conn_up() or weir_conn_down(), like a dial.
-     * With `self` NULL: nobody wants it, so be rid of it, on any thread. NULL: never moves. */
+     * With `self` NULL: nobody wants it, so be rid of it, on any thread. Both NULL: never moves;
+     * one alone is WEIR_EINVAL. */
     void *(*detach)(void *self, void *object);
     void (*attach)(void *self, weir_conn conn, void *parcel);
     /* How many leases a connection of the key is likely to carry, asked before one is up; it must

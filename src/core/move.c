@@ -16,8 +16,7 @@ bool move_out(struct conn *conn)
     struct ledger *ledger = &key->ledger;
     const weir_connector *connector = key->pool->connector;
     check(conn->state == WEIR_IDLE);
-    if (conn->admitted || connector->detach == NULL || connector->attach == NULL
-        || ledger->wanted == 0 || !ledger->may_move) {
+    if (conn->admitted || connector->detach == NULL || ledger->wanted == 0 || !ledger->may_move) {
         return false;
     }
     ledger->wanted--;

@@ -116,6 +116,13 @@ static bool copy_in(const weir_pool_options *opt, weir_pool_options *ret_copy)
     return true;
 }
 
+/* What comes off one engine has to get on to another one. */
+static bool is_whole(const weir_connector *connector)
+{
+    return connector != NULL && connector->close != NULL
+           && (connector->detach == NULL) == (connector->attach == NULL);
+}
+
 weir_err option_resolve(const weir_pool_options *opt, weir_pool_options *ret_opt,
                         const char **ret_fault)
 {
@@ -123,7 +130,7 @@ weir_err option_resolve(const weir_pool_options *opt, weir_pool_options *ret_opt
     if (!copy_in(opt, &copy)) {
         return fault(ret_fault, "size");
     }
-    if (copy.connector == NULL || copy.connector->close == NULL) {
+    if (!is_whole(copy.connector)) {
         return fault(ret_fault, "connector");
     }
     if (copy.name == NULL) {

@@ -13,6 +13,19 @@ static void close_nothing(void *self, weir_conn conn, void *object, weir_err why
     (void)why;
 }
 
+static void *detach_nothing(void *self, void *object)
+{
+    (void)self;
+    return object;
+}
+
+static void attach_nothing(void *self, weir_conn conn, void *parcel)
+{
+    (void)self;
+    (void)conn;
+    (void)parcel;
+}
+
 static const weir_connector connector = {.scheme = "x", .close = close_nothing};
 
 static void dial_nothing(void *self, weir_conn conn, const weir_key *key)
@@ -64,11 +77,17 @@ static void names_the_field_that_is_wrong(void **state)
     (void)state;
     static const weir_connector nameless = {.close = close_nothing};
     static const weir_connector endless = {.scheme = "x"};
+    static const weir_connector comes = {
+        .scheme = "x", .close = close_nothing, .attach = attach_nothing};
+    static const weir_connector goes = {
+        .scheme = "x", .close = close_nothing, .detach = detach_nothing};
     const char *fault = NULL;
     weir_pool_options none = {.size = sizeof none};
     assert_int_equal(option_resolve(&none, &none, &fault), WEIR_EINVAL);
     assert_string_equal(fault, "connector");
     assert_string_equal(fault_of((weir_pool_options){.connector = &endless}), "connector");
+    assert_string_equal(fault_of((weir_pool_options){.connector = &comes}), "connector");
+    assert_string_equal(fault_of((weir_pool_options){.connector = &goes}), "connector");
     assert_string_equal(fault_of((weir_pool_options){.connector = &nameless}), "name");
     assert_string_equal(fault_of((weir_pool_options){.size = sizeof none + 1}), "size");
     char name[80];
