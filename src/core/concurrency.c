@@ -20,7 +20,7 @@
 
 void concurrency_told(struct concurrency *it, uint64_t latency_us)
 {
-    it->told_us += latency_us;
+    it->told_us += latency_us > 0 ? latency_us : 1; /* a mean of nothing has no slope */
     it->told++;
 }
 
@@ -38,7 +38,7 @@ void concurrency_ended(struct concurrency *it, uint64_t held_ms, uint32_t in_fli
 
 static uint64_t mean_of(const struct concurrency *it)
 {
-    return it->told > 0 ? it->told_us / it->told : it->held > 0 ? it->held_us / it->held : 0;
+    return it->told > 0 ? it->told_us / it->told : it->held_us / it->held;
 }
 
 static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
@@ -73,8 +73,7 @@ static uint64_t by_gradient(const struct concurrency *it, uint64_t limit)
     if (it->dropped > 0) {
         return limit * BACK_PCT / 100;
     }
-    uint64_t now_us = it->now_us > 0 ? it->now_us : 1;
-    uint64_t slope = clamp(it->long_us * NOISE_PCT * ONE / 100 / now_us, SLOPE_LEAST, ONE);
+    uint64_t slope = clamp(it->long_us * NOISE_PCT * ONE / 100 / it->now_us, SLOPE_LEAST, ONE);
     uint64_t next = limit * slope / ONE + (uint64_t)HEADROOM * ONE;
     if (next > limit && it->most < limit / ONE / 2) {
         return limit;

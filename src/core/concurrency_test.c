@@ -165,6 +165,15 @@ static void leases_stand_in_for_latency(void **state)
     assert_int_equal(it.now_us, 7500);
 }
 
+/* Faster than the clock can tell: as fast as the window before, that is all. */
+static void an_answer_at_once_is_no_lesson_against_it(void **state)
+{
+    struct concurrency it = {0};
+    uint64_t now_ms = 0;
+    (void)state;
+    assert_in_range(windows(&it, &gradient2, &now_ms, 10, 0), 27, 29);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +186,7 @@ int main(void)
         cmocka_unit_test(aimd_is_one_up_and_a_tenth_down),
         cmocka_unit_test(what_is_dropped_counts_without_an_answer),
         cmocka_unit_test(leases_stand_in_for_latency),
+        cmocka_unit_test(an_answer_at_once_is_no_lesson_against_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
