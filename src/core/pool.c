@@ -213,7 +213,9 @@ static void serve_crowd(struct group *endpoint)
  * were served: they would have what is idle closed for them. */
 static void meet_crowd(struct group *endpoint)
 {
-    for (uint32_t looks = endpoint->crowd.count; looks > 0 && endpoint->crowd.count > 0; looks--) {
+    const struct list *crowd = &endpoint->crowd;
+    for (uint32_t looks = crowd->count; looks > 0;
+         looks = looks - 1 < crowd->count ? looks - 1 : crowd->count) { /* others may leave it */
         struct key *key = list_entry(list_pop_front(&endpoint->crowd), struct key, on_endpoint);
         if (crowd_room(key) > 0) {
             meet(key);
