@@ -267,6 +267,37 @@ static void no_memory_is_given_for_pools_without_end(void **state)
     fake_free(fake);
 }
 
+static void hear(void *arg, const weir_event *event)
+{
+    assert_int_not_equal(event->kind, WEIR_EVENT_EVENTS_LOST);
+    ++*(unsigned *)arg;
+}
+
+/* A pool's own listener hears of its pool. */
+static void lost_events_are_told_to_who_listens_to_the_engine(void **state)
+{
+    (void)state;
+    weir_engine_options own = {.events_max = 1};
+    weir_pool_options opt = {.connector = &connector};
+    weir_engine *engine;
+    weir_pool *pool;
+    weir_stats stats;
+    unsigned heard = 0;
+    assert_int_equal(weir_engine_new(&own, &engine), WEIR_OK);
+    assert_int_equal(weir_pool_open(engine, &opt, &pool), WEIR_OK);
+    weir_pool_on_event(pool, hear, &heard, 0);
+    for (int i = 0; i < 3; i++) {
+        weir_pool_options_of(pool, &opt);
+        assert_int_equal(weir_pool_update(pool, &opt), WEIR_OK);
+    }
+    weir_step(engine, 1);
+    weir_pool_stats(pool, &stats);
+    assert_int_equal(heard, 1);
+    assert_int_equal(stats.events_lost, 2);
+    assert_false(weir_engine_pending(engine));
+    weir_engine_free(engine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +312,7 @@ int main(void)
         cmocka_unit_test(a_pool_that_is_over_is_pending),
         cmocka_unit_test(whatever_is_due_is_pending),
         cmocka_unit_test(no_memory_is_given_for_pools_without_end),
+        cmocka_unit_test(lost_events_are_told_to_who_listens_to_the_engine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

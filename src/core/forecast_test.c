@@ -205,6 +205,25 @@ static void what_is_learned_has_bounds_both_ways(void **state)
     assert_true(watch.forecast.trend >= -most && watch.forecast.trend <= most);
 }
 
+static void no_sum_of_extremes_overflows(void **state)
+{
+    (void)state;
+    const int32_t most = INT32_MAX / 8;
+    struct forecast forecast = {.season_ms = SEASON_MS,
+                                .closed = FORECAST_SLOTS,
+                                .level = most,
+                                .trend = most,
+                                .slot = 1,
+                                .fifth = 5};
+    forecast.season[1] = -most;
+    forecast_learn(&forecast, &(struct forecast_look){.season_ms = SEASON_MS,
+                                                      .now_ms = (uint64_t)2 * SLOT_S * 1000,
+                                                      .elapsed_ms = 1000});
+    assert_int_equal(forecast.slot, 2);
+    assert_int_equal(forecast.season[1], -most);
+    assert_int_equal(forecast.level, most);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +236,7 @@ int main(void)
         cmocka_unit_test(after_a_pause_the_last_look_says_it_all),
         cmocka_unit_test(more_than_can_be_counted_is_most),
         cmocka_unit_test(what_is_learned_has_bounds_both_ways),
+        cmocka_unit_test(no_sum_of_extremes_overflows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,6 +93,22 @@ static void a_pool_tells_when_its_word_changes(void **state)
     fake_free(fake);
 }
 
+static void a_pool_without_a_limit_is_never_full(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.max_total = WEIR_UNLIMITED};
+    struct fake *fake = fake_open(&opt, NULL);
+    weir_health_report report;
+    for (int i = 0; i < 3; i++) {
+        fake_lease_up(fake, "a");
+    }
+    fake_wait(fake, 1000);
+    weir_pool_health(fake->pool, &report);
+    assert_int_equal(report.health, WEIR_HEALTHY);
+    assert_true(report.utilization == 0.0);
+    fake_free(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,6 +116,7 @@ int main(void)
         cmocka_unit_test(thresholds_are_left_lower_than_entered),
         cmocka_unit_test(counts_fade),
         cmocka_unit_test(a_pool_tells_when_its_word_changes),
+        cmocka_unit_test(a_pool_without_a_limit_is_never_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,10 +74,10 @@ bool key_canonical(const weir_pool *pool, const weir_key *key, struct key_text *
     memcpy(ret_text->at + TEXT_NUMBER, &key->port, TEXT_PORT);
     ret_text->len = TEXT_NUMBER + TEXT_PORT;
     const char *scheme = key->scheme != NULL ? key->scheme : pool->connector->scheme;
+    const char *tenant = MUTANT(23) ? NULL : key->tenant;
     if (!append(ret_text, scheme, true) || !append(ret_text, key->host, true)
         || !append(ret_text, key->source, false) || !append(ret_text, key->proxy, false)
-        || !append(ret_text, key->tls, false)
-        || !append(ret_text, MUTANT(23) ? NULL : key->tenant, false)) {
+        || !append(ret_text, key->tls, false) || !append(ret_text, tenant, false)) {
         return false;
     }
     ret_text->hash = XXH3_64bits_withSeed(ret_text->at, ret_text->len, pool->engine->hash_seed);

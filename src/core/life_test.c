@@ -415,6 +415,78 @@ static void says_what_the_forecast_is_worth(void **state)
     fake_free(fake);
 }
 
+static void names_the_nearest_of_several_keys(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(NULL, NULL);
+    char text[4000];
+    weir_key wanted = fake_key("b");
+    fake_lease_up(fake, "a");
+    fake_lease_up(fake, "c"); /* as near: the first that was found stays */
+    weir_pool_explain(fake->pool, &wanted, text, sizeof text);
+    assert_non_null(strstr(text, "nearest other key: fake://a:1 (differs in host)"));
+    fake_free(fake);
+}
+
+/* It waited for room in the pool, and there is room now; but it may have no more. */
+static void a_key_above_its_new_limit_does_not_dial(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.max_total = 2, .max_per_key = 2, .acquire_timeout_ms = WEIR_NEVER};
+    struct fake *fake = fake_open(&opt, NULL);
+    fake_lease_up(fake, "a");
+    weir_lease held = fake_lease_up(fake, "b");
+    fake_acquire(fake, "b");
+    fake_expect(fake, "pool_limit_reached");
+    weir_pool_options_of(fake->pool, &opt);
+    opt.max_total = 10;
+    opt.max_per_key = 1;
+    assert_int_equal(weir_pool_update(fake->pool, &opt), WEIR_OK);
+    fake_expect(fake, "config_changed");
+    fake_release(fake, held, WEIR_KEEP);
+    fake_expect(fake, "grant:2");
+    fake_free(fake);
+}
+
+static void new_numbers_of_leases_count_for_what_is_there(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.leases_hard = 10};
+    struct fake *fake = fake_open(&opt, NULL);
+    weir_stats stats;
+    fake_acquire(fake, "a");
+    fake_expect(fake, "dial1");
+    assert_int_equal(weir_conn_up(fake->pool, fake->conns[1], fake, 10), WEIR_OK);
+    fake_expect(fake, "grant:1");
+    weir_pool_stats(fake->pool, &stats);
+    assert_int_equal(stats.shared, 1);
+    weir_pool_options_of(fake->pool, &opt);
+    opt.leases_hard = opt.leases_ideal = 1;
+    assert_int_equal(weir_pool_update(fake->pool, &opt), WEIR_OK);
+    weir_pool_stats(fake->pool, &stats);
+    assert_int_equal(stats.shared, 0);
+    assert_int_equal(stats.active, 1);
+    fake_free(fake);
+}
+
+/* A new age is not for what is on its way out. */
+static void what_retires_keeps_its_grace(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.max_age_ms = 60000, .lease_timeout_ms = WEIR_NEVER};
+    struct fake *fake = fake_open(&opt, NULL);
+    fake_lease_up(fake, "a");
+    weir_pool_flush(fake->pool, NULL, 5000);
+    weir_pool_options_of(fake->pool, &opt);
+    opt.max_age_ms = 1000;
+    assert_int_equal(weir_pool_update(fake->pool, &opt), WEIR_OK);
+    fake_wait(fake, 4999);
+    fake_expect(fake, "config_changed");
+    fake_wait(fake, 1);
+    fake_expect(fake, "cut1");
+    fake_free(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +502,10 @@ int main(void)
         cmocka_unit_test(shows_the_figures_of_all_pools_at_once),
         cmocka_unit_test(explains_what_it_did),
         cmocka_unit_test(says_what_the_forecast_is_worth),
+        cmocka_unit_test(names_the_nearest_of_several_keys),
+        cmocka_unit_test(a_key_above_its_new_limit_does_not_dial),
+        cmocka_unit_test(new_numbers_of_leases_count_for_what_is_there),
+        cmocka_unit_test(what_retires_keeps_its_grace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

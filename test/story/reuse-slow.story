@@ -12,4 +12,5 @@ pool api   idle_timeout 5m
 +1ms    c3 acquires k              -> c3 holds #2       # four answers say nothing yet
 +1ms    #2 answers 40ms, c3 releases #2 -> #2 idle
 +1ms    c4 acquires k              -> c4 holds #1
++1ms    c5 acquires k              -> c5 holds #2       # slow is better than not yet there
 expect  explains k slow
