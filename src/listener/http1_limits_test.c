@@ -275,8 +275,9 @@ static void an_active_stream_is_never_idle(void **state)
     (void)state;
     static struct fixture f;
     static struct peer peer;
-    open_with(&f, (struct http1_listener_options){
-                      .idle_timeout_ms = 500, .keepalive_timeout_ms = 20, .headers_timeout_ms = 20});
+    open_with(&f, (struct http1_listener_options){.idle_timeout_ms = 500,
+                                                  .keepalive_timeout_ms = 20,
+                                                  .headers_timeout_ms = 20});
     join(&f, &peer);
     say(&peer, GET("/hold"));
     until(&f, &peer, f.held_count == 1);

@@ -33,7 +33,7 @@ static void tell_flushes(struct http2_client *client);
 static void guest_close(struct guest *guest, weir_err why)
 {
     struct http2_client *client = (struct http2_client *)(void *)guest;
-    if (client->state == HTTP2_OPEN) { /* one that lingers ends by itself, soon */
+    if (client->state == HTTP2_OPEN) {                   /* one that lingers ends by itself, soon */
         http2_client_end(client, NGHTTP2_NO_ERROR, why); /* what is on its way may go again */
     }
 }
