@@ -57,7 +57,7 @@ static struct sim_pair *counted_pair(struct world *world, uint32_t pool, uint32_
         pair->counted = world->steps;
         pair->waiting = pair->dialling = pair->idle = pair->open = pair->up = 0;
         pair->closing = pair->total = pair->waiting_fresh = pair->dialling_before = 0;
-        pair->waiting_careful = pair->risky = 0;
+        pair->waiting_careful = 0;
     }
     return pair;
 }
@@ -114,7 +114,6 @@ static void check_conn(struct world *world, struct sim_conn *conn)
         uint64_t most = conn->leases_max < opt->leases_hard ? conn->leases_max : opt->leases_hard;
         pair->up++;
         pair->idle += conn->leases == 0;
-        pair->risky += conn->leases == 0 && model_is_risky(world, conn);
         pair->overage = is_overage(world, conn);
         pair->open += conn->leases < most && conn->ends == WEIR_OK && !conn->doubted && !conn->unfit
                       && !conn->cut && conn->uses < opt->max_uses && conn->leases == 0;
@@ -178,8 +177,8 @@ static void check_pair(struct world *world, const struct sim_pool *pool, struct 
         return;
     }
     bool down = pair->state == WEIR_KEY_DOWN && world->now_ms < pair->retry_most_ms;
-    bool better_dial = pair->risky > 0 && pair->dialling > 0; /* it was the least hazard of all */
-    uint32_t choosy = pair->waiting_fresh + (better_dial ? pair->waiting_careful : 0);
+    /* Those who thought it too great a risk wait for their dial, though it may be less by now. */
+    uint32_t choosy = pair->waiting_fresh + (pair->dialling > 0 ? pair->waiting_careful : 0);
     if (pair->waiting > choosy && pair->open > 0 && !down) {
         fault(world, "somebody waits while a connection of the key is idle");
     }
@@ -205,9 +204,11 @@ static void check_order(struct world *world, const struct sim_client *client)
     for (uint32_t i = 0; i < world->granted_count; i++) {
         const struct granted *granted = &world->granted[i];
         bool same = granted->pool == client->pool && granted->key == client->key;
-        /* One that wants a fresh connection lets others have the used ones. */
-        bool choosy = (client->flags & WEIR_FRESH) || model_is_careful(world, client);
-        bool excused = choosy && (granted->used || world->recanted);
+        /* One that wants a fresh connection lets others have the used ones, and one that cannot be
+         * sent twice those that may be about to close. */
+        bool is_fresh = client->flags & WEIR_FRESH, is_careful = model_is_careful(world, client);
+        bool excused = (is_fresh && granted->used) || (is_careful && granted->risky)
+                       || ((is_fresh || is_careful) && (granted->used || world->recanted));
         if (same && granted->turn > client->turn && !excused) {
             fault(world, "served before c%u, who came first",
                   (unsigned)(client - world->clients) + 1);

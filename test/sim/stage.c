@@ -218,7 +218,12 @@ void world_granted(void *arg, const weir_grant *grant)
     }
     if (world->granted_count < GRANTS_A_STEP_MAX) {
         world->granted[world->granted_count++] = (struct granted){
-            .pool = client->pool, .key = client->key, .turn = client->turn, .used = conn->uses > 0};
+            .pool = client->pool,
+            .key = client->key,
+            .turn = client->turn,
+            .used = conn->uses > 0,
+            .risky = model_is_risky(world, conn),
+        };
     }
     pool->grants++;
     pool->reused += conn->uses > 0;

@@ -81,7 +81,6 @@ struct sim_pair {
     uint32_t waiting, dialling, idle, open, up, closing, total;
     uint32_t waiting_fresh;
     uint32_t waiting_careful; /* who wait for a dial rather than take a risk */
-    uint32_t risky;           /* idle ones that their peer may be about to close */
     uint32_t dialling_before; /* the step */
     uint32_t addresses;       /* the last answer to its name, a set of bits */
     bool wanted;              /* named to be warmed up */
@@ -151,7 +150,8 @@ struct granted {
     uint8_t pool;
     uint16_t key;
     uint64_t turn;
-    bool used; /* the connection had served before */
+    bool used;  /* the connection had served before */
+    bool risky; /* its peer might have been about to close it */
 };
 
 /* In a trace: 'c'lient, 'p'ool, '#' connection, 'L'ease, ' ' nothing. */

@@ -71,6 +71,7 @@ def malformed(h2):
 
 
 def continuations(h2):
+    h2.until(lambda: h2.settings, "SETTINGS")  # whose acknowledgement must not come between
     yield raw(1, END_STREAM, 1, h2.encoder.encode(h2.fields())[:1])
     for _ in range(20000):
         yield raw(9, 0, 1, b"")
