@@ -91,7 +91,7 @@ void crowd_leave(struct key *key)
 
 void crowd_line_up(struct key *key)
 {
-    if (key->waiting.count <= crowd_room(key)) {
+    if (key->waiting.count == 0) {
         list_leave(&key->on_endpoint);
     } else if (!list_holds(&key->on_endpoint)) {
         list_push_back(&key->endpoint->crowd, &key->on_endpoint);

@@ -211,7 +211,7 @@ static void serve_crowd(struct group *endpoint)
 
 /* Those dial who have found room, or whose turn it is, and no connection. Not before all others
  * were served: they would have what is idle closed for them. */
-static void meet_crowd(struct group *endpoint)
+static void meet_each(struct group *endpoint)
 {
     const struct list *crowd = &endpoint->crowd;
     for (uint32_t looks = crowd->count; looks > 0;
@@ -222,6 +222,16 @@ static void meet_crowd(struct group *endpoint)
         }
         crowd_review(key);
     }
+}
+
+/* A place that one gives back is room for those that were met before it. */
+static void meet_crowd(struct group *endpoint)
+{
+    uint32_t places;
+    do {
+        places = endpoint->places;
+        meet_each(endpoint);
+    } while (endpoint->places < places);
     if (endpoint->crowd.count == 0) {
         endpoint->pool->limit_told = false;
     }
