@@ -26,7 +26,7 @@ uint32_t crowd_limit(const struct group *endpoint);
 /* A lease of the key has been released: what is learned from it. */
 void crowd_learn(const struct lease *lease, weir_fate fate, weir_err why);
 
-/* Joins the crowd where it has more callers than there is room for, else leaves it. */
+/* Joins the crowd where anybody waits for it, else leaves it. */
 void crowd_line_up(struct key *key);
 /* The same, once its dials are begun: the place it keeps is given up, if it keeps it for none. */
 void crowd_review(struct key *key);

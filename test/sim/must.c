@@ -221,7 +221,9 @@ static void check_warming(struct world *world, const struct sim_pool *pool,
                           const struct sim_pair *pair, const struct gauge *gauge,
                           uint32_t of_engine)
 {
-    bool cold = pair->created == 0 && (pair->counted != world->steps || pair->total == 0);
+    bool may_be_warm = pool->opt.warm == WEIR_WARM_TCP && pair->handshakes > 0;
+    bool cold = pair->created == 0 && !may_be_warm
+                && (pair->counted != world->steps || pair->total == 0);
     bool room = gauge->total < pool->opt.max_total && of_engine < world->options.conns_max
                 && gauge->waiting == 0;
     bool quiet = pair->errors == 0 && !pool->closing && !world->burst;

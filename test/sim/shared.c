@@ -222,7 +222,10 @@ static void judge_warmth(struct worker *worker, uint32_t key)
     if (all.names || all.streams > 1 || is_wanted(worker, key)) {
         return; /* or to replace one, or for those to come */
     }
-    if (!all.warm || !worker->wanted[key]) {
+    weir_key_info info = {.size = sizeof info};
+    bool was_up = weir_pool_key_of(worker->pool, &all.keys[key], &info) == WEIR_OK
+                  && info.created > 0;
+    if (!all.warm || !worker->wanted[key] || was_up) { /* one that was warm is kept so at once */
         return;
     }
     if (worker->warmed_ms > 0 && all.now_ms < worker->warmed_ms + all.opt.warm_every_ms) {
