@@ -91,7 +91,7 @@ void crowd_leave(struct key *key)
 
 void crowd_line_up(struct key *key)
 {
-    if (key->waiting.count == 0) {
+    if (key->waiting.count == 0 || !crowd_is_limited(key)) {
         list_leave(&key->on_endpoint);
     } else if (!list_holds(&key->on_endpoint)) {
         list_push_back(&key->endpoint->crowd, &key->on_endpoint);
@@ -105,13 +105,6 @@ void crowd_review(struct key *key)
         crowd_give_place(key);
     }
     crowd_line_up(key);
-}
-
-void crowd_rejoin(struct key *key)
-{
-    if (key->waiting.count > 0) {
-        list_push_back(&key->endpoint->crowd, &key->on_endpoint);
-    }
 }
 
 struct key *crowd_next(struct group *endpoint)

@@ -37,9 +37,6 @@ void crowd_leave(struct key *key);
 void crowd_keep_place(struct key *key);
 void crowd_give_place(struct key *key);
 
-/* It goes to the back of the crowd, where it still has callers. */
-void crowd_rejoin(struct key *key);
-
 /* The next of the crowd, which leaves it; NULL: nobody, or no room for it. */
 struct key *crowd_next(struct group *endpoint);
 

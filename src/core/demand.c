@@ -181,7 +181,8 @@ void pool_feed(weir_pool *pool)
 static void make_room_for_fresh(struct key *key)
 {
     struct node *idle = list_first(&key->by_state[WEIR_IDLE]);
-    if (idle != NULL && key->by_state[WEIR_CLOSING].count == 0) {
+    if (idle != NULL && key->by_state[WEIR_CLOSING].count == 0
+        && wants_fresh(list_first(&key->waiting))) { /* others may have it in the end */
         pool_conn_close(conn_on_key(idle), WEIR_EEVICTED);
     }
 }

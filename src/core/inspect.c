@@ -118,6 +118,7 @@ static void verify_key(const struct key *key)
         }
     }
     check(!turns_is_waiting(key) || list_holds(&key->tenant->on_turns));
+    check(list_holds(&key->on_endpoint) == (crowd_is_limited(key) && key->waiting.count > 0));
     verify_waiting(key);
     verify_served(key);
 }

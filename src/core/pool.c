@@ -205,7 +205,7 @@ static void serve_crowd(struct group *endpoint)
         if (in_vain > 0 && demand_must_dial(key)) {
             crowd_keep_place(key);
         }
-        crowd_rejoin(key);
+        crowd_line_up(key);
     }
 }
 
@@ -213,14 +213,16 @@ static void serve_crowd(struct group *endpoint)
  * were served: they would have what is idle closed for them. */
 static void meet_each(struct group *endpoint)
 {
-    const struct list *crowd = &endpoint->crowd;
-    for (uint32_t looks = crowd->count; looks > 0;
-         looks = looks - 1 < crowd->count ? looks - 1 : crowd->count) { /* others may leave it */
+    uint32_t looks = endpoint->crowd.count;
+    while (looks > 0) {
         struct key *key = list_entry(list_pop_front(&endpoint->crowd), struct key, on_endpoint);
         if (crowd_room(key) > 0) {
             meet(key);
         }
         crowd_review(key);
+        looks--;
+        looks = looks < endpoint->crowd.count ? looks
+                                              : endpoint->crowd.count; /* others may leave */
     }
 }
 
