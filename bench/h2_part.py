@@ -4,8 +4,6 @@
 h2load brings a fixed number of requests; cost is the candidate's CPU time over them, the connections included
 (8 for tens of thousands of requests).
 """
-import os
-import pathlib
 import re
 import resource
 import statistics
@@ -13,24 +11,12 @@ import subprocess
 import time
 
 import configs
+from spent import busy_s, ran_ns
 
 STREAMS, CONNECTIONS = 32, 8
 REQUESTS = {"100 B": 40000, "10 KB": 20000}
 PATHS = {"100 B": "/100", "10 KB": "/10240"}
 PEERS = ("nghttpx", "haproxy", "nginx")
-
-
-def ran_ns(pid):
-    """CPU time of all threads of a process."""
-    total = 0
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        total += int((task / "schedstat").read_text().split()[0])
-    return total
-
-
-def busy_s():
-    words = [int(w) for w in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
-    return (sum(words) - words[3] - words[4]) / os.sysconf("SC_CLK_TCK")
 
 
 class Part:

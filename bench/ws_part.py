@@ -5,12 +5,13 @@ and what an idle WebSocket costs in memory: two connections each.
 A message goes to a server and comes back, so a round trip is two messages relayed.
 """
 import os
-import pathlib
 import resource
 import shutil
 import statistics
 import subprocess
 import time
+
+from spent import busy_s, ran_ns
 
 CLIENTS = (16, 128, 1000)
 IDLE = 6000
@@ -62,16 +63,6 @@ upstreams:
     pool: {{ max_connections: 8192, max_per_endpoint: 8192, connecting_max: 64 }}
     endpoints: [ {{ url: "http://127.0.0.1:{upstream}" }} ]
 """
-
-
-def ran_ns(pid):
-    """CPU time of all threads of a process."""
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
-
-
-def busy_s():
-    words = [int(w) for w in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
-    return (sum(words) - words[3] - words[4]) / os.sysconf("SC_CLK_TCK")
 
 
 class Part:
