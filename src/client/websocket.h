@@ -72,26 +72,6 @@ struct tag {
     struct ws_name *names;       /* under the manager's lock */
 };
 
-/* A broadcast, at all bays. */
-struct cast;
-struct cast_part {
-    struct worker_note note;
-    struct node on_bay;
-    struct cast *cast;
-    struct bay *bay;
-    uint32_t at; /* the next slot */
-};
-
-struct cast {
-    weir_websocket_manager *manager;
-    _Atomic uint32_t users; /* bays that have not ended */
-    unsigned opcode;
-    uint32_t head_len;
-    size_t len;
-    char *frame; /* head_len, len */
-    struct cast_part parts[];
-};
-
 #define BAY_COUNTERS(ROW)                                                                          \
     ROW(dialled)                                                                                   \
     ROW(accepted)                                                                                  \

@@ -160,20 +160,11 @@ static weir_err open_dials(struct bay *bay)
 static int profile_of(weir_websocket_manager *manager, struct tls_profile **ret_profile,
                       struct tls_fault *ret_fault)
 {
-    const weir_tls_options *opt = &manager->opt.tls;
-    bool has_own = opt->certificate != NULL && opt->certificate[0] != '\0';
-    const struct tls_identity identity = {.certificate = opt->certificate, .key = opt->key};
-    const struct tls_profile_options profile = {
-        .identities = &identity,
-        .identities_count = has_own ? 1 : 0,
-        .ca = opt->ca,
-        .offer = TLS_OFFER_HTTP1,
-        .unverified = opt->verify == WEIR_OFF,
-    };
     int error = 0;
     pthread_mutex_lock(&manager->mutex);
     if (manager->profile == NULL) {
-        error = tls_profile_read(&profile, &manager->profile, ret_fault);
+        error = client_tls_profile(&manager->opt.tls, TLS_OFFER_HTTP1, &manager->profile,
+                                   ret_fault);
     }
     *ret_profile = manager->profile;
     pthread_mutex_unlock(&manager->mutex);

@@ -10,6 +10,25 @@
 
 #define CAST_LOOKS 64U /* connections in one event */
 
+/* A broadcast, at all bays. */
+struct cast_part {
+    struct worker_note note;
+    struct node on_bay;
+    struct cast *cast;
+    struct bay *bay;
+    uint32_t at; /* the next slot */
+};
+
+struct cast {
+    weir_websocket_manager *manager;
+    _Atomic uint32_t users; /* bays that have not ended */
+    unsigned opcode;
+    uint32_t head_len;
+    size_t len;
+    char *frame; /* head_len, len */
+    struct cast_part parts[];
+};
+
 static void cast_end(struct cast *cast)
 {
     weir_websocket_manager *manager = cast->manager;

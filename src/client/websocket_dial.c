@@ -25,7 +25,7 @@ struct opening {
     struct worker_note note; /* the dial begins on its worker */
     struct url url;
     char *url_text, *source, *proxy, *tenant;
-    bool is_tls, is_begun;
+    bool is_tls;
     weir_lease lease; /* while it waits for a line */
     struct stream *stream;
     struct bytes out, in;
@@ -410,17 +410,12 @@ static bool write_request(struct opening *opening)
     return true;
 }
 
-static const struct http_field *chosen_terms(const struct http_head *head, unsigned *ret_count)
-{
-    return ws_field(head, SLICE("Sec-WebSocket-Extensions"), ret_count);
-}
-
 /* What the server says of extensions is an answer to what was offered, or it must not say it. */
 static bool take_terms(const struct opening *opening, const struct http_head *head,
                        struct ws_terms *ret_terms, bool *ret_deflates)
 {
     unsigned count;
-    const struct http_field *field = chosen_terms(head, &count);
+    const struct http_field *field = ws_field(head, SLICE("Sec-WebSocket-Extensions"), &count);
     *ret_deflates = field != NULL;
     if (field == NULL) {
         return true;
