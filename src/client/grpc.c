@@ -139,16 +139,7 @@ static void call_disown(weir_grpc_call *call)
 /* Under the mutex, or before anybody else knows the call. */
 static weir_err put_message(weir_grpc_call *call, const void *message, size_t len)
 {
-    uint8_t prefix[GRPC_PREFIX];
-    grpc_prefix_write((uint32_t)len, prefix);
-    if (!bytes_append(&call->out, prefix, sizeof prefix)) {
-        return WEIR_ENOMEM;
-    }
-    if (len > 0 && !bytes_append(&call->out, message, len)) {
-        call->out.to -= sizeof prefix;
-        return WEIR_ENOMEM;
-    }
-    return WEIR_OK;
+    return grpc_put(&call->out, message, (uint32_t)len) ? WEIR_OK : WEIR_ENOMEM;
 }
 
 static bool is_too_large(const weir_grpc_client *client, size_t len)

@@ -564,7 +564,6 @@ weir_err weir_grpc_answer(weir_exchange *call, const void *message, size_t len)
 {
     struct rpc *rpc = rpc_of(call);
     const weir_grpc_service *service = call->stall->server->grpc;
-    uint8_t prefix[GRPC_PREFIX];
     if (rpc == NULL) {
         return WEIR_ESTATE;
     }
@@ -576,12 +575,9 @@ weir_err weir_grpc_answer(weir_exchange *call, const void *message, size_t len)
         rpc->was_full = true;
         return WEIR_EAGAIN;
     }
-    grpc_prefix_write((uint32_t)len, prefix);
-    if (bytes_room(&rpc->out, sizeof prefix + len) == NULL) {
+    if (!grpc_put(&rpc->out, message, (uint32_t)len)) {
         return WEIR_ENOMEM;
     }
-    bytes_append(&rpc->out, prefix, sizeof prefix);
-    bytes_append(&rpc->out, message, len);
     if (!rpc->is_headed) {
         give_head(rpc, call->stall->fields, 0);
     }

@@ -149,6 +149,20 @@ void grpc_prefix_write(uint32_t len, uint8_t out[GRPC_PREFIX])
     memcpy(out, prefix, GRPC_PREFIX);
 }
 
+bool grpc_put(struct bytes *out, const void *message, uint32_t len)
+{
+    char *room = bytes_room(out, (size_t)GRPC_PREFIX + len);
+    if (room == NULL) {
+        return false;
+    }
+    grpc_prefix_write(len, (uint8_t *)room);
+    if (len > 0) {
+        memcpy(room + GRPC_PREFIX, message, len);
+    }
+    bytes_filled(out, (size_t)GRPC_PREFIX + len);
+    return true;
+}
+
 size_t grpc_scan_next(struct grpc_scan *scan, const void *at, size_t len, bool *ret_begun)
 {
     size_t used = len < scan->left ? len : (size_t)scan->left;

@@ -4,6 +4,7 @@
  * time-out in a field (the protocol document of gRPC, "gRPC over HTTP2"). Only computes.
  */
 #pragma once
+#include "base/bytes.h"
 #include "proto/http.h"
 
 #include <stdbool.h>
@@ -51,6 +52,8 @@ struct grpc_scan {
 };
 
 void grpc_prefix_write(uint32_t len, uint8_t out[GRPC_PREFIX]);
+/* A message behind its prefix. False: there is no room for it, and nothing was added. */
+bool grpc_put(struct bytes *out, const void *message, uint32_t len);
 /* Uses up to `len` bytes, and returns how many: until a message begins (*ret_begun: scan->prefix
  * has its flag, scan->left its length), or all of them. */
 size_t grpc_scan_next(struct grpc_scan *scan, const void *at, size_t len, bool *ret_begun);

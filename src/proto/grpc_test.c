@@ -104,6 +104,20 @@ static void messages_are_found_in_any_pieces(void **state)
     }
 }
 
+/* With its prefix, or not at all. */
+static void a_message_is_put_whole(void **state)
+{
+    (void)state;
+    struct bytes out;
+    bytes_init(&out, &alloc_libc, 20);
+    assert_true(grpc_put(&out, "abc", 3));
+    assert_true(grpc_put(&out, NULL, 0));
+    assert_false(grpc_put(&out, "abc", 3));
+    assert_int_equal(bytes_len(&out), 13);
+    assert_memory_equal(bytes_at(&out), "\0\0\0\0\3abc\0\0\0\0\0", 13);
+    bytes_fini(&out);
+}
+
 static void codes_are_what_they_say(void **state)
 {
     (void)state;
@@ -128,6 +142,7 @@ int main(void)
         cmocka_unit_test(content_types_are_told_apart),
         cmocka_unit_test(messages_are_percent_encoded),
         cmocka_unit_test(messages_are_found_in_any_pieces),
+        cmocka_unit_test(a_message_is_put_whole),
         cmocka_unit_test(codes_are_what_they_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
