@@ -154,6 +154,12 @@ struct http_exchange *server_exchange_under(const weir_exchange *ex,
 /* It did become that: 101 was said. The pointer is dead. */
 void server_exchange_became(weir_exchange *take_ex);
 
+/* The first field of that name, or NULL. */
+const struct http_field *server_field_of(const struct http_head *head, struct slice name);
+/* Bytes of their names and values, and copies whose text is put there: what follows it. */
+size_t server_fields_size(const struct http_field *fields, size_t count);
+char *server_fields_copy(const struct http_field *fields, size_t count, char *text,
+                         struct http_field *ret_copies);
 /* A field of the program's, for an answer: false, it cannot be. */
 bool server_take_field(struct http_field *to, const weir_http_field *from);
 /* It was answered, or will not be: the exchange is gone when this returns. */

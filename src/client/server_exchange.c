@@ -79,6 +79,26 @@ static char *put_slice(char *to, struct slice *slice)
     return to + slice->len;
 }
 
+size_t server_fields_size(const struct http_field *fields, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        size += (size_t)fields[i].name.len + fields[i].value.len;
+    }
+    return size;
+}
+
+char *server_fields_copy(const struct http_field *fields, size_t count, char *text,
+                         struct http_field *ret_copies)
+{
+    for (size_t i = 0; i < count; i++) {
+        ret_copies[i] = fields[i];
+        text = put_slice(text, &ret_copies[i].name);
+        text = put_slice(text, &ret_copies[i].value);
+    }
+    return text;
+}
+
 /* Each part by itself: only some readers have them side by side. */
 static bool copy_head(struct weir_exchange *exchange, const struct http_head *head)
 {
@@ -86,12 +106,9 @@ static bool copy_head(struct weir_exchange *exchange, const struct http_head *he
     *own = *head;
     struct slice *parts[] = {&own->method, &own->target, &own->path, &own->authority};
     size_t fields = head->field_count * sizeof(struct http_field);
-    size_t size = fields;
+    size_t size = fields + server_fields_size(head->fields, head->field_count);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         size += parts[i]->len;
-    }
-    for (uint32_t i = 0; i < head->field_count; i++) {
-        size += (size_t)head->fields[i].name.len + head->fields[i].value.len;
     }
     exchange->text = alloc_new(exchange->stall->server->alloc, size);
     if (exchange->text == NULL) {
@@ -102,11 +119,7 @@ static bool copy_head(struct weir_exchange *exchange, const struct http_head *he
         to = put_slice(to, parts[i]);
     }
     own->fields = (struct http_field *)(void *)exchange->text;
-    for (uint32_t i = 0; i < head->field_count; i++) {
-        own->fields[i] = head->fields[i];
-        to = put_slice(to, &own->fields[i].name);
-        to = put_slice(to, &own->fields[i].value);
-    }
+    server_fields_copy(head->fields, head->field_count, to, own->fields);
     return true;
 }
 
@@ -365,15 +378,20 @@ weir_text weir_request_host(const weir_exchange *ex)
     return text_of(ex->head->authority);
 }
 
-weir_text weir_request_field_of(const weir_exchange *ex, const char *name)
+const struct http_field *server_field_of(const struct http_head *head, struct slice name)
 {
-    struct slice wanted = slice_of(name);
-    for (uint32_t i = 0; i < ex->head->field_count; i++) {
-        if (slice_same_nocase(ex->head->fields[i].name, wanted)) {
-            return text_of(ex->head->fields[i].value);
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        if (slice_same_nocase(head->fields[i].name, name)) {
+            return &head->fields[i];
         }
     }
-    return (weir_text){0};
+    return NULL;
+}
+
+weir_text weir_request_field_of(const weir_exchange *ex, const char *name)
+{
+    const struct http_field *field = server_field_of(ex->head, slice_of(name));
+    return field != NULL ? text_of(field->value) : (weir_text){0};
 }
 
 size_t weir_request_field_count(const weir_exchange *ex)

@@ -173,21 +173,11 @@ static struct rpc *rpc_new(struct weir_exchange *exchange)
     return rpc;
 }
 
-static const struct http_field *field_of(const struct http_head *head, struct slice name)
-{
-    for (uint32_t i = 0; i < head->field_count; i++) {
-        if (slice_same_nocase(head->fields[i].name, name)) {
-            return &head->fields[i];
-        }
-    }
-    return NULL;
-}
-
 /* False: grpc-timeout is none. */
 static bool set_deadline(struct rpc *rpc, const struct http_head *head)
 {
     struct loop *loop = rpc->exchange->stall->loop;
-    const struct http_field *timeout = field_of(head, SLICE("grpc-timeout"));
+    const struct http_field *timeout = server_field_of(head, SLICE("grpc-timeout"));
     uint64_t after_ms;
     if (timeout == NULL) {
         return true;
@@ -399,24 +389,6 @@ static bool is_fault(enum grpc_code code)
            || code == GRPC_UNAVAILABLE || code == GRPC_DATA_LOSS;
 }
 
-static size_t text_size(const struct http_field *fields, size_t count)
-{
-    size_t size = 0;
-    for (size_t i = 0; i < count; i++) {
-        size += (size_t)fields[i].name.len + fields[i].value.len;
-    }
-    return size;
-}
-
-static char *put(char *to, struct slice *text)
-{
-    if (text->len > 0) {
-        memcpy(to, text->at, text->len);
-    }
-    text->at = to;
-    return to + text->len;
-}
-
 static void add_status(struct farewell *farewell, enum grpc_code code, const char *message)
 {
     struct http_head *head = &farewell->head;
@@ -437,26 +409,22 @@ static struct farewell *farewell_new(const struct rpc *rpc, enum grpc_code code,
 {
     const struct alloc *alloc = rpc->exchange->stall->server->alloc;
     size_t table = (count + OWN_FIELDS) * sizeof(struct http_field);
-    struct farewell *farewell = alloc_new(alloc,
-                                          sizeof *farewell + table + text_size(fields, count));
+    struct farewell *farewell =
+        alloc_new(alloc, sizeof *farewell + table + server_fields_size(fields, count));
     if (farewell == NULL) {
         return NULL;
     }
     farewell->fields = (struct http_field *)(void *)(farewell + 1);
     farewell->head = (struct http_head){
         .status = 200, .version_minor = 1, .framing = HTTP_NO_BODY, .fields = farewell->fields};
-    char *to = (char *)farewell->fields + table;
     if (!rpc->is_headed) {
         farewell->head.present = UINT64_C(1) << HTTP_CONTENT_TYPE;
         farewell->fields[farewell->head.field_count++] = grpc_type;
     }
     add_status(farewell, code, message);
-    for (size_t i = 0; i < count; i++) {
-        struct http_field *own = &farewell->fields[farewell->head.field_count++];
-        *own = fields[i];
-        to = put(to, &own->name);
-        to = put(to, &own->value);
-    }
+    server_fields_copy(fields, count, (char *)farewell->fields + table,
+                       farewell->fields + farewell->head.field_count);
+    farewell->head.field_count += (uint16_t)count;
     return farewell;
 }
 
