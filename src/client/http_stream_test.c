@@ -5,23 +5,12 @@
  */
 #include <weir/http.h>
 
-#include "io/clock.h"
+#include "support/blocking.h"
 #include "support/http_peer.h"
 
-#include <poll.h>
 #include <semaphore.h>
 
-#define DEADLINE_MS 20000
-#define PIECE       7777U
-
-#define until(condition)                                                                           \
-    do {                                                                                           \
-        uint64_t end_ms = clock_now_ms() + DEADLINE_MS;                                            \
-        while (!(condition)) {                                                                     \
-            assert_true(clock_now_ms() < end_ms);                                                  \
-            poll(NULL, 0, 1);                                                                      \
-        }                                                                                          \
-    } while (0)
+#define PIECE 7777U
 
 struct fixture {
     weir_runtime *runtime;

@@ -157,7 +157,7 @@ static void bad_frames_are_refused(void **state)
         int fd = raw_open(&p, ASK("/echo"));
         raw_say(fd, frames[i].bytes, frames[i].len);
         assert_int_equal(raw_code(fd), frames[i].code);
-        assert_true(raw_is_closed(fd));
+        assert_true(is_closed(fd));
         close(fd);
         until(p.closed == i + 1);
         assert_string_equal(p.detail, frames[i].detail);

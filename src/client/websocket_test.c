@@ -126,7 +126,7 @@ static void a_server_that_is_in_a_hurry_cuts(void **state)
     assert_int_equal(weir_server_close(p.server, WEIR_NONE), WEIR_OK);
     assert_int_equal(p.closed, 1);
     raw_code(fd); /* goodbye may have been said */
-    assert_true(raw_is_closed(fd));
+    assert_true(is_closed(fd));
     close(fd);
     assert_int_equal(weir_websocket_manager_free(p.manager, 0), WEIR_OK);
     assert_int_equal(weir_runtime_close(p.runtime, 0), WEIR_OK);

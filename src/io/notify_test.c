@@ -1,32 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/notify.h"
 
-#include "io/clock.h"
 #include "io/file.h"
-#include "support/unit.h"
+#include "support/blocking.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define DEADLINE_MS 20000U
-#define SPEAKERS    4U
-#define LINES       20000U
-
-/* The writer is a thread of its own: what it does is waited for, with a deadline. */
-#define wait_until(condition)                                                                      \
-    do {                                                                                           \
-        uint64_t end_ms_ = clock_now_ms() + DEADLINE_MS;                                           \
-        while (!(condition)) {                                                                     \
-            assert_true(clock_now_ms() < end_ms_);                                                 \
-            poll(NULL, 0, 1);                                                                      \
-        }                                                                                          \
-    } while (0)
+#define SPEAKERS 4U
+#define LINES    20000U
 
 static char directory[] = "/tmp/weir-notify-XXXXXX";
 static char path[64], rotated[64];
@@ -75,7 +62,7 @@ static void lines_arrive_in_their_order(void **state)
     struct notify *notify = notify_to(path, 0);
     struct notify_ring *ring = notify_join(notify);
     assert_true(say(ring, "first"));
-    wait_until(notify_written(notify) == 1);
+    until(notify_written(notify) == 1);
     assert_true(say(ring, "second"));
     assert_true(say(ring, ""));
     assert_true(say(ring, "last"));
@@ -89,10 +76,10 @@ static void a_rotated_file_is_let_go(void **state)
     struct notify *notify = notify_to(path, 0);
     struct notify_ring *ring = notify_join(notify);
     assert_true(say(ring, "old"));
-    wait_until(notify_written(notify) == 1);
+    until(notify_written(notify) == 1);
     assert_int_equal(rename(path, rotated), 0);
     notify_reopen(notify);
-    wait_until(access(path, F_OK) == 0);
+    until(access(path, F_OK) == 0);
     assert_true(say(ring, "new"));
     notify_close(notify);
     expect_file(rotated, "old\n");
@@ -134,7 +121,7 @@ static void many_speak_at_once_and_nothing_tears(void **state)
         pthread_join(speakers[i].thread, NULL);
         said += speakers[i].said;
     }
-    wait_until(notify_written(notify) == said);
+    until(notify_written(notify) == said);
     assert_int_equal(notify_dropped(notify), SPEAKERS * LINES - said);
     notify_close(notify);
 
@@ -165,7 +152,7 @@ static void a_line_that_does_not_fit_is_dropped_and_counted(void **state)
     assert_false(notify_line(ring, line, sizeof line));
     assert_true(notify_line(ring, line, sizeof line - 1));
     assert_int_equal(notify_dropped(notify), 1);
-    wait_until(notify_written(notify) == 1);
+    until(notify_written(notify) == 1);
     notify_close(notify);
     unlink(path);
 }
@@ -180,7 +167,7 @@ static void a_full_disk_costs_lines_and_nothing_else(void **state)
         said += say(ring, "nobody will read this");
     }
     assert_true(said <= 1000);
-    wait_until(notify_dropped(notify) == 1000);
+    until(notify_dropped(notify) == 1000);
     assert_int_equal(notify_written(notify), 0);
     notify_close(notify);
 }

@@ -11,13 +11,10 @@
 #pragma once
 #include <weir/server.h>
 
-#include "io/clock.h"
-#include "support/unit.h"
+#include "support/blocking.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -25,8 +22,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define DEADLINE_MS 20000
 
 /* --- the program's side -------------------------------------------------------------------------
  */
@@ -262,25 +257,9 @@ static inline void shut(struct fixture *f)
 /* --- the client's side --------------------------------------------------------------------------
  */
 
-#define until(condition)                                                                           \
-    do {                                                                                           \
-        uint64_t end_ms = clock_now_ms() + DEADLINE_MS;                                            \
-        while (!(condition)) {                                                                     \
-            assert_true(clock_now_ms() < end_ms);                                                  \
-            poll(NULL, 0, 1);                                                                      \
-        }                                                                                          \
-    } while (0)
-
 static inline int join(const struct fixture *f)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons(weir_server_port(f->server)),
-                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    const struct timeval patience = {.tv_sec = DEADLINE_MS / 1000};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    return fd;
+    return join_port(weir_server_port(f->server));
 }
 
 static inline void say(int fd, const char *text)
@@ -315,10 +294,4 @@ static inline const char *hear(int fd)
 static inline bool has(const char *text, const char *part)
 {
     return strstr(text, part) != NULL;
-}
-
-static inline bool is_closed(int fd)
-{
-    char byte;
-    return recv(fd, &byte, 1, 0) <= 0;
 }

@@ -10,12 +10,9 @@
 #pragma once
 #include <weir/websocket.h>
 
-#include "io/clock.h"
-#include "support/unit.h"
+#include "support/blocking.h"
 
 #include <arpa/inet.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,17 +20,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define DEADLINE_MS 20000
-
-#define until(condition)                                                                           \
-    do {                                                                                           \
-        uint64_t end_ms = clock_now_ms() + DEADLINE_MS;                                            \
-        while (!(condition)) {                                                                     \
-            assert_true(clock_now_ms() < end_ms);                                                  \
-            poll(NULL, 0, 1);                                                                      \
-        }                                                                                          \
-    } while (0)
 
 struct pair {
     weir_runtime *runtime;
@@ -313,14 +299,7 @@ static inline void hang_up(struct caller *take_c)
 
 static inline int raw(const struct pair *p)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons(weir_server_port(p->server)),
-                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    const struct timeval patience = {.tv_sec = DEADLINE_MS / 1000};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    return fd;
+    return join_port(weir_server_port(p->server));
 }
 
 static inline void raw_say(int fd, const void *at, size_t len)
@@ -412,10 +391,4 @@ static inline unsigned raw_code(int fd)
             return len >= 2 ? (unsigned)(uint8_t)payload[0] << 8 | (uint8_t)payload[1] : 1005;
         }
     }
-}
-
-static inline bool raw_is_closed(int fd)
-{
-    char byte;
-    return recv(fd, &byte, 1, 0) <= 0;
 }
