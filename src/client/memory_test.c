@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BODY 20000U
+#define ADDRESS "127.0.0.1:0"
+#define BODY    20000U
 
 /* --- the server's side --------------------------------------------------------------------------
  */
@@ -45,6 +46,33 @@ static bool may_be(weir_err err)
     case WEIR_EHANGUP: return true;
     default: return false;
     }
+}
+
+/* A runtime and a server in it, for as long as `use` takes; where there is memory for both. */
+static void serve(const struct alloc *alloc, const weir_server_handler *how,
+                  void (*use)(weir_runtime *runtime, weir_server *server))
+{
+    weir_runtime *runtime;
+    weir_server *server;
+    weir_runtime_options opt = {.conns_max = 16,
+                                .waiting_max = 8,
+                                .keys_max = 8,
+                                .posts_max = 16,
+                                .seed = 1,
+                                .allocator = unit_allocator(alloc)};
+    weir_err err = weir_runtime_open_hosted(&opt, &runtime);
+    assert_true(may_be(err));
+    if (err != WEIR_OK) {
+        return;
+    }
+    const weir_server_options options = {.address = ADDRESS, .max_connections = 8};
+    err = weir_server_listen(runtime, &options, how, NULL, &server);
+    assert_true(may_be(err));
+    if (err == WEIR_OK) {
+        use(runtime, server);
+        assert_int_equal(weir_server_close(server, 100), WEIR_OK);
+    }
+    assert_int_equal(weir_runtime_close(runtime, 0), WEIR_OK);
 }
 
 static weir_err fetch(weir_http_client *client, const char *url, const char *body, size_t len)
@@ -83,36 +111,20 @@ static weir_err ask(weir_runtime *runtime, weir_server *server)
     return err;
 }
 
+static void use(weir_runtime *runtime, weir_server *server)
+{
+    const weir_server_options fewer = {.address = ADDRESS, .max_connections = 4};
+    weir_err err = ask(runtime, server);
+    if (!may_be(err)) {
+        fail_msg("%s", weir_err_text(err));
+    }
+    assert_true(may_be(weir_server_update(server, &fewer)));
+}
+
 static void live(const struct alloc *alloc, void *arg)
 {
     (void)arg;
-    weir_runtime *runtime;
-    weir_server *server;
-    weir_runtime_options opt = {.conns_max = 16,
-                                .waiting_max = 8,
-                                .keys_max = 8,
-                                .posts_max = 16,
-                                .seed = 1,
-                                .allocator = unit_allocator(alloc)};
-    weir_err err = weir_runtime_open_hosted(&opt, &runtime);
-    assert_true(may_be(err));
-    if (err != WEIR_OK) {
-        return;
-    }
-    weir_server_options options = {.address = "127.0.0.1:0", .max_connections = 8};
-    err = weir_server_listen(runtime, &options, &handler, NULL, &server);
-    assert_true(may_be(err));
-    if (err == WEIR_OK) {
-        err = ask(runtime, server);
-        if (!may_be(err)) {
-            fail_msg("%s", weir_err_text(err));
-        }
-        options.max_connections = 4;
-        err = weir_server_update(server, &options);
-        assert_true(may_be(err));
-        assert_int_equal(weir_server_close(server, 100), WEIR_OK);
-    }
-    assert_int_equal(weir_runtime_close(runtime, 0), WEIR_OK);
+    serve(alloc, &handler, use);
 }
 
 /* --- the same of gRPC ---------------------------------------------------------------------------
@@ -164,6 +176,7 @@ static void call_all(weir_runtime *runtime, weir_server *server)
     static char message[BODY];
     weir_grpc_client *client;
     const weir_grpc_client_options opt = {.pool = {.retry_first_ms = 1}};
+    assert_true(may_be(weir_grpc_health_set(server, "t.T", WEIR_ON)));
     weir_err err = weir_grpc_client_new(runtime, &opt, &client);
     assert_true(may_be(err));
     if (err != WEIR_OK) {
@@ -179,28 +192,7 @@ static void call_all(weir_runtime *runtime, weir_server *server)
 static void live_by_calls(const struct alloc *alloc, void *arg)
 {
     (void)arg;
-    weir_runtime *runtime;
-    weir_server *server;
-    weir_runtime_options opt = {.conns_max = 16,
-                                .waiting_max = 8,
-                                .keys_max = 8,
-                                .posts_max = 16,
-                                .seed = 1,
-                                .allocator = unit_allocator(alloc)};
-    weir_err err = weir_runtime_open_hosted(&opt, &runtime);
-    assert_true(may_be(err));
-    if (err != WEIR_OK) {
-        return;
-    }
-    const weir_server_options options = {.address = "127.0.0.1:0", .max_connections = 8};
-    err = weir_server_listen(runtime, &options, &calls, NULL, &server);
-    assert_true(may_be(err));
-    if (err == WEIR_OK) {
-        assert_true(may_be(weir_grpc_health_set(server, "t.T", WEIR_ON)));
-        call_all(runtime, server);
-        assert_int_equal(weir_server_close(server, 100), WEIR_OK);
-    }
-    assert_int_equal(weir_runtime_close(runtime, 0), WEIR_OK);
+    serve(alloc, &calls, call_all);
 }
 
 static void answers_where_memory_is_refused(void **state)
