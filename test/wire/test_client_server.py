@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 import peers
+from serving import Tool
 from weirtest import ROOT, Client
 
 TOOL = pathlib.Path(os.environ.get("WEIR_BUILD", ROOT / "build/dev")) / "test/http_tool"
@@ -98,29 +99,10 @@ def test_node_closes_idle_connections():
 # --- the server ----------------------------------------------------------------------------------
 
 
-class Serving:
+class Serving(Tool):
     def __init__(self, *arguments, options=()):
-        self.process = subprocess.Popen([TOOL, *map(str, options), "server", *map(str, arguments)], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.port = int(self.process.stdout.readline())
+        super().__init__(TOOL, *map(str, options), "server", *map(str, arguments))
         self.url = f"http://127.0.0.1:{self.port}"
-        self.said = None
-
-    def __enter__(self):
-        return self
-
-    def end(self):
-        out, err = self.process.communicate(timeout=60)
-        assert self.process.returncode == 0 and not err, err
-        self.said = json.loads(out)
-        return self.said
-
-    def __exit__(self, *exc):
-        if self.said is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.communicate(timeout=30)
-            self.process.kill()
-            self.process.wait()
 
 
 def curl(*arguments):

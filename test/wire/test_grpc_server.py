@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The library's gRPC server (grpc_tool.c) under a real client, grpcio."""
-import contextlib
-import json
 import os
 import pathlib
-import subprocess
 import threading
 import time
 
@@ -15,6 +12,7 @@ import h2.events
 import pytest
 
 from peers import accepts
+from serving import Tool
 from weirtest import ROOT, Client, wait_for
 
 TOOL = pathlib.Path(os.environ.get("WEIR_BUILD", ROOT / "build/dev")) / "test/grpc_tool"
@@ -26,12 +24,9 @@ def named(service):
     return b"\n" + bytes([len(service)]) + service.encode() if service else b""
 
 
-class Serving:
+class Serving(Tool):
     def __init__(self, workers=2):
-        self.process = subprocess.Popen([TOOL, str(workers)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
-        self.port = int(self.process.stdout.readline())
-        self.said = None
+        super().__init__(TOOL, str(workers))
 
     def say(self, line):
         self.process.stdin.write(line + "\n")
@@ -42,22 +37,6 @@ class Serving:
         self.process.stdin.write("cancelled\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
-
-    def end(self):
-        out, err = self.process.communicate(timeout=60)
-        assert self.process.returncode == 0 and not err, err
-        self.said = json.loads(out)
-        return self.said
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        if self.said is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.communicate(timeout=30)
-            self.process.kill()
-            self.process.wait()
 
 
 class To:
@@ -254,17 +233,23 @@ def test_cancel_of_many(server):
     assert server.end()["cancelled"] == 50
 
 
+def gated(to):
+    """(replies, gate): a chat that has had one reply, and says its other word when the gate is set."""
+    gate = threading.Event()
+
+    def asks():
+        yield b"one"
+        gate.wait(30)
+        yield b"two"
+    replies = to.chat(asks())
+    assert next(replies) == b"re: one"
+    return replies, gate
+
+
 def test_silent_streams_live(server):
     """The server's times are 300 ms; a call has none of them, only its own deadline."""
     with To(server) as to:
-        gate = threading.Event()
-
-        def asks():
-            yield b"one"
-            gate.wait(30)
-            yield b"two"
-        replies = to.chat(asks())
-        assert next(replies) == b"re: one"
+        replies, gate = gated(to)
         timer = threading.Timer(1.2, gate.set)
         timer.start()
         assert next(replies) == b"re: two" and not list(replies)
@@ -322,14 +307,7 @@ def test_health(server):
 
 def test_a_close_lets_calls_end(server):
     with To(server) as to:
-        gate = threading.Event()
-
-        def asks():
-            yield b"one"
-            gate.wait(30)
-            yield b"two"
-        replies = to.chat(asks())
-        assert next(replies) == b"re: one"
+        replies, gate = gated(to)
         ending = threading.Thread(target=server.end)
         ending.start()
         wait_for(lambda: not accepts(server.port), "it to listen no more")
