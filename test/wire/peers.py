@@ -138,24 +138,34 @@ def python():
     return Server(["/usr/bin/python3", "-c", PYTHON_SERVER, str(port)], port)
 
 
-def tls_front(pair, behind):
-    """HAProxy that takes TLS off and passes what is inside on to the port `behind`: an HTTP proxy behind it becomes
-    one of https://."""
-    port = free_port()
-    directory = tempfile.TemporaryDirectory(prefix="weir-haproxy-")
-    home = pathlib.Path(directory.name)
-    (home / "pair.pem").write_bytes(b"".join(pathlib.Path(part).read_bytes() for part in pair))
-    (home / "haproxy.cfg").write_text(f"""
+def haproxy_conf(home, mode, bind, server):
+    """Writes HAProxy's configuration into the directory: from what it binds, in this mode, to the server."""
+    conf = home / "haproxy.cfg"
+    conf.write_text(f"""
 defaults
-    mode tcp
+    mode {mode}
     timeout connect 10s
     timeout client 60s
     timeout server 60s
 listen front
-    bind 127.0.0.1:{port} ssl crt {home}/pair.pem
-    server inner 127.0.0.1:{behind}
+    bind 127.0.0.1:{bind}
+    server inner 127.0.0.1:{server}
 """)
-    return Server([find("haproxy", "haproxy"), "-db", "-f", str(home / "haproxy.cfg")], port, directory)
+    return [find("haproxy", "haproxy"), "-db", "-f", str(conf)]
+
+
+def haproxy_tls(pair, mode, words, server):
+    """HAProxy that takes TLS off in this mode, with these words on its bind line, and passes what is inside on."""
+    port = free_port()
+    directory = tempfile.TemporaryDirectory(prefix="weir-haproxy-")
+    home = pathlib.Path(directory.name)
+    (home / "pair.pem").write_bytes(b"".join(pathlib.Path(part).read_bytes() for part in pair))
+    return Server(haproxy_conf(home, mode, f"{port} {words} ssl crt {home}/pair.pem", server), port, directory)
+
+
+def tls_front(pair, behind):
+    """HAProxy that takes TLS off: an HTTP proxy behind it becomes one of https://."""
+    return haproxy_tls(pair, "tcp", "", behind)
 
 
 def squid(credentials=None, pair=None):
@@ -250,24 +260,8 @@ http {{
 
 
 def haproxy_announced(pair, behind):
-    """HAProxy that takes PROXY headers, then TLS, and passes requests on to the port `behind` with an X-From of whom
-    they named."""
-    port = free_port()
-    directory = tempfile.TemporaryDirectory(prefix="weir-haproxy-")
-    home = pathlib.Path(directory.name)
-    (home / "pair.pem").write_bytes(b"".join(pathlib.Path(part).read_bytes() for part in pair))
-    (home / "haproxy.cfg").write_text(f"""
-defaults
-    mode http
-    timeout connect 10s
-    timeout client 60s
-    timeout server 60s
-listen front
-    bind 127.0.0.1:{port} accept-proxy ssl crt {home}/pair.pem
-    http-request set-header X-From %[src]
-    server inner 127.0.0.1:{behind}
-""")
-    return Server([find("haproxy", "haproxy"), "-db", "-f", str(home / "haproxy.cfg")], port, directory)
+    """HAProxy that takes PROXY headers, then TLS, and adds to requests an X-From of whom the headers named."""
+    return haproxy_tls(pair, "http", "accept-proxy", f"{behind}\n    http-request set-header X-From %[src]")
 
 
 @contextlib.contextmanager
@@ -276,18 +270,7 @@ def haproxy_to(words):
     server line."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="weir-haproxy-") as directory, contextlib.ExitStack() as stack:
-        conf = pathlib.Path(directory) / "haproxy.cfg"
-
         def aim(at):
-            conf.write_text(f"""
-defaults
-    mode http
-    timeout connect 10s
-    timeout client 60s
-    timeout server 60s
-listen front
-    bind 127.0.0.1:{port}
-    server weir 127.0.0.1:{at} {words}
-""")
-            stack.enter_context(Server([find("haproxy", "haproxy"), "-db", "-f", str(conf)], port))
+            command = haproxy_conf(pathlib.Path(directory), "http", port, f"{at} {words}")
+            stack.enter_context(Server(command, port))
         yield port, aim
