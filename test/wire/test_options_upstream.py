@@ -264,19 +264,24 @@ def test_concurrency_bounds():
 @option("upstreams.pool.concurrency_slow")
 def test_concurrency_slow():
     """Answers that take longer than the bound cost a tenth of the limit, each quarter of a second."""
-    def limit_after(slow):
-        def script(peer):
-            while peer.request() is not None:
-                time.sleep(0.03)
-                peer.ok()
+    def script(peer):
+        while peer.request() is not None:
+            time.sleep(0.03)
+            peer.ok()
+
+    def limits(slow):
+        """The limit after each of requests without end."""
         with Upstream(script) as up, Weir(up, upstream_pool={
                 "concurrency": "aimd", "concurrency_first": 20, "concurrency_slow": slow}) as weir:
-            began = time.monotonic()
-            while time.monotonic() < began + 1.5:
+            while True:
                 assert weir.ask().status == 200
-            return weir.metric("weir_pool_concurrency", pool="up")
-    assert limit_after("10ms") < 17
-    assert limit_after("10s") == 20  # one at a time: nothing is learned of more
+                yield weir.metric("weir_pool_concurrency", pool="up")
+
+    seen = []
+    with contextlib.closing(limits("10ms")) as low:
+        wait_for(lambda: seen.append(next(low)) or 0 < seen[-1] < 17, "the limit to fall")
+    with contextlib.closing(limits("10s")) as high:
+        assert {next(high) for _ in seen} == {20}  # one at a time: nothing is learned of more
 
 
 @option("upstreams.pool.refuse_when_full")
