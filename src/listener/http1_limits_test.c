@@ -40,7 +40,7 @@ static void bad_requests_are_answered_and_closed(void **state)
         assert_true(has(&peer, "{\"error\":{\"code\":\""));
         assert_false(peer.reset);
         assert_int_equal(COUNTER(&f, bad_requests), 1);
-        assert_int_equal(f.refusals, 1);
+        assert_int_equal(f.heard.refusals, 1);
         assert_int_equal(f.requests, f.aborts);
         leave(&peer);
         until(&f, NULL, http1_listener_clients(f.listener) == 0);
@@ -352,14 +352,14 @@ static void a_drain_lets_answers_finish(void **state)
     until(&f, &idle, has(&idle, "hello"));
     say(&busy, GET("/hold"));
     until(&f, &busy, f.held_count == 1);
-    http1_listener_drain(f.listener, 10000, on_drained, &f);
+    http1_listener_drain(f.listener, 10000, on_drained, &f.heard);
     until(&f, &idle, idle.closed);
-    assert_false(f.drained);
+    assert_false(f.heard.drained);
     assert_int_equal(COUNTER(&f, drained), 1);
     answer(f.held[0], 200, "the last");
     until(&f, &busy, busy.closed);
     assert_true(has(&busy, "the last") && has(&busy, "Connection: close"));
-    until(&f, NULL, f.drained);
+    until(&f, NULL, f.heard.drained);
     leave(&idle);
     leave(&busy);
     shut(&f);
@@ -374,8 +374,8 @@ static void a_drain_ends_with_its_grace(void **state)
     join(&f, &busy);
     say(&busy, GET("/hold"));
     until(&f, &busy, f.held_count == 1);
-    http1_listener_drain(f.listener, 20, on_drained, &f);
-    until(&f, &busy, busy.closed && f.drained);
+    http1_listener_drain(f.listener, 20, on_drained, &f.heard);
+    until(&f, &busy, busy.closed && f.heard.drained);
     assert_int_equal(f.aborts, 1);
     leave(&busy);
     shut(&f);
@@ -386,9 +386,9 @@ static void a_drain_of_nobody_is_over_at_once(void **state)
     (void)state;
     static struct fixture f;
     open_plain(&f);
-    http1_listener_drain(f.listener, 10000, on_drained, &f);
-    assert_false(f.drained); /* but never inside the call */
-    until(&f, NULL, f.drained);
+    http1_listener_drain(f.listener, 10000, on_drained, &f.heard);
+    assert_false(f.heard.drained); /* but never inside the call */
+    until(&f, NULL, f.heard.drained);
     shut(&f);
 }
 
@@ -441,11 +441,11 @@ static void a_drain_waits_a_moment_for_a_new_client(void **state)
     join(&f, &quick);
     join(&f, &silent);
     turn(&f, &quick);
-    http1_listener_drain(f.listener, 10000, on_drained, &f);
+    http1_listener_drain(f.listener, 10000, on_drained, &f.heard);
     say(&quick, GET("/"));
     until(&f, &quick, quick.closed);
     assert_true(has(&quick, "hello") && has(&quick, "Connection: close"));
-    until(&f, &silent, silent.closed && f.drained);
+    until(&f, &silent, silent.closed && f.heard.drained);
     assert_int_equal(silent.len, 0);
     leave(&quick);
     leave(&silent);

@@ -55,7 +55,7 @@ static void test_fields_too_many_or_too_long(void **state)
     const char *const one[] = {"x-long", value, NULL};
     assert_int_equal(wait_closed(&f, &peer, ask_with(&peer, "GET", "/", one))->status, 431);
     assert_int_equal(COUNTED(&f, bad_requests), 3);
-    assert_int_equal(f.refused_status, 431);
+    assert_int_equal(f.heard.status, 431);
     leave(&peer);
     shut(&f);
 }
@@ -203,7 +203,7 @@ static void test_drain(void **state)
     until(&f, &peer, f.held_count == 1);
     join(&f, &idle);
     fetch_path(&f, &idle, "/");
-    http2_listener_drain(f.listener, WEIR_NEVER, on_drained, &f);
+    http2_listener_drain(f.listener, WEIR_NEVER, on_drained, &f.heard);
     until(&f, &idle, idle.closed);
     until(&f, &peer, peer.goaways >= 1);
     assert_int_equal(peer.goaway_last[0], INT32_MAX);
@@ -212,7 +212,7 @@ static void test_drain(void **state)
     until(&f, &peer, peer.closed);
     assert_int_equal(peer.goaways, 2);
     assert_int_equal(peer.goaway_last[1], id);
-    until(&f, NULL, f.drained);
+    until(&f, NULL, f.heard.drained);
     leave(&peer);
     leave(&idle);
     shut(&f);
@@ -227,8 +227,8 @@ static void test_drain_does_not_wait_forever(void **state)
     join(&f, &peer);
     ask(&peer, "GET", "/hold");
     until(&f, &peer, f.held_count == 1);
-    http2_listener_drain(f.listener, 50, on_drained, &f);
-    until(&f, &peer, f.drained);
+    http2_listener_drain(f.listener, 50, on_drained, &f.heard);
+    until(&f, &peer, f.heard.drained);
     assert_int_equal(f.aborts, 1);
     leave(&peer);
     shut(&f);

@@ -5,10 +5,8 @@
  * What a request asks of the handler is in its path.
  */
 #pragma once
-#include "io/clock.h"
 #include "io/socket.h"
-#include "listener/http1.h"
-#include "support/unit.h"
+#include "support/listener_fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,10 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEADLINE_MS 10000U
-#define GOT_MAX     (1U << 16)
-#define ONCE_BYTES  900000U /* more than a socket takes, less than what may be pending */
-#define BIG_BYTES   (4U << 20)
+#define GOT_MAX    (1U << 16)
+#define ONCE_BYTES 900000U /* more than a socket takes, less than what may be pending */
 
 /* --- the handler --------------------------------------------------------------------------------
  */
@@ -34,22 +30,16 @@ struct fixture {
     struct http1_listener *listener;
     struct alloc_count count;
 
-    uint32_t requests, bodies_ended, flushes, drains, aborts, refusals;
+    uint32_t requests, bodies_ended, flushes, drains, aborts;
     enum http_fault fault;
-    uint16_t refused_status;
+    struct heard heard;
     char peer[64];
     uint64_t body_bytes;
-    bool drained;
 
     struct http_exchange *held[HELD_MAX]; /* /hold: answered when the test says so */
     uint32_t held_count;
     uint64_t big_sent; /* /big: how far it is */
 };
-
-static inline char pattern_at(uint64_t i)
-{
-    return (char)('a' + i % 23);
-}
 
 static inline void answer(struct http_exchange *ex, uint16_t status, const char *body)
 {
@@ -97,11 +87,6 @@ static inline void interim(struct http_exchange *ex, uint16_t status, const char
     const struct http_head head = {
         .status = status, .reason = slice_of(reason), .version_minor = 1};
     ex->ops->respond(ex, &head);
-}
-
-static inline bool path_is(const struct http_head *head, const char *path)
-{
-    return slice_is(head->path, path);
 }
 
 static inline bool answer_oddly(struct http_exchange *ex, const struct http_head *head)
@@ -245,28 +230,6 @@ static const struct http_handler handler = {
 /* --- the fixture --------------------------------------------------------------------------------
  */
 
-static inline uint64_t step(void *self, uint64_t now_ms)
-{
-    weir_engine *engine = self;
-    uint64_t next_ms = weir_step(engine, now_ms);
-    return weir_engine_pending(engine) ? now_ms : next_ms;
-}
-
-static inline void on_refuse(void *self, const struct http_peer *peer,
-                             const struct http1_refusal *refusal)
-{
-    struct fixture *f = self;
-    f->refusals++;
-    f->refused_status = refusal->status;
-    assert_true(peer->text_len > 0);
-}
-
-static inline void on_drained(void *arg)
-{
-    struct fixture *f = arg;
-    f->drained = true;
-}
-
 static inline void open_with(struct fixture *f, struct http1_listener_options opt)
 {
     memset(f, 0, sizeof *f);
@@ -280,7 +243,7 @@ static inline void open_with(struct fixture *f, struct http1_listener_options op
     loop_hook_add(f->loop, &f->step);
     opt.name = "test";
     opt.on_refuse = on_refuse;
-    opt.refuse_self = f;
+    opt.refuse_self = &f->heard;
     assert_int_equal(http1_listener_new(f->loop, f->engine, &opt, &handler, f, &f->listener), 0);
 }
 
@@ -391,17 +354,6 @@ static inline void turn(struct fixture *f, struct peer *peer)
         look(peer);
     }
 }
-
-#define until(f, peer, condition)                                                                  \
-    do {                                                                                           \
-        uint64_t end_ms_ = clock_now_ms() + DEADLINE_MS;                                           \
-        while (!(condition)) {                                                                     \
-            if (clock_now_ms() >= end_ms_) {                                                       \
-                fail_msg("never: %s", #condition);                                                 \
-            }                                                                                      \
-            turn((f), (peer));                                                                     \
-        }                                                                                          \
-    } while (0)
 
 static inline void say_bytes(struct peer *peer, const char *text, size_t len)
 {

@@ -5,11 +5,10 @@
  * What a request asks of the handler is in its path.
  */
 #pragma once
-#include "io/clock.h"
 #include "io/socket.h"
 #include "listener/guest.h"
 #include "listener/http2.h"
-#include "support/unit.h"
+#include "support/listener_fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +19,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define DEADLINE_MS 10000U
-#define BIG_BYTES   (4U << 20)
 #define STREAMS_MAX 4096U
 
 struct fixture {
@@ -32,25 +29,20 @@ struct fixture {
     struct http2_listener *listener;
     struct alloc_count count;
 
-    uint32_t requests, bodies_ended, flushes, drains, aborts, refusals;
+    uint32_t requests, bodies_ended, flushes, drains, aborts;
     enum http_fault fault;
-    uint16_t refused_status;
+    struct heard heard;
     char peer[64], line[256], fields[4096], trailers[256];
     uint64_t body_bytes;
     uint64_t big_sent;
     uint32_t held_count;
     struct http_exchange *held[256];
-    bool drained, end, expects;
+    bool end, expects;
     uint8_t framing;
 };
 
 /* --- the handler ---------------------------------------------------------------------------------
  */
-
-static inline char pattern_at(uint64_t i)
-{
-    return (char)('a' + i % 23);
-}
 
 static inline void begin(struct http_exchange *ex, uint16_t status, enum http_framing framing,
                          uint64_t length)
@@ -95,11 +87,6 @@ static inline void big_go_on(struct fixture *f, struct http_exchange *ex)
         ex->ops->end(ex, NULL);
         f->big_sent++;
     }
-}
-
-static inline bool path_is(const struct http_head *head, const char *path)
-{
-    return slice_is(head->path, path);
 }
 
 static inline bool answer_oddly(struct http_exchange *ex, const struct http_head *head)
@@ -255,28 +242,6 @@ static const struct http_handler handler = {
 /* --- the fixture
  * ---------------------------------------------------------------------------------- */
 
-static inline uint64_t step(void *self, uint64_t now_ms)
-{
-    weir_engine *engine = self;
-    uint64_t next_ms = weir_step(engine, now_ms);
-    return weir_engine_pending(engine) ? now_ms : next_ms;
-}
-
-static inline void on_refuse(void *self, const struct http_peer *peer,
-                             const struct http1_refusal *refusal)
-{
-    struct fixture *f = self;
-    f->refusals++;
-    f->refused_status = refusal->status;
-    assert_true(peer->text_len > 0);
-}
-
-static inline void on_drained(void *arg)
-{
-    struct fixture *f = arg;
-    f->drained = true;
-}
-
 static inline void open_with(struct fixture *f, struct http2_listener_options opt)
 {
     memset(f, 0, sizeof *f);
@@ -291,7 +256,7 @@ static inline void open_with(struct fixture *f, struct http2_listener_options op
     assert_int_equal(guest_pool_open(f->engine, "test", 1000, &f->pool), 0);
     opt.name = "test";
     opt.on_refuse = on_refuse;
-    opt.refuse_self = f;
+    opt.refuse_self = &f->heard;
     assert_int_equal(http2_listener_new(f->loop, f->pool, &opt, &handler, f, &f->listener), 0);
 }
 
@@ -516,17 +481,6 @@ static inline void turn(struct fixture *f, struct peer *peer)
         speak(peer);
     }
 }
-
-#define until(f, peer, condition)                                                                  \
-    do {                                                                                           \
-        uint64_t end_ms_ = clock_now_ms() + DEADLINE_MS;                                           \
-        while (!(condition)) {                                                                     \
-            if (clock_now_ms() >= end_ms_) {                                                       \
-                fail_msg("never: %s", #condition);                                                 \
-            }                                                                                      \
-            turn((f), (peer));                                                                     \
-        }                                                                                          \
-    } while (0)
 
 static inline nghttp2_nv nv(const char *name, const char *value)
 {
