@@ -559,8 +559,3 @@ const struct front_counters *front_counters(const struct front *front)
 {
     return &front->counters;
 }
-
-uint32_t front_handshakes(const struct front *front)
-{
-    return front->handshakes.count;
-}

@@ -116,8 +116,6 @@ void front_bring(struct front *front, int take_fd, const struct address *peer);
 void front_drain(struct front *front, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg);
 /* Any thread may read them. */
 const struct front_counters *front_counters(const struct front *front);
-/* Of headers and of TLS. */
-uint32_t front_handshakes(const struct front *front);
 
 /* Shuts the door and cuts handshakes; before the readers are freed. */
 void front_shut(struct front *front);

@@ -217,11 +217,6 @@ int http1_listener_serve(struct http1_listener *listener, struct stream *take_st
     return 0;
 }
 
-void http1_listener_bring(struct http1_listener *listener, int take_fd, const struct address *peer)
-{
-    accept_door_bring(listener->door, take_fd, peer);
-}
-
 int http1_listener_update(struct http1_listener *listener, const struct http1_listener_options *opt)
 {
     struct http1_listener_options next = *opt;

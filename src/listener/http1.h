@@ -109,9 +109,6 @@ struct front_reader http1_listener_reader(struct http1_listener *listener);
 int http1_listener_update(struct http1_listener *listener,
                           const struct http1_listener_options *opt);
 
-/* A client that came otherwise, as the port's limits allow. After http1_listener_accept(). */
-void http1_listener_bring(struct http1_listener *listener, int take_fd, const struct address *peer);
-
 /* A client by hand, of any stream, which is taken also on failure. 0 or -errno. */
 int http1_listener_serve(struct http1_listener *listener, struct stream *take_stream,
                          const uint8_t address[16]);

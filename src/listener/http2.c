@@ -258,8 +258,3 @@ const struct http2_counters *http2_listener_counters(const struct http2_listener
 {
     return &listener->counters;
 }
-
-uint32_t http2_listener_clients(const struct http2_listener *listener)
-{
-    return listener->clients.count - listener->refusals;
-}

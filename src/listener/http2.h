@@ -132,7 +132,6 @@ void http2_listener_drain(struct http2_listener *listener, uint32_t grace_ms,
                           void (*on_drained)(void *arg), void *arg);
 
 const struct http2_counters *http2_listener_counters(const struct http2_listener *listener);
-uint32_t http2_listener_clients(const struct http2_listener *listener);
 
 /* Cuts every client (handlers hear on_abort). */
 void http2_listener_free(struct http2_listener *take_listener);
