@@ -134,11 +134,6 @@ void forward_answer(const struct forward_rules *rules, struct http_head *head)
 
 void forward_upgrade(struct forward *forward, struct slice key, struct http_head *head)
 {
-    for (unsigned i = 0; i < head->field_count; i++) { /* HTTP/2 has none: whatever that may be */
-        if (slice_same_nocase(head->fields[i].name, SLICE("Sec-WebSocket-Key"))) {
-            head->fields[i].drop |= FORWARD_DROP;
-        }
-    }
     check(head->added_count + 2U <= FORWARD_ADDED_MAX);
     forward->added[head->added_count++] = (struct http_field){
         .name = SLICE("Upgrade"), .value = SLICE("websocket"), .id = HTTP_UPGRADE};

@@ -41,9 +41,9 @@ static void drop_named(struct http_head *head, struct slice name)
 
 /* --- the request ------------------------------------------------------------------------------ */
 
-void handshake_limit(struct http_head *request, bool is_to_http2)
+void handshake_limit(struct http_head *request, bool has_key)
 {
-    if (is_to_http2) {
+    if (!has_key) {
         drop_named(request, NAME_KEY);
     }
     for (unsigned i = 0; i < request->field_count; i++) {
@@ -54,13 +54,12 @@ void handshake_limit(struct http_head *request, bool is_to_http2)
     }
 }
 
-enum fault handshake_ask(const struct http_head *request, bool has_key)
+enum fault handshake_ask(const struct http_head *request, struct slice *ret_key)
 {
-    struct slice key;
     unsigned count;
     enum ws_opening opening = WS_OPENING_FINE;
-    if (has_key) {
-        opening = ws_judge_request(request, &key);
+    if (ret_key != NULL) {
+        opening = ws_judge_request(request, ret_key);
     } else {
         const struct http_field *version = ws_field(request, SLICE("Sec-WebSocket-Version"),
                                                     &count);

@@ -20,10 +20,10 @@
 
 #define HANDSHAKE_ADDED_MAX 4U
 
-/* Judges the request. `has_key`: it came by HTTP/1.1. */
-enum fault handshake_ask(const struct http_head *request, bool has_key);
-/* Marks what shall not pass; to HTTP/2 no key does. */
-void handshake_limit(struct http_head *request, bool is_to_http2);
+/* Judges the request; the key is within the head. ret_key NULL: it came by HTTP/2, without. */
+enum fault handshake_ask(const struct http_head *request, struct slice *ret_key);
+/* Marks what shall not pass; a key does only from HTTP/1.1 to HTTP/1.1. */
+void handshake_limit(struct http_head *request, bool has_key);
 
 /* A request that brought no key gets one. *ret_key: 24 letters. */
 void handshake_make_key(char ret_key[WS_KEY_LEN]);

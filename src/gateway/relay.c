@@ -59,12 +59,10 @@ static enum fault websocket_ask(struct transit *transit, struct http_head *head)
     transit->is_websocket = true;
     transit->request_ended = true; /* what comes behind it is no body */
     bytes_init(&transit->ahead, &alloc_libc, HELD_WAIT_MAX);
-    enum fault fault = handshake_ask(head, is_http1);
-    unsigned count;
-    transit->key[0] = '\0';
+    struct slice key;
+    enum fault fault = handshake_ask(head, is_http1 ? &key : NULL);
     if (fault == FAULT_NONE && is_http1) {
-        const struct http_field *key = ws_field(head, SLICE("Sec-WebSocket-Key"), &count);
-        memcpy(transit->key, key->value.at, WS_KEY_LEN);
+        memcpy(transit->key, key.at, WS_KEY_LEN);
     }
     return fault;
 }
@@ -553,8 +551,10 @@ static bool prepare_handshake(struct transit *transit, struct http_head *head)
         refuse(transit, FAULT_NO_WEBSOCKET, 0);
         return false;
     }
-    handshake_limit(head, transit->call->ops->tunnel == NULL);
-    if (transit->ex->ops->tunnel == NULL && transit->call->ops->tunnel != NULL) {
+    bool is_from_http1 = transit->ex->ops->tunnel != NULL;
+    bool is_to_http1 = transit->call->ops->tunnel != NULL;
+    handshake_limit(head, is_from_http1 && is_to_http1);
+    if (!is_from_http1 && is_to_http1) {
         handshake_make_key(transit->key);
         forward_upgrade(&transit->lane->relay->forward,
                         (struct slice){transit->key, sizeof transit->key}, head);

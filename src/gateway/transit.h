@@ -85,7 +85,7 @@ struct transit {
     char client[46], trace[32];
     uint8_t client_len, trace_len;
     struct bytes ahead;   /* where is_websocket: what came behind the request */
-    char key[WS_KEY_LEN]; /* where is_websocket: that the upstream has to answer; [0] 0: none */
+    char key[WS_KEY_LEN]; /* where is_websocket: that one side has to answer */
 };
 
 /* One listener on this worker. */
