@@ -157,7 +157,6 @@ bool forward_trusts(const struct config_listener *listener, const uint8_t addres
 /* "192.0.2.7", "192.0.2.7:80", "2001:db8::7", "[2001:db8::7]:80", each perhaps in quotes. */
 static bool read_address(struct slice text, uint8_t ret_address[16])
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     char host[64];
     struct ip ip;
     text = slice_trim(text);
@@ -177,9 +176,7 @@ static bool read_address(struct slice text, uint8_t ret_address[16])
     if (!ip_parse(host, &ip)) {
         return false;
     }
-    bool is_v4 = ip.family == AF_INET;
-    memcpy(ret_address, mapped, sizeof mapped);
-    memcpy(ret_address + (is_v4 ? 12 : 0), ip.bytes, is_v4 ? 4 : 16);
+    ip_map(&ip, ret_address);
     return true;
 }
 

@@ -18,6 +18,14 @@ bool ip_parse(const char *text, struct ip *ret)
     return true;
 }
 
+void ip_map(const struct ip *ip, uint8_t ret[static 16])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    bool is_v4 = ip->family == AF_INET;
+    memcpy(ret, mapped, sizeof mapped);
+    memcpy(ret + (is_v4 ? 12 : 0), ip->bytes, is_v4 ? 4 : 16);
+}
+
 struct address address_of_ip(const struct ip *ip, uint16_t port)
 {
     struct address address = {0};

@@ -32,6 +32,8 @@ struct address {
 
 /* "127.0.0.1", "::1" (without brackets); false: not a literal address. */
 bool ip_parse(const char *text, struct ip *ret);
+/* As one kind: IPv4 as IPv4-mapped IPv6. */
+void ip_map(const struct ip *ip, uint8_t ret[static 16]);
 
 struct address address_of_ip(const struct ip *ip, uint16_t port);
 /* A literal host, or "" for any local address (v4). */

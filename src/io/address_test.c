@@ -37,6 +37,21 @@ static void names_are_no_addresses(void **state)
     }
 }
 
+static void ipv4_is_mapped(void **state)
+{
+    (void)state;
+    static const uint8_t v4[16] = {[10] = 0xff, [11] = 0xff, 192, 0, 2, 7};
+    static const uint8_t v6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
+    struct ip ip;
+    uint8_t mapped[16];
+    assert_true(ip_parse("192.0.2.7", &ip));
+    ip_map(&ip, mapped);
+    assert_memory_equal(mapped, v4, sizeof v4);
+    assert_true(ip_parse("2001:db8::1", &ip));
+    ip_map(&ip, mapped);
+    assert_memory_equal(mapped, v6, sizeof v6);
+}
+
 static void unix_paths_are_addresses(void **state)
 {
     (void)state;
@@ -77,9 +92,8 @@ static void odd_addresses_print_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(addresses_read_and_print),
-        cmocka_unit_test(names_are_no_addresses),
-        cmocka_unit_test(unix_paths_are_addresses),
+        cmocka_unit_test(addresses_read_and_print), cmocka_unit_test(names_are_no_addresses),
+        cmocka_unit_test(ipv4_is_mapped),           cmocka_unit_test(unix_paths_are_addresses),
         cmocka_unit_test(odd_addresses_print_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -320,14 +320,8 @@ static struct accept_client client_of(int fd, const struct address *peer)
 {
     struct accept_client client = {.fd = fd, .port = address_port(peer)};
     struct ip ip;
-    if (!address_ip(peer, &ip)) {
-        return client;
-    }
-    if (ip.family == AF_INET) {
-        client.address[10] = client.address[11] = 0xff;
-        memcpy(client.address + 12, ip.bytes, 4);
-    } else {
-        memcpy(client.address, ip.bytes, 16);
+    if (address_ip(peer, &ip)) {
+        ip_map(&ip, client.address);
     }
     return client;
 }

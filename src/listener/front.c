@@ -319,13 +319,9 @@ static void header_over(struct shaking *shaking)
 
 static void address_of_end(const struct proxy_end *end, bool is_ipv4, uint8_t ret[16])
 {
-    memset(ret, 0, 16);
-    if (is_ipv4) {
-        ret[10] = ret[11] = 0xff;
-        memcpy(ret + 12, end->address, 4);
-    } else {
-        memcpy(ret, end->address, 16);
-    }
+    struct ip ip = {.family = is_ipv4 ? AF_INET : AF_INET6};
+    memcpy(ip.bytes, end->address, is_ipv4 ? 4 : 16);
+    ip_map(&ip, ret);
 }
 
 /* It is that client from now on; one too many of it has no seat any more. */
@@ -418,9 +414,7 @@ static void reach(struct stream *stream, struct front_client *client)
     if (socket_local(stream, &here) != 0 || !address_ip(&here, &ip)) {
         return;
     }
-    struct proxy_end end;
-    memcpy(end.address, ip.bytes, ip.family == AF_INET ? 4 : 16);
-    address_of_end(&end, ip.family == AF_INET, client->ends.to);
+    ip_map(&ip, client->ends.to);
     client->ends.to_port = address_port(&here);
 }
 
