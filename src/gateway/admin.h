@@ -3,7 +3,8 @@
  * admin.h - the admin interface: how it stands, what it counts, what there is. On the hub's thread.
  *
  *     GET /livez /readyz /healthz /metrics
- *     GET /api/v1/{pools,endpoints,keys,connections,listeners,events,config,process}
+ *     GET /api/v1/{pools,endpoints,keys,connections,listeners,certificates,events,config,
+ *                  process}
  *     POST /api/v1/proxies/test    a way through a proxy, tried (admin_proxy.h)
  *
  * Always true: nothing is changed by a GET; a request whose Host or Origin is another site's gets

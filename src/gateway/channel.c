@@ -612,7 +612,7 @@ static void fire(struct loop_timer *timer, uint64_t now)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-/* The one that was said first, where anybody did. */
+/* The client's, unless it said none: then the upstream's. */
 static uint16_t close_code_of(const struct channel *channel)
 {
     uint16_t code = channel->client.close_code;

@@ -39,7 +39,6 @@
 
 struct channel;
 struct channel_side;
-struct lane;
 struct relay;
 struct transit;
 

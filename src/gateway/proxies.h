@@ -9,7 +9,6 @@
 #include "gateway/config.h"
 #include "proto/prom.h"
 
-struct server;
 struct census;
 
 #define PROXIES_NAME_MAX 300U
