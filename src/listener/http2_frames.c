@@ -501,6 +501,9 @@ void http2_frames_close(struct http2_listener *listener)
     nghttp2_option_del(listener->option);
 }
 
+/* A stream's window is not among our SETTINGS: it is what every stream begins with. */
+_Static_assert(HTTP2_STREAM_WINDOW == NGHTTP2_INITIAL_WINDOW_SIZE, "SETTINGS must say it");
+
 static int say_settings(struct http2_client *client)
 {
     const struct http2_listener_options *opt = &client->home->opt;
