@@ -27,6 +27,8 @@
 #define TICK_MS      8U
 #define BATCH_MAX    256 /* events of one poll */
 #define BUFFER_BYTES ((size_t)64 * 1024)
+#define KEPT_MAX     (192UL * 1024) /* of the read buffer, in front of a read's own room */
+#define KEPT_ALIGN   64UL           /* a line of the cache */
 
 struct cell {
     struct cell *next;
@@ -55,8 +57,10 @@ struct loop {
     struct slab *slabs;
 
     const struct alloc *alloc;
-    unsigned char *buffer;
+    unsigned char *buffer; /* what is kept, then room for a read */
     size_t buffer_bytes;
+    size_t kept_bytes;
+    unsigned kept; /* how many have asked for it */
     struct clock_date date;
     struct list wakes;
     struct watch bell; /* the wakes' eventfd */
@@ -143,7 +147,7 @@ int loop_new(const struct loop_options *opt, struct loop **ret_loop)
     list_init(&loop->wakes);
     wheel_init(&loop->wheel, TICK_MS, loop->now_ms);
     loop->buffer_bytes = opt->read_buffer_bytes > 0 ? opt->read_buffer_bytes : BUFFER_BYTES;
-    loop->buffer = alloc_new(alloc, loop->buffer_bytes);
+    loop->buffer = alloc_new(alloc, KEPT_MAX + loop->buffer_bytes);
     int error = loop->buffer != NULL ? open_all(loop, opt->uv_loop) : -ENOMEM;
     if (error != 0) {
         dispose(loop);
@@ -370,7 +374,28 @@ uint64_t loop_now_ns(const struct loop *loop)
 void *loop_buffer(struct loop *loop, size_t *ret_cap)
 {
     *ret_cap = loop->buffer_bytes;
-    return loop->buffer;
+    return loop->buffer + loop->kept_bytes;
+}
+
+bool loop_buffer_keep(struct loop *loop, const void *data, size_t len)
+{
+    uintptr_t from = (uintptr_t)loop->buffer;
+    uintptr_t at = (uintptr_t)data;
+    if (at < from || at - from > KEPT_MAX || len > KEPT_MAX - (at - from)) {
+        return false;
+    }
+    size_t end = (at - from + len + KEPT_ALIGN - 1) & ~(KEPT_ALIGN - 1);
+    loop->kept_bytes = end > loop->kept_bytes ? end : loop->kept_bytes;
+    loop->kept++;
+    return true;
+}
+
+void loop_buffer_let_go(struct loop *loop)
+{
+    check(loop->kept > 0);
+    if (--loop->kept == 0) {
+        loop->kept_bytes = 0;
+    }
 }
 
 const struct alloc *loop_alloc(const struct loop *loop)

@@ -49,6 +49,11 @@ uint64_t loop_now_ns(const struct loop *loop);  /* a fresh reading, for measurin
 /* The loop's read buffer: valid until the next read of any stream of this loop. */
 void *loop_buffer(struct loop *loop, size_t *ret_cap);
 
+/* Keeps what a read has brought beyond the next read: reads go behind it until everything kept is
+ * let go, one call for each. False where `data` was not read there, or too much is kept already. */
+bool loop_buffer_keep(struct loop *loop, const void *data, size_t len);
+void loop_buffer_let_go(struct loop *loop);
+
 const struct alloc *loop_alloc(const struct loop *loop);
 /* The Date field's value at this turn, 29 characters and a NUL; made once a second. */
 const char *loop_http_date(struct loop *loop);

@@ -401,6 +401,51 @@ static void a_loop_told_to_stop_before_it_runs_does_not(void **state)
     loop_free(loop);
 }
 
+/* --- the read buffer ----------------------------------------------------------------------------
+ */
+
+static void what_is_kept_of_the_buffer_is_read_behind(void **state)
+{
+    (void)state;
+    struct loop *loop;
+    size_t cap;
+    assert_int_equal(loop_new(NULL, &loop), 0);
+    char *first = loop_buffer(loop, &cap);
+    assert_true(loop_buffer_keep(loop, first + 100, 1000));
+    char *second = loop_buffer(loop, &cap);
+    assert_true(second >= first + 1100 && second < first + 1100 + 64);
+    assert_int_equal(cap, 64 * 1024); /* a read has as much room as ever */
+    memset(second, 'x', cap);
+    assert_true(loop_buffer_keep(loop, first, 10)); /* from an earlier read: nothing moves */
+    assert_ptr_equal(loop_buffer(loop, &cap), second);
+    loop_buffer_let_go(loop);
+    assert_ptr_equal(loop_buffer(loop, &cap), second);
+    loop_buffer_let_go(loop);
+    assert_ptr_equal(loop_buffer(loop, &cap), first);
+    loop_free(loop);
+}
+
+static void what_is_kept_of_the_buffer_has_a_bound(void **state)
+{
+    (void)state;
+    struct loop *loop;
+    size_t cap;
+    unsigned kept = 0;
+    assert_int_equal(loop_new(NULL, &loop), 0);
+    assert_false(loop_buffer_keep(loop, &cap, sizeof cap)); /* not there */
+    char *first = loop_buffer(loop, &cap);
+    assert_false(loop_buffer_keep(loop, first - 1, 2));
+    while (kept < 100 && loop_buffer_keep(loop, loop_buffer(loop, &cap), 10000)) {
+        kept++;
+    }
+    assert_true(kept > 1 && kept < 100);
+    memset(loop_buffer(loop, &cap), 'x', cap); /* the room behind it is ours (ASan) */
+    while (kept-- > 0) {
+        loop_buffer_let_go(loop);
+    }
+    loop_free(loop);
+}
+
 /* --- a program's own loop ------------------------------------------------------------------------
  */
 
@@ -503,6 +548,8 @@ int main(void)
         cmocka_unit_test(its_own_thread_s_wake_needs_no_bell),
         cmocka_unit_test(a_wake_may_free_any_wake),
         cmocka_unit_test(a_loop_told_to_stop_before_it_runs_does_not),
+        cmocka_unit_test(what_is_kept_of_the_buffer_is_read_behind),
+        cmocka_unit_test(what_is_kept_of_the_buffer_has_a_bound),
         cmocka_unit_test(it_lives_in_a_programs_own_loop),
         cmocka_unit_test(it_can_be_polled_by_a_foreign_loop),
         cmocka_unit_test(the_date_is_one_of_http),

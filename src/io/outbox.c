@@ -7,12 +7,14 @@
 
 static bool own(struct outbox *outbox);
 static void keep(struct outbox *outbox, const void *data, size_t len);
-static void keep_from(struct outbox *outbox, const struct cork *cork, size_t skip);
+static void keep_from(struct outbox *outbox, const struct iovec *parts, int count, size_t skip);
+static void keep_corked(struct cork *cork, size_t skip);
 static void uncork(struct cork *cork);
 static void fail(struct outbox *outbox);
 static ssize_t send_kept(struct outbox *outbox, struct stream *stream);
 static void leave_now(struct outbox *outbox);
 static void leave_all(struct loop_later *leaving);
+static void forget_departures(struct cork *cork);
 
 void cork_init(struct cork *cork, struct loop *loop)
 {
@@ -26,6 +28,7 @@ void cork_init(struct cork *cork, struct loop *loop)
 void cork_fini(struct cork *cork)
 {
     loop_later_cancel(cork->loop, &cork->leaving);
+    forget_departures(cork);
 }
 
 static struct departure *departure_of(const struct outbox *outbox)
@@ -78,7 +81,7 @@ char *outbox_room(struct outbox *outbox, size_t len)
     }
 full:
     if (cork->owner == outbox) {
-        keep_from(outbox, cork, 0);
+        keep_corked(cork, 0);
         uncork(cork);
     }
     char *room = outbox->failed ? NULL : bytes_room(&outbox->kept, len);
@@ -125,7 +128,7 @@ void outbox_refer(struct outbox *outbox, const void *data, size_t len)
         return;
     }
     if (cork->owner == outbox) {
-        keep_from(outbox, cork, 0);
+        keep_corked(cork, 0);
         uncork(cork);
     }
     keep(outbox, data, len);
@@ -166,7 +169,7 @@ size_t outbox_flush(struct outbox *outbox, struct stream *stream)
         n = n < 0 ? 0 : n;
     }
     if ((size_t)n < cork->bytes) {
-        keep_from(outbox, cork, (size_t)n);
+        keep_corked(cork, (size_t)n);
     }
     uncork(cork);
     return sent + (size_t)n;
@@ -185,7 +188,7 @@ static bool own(struct outbox *outbox)
         return false;
     }
     if (cork->owner != NULL) {
-        keep_from(cork->owner, cork, 0);
+        keep_corked(cork, 0);
         uncork(cork);
     }
     cork->owner = outbox;
@@ -199,15 +202,20 @@ static void keep(struct outbox *outbox, const void *data, size_t len)
     }
 }
 
-/* Copies what is corked, but for its first `skip` bytes. */
-static void keep_from(struct outbox *outbox, const struct cork *cork, size_t skip)
+/* Copies them, but for their first `skip` bytes. */
+static void keep_from(struct outbox *outbox, const struct iovec *parts, int count, size_t skip)
 {
-    for (int i = 0; i < cork->count; i++) {
-        const struct iovec *part = &cork->parts[i];
+    for (int i = 0; i < count; i++) {
+        const struct iovec *part = &parts[i];
         size_t cut = skip < part->iov_len ? skip : part->iov_len;
         keep(outbox, (const char *)part->iov_base + cut, part->iov_len - cut);
         skip -= cut;
     }
+}
+
+static void keep_corked(struct cork *cork, size_t skip)
+{
+    keep_from(cork->owner, cork->parts, cork->count, skip);
 }
 
 static void uncork(struct cork *cork)
@@ -244,18 +252,48 @@ static ssize_t send_kept(struct outbox *outbox, struct stream *stream)
 /* --- departures ---------------------------------------------------------------------------------
  */
 
+static bool is_text(const struct cork *cork, const struct iovec *part)
+{
+    uintptr_t from = (uintptr_t)cork->text;
+    uintptr_t at = (uintptr_t)part->iov_base;
+    return at >= from && at - from < sizeof cork->text;
+}
+
+/* Text stays where it is; what is borrowed does if it lies where the loop reads. */
+static bool can_stay(const struct cork *cork, bool *ret_keeps)
+{
+    const struct iovec *borrowed = NULL;
+    for (int i = 0; i < cork->count; i++) {
+        if (is_text(cork, &cork->parts[i])) {
+            continue;
+        }
+        if (borrowed != NULL) {
+            return false;
+        }
+        borrowed = &cork->parts[i];
+    }
+    *ret_keeps = borrowed != NULL;
+    return borrowed == NULL || loop_buffer_keep(cork->loop, borrowed->iov_base, borrowed->iov_len);
+}
+
 /* Outside of a turn nobody would come by to send it; and whoever corks next finds room, still. */
 bool outbox_depart(struct outbox *outbox, struct stream *stream, outbox_departed *departed)
 {
     struct cork *cork = outbox->cork;
-    if (cork->owner != outbox || cork->count != 1
-        || cork->parts[0].iov_base != cork->text + cork->text_base
+    bool keeps;
+    if (cork->owner != outbox || cork->count == 0 || cork->count > DEPARTURE_PARTS_MAX
         || cork->text_used > CORK_TEXT_BYTES / 2 || cork->departures == CORK_DEPARTURES_MAX
-        || !loop_is_turning(cork->loop)) {
+        || !loop_is_turning(cork->loop) || !can_stay(cork, &keeps)) {
         return false;
     }
-    cork->departure[cork->departures++] = (struct departure){outbox, stream, departed,
-                                                             cork->parts[0]};
+    struct departure *departure = &cork->departure[cork->departures++];
+    departure->outbox = outbox;
+    departure->stream = stream;
+    departure->departed = departed;
+    departure->bytes = cork->bytes;
+    departure->count = cork->count;
+    departure->keeps = keeps;
+    memcpy(departure->parts, cork->parts, (size_t)cork->count * sizeof cork->parts[0]);
     outbox->departing = true;
     cork->text_base = cork->text_used;
     uncork(cork);
@@ -268,14 +306,25 @@ static void leave(struct departure *departure)
     struct outbox *outbox = departure->outbox;
     departure->outbox = NULL;
     outbox->departing = false;
-    ssize_t n = stream_writev(departure->stream, &departure->part, 1);
+    ssize_t n = stream_writev(departure->stream, departure->parts, departure->count);
     size_t sent = n > 0 ? (size_t)n : 0;
     if (n < 0 && n != -EAGAIN) {
         fail(outbox);
-    } else if (sent < departure->part.iov_len) {
-        keep(outbox, (const char *)departure->part.iov_base + sent, departure->part.iov_len - sent);
+    } else if (sent < departure->bytes) {
+        keep_from(outbox, departure->parts, departure->count, sent);
     }
     departure->departed(outbox, sent);
+}
+
+static void forget_departures(struct cork *cork)
+{
+    for (unsigned i = 0; i < cork->departures; i++) {
+        if (cork->departure[i].keeps) {
+            loop_buffer_let_go(cork->loop);
+        }
+    }
+    cork->departures = 0;
+    cork->text_base = 0;
 }
 
 static void leave_now(struct outbox *outbox)
@@ -294,8 +343,7 @@ static void leave_all(struct loop_later *leaving)
             leave(&cork->departure[i]);
         }
     }
-    cork->departures = 0;
-    cork->text_base = 0;
+    forget_departures(cork);
     if (cork->owner == NULL) {
         uncork(cork);
     }

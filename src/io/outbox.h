@@ -3,10 +3,10 @@
  * outbox.h - what a connection has to say: corked while an event is handled, sent in one system
  * call, kept only when the peer's window is full.
  *
- * A message that is complete and short may leave with others: outbox_depart() puts it off until the
- * loop has heard some more of what is ready, at the latest to the end of the turn. Then the kernel
- * receives for all of them, we decide for all of them, and the kernel sends for all of them, each
- * with its code in the caches.
+ * A message that is complete may leave with others: outbox_depart() puts it off until the loop has
+ * heard some more of what is ready, at the latest to the end of the turn. Then the kernel receives
+ * for all of them, we decide for all of them, and the kernel sends for all of them, each with its
+ * code in the caches. A body that lies in the loop's read buffer is kept there meanwhile.
  *
  * A `struct cork` belongs to a loop's thread and is where the bytes of the event at hand are
  * gathered: text that is written in place (heads, chunk sizes) and borrowed slices (bodies, where
@@ -31,6 +31,7 @@
 #define CORK_PARTS_MAX      32U
 #define CORK_TEXT_BYTES     32768U
 #define CORK_DEPARTURES_MAX 64U
+#define DEPARTURE_PARTS_MAX 3 /* a head, a body where it was read, the end of a chunk */
 /* Slices up to here are copied rather than given an iovec of their own. */
 #define CORK_COPY_BYTES     512U
 
@@ -44,7 +45,10 @@ struct departure {
     struct outbox *outbox; /* NULL: called off */
     struct stream *stream;
     outbox_departed *departed;
-    struct iovec part; /* in the cork's text */
+    size_t bytes;
+    int count;
+    bool keeps;                              /* a part of it lies in the loop's buffer */
+    struct iovec parts[DEPARTURE_PARTS_MAX]; /* in the cork's text and in the loop's buffer */
 };
 
 struct cork {
@@ -91,9 +95,9 @@ void outbox_text(struct outbox *outbox, const void *data, size_t len);
  * took; 0 or more also after a failure, which `outbox->failed` tells. */
 size_t outbox_flush(struct outbox *outbox, struct stream *stream);
 
-/* Puts what is corked among the departures of the turn, where it is text alone and goes first.
- * False: it is to be flushed. More may be given to the outbox; the departure comes at once then, as
- * it does with a flush. Its end calls it off. */
+/* Puts what is corked among the departures of the turn, where it goes first and is text, but for
+ * one borrowed slice in the loop's buffer. False: it is to be flushed. More may be given to the
+ * outbox; the departure comes at once then, as it does with a flush. Its end calls it off. */
 bool outbox_depart(struct outbox *outbox, struct stream *stream, outbox_departed *departed);
 
 /* Something waits for the stream to take more. */

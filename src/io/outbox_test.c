@@ -273,14 +273,97 @@ static void a_departure_may_be_short_or_fail(void **state)
     outbox_fini(&second);
 }
 
+static void give_what_was_read(struct loop_later *later)
+{
+    (void)later;
+    size_t cap;
+    for (int i = 0; i < 2; i++) {
+        struct outbox *to = i == 0 ? &box : &second;
+        char *body = loop_buffer(loop, &cap);
+        memset(body, 'a' + i, 1000);
+        outbox_text(to, "head", 4);
+        outbox_refer(to, body, 1000);
+        outbox_text(to, "tail", 4);
+        assert_true(outbox_depart(to, &sink.stream, departed));
+    }
+    memset(loop_buffer(loop, &cap), 'z', cap); /* the next read of the turn */
+    assert_int_equal(sink.calls, 0);
+}
+
+static void what_was_read_departs_from_where_it_lies(void **state)
+{
+    (void)state;
+    size_t cap;
+    char *at = loop_buffer(loop, &cap);
+    outbox_init(&second, &cork, 1024);
+    in_a_turn(give_what_was_read);
+    assert_int_equal(sink.calls, 2);
+    assert_int_equal(sink.len, 2016);
+    for (int i = 0; i < 2; i++) {
+        const char *text = sink.text + i * 1008;
+        assert_memory_equal(text, "head", 4);
+        assert_memory_equal(text + 1004, "tail", 4);
+        for (int k = 4; k < 1004; k++) {
+            assert_int_equal(text[k], 'a' + i);
+        }
+    }
+    assert_int_equal(tolds, 2);
+    assert_ptr_equal(loop_buffer(loop, &cap), at); /* nothing is kept any more */
+    outbox_fini(&second);
+}
+
+static void what_was_read_and_departs_may_be_short(void **state)
+{
+    (void)state;
+    size_t cap;
+    char *at = loop_buffer(loop, &cap);
+    outbox_init(&second, &cork, 2048);
+    sink.room = 500;
+    in_a_turn(give_what_was_read);
+    assert_int_equal(told_sent[0], 500);
+    assert_int_equal(told_sent[1], 0);
+    sink.room = sizeof sink.text;
+    assert_int_equal(outbox_flush(&box, &sink.stream), 508);
+    assert_int_equal(outbox_flush(&second, &sink.stream), 1008);
+    assert_memory_equal(sink.text + 1000, "aaaatailhead", 12);
+    outbox_fini(&second);
+    assert_ptr_equal(loop_buffer(loop, &cap), at);
+}
+
+static void give_what_was_read_and_end(struct loop_later *later)
+{
+    give_what_was_read(later);
+    outbox_fini(&box);
+    outbox_init(&box, &cork, 1024);
+}
+
+static void what_was_read_is_let_go_when_its_departure_is_called_off(void **state)
+{
+    (void)state;
+    size_t cap;
+    char *at = loop_buffer(loop, &cap);
+    outbox_init(&second, &cork, 1024);
+    in_a_turn(give_what_was_read_and_end);
+    assert_int_equal(sink.len, 1008);
+    assert_ptr_equal(loop_buffer(loop, &cap), at);
+    outbox_fini(&second);
+}
+
 static void give_what_cannot(struct loop_later *later)
 {
     (void)later;
     static char body[1000];
     outbox_text(&box, "head", 4);
-    outbox_refer(&box, body, sizeof body); /* borrowed until the flush */
+    outbox_refer(&box, body, sizeof body); /* borrowed until the flush, and not where we read */
     assert_false(outbox_depart(&box, &sink.stream, departed));
     assert_int_equal(outbox_flush(&box, &sink.stream), 1004);
+    size_t cap;
+    char *read = loop_buffer(loop, &cap);
+    memset(read, 'r', 2000);
+    outbox_refer(&box, read, 1000);
+    outbox_refer(&box, read + 1000, 1000);
+    assert_false(outbox_depart(&box, &sink.stream, departed)); /* two bodies */
+    assert_int_equal(outbox_flush(&box, &sink.stream), 2000);
     assert_false(outbox_depart(&box, &sink.stream, departed)); /* nothing is there */
     for (unsigned i = 0; i < CORK_TEXT_BYTES / 2 + 1; i++) {
         outbox_text(&box, "x", 1);
@@ -289,7 +372,7 @@ static void give_what_cannot(struct loop_later *later)
     outbox_flush(&box, &sink.stream);
 }
 
-static void what_borrows_or_is_long_does_not_depart(void **state)
+static void what_lies_elsewhere_or_is_long_does_not_depart(void **state)
 {
     (void)state;
     in_a_turn(give_what_cannot);
@@ -340,7 +423,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_outbox_that_ends_calls_its_departure_off, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_departure_may_be_short_or_fail, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_borrows_or_is_long_does_not_depart, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_read_departs_from_where_it_lies, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_read_and_departs_may_be_short, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_read_is_let_go_when_its_departure_is_called_off,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(what_lies_elsewhere_or_is_long_does_not_depart, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(departures_have_a_bound, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 """The relay's everyday work: bodies of every shape pass byte for byte, streams stay live, memory stays small."""
 import hashlib
 import random
+import signal
 import threading
 
 import pytest
@@ -196,6 +197,46 @@ def test_concurrent_clients():
         for client in clients:
             client.close()
         assert upstream.accepted <= 100
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_answers_that_come_at_once_stay_apart(chunked):
+    """All of them are ready in one turn, so that they wait for one another where they were read."""
+    count, lengths = 64, (100, 700, 5000, 10240, 20000, 50000)
+    asked, may_answer, answered = threading.Semaphore(0), threading.Event(), threading.Semaphore(0)
+
+    def body_of(number):
+        return random.Random(number).randbytes(lengths[number % len(lengths)])
+
+    def script(peer):
+        while (request := peer.request()) is not None:
+            body = body_of(int(request[0].split(b" ")[1][1:]))
+            asked.release()
+            assert may_answer.wait(DEADLINE)
+            if chunked:
+                peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+            else:
+                peer.ok(body)
+            answered.release()
+
+    with Upstream(script) as upstream, Weir(upstream, workers=1, upstream_pool={
+            "max_connections": count, "max_per_endpoint": count}) as weir:
+        clients = [weir.client() for _ in range(count)]
+        for turn in range(3):
+            may_answer.clear()
+            for i, client in enumerate(clients):
+                client.get(f"/{turn * count + i}")
+            for _ in clients:
+                assert asked.acquire(timeout=DEADLINE)
+            weir.process.send_signal(signal.SIGSTOP)
+            may_answer.set()
+            for _ in clients:
+                assert answered.acquire(timeout=DEADLINE)
+            weir.process.send_signal(signal.SIGCONT)
+            for i, client in enumerate(clients):
+                assert client.response().body == body_of(turn * count + i), (turn, i)
+        for client in clients:
+            client.close()
 
 
 def test_access_log_tells_the_story():
