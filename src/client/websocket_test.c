@@ -386,7 +386,7 @@ static void a_health_check_asks_all(void **state)
     enum { N = 150 };
     int fds[N];
     pair_make(&p, (weir_websocket_manager_options){
-                      .pool = {.probe_every_ms = WEIR_NEVER, .probe_timeout_ms = 2000}});
+                      .pool = {.probe_every_ms = WEIR_NEVER, .probe_timeout_ms = 4000}});
     for (int i = 0; i < N; i++) {
         fds[i] = raw_open(&p, ASK("/sink"));
     }
@@ -394,11 +394,12 @@ static void a_health_check_asks_all(void **state)
     weir_websocket_health_check(p.manager);
     char payload[128];
     size_t len;
-    for (int i = 0; i < N; i++) {
+    for (int i = 0; i < N; i += 2) { /* those that answer first: their time is running */
         assert_int_equal(raw_hear(fds[i], payload, &len), 0x89);
-        if (i % 2 == 0) {
-            raw_frame(fds[i], 0x8a, payload, len);
-        }
+        raw_frame(fds[i], 0x8a, payload, len);
+    }
+    for (int i = 1; i < N; i += 2) {
+        assert_int_equal(raw_hear(fds[i], payload, &len), 0x89);
     }
     until(p.closed == N / 2);
     weir_websocket_stats stats;
