@@ -47,7 +47,8 @@ bool breaker_failed(struct key *key, uint8_t round, weir_err why)
         return true;
     }
     key->failures++;
-    if (key->failures >= pool->opt.failures_max && !MUTANT(9)) {
+    bool is_hopeless = why == WEIR_EDENIED;
+    if ((key->failures >= pool->opt.failures_max || is_hopeless) && !MUTANT(9)) {
         key->ramp = 1;
         key->owed = 0;
         enter(key, WEIR_KEY_DOWN, engine->now_ms + pool->opt.down_for_ms);

@@ -15,6 +15,9 @@
  * A dial that failed for want of our own descriptors or memory says nothing of the peer either: it
  * is tried again after the first pause, however often, and counts as no failure.
  *
+ * Who was denied is down at once, however few failures there were: asking again would be answered
+ * alike.
+ *
  * How many dials may be under way: one to begin with, doubled by each success up to connecting_max,
  * halved by each failure, one on trial.
  */

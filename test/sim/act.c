@@ -330,6 +330,7 @@ void act_down(struct world *world, struct sim_conn *conn, weir_err why)
 static void peer_of_dial(struct world *world, struct sim_conn *conn)
 {
     static const weir_err whys[] = {WEIR_EREFUSED, WEIR_ECONNECT, WEIR_ERESOLVE, WEIR_ETLS};
+    const uint64_t denied = 31;
     struct sim_pool *pool = &world->pools[conn->pool];
     uint32_t drawn = (uint32_t)rand_below(&world->rand, 1000);
     if (drawn < world->nature.stall) {
@@ -337,7 +338,8 @@ static void peer_of_dial(struct world *world, struct sim_conn *conn)
     }
     drawn -= world->nature.stall;
     if (drawn < world->nature.refuse) {
-        act_down(world, conn, whys[rand_below(&world->rand, 4)]);
+        uint64_t which = rand_below(&world->rand, denied + 1);
+        act_down(world, conn, which == denied ? WEIR_EDENIED : whys[which % 4]);
     } else if (drawn % 8 == 0 && !conn->handshaking) {
         expect(world, "handshake", weir_conn_handshake(pool->pool, (weir_conn){conn->id}), WEIR_OK);
         conn->handshaking = true;

@@ -76,7 +76,7 @@ void model_dial_failed(struct world *world, struct sim_conn *conn, weir_err why)
     pair->round++;
     pair->failures++;
     pair->ramp = pair->ramp > 1 ? pair->ramp / 2 : 1;
-    if (pair->failures >= pool->opt.failures_max) {
+    if (pair->failures >= pool->opt.failures_max || why == WEIR_EDENIED) {
         pair->ramp = 1;
         pair->state = WEIR_KEY_DOWN;
         pair->retry_least_ms = pair->retry_most_ms = world->now_ms + pool->opt.down_for_ms;
