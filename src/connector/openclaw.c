@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The connector as its owner and its pool see it.
+ */
+#include "connector/openclaw.h"
+
+#include "base/check.h"
+#include "connector/openclaw_parts.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define FRAGMENTS_MAX   1024U
+#define CLOSE_MS        1000U
+#define SHORT_LIFE_MS   5000U
+#define SHORT_PAUSE_MS  1000U
+#define SHORT_DOUBLINGS 3U /* 8 s: less than a dial may take */
+
+static void bury(struct loop_later *later);
+static void on_timer(struct loop_timer *timer, uint64_t now_ms);
+
+/* --- opening ------------------------------------------------------------------------------------
+ */
+
+static void set_numbers(struct claw_connector_options *opt)
+{
+    opt->handshake_timeout_ms = opt->handshake_timeout_ms != 0 ? opt->handshake_timeout_ms
+                                                               : CLAW_HANDSHAKE_MS;
+    opt->handshakes_max = opt->handshakes_max != 0 ? opt->handshakes_max : CLAW_HANDSHAKES_MAX;
+    opt->requests_max = opt->requests_max != 0 ? opt->requests_max : CLAW_REQUESTS_MAX;
+    opt->message_max = opt->message_max != 0 ? opt->message_max : CLAW_PAYLOAD_MAX;
+    opt->unsent_max = opt->unsent_max != 0 ? opt->unsent_max : CLAW_PAYLOAD_MAX;
+}
+
+int claw_connector_new(const struct claw_connector_options *opt,
+                       struct claw_connector **ret_connector)
+{
+    struct claw_connector *connector = alloc_zeroed(opt->alloc, sizeof *connector);
+    if (connector == NULL) {
+        return -ENOMEM;
+    }
+    connector->opt = *opt;
+    set_numbers(&connector->opt);
+    const struct ws_limits limits = {
+        .message_bytes_max = connector->opt.message_max,
+        .fragments_max = FRAGMENTS_MAX,
+        .unsent_max = connector->opt.unsent_max,
+        .ping_interval_ms = WEIR_NEVER, /* ticks say who lives */
+        .pong_timeout_ms = WEIR_NEVER,
+        .silence_ms = WEIR_NEVER,
+        .write_timeout_ms = opt->write_timeout_ms,
+        .close_timeout_ms = CLOSE_MS,
+    };
+    list_init(&connector->conns);
+    list_init(&connector->hosts);
+    connector->bury.run = bury;
+    bytes_init(&connector->scratch, opt->alloc, SIZE_MAX / 4);
+    ws_desk_init(&connector->desk, opt->loop, opt->alloc, &claw_end_ops, &limits, opt->seed);
+    *ret_connector = connector;
+    return 0;
+}
+
+void claw_connector_free(struct claw_connector *take_connector)
+{
+    struct claw_connector *connector = take_connector;
+    if (connector == NULL) {
+        return;
+    }
+    loop_later_cancel(connector->opt.loop, &connector->bury);
+    bury(&connector->bury);
+    check(list_is_empty(&connector->conns) && list_is_empty(&connector->hosts));
+    check(connector->waits == 0);
+    while (connector->spare_waits != NULL) {
+        struct claw_wait *wait = connector->spare_waits;
+        connector->spare_waits = wait->next;
+        alloc_free(connector->opt.alloc, wait);
+    }
+    bytes_fini(&connector->scratch);
+    ws_desk_fini(&connector->desk);
+    alloc_free(connector->opt.alloc, connector);
+}
+
+void claw_connector_secure(struct claw_connector *connector, struct tls_desk *desk,
+                           struct tls_client *tls)
+{
+    connector->opt.desk = desk;
+    connector->opt.tls = tls;
+}
+
+void claw_connector_secure_proxies(struct claw_connector *connector, struct tls_desk *desk,
+                                   struct tls_client *proxy_tls)
+{
+    connector->opt.desk = desk;
+    connector->opt.proxy_tls = proxy_tls;
+}
+
+void claw_connector_serve(struct claw_connector *connector, weir_pool *pool)
+{
+    connector->pool = pool;
+}
+
+const struct claw_counters *claw_connector_counters(const struct claw_connector *connector)
+{
+    return &connector->counters;
+}
+
+/* --- a connection's end -------------------------------------------------------------------------
+ */
+
+static void conn_free(struct claw_conn *conn)
+{
+    const struct alloc *alloc = conn->connector->opt.alloc;
+    if (conn->has_session) {
+        claw_session_fini(&conn->session);
+    }
+    key_copy_fini(alloc, &conn->key);
+    alloc_free(alloc, conn);
+}
+
+/* The stack may still have been in them. */
+static void bury(struct loop_later *later)
+{
+    struct claw_connector *connector = container_of(later, struct claw_connector, bury);
+    while (connector->graves != NULL) {
+        struct claw_conn *conn = connector->graves;
+        connector->graves = conn->next_grave;
+        conn_free(conn);
+    }
+}
+
+/* Up, and lost soon after: the next one is not dialled at once, or a gateway that takes us in and
+ * throws us out would be asked without a pause. */
+static void note_life(struct claw_conn *conn)
+{
+    struct claw_account *account = conn->account;
+    uint64_t now_ms = loop_now_ms(conn->connector->opt.loop);
+    if (now_ms - conn->up_ms >= SHORT_LIFE_MS) {
+        account->short_lives = 0;
+        return;
+    }
+    uint32_t lives = account->short_lives;
+    account->short_lives += lives <= SHORT_DOUBLINGS;
+    if (lives > 0) {
+        account->not_before_ms = now_ms + ((uint64_t)SHORT_PAUSE_MS << (lives - 1));
+    }
+}
+
+void claw_conn_gone(struct claw_conn *conn, weir_err why, uint16_t code, const char *detail)
+{
+    struct claw_connector *connector = conn->connector;
+    struct claw_call *call;
+    if (conn->stage == CLAW_GONE) {
+        return;
+    }
+    if (conn->stage == CLAW_LIVE) {
+        note_life(conn);
+    }
+    claw_place_leave(conn);
+    conn->stage = CLAW_GONE;
+    loop_timer_stop(connector->opt.loop, &conn->timer);
+    list_leave(&conn->on_list);
+    weir_conn_down(connector->pool, conn->id, why);
+    while (conn->has_session && (call = claw_session_drop(&conn->session)) != NULL) {
+        if ((void *)call != conn) { /* a probe */
+            claw_call_lost(call, why, code, detail);
+        }
+    }
+    conn->next_grave = connector->graves;
+    connector->graves = conn;
+    loop_later(connector->opt.loop, &connector->bury);
+}
+
+/* --- as the pool sees it ------------------------------------------------------------------------
+ */
+
+static void on_timer(struct loop_timer *timer, uint64_t now_ms)
+{
+    struct claw_conn *conn = container_of(timer, struct claw_conn, timer);
+    if (conn->stage == CLAW_TALKING || conn->stage == CLAW_LIVE) {
+        claw_talk_time(conn, now_ms);
+    } else {
+        claw_dial_time(conn, now_ms);
+    }
+}
+
+static void pool_dial(void *self, weir_conn id, const weir_key *key)
+{
+    struct claw_connector *connector = self;
+    const struct alloc *alloc = connector->opt.alloc;
+    struct claw_account *account = connector->opt.account(connector->opt.self, key);
+    struct claw_conn *conn = account != NULL ? alloc_zeroed(alloc, sizeof *conn) : NULL;
+    if (conn == NULL || !key_copy_init(alloc, key, &conn->key)) {
+        alloc_free(alloc, conn);
+        weir_conn_down(connector->pool, id, account != NULL ? WEIR_ENOMEM : WEIR_ECONNECT);
+        return;
+    }
+    conn->connector = connector;
+    conn->account = account;
+    conn->id = id;
+    conn->timer.fire = on_timer;
+    list_push_back(&connector->conns, &conn->on_list);
+    claw_dial_begin(conn);
+}
+
+static struct claw_conn *conn_of(struct claw_connector *connector, weir_conn id)
+{
+    weir_list_each(it, &connector->conns) {
+        struct claw_conn *conn = list_entry(it, struct claw_conn, on_list);
+        if (conn->id.id == id.id) {
+            return conn;
+        }
+    }
+    return NULL;
+}
+
+static void pool_close(void *self, weir_conn id, void *object, weir_err why)
+{
+    struct claw_conn *conn = object != NULL ? object : conn_of(self, id);
+    struct claw_call *call;
+    check(conn != NULL);
+    if (conn->stage < CLAW_TALKING) {
+        claw_dial_end(conn);
+        claw_conn_gone(conn, why, 0, "");
+    } else if (conn->stage == CLAW_TALKING) {
+        claw_talk_cut(conn, WS_CODE_AWAY, "");
+        claw_conn_gone(conn, why, 0, "");
+    } else if (conn->stage == CLAW_LIVE) {
+        conn->stage = CLAW_ENDING;
+        conn->why = why;
+        loop_timer_stop(conn->connector->opt.loop, &conn->timer);
+        ws_end_close(&conn->end, WS_CODE_NORMAL, (struct slice){0});
+        while ((call = claw_session_drop(&conn->session)) != NULL) {
+            if ((void *)call != conn) {
+                claw_call_lost(call, why, 0, "");
+            }
+        }
+    }
+}
+
+static void pool_cut(void *self, weir_conn id, void *object)
+{
+    struct claw_conn *conn = object;
+    (void)self;
+    (void)id;
+    if (conn->end.stream != NULL) {
+        shutdown(stream_fd(conn->end.stream), SHUT_RDWR);
+    }
+}
+
+static void pool_probe(void *self, weir_conn id, void *object)
+{
+    struct claw_conn *conn = object;
+    (void)self;
+    (void)id;
+    if (conn->stage == CLAW_LIVE
+        && claw_send(conn, conn, "health", (struct slice){0}, false, &conn->probe_id) != WEIR_OK) {
+        claw_talk_cut(conn, WS_CODE_AWAY, "");
+        claw_conn_gone(conn, WEIR_EPROBE, 0, "");
+    }
+}
+
+static bool pool_reusable(void *self, void *object)
+{
+    const struct claw_conn *conn = object;
+    (void)self;
+    return conn->stage == CLAW_LIVE;
+}
+
+static uint32_t pool_leases(void *self, const weir_key *key)
+{
+    const struct claw_connector *connector = self;
+    (void)key;
+    return connector->opt.requests_max;
+}
+
+const weir_connector claw_pool_connector = {
+    .scheme = "openclaw",
+    .dial = pool_dial,
+    .probe = pool_probe,
+    .close = pool_close,
+    .cut = pool_cut,
+    .reusable = pool_reusable,
+    .leases = pool_leases,
+};

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a key to a WebSocket on which nothing was said yet: a place at its host, the transport, the
+ * upgrade. A dial may begin again, in the pool's eyes the same one: what bounds it all is the
+ * pool's time.
+ */
+#include "base/check.h"
+#include "connector/dial.h"
+#include "connector/http.h"
+#include "connector/openclaw_parts.h"
+#include "io/socket.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static void dialled(void *self, const struct dial_result *result);
+static void opened(struct ws_opener *opener, const struct ws_opener_result *result);
+static void start(struct claw_conn *conn);
+
+static struct loop *loop_of(const struct claw_conn *conn)
+{
+    return conn->connector->opt.loop;
+}
+
+/* --- places -------------------------------------------------------------------------------------
+ */
+
+/* NULL: no memory. */
+static struct claw_host *host_of(struct claw_connector *connector, const char *name)
+{
+    weir_list_each(it, &connector->hosts) {
+        struct claw_host *host = list_entry(it, struct claw_host, on_connector);
+        if (strcmp(host->name, name) == 0) {
+            return host;
+        }
+    }
+    size_t size = strlen(name) + 1;
+    struct claw_host *host = alloc_zeroed(connector->opt.alloc, sizeof *host + size);
+    if (host != NULL) {
+        memcpy(host->name, name, size);
+        list_init(&host->waiting);
+        list_push_back(&connector->hosts, &host->on_connector);
+    }
+    return host;
+}
+
+/* In a later event: what begins may fail, and the caller's stack is not to hear of it. */
+static void begin_soon(struct claw_conn *conn)
+{
+    conn->stage = CLAW_PAUSED;
+    loop_timer_set(loop_of(conn), &conn->timer, loop_now_ms(loop_of(conn)));
+}
+
+static bool place_take(struct claw_conn *conn)
+{
+    struct claw_connector *connector = conn->connector;
+    struct claw_host *host = conn->host != NULL ? conn->host : host_of(connector, conn->host_text);
+    if (host == NULL) {
+        return false;
+    }
+    host->users += conn->host == NULL;
+    conn->host = host;
+    conn->has_place = host->busy < connector->opt.handshakes_max;
+    if (conn->has_place) {
+        host->busy++;
+    } else {
+        conn->stage = CLAW_QUEUED;
+        list_push_back(&host->waiting, &conn->on_host);
+    }
+    return true;
+}
+
+void claw_place_leave(struct claw_conn *conn)
+{
+    struct claw_host *host = conn->host;
+    if (host == NULL) {
+        return;
+    }
+    list_leave(&conn->on_host);
+    host->busy -= conn->has_place;
+    conn->has_place = false;
+    conn->host = NULL;
+    host->users--;
+    if (host->busy < conn->connector->opt.handshakes_max && !list_is_empty(&host->waiting)) {
+        struct claw_conn *next = list_entry(list_pop_front(&host->waiting), struct claw_conn,
+                                            on_host);
+        next->has_place = true;
+        host->busy++;
+        begin_soon(next);
+    }
+    if (host->users == 0) {
+        list_remove(&conn->connector->hosts, &host->on_connector);
+        alloc_free(conn->connector->opt.alloc, host);
+    }
+}
+
+/* --- beginning, and beginning again -------------------------------------------------------------
+ */
+
+static void try_start(struct claw_conn *conn)
+{
+    uint64_t now_ms = loop_now_ms(loop_of(conn));
+    if (now_ms < conn->account->not_before_ms) {
+        conn->stage = CLAW_PAUSED;
+        loop_timer_set(loop_of(conn), &conn->timer, conn->account->not_before_ms);
+    } else if (!conn->has_place && !place_take(conn)) {
+        claw_conn_gone(conn, WEIR_ENOMEM, 0, "");
+    } else if (conn->has_place) {
+        start(conn);
+    }
+}
+
+void claw_dial_begin(struct claw_conn *conn)
+{
+    const weir_key *key = &conn->key.view;
+    bool is_v6 = strchr(key->host, ':') != NULL;
+    snprintf(conn->host_text, sizeof conn->host_text, is_v6 ? "[%s]:%u" : "%s:%u", key->host,
+             (unsigned)key->port);
+    try_start(conn);
+}
+
+static void on_transport(void *self)
+{
+    const struct claw_conn *conn = self;
+    weir_conn_handshake(conn->connector->pool, conn->id); /* only the first time of a dial */
+}
+
+static int dial(struct claw_conn *conn)
+{
+    const struct claw_connector_options *opt = &conn->connector->opt;
+    const weir_key *key = &conn->key.view;
+    bool is_tls = strcmp(key->scheme, "wss") == 0;
+    if (is_tls && opt->tls == NULL) {
+        return -EPROTONOSUPPORT;
+    }
+    const struct dial_request request = {
+        .host = key->host,
+        .port = key->port,
+        .source = key->source != NULL && key->source[0] != '\0' ? key->source : NULL,
+        .proxy = key->proxy != NULL && key->proxy[0] != '\0' ? key->proxy : NULL,
+        .proxy_tls = opt->proxy_tls,
+        .timeout_ms = opt->connect_timeout_ms,
+        .desk = opt->desk,
+        .tls = is_tls ? opt->tls : NULL,
+        .tls_timeout_ms = opt->tls_timeout_ms,
+        .on_transport = is_tls ? on_transport : NULL,
+    };
+    return dial_start(opt->loop, opt->dns, &request, dialled, conn, &conn->dial);
+}
+
+static void start(struct claw_conn *conn)
+{
+    conn->stage = CLAW_DIALLING;
+    claw_count(&conn->connector->counters.handshakes);
+    int error = dial(conn);
+    if (error != 0) {
+        conn->dial = NULL;
+        claw_dial_failed(conn, error == -ENOMEM ? WEIR_ENOMEM : WEIR_ECONNECT);
+    }
+}
+
+void claw_dial_end(struct claw_conn *conn)
+{
+    if (conn->dial != NULL) {
+        dial_cancel(conn->dial);
+        conn->dial = NULL;
+    }
+    ws_opener_end(&conn->opener);
+    if (conn->stream != NULL) {
+        stream_close(conn->stream);
+        conn->stream = NULL;
+    }
+}
+
+void claw_dial_failed(struct claw_conn *conn, weir_err why)
+{
+    claw_dial_end(conn);
+    claw_conn_gone(conn, why, 0, "");
+}
+
+void claw_dial_again(struct claw_conn *conn, uint32_t after_ms)
+{
+    claw_dial_end(conn);
+    claw_place_leave(conn);
+    conn->stage = CLAW_PAUSED;
+    loop_timer_set(loop_of(conn), &conn->timer, loop_now_ms(loop_of(conn)) + after_ms);
+}
+
+void claw_dial_time(struct claw_conn *conn, uint64_t now_ms)
+{
+    (void)now_ms;
+    if (conn->stage == CLAW_PAUSED) {
+        try_start(conn);
+    } else if (conn->stage == CLAW_OPENING) {
+        claw_dial_failed(conn, WEIR_ECONNECT_TIMEOUT);
+    }
+}
+
+/* --- the way ------------------------------------------------------------------------------------
+ */
+
+static void dialled(void *self, const struct dial_result *result)
+{
+    struct claw_conn *conn = self;
+    const struct claw_connector_options *opt = &conn->connector->opt;
+    weir_err err = http_err_of_dial(result);
+    conn->dial = NULL;
+    if (err != WEIR_OK) {
+        claw_dial_failed(conn, err);
+        return;
+    }
+    conn->stream = result->take_stream;
+    conn->stage = CLAW_OPENING;
+    socket_patience(stream_fd(conn->stream), opt->write_timeout_ms);
+    conn->opener = (struct ws_opener){.done = opened, .loop = opt->loop, .alloc = opt->alloc};
+    if (!ws_opener_begin(&conn->opener, conn->stream, conn->host_text, conn->account->path)) {
+        claw_dial_failed(conn, WEIR_ENOMEM);
+        return;
+    }
+    loop_timer_set(opt->loop, &conn->timer, loop_now_ms(opt->loop) + opt->handshake_timeout_ms);
+}
+
+static void upgrade_refused(struct claw_conn *conn, const struct ws_opener_result *result)
+{
+    uint16_t status = result->status;
+    if (status == 503 && result->retry_after_s > 0) {
+        claw_count(&conn->connector->counters.starting);
+        claw_dial_again(conn, result->retry_after_s * 1000);
+        return;
+    }
+    bool is_us = status == 401 || status == 403;
+    if (is_us) {
+        struct claw_refusal *refusal = &conn->account->refusal;
+        *refusal = (struct claw_refusal){0};
+        snprintf(refusal->code, sizeof refusal->code, "HTTP_%u", (unsigned)status);
+        snprintf(refusal->message, sizeof refusal->message, "the upgrade was answered %u",
+                 (unsigned)status);
+        conn->account->is_denied = true;
+        claw_count(&conn->connector->counters.denied);
+    }
+    claw_dial_failed(conn, is_us ? WEIR_EDENIED : status == 503 ? WEIR_EREFUSED : WEIR_EPROTOCOL);
+}
+
+static void opened(struct ws_opener *opener, const struct ws_opener_result *result)
+{
+    struct claw_conn *conn = container_of(opener, struct claw_conn, opener);
+    switch (result->error) {
+    case 0: claw_talk_begin(conn, result->behind); break;
+    case -ECONNREFUSED: upgrade_refused(conn, result); break;
+    case -EPROTO: claw_dial_failed(conn, WEIR_EPROTOCOL); break;
+    case -ENOMEM: claw_dial_failed(conn, WEIR_ENOMEM); break;
+    case -EPIPE: claw_dial_failed(conn, WEIR_EHANGUP); break;
+    default: claw_dial_failed(conn, WEIR_ERESET); break;
+    }
+}
