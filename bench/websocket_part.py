@@ -1,94 +1,146 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the library's WebSockets cost (websocket_bench.c), beside node's ws: `bench/websocket_part.py [OUT.json]`.
+"""bench.py's part `websocket`: what the library's WebSockets cost (websocket_bench.c) beside node's ws and a bare
+server (`ws_load serve`: parses next to nothing, keeps nothing), and then what relaying them costs (ws_part.py).
 
-Echo servers of one thread, side by side in turns; messages of 100 bytes, one under way for each connection. The
-server's CPU time is its own account of the whole of its life, start and handshakes included.
+Echoes are of 100 bytes: one message under way on each connection, where each is a receive and a send of the kernel's;
+and 32, where an echo server can answer all that it has read in one send.
 """
 import json
 import os
-import pathlib
+import resource
+import shutil
 import statistics
 import subprocess
-import sys
+import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAM = ROOT / "build/release/bench/websocket_bench"
-NODE = ["node", ROOT / "bench/echo_ws.js"]
-ENV = {**os.environ, "NODE_PATH": "/usr/share/nodejs"}
-TURNS, SECONDS, CONNECTIONS, SIZE = 3, 2, 64, 100
-IDLE, CHECKED = 4000, 4000
+import ws_part
+from spent import busy_s, ran_ns
 
-
-class Running:
-    def __init__(self, *command):
-        self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, env=ENV)
-
-    def line(self):
-        return self.process.stdout.readline()
-
-    def end(self):
-        self.process.stdin.close()
-        said = self.process.stdout.read()
-        self.process.wait(20)
-        return said
-
-    def rss(self):
-        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(text.split("VmRSS:")[1].split()[0]) * 1024
+CONNECTIONS, FLIGHTS = 64, (1, 32)
+HELD = 10000
+NODE_PATH = "/usr/share/nodejs"
+NODE_WARM = 2.0  # node compiles what runs often
+GOALS = {"times ws": 5, "names ns": 1000, "heard lately ms": 5, "ping us": 10, "turn ms": 1, "idle B": 800}
 
 
-def echo(command):
-    server = Running(*command)
-    port = server.line().strip()
-    done = subprocess.run([PROGRAM, "load", port, str(CONNECTIONS), str(SECONDS), str(SIZE)], capture_output=True,
-                          text=True, check=True)
-    assert json.loads(done.stdout)["failed"] == 0
-    said = json.loads(server.end())
-    return said["messages"] / said["cpu_s"]
+class Part:
+    def __init__(self, bench, tools):
+        self.bench, self.tools = bench, tools
+        self.program, self.load = tools.BUILD / "bench/websocket_bench", tools.BUILD / "bench/ws_load"
 
+    def start(self, name, command, core=None):
+        process = self.tools.Process(name, list(map(str, command)), self.tools.CORE_CANDIDATE if core is None else core,
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                     env={**os.environ, "NODE_PATH": NODE_PATH})
+        self.bench.running.append(process)
+        return process
 
-def idle():
-    server = Running(PROGRAM, "serve")
-    port = server.line().strip()
-    few = Running(PROGRAM, "hold", port, 100)
-    few.line()
-    before = server.rss()
-    many = Running(PROGRAM, "hold", port, IDLE)
-    opened = int(many.line())
-    after = server.rss()
-    for process in (many, few, server):
-        process.end()
-    return {"connections": opened, "bytes_each": round((after - before) / opened)}
+    def start_server(self, name, command):
+        process = self.start(name, command)
+        process.port = int(process.popen.stdout.readline().split()[-1])
+        return process
 
+    # --- echoes -------------------------------------------------------------------------------
 
-def checks():
-    server = Running(PROGRAM, "check", CHECKED)
-    said = []
-    for _ in range(2):
-        peer = Running(PROGRAM, "hold", server.line().strip(), CHECKED)
-        peer.line()
-        said.append(json.loads(server.line()))
-        peer.end()
-    server.end()
-    return said
+    def commands(self):
+        commands = {"weir": [self.program, "serve"], "bare": [self.load, "serve"]}
+        if shutil.which("node") and os.path.isdir(f"{NODE_PATH}/ws"):
+            commands["ws"] = ["node", self.tools.ROOT / "bench/echo_ws.js"]
+        else:
+            self.tools.say("*** node's ws IS NOT THERE: its column is missing ***")
+        return commands
 
+    def measure(self, process, flight):
+        """CPU of the server over the messages of a window; what the clients used is not others' doing."""
+        warm = NODE_WARM if process.name == "ws" and not getattr(process, "is_warm", False) else self.tools.WARM
+        process.is_warm = True
+        load = subprocess.Popen([self.load, "run", str(process.port), str(CONNECTIONS), str(warm), str(self.tools.TURN),
+                                 str(flight)], preexec_fn=self.tools.pinned(self.tools.CORE_LOAD), stdout=subprocess.PIPE,
+                                text=True)
+        seen = []
+        for _ in range(2):
+            line = load.stdout.readline().split()
+            if not line:
+                raise SystemExit(f"bench: WebSockets of {process.name} failed")
+            seen.append((int(line[1]), ran_ns(process.pid), busy_s(), time.monotonic(), ran_ns(load.pid)))
+        load.wait(10)
+        messages, spent, busy, took, clients = (b - a for a, b in zip(*seen))
+        return {"us": spent / 1000 / messages, "others_cpu": max(busy - (spent + clients) / 1e9, 0) / took}
 
-def main():
-    rounds = [{"weir": echo([PROGRAM, "serve"]), "ws": echo(NODE)} for _ in range(TURNS)]
-    results = {
-        "messages_per_cpu_second": {name: round(statistics.median(r[name] for r in rounds)) for name in rounds[0]},
-        "times_ws": round(statistics.median(r["weir"] / r["ws"] for r in rounds), 2),
-        "names": json.loads(subprocess.run([PROGRAM, "names", "100000"], capture_output=True, text=True,
-                                           check=True).stdout.splitlines()[-1]),
-        "idle": idle(),
-        "health": checks(),
-    }
-    text = json.dumps(results, indent=2)
-    if len(sys.argv) > 1:
-        pathlib.Path(sys.argv[1]).write_text(text + "\n")
-    print(text)
+    def echoes(self):
+        mine = self.bench.names, getattr(self.bench, "candidates", {})
+        self.bench.candidates = {name: self.start_server(name, c) for name, c in self.commands().items()}
+        self.bench.names = names = list(self.bench.candidates)
+        results = {}
+        for flight in FLIGHTS:
+            what = f"echo, {CONNECTIONS} WebSockets, {flight} under way on each"
+            rounds = self.bench.rounds(what, lambda c, f=flight: self.measure(c, f),
+                                       self.tools.TURNS * self.bench.args.rounds)
+            result = {name: statistics.median(r[name]["us"] for r in rounds) for name in names}
+            for peer in names[1:]:
+                result[f"of_{peer}"] = statistics.median(r["weir"]["us"] / r[peer]["us"] for r in rounds)
+            results[what] = result
+            times = f"; weir is {1 / result['of_ws']:.2f} times ws (goal {GOALS['times ws']})" if "ws" in names else ""
+            self.tools.say(f"{what}, 100 B: CPU us a message: " + "  ".join(f"{n} {result[n]:.2f}" for n in names)
+                           + f"; weir is {result['of_bare']:.2f} of bare{times}")
+        for process in self.bench.candidates.values():
+            self.bench.stop(process)
+        self.bench.names, self.bench.candidates = mine
+        return results
 
+    # --- the manager --------------------------------------------------------------------------
 
-if __name__ == "__main__":
-    main()
+    def names(self):
+        done = subprocess.run([self.program, "names", "100000"], preexec_fn=self.tools.pinned(self.tools.CORE_CANDIDATE),
+                              capture_output=True, text=True, check=True)
+        result = json.loads(done.stdout.splitlines()[-1])
+        self.tools.say(f"names among {result['names']}: added, found, removed in {result['add_ns']:.0f}, {result['get_ns']:.0f}, "
+                       f"{result['remove_ns']:.0f} ns (goal {GOALS['names ns']} each)")
+        return result
+
+    def hold(self, port, count):
+        held = self.start("hold", [self.program, "hold", port, count], self.tools.CORE_LOAD)
+        if held.popen.stdout.readline().split() != [str(count)]:
+            raise SystemExit(f"bench: {count} WebSockets were not held")
+        return held
+
+    def end(self, *processes):
+        for process in processes:
+            process.popen.stdin.close()
+            self.bench.stop(process)
+
+    def health(self):
+        server, results = self.start("check", [self.program, "check", HELD]), []
+        for _ in range(2):
+            held = self.hold(server.popen.stdout.readline().strip(), HELD)
+            results.append(json.loads(server.popen.stdout.readline()))
+            self.end(held)
+        self.end(server)
+        lately, pings = results
+        self.tools.say(f"health check of {HELD} that were heard lately: {lately['cpu_ms']:.2f} ms (goal {GOALS['heard lately ms']})")
+        self.tools.say(f"health check that pings {HELD}, with the answers: {pings['us_each']:.1f} us of CPU each "
+                       f"(goal {GOALS['ping us']}), the longest turn {pings['longest_turn_ms']:.2f} ms (goal {GOALS['turn ms']})")
+        return results
+
+    def idle_of(self, name, command):
+        server = self.start_server(name, command)
+        few = self.hold(server.port, 100)
+        before = server.rss_bytes()
+        many = self.hold(server.port, HELD)
+        each = (server.rss_bytes() - before) / HELD
+        self.end(many, few, server)
+        return each
+
+    def idle(self):
+        commands = self.commands()
+        result = {name: self.idle_of(name, commands[name]) for name in commands if name != "bare"}
+        self.tools.say(f"RSS per idle WebSocket in the library, {HELD} of them: "
+                       + "  ".join(f"{n} {b:.0f} B" for n, b in result.items()) + f"  (goal {GOALS['idle B']} B)")
+        return result
+
+    def run(self):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        results = {"echo": self.echoes(), "names": self.names(), "health": self.health(), "idle": self.idle()}
+        results["relay"] = ws_part.Part(self.bench, self.tools).run()
+        return results

@@ -3,10 +3,10 @@
  * ws_load.c - both ends of WebSockets through a candidate.
  *
  *     ws_load serve             a server that sends every message back; prints "port N"
- *     ws_load run PORT COUNT WARM SECONDS
- *                               COUNT WebSockets, on each a message of 100 bytes under way all the
- *                               time; prints "begin N" after WARM seconds and "end N" SECONDS
- *                               later: messages that came back so far
+ *     ws_load run PORT COUNT WARM SECONDS [FLIGHT]
+ *                               COUNT WebSockets, on each FLIGHT messages [1] of 100 bytes under
+ *                               way all the time; prints "begin N" after WARM seconds and "end N"
+ *                               SECONDS later: messages that came back so far
  *     ws_load hold PORT COUNT   COUNT WebSockets, one message on each; then "held COUNT", and
  *                               nothing more until standard input ends
  *
@@ -31,6 +31,7 @@
 #define LINKS_MAX    20000
 #define AT_ONCE      64 /* openings under way */
 #define BATCH        256
+#define FLIGHT_MAX   64U
 #define BUFFER_BYTES 65536
 #define KEY          "dGhlIHNhbXBsZSBub25jZQ=="
 #define GUID         "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -187,7 +188,8 @@ static void serve(void)
 static uint64_t came_back;
 static unsigned opened, wanted, begun;
 static uint16_t port;
-static char message[MASKED_LEN];
+static unsigned flight = 1;
+static char messages[FLIGHT_MAX * MASKED_LEN]; /* the same one, again and again */
 
 static void begin_some(void)
 {
@@ -224,14 +226,15 @@ static void run_ready(struct link *link, bool goes_on)
         }
         link->head_len = 0;
         opened++;
-        say_all(link->fd, message, sizeof message);
+        say_all(link->fd, messages, (size_t)flight * MASKED_LEN);
         begin_some();
     }
-    for (link->head_len += (unsigned)n; link->head_len >= PLAIN_LEN; link->head_len -= PLAIN_LEN) {
-        came_back++;
-        if (goes_on) {
-            say_all(link->fd, message, sizeof message);
-        }
+    link->head_len += (unsigned)n;
+    unsigned came = link->head_len / PLAIN_LEN;
+    link->head_len %= PLAIN_LEN;
+    came_back += came;
+    if (goes_on && came > 0) {
+        say_all(link->fd, messages, (size_t)came * MASKED_LEN);
     }
 }
 
@@ -253,24 +256,38 @@ static void say_count(const char *word)
     fflush(stdout);
 }
 
+static void write_messages(void)
+{
+    for (unsigned i = 0; i < FLIGHT_MAX; i++) {
+        char *message = messages + (size_t)i * MASKED_LEN;
+        message[0] = (char)0x82;
+        message[1] = (char)(0x80U | PAYLOAD);
+        memset(message + 6, 'x', PAYLOAD);
+    }
+}
+
 int main(int argc, char **argv)
 {
     net_raise_limits();
     poller = epoll_create1(EPOLL_CLOEXEC);
-    message[0] = (char)0x82;
-    message[1] = (char)(0x80U | PAYLOAD);
-    memset(message + 6, 'x', PAYLOAD);
+    write_messages();
     if (argc == 2 && strcmp(argv[1], "serve") == 0) {
         serve();
     }
-    bool is_run = argc == 6 && strcmp(argv[1], "run") == 0;
+    bool is_run = (argc == 6 || argc == 7) && strcmp(argv[1], "run") == 0;
     bool is_hold = argc == 4 && strcmp(argv[1], "hold") == 0;
     if (!is_run && !is_hold) {
-        fputs("ws_load serve | run PORT COUNT WARM SECONDS | hold PORT COUNT\n", stderr);
+        fputs("ws_load serve | run PORT COUNT WARM SECONDS [FLIGHT] | hold PORT COUNT\n", stderr);
         return 2;
     }
     port = net_port_of(argv[2]);
     wanted = (unsigned)strtoul(argv[3], NULL, 10);
+    if (argc == 7) {
+        flight = (unsigned)strtoul(argv[6], NULL, 10);
+    }
+    if (flight == 0 || flight > FLIGHT_MAX) {
+        net_die("a flight");
+    }
     begin_some();
     if (is_hold) {
         run_until(0);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bench.py's part `ws`: messages of 100 bytes through weir, nginx and HAProxy, which both tunnel after the upgrade,
+"""Of bench.py's part `websocket`: messages of 100 bytes through weir, nginx and HAProxy, which both tunnel after the upgrade,
 and what an idle WebSocket costs in memory: two connections each.
 
 A message goes to a server and comes back, so a round trip is two messages relayed.
