@@ -3,8 +3,9 @@
  * ws_load.c - both ends of WebSockets through a candidate.
  *
  *     ws_load serve             a server that sends every message back; prints "port N"
- *     ws_load run PORT COUNT WARM SECONDS [FLIGHT]
- *                               COUNT WebSockets, on each FLIGHT messages [1] of 100 bytes under
+ *     ws_load check COUNT BATCH a server that waits for COUNT clients, prints "held COUNT", and
+ * pings them all, BATCH between two polls: CPU time of each ping with its answer, in us ws_load run
+ * PORT COUNT WARM SECONDS [FLIGHT] COUNT WebSockets, on each FLIGHT messages [1] of 100 bytes under
  *                               way all the time; prints "begin N" after WARM seconds and "end N"
  *                               SECONDS later: messages that came back so far
  *     ws_load hold PORT COUNT   COUNT WebSockets, one message on each; then "held COUNT", and
@@ -23,6 +24,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PAYLOAD      100U
@@ -163,24 +165,77 @@ static void serve_ready(struct link *link)
     send_back(link, (size_t)n);
 }
 
-static void serve(void)
+static int listener;
+
+static void serve_from(void)
 {
-    int listener = net_listen(0);
-    struct epoll_event want = {.events = EPOLLIN}, ready[BATCH];
+    struct epoll_event want = {.events = EPOLLIN};
+    listener = net_listen(0);
     fflush(stdout);
     epoll_ctl(poller, EPOLL_CTL_ADD, listener, &want);
-    for (;;) {
-        int count = epoll_wait(poller, ready, BATCH, -1);
-        for (int i = 0; i < count; i++) {
-            if (ready[i].data.ptr != NULL) {
-                serve_ready(ready[i].data.ptr);
-                continue;
-            }
-            for (int fd; (fd = net_accept(listener)) >= 0;) {
-                link_new(fd);
-            }
+}
+
+static void serve_turn(void (*on_ready)(struct link *link), int wait_ms)
+{
+    struct epoll_event ready[BATCH];
+    int count = epoll_wait(poller, ready, BATCH, wait_ms);
+    for (int i = 0; i < count; i++) {
+        if (ready[i].data.ptr != NULL) {
+            on_ready(ready[i].data.ptr);
+            continue;
+        }
+        for (int fd; (fd = net_accept(listener)) >= 0;) {
+            link_new(fd);
         }
     }
+}
+
+/* --- pings ------------------------------------------------------------------------------------ */
+
+static unsigned held, answered;
+
+static void held_ready(struct link *link)
+{
+    ssize_t n = recv(link->fd, buffer, BUFFER_BYTES, 0);
+    if (n <= 0) {
+        net_die("a client ended");
+    }
+    if (link->is_open) {
+        answered += (unsigned)n / 6; /* a pong without a word, and its mask */
+    } else if (take_opening(link, (size_t)n) >= 0) {
+        accept_opening(link);
+        held++;
+    }
+}
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at);
+    return (uint64_t)at.tv_sec * 1000000000U + (uint64_t)at.tv_nsec;
+}
+
+static void check_all(unsigned count, unsigned batch)
+{
+    while (held < count) {
+        serve_turn(held_ready, -1);
+    }
+    printf("held %u\n", held);
+    fflush(stdout);
+    usleep(200000); /* the last client has its answer */
+    uint64_t begun_ns = cpu_ns();
+    unsigned pinged = 0;
+    for (int fd = 0; answered < count;) {
+        for (unsigned i = 0; i < batch && pinged < count; fd++) {
+            if (links[fd] != NULL) {
+                say_all(fd, "\x89", 2);
+                i++;
+                pinged++;
+            }
+        }
+        serve_turn(held_ready, pinged < count ? 0 : -1);
+    }
+    printf("%.3f\n", (double)(cpu_ns() - begun_ns) / 1e3 / count);
 }
 
 /* --- the clients ------------------------------------------------------------------------------ */
@@ -272,12 +327,22 @@ int main(int argc, char **argv)
     poller = epoll_create1(EPOLL_CLOEXEC);
     write_messages();
     if (argc == 2 && strcmp(argv[1], "serve") == 0) {
-        serve();
+        serve_from();
+        for (;;) {
+            serve_turn(serve_ready, -1);
+        }
+    }
+    if (argc == 4 && strcmp(argv[1], "check") == 0) {
+        serve_from();
+        check_all((unsigned)strtoul(argv[2], NULL, 10), (unsigned)strtoul(argv[3], NULL, 10));
+        return 0;
     }
     bool is_run = (argc == 6 || argc == 7) && strcmp(argv[1], "run") == 0;
     bool is_hold = argc == 4 && strcmp(argv[1], "hold") == 0;
     if (!is_run && !is_hold) {
-        fputs("ws_load serve | run PORT COUNT WARM SECONDS [FLIGHT] | hold PORT COUNT\n", stderr);
+        fputs(
+            "ws_load serve | check COUNT BATCH | run PORT COUNT WARM SECONDS [FLIGHT] | hold PORT COUNT\n",
+            stderr);
         return 2;
     }
     port = net_port_of(argv[2]);
