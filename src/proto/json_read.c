@@ -38,15 +38,10 @@ static bool take_word(struct scan *scan, const char *word)
     return is_there;
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 static bool take_digits(struct scan *scan)
 {
     const char *from = scan->at;
-    while (scan->at < scan->end && is_digit(*scan->at)) {
+    while (scan->at < scan->end && text_is_digit(*scan->at)) {
         scan->at++;
     }
     return scan->at > from;
@@ -70,29 +65,15 @@ static bool scan_number(struct scan *scan)
     return true;
 }
 
-/* -1: no such digit. */
-static int hex_of(char c)
-{
-    if (is_digit(c)) {
-        return c - '0';
-    }
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Four hexadecimal digits; -1: they are not. */
 static int32_t take_unit(struct scan *scan)
 {
-    int32_t unit = 0;
-    for (int i = 0; i < 4; i++) {
-        int digit = scan->at < scan->end ? hex_of(*scan->at) : -1;
-        if (digit < 0) {
-            return -1;
-        }
-        unit = unit << 4 | digit;
-        scan->at++;
+    uint64_t unit;
+    if (scan->end - scan->at < 4 || !text_parse_hex((struct slice){scan->at, 4}, &unit)) {
+        return -1;
     }
-    return unit;
+    scan->at += 4;
+    return (int32_t)unit;
 }
 
 /* Behind "\u". A surrogate without its other half is -1. */
@@ -198,6 +179,17 @@ bool json_check(struct slice text)
     return scan.at == scan.end;
 }
 
+struct slice json_trim(struct slice text)
+{
+    while (text.len > 0 && is_space(text.at[0])) {
+        text = slice_sub(text, 1, text.len);
+    }
+    while (text.len > 0 && is_space(text.at[text.len - 1])) {
+        text.len--;
+    }
+    return text;
+}
+
 /* --- looking in ---------------------------------------------------------------------------------
  */
 
@@ -239,26 +231,6 @@ bool json_next(struct slice container, struct json_at *at, struct slice *ret_nam
     return true;
 }
 
-static char *put_point(char *to, uint32_t point)
-{
-    if (point < 0x80) {
-        *to++ = (char)point;
-    } else if (point < 0x800) {
-        *to++ = (char)(0xc0 | point >> 6);
-        *to++ = (char)(0x80 | (point & 0x3f));
-    } else if (point < 0x10000) {
-        *to++ = (char)(0xe0 | point >> 12);
-        *to++ = (char)(0x80 | (point >> 6 & 0x3f));
-        *to++ = (char)(0x80 | (point & 0x3f));
-    } else {
-        *to++ = (char)(0xf0 | point >> 18);
-        *to++ = (char)(0x80 | (point >> 12 & 0x3f));
-        *to++ = (char)(0x80 | (point >> 6 & 0x3f));
-        *to++ = (char)(0x80 | (point & 0x3f));
-    }
-    return to;
-}
-
 static uint32_t plain_of(char escaped)
 {
     static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
@@ -266,28 +238,34 @@ static uint32_t plain_of(char escaped)
     return found != NULL ? (uint32_t)to[found - from] : (uint32_t)escaped;
 }
 
+/* One character, as it was written or escaped; 0: NUL. */
+static size_t take_character(struct scan *scan, char ret[static UTF8_MAX])
+{
+    char c = *scan->at++;
+    if (c != '\\') {
+        ret[0] = c; /* or a byte of one */
+        return 1;
+    }
+    uint32_t point = take(scan, 'u') ? (uint32_t)take_point(scan) : plain_of(*scan->at++);
+    return point > 0 ? utf8_write(point, ret) : 0;
+}
+
 /* The text between two quotes. */
 static size_t undo_escapes(struct slice inner, char *ret_text, size_t size)
 {
     struct scan scan = {inner.at, inner.at + inner.len};
-    char *to = ret_text;
+    size_t len = 0;
     while (scan.at < scan.end) {
-        if (size - (size_t)(to - ret_text) < 5) {
-            return JSON_NO_TEXT; /* the longest character and the NUL may not fit */
-        }
-        char c = *scan.at++;
-        if (c != '\\') {
-            *to++ = c;
-            continue;
-        }
-        uint32_t point = take(&scan, 'u') ? (uint32_t)take_point(&scan) : plain_of(*scan.at++);
-        if (point == 0) {
+        char plain[UTF8_MAX];
+        size_t more = take_character(&scan, plain);
+        if (more == 0 || size - len <= more) {
             return JSON_NO_TEXT;
         }
-        to = put_point(to, point);
+        memcpy(ret_text + len, plain, more);
+        len += more;
     }
-    *to = '\0';
-    return (size_t)(to - ret_text);
+    ret_text[len] = '\0';
+    return len;
 }
 
 size_t json_get_text(struct slice value, char *ret_text, size_t size)
@@ -316,7 +294,7 @@ bool json_member(struct slice object, struct slice name, struct slice *ret_value
 
 bool json_get_u64(struct slice value, uint64_t *ret_number)
 {
-    return value.len > 0 && is_digit(value.at[0]) && text_parse_u64(value, ret_number);
+    return value.len > 0 && text_is_digit(value.at[0]) && text_parse_u64(value, ret_number);
 }
 
 bool json_get_bool(struct slice value, bool *ret_bool)

@@ -19,6 +19,8 @@
 /* One value, in UTF-8, with nothing but white space around it, nested at most JSON_DEPTH_MAX deep.
  */
 bool json_check(struct slice text);
+/* The value in a text that was checked: without that white space. */
+struct slice json_trim(struct slice text);
 
 /* What follows takes values of a text that was checked, and answers false where a value is of
  * another kind. */

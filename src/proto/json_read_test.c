@@ -83,6 +83,14 @@ static void nesting_is_bounded(void **state)
     }
 }
 
+static void white_space_is_around(void **state)
+{
+    (void)state;
+    assert_true(slice_same(json_trim(SLICE(" \t\r\n{ }\n\r\t ")), SLICE("{ }")));
+    assert_true(slice_same(json_trim(SLICE("1")), SLICE("1")));
+    assert_int_equal(json_trim(SLICE(" ")).len, 0);
+}
+
 static void members_are_found(void **state)
 {
     (void)state;
@@ -96,6 +104,7 @@ static void members_are_found(void **state)
     assert_true(json_member(text, SLICE("a"), &value));
     assert_int_equal(json_get_text(value, plain, sizeof plain), 4);
     assert_string_equal(plain, "x\xc3\xa9\n");
+    assert_int_equal(json_get_text(value, plain, 5), 4);
     assert_true(json_get_text(value, plain, 4) == JSON_NO_TEXT);
     assert_true(json_member(text, SLICE("b"), &value));
     assert_true(json_get_u64(value, &number));
@@ -128,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_json),
         cmocka_unit_test(nesting_is_bounded),
+        cmocka_unit_test(white_space_is_around),
         cmocka_unit_test(members_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,11 +70,11 @@ void claw_read(struct slice text, struct claw_frame *ret_frame)
 {
     char type[16];
     *ret_frame = (struct claw_frame){0};
-    text = slice_trim(text);
     if (!json_check(text)) {
         bad(ret_frame, "json");
         return;
     }
+    text = json_trim(text);
     member_text(text, SLICE("type"), type, sizeof type); /* "": there is none */
     if (strcmp(type, "res") == 0) {
         read_response(text, ret_frame);

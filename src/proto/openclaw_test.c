@@ -25,7 +25,7 @@ static void frames_are_read(void **state)
     assert_true(claw_read_challenge(frame.payload, nonce));
     assert_string_equal(nonce, "n-1");
     frame = read_text(
-        " {\"id\":\"7\",\"ok\":true,\"type\":\"res\",\"payload\":{\"type\":\"hello-ok\","
+        "\n{\"id\":\"7\",\"ok\":true,\"type\":\"res\",\"payload\":{\"type\":\"hello-ok\","
         "\"protocol\":4,\"policy\":{\"maxPayload\":1000,\"tickIntervalMs\":500},"
         "\"auth\":{\"deviceToken\":\"dt\"}}}\n");
     assert_int_equal(frame.kind, CLAW_RESPONSE);

@@ -63,3 +63,18 @@ bool utf8_feed(struct utf8 *utf8, const char *at, size_t len)
     }
     return true;
 }
+
+size_t utf8_write(uint32_t point, char ret[static UTF8_MAX])
+{
+    if (point < 0x80) {
+        ret[0] = (char)point;
+        return 1;
+    }
+    size_t len = point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+    for (size_t i = len - 1; i > 0; i--) {
+        ret[i] = (char)(0x80 | (point & 0x3f));
+        point >>= 6;
+    }
+    ret[0] = (char)((0xf00U >> len & 0xf0) | point);
+    return len;
+}

@@ -18,6 +18,11 @@ struct utf8 {
 /* False as soon as it can no longer be UTF-8; of no use afterwards. */
 bool utf8_feed(struct utf8 *utf8, const char *at, size_t len);
 
+#define UTF8_MAX 4U /* bytes of a character */
+
+/* Writes a character that is one; how many bytes it takes. */
+size_t utf8_write(uint32_t point, char ret[static UTF8_MAX]);
+
 /* Whether the text may end here. */
 static inline bool utf8_is_whole(const struct utf8 *utf8)
 {

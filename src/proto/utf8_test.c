@@ -69,6 +69,9 @@ static void every_character(void **state)
         text[0] = (char)((0xf00U >> len & 0xf0) | c >> (6 * (len - 1)));
         bool is_character = c < 0x110000 && !(c >= 0xd800 && c < 0xe000);
         assert_int_equal(judge(text, len, len), is_character);
+        char written[UTF8_MAX];
+        assert_int_equal(utf8_write(c, written), len);
+        assert_memory_equal(written, text, len);
     }
 }
 

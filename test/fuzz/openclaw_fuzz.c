@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     const struct slice all = {text, (uint32_t)size};
     if (size <= 512 && json_check(all)) {
-        walk(slice_trim(all), JSON_DEPTH_MAX);
+        walk(json_trim(all), JSON_DEPTH_MAX);
     }
     claw_read(all, &frame);
     check(is_within(frame.payload, text, size) && is_within(frame.error, text, size));
