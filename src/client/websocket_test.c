@@ -46,6 +46,26 @@ static void messages_go_both_ways(void **state)
     }
 }
 
+/* A client that does not wait for the 101. */
+static void bytes_behind_the_opening_count(void **state)
+{
+    (void)state;
+    static struct pair p;
+    char bytes[512];
+    weir_websocket_stats stats;
+    pair_make(&p, (weir_websocket_manager_options){0});
+    size_t opening = strlen(ASK("/sink"));
+    memcpy(bytes, ASK("/sink"), opening);
+    size_t ahead = frame(bytes + opening, 0x81, "early", 5);
+    int fd = raw(&p);
+    raw_say(fd, bytes, opening + ahead);
+    until(p.messages == 1);
+    weir_websocket_manager_stats(p.manager, &stats);
+    assert_int_equal(stats.bytes_in, ahead);
+    close(fd);
+    pair_end(&p);
+}
+
 static void subprotocols_are_chosen(void **state)
 {
     (void)state;
@@ -638,6 +658,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_go_both_ways),
+        cmocka_unit_test(bytes_behind_the_opening_count),
         cmocka_unit_test(subprotocols_are_chosen),
         cmocka_unit_test(pings_are_answered),
         cmocka_unit_test(either_end_closes),

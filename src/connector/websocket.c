@@ -339,6 +339,12 @@ static void end_ready(struct stream *stream, unsigned events)
     }
 }
 
+static void count_in(struct ws_end *end, size_t len)
+{
+    end->bytes_in += len;
+    ws_tally(&end->desk->counters.bytes_in, len);
+}
+
 static void end_readable(struct ws_end *end)
 {
     size_t cap;
@@ -351,8 +357,7 @@ static void end_readable(struct ws_end *end)
         end_lost(end, n);
         return;
     }
-    end->bytes_in += (uint64_t)n;
-    ws_tally(&end->desk->counters.bytes_in, (uint64_t)n);
+    count_in(end, (size_t)n);
     if (end->state >= WS_END_CLOSED) {
         end->forgotten += (uint32_t)n;
         if (end->forgotten > FORGET_MAX) {
@@ -367,9 +372,7 @@ static void end_readable(struct ws_end *end)
 /* The peer closed its direction (0), or the stream broke (-errno). */
 static void end_lost(struct ws_end *end, ssize_t how)
 {
-    if (end->state == WS_END_CLOSED) {
-        ws_end_gone(end, WEIR_OK, end->code);
-    } else if (end->state == WS_END_FAILED) {
+    if (end->state >= WS_END_CLOSED) {
         ws_end_gone(end, (weir_err)end->err, end->code);
     } else {
         ws_end_gone(end, how == 0 ? WEIR_EHANGUP : WEIR_ERESET, WS_CODE_ABNORMAL);
@@ -527,7 +530,7 @@ static void feed(struct ws_end *end, char *at, size_t len)
 
 void ws_end_feed(struct ws_end *end, char *at, size_t len)
 {
-    end->bytes_in += len;
+    count_in(end, len);
     feed(end, at, len);
 }
 

@@ -123,7 +123,7 @@ struct ws_end {
     uint16_t code;      /* of the farewell */
     uint8_t state;      /* enum ws_end_state */
     uint8_t wants;      /* what the stream was told */
-    uint8_t err;        /* FAILED: weir_err */
+    uint8_t err;        /* FAILED: weir_err; else WEIR_OK */
     uint8_t bad;        /* FAILED: enum ws_error */
     struct ws_terms terms;
     bool is_server : 1;

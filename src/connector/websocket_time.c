@@ -91,9 +91,7 @@ static void look_ending(struct ws_end *end, uint64_t now_ms)
     if (now_ms < later(end->since_ms, end->desk->limits.close_timeout_ms)) {
         return;
     }
-    if (end->state == WS_END_CLOSED) {
-        ws_end_gone(end, WEIR_OK, end->code);
-    } else if (end->state == WS_END_FAILED) {
+    if (end->state >= WS_END_CLOSED) {
         ws_end_gone(end, (weir_err)end->err, end->code);
     } else {
         ws_end_gone(end, WEIR_EREAD_TIMEOUT, WS_CODE_ABNORMAL);
