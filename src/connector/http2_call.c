@@ -225,7 +225,7 @@ static void op_request(struct http_call *http_call, const struct http_head *head
 
 void call_greeted(struct call *call)
 {
-    struct call_trailers *fields = call->waiting;
+    struct call_fields *fields = call->waiting;
     if (fields == NULL) {
         return;
     }
@@ -282,7 +282,7 @@ static void op_end(struct http_call *http_call, const struct http_head *trailers
     check(!call->request_done);
     call->request_done = true;
     if (call->stream_id > 0 && call->has_body) {
-        call->trailers = trailers_copy(trailers);
+        call->trailers = trailers_copy(call->session->connector, trailers);
     }
 }
 

@@ -8,6 +8,7 @@
  */
 #include "base/alloc.h"
 #include "connector/http2_session.h"
+#include "proto/grpc.h"
 
 #include <string.h>
 
@@ -148,12 +149,6 @@ static nghttp2_nv nv_of(struct slice name, struct slice value, uint8_t flags)
     return (nghttp2_nv){a.to, b.to, name.len, value.len, flags};
 }
 
-static bool is_grpc(const struct http_head *head)
-{
-    const struct http_field *type = http_find(head, HTTP_CONTENT_TYPE);
-    return type != NULL && slice_starts(type->value, SLICE("application/grpc"));
-}
-
 static size_t add_fields(nghttp2_nv *nva, const struct http_field *fields, unsigned count,
                          bool is_by_hand)
 {
@@ -207,20 +202,20 @@ size_t request_fields(struct http2_connector *connector, const struct http_head 
         nva[count++] = nv_of(SLICE("content-length"), number_of(number, length),
                              NGHTTP2_NV_FLAG_NONE);
     }
-    if (is_grpc(head)) {
+    if (grpc_is(head)) {
         nva[count++] = nv_of(SLICE("te"), SLICE("trailers"), NGHTTP2_NV_FLAG_NONE);
     }
     return count;
 }
 
-struct call_trailers *fields_copy(const nghttp2_nv *nva, size_t count)
+struct call_fields *fields_copy(const nghttp2_nv *nva, size_t count)
 {
     size_t text = 0;
     for (size_t i = 0; i < count; i++) {
         text += nva[i].namelen + nva[i].valuelen;
     }
-    struct call_trailers *copy = alloc_new(&alloc_libc,
-                                           sizeof *copy + count * sizeof copy->at[0] + text);
+    struct call_fields *copy = alloc_new(&alloc_libc,
+                                         sizeof *copy + count * sizeof copy->at[0] + text);
     if (copy == NULL) {
         return NULL;
     }
@@ -239,38 +234,16 @@ struct call_trailers *fields_copy(const nghttp2_nv *nva, size_t count)
     return copy;
 }
 
-struct call_trailers *trailers_copy(const struct http_head *trailers)
+struct call_fields *trailers_copy(struct http2_connector *connector,
+                                  const struct http_head *trailers)
 {
-    size_t text = 0, count = 0;
+    nghttp2_nv *nva = connector->nva;
+    size_t count = 0;
     for (unsigned i = 0; trailers != NULL && i < trailers->field_count; i++) {
         const struct http_field *field = &trailers->fields[i];
         if (!field->drop && http_trailer_allowed(field->name)) {
-            text += (size_t)field->name.len + field->value.len;
-            count++;
+            nva[count++] = nv_of(field->name, field->value, NGHTTP2_NV_FLAG_NONE);
         }
     }
-    struct call_trailers *copy = NULL;
-    if (count > 0) {
-        copy = alloc_new(&alloc_libc, sizeof *copy + count * sizeof copy->at[0] + text);
-    }
-    if (copy == NULL) {
-        return NULL;
-    }
-    char *to = (char *)&copy->at[count];
-    copy->count = 0;
-    for (unsigned i = 0; i < trailers->field_count; i++) {
-        const struct http_field *field = &trailers->fields[i];
-        if (field->drop || !http_trailer_allowed(field->name)) {
-            continue;
-        }
-        struct slice name = {to, field->name.len}, value = {to + name.len, field->value.len};
-        memcpy(to, field->name.at, name.len);
-        to += name.len;
-        if (value.len > 0) {
-            memcpy(to, field->value.at, value.len);
-            to += value.len;
-        }
-        copy->at[copy->count++] = nv_of(name, value, NGHTTP2_NV_FLAG_NONE);
-    }
-    return copy;
+    return count > 0 ? fields_copy(nva, count) : NULL;
 }

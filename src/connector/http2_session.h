@@ -34,8 +34,8 @@ struct call_deadlines {
     uint64_t total_ms;
 };
 
-/* Trailers of a request, kept until its body has left; or its fields. */
-struct call_trailers {
+/* Trailers of a request, kept until its body has left; or all its fields, until it may be sent. */
+struct call_fields {
     size_t count;
     nghttp2_nv at[];
 };
@@ -63,8 +63,8 @@ struct call {
     uint32_t unconsumed;  /* bytes of the answer not yet given back to its window */
     struct bytes out;     /* of the request's body, not yet sent */
     size_t waited;        /* how much that was after the last write */
-    struct call_trailers *trailers;
-    struct call_trailers *waiting; /* a request that waits for the peer's SETTINGS; NULL: none */
+    struct call_fields *trailers;
+    struct call_fields *waiting; /* a request that waits for the peer's SETTINGS; NULL: none */
     struct call_deadlines deadline;
     uint64_t armed_ms; /* what the timer is set to, or earlier; UINT64_MAX: it is not set */
     struct loop_timer timer;
@@ -211,6 +211,7 @@ bool gathering_head(struct gathering *gathering, uint8_t asked, bool is_end,
 size_t request_fields(struct http2_connector *connector, const struct http_head *head, bool is_tls,
                       char length[20]);
 /* A copy, or NULL: no memory. */
-struct call_trailers *fields_copy(const nghttp2_nv *nva, size_t count);
-/* A copy, or NULL: memory, or there are none. */
-struct call_trailers *trailers_copy(const struct http_head *trailers);
+struct call_fields *fields_copy(const nghttp2_nv *nva, size_t count);
+/* A copy, or NULL: memory, or there are none. Uses connector->nva. */
+struct call_fields *trailers_copy(struct http2_connector *connector,
+                                  const struct http_head *trailers);
