@@ -509,11 +509,16 @@ static size_t answer_body(struct conn *conn, const char *at, size_t len)
     return used;
 }
 
+/* The request is complete, and the stream has taken all of it. */
+static bool is_all_sent(const struct conn *conn)
+{
+    return conn->request_done && !conn->out.failed && !conn->corked && !outbox_holds(&conn->out);
+}
+
 /* `surplus`: bytes behind the answer that nobody asked for. */
 static void answer_end(struct conn *conn, const struct http_head *trailers, size_t surplus)
 {
-    bool reusable = conn->keep_alive && conn->request_done && surplus == 0 && !conn->out.failed
-                    && !conn->corked && !outbox_holds(&conn->out);
+    bool reusable = conn->keep_alive && surplus == 0 && is_all_sent(conn);
     if (reusable) {
         conn->state = CONN_IDLE;
         conn->paused = false;
@@ -784,8 +789,7 @@ static bool call_tunnel(struct http_call *call, struct http_tunnel *tunnel, stru
 {
     struct conn *conn = conn_of(call);
     struct http1_connector *connector = conn->connector;
-    bool is_fit = conn->state == CONN_SWITCH && conn->id.id != 0 && conn->request_done
-                  && !conn->out.failed && !conn->corked && !outbox_holds(&conn->out);
+    bool is_fit = conn->state == CONN_SWITCH && conn->id.id != 0 && is_all_sent(conn);
     struct given *given = is_fit ? alloc_zeroed(&alloc_libc, sizeof *given) : NULL;
     if (given == NULL) {
         return false;
