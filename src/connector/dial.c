@@ -557,8 +557,7 @@ static void shake_hands(struct dial *dial, struct tls_client *tls, struct slice 
     }
 }
 
-/* --- steps
- * -----------------------------------------------------------------------------------------
+/* --- steps --------------------------------------------------------------------------------------
  */
 
 static void leave_step(struct dial *dial)

@@ -54,8 +54,8 @@ struct dial_request {
     const char *host; /* a name or a literal address; copied */
     uint16_t port;
     const char *unix_path;        /* instead of host and port; copied */
-    const char *source;           /* a literal local address to come from, or NULL */
-    const char *proxy;            /* as in weir_key (tunnel.h), or NULL; copied */
+    const char *source;           /* a literal local address to come from; NULL or "": any */
+    const char *proxy;            /* as in weir_key (tunnel.h); NULL or "": none; copied */
     struct tls_client *proxy_tls; /* for a proxy of "https://" */
     uint32_t timeout_ms;          /* [DIAL_TIMEOUT_MS] of all of it but TLS with the target */
     uint32_t attempt_delay_ms;    /* [DIAL_ATTEMPT_DELAY_MS] */

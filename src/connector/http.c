@@ -215,7 +215,7 @@ static int start(struct dialling *dialling, const weir_key *key, uint32_t timeou
     const struct dial_request request = {
         .host = key->host,
         .port = key->port,
-        .source = key->source != NULL && key->source[0] != '\0' ? key->source : NULL,
+        .source = key->source,
         .proxy = key->proxy,
         .announce_version = opt->announce_version,
         .announce = opt->announce_version > 0 ? opt->announce(key) : (struct proxy_header){0},

@@ -142,8 +142,7 @@ static void on_dialled(void *self, const struct dial_result *dialled)
     done(of, &result);
 }
 
-/* --- waiting
- * --------------------------------------------------------------------------------------
+/* --- waiting ------------------------------------------------------------------------------------
  */
 
 struct waiting {

@@ -102,8 +102,8 @@ static int start(struct line *line, const weir_key *key)
     const struct dial_request request = {
         .host = key->host,
         .port = key->port,
-        .source = key->source != NULL && key->source[0] != '\0' ? key->source : NULL,
-        .proxy = key->proxy != NULL && key->proxy[0] != '\0' ? key->proxy : NULL,
+        .source = key->source,
+        .proxy = key->proxy,
         .timeout_ms = opt->connect_timeout_ms,
         .desk = opt->desk,
         .tls = is_tls ? opt->tls : NULL,
