@@ -262,13 +262,13 @@ struct http_handler {
     void (*on_abort)(struct http_exchange *ex, enum http_fault why);
 };
 
-/* Who sends the requests. Lives as long as its connection. */
 /* The connection's ends beside the peer's address. */
 struct http_ends {
     uint8_t to[16];              /* whom it reached, as http_peer.address; zeroes: not asked for */
     uint16_t from_port, to_port; /* of the peer; of whom it reached */
 };
 
+/* Who sends the requests. Lives as long as its connection. */
 struct http_peer {
     uint8_t address[16]; /* IPv4 is kept as IPv4-mapped IPv6; all zeroes: a unix socket */
     char text[46];       /* "192.0.2.7", "2001:db8::7", "unix"; ends with NUL */
