@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session/table_parts.h"
+
+static const struct session_id nowhere;
+
+struct table_count table_count(const struct table *table)
+{
+    return table->head->count;
+}
+
+/* --- creating and finding -----------------------------------------------------------------------
+ */
+
+static bool is_over(const struct session *session, uint64_t now_ms)
+{
+    return session->expires_ms <= now_ms;
+}
+
+/* Is the id free for a new session? What has expired under it goes. */
+static weir_err id_free(struct table *table, struct session_id id, uint64_t now_ms)
+{
+    struct session *old = ids_find(table, id);
+    if (old == NULL) {
+        return WEIR_OK;
+    }
+    if (is_over(old, now_ms)) {
+        record_remove(table, old, TABLE_EXPIRED);
+        return WEIR_OK;
+    }
+    return old->state == SESSION_LIVE ? WEIR_EEXISTS : WEIR_ESTALE;
+}
+
+/* A record with the id, in the indexes but for the wheel and the names. */
+static struct session *record_make(struct table *table, struct session_id id, uint64_t now_ms)
+{
+    struct session *session = room_take(table, now_ms);
+    if (session == NULL) {
+        return NULL;
+    }
+    *session = (struct session){
+        .id = id, .state = SESSION_LIVE, .is_dirty = true, .is_used = true, .version = 1};
+    ids_put(table, session);
+    return session;
+}
+
+/* All of them, or none. */
+static bool take_names(struct table *table, const struct slice *texts,
+                       uint32_t ret_names[SESSION_NAMES])
+{
+    for (enum session_name kind = 0; kind < SESSION_NAMES; kind++) {
+        ret_names[kind] = names_take(table, kind, texts[kind]);
+        if (ret_names[kind] == 0 && texts[kind].len > 0) {
+            while (kind-- > 0) {
+                if (ret_names[kind] != 0) {
+                    names_drop(table, ret_names[kind]);
+                }
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool names_fit(const struct slice *texts)
+{
+    for (unsigned i = 0; i < SESSION_NAMES; i++) {
+        if (texts[i].len > SESSION_NAME_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A live record with these names; the caller says the rest, and puts it on the wheel. */
+static weir_err record_new(struct table *table, struct session_id id, const struct slice *texts,
+                           uint64_t now_ms, struct session **ret_session)
+{
+    uint32_t names[SESSION_NAMES];
+    struct session *session = record_make(table, id, now_ms);
+    if (session == NULL) {
+        return WEIR_EFULL;
+    }
+    if (!take_names(table, texts, names)) {
+        ids_remove(table, session);
+        *session = (struct session){.wheel_next = table->head->sessions.free};
+        table->head->sessions.free = session_one(table, session);
+        return WEIR_EFULL;
+    }
+    for (enum session_name kind = 0; kind < SESSION_NAMES; kind++) {
+        names_join(table, session, kind, names[kind]);
+    }
+    table->head->count.live++;
+    *ret_session = session;
+    return WEIR_OK;
+}
+
+weir_err table_create(struct table *table, struct session_id id, const struct table_make *make,
+                      uint64_t now_ms, struct session **ret_session)
+{
+    struct session *session;
+    if (!names_fit(make->names) || session_id_is_none(id) || make->status >= SESSION_STATUSES
+        || make->ttl_ms == 0) {
+        return WEIR_EINVAL;
+    }
+    weir_err err = id_free(table, id, now_ms);
+    err = err == WEIR_OK ? record_new(table, id, make->names, now_ms, &session) : err;
+    if (err != WEIR_OK) {
+        table->head->count.refused += err == WEIR_EFULL;
+        return err;
+    }
+    session->created_ms = session->active_ms = now_ms;
+    session->ttl_ms = make->ttl_ms;
+    session->expires_ms = now_ms + make->ttl_ms;
+    session->status = make->status;
+    wheel_put(table, session);
+    table->head->count.created++;
+    *ret_session = session;
+    return WEIR_OK;
+}
+
+struct session *table_find(struct table *table, struct session_id id, uint64_t now_ms)
+{
+    struct session *session = ids_find(table, id);
+    if (session == NULL || session->state != SESSION_LIVE || is_over(session, now_ms)) {
+        return NULL;
+    }
+    session->is_used = true;
+    return session;
+}
+
+bool table_forward(const struct table *table, struct session_id id, uint64_t now_ms,
+                   struct session_id *ret_id)
+{
+    const struct session *session = ids_find(table, id);
+    if (session == NULL || session->state != SESSION_TOMB || is_over(session, now_ms)
+        || session_id_is_none(session->forward)) {
+        return false;
+    }
+    *ret_id = session->forward;
+    return true;
+}
+
+struct session *table_walk(const struct table *table, uint32_t *index)
+{
+    while (*index < table->head->sessions.touched) {
+        struct session *session = &table->sessions[(*index)++];
+        if (session->state == SESSION_LIVE) {
+            return session;
+        }
+    }
+    return NULL;
+}
+
+/* --- changing -----------------------------------------------------------------------------------
+ */
+
+void table_touch(struct table *table, struct session *session, bool is_error, uint32_t life_max_ms,
+                 uint64_t now_ms)
+{
+    uint64_t last_ms = session->created_ms + life_max_ms;
+    uint64_t until_ms = now_ms + session->ttl_ms;
+    until_ms = until_ms < last_ms ? until_ms : last_ms;
+    if (until_ms > session->expires_ms) {
+        session->expires_ms = until_ms;
+    }
+    session->active_ms = now_ms > session->active_ms ? now_ms : session->active_ms;
+    session->requests += session->requests < UINT32_MAX;
+    session->errors += is_error && session->errors < UINT32_MAX;
+    session->is_used = true;
+    record_changed(table, session);
+}
+
+/* Another name of that kind, which is there already, or none. */
+static void name_set(struct table *table, struct session *session, enum session_name kind,
+                     uint32_t name)
+{
+    if (name != session->names[kind]) {
+        names_leave(table, session, kind);
+        names_join(table, session, kind, name);
+    }
+}
+
+weir_err table_rename(struct table *table, struct session *session, enum session_name kind,
+                      struct slice text)
+{
+    if (text.len > SESSION_NAME_MAX) {
+        return WEIR_EINVAL;
+    }
+    uint32_t name = names_take(table, kind, text);
+    if (name == 0 && text.len > 0) {
+        return WEIR_EFULL;
+    }
+    name_set(table, session, kind, name);
+    record_changed(table, session);
+    return WEIR_OK;
+}
+
+void table_set_status(struct table *table, struct session *session, uint8_t status)
+{
+    check(status < SESSION_STATUSES);
+    session->status = status;
+    record_changed(table, session);
+}
+
+/* The wheel learns of an end that comes earlier; of a later one it finds out. */
+static void expire_at(struct table *table, struct session *session, uint64_t when_ms)
+{
+    bool is_earlier = when_ms < session->expires_ms;
+    session->expires_ms = when_ms;
+    if (is_earlier) {
+        wheel_remove(table, session);
+        wheel_put(table, session);
+    }
+}
+
+void table_set_ttl(struct table *table, struct session *session, uint32_t ttl_ms, uint64_t now_ms)
+{
+    session->ttl_ms = ttl_ms;
+    expire_at(table, session, now_ms + ttl_ms);
+    record_changed(table, session);
+}
+
+weir_err table_set_attrs(struct table *table, struct session *session, struct slice bytes)
+{
+    if (bytes.len > SESSION_ATTRS_MAX) {
+        return WEIR_EINVAL;
+    }
+    uint32_t cell = cells_store(table, bytes);
+    if (cell == 0 && bytes.len > 0) {
+        return WEIR_EFULL;
+    }
+    cells_drop(table, session->attrs);
+    session->attrs = cell;
+    session->attrs_len = (uint16_t)bytes.len;
+    record_changed(table, session);
+    return WEIR_OK;
+}
+
+uint32_t table_attrs(const struct table *table, const struct session *session, char *ret_bytes)
+{
+    return cells_load(table, session->attrs, session->attrs_len, ret_bytes);
+}
+
+void table_end(struct table *table, struct session *session, uint64_t now_ms)
+{
+    record_bury(table, session, nowhere, TABLE_ENDED, now_ms + table->head->tomb_ms);
+}
+
+static void id_set(struct table *table, struct session *session, struct session_id id)
+{
+    ids_remove(table, session);
+    session->id = id;
+    ids_put(table, session);
+}
+
+weir_err table_rotate(struct table *table, struct session *session, struct session_id to,
+                      uint64_t now_ms)
+{
+    struct session_id from = session->id;
+    weir_err err = session_id_is_none(to) ? WEIR_EINVAL : id_free(table, to, now_ms);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    record_changed(table, session); /* dirty: what makes room leaves it alone */
+    id_set(table, session, to);
+    err = stone_put(table, from, to, now_ms + table->head->tomb_ms, now_ms);
+    if (err != WEIR_OK) {
+        id_set(table, session, from);
+        return err;
+    }
+    table->head->count.ends[TABLE_ROTATED]++;
+    return WEIR_OK;
+}
+
+/* --- where it is served -------------------------------------------------------------------------
+ */
+
+static weir_err bind(struct table *table, struct session *session, struct slice place,
+                     uint64_t until_ms)
+{
+    if (place.len > SESSION_NAME_MAX) {
+        return WEIR_EINVAL;
+    }
+    uint32_t name = names_take(table, SESSION_PLACE, place);
+    if (name == 0 && place.len > 0) {
+        return WEIR_EFULL;
+    }
+    name_set(table, session, SESSION_PLACE, name);
+    session->bound_until_ms = name != 0 ? until_ms : 0;
+    session->epoch++;
+    record_changed(table, session);
+    return WEIR_OK;
+}
+
+weir_err table_claim(struct table *table, struct session *session, struct slice place,
+                     uint32_t ttl_ms, uint64_t now_ms)
+{
+    if (place.len == 0) {
+        return WEIR_EINVAL;
+    }
+    if (!session_is_bound(session, now_ms)) {
+        return bind(table, session, place, now_ms + ttl_ms);
+    }
+    if (!table_name_is(table, session, SESSION_PLACE, place)) {
+        return WEIR_EEXISTS;
+    }
+    if (now_ms + ttl_ms > session->bound_until_ms) {
+        session->bound_until_ms = now_ms + ttl_ms;
+        record_changed(table, session);
+    }
+    return WEIR_OK;
+}
+
+weir_err table_rebind(struct table *table, struct session *session, uint32_t epoch,
+                      struct slice place, uint32_t ttl_ms, uint64_t now_ms)
+{
+    return session->epoch == epoch ? bind(table, session, place, now_ms + ttl_ms) : WEIR_ESTALE;
+}
+
+/* --- as others keep it --------------------------------------------------------------------------
+ */
+
+void table_export(const struct table *table, const struct session *session, char *text,
+                  struct session_record *ret_record)
+{
+    *ret_record = (struct session_record){.id = session->id, .expires_ms = session->expires_ms};
+    if (session->state == SESSION_TOMB) {
+        ret_record->kind = SESSION_OVER;
+        ret_record->forward = session->forward;
+        return;
+    }
+    ret_record->kind = SESSION_WHOLE;
+    ret_record->created_ms = session->created_ms;
+    ret_record->active_ms = session->active_ms;
+    ret_record->bound_until_ms = session->bound_until_ms;
+    ret_record->ttl_ms = session->ttl_ms;
+    ret_record->epoch = session->epoch;
+    ret_record->requests = session->requests;
+    ret_record->errors = session->errors;
+    ret_record->status = session->status;
+    for (enum session_name kind = 0; kind < SESSION_NAMES; kind++) {
+        ret_record->names[kind] = (struct slice){text, table_name(table, session, kind, text)};
+        text += ret_record->names[kind].len;
+    }
+    ret_record->attrs = (struct slice){text, table_attrs(table, session, text)};
+}
+
+static void import_counters(struct session *session, const struct session_record *record)
+{
+    session->active_ms = record->active_ms;
+    session->requests = record->requests;
+    session->errors = record->errors;
+}
+
+static weir_err import_whole(struct table *table, struct session *session,
+                             const struct session_record *record, uint64_t now_ms)
+{
+    uint32_t names[SESSION_NAMES];
+    if (session == NULL) {
+        weir_err err = record_new(table, record->id, record->names, now_ms, &session);
+        if (err != WEIR_OK) {
+            return err;
+        }
+        session->expires_ms = record->expires_ms;
+        wheel_put(table, session);
+    } else if (take_names(table, record->names, names)) {
+        for (enum session_name kind = 0; kind < SESSION_NAMES; kind++) {
+            name_set(table, session, kind, names[kind]);
+        }
+    } else {
+        return WEIR_EFULL;
+    }
+    expire_at(table, session, record->expires_ms);
+    import_counters(session, record);
+    session->created_ms = record->created_ms;
+    session->bound_until_ms = record->bound_until_ms;
+    session->ttl_ms = record->ttl_ms;
+    session->epoch = record->epoch;
+    session->status = record->status;
+    record_changed(table, session);
+    return WEIR_OK;
+}
+
+static weir_err import_over(struct table *table, struct session *session,
+                            const struct session_record *record, uint64_t now_ms)
+{
+    if (session == NULL) {
+        return stone_put(table, record->id, record->forward, record->expires_ms, now_ms);
+    }
+    record_bury(table, session, record->forward, TABLE_ENDED, record->expires_ms);
+    return WEIR_OK;
+}
+
+weir_err table_import(struct table *table, const struct session_record *record, uint64_t now_ms)
+{
+    struct session *session = ids_find(table, record->id);
+    if (session_id_is_none(record->id) || record->status >= SESSION_STATUSES
+        || !names_fit(record->names)) {
+        return WEIR_EINVAL;
+    }
+    if (session != NULL && session->state == SESSION_TOMB && record->kind != SESSION_TOUCH
+        && record->kind != SESSION_ATTRS) {
+        record_remove(table, session, TABLE_ENDED);
+        session = NULL;
+    }
+    bool is_live = session != NULL && session->state == SESSION_LIVE;
+    switch (record->kind) {
+    case SESSION_WHOLE: return import_whole(table, session, record, now_ms);
+    case SESSION_OVER: return import_over(table, session, record, now_ms);
+    case SESSION_TOUCH:
+        if (is_live) { /* a touch never raises */
+            expire_at(table, session, record->expires_ms);
+            import_counters(session, record);
+            record_changed(table, session);
+        }
+        return WEIR_OK;
+    case SESSION_ATTRS: return is_live ? table_set_attrs(table, session, record->attrs) : WEIR_OK;
+    case SESSION_CLOCK:
+    case SESSION_KINDS: break;
+    }
+    return WEIR_EINVAL;
+}
