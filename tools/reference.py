@@ -33,6 +33,8 @@ PAGES = {("weir.h", "words"): "weir_words", ("weir.h", "ids and keys"): "weir_ke
          ("http.h", "a proxy, tried"): "weir_proxy_test",
          ("grpc.h", "a unary call that waits"): "weir_grpc_reply",
          ("websocket.h", "a connection"): "weir_websocket",
+         ("openclaw.h", "the client"): "weir_openclaw", ("openclaw.h", "gateways"): "weir_openclaw_gateway",
+         ("openclaw.h", "requests"): "weir_openclaw_request",
          ("server.h", "serving"): "weir_server",
          ("server.h", "the pool of its connections"): "weir_server_pool",
          ("server.h", "a request"): "weir_server_request", ("server.h", "an exchange"): "weir_exchange"}

@@ -24,19 +24,41 @@ static void write_base64url(const uint8_t *bytes, size_t len, char ret[CLAW_BASE
     ret[size] = '\0';
 }
 
-static bool write_id(struct claw_device *device)
+/* False: not base64url of so many bytes. */
+static bool read_base64url(const char *text, uint8_t *ret, size_t len)
+{
+    uint8_t padded[CLAW_BASE64_MAX + 4], bytes[CLAW_BASE64_MAX];
+    size_t size = strlen(text), whole = (size + 3) / 4 * 4;
+    if (size != (4 * len + 2) / 3) {
+        return false;
+    }
+    for (size_t i = 0; i < whole; i++) {
+        char c = i < size ? text[i] : '=';
+        if (c == '+' || c == '/') {
+            return false;
+        }
+        padded[i] = (uint8_t)(c == '-' ? '+' : c == '_' ? '/' : c);
+    }
+    if (EVP_DecodeBlock(bytes, padded, (int)whole) < (int)len) {
+        return false;
+    }
+    memcpy(ret, bytes, len);
+    return true;
+}
+
+static bool write_id(const uint8_t key[CLAW_KEY_BYTES], char ret_id[CLAW_DEVICE_ID_LEN + 1])
 {
     static const char digits[] = "0123456789abcdef";
     uint8_t hash[SHA256_BYTES];
     unsigned len = 0;
-    if (EVP_Digest(device->key, sizeof device->key, hash, &len, EVP_sha256(), NULL) != 1) {
+    if (EVP_Digest(key, CLAW_KEY_BYTES, hash, &len, EVP_sha256(), NULL) != 1) {
         return false;
     }
     for (size_t i = 0; i < len; i++) {
-        device->id[2 * i] = digits[hash[i] >> 4];
-        device->id[2 * i + 1] = digits[hash[i] & 15];
+        ret_id[2 * i] = digits[hash[i] >> 4];
+        ret_id[2 * i + 1] = digits[hash[i] & 15];
     }
-    device->id[CLAW_DEVICE_ID_LEN] = '\0';
+    ret_id[CLAW_DEVICE_ID_LEN] = '\0';
     return len == SHA256_BYTES;
 }
 
@@ -51,7 +73,7 @@ bool claw_device_of(const uint8_t seed[CLAW_SEED_BYTES], struct claw_device *ret
     EVP_PKEY *key = key_of(seed);
     memcpy(ret_device->seed, seed, CLAW_SEED_BYTES);
     bool is_made = key != NULL && EVP_PKEY_get_raw_public_key(key, ret_device->key, &len) == 1
-                   && len == CLAW_KEY_BYTES && write_id(ret_device);
+                   && len == CLAW_KEY_BYTES && write_id(ret_device->key, ret_device->id);
     EVP_PKEY_free(key);
     return is_made;
 }
@@ -77,4 +99,29 @@ bool claw_device_sign(const struct claw_device *device, struct slice text,
 void claw_device_key_text(const struct claw_device *device, char ret_key[CLAW_BASE64_MAX])
 {
     write_base64url(device->key, sizeof device->key, ret_key);
+}
+
+bool claw_device_id_of(const char *key, char ret_id[CLAW_DEVICE_ID_LEN + 1])
+{
+    uint8_t bytes[CLAW_KEY_BYTES];
+    return read_base64url(key, bytes, sizeof bytes) && write_id(bytes, ret_id);
+}
+
+bool claw_device_verify(const char *key, const char *signature, struct slice text)
+{
+    uint8_t bytes[CLAW_KEY_BYTES], signed_bytes[SIGNATURE_BYTES];
+    if (!read_base64url(key, bytes, sizeof bytes)
+        || !read_base64url(signature, signed_bytes, sizeof signed_bytes)) {
+        return false;
+    }
+    EVP_PKEY *public_key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, bytes, sizeof bytes);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool is_good = public_key != NULL && context != NULL
+                   && EVP_DigestVerifyInit(context, NULL, NULL, NULL, public_key) == 1
+                   && EVP_DigestVerify(context, signed_bytes, sizeof signed_bytes,
+                                       (const uint8_t *)text.at, text.len)
+                          == 1;
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(public_key);
+    return is_good;
 }
