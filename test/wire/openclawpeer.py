@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OpenClaw gateways for tests: our double (openclaw_double.c), and the real one where WEIR_OPENCLAW names the folder
+in which tools/openclaw.sh has installed it. And the client as a process (openclaw_tool.c)."""
+import contextlib
+import json
+import os
+import pathlib
+import queue
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.request
+
+from weirtest import ROOT
+
+BUILD = pathlib.Path(os.environ.get("WEIR_BUILD", ROOT / "build/dev")) / "test"
+REAL = os.environ.get("WEIR_OPENCLAW")
+DEADLINE = 60
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Double:
+    """Ours. It can be stopped and started again on its port, and told how to behave."""
+    token = "demo"
+    is_real = False
+    kept = ("chat.send", '{"idempotencyKey":"%s","hold":true}')  # a method with a key, answered late
+
+    def __init__(self, tick_ms=30000, payload_max=26214400):
+        self.arguments = [str(tick_ms), str(payload_max)]
+        self.port, self.process = 0, None
+
+    def start(self):
+        self.process = subprocess.Popen([BUILD / "openclaw_double", str(self.port), *self.arguments], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.port = int(self.process.stdout.readline())
+        return self
+
+    def behave(self, **how):
+        self.process.stdin.write(json.dumps(how) + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "ok\n"
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def restart(self):
+        """Says so (1012), as a real one does, goes and comes back."""
+        self.behave(restart=True)
+        self.kill()
+        self.start()
+
+    def stop(self):
+        self.kill()
+
+    @property
+    def url(self):
+        return f"ws://127.0.0.1:{self.port}"
+
+
+class Real(Double):
+    """The real one, of the npm registry; ready in 8 to 19 s."""
+    token = "T"
+    is_real = True
+
+    def __init__(self):
+        super().__init__()
+        self.port = free_port()
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="weir-openclaw-"))
+        state = self.home / ".openclaw"
+        state.mkdir()
+        (state / "openclaw.json").write_text(json.dumps({"gateway": {
+            "mode": "local", "bind": "loopback", "port": self.port, "auth": {"mode": "token", "token": self.token}}}))
+        skipped = ("CHANNELS", "CRON", "GMAIL_WATCHER", "CANVAS_HOST")
+        self.environment = {**os.environ, "HOME": str(self.home), "OPENCLAW_STATE_DIR": str(state),
+                            "OPENCLAW_DISABLE_BONJOUR": "1", "OPENCLAW_NO_AUTO_UPDATE": "1",
+                            "OPENCLAW_NO_RESPAWN": "1", **{f"OPENCLAW_SKIP_{what}": "1" for what in skipped},
+                            "PATH": f"{REAL}/node/bin:{os.environ['PATH']}"}
+
+    def start(self):
+        self.log = open(self.home / "log", "ab")
+        self.process = subprocess.Popen(["node", f"{REAL}/node_modules/openclaw/openclaw.mjs", "gateway", "run"],
+                                        env=self.environment, cwd=self.home, stdout=self.log, stderr=self.log)
+        end = time.monotonic() + 3 * DEADLINE
+        while not self.is_ready():
+            assert time.monotonic() < end and self.process.poll() is None, (self.home / "log").read_text()[-3000:]
+            time.sleep(0.1)
+        return self
+
+    def is_ready(self):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            return opener.open(f"http://127.0.0.1:{self.port}/readyz", timeout=2).status == 200
+        except OSError:
+            return False
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+    def restart(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+        self.start()
+
+    def stop(self):
+        self.kill()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def double(**options):
+    gateway = Double(**options).start()
+    try:
+        yield gateway
+    finally:
+        gateway.stop()
+
+
+class Tool:
+    """The client. What it says is told by kind; a look waits for what is still to come."""
+
+    def __init__(self, *options):
+        self.process = subprocess.Popen([BUILD / "openclaw_tool", *options], text=True, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.lines = queue.Queue()
+        self.results, self.events, self.pool_events, self.next_id = {}, [], [], 1
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        for line in self.process.stdout:
+            self.lines.put(json.loads(line))
+        self.lines.put(None)
+
+    def say(self, *words):
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
+
+    def hear(self, timeout=DEADLINE):
+        """One more line, told where it belongs; the line."""
+        line = self.lines.get(timeout=timeout)
+        assert line is not None, self.process.stderr.read()
+        if "id" in line and "err" in line:
+            self.results.setdefault(line["id"], []).append(line)
+        elif "event" in line:
+            self.events.append(line)
+        elif "pool_event" in line:
+            self.pool_events.append(line)
+        return line
+
+    def until(self, condition, timeout=DEADLINE):
+        end = time.monotonic() + timeout
+        while not condition():
+            left = end - time.monotonic()
+            assert left > 0, (self.results, self.pool_events)
+            with contextlib.suppress(queue.Empty):
+                self.hear(min(left, 0.05))
+
+    def ask(self, kind, *words):
+        self.say(kind, *words)
+        while True:
+            line = self.hear()
+            if kind in line or (kind == "gateway" and "same" in line):
+                return line
+
+    def gateway(self, name, gateway, token=True, **options):
+        words = [f"{key}={value}" for key, value in options.items()]
+        if token:
+            words.append(f"token={gateway.token if token is True else token}")
+        return self.ask("gateway", name, gateway.url, *words)
+
+    def begin(self, name, method, params="{}", flags="-", timeout=0):
+        self.next_id += 1
+        self.say("call", self.next_id, name, method, flags, timeout, params)
+        return self.next_id
+
+    def result(self, call, timeout=DEADLINE):
+        self.until(lambda: call in self.results, timeout)
+        return self.results[call][0]
+
+    def call(self, *arguments, **options):
+        return self.result(self.begin(*arguments, **options))
+
+    def info(self, name):
+        return self.ask("info", name)
+
+    def stats(self):
+        return self.ask("stats")
+
+    def count(self, kind):
+        return sum(event["pool_event"] == kind for event in self.pool_events)
+
+    def end(self):
+        """Closes the client: it must come back, with each request ended once, and no memory left."""
+        self.process.stdin.close()
+        assert self.process.wait(DEADLINE) == 0, self.process.stderr.read()
+        while (line := self.lines.get(timeout=DEADLINE)) is not None:
+            if "id" in line and "err" in line:
+                self.results.setdefault(line["id"], []).append(line)
+        assert all(len(results) == 1 for results in self.results.values())
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+@contextlib.contextmanager
+def tool(*options):
+    client = Tool(*options)
+    try:
+        yield client
+        client.end()
+    finally:
+        client.process.kill()
+        client.process.wait()
