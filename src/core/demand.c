@@ -147,7 +147,7 @@ static void make_room(weir_pool *pool)
     evict_idle(pool);
 }
 
-void pool_feed(weir_pool *pool)
+static void feed(weir_pool *pool)
 {
     while (pool->turns.count > 0) {
         if (!pool_has_room(pool)) {
@@ -174,6 +174,12 @@ void pool_feed(weir_pool *pool)
         pool->limit_told = false;
     }
     ledger_ask(pool->engine, &pool->ledger, 0);
+}
+
+void pool_feed(weir_pool *pool)
+{
+    feed(pool);
+    turns_review(pool);
 }
 
 /* A caller that wants a fresh connection, where the key may have no more: its longest idle one

@@ -37,7 +37,7 @@ struct group {
     uint32_t places;   /* an endpoint: kept for keys that dial for their turn */
     uint32_t alive;    /* a tenant: their connections, but those that close */
     uint32_t waiting;  /* a tenant: their callers that wait */
-    uint32_t promised; /* a tenant: of those that close, the ones that made room for it */
+    uint32_t promised; /* a tenant: of those that close, the ones that make room for it */
     int32_t deficit;   /* a tenant: leases it may still serve while others wait for room */
     uint64_t grants, reused, created, errors; /* of keys that were forgotten */
     uint64_t refused;

@@ -143,6 +143,21 @@ static void verify_tenant(const struct group *tenant)
     check(alive == tenant->alive);
     check(waiting == tenant->waiting);
     check(list_holds(&tenant->on_turns) == (tenant->hungry.count > 0));
+    check(tenant->promised == 0 || tenant->hungry.count > 0);
+}
+
+/* Whoever was promised room gets it: it is here, or what closes leaves it. */
+static void verify_promises(const weir_pool *pool)
+{
+    uint64_t room = pool->ledger.credits > pool_total(pool)
+                        ? pool->ledger.credits - pool_total(pool)
+                        : 0;
+    uint32_t promised = 0;
+    weir_list_each(it, &pool->turns) {
+        promised += list_entry(it, const struct group, on_turns)->promised;
+    }
+    check(promised == pool->promised);
+    check(promised <= room + pool->by_state[WEIR_CLOSING].count);
 }
 
 static uint32_t leases_at(const struct group *endpoint)
@@ -184,6 +199,7 @@ static void verify_groups(const weir_pool *pool)
     weir_list_each(it, &pool->tenants) {
         verify_tenant(list_entry(it, struct group, on_pool));
     }
+    verify_promises(pool);
 }
 
 /* --- pools -------------------------------------------------------------------------------- */

@@ -111,11 +111,13 @@ void ledger_ask(weir_engine *engine, struct ledger *ledger, uint32_t need)
 
 /* A dial needs a credit of its key and one of its pool. Who has callers keeps one of the key until
  * the other comes; of the pool, nothing is kept that is not in use. So two engines that each hold
- * what the other lacks do not pass it to and fro, nor wait for each other. */
+ * what the other lacks do not pass it to and fro, nor wait for each other. But for one thing: room
+ * that was made here for a tenant's turn is dialled into here, unless the hub presses. */
 static uint32_t kept(struct ledger *ledger)
 {
     if (!ledger->is_of_key) {
-        return 0;
+        const weir_pool *pool = container_of(ledger, struct weir_pool, ledger);
+        return ledger->is_pressing ? 0 : pool->promised;
     }
     const struct key *key = container_of(ledger, struct key, ledger);
     return key->waiting.count > 0 && breaker_allows(key) > 0 ? 1 : 0;

@@ -41,6 +41,7 @@
  * 35  adaptive concurrency never falls
  * 36  adaptive concurrency is not kept
  * 37  a request that cannot be sent twice goes where the peer may be about to hang up
+ * 38  room that went to another worker stays promised
  */
 #pragma once
 #include <stdbool.h>

@@ -3,6 +3,7 @@
 
 #include "core/key.h"
 #include "core/mutant.h"
+#include "core/pool.h"
 
 /* Who cannot give way - the others have as much - goes on serving, and owes it; up to this. */
 #define LOOKS_MAX 64U /* room that comes free must not cost a walk over all who want it */
@@ -35,10 +36,35 @@ static void unlink_key(struct key *key)
     }
 }
 
+static void promise(struct group *tenant)
+{
+    tenant->promised++;
+    tenant->pool->promised++;
+}
+
+static void take_back(struct group *tenant, uint32_t count)
+{
+    tenant->promised -= count;
+    tenant->pool->promised -= count;
+}
+
 void turns_lapse(struct key *key)
 {
     if (key->tenant->hungry.count == 0) {
-        key->tenant->promised = 0;
+        take_back(key->tenant, key->tenant->promised);
+    }
+}
+
+void turns_review(weir_pool *pool)
+{
+    uint32_t used = pool_total(pool);
+    uint64_t most = pool->by_state[WEIR_CLOSING].count;
+    most += pool->ledger.credits > used ? pool->ledger.credits - used : 0;
+    struct node *it = list_last(&pool->turns);
+    for (; pool->promised > most && !MUTANT(38); it = list_prev(it)) {
+        struct group *tenant = list_entry(it, struct group, on_turns);
+        uint32_t lost = pool->promised - (uint32_t)most;
+        take_back(tenant, lost < tenant->promised ? lost : tenant->promised);
     }
 }
 
@@ -105,7 +131,7 @@ struct key *turns_take(weir_pool *pool)
 void turns_passed(struct key *key)
 {
     struct group *tenant = key->tenant;
-    tenant->promised -= tenant->promised > 0;
+    take_back(tenant, tenant->promised > 0);
     if (list_holds(&tenant->on_turns)) {
         list_move_back(&key->pool->turns, &key->pool->turns, &tenant->on_turns);
     }
@@ -140,7 +166,7 @@ static bool yields_to_tenant(struct key *key)
         return false;
     }
     mine->deficit += mine->deficit <= 0 ? (int32_t)TURN_GRANTS : 0;
-    rival->promised++;
+    promise(rival);
     return true;
 }
 
@@ -159,7 +185,7 @@ static bool yields_to_key(struct key *key)
         return false;
     }
     key->turn = 0;
-    tenant->promised++;
+    promise(tenant);
     return true;
 }
 

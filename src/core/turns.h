@@ -32,6 +32,10 @@ struct key *turns_take(weir_pool *pool);
 void turns_passed(struct key *key);
 void turns_lapse(struct key *key);
 
+/* Room that went to another worker is nobody's here: no more is promised than there is, or will be
+ * when what closes has closed. */
+void turns_review(weir_pool *pool);
+
 /* Whether a connection of the key that became free, with callers of its own waiting, should make
  * room for others: it counts as one more lease served. */
 bool turns_should_yield(struct key *key);
