@@ -223,7 +223,9 @@ static void call_fire(struct loop_timer *timer, uint64_t now_ms)
         .err = was_asked ? WEIR_ETOTAL_TIMEOUT : WEIR_EACQUIRE_TIMEOUT,
         .detail = was_asked ? "no answer in time" : "",
     };
-    claw_count(&call->connector->counters.timeouts);
+    if (was_asked) {
+        claw_count(&call->connector->counters.timeouts);
+    }
     withdraw(call);
     finish(call, &answer);
 }
