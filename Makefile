@@ -25,7 +25,7 @@ $(CONFIGURED): CMakePresets.json
 	@mkdir -p build; cmake --preset $(notdir $(@D)) >build/$(notdir $(@D)).log 2>&1 || { cat build/$(notdir $(@D)).log; exit 1; }
 	@touch $@
 
-.PHONY: help build run test check bench sim story conform-h2 conform-ws fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
+.PHONY: help build run test check bench sim story conform-h2 conform-ws test-openclaw fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
         install reference release clean test-clang test-tsan packages-run packages-test packages-check packages-bench
 
 help: ## this text
@@ -91,6 +91,10 @@ conform-h2: packages-test build/dev/build.ninja ## HTTP/2 case by case, listener
 conform-ws: packages-test build/dev/build.ninja ## WebSocket case by case, through the relay and at both ends, with websockets and ws as controls
 	@ninja -C build/dev weir ws_tool
 	@$(PYTHON) test/conform/ws.py
+
+test-openclaw: packages-test build/dev/build.ninja ## the OpenClaw client against a real gateway, from npm (900 MB, into the user's cache)
+	@ninja -C build/dev openclaw_tool openclaw_double
+	@home=$$(tools/openclaw.sh) && cd test/wire && WEIR_OPENCLAW=$$home $(PYTHON) -m pytest -q -p no:cacheprovider test_openclaw.py
 
 story: packages-test ## a story or several: F=test/story/NAME (all without F)
 	@$(MAKE) -s build/dev/build.ninja

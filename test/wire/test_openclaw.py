@@ -438,8 +438,9 @@ def test_the_process_restarts_under_load(gateway):
             client.call("a", "status")  # they are there
         gateway.restart()
         ended = [client.result(call) for call in calls]
-        assert all(said["err"] in ("goaway", "hangup", "reset") or said["ok"] for said in ended), ended
-        assert gateway.is_real or not any(said["ok"] for said in ended)
+        lost = ("goaway", "hangup", "reset")
+        # A real one may still answer some, also that it is going.
+        assert all(said["err"] in lost or gateway.is_real and said["err"] == "ok" for said in ended), ended
         begun = time.monotonic()
         assert client.call("a", "health")["ok"]
         assert time.monotonic() - begun < 5  # within one back-off, which is 500 ms here
