@@ -171,6 +171,19 @@ void claw_conn_gone(struct claw_conn *conn, weir_err why, uint16_t code, const c
     loop_later(connector->opt.loop, &connector->bury);
 }
 
+void claw_connector_cut(struct claw_connector *connector)
+{
+    for (struct node *it; (it = list_first(&connector->conns)) != NULL;) {
+        struct claw_conn *conn = list_entry(it, struct claw_conn, on_list);
+        if (conn->stage < CLAW_TALKING) {
+            claw_dial_end(conn);
+        } else {
+            claw_talk_cut(conn, WS_CODE_AWAY, "");
+        }
+        claw_conn_gone(conn, WEIR_ECLOSED, 0, "");
+    }
+}
+
 /* --- as the pool sees it ------------------------------------------------------------------------
  */
 

@@ -117,6 +117,8 @@ struct claw_connector_options {
 int claw_connector_new(const struct claw_connector_options *opt,
                        struct claw_connector **ret_connector);   /* 0 or -errno */
 void claw_connector_free(struct claw_connector *take_connector); /* its pool has closed */
+/* All connections end now, without waiting for their gateways' word; the engine still lives. */
+void claw_connector_cut(struct claw_connector *connector);
 /* From now on wss is spoken, too. */
 void claw_connector_secure(struct claw_connector *connector, struct tls_desk *desk,
                            struct tls_client *tls);

@@ -5,6 +5,7 @@
 #include "connector/openclaw_identity.h"
 
 #include "base/check.h"
+#include "io/oserror.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -193,7 +194,7 @@ static int read_from(struct claw_identity *identity, int fd, char fault[CLAW_FAU
     for (ssize_t n = 1; n > 0 && len<FILE_MAX; len += n> 0 ? (size_t)n : 0) {
         n = read(fd, identity->text + len, FILE_MAX - len);
         if (n < 0) {
-            snprintf(fault, CLAW_FAULT_MAX, "%.200s: %s", identity->path, strerror(errno));
+            snprintf(fault, CLAW_FAULT_MAX, "%.200s: %s", identity->path, oserror_text(-errno));
             return -errno;
         }
     }
@@ -217,7 +218,7 @@ static int load(struct claw_identity *identity, char fault[CLAW_FAULT_MAX])
         }
         int error = errno == ENOENT ? file_make(identity) : -errno;
         if (error != -EEXIST) {
-            snprintf(fault, CLAW_FAULT_MAX, "%.200s: %s", identity->path, strerror(-error));
+            snprintf(fault, CLAW_FAULT_MAX, "%.200s: %s", identity->path, oserror_text(error));
             return error;
         }
     }
