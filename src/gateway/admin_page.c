@@ -128,21 +128,14 @@ static weir_health worst_of(const struct census *census, uint32_t pool)
     return worst;
 }
 
-static uint32_t pools_count(const struct server *server)
-{
-    return server->config->upstreams.count + server->config->listeners.count;
-}
-
 static uint16_t write_healthz(const struct server *server, const struct census *census,
                               bool openmetrics, struct bytes *out)
 {
     (void)openmetrics;
-    char name[80];
-    bool listener;
     const char *comma = "";
     bytes_printf(out, "{\"state\":\"%s\",\"pools\":{", state_word(server));
-    for (uint32_t i = 0; i < pools_count(server); i++, comma = ",")
-        bytes_printf(out, "%s\"%s\":\"%s\"", comma, census_pool_name(server, i, &listener, name),
+    for (uint32_t i = 0; i < census_pools_count(server); i++, comma = ",")
+        bytes_printf(out, "%s\"%s\":\"%s\"", comma, census_who_of(server, i).name,
                      weir_health_word(worst_of(census, i)));
     bytes_append_text(out, "}}\n");
     return server->state == SERVER_SERVING ? 200 : 503;
@@ -209,17 +202,19 @@ static uint16_t write_pools(const struct server *server, const struct census *ce
 {
     (void)openmetrics;
     struct rows rows;
-    char name[80];
     rows_open(&rows, "pools", out);
-    for (uint32_t i = 0; i < pools_count(server); i++) {
-        bool listener;
+    for (uint32_t i = 0; i < census_pools_count(server); i++) {
         const struct config *config = server->config;
+        const struct census_who who = census_who_of(server, i);
+        bool listener = who.kind == CENSUS_LISTENER;
         struct json row = row_begin(&rows);
-        json_text(&row, "name", census_pool_name(server, i, &listener, name));
+        json_text(&row, "name", who.name);
         json_text(&row, "kind", listener ? "listener" : "upstream");
-        uint32_t most = listener
-                            ? config->listeners.at[i - config->upstreams.count].pool.max_connections
-                            : config->upstreams.at[i].pool.max_total;
+        uint32_t most = who.kind == CENSUS_LISTENER
+                            ? config->listeners.at[who.index].pool.max_connections
+                        : who.kind == CENSUS_UPSTREAM
+                            ? config->upstreams.at[who.index].pool.max_total
+                            : config->upstreams.at[who.index].endpoints.count * server->sites_count;
         if (most == WEIR_UNLIMITED)
             json_null(&row, "max_connections");
         else
@@ -232,7 +227,7 @@ static uint16_t write_pools(const struct server *server, const struct census *ce
                 break;
             }
         stats_row(&row, census, i);
-        admin_tls_add(&row, server, listener, listener ? i - config->upstreams.count : i);
+        admin_tls_add(&row, server, listener, who.index);
         row_end(&rows, &row);
     }
     return rows_close(&rows);
@@ -295,10 +290,8 @@ static uint16_t write_endpoints(const struct server *server, const struct census
 
 static void place_row(struct json *row, const struct server *server, uint32_t worker, uint32_t pool)
 {
-    char name[80];
-    bool listener;
     json_u64(row, "worker", worker);
-    json_text(row, "pool", census_pool_name(server, pool, &listener, name));
+    json_text(row, "pool", census_who_of(server, pool).name);
 }
 
 static uint64_t ago(uint64_t now_ms, uint64_t then_ms)

@@ -78,17 +78,46 @@ void census_forget_all(struct server *server)
         census_free(container_of(list_first(&server->censuses), struct census, on_server));
 }
 
-const char *census_pool_name(const struct server *server, uint32_t index, bool *ret_listener,
-                             char ret_room[static 80])
+static uint32_t openclaws_count(const struct config *config)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < config->upstreams.count; i++)
+        count += config->upstreams.at[i].protocol == PROTOCOL_OPENCLAW;
+    return count;
+}
+
+/* The upstream that is the nth of OpenClaw gateways. */
+static uint32_t openclaw_at(const struct config *config, uint32_t nth)
+{
+    uint32_t i = 0;
+    while (config->upstreams.at[i].protocol != PROTOCOL_OPENCLAW || nth-- > 0)
+        i++;
+    return i;
+}
+
+uint32_t census_pools_count(const struct server *server)
 {
     const struct config *config = server->config;
-    *ret_listener = index >= config->upstreams.count;
-    if (*ret_listener)
-        snprintf(ret_room, 80, "listener:%s",
-                 config->listeners.at[index - config->upstreams.count].name);
-    else
-        snprintf(ret_room, 80, "%s", config->upstreams.at[index].name);
-    return ret_room;
+    return config->upstreams.count + config->listeners.count + openclaws_count(config);
+}
+
+struct census_who census_who_of(const struct server *server, uint32_t pool)
+{
+    const struct config *config = server->config;
+    uint32_t upstreams = config->upstreams.count, listeners = config->listeners.count;
+    struct census_who who = {.kind = CENSUS_UPSTREAM, .index = pool};
+    if (pool >= upstreams + listeners) {
+        who.kind = CENSUS_OPENCLAW;
+        who.index = openclaw_at(config, pool - upstreams - listeners);
+        snprintf(who.name, sizeof(who.name), "openclaw:%s", config->upstreams.at[who.index].name);
+    } else if (pool >= upstreams) {
+        who.kind = CENSUS_LISTENER;
+        who.index = pool - upstreams;
+        snprintf(who.name, sizeof(who.name), "listener:%s", config->listeners.at[who.index].name);
+    } else {
+        snprintf(who.name, sizeof(who.name), "%s", config->upstreams.at[pool].name);
+    }
+    return who;
 }
 
 /* --- on the hub's thread -------------------------------------------------------------------------
@@ -115,16 +144,20 @@ static void finish(struct census *census)
 /* --- on the worker's thread ----------------------------------------------------------------------
  */
 
-static weir_pool *pool_of(const struct site *site, uint32_t index)
+static weir_pool *pool_of(const struct site *site, uint32_t pool)
 {
-    uint32_t upstreams = site->server->config->upstreams.count;
-    return index < upstreams ? relay_pool(site->relay, index)
-                             : inlet_pool(site->inlets[index - upstreams]);
+    struct census_who who = census_who_of(site->server, pool);
+    switch (who.kind) {
+    case CENSUS_UPSTREAM: return relay_pool(site->relay, who.index);
+    case CENSUS_LISTENER: return inlet_pool(site->inlets[who.index]);
+    case CENSUS_OPENCLAW: return relay_openclaw_pool(site->relay, who.index);
+    }
+    unreachable();
 }
 
 static uint32_t pools_of(const struct site *site)
 {
-    return site->server->config->upstreams.count + site->server->config->listeners.count;
+    return census_pools_count(site->server);
 }
 
 static void write_pools(const struct site *site, struct census_sheet *sheet)

@@ -102,6 +102,12 @@ void census_free(struct census *census);
 /* Frees what is still under way; the workers have ended. */
 void census_forget_all(struct server *server);
 
-/* The name of pool `index`, and whether it is a listener's. */
-const char *census_pool_name(const struct server *server, uint32_t index, bool *ret_listener,
-                             char ret_room[static 80]);
+/* Whose pools there are, in the order of the sheets: upstreams, listeners, and the other pool of
+ * each upstream of OpenClaw gateways. */
+struct census_who {
+    enum { CENSUS_UPSTREAM, CENSUS_LISTENER, CENSUS_OPENCLAW } kind;
+    uint32_t index; /* of the upstream or listener in the configuration */
+    char name[80];  /* of the pool */
+};
+uint32_t census_pools_count(const struct server *server);
+struct census_who census_who_of(const struct server *server, uint32_t pool);

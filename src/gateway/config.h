@@ -157,7 +157,8 @@ enum config_protocol {
     PROTOCOL_HTTP1,
     PROTOCOL_H2,
     PROTOCOL_GRPC,
-    PROTOCOL_WEBSOCKET
+    PROTOCOL_WEBSOCKET,
+    PROTOCOL_OPENCLAW
 };
 enum config_balance {
     BALANCE_P2C,
@@ -192,6 +193,13 @@ struct config_upstream {
         const char *path; /* "": no active checks */
         uint32_t interval_ms, timeout_ms, failures, recovery_ms;
     } health;
+    struct {
+        const char *token, *password; /* "": none */
+        const char *identity;         /* a file; "": none */
+        const char *path;
+        uint32_t requests_max;
+        uint64_t message_max;
+    } openclaw; /* with PROTOCOL_OPENCLAW */
     struct outlier_options outlier;
     struct config_retry retry;
     enum config_warm warm;

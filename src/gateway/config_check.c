@@ -365,6 +365,18 @@ static void check_announced(const struct check *c, const struct config_upstream 
                       u->name);
 }
 
+static void check_openclaw(const struct check *c, const struct config_upstream *u)
+{
+    bool asked = u->openclaw.token[0] != '\0' || u->openclaw.password[0] != '\0'
+                 || u->openclaw.identity[0] != '\0' || strcmp(u->openclaw.path, "/") != 0;
+    if (asked && u->protocol != PROTOCOL_OPENCLAW)
+        config_error(c->faults, AT(c, u->name), "upstream %s: openclaw needs protocol: openclaw",
+                     u->name);
+    if (u->protocol == PROTOCOL_OPENCLAW && u->proxy_protocol != 0)
+        config_error(c->faults, AT(c, u->proxy_protocol),
+                     "upstream %s: OpenClaw gateways take no PROXY header", u->name);
+}
+
 /* Its text is a secret: what is wrong is said without it. */
 static void check_proxy(const struct check *c, const struct config_upstream *u)
 {
@@ -428,6 +440,7 @@ static void check_upstreams(const struct check *c)
         check_health(c, u);
         check_upstream_tls(c, u);
         check_announced(c, u);
+        check_openclaw(c, u);
         check_proxy(c, u);
         check_proxy_tls(c, u);
         check_proxy_limits(c, i);

@@ -29,6 +29,7 @@ enum fault fault_of_err(weir_err err)
     case WEIR_ECONNS:
     case WEIR_EKEYS: return FAULT_POOL_FULL;
     case WEIR_EDOWN: return FAULT_DOWN;
+    case WEIR_EDENIED: return FAULT_DENIED;
     case WEIR_ECLOSED: return FAULT_CLOSING;
     case WEIR_EREFUSED: return FAULT_REFUSED;
     case WEIR_EUNREACHABLE: return FAULT_UNREACHABLE;

@@ -76,6 +76,11 @@
         "nothing but WebSocket is served here")                                                    \
     ROW(NO_WEBSOCKET, "no_websocket", 501, "http_protocol_error",                                  \
         "the upstream opens no WebSocket over HTTP/2")                                             \
+    ROW(METHOD, "method", 405, "http_request_error",                                               \
+        "requests to OpenClaw are POST, and its events are read by GET")                           \
+    ROW(NOT_JSON, "not_json", 400, "http_request_error", "the body must be one JSON object")       \
+    ROW(DENIED, "denied", 502, "connection_refused",                                               \
+        "the OpenClaw gateway refuses our token, password or device")                              \
     ROW(CLIENT_LEFT, "client_left", 499, "http_request_error", "the client left")                  \
     ROW(INTERNAL, "internal", 500, "proxy_internal_error", "the gateway ran out of something")
 

@@ -10,6 +10,7 @@
 #include "gateway/inlet.h"
 #include "gateway/metrics_groups.h"
 #include "gateway/metrics_histogram.h"
+#include "gateway/metrics_openclaw.h"
 #include "gateway/metrics_tls.h"
 #include "gateway/metrics_websocket.h"
 #include "gateway/process.h"
@@ -65,7 +66,7 @@ static void stats_sum(weir_stats *sum, const weir_stats *one)
 
 static bool pools_sum(struct page *p)
 {
-    p->pools_count = p->server->config->upstreams.count + p->server->config->listeners.count;
+    p->pools_count = census_pools_count(p->server);
     p->pools = calloc(p->pools_count, sizeof(*p->pools));
     if (p->pools == NULL)
         return false;
@@ -93,6 +94,7 @@ bool metrics_write(const struct server *server, const struct census *census, boo
     metrics_tls_write(server, &page.prom);
     proxies_metrics_write(relay_shared_proxies(server->shared), census, &page.prom);
     metrics_websocket_write(server, &page.prom);
+    metrics_openclaw_write(server, &page.prom);
     prom_end(&page.prom);
     free(page.pools);
     return is_whole && !page.prom.full;
@@ -146,8 +148,9 @@ static void write_process(struct page *p)
 
 static const char *pool_name(const struct page *p, uint32_t pool, char room[static 80])
 {
-    bool listener;
-    return census_pool_name(p->server, pool, &listener, room);
+    const struct census_who who = census_who_of(p->server, pool);
+    memcpy(room, who.name, sizeof who.name);
+    return room;
 }
 
 static const uint64_t *state_gauge(const weir_stats *stats, weir_state state)
@@ -273,12 +276,12 @@ static uint64_t counter_sum(const struct page *p, uint32_t listener, struct coun
 /* Clients that found no seat never were in the listener's pool, yet it is what refused them. */
 static uint64_t refused_at_door(const struct page *p, uint32_t pool, weir_err why)
 {
-    uint32_t upstreams = p->server->config->upstreams.count;
-    if (why != WEIR_EFULL || pool < upstreams)
+    const struct census_who who = census_who_of(p->server, pool);
+    if (why != WEIR_EFULL || who.kind != CENSUS_LISTENER)
         return 0;
     static const struct counter_place full = IN_BOTH(refused_full),
                                       per_ip = IN_BOTH(refused_per_ip);
-    return counter_sum(p, pool - upstreams, full) + counter_sum(p, pool - upstreams, per_ip);
+    return counter_sum(p, who.index, full) + counter_sum(p, who.index, per_ip);
 }
 
 static void write_pool_reasons(struct page *p, const char *name, const char *help, unsigned where,

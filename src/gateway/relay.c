@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "gateway/clients.h"
+#include "gateway/openclaw.h"
 #include "gateway/transit.h"
 #include "io/loop.h"
 
@@ -348,6 +349,11 @@ void relay_drain(struct relay *relay)
 {
     relay->health.is_draining = true;
     channels_drain(relay);
+    for (uint32_t i = 0; i < relay->opt.config->upstreams.count; i++) {
+        if (relay->upstreams[i].openclaw != NULL) {
+            openclaw_drain(relay->upstreams[i].openclaw);
+        }
+    }
     for (struct http_exchange *ex; (ex = health_service_first(&relay->health)) != NULL;) {
         cut_or_refuse(ex->user, FAULT_CLOSING);
     }
@@ -399,14 +405,28 @@ static uint32_t flags_of(const struct transit *transit)
            | (transit->body_held && transit->request_ended ? WEIR_REPLAYABLE : 0);
 }
 
+/* No lease stands for it: it takes one for each request by itself. */
+static void *openclaw_of(struct transit *transit, const struct http_head *head, uint32_t endpoint)
+{
+    struct openclaw *openclaw = transit->upstream->openclaw;
+    if (openclaw == NULL || transit->is_websocket || endpoint == BALANCE_NOBODY
+        || !openclaw_is_asked(openclaw, head->path)) {
+        return NULL;
+    }
+    transit->body_held = false; /* it is repeated by the connector, or not at all */
+    return openclaw_link(openclaw, endpoint);
+}
+
 static void begin(struct transit *transit, struct http_head *head)
 {
     uint32_t endpoint = upstream_choose(transit->upstream, head->path, BALANCE_NOBODY);
     const struct upstream_way way = {endpoint, transit->ex->peer};
-    void *object;
-    if (endpoint != BALANCE_NOBODY
-        && upstream_try_lease(transit->upstream, &way, flags_of(transit), &transit->lease, &object)
-               == WEIR_OK) {
+    void *object = openclaw_of(transit, head, endpoint);
+    if (object != NULL
+        || (endpoint != BALANCE_NOBODY
+            && upstream_try_lease(transit->upstream, &way, flags_of(transit), &transit->lease,
+                                  &object)
+                   == WEIR_OK)) {
         transit->endpoint = endpoint;
         transit->tries = 1;
         transit->granted_ns = transit->begun_ns;
@@ -597,7 +617,9 @@ static bool send_head(struct transit *transit, void *object, struct http_head *h
 
 static void give_back(struct transit *transit, weir_fate fate, weir_err why)
 {
-    weir_release_why(transit->upstream->pool, transit->lease, fate, why);
+    if (transit->lease.id != 0) {
+        weir_release_why(transit->upstream->pool, transit->lease, fate, why);
+    }
     transit->call = NULL;
 }
 

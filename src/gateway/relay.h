@@ -30,6 +30,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct claw_counters;
 struct dns;
 struct loop;
 struct notify_ring;
@@ -39,7 +40,10 @@ struct secure;
 
 /* What the workers of one process share: verdicts of active checks, requests open per client. */
 struct relay_shared;
-int relay_shared_new(const struct config *config, struct relay_shared **ret_shared);
+#define RELAY_FAULT_MAX 400U
+/* 0, or -errno and why in words ("": the number says it). */
+int relay_shared_new(const struct config *config, struct relay_shared **ret_shared,
+                     char ret_fault[RELAY_FAULT_MAX]);
 const struct proxies *relay_shared_proxies(const struct relay_shared *shared);
 void relay_shared_free(struct relay_shared *take_shared); /* after the last relay */
 
@@ -69,7 +73,7 @@ void relay_drain(struct relay *relay);
 extern const struct http_handler relay_handler;
 void *relay_listener_self(struct relay *relay, uint32_t index);
 
-/* Its WebSockets end at once: before its pools close. */
+/* Its WebSockets and its connections to OpenClaw gateways end at once: before its pools close. */
 void relay_cut(struct relay *relay);
 
 /* Exchanges not yet answered; a drain waits until there are none. */
@@ -99,6 +103,9 @@ const struct relay_series *relay_series_at(const struct relay *relay, uint32_t i
  */
 
 weir_pool *relay_pool(const struct relay *relay, uint32_t upstream);
+/* Of an upstream of OpenClaw gateways besides; NULL: it is none. */
+weir_pool *relay_openclaw_pool(const struct relay *relay, uint32_t upstream);
+const struct claw_counters *relay_openclaw_counters(const struct relay *relay, uint32_t upstream);
 
 struct relay_endpoint_info {
     const struct config_endpoint *endpoint;

@@ -8,11 +8,13 @@
 #include "base/rand.h"
 #include "gateway/checkup.h"
 #include "gateway/clients.h"
+#include "gateway/openclaw.h"
 #include "gateway/proxies.h"
 #include "gateway/relay.h"
 #include "gateway/transit.h"
 
 #include <errno.h>
+#include <string.h>
 
 static int open_upstreams(struct relay *relay);
 static int open_lanes(struct relay *relay);
@@ -35,16 +37,14 @@ static bool limits_clients(const struct config *config)
     return false;
 }
 
-int relay_shared_new(const struct config *config, struct relay_shared **ret_shared)
+static int open_tables(struct relay_shared *shared)
 {
-    struct relay_shared *shared = alloc_zeroed(&alloc_libc, sizeof *shared);
-    if (shared == NULL) {
-        return -ENOMEM;
-    }
+    const struct config *config = shared->config;
     uint32_t count = config->upstreams.count;
-    shared->config = config;
     shared->verdicts = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->verdicts);
-    bool fine = shared->verdicts != NULL && proxies_new(config, &shared->proxies) == 0;
+    shared->identities = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->identities);
+    bool fine = shared->verdicts != NULL && shared->identities != NULL
+                && proxies_new(config, &shared->proxies) == 0;
     for (uint32_t i = 0; fine && i < count; i++) {
         shared->verdicts[i] = alloc_zeroed(&alloc_libc, config->upstreams.at[i].endpoints.count
                                                             * sizeof(struct verdict));
@@ -53,9 +53,66 @@ int relay_shared_new(const struct config *config, struct relay_shared **ret_shar
     if (fine && limits_clients(config)) {
         fine = clients_new(&shared->clients) == 0;
     }
-    if (!fine) {
-        relay_shared_free(shared);
+    return fine ? 0 : -ENOMEM;
+}
+
+static bool is_same_file(const struct config_upstream *a, const struct config_upstream *b)
+{
+    return strcmp(a->openclaw.identity, b->openclaw.identity) == 0;
+}
+
+/* One for each file, however many upstreams name it. */
+static int open_identities(struct relay_shared *shared, char ret_fault[RELAY_FAULT_MAX])
+{
+    const struct config *config = shared->config;
+    int error = 0;
+    for (uint32_t i = 0; error == 0 && i < config->upstreams.count; i++) {
+        const struct config_upstream *upstream = &config->upstreams.at[i];
+        if (upstream->protocol != PROTOCOL_OPENCLAW || upstream->openclaw.identity[0] == '\0') {
+            continue;
+        }
+        for (uint32_t k = 0; k < i && shared->identities[i] == NULL; k++) {
+            if (is_same_file(upstream, &config->upstreams.at[k])) {
+                shared->identities[i] = shared->identities[k];
+            }
+        }
+        if (shared->identities[i] == NULL) {
+            error = claw_identity_open(upstream->openclaw.identity, &alloc_libc,
+                                       &shared->identities[i], ret_fault);
+        }
+    }
+    return error;
+}
+
+static void free_identities(const struct relay_shared *shared)
+{
+    for (uint32_t i = 0; shared->identities != NULL && i < shared->config->upstreams.count; i++) {
+        bool is_first = shared->identities[i] != NULL;
+        for (uint32_t k = 0; k < i; k++) {
+            is_first &= shared->identities[k] != shared->identities[i];
+        }
+        if (is_first) {
+            claw_identity_free(shared->identities[i]);
+        }
+    }
+}
+
+int relay_shared_new(const struct config *config, struct relay_shared **ret_shared,
+                     char ret_fault[RELAY_FAULT_MAX])
+{
+    struct relay_shared *shared = alloc_zeroed(&alloc_libc, sizeof *shared);
+    ret_fault[0] = '\0';
+    if (shared == NULL) {
         return -ENOMEM;
+    }
+    shared->config = config;
+    int error = open_tables(shared);
+    if (error == 0) {
+        error = open_identities(shared, ret_fault);
+    }
+    if (error != 0) {
+        relay_shared_free(shared);
+        return error;
     }
     *ret_shared = shared;
     return 0;
@@ -76,6 +133,8 @@ void relay_shared_free(struct relay_shared *take_shared)
         alloc_free(&alloc_libc, take_shared->verdicts[i]);
     }
     alloc_free(&alloc_libc, take_shared->verdicts);
+    free_identities(take_shared);
+    alloc_free(&alloc_libc, take_shared->identities);
     clients_free(take_shared->clients);
     proxies_free(take_shared->proxies);
     alloc_free(&alloc_libc, take_shared);
@@ -161,6 +220,11 @@ void *relay_listener_self(struct relay *relay, uint32_t index)
 void relay_cut(struct relay *relay)
 {
     channels_cut(relay);
+    for (uint32_t i = 0; i < relay->opt.config->upstreams.count; i++) {
+        if (relay->upstreams[i].openclaw != NULL) {
+            openclaw_cut(relay->upstreams[i].openclaw);
+        }
+    }
 }
 
 static int open_upstreams(struct relay *relay)
@@ -176,6 +240,7 @@ static int open_upstreams(struct relay *relay)
             .cork = &relay->cork,
             .secure = relay->opt.secure,
             .gate = proxies_gate(relay->opt.shared->proxies, i),
+            .identity = relay->opt.shared->identities[i],
             .index = i,
             .seed = rand_mix(relay->opt.seed + i),
             .worker = relay->opt.worker,
@@ -296,6 +361,20 @@ weir_pool *relay_pool(const struct relay *relay, uint32_t upstream)
 {
     check(upstream < relay->opt.config->upstreams.count);
     return relay->upstreams[upstream].pool;
+}
+
+weir_pool *relay_openclaw_pool(const struct relay *relay, uint32_t upstream)
+{
+    check(upstream < relay->opt.config->upstreams.count);
+    const struct openclaw *openclaw = relay->upstreams[upstream].openclaw;
+    return openclaw != NULL ? openclaw_pool(openclaw) : NULL;
+}
+
+const struct claw_counters *relay_openclaw_counters(const struct relay *relay, uint32_t upstream)
+{
+    check(upstream < relay->opt.config->upstreams.count);
+    const struct openclaw *openclaw = relay->upstreams[upstream].openclaw;
+    return openclaw != NULL ? openclaw_counters(openclaw) : NULL;
 }
 
 void relay_endpoint_info_of(const struct relay *relay, uint32_t upstream, uint32_t endpoint,

@@ -152,7 +152,8 @@ static void open_world(const char *route, const char *upstream)
     world.step = (struct loop_hook){.run = step, .self = world.engine, .deadline_ms = UINT64_MAX};
     loop_hook_add(world.loop, &world.step);
     assert_int_equal(dns_open(world.loop, &(struct dns_options){0}, &world.dns), 0);
-    assert_int_equal(relay_shared_new(world.config, &world.shared), 0);
+    char fault[RELAY_FAULT_MAX];
+    assert_int_equal(relay_shared_new(world.config, &world.shared, fault), 0);
     const struct relay_options opt = {.loop = world.loop,
                                       .engine = world.engine,
                                       .dns = world.dns,

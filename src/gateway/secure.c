@@ -77,7 +77,8 @@ static unsigned offer_to(enum config_protocol protocol)
 {
     switch (protocol) {
     case PROTOCOL_HTTP1:
-    case PROTOCOL_WEBSOCKET: return TLS_OFFER_HTTP1;
+    case PROTOCOL_WEBSOCKET:
+    case PROTOCOL_OPENCLAW: return TLS_OFFER_HTTP1;
     case PROTOCOL_H2:
     case PROTOCOL_GRPC: return TLS_OFFER_H2;
     case PROTOCOL_AUTO: break;

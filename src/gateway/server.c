@@ -116,8 +116,12 @@ int server_open(const struct server_options *opt, struct server **ret_server,
 static void close_pools(struct site *site)
 {
     weir_engine *engine = worker_engine(site->worker);
-    for (uint32_t u = 0; u < site->server->config->upstreams.count; u++)
+    for (uint32_t u = 0; u < site->server->config->upstreams.count; u++) {
+        weir_pool *openclaw = relay_openclaw_pool(site->relay, u);
         weir_pool_close(relay_pool(site->relay, u), 0);
+        if (openclaw != NULL)
+            weir_pool_close(openclaw, 0);
+    }
     for (uint32_t i = 0; weir_engine_pending(engine) && i < CLOSING_STEPS_MAX; i++)
         weir_step(engine, weir_engine_now(engine));
 }
@@ -497,7 +501,10 @@ static int open_site(struct server *s, uint32_t index)
 
 static int open_sites(struct server *s, char *ret_fault)
 {
-    int error = relay_shared_new(s->config, &s->shared);
+    char why[RELAY_FAULT_MAX];
+    int error = relay_shared_new(s->config, &s->shared, why);
+    if (error != 0 && why[0] != '\0')
+        return fault(ret_fault, error, "%s", why);
     s->sites = calloc(s->sites_count, sizeof(*s->sites));
     if (error == 0 && s->sites == NULL)
         error = -ENOMEM;

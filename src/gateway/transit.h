@@ -103,6 +103,7 @@ struct relay_shared {
     struct verdict **verdicts; /* [upstream][endpoint] */
     struct clients *clients;   /* NULL: no route has the limit */
     struct proxies *proxies;
+    struct claw_identity **identities; /* of upstreams; NULL: none */
 };
 
 struct relay {

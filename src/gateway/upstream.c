@@ -3,7 +3,9 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/rand.h"
 #include "gateway/announce.h"
+#include "gateway/openclaw.h"
 #include "gateway/route.h"
 #include "gateway/secure.h"
 #include "io/loop.h"
@@ -17,6 +19,7 @@
 
 static int open_pool(struct upstream *upstream, const struct upstream_options *opt);
 static int pin_endpoints(struct upstream *upstream, const struct upstream_options *opt);
+static int open_openclaw(struct upstream *upstream, const struct upstream_options *opt);
 static void weigh(struct upstream *upstream);
 static uint8_t standing_of(struct upstream *upstream, uint32_t index, uint32_t busy);
 static enum balance_method method_of(enum config_balance balance);
@@ -44,11 +47,15 @@ int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
     if (error == 0) {
         error = pin_endpoints(upstream, opt);
     }
+    if (error == 0 && opt->config->protocol == PROTOCOL_OPENCLAW) {
+        error = open_openclaw(upstream, opt);
+    }
     return error;
 }
 
 void upstream_fini(struct upstream *upstream)
 {
+    openclaw_free(upstream->openclaw);
     http_connector_free(upstream->connector);
     alloc_free(&alloc_libc, upstream->peers);
     alloc_free(&alloc_libc, upstream->endpoints);
@@ -188,7 +195,8 @@ static enum http_speaks speaks_of(const struct config_upstream *config)
     }
     switch (config->protocol) {
     case PROTOCOL_HTTP1:
-    case PROTOCOL_WEBSOCKET: return HTTP_SPEAKS_HTTP1;
+    case PROTOCOL_WEBSOCKET:
+    case PROTOCOL_OPENCLAW: return HTTP_SPEAKS_HTTP1;
     case PROTOCOL_H2:
     case PROTOCOL_GRPC: return HTTP_SPEAKS_HTTP2;
     case PROTOCOL_AUTO: break;
@@ -278,6 +286,26 @@ static int pin_endpoints(struct upstream *upstream, const struct upstream_option
         }
     }
     return 0;
+}
+
+static int open_openclaw(struct upstream *upstream, const struct upstream_options *opt)
+{
+    struct openclaw_options openclaw = {
+        .config = opt->config,
+        .identity = opt->identity,
+        .engine = opt->engine,
+        .loop = opt->loop,
+        .dns = opt->dns,
+        .workers = opt->workers,
+        .seed = rand_mix(opt->seed),
+    };
+    if (opt->secure != NULL) {
+        openclaw.desk = secure_desk(opt->secure, opt->worker);
+        openclaw.tls = secure_client(opt->secure, opt->worker, opt->index);
+        openclaw.proxy_tls = secure_proxy(opt->secure, opt->worker, opt->index);
+        openclaw.fingerprint = secure_fingerprint(opt->secure, opt->index);
+    }
+    return openclaw_open(&openclaw, &upstream->openclaw);
 }
 
 static uint8_t standing_of(struct upstream *upstream, uint32_t index, uint32_t busy)

@@ -21,9 +21,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct claw_identity;
 struct cork;
 struct dns;
 struct loop;
+struct openclaw;
 struct secure;
 
 /* The verdict of active checks on one endpoint: written by the worker that checks, read by all. */
@@ -43,6 +45,7 @@ struct endpoint {
 
 struct upstream {
     const struct config_upstream *config;
+    struct openclaw *openclaw; /* NULL: none */
     weir_engine *engine;
     weir_pool *pool;
     struct http_connector *connector;
@@ -62,9 +65,10 @@ struct upstream_options {
     weir_engine *engine;
     struct dns *dns;
     struct cork *cork;
-    const struct secure *secure; /* NULL: no TLS */
-    struct gate *gate;           /* of its proxy, or NULL */
-    uint32_t index;              /* of this upstream in the configuration */
+    const struct secure *secure;    /* NULL: no TLS */
+    struct gate *gate;              /* of its proxy, or NULL */
+    struct claw_identity *identity; /* of its device, or NULL */
+    uint32_t index;                 /* of this upstream in the configuration */
     uint64_t seed;
     uint32_t worker, workers; /* this one's share of limits over all */
 };

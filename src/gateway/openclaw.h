@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * openclaw.h - what an upstream of OpenClaw gateways has besides HTTP, on one worker: connections
+ * that have said who they are, in a pool of their own, and requests and events on them in the shape
+ * of HTTP.
+ *
+ *     POST /openclaw/UPSTREAM/METHOD   {"…": …}  ──▶ 200 {…}, or an error
+ *     GET  /openclaw/UPSTREAM/events             ──▶ text/event-stream, until somebody leaves
+ *
+ * To a relay such an endpoint is a `struct http_link` like any other, only that no lease stands for
+ * it: many requests share a connection, and each has its own lease while it is under way. Anything
+ * else that the upstream is asked for is HTTP or a WebSocket, and goes there as it is.
+ */
+#pragma once
+#include <weir/weir.h>
+
+#include "connector/openclaw.h"
+#include "gateway/config.h"
+#include "proto/http.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Of what is to be sent to one reader of events; what does not fit is left out, and it is told. */
+#define OPENCLAW_EVENTS_MAX 262144U
+/* A reader of events hears something at least so often. */
+#define OPENCLAW_BEAT_MS    15000U
+
+struct dns;
+struct loop;
+struct openclaw;
+struct tls_client;
+struct tls_desk;
+
+struct openclaw_options {
+    const struct config_upstream *config;
+    struct claw_identity *identity; /* or NULL; any worker may use it */
+    weir_engine *engine;
+    struct loop *loop;
+    struct dns *dns;
+    struct tls_desk *desk; /* NULL: no TLS */
+    struct tls_client *tls, *proxy_tls;
+    const char *fingerprint; /* of `tls`, for keys */
+    uint32_t workers;
+    uint64_t seed;
+};
+
+/* 0 or -errno. Opens the pool "openclaw:UPSTREAM", with a connection to each endpoint. */
+int openclaw_open(const struct openclaw_options *opt, struct openclaw **ret_openclaw);
+/* Its calls are over, and its pool is closed. NULL is fine. */
+void openclaw_free(struct openclaw *take_openclaw);
+
+weir_pool *openclaw_pool(const struct openclaw *openclaw);
+const struct claw_counters *openclaw_counters(const struct openclaw *openclaw);
+
+/* Whether a request for that is for us. */
+bool openclaw_is_asked(const struct openclaw *openclaw, struct slice path);
+
+/* For http_call_open(): the endpoint, or another one where that is down. */
+void *openclaw_link(struct openclaw *openclaw, uint32_t endpoint);
+
+/* Connections end at once, and the requests on them: before its pool closes. */
+void openclaw_cut(struct openclaw *openclaw);
+
+/* Streams of events end, those to come as well. */
+void openclaw_drain(struct openclaw *openclaw);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * openclaw_parts.h - private to openclaw.c (the upstream) and openclaw_call.c (one request).
+ */
+#pragma once
+#include "base/bytes.h"
+#include "base/list.h"
+#include "connector/http.h"
+#include "gateway/fault.h"
+#include "gateway/openclaw.h"
+#include "io/loop.h"
+
+struct openclaw_endpoint {
+    struct http_link link;
+    struct openclaw *openclaw;
+    struct claw_account account;
+    struct key *pin;
+    char name[280]; /* its host, for events */
+};
+
+struct openclaw {
+    const struct config_upstream *config;
+    weir_pool *pool;
+    struct claw_connector *connector;
+    struct openclaw_endpoint *endpoints;
+    uint32_t count;
+    struct loop *loop;
+    struct list readers; /* of events */
+    struct loop_timer beat;
+    bool is_draining;
+    struct fault_answer answer; /* while one is told */
+};
+
+struct http_call *openclaw_call_open(struct http_link *link, const struct http_caller *caller,
+                                     void *user);
+
+/* Something for a reader of events. */
+struct openclaw_reader;
+void openclaw_reader_event(struct node *reader, const struct claw_frame *frame);
+void openclaw_reader_beat(struct node *reader);
+void openclaw_reader_end(struct node *reader);

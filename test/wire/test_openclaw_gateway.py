@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OpenClaw gateways behind the gateway: requests and events in the shape of HTTP, and what passes as it is."""
+import json
+import os
+import stat
+import threading
+
+import pytest
+
+from clawdouble import Claw, Refused
+from weirtest import DEADLINE, Weir, free_port, wait_for
+
+option = pytest.mark.option
+
+
+def weir_for(claw, workers=1, **more):
+    options = {"token": "T", **more.pop("openclaw", {})}
+    return Weir(claw, workers=workers, upstream_options={"protocol": "openclaw", "openclaw": options, **more})
+
+
+def post(weir, method, params=None, client=None, path=None):
+    body = b"" if params is None else params if isinstance(params, bytes) else json.dumps(params).encode()
+    return weir.ask(path or f"/openclaw/up/{method}", headers=f"Content-Length: {len(body)}\r\n", method="POST", body=body)
+
+
+def code_of(answer):
+    return answer.json()["error"]["code"]
+
+
+def test_requests_share_one_connection():
+    with Claw() as claw, weir_for(claw) as weir:
+        for i in range(20):
+            answer = post(weir, "echo", {"i": i, "text": "päivää"})
+            assert answer.status == 200 and answer.header("content-type") == "application/json"
+            assert answer.json() == {"i": i, "text": "päivää"}
+        assert post(weir, "health").json() == {"ok": True}
+        assert len(claw.connects) == 1 and claw.open == 1
+        connect = claw.connects[0]
+        assert connect["client"]["id"] == "gateway-client" and connect["minProtocol"] == 3
+        assert weir.metric("weir_openclaw_requests_total", upstream="up") == 21
+        assert weir.metric("weir_openclaw_answers_total", upstream="up") == 21
+        assert weir.metric("weir_pool_connections", pool="openclaw:up", state="active") == 0
+        assert "openclaw:up" in [pool["name"] for pool in json.loads(weir.admin("/api/v1/pools").text)["pools"]]
+
+
+def test_a_connection_is_there_before_the_first_request():
+    with Claw() as claw, weir_for(claw):
+        wait_for(lambda: claw.open == 1, "hello-ok")
+
+
+def test_answers_come_in_any_order():
+    with Claw() as claw, weir_for(claw) as weir:
+        claw.hold.add("echo")
+        clients = [weir.client() for _ in range(32)]
+        for i, client in enumerate(clients):
+            body = json.dumps({"i": i})
+            client.send(f"POST /openclaw/up/echo HTTP/1.1\r\nHost: t\r\nContent-Length: {len(body)}\r\n\r\n{body}")
+        wait_for(lambda: len(claw.requests) == 32, "all requests at the gateway")
+        assert post(weir, "health").status == 200  # others pass
+        claw.release()
+        for i, client in enumerate(clients):
+            assert client.response("POST").json() == {"i": i}
+            client.close()
+        assert len(claw.connects) == 1
+
+
+def test_long_requests_and_answers():
+    with Claw(methods={"long": lambda params: {"text": "x" * params["len"]}}) as claw, weir_for(claw) as weir:
+        for size in (100, 60_000, 3_000_000):
+            assert len(post(weir, "long", {"len": size}).json()["text"]) == size
+            assert post(weir, "echo", {"text": "y" * size}).json() == {"text": "y" * size}
+
+
+def test_errors_of_the_gateway_are_told_as_they_are():
+    errors = {"busy": {"code": "UNAVAILABLE", "message": "later", "retryable": True, "retryAfterMs": 2500},
+              "bad": {"code": "INVALID_REQUEST", "message": "no such thing"},
+              "odd": {"code": "SOMETHING", "message": "?"}}
+
+    def refuse(name):
+        def method(_):
+            raise Refused(errors[name])
+        return method
+
+    with Claw(methods={name: refuse(name) for name in errors}) as claw, weir_for(claw) as weir:
+        for name, status in (("busy", 503), ("bad", 400), ("odd", 502)):
+            answer = post(weir, name)
+            assert answer.status == status and answer.json() == {"error": errors[name]}
+            assert answer.header("retry-after") == ("3" if name == "busy" else None)
+        assert post(weir, "none").json()["error"]["message"] == "unknown method"
+
+
+@pytest.mark.parametrize("body", [b"{", b"[1]", b"7", b'{"a":1}x', b'{"a":"\xff"}', b"[" * 1000])
+def test_what_is_no_object_is_not_sent(body):
+    with Claw() as claw, weir_for(claw) as weir:
+        answer = post(weir, "echo", body)
+        assert answer.status == 400 and code_of(answer) == "not_json"
+        assert claw.requests == [] and post(weir, "echo", {}).status == 200
+
+
+def test_wrong_methods_and_paths():
+    with Claw() as claw, weir_for(claw) as weir:
+        assert weir.ask("/openclaw/up/echo").status == 405
+        assert post(weir, "events").status == 405
+        for path in ("/openclaw/up/", "/openclaw/up/a/b", "/openclaw/up/a%20b", "/openclaw/up/" + "m" * 64,
+                     "/openclaw/up/echo?x=1"):
+            answer = post(weir, None, {}, path=path)
+            assert answer.status == 404 and code_of(answer) == "no_route", path
+        assert claw.requests == []
+
+
+@option("upstreams.openclaw.message_max")
+def test_message_max():
+    with Claw() as claw, weir_for(claw, openclaw={"message_max": "64KiB"}) as weir:
+        answer = post(weir, "echo", {"text": "x" * 70_000})
+        assert answer.status == 413 and code_of(answer) == "too_large"
+        assert post(weir, "echo", {"text": "x" * 60_000}).status == 200
+
+
+@option("upstreams.openclaw.requests_max")
+def test_requests_max():
+    with Claw() as claw, weir_for(claw, openclaw={"requests_max": 2}) as weir:
+        claw.hold.add("echo")
+        clients = [weir.client() for _ in range(4)]
+        for client in clients:
+            client.send("POST /openclaw/up/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}")
+        wait_for(lambda: len(claw.requests) == 2, "the first two")
+        claw.hold.clear()
+        claw.release()
+        for client in clients:
+            assert client.response("POST").status == 200
+            client.close()
+        assert claw.open == 1
+
+
+# --- who we are -----------------------------------------------------------------------------------
+
+
+@option("upstreams.openclaw.token")
+def test_a_wrong_token_is_tried_once():
+    with Claw(token="other") as claw, weir_for(claw) as weir:
+        for _ in range(5):
+            answer = post(weir, "echo", {})
+            assert answer.status == 502 and code_of(answer) == "denied"
+        assert len(claw.connects) == 1
+        assert weir.metric("weir_openclaw_denied_total", upstream="up") == 1
+
+
+@option("upstreams.openclaw.password")
+def test_password():
+    with Claw(token=None) as claw, weir_for(claw, openclaw={"token": "", "password": "secret"}) as weir:
+        assert post(weir, "echo", {}).status == 200
+        assert claw.connects[0]["auth"] == {"password": "secret"}
+        assert "secret" not in weir.admin("/api/v1/config").text
+
+
+@option("upstreams.openclaw.identity")
+def test_identity(tmp_path):
+    file = tmp_path / "device.json"
+    devices = []
+    for _ in range(2):
+        with Claw() as claw, weir_for(claw, openclaw={"identity": str(file)}) as weir:
+            assert post(weir, "echo", {}).status == 200
+            device = claw.connects[0]["device"]
+            assert device["nonce"] == "n1" and device["signature"]
+            devices.append(device["id"])
+    assert devices[0] == devices[1] and stat.S_IMODE(file.stat().st_mode) == 0o600
+    os.chmod(file, 0o644)
+    with Claw() as claw, pytest.raises(AssertionError, match="device.json"):
+        with weir_for(claw, openclaw={"identity": str(file)}):
+            pass
+
+
+@option("upstreams.openclaw.path")
+def test_path():
+    with Claw() as claw, weir_for(claw, openclaw={"path": "/ws"}) as weir:
+        assert post(weir, "echo", {}).status == 200
+        assert claw.upgrades == ["/ws"]
+
+
+# --- a gateway that fails -------------------------------------------------------------------------
+
+
+def test_restart_with_requests_under_way():
+    with Claw() as claw, weir_for(claw) as weir:
+        claw.hold.add("echo")
+        clients = [weir.client() for _ in range(32)]
+        for i, client in enumerate(clients):
+            body = json.dumps({"i": i} if i % 2 else {"i": i, "idempotencyKey": f"k{i}"})
+            client.send(f"POST /openclaw/up/echo HTTP/1.1\r\nHost: t\r\nContent-Length: {len(body)}\r\n\r\n{body}")
+        wait_for(lambda: len(claw.requests) == 32, "all requests at the gateway")
+        claw.hold.clear()
+        claw.close(1012)
+        for i, client in enumerate(clients):
+            answer = client.response("POST")
+            if i % 2:
+                assert answer.status == 502 and code_of(answer) == "reset"
+            else:
+                assert answer.json() == {"i": i, "idempotencyKey": f"k{i}"}
+            client.close()
+        assert len(claw.connects) == 2
+        assert weir.metric("weir_openclaw_restarts_total", upstream="up") == 1
+        assert weir.metric("weir_openclaw_replays_total", upstream="up") == 16
+        assert post(weir, "echo", {"after": 1}).json() == {"after": 1}
+
+
+@pytest.mark.parametrize("text", ["not json", "[]", '{"type":"res","id":"777","ok":true}', '{"type":"what"}',
+                                  "[" * 200])
+def test_what_is_no_frame_ends_the_connection(text):
+    with Claw() as claw, weir_for(claw) as weir:
+        claw.hold.add("echo")
+        with weir.client() as client:
+            client.send("POST /openclaw/up/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}")
+            wait_for(lambda: claw.requests, "the request")
+            claw.say(text)
+            answer = client.response("POST")
+            assert answer.status == 502 and code_of(answer) == "bad_answer"
+        claw.hold.clear()
+        assert post(weir, "echo", {"a": 1}).json() == {"a": 1}
+        assert len(claw.connects) == 2
+
+
+def test_a_gateway_that_stops_ticking_is_left():
+    with Claw(tick_ms=100) as claw, weir_for(claw) as weir:
+        wait_for(lambda: weir.metric("weir_openclaw_ticks_total", upstream="up") >= 2, "ticks")
+        claw.tick_ms = 10**9  # after the next one
+        claw.hold.add("echo")
+        answer = post(weir, "echo", {})
+        assert answer.status == 504 and code_of(answer) == "read_timeout"
+        assert weir.metric("weir_openclaw_ticks_missed_total", upstream="up") >= 1
+
+
+def test_no_gateway_is_an_error_with_a_time():
+    port = free_port()
+    config = {"protocol": "openclaw", "openclaw": {"token": "T"}, "pool": {"acquire_timeout": "200ms"}}
+
+    class Nobody:
+        url = f"http://127.0.0.1:{port}"
+
+    with Weir(Nobody, upstream_options=config) as weir:
+        answer = post(weir, "echo", {})
+        assert answer.status == 503 and code_of(answer) in ("acquire_timeout", "down", "wait_too_long")
+
+
+def test_an_answer_that_does_not_come():
+    with Claw() as claw, Weir(claw, workers=1, upstream_options={
+            "protocol": "openclaw", "openclaw": {"token": "T"}, "pool": {"total_timeout": "300ms"}}) as weir:
+        claw.hold.add("echo")
+        answer = post(weir, "echo", {})
+        assert answer.status == 504 and code_of(answer) == "total_timeout"
+        claw.release()
+        wait_for(lambda: weir.metric("weir_openclaw_late_total", upstream="up") == 1, "the late answer")
+        claw.hold.clear()
+        assert post(weir, "echo", {"a": 1}).json() == {"a": 1} and len(claw.connects) == 1
+
+
+def test_a_client_that_leaves_costs_nothing():
+    with Claw() as claw, weir_for(claw) as weir:
+        claw.hold.add("echo")
+        for i in range(5):
+            with weir.client() as client:
+                client.send("POST /openclaw/up/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}")
+                wait_for(lambda: len(claw.requests) > i, "the request")
+                client.reset()
+        claw.release()
+        claw.hold.clear()
+        assert post(weir, "echo", {"a": 1}).json() == {"a": 1} and len(claw.connects) == 1
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+class Events:
+    """Reads a stream of events."""
+
+    def __init__(self, weir):
+        self.client = weir.client()
+        self.client.get("/openclaw/up/events", headers="Accept: text/event-stream\r\n")
+        self.text = b""
+        while b": events\n\n" not in self.text:
+            self.more()
+        assert b"text/event-stream" in self.text
+
+    def more(self):
+        data = self.client.sock.recv(65536)
+        assert data, "the stream ended"
+        self.text += data
+
+    def until(self, what):
+        while what not in self.text:
+            self.more()
+
+
+def test_events_as_they_come():
+    with Claw() as claw, weir_for(claw) as weir:
+        wait_for(lambda: claw.open == 1, "hello-ok")
+        readers = [Events(weir), Events(weir)]
+        claw.event("chat", {"text": "a\nb"}, seq=7)
+        claw.say('{"type":"event","event":"odd\\nname","payload":{"a":\n1}}')
+        for reader in readers:
+            reader.until(b"odd")
+            reader.until(b"1}\n\n")
+            assert b'id: 7\nevent: chat\ndata: {"text": "a\\nb"}\n\n' in reader.text
+            assert b'event: odd_name\ndata: {"a": 1}\n\n' in reader.text
+            reader.client.close()
+        assert post(weir, "echo", {}).status == 200
+
+
+def test_a_reader_that_does_not_read_loses_events_and_is_told():
+    with Claw() as claw, weir_for(claw) as weir:
+        wait_for(lambda: claw.open == 1, "hello-ok")
+        slow, quick = Events(weir), Events(weir)
+        sent = 0
+        stop = threading.Event()
+
+        def drink():
+            while not stop.is_set():
+                data = quick.client.sock.recv(1 << 20)
+                quick.text = (quick.text + data)[-200_000:]
+
+        thread = threading.Thread(target=drink, daemon=True)
+        thread.start()
+        while sent < 400:
+            claw.event("bulk", {"n": sent, "text": "x" * 50_000})
+            sent += 1
+            wait_for(lambda: b'"n": %d,' % (sent - 1) in quick.text, "the event at the quick one")
+        resident = weir.resident()
+        claw.event("bulk", {"n": "last"})
+        wait_for(lambda: b'"n": "last"' in quick.text, "the last one")
+        assert weir.resident() < resident + (8 << 20)
+        tail = b""
+        while b"weir.dropped" not in tail:
+            tail = tail[-200:] + slow.client.sock.recv(1 << 20)
+            if len(tail) < 65536:
+                claw.event("more", {})
+        stop.set()
+        claw.event("end", {})
+        thread.join(DEADLINE)
+        slow.client.close()
+        quick.client.close()
+
+
+def test_events_end_with_the_gateway_process():
+    with Claw() as claw, weir_for(claw) as weir:
+        wait_for(lambda: claw.open == 1, "hello-ok")
+        reader = Events(weir)
+        weir.process.terminate()
+        while data := reader.client.sock.recv(65536):
+            reader.text += data
+        assert reader.text.endswith(b"0\r\n\r\n")
+        reader.client.close()
+
+
+# --- what passes as it is -------------------------------------------------------------------------
+
+
+def test_http_and_websockets_pass():
+    import asyncio
+
+    import websockets
+
+    async def direct(url):
+        async with websockets.connect(url) as ws:
+            challenge = json.loads(await ws.recv())
+            await ws.send(json.dumps({"type": "req", "id": "1", "method": "connect", "params": {"auth": {"token": "T"}}}))
+            hello = json.loads(await ws.recv())
+            await ws.send(json.dumps({"type": "req", "id": "2", "method": "echo", "params": {"a": 1}}))
+            return challenge["event"], hello["payload"]["type"], json.loads(await ws.recv())["payload"]
+
+    with Claw() as claw, weir_for(claw) as weir:
+        assert weir.ask("/readyz").json() == {"ready": True}
+        assert weir.ask("/v1/models").body == b"plain /v1/models"
+        assert asyncio.run(direct(f"ws://127.0.0.1:{weir.port}/")) == ("connect.challenge", "hello-ok", {"a": 1})
+
+
+def test_two_workers_and_two_gateways():
+    with Claw() as one, Claw() as two, Weir([one.url, two.url], workers=2, upstream_options={
+            "protocol": "openclaw", "openclaw": {"token": "T"}, "balance": "round_robin"}) as weir:
+        for i in range(40):
+            assert post(weir, "echo", {"i": i}).json() == {"i": i}
+        assert one.requests and two.requests
+        assert one.open <= 2 and two.open <= 2
+
+
+def test_openclaw_options_need_the_protocol():
+    with Claw() as claw, pytest.raises(AssertionError, match="openclaw needs protocol: openclaw"):
+        with Weir(claw, upstream_options={"openclaw": {"token": "T"}}):
+            pass
