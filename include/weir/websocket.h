@@ -89,6 +89,27 @@ WEIR_API weir_err weir_websocket_manager_new(weir_runtime *runtime,
 WEIR_API weir_err weir_websocket_manager_free(weir_websocket_manager *take_manager,
                                               uint32_t grace_ms);
 
+/* The manager of that name (without a name: any) whose options are equal, else a new one, else
+ * WEIR_EEXISTS. Whoever shares a manager agrees on who frees it. */
+WEIR_API weir_err weir_websocket_manager_get(weir_runtime *runtime,
+                                             const weir_websocket_manager_options *opt,
+                                             weir_websocket_manager **ret_manager);
+WEIR_API weir_websocket_manager *weir_websocket_manager_find(weir_runtime *runtime,
+                                                             const char *name); /* or NULL */
+
+/* "websocket-manager", or what it was named. */
+WEIR_API const char *weir_websocket_manager_name(const weir_websocket_manager *manager);
+/* The options in force, defaults filled in; of `tls` only whether it verifies. */
+WEIR_API void weir_websocket_manager_options_of(const weir_websocket_manager *manager,
+                                                weir_websocket_manager_options *ret_opt);
+/* All or nothing. The name, deflate, dns_…, tls and who is told of events stay. New limits and
+ * times act soon on every worker, also on connections that are there: message_max and
+ * fragments_max from their next message on; no connection is closed because max_total has become
+ * less. WEIR_EINVAL: weir_runtime_fault() names the field; max_total can be at most what the
+ * manager was made with, or 4096 where that was less. */
+WEIR_API weir_err weir_websocket_manager_update(weir_websocket_manager *manager,
+                                                const weir_websocket_manager_options *opt);
+
 typedef struct weir_websocket_stats {
     size_t size;
     uint32_t total, max;        /* connections, and the limit */

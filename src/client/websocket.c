@@ -66,7 +66,7 @@ static weir_err post(weir_websocket ws, enum letter_kind kind, unsigned word, st
         return WEIR_ESTALE;
     }
     uint32_t owed = atomic_load(&tag->owed);
-    if (text.len > 0 && owed > 0 && owed + text.len > ws.manager->opt.unsent_max) {
+    if (text.len > 0 && owed > 0 && owed + text.len > atomic_load(&ws.manager->unsent_max)) {
         return WEIR_EAGAIN;
     }
     struct letter_to *letter = alloc_new(ws.manager->alloc, sizeof *letter + text.len);

@@ -35,6 +35,7 @@
 #include <stdatomic.h>
 
 #define WEBSOCKETS_MAX (1U << 24) /* at one worker: ids have 24 bits for it */
+#define MANAGER_NAME   "websocket-manager"
 
 struct dns;
 struct opening;
@@ -101,6 +102,9 @@ struct bay {
 
     struct worker_note check, check_on; /* a health check begins, goes on */
     uint32_t check_at;
+    struct worker_note update, update_on; /* other options; whose times are still the old ones */
+    uint32_t update_at;
+    uint32_t open_timeout_ms;
     struct list casts;
     struct worker_note cast_on;
     bool is_shutting;
@@ -119,10 +123,13 @@ struct weir_websocket_manager {
     weir_runtime *runtime;
     const struct alloc *alloc;
     struct ground_member member;
-    weir_websocket_manager_options opt; /* defaults filled in */
+    weir_websocket_manager_options opt; /* defaults filled in; under the mutex */
     char *dns_servers;
     struct tls_profile *profile; /* under the mutex while it is NULL */
+    bool has_files;              /* it was read from files */
+    uint32_t room;               /* max_total cannot be more */
     _Atomic uint32_t seats;      /* taken */
+    _Atomic uint32_t seats_max, casting_max, unsent_max, slow; /* as in opt */
     _Atomic uint64_t refused, broadcasts;
     _Atomic uint32_t casting;
     _Atomic uint32_t turn; /* whose dial is next */
@@ -140,6 +147,15 @@ static inline void bay_count(_Atomic uint64_t *counter, uint64_t n)
 {
     ws_tally(counter, n);
 }
+
+/* --- websocket_options.c ------------------------------------------------------------------------
+ */
+
+weir_err manager_take_options(weir_websocket_manager *manager,
+                              const weir_websocket_manager_options *opt);
+void manager_options(const weir_websocket_manager *manager,
+                     weir_websocket_manager_options *ret_opt);
+bool manager_is_like(weir_websocket_manager *manager, const weir_websocket_manager *like);
 
 /* --- websocket_bay.c ----------------------------------------------------------------------------
  */

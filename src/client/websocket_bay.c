@@ -14,14 +14,17 @@
 #define CHECK_LOOKS       1000U    /* connections looked at in one event, */
 #define CHECK_PINGS       32U      /* and pinged */
 
+#define UPDATE_LOOKS 1000U /* connections that are told of other times in one event */
+
 static void check_begins(struct worker_note *note);
 static void check_goes_on(struct worker_note *note);
+static void update_begins(struct worker_note *note);
+static void update_goes_on(struct worker_note *note);
 static void grace_over(struct loop_timer *timer, uint64_t now_ms);
 
 struct bay *bay_new(weir_websocket_manager *manager, struct worker *worker)
 {
     const struct alloc *alloc = manager->alloc;
-    uint32_t most = manager->opt.pool.max_total;
     struct bay *bay = alloc_zeroed(alloc, sizeof *bay);
     if (bay == NULL) {
         return NULL;
@@ -30,12 +33,14 @@ struct bay *bay_new(weir_websocket_manager *manager, struct worker *worker)
     bay->worker = worker;
     bay->check.run = check_begins;
     bay->check_on.run = check_goes_on;
+    bay->update.run = update_begins;
+    bay->update_on.run = update_goes_on;
     bay->cast_on.run = bay_casts_on;
     bay->grace.fire = grace_over;
     bay->bury.run = bay_bury;
     list_init(&bay->casts);
-    bay->tags = alloc_zeroed(alloc, most * sizeof *bay->tags);
-    if (bay->tags == NULL || !slots_init(&bay->socks, alloc, sizeof(struct sock), most)) {
+    bay->tags = alloc_zeroed(alloc, manager->room * sizeof *bay->tags);
+    if (bay->tags == NULL || !slots_init(&bay->socks, alloc, sizeof(struct sock), manager->room)) {
         alloc_free(alloc, bay->tags);
         alloc_free(alloc, bay);
         return NULL;
@@ -58,10 +63,9 @@ static uint32_t least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-void bay_open(struct bay *bay, uint32_t seed)
+static struct ws_limits limits_of(const weir_websocket_manager_options *opt)
 {
-    const weir_websocket_manager_options *opt = &bay->manager->opt;
-    const struct ws_limits limits = {
+    return (struct ws_limits){
         .message_bytes_max = opt->message_max,
         .fragments_max = opt->fragments_max,
         .unsent_max = opt->unsent_max,
@@ -72,6 +76,14 @@ void bay_open(struct bay *bay, uint32_t seed)
         .write_timeout_ms = opt->pool.write_timeout_ms,
         .close_timeout_ms = opt->close_timeout_ms,
     };
+}
+
+void bay_open(struct bay *bay, uint32_t seed)
+{
+    weir_websocket_manager_options opt;
+    manager_options(bay->manager, &opt);
+    const struct ws_limits limits = limits_of(&opt);
+    bay->open_timeout_ms = opt.open_timeout_ms;
     bay->loop = worker_loop(bay->worker);
     ws_desk_init(&bay->desk, bay->loop, bay->manager->alloc, &sock_end_ops, &limits, seed);
 }
@@ -101,13 +113,26 @@ static void on_event(void *arg, const weir_event *event)
     }
 }
 
-static weir_err open_pool(struct bay *bay)
+static weir_pool_options pool_options(const struct bay *bay,
+                                      const weir_websocket_manager_options *opt)
 {
-    const weir_websocket_manager_options *opt = &bay->manager->opt;
     weir_pool_options pool = opt->pool;
     pool.name = bay->manager->member.name;
     pool.connector = &ws_line_connector;
     pool.connector_self = bay->liner;
+    return pool;
+}
+
+static struct ws_line_times line_times(const weir_websocket_manager_options *opt)
+{
+    return (struct ws_line_times){.connect_ms = opt->pool.connect_timeout_ms,
+                                  .tls_ms = opt->pool.tls_timeout_ms,
+                                  .write_ms = opt->pool.write_timeout_ms};
+}
+
+static weir_err open_pool(struct bay *bay, const weir_websocket_manager_options *opt)
+{
+    const weir_pool_options pool = pool_options(bay, opt);
     weir_err err = weir_pool_open(worker_engine(bay->worker), &pool, &bay->pool);
     if (err == WEIR_OK) {
         ws_liner_serve(bay->liner, bay->pool);
@@ -133,9 +158,10 @@ static void dials_release(struct bay *bay)
 
 static weir_err open_dials(struct bay *bay)
 {
-    const weir_websocket_manager_options *opt = &bay->manager->opt;
+    weir_websocket_manager_options opt;
+    manager_options(bay->manager, &opt);
     const struct dns_options dns = {.servers = bay->manager->dns_servers,
-                                    .ttl_max_ms = opt->dns_ttl_ms};
+                                    .ttl_max_ms = opt.dns_ttl_ms};
     int error = dns_open(bay->loop, &dns, &bay->dns);
     if (error != 0) {
         bay->dns = NULL;
@@ -144,11 +170,9 @@ static weir_err open_dials(struct bay *bay)
     const struct ws_liner_options liner = {
         .loop = bay->loop,
         .dns = bay->dns,
-        .connect_timeout_ms = opt->pool.connect_timeout_ms,
-        .tls_timeout_ms = opt->pool.tls_timeout_ms,
-        .write_timeout_ms = opt->pool.write_timeout_ms,
+        .times = line_times(&opt),
     };
-    weir_err err = ws_liner_new(&liner, &bay->liner) == 0 ? open_pool(bay) : WEIR_ENOMEM;
+    weir_err err = ws_liner_new(&liner, &bay->liner) == 0 ? open_pool(bay, &opt) : WEIR_ENOMEM;
     if (err != WEIR_OK) {
         dials_release(bay);
         return err;
@@ -215,6 +239,50 @@ weir_err bay_dials(struct bay *bay, bool is_tls)
     }
     weir_err err = bay->dials ? WEIR_OK : open_dials(bay);
     return err == WEIR_OK && is_tls ? secure(bay) : err;
+}
+
+/* --- other options ------------------------------------------------------------------------------
+ */
+
+static void update_some(struct bay *bay)
+{
+    struct sock *sock;
+    for (uint32_t looks = 0; looks < UPDATE_LOOKS; looks++) {
+        sock = bay_next(bay, &bay->update_at);
+        if (sock == NULL) {
+            return;
+        }
+        if (sock->was_open) {
+            ws_end_retime(&sock->end);
+        }
+    }
+    worker_note(bay->worker, &bay->update_on);
+}
+
+static void update_begins(struct worker_note *note)
+{
+    struct bay *bay = container_of(note, struct bay, update);
+    weir_websocket_manager_options opt;
+    if (atomic_load(&bay->manager->is_closing)) {
+        return;
+    }
+    manager_options(bay->manager, &opt);
+    bay->desk.limits = limits_of(&opt);
+    bay->open_timeout_ms = opt.open_timeout_ms;
+    if (bay->pool != NULL) {
+        const weir_pool_options pool = pool_options(bay, &opt);
+        const struct ws_line_times times = line_times(&opt);
+        weir_err err = weir_pool_update(bay->pool, &pool);
+        check(err == WEIR_OK); /* they were looked at */
+        ws_liner_update(bay->liner, &times);
+    }
+    bay->update_at = 0;
+    update_some(bay);
+}
+
+static void update_goes_on(struct worker_note *note)
+{
+    update_some(container_of(note, struct bay, update_on));
 }
 
 /* --- health -------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ static void give(struct sock *sock, const struct cast *cast)
     if (err == WEIR_OK || err == WEIR_ESTATE) {
         return;
     }
-    if (bay->manager->opt.slow == WEIR_WEBSOCKET_CUT) {
+    if (atomic_load(&bay->manager->slow) == WEIR_WEBSOCKET_CUT) {
         bay_count(&bay->cut, 1);
         ws_end_close(&sock->end, WS_CODE_POLICY, SLICE("too slow"));
     } else {
@@ -137,7 +137,7 @@ weir_err weir_websocket_broadcast(weir_websocket_manager *manager, weir_websocke
     if (atomic_load(&manager->is_closing)) {
         return WEIR_ECLOSED;
     }
-    if (atomic_fetch_add(&manager->casting, 1) >= manager->opt.broadcasts_max) {
+    if (atomic_fetch_add(&manager->casting, 1) >= atomic_load(&manager->casting_max)) {
         atomic_fetch_sub(&manager->casting, 1);
         return WEIR_EAGAIN;
     }

@@ -380,8 +380,7 @@ static void granted(void *arg, const weir_grant *grant)
     opening->stream->owner = opening;
     opening->stream->on_ready = opening_ready;
     sock->end.timer.fire = opening_fire;
-    loop_timer_set(bay->loop, &sock->end.timer,
-                   loop_now_ms(bay->loop) + bay->manager->opt.open_timeout_ms);
+    loop_timer_set(bay->loop, &sock->end.timer, loop_now_ms(bay->loop) + bay->open_timeout_ms);
     stream_want(opening->stream, STREAM_READ | STREAM_WRITE);
 }
 

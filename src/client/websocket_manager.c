@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The manager as the program holds it: opening on every worker, figures, closing.
+ * The manager as the program holds it: opening on every worker, found by name, figures, closing.
  */
 #include "base/check.h"
 #include "client/websocket.h"
-#include "core/option.h"
 
 #include <string.h>
-
-#define MANAGER_NAME "websocket-manager"
 
 static const char managers; /* what kind of a member a manager is */
 
@@ -54,119 +51,6 @@ static void nothing(struct bay *bay, void *arg)
     (void)arg;
 }
 
-/* --- options ------------------------------------------------------------------------------------
- */
-
-static weir_err resolve_pool(weir_pool_options *pool)
-{
-    const char *fault = "size";
-    weir_pool_options given = {0}, resolved;
-    size_t size = pool->size != 0 ? pool->size : sizeof given;
-    if (size > sizeof given) {
-        return ground_fault(WEIR_EINVAL, fault);
-    }
-    memcpy(&given, pool, size);
-    given.size = sizeof given;
-    weir_err err = weir_profile(MANAGER_NAME, &given);
-    check(err == WEIR_OK);
-    given.name = MANAGER_NAME;
-    given.connector = &ws_line_connector;
-    given.connector_self = NULL;
-    err = option_resolve(&given, &resolved, &fault);
-    if (err == WEIR_OK && resolved.max_total > WEBSOCKETS_MAX) {
-        fault = "max_total";
-        err = WEIR_EINVAL;
-    }
-    if (err != WEIR_OK) {
-        return ground_fault(err, fault);
-    }
-    option_show(&resolved, pool);
-    return WEIR_OK;
-}
-
-static uint32_t either(uint32_t given, uint32_t otherwise)
-{
-    return given != 0 ? given : otherwise;
-}
-
-/* The name of the first field that is out of range, or NULL. */
-static const char *set_numbers(weir_websocket_manager_options *opt)
-{
-    opt->message_max = opt->message_max != 0 ? opt->message_max : 1U << 20;
-    opt->fragments_max = either(opt->fragments_max, 1024);
-    opt->unsent_max = either(opt->unsent_max, 1U << 20);
-    opt->open_timeout_ms = either(opt->open_timeout_ms, 10000);
-    opt->close_timeout_ms = either(opt->close_timeout_ms, 5000);
-    opt->broadcasts_max = either(opt->broadcasts_max, 64);
-    opt->slow = either(opt->slow, WEIR_WEBSOCKET_SKIP);
-    opt->deflate = either(opt->deflate, WEIR_OFF);
-    opt->deflate_min = opt->deflate_min == WEIR_NONE ? 0 : either(opt->deflate_min, 1024);
-    opt->dns_ttl_ms = either(opt->dns_ttl_ms, 300000);
-    if (opt->message_max > UINT32_MAX) {
-        return "message_max";
-    }
-    if (opt->slow != WEIR_WEBSOCKET_SKIP && opt->slow != WEIR_WEBSOCKET_CUT) {
-        return "slow";
-    }
-    if (opt->deflate != WEIR_ON && opt->deflate != WEIR_OFF) {
-        return "deflate";
-    }
-    if (opt->open_timeout_ms >= WEIR_MOST || opt->close_timeout_ms >= WEIR_MOST) {
-        return opt->open_timeout_ms >= WEIR_MOST ? "open_timeout" : "close_timeout";
-    }
-    uint32_t verify = opt->tls.verify;
-    return verify == 0 || verify == WEIR_ON || verify == WEIR_OFF ? NULL : "tls.verify";
-}
-
-static weir_err take_text(weir_websocket_manager *manager)
-{
-    const char *servers = manager->opt.dns_servers;
-    size_t size = servers != NULL ? strlen(servers) + 1 : 0;
-    manager->opt.dns_servers = NULL;
-    if (size == 0) {
-        return WEIR_OK;
-    }
-    manager->dns_servers = alloc_new(manager->alloc, size);
-    if (manager->dns_servers == NULL) {
-        return WEIR_ENOMEM;
-    }
-    memcpy(manager->dns_servers, servers, size);
-    return WEIR_OK;
-}
-
-/* Files are read at once; without any, TLS comes with the first wss://. */
-static weir_err take_tls(weir_websocket_manager *manager)
-{
-    weir_tls_options *tls = &manager->opt.tls;
-    bool has_files = (tls->ca != NULL && tls->ca[0] != '\0')
-                     || (tls->certificate != NULL && tls->certificate[0] != '\0');
-    const char *fault = "tls";
-    weir_err err = has_files ? bay_has_tls(manager, &fault) : WEIR_OK;
-    *tls = (weir_tls_options){.verify = tls->verify};
-    return err == WEIR_EINVAL ? ground_fault(err, fault) : err;
-}
-
-static weir_err take_options(weir_websocket_manager *manager,
-                             const weir_websocket_manager_options *opt)
-{
-    weir_websocket_manager_options *mine = &manager->opt;
-    size_t size = opt == NULL ? 0 : opt->size != 0 ? opt->size : sizeof *opt;
-    if (size > sizeof *opt) {
-        return ground_fault(WEIR_EINVAL, "size");
-    }
-    if (size > 0) {
-        memcpy(mine, opt, size);
-    }
-    mine->size = sizeof *mine;
-    const char *fault = set_numbers(mine);
-    if (fault != NULL) {
-        return ground_fault(WEIR_EINVAL, fault);
-    }
-    weir_err err = resolve_pool(&mine->pool);
-    err = err == WEIR_OK ? take_text(manager) : err;
-    return err == WEIR_OK ? take_tls(manager) : err;
-}
-
 /* --- opening ------------------------------------------------------------------------------------
  */
 
@@ -208,9 +92,9 @@ static void open_bay(struct bay *bay, void *arg)
     bay_open(bay, (uint32_t)((uintptr_t)manager >> 6) + worker_index(bay->worker));
 }
 
-weir_err weir_websocket_manager_new(weir_runtime *runtime,
-                                    const weir_websocket_manager_options *opt,
-                                    weir_websocket_manager **ret_manager)
+/* Nobody knows it yet. */
+static weir_err manager_make(weir_runtime *runtime, const weir_websocket_manager_options *opt,
+                             weir_websocket_manager **ret_manager)
 {
     weir_err err = ground_may_wait(runtime);
     if (err != WEIR_OK) {
@@ -229,11 +113,22 @@ weir_err weir_websocket_manager_new(weir_runtime *runtime,
     manager->member.kind = &managers;
     pthread_mutex_init(&manager->mutex, NULL);
     ground_wait_init(&manager->emptied);
-    err = take_options(manager, opt);
-    err = err == WEIR_OK ? make_bays(manager) : err;
+    err = manager_take_options(manager, opt);
+    if (err != WEIR_OK) {
+        manager_release(manager);
+        return err;
+    }
+    *ret_manager = manager;
+    return WEIR_OK;
+}
+
+static weir_err manager_join(weir_websocket_manager *take_manager, const char *name,
+                             weir_websocket_manager **ret_manager)
+{
+    weir_websocket_manager *manager = take_manager;
+    weir_err err = make_bays(manager);
     if (err == WEIR_OK) {
-        err = ground_join(runtime, &manager->member, opt != NULL ? opt->pool.name : NULL,
-                          MANAGER_NAME);
+        err = ground_join(manager->runtime, &manager->member, name, MANAGER_NAME);
     }
     if (err != WEIR_OK) {
         manager_release(manager);
@@ -243,6 +138,74 @@ weir_err weir_websocket_manager_new(weir_runtime *runtime,
     ask_all(manager, open_bay, manager);
     *ret_manager = manager;
     return WEIR_OK;
+}
+
+weir_err weir_websocket_manager_new(weir_runtime *runtime,
+                                    const weir_websocket_manager_options *opt,
+                                    weir_websocket_manager **ret_manager)
+{
+    weir_websocket_manager *manager;
+    weir_err err = manager_make(runtime, opt, &manager);
+    return err == WEIR_OK ? manager_join(manager, opt != NULL ? opt->pool.name : NULL, ret_manager)
+                          : err;
+}
+
+/* --- by name ------------------------------------------------------------------------------------
+ */
+
+struct sought {
+    const weir_websocket_manager *like; /* NULL: any of that name */
+    const char *name;                   /* NULL: any that is like it */
+    weir_websocket_manager *found;
+    bool is_like;
+};
+
+static bool seek(void *arg, struct ground_member *member)
+{
+    struct sought *sought = arg;
+    weir_websocket_manager *manager = container_of(member, weir_websocket_manager, member);
+    bool is_named = sought->name == NULL || strcmp(member->name, sought->name) == 0;
+    bool is_it = is_named && (sought->like == NULL || manager_is_like(manager, sought->like));
+    if (is_it || (sought->name != NULL && is_named)) {
+        sought->found = manager;
+        sought->is_like = is_it;
+        return false;
+    }
+    return true;
+}
+
+weir_websocket_manager *weir_websocket_manager_find(weir_runtime *runtime, const char *name)
+{
+    struct sought sought = {.name = name};
+    ground_each(runtime, &managers, seek, &sought);
+    return sought.found;
+}
+
+weir_err weir_websocket_manager_get(weir_runtime *runtime,
+                                    const weir_websocket_manager_options *opt,
+                                    weir_websocket_manager **ret_manager)
+{
+    weir_websocket_manager *like;
+    weir_err err = manager_make(runtime, opt, &like);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    struct sought sought = {.like = like, .name = opt != NULL ? opt->pool.name : NULL};
+    ground_each(runtime, &managers, seek, &sought);
+    if (sought.found == NULL) {
+        return manager_join(like, sought.name, ret_manager);
+    }
+    manager_release(like);
+    if (!sought.is_like) {
+        return WEIR_EEXISTS;
+    }
+    *ret_manager = sought.found;
+    return WEIR_OK;
+}
+
+const char *weir_websocket_manager_name(const weir_websocket_manager *manager)
+{
+    return manager->member.name;
 }
 
 /* --- closing ------------------------------------------------------------------------------------
@@ -358,7 +321,7 @@ void weir_websocket_manager_stats(const weir_websocket_manager *manager,
     *ret_stats = (weir_websocket_stats){
         .size = sizeof *ret_stats,
         .total = atomic_load(&manager->seats),
-        .max = manager->opt.pool.max_total,
+        .max = atomic_load(&manager->seats_max),
         .open = (uint32_t)SUM(open),
         .dialled = SUM(dialled),
         .accepted = SUM(accepted),

@@ -70,7 +70,7 @@ static bool take_seat(weir_websocket_manager *manager)
 {
     uint32_t taken = atomic_load(&manager->seats);
     do {
-        if (taken >= manager->opt.pool.max_total) {
+        if (taken >= atomic_load(&manager->seats_max)) {
             atomic_fetch_add(&manager->refused, 1);
             return false;
         }

@@ -74,11 +74,10 @@ void ws_desk_random(struct ws_desk *desk, uint8_t *ret, unsigned len)
 
 static struct ws_live *live_new(struct ws_desk *desk)
 {
-    const struct ws_limits *limits = &desk->limits;
     struct ws_live *live = alloc_zeroed(desk->alloc, sizeof *live);
     if (live != NULL) {
         outbox_init(&live->out, &desk->cork, SIZE_MAX / 4); /* the bound is ws_end_send()'s */
-        bytes_init(&live->message, desk->alloc, (size_t)limits->message_bytes_max + 1);
+        bytes_init(&live->message, desk->alloc, 1);         /* reader_begin() says how much */
         size_t cap;
         loop_buffer(desk->loop, &cap);
         bytes_init(&live->held, desk->alloc, cap);
@@ -94,6 +93,7 @@ static void reader_begin(const struct ws_end *end, struct ws_live *live)
                                    .is_masked = end->is_server,
                                    .deflate = end->deflates};
     ws_reader_init(&live->reader, &rules);
+    live->message.max = (size_t)limits->message_bytes_max + 1;
     live->owes_pong = false;
 }
 
@@ -462,12 +462,17 @@ static void take_head(struct ws_end *end, const struct ws_piece *piece)
     }
     bytes_clear(&live->message);
     live->utf8 = (struct utf8){0};
-    if (piece->is_deflated && end->codec == NULL) {
-        end->codec = ws_deflate_new(end->desk->alloc, &end->terms, end->is_server,
-                                    end->desk->limits.message_bytes_max);
-        if (end->codec == NULL) {
-            bad(end, WS_BAD_MEMORY);
-        }
+    if (!piece->is_deflated) {
+        return;
+    }
+    if (end->codec != NULL) {
+        ws_inflate_limit(end->codec, end->desk->limits.message_bytes_max);
+        return;
+    }
+    end->codec = ws_deflate_new(end->desk->alloc, &end->terms, end->is_server,
+                                end->desk->limits.message_bytes_max);
+    if (end->codec == NULL) {
+        bad(end, WS_BAD_MEMORY);
     }
 }
 

@@ -84,7 +84,7 @@ struct ws_desk {
     struct loop *loop;
     const struct alloc *alloc;
     const struct ws_end_ops *ops;
-    struct ws_limits limits; /* may be changed; times from the next look on */
+    struct ws_limits limits; /* may be changed: ws_end_retime() */
     struct ws_live *spare;
     uint32_t spare_count;
     struct rand jitter;
@@ -160,6 +160,8 @@ void ws_end_close(struct ws_end *end, uint16_t code, struct slice reason);
 void ws_end_pause(struct ws_end *end, bool paused);
 /* Asks the peer now, unless it was heard within half of the ping interval. Whether it did. */
 bool ws_end_look(struct ws_end *end);
+/* The desk's times have changed. */
+void ws_end_retime(struct ws_end *end);
 /* Ends it at once; on_gone is called from inside. */
 void ws_end_abort(struct ws_end *end, weir_err why);
 

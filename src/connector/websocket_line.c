@@ -58,6 +58,11 @@ void ws_liner_secure(struct ws_liner *liner, struct tls_desk *desk, struct tls_c
     liner->opt.tls = tls;
 }
 
+void ws_liner_update(struct ws_liner *liner, const struct ws_line_times *times)
+{
+    liner->opt.times = *times;
+}
+
 void ws_liner_serve(struct ws_liner *liner, weir_pool *pool)
 {
     liner->pool = pool;
@@ -104,10 +109,10 @@ static int start(struct line *line, const weir_key *key)
         .port = key->port,
         .source = key->source,
         .proxy = key->proxy,
-        .timeout_ms = opt->connect_timeout_ms,
+        .timeout_ms = opt->times.connect_ms,
         .desk = opt->desk,
         .tls = is_tls ? opt->tls : NULL,
-        .tls_timeout_ms = opt->tls_timeout_ms,
+        .tls_timeout_ms = opt->times.tls_ms,
         .on_transport = on_transport,
     };
     return dial_start(opt->loop, opt->dns, &request, dialled, line, &line->dial);
@@ -155,7 +160,7 @@ static void dialled(void *self, const struct dial_result *result)
     line->stream = result->take_stream;
     line->stream->owner = line;
     line->stream->on_ready = parked_ready;
-    socket_patience(stream_fd(line->stream), line->liner->opt.write_timeout_ms);
+    socket_patience(stream_fd(line->stream), line->liner->opt.times.write_ms);
     stream_want(line->stream, STREAM_READ);
     err = weir_conn_up(line->liner->pool, line->id, line, 1);
     if (err != WEIR_OK) {

@@ -17,14 +17,18 @@ struct tls_client;
 struct tls_desk;
 struct ws_liner;
 
+struct ws_line_times {
+    uint32_t connect_ms; /* WEIR_NEVER: none */
+    uint32_t tls_ms;     /* of the handshake alone */
+    uint32_t write_ms;
+};
+
 struct ws_liner_options {
     struct loop *loop;
     struct dns *dns;
     struct tls_desk *desk; /* of the loop; where a key's scheme may be wss */
     struct tls_client *tls;
-    uint32_t connect_timeout_ms; /* WEIR_NEVER: none */
-    uint32_t tls_timeout_ms;     /* of the handshake alone */
-    uint32_t write_timeout_ms;
+    struct ws_line_times times;
 };
 
 int ws_liner_new(const struct ws_liner_options *opt, struct ws_liner **ret_liner); /* 0, -errno */
@@ -32,6 +36,8 @@ int ws_liner_new(const struct ws_liner_options *opt, struct ws_liner **ret_liner
 void ws_liner_free(struct ws_liner *take_liner);
 /* From now on wss is dialled, too. */
 void ws_liner_secure(struct ws_liner *liner, struct tls_desk *desk, struct tls_client *tls);
+/* Of lines that are dialled from now on. */
+void ws_liner_update(struct ws_liner *liner, const struct ws_line_times *times);
 /* The pool to report to. */
 void ws_liner_serve(struct ws_liner *liner, weir_pool *pool);
 extern const weir_connector ws_line_connector; /* the liner is .connector_self */

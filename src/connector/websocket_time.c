@@ -125,6 +125,13 @@ void ws_end_fire(struct loop_timer *timer, uint64_t now_ms)
     }
 }
 
+void ws_end_retime(struct ws_end *end)
+{
+    if (end->state != WS_END_GONE) {
+        ws_end_arm(end);
+    }
+}
+
 bool ws_end_look(struct ws_end *end)
 {
     uint64_t now_ms = loop_now_ms(end->desk->loop);

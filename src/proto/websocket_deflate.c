@@ -73,6 +73,11 @@ void ws_deflate_free(struct ws_deflate *take_deflate)
 
 /* --- inflating ------------------------------------------------------------------------------- */
 
+void ws_inflate_limit(struct ws_deflate *codec, uint64_t message_bytes_max)
+{
+    codec->message_bytes_max = message_bytes_max;
+}
+
 void ws_inflate_give(struct ws_deflate *codec, const char *at, size_t len, bool last)
 {
     check(codec->in.avail_in == 0 && len <= UINT32_MAX);

@@ -19,6 +19,8 @@ struct ws_deflate *ws_deflate_new(const struct alloc *alloc, const struct ws_ter
                                   bool is_server, uint64_t message_bytes_max);
 void ws_deflate_free(struct ws_deflate *take_deflate); /* NULL is fine */
 
+/* Another bound, from the next message on. */
+void ws_inflate_limit(struct ws_deflate *codec, uint64_t message_bytes_max);
 /* More of a message that came, borrowed until the next call of give; `last` with the end of it.
  * Everything given before must have been taken. */
 void ws_inflate_give(struct ws_deflate *codec, const char *at, size_t len, bool last);

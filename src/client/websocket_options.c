@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a manager was told: read, compared, shown, changed. Its options are under its mutex; what is
+ * asked for often, or from any thread, is copied from them to where it is asked for.
+ */
+#include "base/check.h"
+#include "client/websocket.h"
+#include "core/option.h"
+
+#include <string.h>
+
+#define ROOM_MIN 4096U /* places that a manager has, however few it may use at first */
+
+/* --- reading ------------------------------------------------------------------------------------
+ */
+
+static weir_err resolve_pool(weir_pool_options *pool)
+{
+    const char *fault = "size";
+    weir_pool_options given = {0}, resolved;
+    size_t size = pool->size != 0 ? pool->size : sizeof given;
+    if (size > sizeof given) {
+        return ground_fault(WEIR_EINVAL, fault);
+    }
+    memcpy(&given, pool, size);
+    given.size = sizeof given;
+    weir_err err = weir_profile(MANAGER_NAME, &given);
+    check(err == WEIR_OK);
+    given.name = MANAGER_NAME;
+    given.connector = &ws_line_connector;
+    given.connector_self = NULL;
+    err = option_resolve(&given, &resolved, &fault);
+    if (err == WEIR_OK && resolved.max_total > WEBSOCKETS_MAX) {
+        fault = "max_total";
+        err = WEIR_EINVAL;
+    }
+    if (err != WEIR_OK) {
+        return ground_fault(err, fault);
+    }
+    option_show(&resolved, pool);
+    return WEIR_OK;
+}
+
+static uint32_t either(uint32_t given, uint32_t otherwise)
+{
+    return given != 0 ? given : otherwise;
+}
+
+/* The name of the first field that is out of range, or NULL. */
+static const char *set_numbers(weir_websocket_manager_options *opt)
+{
+    opt->message_max = opt->message_max != 0 ? opt->message_max : 1U << 20;
+    opt->fragments_max = either(opt->fragments_max, 1024);
+    opt->unsent_max = either(opt->unsent_max, 1U << 20);
+    opt->open_timeout_ms = either(opt->open_timeout_ms, 10000);
+    opt->close_timeout_ms = either(opt->close_timeout_ms, 5000);
+    opt->broadcasts_max = either(opt->broadcasts_max, 64);
+    opt->slow = either(opt->slow, WEIR_WEBSOCKET_SKIP);
+    opt->deflate = either(opt->deflate, WEIR_OFF);
+    opt->deflate_min = opt->deflate_min == WEIR_NONE ? 0 : either(opt->deflate_min, 1024);
+    opt->dns_ttl_ms = either(opt->dns_ttl_ms, 300000);
+    if (opt->message_max > UINT32_MAX) {
+        return "message_max";
+    }
+    if (opt->slow != WEIR_WEBSOCKET_SKIP && opt->slow != WEIR_WEBSOCKET_CUT) {
+        return "slow";
+    }
+    if (opt->deflate != WEIR_ON && opt->deflate != WEIR_OFF) {
+        return "deflate";
+    }
+    if (opt->open_timeout_ms >= WEIR_MOST || opt->close_timeout_ms >= WEIR_MOST) {
+        return opt->open_timeout_ms >= WEIR_MOST ? "open_timeout" : "close_timeout";
+    }
+    uint32_t verify = opt->tls.verify;
+    return verify == 0 || verify == WEIR_ON || verify == WEIR_OFF ? NULL : "tls.verify";
+}
+
+/* The options in full; ret_opt->pool.name is as given. */
+static weir_err read_options(const weir_websocket_manager_options *opt,
+                             weir_websocket_manager_options *ret_opt)
+{
+    weir_websocket_manager_options full = {0};
+    size_t size = opt == NULL ? 0 : opt->size != 0 ? opt->size : sizeof *opt;
+    if (size > sizeof *opt) {
+        return ground_fault(WEIR_EINVAL, "size");
+    }
+    if (size > 0) {
+        memcpy(&full, opt, size);
+    }
+    full.size = sizeof full;
+    const char *fault = set_numbers(&full);
+    if (fault != NULL) {
+        return ground_fault(WEIR_EINVAL, fault);
+    }
+    const char *name = full.pool.name;
+    weir_err err = resolve_pool(&full.pool);
+    if (err == WEIR_OK) {
+        full.pool.name = name;
+        *ret_opt = full;
+    }
+    return err;
+}
+
+static weir_err take_text(weir_websocket_manager *manager)
+{
+    const char *servers = manager->opt.dns_servers;
+    size_t size = servers != NULL ? strlen(servers) + 1 : 0;
+    manager->opt.dns_servers = NULL;
+    if (size == 0) {
+        return WEIR_OK;
+    }
+    manager->dns_servers = alloc_new(manager->alloc, size);
+    if (manager->dns_servers == NULL) {
+        return WEIR_ENOMEM;
+    }
+    memcpy(manager->dns_servers, servers, size);
+    return WEIR_OK;
+}
+
+/* Files are read at once; without any, TLS comes with the first wss://. */
+static weir_err take_tls(weir_websocket_manager *manager)
+{
+    weir_tls_options *tls = &manager->opt.tls;
+    bool has_files = (tls->ca != NULL && tls->ca[0] != '\0')
+                     || (tls->certificate != NULL && tls->certificate[0] != '\0');
+    const char *fault = "tls";
+    weir_err err = has_files ? bay_has_tls(manager, &fault) : WEIR_OK;
+    *tls = (weir_tls_options){.verify = tls->verify};
+    manager->has_files = has_files;
+    return err == WEIR_EINVAL ? ground_fault(err, fault) : err;
+}
+
+/* What is read without the mutex. */
+static void show_limits(weir_websocket_manager *manager, const weir_websocket_manager_options *opt)
+{
+    atomic_store(&manager->seats_max, opt->pool.max_total);
+    atomic_store(&manager->casting_max, opt->broadcasts_max);
+    atomic_store(&manager->unsent_max, opt->unsent_max);
+    atomic_store(&manager->slow, opt->slow);
+}
+
+weir_err manager_take_options(weir_websocket_manager *manager,
+                              const weir_websocket_manager_options *opt)
+{
+    weir_err err = read_options(opt, &manager->opt);
+    err = err == WEIR_OK ? take_text(manager) : err;
+    err = err == WEIR_OK ? take_tls(manager) : err;
+    if (err == WEIR_OK) {
+        uint32_t most = manager->opt.pool.max_total;
+        manager->room = most > ROOM_MIN ? most : ROOM_MIN;
+        show_limits(manager, &manager->opt);
+    }
+    return err;
+}
+
+/* --- comparing ----------------------------------------------------------------------------------
+ */
+
+static bool same_text(const char *a, const char *b)
+{
+    return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
+}
+
+static bool same_tls(const weir_websocket_manager *a, const weir_websocket_manager *b)
+{
+    return a->opt.tls.verify == b->opt.tls.verify && a->has_files == b->has_files
+           && (!a->has_files
+               || strcmp(tls_profile_fingerprint(a->profile), tls_profile_fingerprint(b->profile))
+                      == 0);
+}
+
+bool manager_is_like(weir_websocket_manager *manager, const weir_websocket_manager *like)
+{
+    weir_websocket_manager_options a;
+    const weir_websocket_manager_options *b = &like->opt;
+    weir_websocket_manager_options_of(manager, &a);
+    return option_is_same(&a.pool, &b->pool) && a.message_max == b->message_max
+           && a.fragments_max == b->fragments_max && a.unsent_max == b->unsent_max
+           && a.open_timeout_ms == b->open_timeout_ms && a.close_timeout_ms == b->close_timeout_ms
+           && a.broadcasts_max == b->broadcasts_max && a.slow == b->slow && a.deflate == b->deflate
+           && a.deflate_min == b->deflate_min && a.dns_ttl_ms == b->dns_ttl_ms
+           && a.on_event == b->on_event && a.event_arg == b->event_arg && a.events == b->events
+           && same_text(manager->dns_servers, like->dns_servers) && same_tls(manager, like);
+}
+
+/* --- showing ------------------------------------------------------------------------------------
+ */
+
+static weir_websocket_manager *writable(const weir_websocket_manager *manager)
+{
+    return (weir_websocket_manager *)(uintptr_t)manager; /* to lock it */
+}
+
+void manager_options(const weir_websocket_manager *manager, weir_websocket_manager_options *ret_opt)
+{
+    pthread_mutex_lock(&writable(manager)->mutex);
+    *ret_opt = manager->opt;
+    pthread_mutex_unlock(&writable(manager)->mutex);
+}
+
+void weir_websocket_manager_options_of(const weir_websocket_manager *manager,
+                                       weir_websocket_manager_options *ret_opt)
+{
+    manager_options(manager, ret_opt);
+    ret_opt->pool.connector = NULL;
+    ret_opt->dns_servers = manager->dns_servers;
+}
+
+/* --- changing -----------------------------------------------------------------------------------
+ */
+
+/* What a manager keeps, whatever it is told later. */
+static void keep(weir_websocket_manager_options *next, const weir_websocket_manager_options *was)
+{
+    next->pool.name = was->pool.name;
+    next->deflate = was->deflate;
+    next->dns_ttl_ms = was->dns_ttl_ms;
+    next->dns_servers = was->dns_servers;
+    next->tls = was->tls;
+    next->on_event = was->on_event;
+    next->event_arg = was->event_arg;
+    next->events = was->events;
+}
+
+weir_err weir_websocket_manager_update(weir_websocket_manager *manager,
+                                       const weir_websocket_manager_options *opt)
+{
+    weir_websocket_manager_options next;
+    weir_err err = read_options(opt, &next);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    if (next.pool.name != NULL && strcmp(next.pool.name, manager->member.name) != 0) {
+        return ground_fault(WEIR_EINVAL, "name");
+    }
+    if (next.pool.max_total > manager->room) {
+        return ground_fault(WEIR_EINVAL, "max_total");
+    }
+    pthread_mutex_lock(&manager->mutex);
+    keep(&next, &manager->opt);
+    manager->opt = next;
+    show_limits(manager, &next);
+    pthread_mutex_unlock(&manager->mutex);
+    for (uint32_t i = 0; i < manager->bays_count; i++) {
+        worker_note(manager->bays[i]->worker, &manager->bays[i]->update);
+    }
+    return WEIR_OK;
+}
