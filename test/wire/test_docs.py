@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the documents show is true: the tutorials' C is that of the examples, which are run, or compiles
 on its own; what they say is printed is what test_examples.py sees; YAML is valid; links lead somewhere."""
+import os
+import pathlib
 import re
 import subprocess
 
 import pytest
 
-from weirtest import ROOT, WEIR
+from peers import accepts
+from weirtest import ROOT, WEIR, dead_port, free_port, wait_for
 
+EXAMPLES = pathlib.Path(os.environ.get("WEIR_BUILD", ROOT / "build/dev")) / "examples"
 TUTORIALS = sorted((ROOT / "docs" / "tutorial").glob("0*.md"))
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 HEADS = "#include <weir/server.h>\n\n#include \"example.h\"\n"
@@ -75,3 +79,21 @@ def test_every_document_of_the_requirements_has_its_tutorial():
     assert "(docs/tutorial/README.md)" in (ROOT / "README.md").read_text()
     for path in TUTORIALS:
         assert path.name in (ROOT / "docs" / "tutorial" / "README.md").read_text()
+
+
+def test_the_line_server_of_the_tutorials_answers_their_programs():
+    script = next(block for block in blocks_of(ROOT / "docs" / "tutorial" / "README.md", "sh") if "socketserver" in block)
+    port = free_port()
+    server = subprocess.Popen(["sh", "-c", "exec " + script.strip().removesuffix("&").replace("7000", str(port))])
+    try:
+        wait_for(lambda: accepts(port), "the server of lines")
+        for words, expected in ((["hello", "127.0.0.1", port], "hello, over a used connection"),
+                                (["threads", "127.0.0.1", port], "answered 600"),
+                                (["openclaw", port, dead_port(), "retry_first=10ms"], "created 3, reused 1, in error 1"),
+                                (["accounts", port], "pool: created 2, reused 1")):
+            done = subprocess.run([EXAMPLES / words[0], *map(str, words[1:])], capture_output=True, text=True,
+                                  timeout=60, check=False)
+            assert done.returncode == 0 and expected in done.stdout, done.stdout + done.stderr
+    finally:
+        server.kill()
+        server.wait()
