@@ -24,14 +24,15 @@ KINDS = {"weir": "weir, pooled", "weir-fresh": "weir, max_uses 1", "epoll": "bar
          "epoll-fresh": "bare epoll, a connection each"}
 SECURE_KINDS = ("weir", "weir-fresh")
 GOALS = (("connections", "connections", -0.99), ("cpu", "CPU, busy", -0.50), ("cpu_light", "CPU, with pauses", -0.50),
-         ("p50", "p50", -0.50))
+         ("p50_busy", "p50, busy", -0.50), ("p50", "p50, with pauses", -0.50))
 FACTOR_GOAL = 10
+WITH_PAUSES = {"cpu": "cpu_light", "p50_busy": "p50"}  # beside what is busy
 # What each document says that pooling gains, beside which our figure stands.
 CLAIMS = (("001: reuse", "reuse", "80 %+"), ("001: overhead of connecting", "connections", "-50 %+"),
-          ("001: in all", "p50", "-20-30 %"), ("003: overhead of connecting", "connections", "-60-80 %"),
-          ("003: time to answer", "p50", "-50-70 %"), ("003: resources", "cpu", "-40-60 %"),
+          ("001: in all", "p50_busy", "-20-30 %"), ("003: overhead of connecting", "connections", "-60-80 %"),
+          ("003: time to answer", "p50_busy", "-50-70 %"), ("003: resources", "cpu", "-40-60 %"),
           ("003: CPU", "cpu", "-20-40 %"), ("003: connections", "connections", "-50-70 %"),
-          ("003: concurrency", "clients", "2-3 x"), ("004: time to answer, cached", "p50", "-95 %"),
+          ("003: concurrency", "clients", "2-3 x"), ("004: time to answer, cached", "p50_busy", "-95 %"),
           ("004: CPU and memory", "cpu", "-60 %"))
 
 
@@ -108,14 +109,14 @@ class Part:
         say = self.tools.say
         say(f"\nwhat pooling gains, {scheme}: {THINKERS} clients, {THINK_MS} ms between their requests, 100 B, {len(light)} "
             f"rounds; busy: the same without a pause")
-        say(f"  {'':<31}{'connections':>12}{'per request':>12}{'p50 µs':>9}{'p99 µs':>9}{'CPU µs/req':>11}{'busy':>8}"
-            f"{'failed':>8}")
+        say(f"  {'':<31}{'connections':>12}{'per request':>12}{'p50 µs':>9}{'busy':>8}{'p99 µs':>9}{'CPU µs/req':>11}"
+            f"{'busy':>8}{'failed':>8}")
         for kind in kinds:
             def median(key, of, kind=kind):
                 return statistics.median(r[kind][key] for r in of)
             per_request = statistics.median(r[kind]["connections"] / r[kind]["asked"] for r in light)
             say(f"  {KINDS[kind]:<31}{median('connections', light):>12.0f}{per_request:>12.4f}{median('p50_us', light):>9.0f}"
-                f"{median('p99_us', light):>9.0f}{median('cpu_us_per_request', light):>11.1f}"
+                f"{median('p50_us', busy):>8.0f}{median('p99_us', light):>9.0f}{median('cpu_us_per_request', light):>11.1f}"
                 f"{median('cpu_us_per_request', busy):>8.1f}{sum(r[kind]['failed'] for r in light + busy):>8}")
 
     @staticmethod
@@ -127,11 +128,13 @@ class Part:
             return sample["cpu_us_per_request"]
         gains = {"connections": change(lambda s: s["connections"] / s["asked"], light), "cpu": change(cpu, busy),
                  "cpu_light": change(cpu, light), "p50": change(lambda s: s["p50_us"], light),
+                 "p50_busy": change(lambda s: s["p50_us"], busy),
                  "p99": change(lambda s: s["p99_us"], light),
                  "reuse": statistics.median(1 - r["weir"]["connections"] / r["weir"]["asked"] for r in light)}
         if "epoll" in light[0]:
             gains["bare"] = {"cpu": change(cpu, busy, "epoll"), "cpu_light": change(cpu, light, "epoll"),
-                             "p50": change(lambda s: s["p50_us"], light, "epoll")}
+                             "p50": change(lambda s: s["p50_us"], light, "epoll"),
+                             "p50_busy": change(lambda s: s["p50_us"], busy, "epoll")}
         return gains
 
     def clients(self, scheme):
@@ -166,4 +169,5 @@ class Part:
         for title, word, claim in CLAIMS:
             figure = (f"{clients['factor']} x" if word == "clients" else f"{100 * gains[word]:.1f} %" if word == "reuse"
                       else f"{100 * gains[word]:+.1f} %")
-            say(f"    {title:<30}{claim:>10}   here {figure:>9}")
+            pauses = f", with pauses {100 * gains[WITH_PAUSES[word]]:+.1f} %" if word in WITH_PAUSES else ""
+            say(f"    {title:<30}{claim:>10}   here {figure:>9}{pauses}")
