@@ -57,7 +57,7 @@ def test_configurations_of_a_document(path, tmp_path):
             continue
         file = tmp_path / f"{number}.yaml"
         file.write_text(block)
-        named = dict.fromkeys(re.findall(r"\$\{(\w+)\}", block), "a value of its reader's")
+        named = dict.fromkeys(re.findall(r"\$\{(\w+)\}", block), "its-readers")
         done = subprocess.run([WEIR, "check", "-c", file], capture_output=True, text=True, check=False,
                               env=dict(os.environ, **named))
         assert done.returncode == 0, done.stdout + done.stderr
