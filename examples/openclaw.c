@@ -1,79 +1,79 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * openclaw.c - requirement 000: connections to OpenClaw instances, one for each endpoint and
- * account, that come back by themselves, give up for 60 s after 1 + 2 + 4 s, show their states.
+ * openclaw.c - requirement 000: connections to OpenClaw gateways, shared, kept up and listed.
  */
-#include <weir/runtime.h>
+#include <weir/openclaw.h>
 
 #include "example.h"
 
-static weir_err create(void *self, const weir_create *what, void **ret_adapter)
+static void on_event(void *arg, const weir_openclaw_event *event)
 {
-    (void)self;
-    char line[100], answer[100];
-    struct tcp *tcp = tcp_open(what->key->host, what->key->port, what->timeout_ms);
-    if (tcp == NULL) {
-        return tcp_why();
-    }
-    snprintf(line, sizeof line, "connect %s", what->key->tenant);
-    if (!tcp_ask(tcp, line, answer, sizeof answer) || strcmp(answer, "hello-ok") != 0) {
-        tcp_close(tcp);
-        return WEIR_EPROTOCOL;
-    }
-    *ret_adapter = tcp;
-    return WEIR_OK;
+    (void)arg;
+    printf("%s tells %s\n", (const char *)event->gateway_arg, event->name);
 }
 
-/* Every 60 s, while it is idle. */
-static weir_err health_check(void *self, weir_task task, void *adapter)
+static weir_openclaw_gateway *gateway(weir_openclaw *claw, const char *url, char *account,
+                                      const char *token)
 {
-    (void)self, (void)task;
-    char answer[100];
-    return tcp_ask(adapter, "health", answer, sizeof answer) ? WEIR_OK : WEIR_EPROBE;
+    weir_openclaw_gateway *found;
+    const weir_openclaw_config config = {
+        .url = url, .account = account, .token = token, .arg = account};
+    must(weir_openclaw_gateway_of(claw, &config, &found), "gateway");
+    return found;
 }
 
-static void execute(weir_shared *pool, const weir_key *config, const char *action)
+static void execute(weir_openclaw_gateway *to, const char *method, const char *params)
 {
-    char answer[100] = "nothing";
-    weir_key_info info = {.size = sizeof info};
-    weir_loan adapter;
-    weir_err err = weir_acquire_wait(pool, config, NULL, &adapter); /* getAdapter */
+    weir_openclaw_info info;
+    weir_openclaw_result *result;
+    const weir_openclaw_request request = {.method = method, .params = params};
+    weir_err err = weir_openclaw_execute(to, &request, &result);
+    weir_openclaw_info_of(to, &info); /* getConnectionInfo */
     if (err == WEIR_OK) {
-        err = tcp_ask(adapter.object, action, answer, sizeof answer) ? WEIR_OK : WEIR_EHANGUP;
-        weir_loan_return(&adapter, err == WEIR_OK ? WEIR_KEEP : WEIR_BROKEN); /* releaseAdapter */
+        weir_text said = result->ok ? result->payload : result->error;
+        printf("%s: %.*s, %s\n", (const char *)info.arg, (int)said.len, said.at,
+               weir_openclaw_status_word(info.status));
+        weir_openclaw_result_free(result);
+    } else {
+        printf("%s: %s (%s), %s, %u errors\n", (const char *)info.arg, weir_err_word(err),
+               info.last_error_text, weir_openclaw_status_word(info.status), info.errors);
     }
-    weir_shared_key_of(pool, config, &info); /* getConnectionInfo */
-    printf("%s: %s (%s), key %s, %u failures, %u connected\n", config->tenant, answer,
-           weir_err_word(err), weir_key_state_word(info.state), info.failures, info.idle);
+}
+
+static void on_result(void *arg, const weir_openclaw_result *result)
+{
+    (void)arg;
+    printf("one of all: %s\n", result->err == WEIR_OK ? "answered" : weir_err_word(result->err));
 }
 
 int main(int argc, char **argv)
 {
     weir_runtime *runtime;
-    weir_shared *pool;
-    weir_stats stats = {.size = sizeof stats};
-    const weir_factory factory = {
-        .create = create, .validate = health_check, .destroy = tcp_destroy, .threads_max = 8};
-    weir_shared_options opt = {.pool = {.name = "openclaw"}, .factory = &factory};
-    need(argc > 2, "openclaw PORT DEAD_PORT [OPTION=VALUE]...");
-    must_set(&opt.pool, argv + 3);
-    must(weir_profile("openclaw", &opt.pool), "profile"); /* 100 connections, idle for 5 min, ... */
+    weir_openclaw *claw;
+    weir_openclaw_stats stats;
+    weir_openclaw_options opt = {.on_event = on_event};
+    char names[][8] = {"alice", "carol", "mallory"};
+    need(argc > 3, "openclaw URL TOKEN DEAD_URL [OPTION=VALUE]...");
+    must_set(&opt.pool, argv + 4);
     must(weir_runtime_open(NULL, &runtime), "runtime");
-    must(weir_shared_open(runtime, &opt, &pool), "pool");
-    weir_key alice = {.scheme = "openclaw", .host = "127.0.0.1", .tenant = "alice"};
-    weir_key bob = alice, dead = alice;
-    bob.tenant = "bob", dead.tenant = "carol";
-    alice.port = bob.port = port_of(argv[1]), dead.port = port_of(argv[2]);
-    execute(pool, &alice, "chat.send");
-    execute(pool, &alice, "chat.send"); /* the same configuration: the same connection */
-    execute(pool, &bob, "hangup");      /* its peer leaves; the pool reconnects */
-    execute(pool, &bob, "chat.send");
-    execute(pool, &dead, "chat.send"); /* four failures in a row: in error */
-    weir_shared_flush(pool, &bob, 0);  /* removeAdapter */
-    weir_shared_stats(pool, &stats);   /* getPoolStats */
-    printf("created %d, reused %d, in error %d\n", (int)stats.created, (int)stats.reused,
-           (int)stats.keys_down);
-    weir_shared_flush(pool, NULL, 0); /* disconnectAll */
+    must(weir_openclaw_open(runtime, &opt, &claw), "openclaw");
+    weir_openclaw_gateway *alice = gateway(claw, argv[1], names[0], argv[2]);
+    weir_openclaw_gateway *carol = gateway(claw, argv[3], names[1], argv[2]);
+    weir_openclaw_gateway *mallory = gateway(claw, argv[1], names[2], "wrong");
+    execute(alice, "health", NULL);
+    execute(alice, "chat.send", "{\"message\": \"hello\", \"idempotencyKey\": \"1\"}");
+    execute(carol, "health", NULL);   /* nobody is there: in error after 1 + 2 + 4 s */
+    execute(mallory, "health", NULL); /* refused: in error after one attempt */
+    weir_openclaw_gateway *const all[] = {alice, carol, mallory};
+    const weir_openclaw_request health = {.method = "health"};
+    must(weir_openclaw_fan_out(all, 3, WEIR_OPENCLAW_ALL, &health, on_result, NULL), "fan out");
+    do {
+        weir_openclaw_stats_of(claw, &stats); /* getPoolStats */
+    } while (stats.in_flight > 0 && usleep(1000) == 0);
+    printf("%u connections: %u active, %u idle, %u in error\n", stats.total, stats.active,
+           stats.idle, stats.error);
+    must(weir_openclaw_disconnect(claw, NULL, 0), "disconnect"); /* disconnectAll */
+    must(weir_openclaw_close(claw), "close");
     must(weir_runtime_close(runtime, 1000), "close");
     return 0;
 }

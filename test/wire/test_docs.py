@@ -14,7 +14,7 @@ from weirtest import ROOT, WEIR, dead_port, free_port, wait_for
 EXAMPLES = pathlib.Path(os.environ.get("WEIR_BUILD", ROOT / "build/dev")) / "examples"
 TUTORIALS = sorted((ROOT / "docs" / "tutorial").glob("0*.md"))
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-HEADS = "#include <weir/server.h>\n\n#include \"example.h\"\n"
+HEADS = "#include <weir/openclaw.h>\n#include <weir/server.h>\n\n#include \"example.h\"\n"
 
 
 def blocks_of(path, language):

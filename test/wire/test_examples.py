@@ -16,6 +16,7 @@ import threading
 import pytest
 
 from peers import accepts, find
+import openclawpeer
 from weirtest import DEADLINE, ROOT, Client, Upstream, dead_port, free_port, wait_for
 
 EXAMPLES = pathlib.Path(os.environ.get("WEIR_BUILD", ROOT / "build/dev")) / "examples"
@@ -107,20 +108,17 @@ def test_foreign_loop():
 
 
 def test_000_openclaw():
-    def gateway(line):
-        return {"chat.send": "sent", "hangup": None}.get(line, "hello-ok")
-
-    with Lines(gateway) as server:
-        said = run("openclaw", server.port, dead_port(), "retry_first=10ms", "jitter=0")
-    assert said == [
-        "alice: sent (ok), key up, 0 failures, 1 connected",
-        "alice: sent (ok), key up, 0 failures, 1 connected",
-        said[2],
-        "bob: sent (ok), key up, 0 failures, 1 connected",
-        "carol: nothing (down), key down, 4 failures, 0 connected",
-        "created 3, reused 1, in error 1"]
-    assert said[2].startswith("bob: nothing (hangup), key up")
-    assert server.heard.count("connect alice") == 1 and server.heard.count("connect bob") == 2
+    with openclawpeer.double() as gateway:
+        said = run("openclaw", gateway.url, gateway.token, f"ws://127.0.0.1:{dead_port()}", "retry_first=10ms",
+                   "jitter=0")
+    assert said[:5] == [
+        'alice: {"ok":true}, connected',
+        "alice tells chat",
+        'alice: {"runId":"run-0","times":1}, connected',
+        "carol: down (connection refused), error, 4 errors",
+        "mallory: denied (unauthorized: gateway token mismatch), error, 1 errors"]
+    assert sorted(said[5:8]) == ["one of all: answered", "one of all: denied", "one of all: down"]
+    assert said[8:] == ["3 connections: 0 active, 1 idle, 2 in error"]
 
 
 def test_001_http_client():
