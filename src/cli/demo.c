@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/faults.h"
 #include "cli/run.h"
+#include "gateway/demo_openclaw.h"
 #include "io/oserror.h"
 #include "io/tls_make.h"
 
@@ -30,6 +31,7 @@ static const char template[] = "# What `weir demo` runs; `weir serve -c` takes t
                                "    routes: &routes\n"
                                "      - { match: { path: /slow }, upstream: slow }\n"
                                "      - { match: { path: /events }, upstream: events }\n"
+                               "      - { match: { path: /openclaw }, upstream: claw }\n"
                                "      - { match: { path: / }, upstream: plain }\n"
                                "  - name: secure\n"
                                "    address: \"127.0.0.1:%u\"\n"
@@ -43,6 +45,10 @@ static const char template[] = "# What `weir demo` runs; `weir serve -c` takes t
                                "  - name: slow\n"
                                "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
                                "  - name: events\n"
+                               "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
+                               "  - name: claw\n"
+                               "    protocol: openclaw\n"
+                               "    openclaw: { token: demo }\n"
                                "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n";
 
 #define PATH_BYTES 32
@@ -52,31 +58,39 @@ struct ports {
     char certificate[PATH_BYTES], key[PATH_BYTES];
 };
 
-struct welcome {
-    const struct demo *demo;
+/* Who answers, inside this program. */
+struct cast {
+    struct demo *demo;
+    struct demo_openclaw *claw;
 };
 
 static void print_welcome(const struct server *server, void *arg)
 {
-    const struct demo *demo = ((const struct welcome *)arg)->demo;
+    const struct cast *cast = arg;
+    const struct demo *demo = cast->demo;
     unsigned web = server_port(server, 0), secure = server_port(server, 1);
     unsigned admin = server_admin_port(server);
     printf("weir %s\n\n"
            "  gateway    http://127.0.0.1:%u\n"
            "  https      https://127.0.0.1:%u   with a certificate made just now\n"
            "  admin      http://127.0.0.1:%u\n"
-           "  upstreams  127.0.0.1:%u %u (plain), %u (slow), %u (events), inside this program\n\n"
+           "  upstreams  127.0.0.1:%u %u (plain), %u (slow), %u (events),\n"
+           "             %u (an OpenClaw gateway), inside this program\n\n"
            "Try, in another terminal:\n\n"
            "  curl -i http://127.0.0.1:%u/                      a plain answer, through the pool\n"
            "  curl -i 'http://127.0.0.1:%u/slow?ms=2000'        one that takes its time\n"
            "  curl -N http://127.0.0.1:%u/events                an event stream, live\n"
            "  curl -i -d 'some text' http://127.0.0.1:%u/echo   what the upstream received\n"
            "  curl -k https://127.0.0.1:%u/                     the same through TLS\n"
+           "  curl -d '{\"a\": 1}' http://127.0.0.1:%u/openclaw/claw/echo       asks OpenClaw\n"
+           "  curl -N http://127.0.0.1:%u/openclaw/claw/events                its events, and\n"
+           "  curl -d '{\"count\": 3}' http://127.0.0.1:%u/openclaw/claw/emit   three of them\n"
            "  curl -s http://127.0.0.1:%u/metrics | grep reused\n"
            "  curl -s http://127.0.0.1:%u/api/v1/pools\n\n"
            "Ctrl-C ends it.\n",
            WEIR_VERSION, web, secure, admin, demo_port(demo, 0), demo_port(demo, 1),
-           demo_port(demo, 2), demo_port(demo, 3), web, web, web, web, secure, admin, admin);
+           demo_port(demo, 2), demo_port(demo, 3), demo_openclaw_port(cast->claw), web, web, web,
+           web, secure, web, web, web, admin, admin);
     fflush(stdout);
 }
 
@@ -108,20 +122,17 @@ static int make_certificate(struct ports *ports)
     return error;
 }
 
-static int run_demo(struct loop *loop, const struct demo *demo, const struct ports *ports)
+static int run_demo(struct loop *loop, struct cast *cast, const struct ports *ports)
 {
+    const struct demo *demo = cast->demo;
     char text[CONFIG_BYTES_MAX];
     struct config_faults faults;
     int len = snprintf(text, sizeof(text), template, ports->admin, ports->web, ports->secure,
                        ports->certificate, ports->key, demo_port(demo, 0), demo_port(demo, 1),
-                       demo_port(demo, 2), demo_port(demo, 3));
+                       demo_port(demo, 2), demo_port(demo, 3), demo_openclaw_port(cast->claw));
     struct config *config = config_read_text("demo", text, (size_t)len, &faults);
-    struct welcome welcome = {demo};
-    struct run_options opt = {.command = "demo",
-                              .config = config,
-                              .loop = loop,
-                              .on_ready = print_welcome,
-                              .arg = &welcome};
+    struct run_options opt = {
+        .command = "demo", .config = config, .loop = loop, .on_ready = print_welcome, .arg = cast};
     int status = 1;
     if (config != NULL)
         status = run_gateway(&opt);
@@ -134,6 +145,17 @@ static int run_demo(struct loop *loop, const struct demo *demo, const struct por
     config_free(config);
     config_faults_free(&faults);
     return status;
+}
+
+static int open_cast(struct loop *loop, struct cast *ret_cast)
+{
+    int error = demo_open(loop, &ret_cast->demo);
+    if (error == 0) {
+        error = demo_openclaw_open(&(struct demo_openclaw_options){0}, &ret_cast->claw);
+        if (error != 0)
+            demo_close(ret_cast->demo);
+    }
+    return error;
 }
 
 static bool port_of(const char *text, unsigned *ret)
@@ -159,7 +181,7 @@ int command_demo(int count, char **words)
         return EXIT_USAGE;
     }
     struct loop *loop;
-    struct demo *demo;
+    struct cast cast;
     int error = loop_new(&(struct loop_options){0}, &loop);
     if (error != 0) {
         fprintf(stderr, "weir demo: %s\n", oserror_text(error));
@@ -168,14 +190,15 @@ int command_demo(int count, char **words)
     int status = 1;
     error = make_certificate(&ports);
     if (error == 0)
-        error = demo_open(loop, &demo);
+        error = open_cast(loop, &cast);
     if (error != 0) {
         fprintf(stderr,
                 "weir demo: cannot make a certificate, or open the upstreams on 127.0.0.1: %s\n",
                 oserror_text(error));
     } else {
-        status = run_demo(loop, demo, &ports);
-        demo_close(demo);
+        status = run_demo(loop, &cast, &ports);
+        demo_openclaw_close(cast.claw);
+        demo_close(cast.demo);
     }
     loop_free(loop);
     return status;

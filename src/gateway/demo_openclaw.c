@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -346,8 +347,11 @@ static void on_agent(struct visitor *visitor, const char *id)
 static void on_emit(struct visitor *visitor, const char *id, struct slice params)
 {
     uint64_t count = number_of(params, "count", 1);
-    for (uint64_t i = 0; i < count && i < HELD_MAX; i++) {
-        tell(visitor, "chat", "{\"n\":1}");
+    weir_list_each(it, &visitor->demo->visitors) {
+        struct visitor *each = list_entry(it, struct visitor, on_demo);
+        for (uint64_t i = 0; each->is_in && i < count && i < HELD_MAX; i++) {
+            tell(each, "chat", "{\"n\":1}");
+        }
     }
     answer(visitor, id, "{}");
 }
@@ -614,6 +618,17 @@ static int serve(struct demo_openclaw *demo, const char *address)
     return err == WEIR_OK ? 0 : err == WEIR_ENOMEM ? -ENOMEM : -EADDRNOTAVAIL;
 }
 
+/* Signals are for the program's other threads. */
+static int start_ticker(struct demo_openclaw *demo)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = -pthread_create(&demo->ticker, NULL, tick, demo);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
 int demo_openclaw_open(const struct demo_openclaw_options *opt, struct demo_openclaw **ret_demo)
 {
     struct demo_openclaw *demo = calloc(1, sizeof *demo);
@@ -633,7 +648,7 @@ int demo_openclaw_open(const struct demo_openclaw_options *opt, struct demo_open
     pthread_condattr_destroy(&monotonic);
     int error = serve(demo, opt->address != NULL ? opt->address : "127.0.0.1:0");
     if (error == 0) {
-        error = -pthread_create(&demo->ticker, NULL, tick, demo);
+        error = start_ticker(demo);
         demo->has_ticker = error == 0;
     }
     if (error != 0) {

@@ -10,10 +10,11 @@
  *     health                   {"ok": true}
  *     echo                     its params
  *     status                   what it has counted
- *     hold, release            `hold` is not answered before a `release`, which answers all of
- * them, the last one first chat.send                {"runId", "times"}: how often that
- * idempotencyKey has come agent                    {"status": "accepted"}, an event, and the answer
- *     emit {"count": n}        n events, before the answer
+ *     hold, release            no answer to `hold` before a `release`, which answers all of them,
+ *                              the last one first
+ *     chat.send                {"runId", "times"}: how often that idempotencyKey has come
+ *     agent                    {"status": "accepted"}, an event, and the answer
+ *     emit {"count": n}        n events to everybody, before the answer
  *     double {…}               how it behaves from now on: "starting": n (so many connects are told
  *                              to come again in 100 ms), "ticks": false, "restart": true (all are
  *                              closed with 1012), "hangup": true (all are cut), "mute": n (so many

@@ -20,6 +20,7 @@ static int pin_endpoints(struct openclaw *openclaw, const struct openclaw_option
 static struct claw_account *account_of(void *self, const weir_key *key);
 static void on_event(void *self, struct claw_account *account, const struct claw_frame *frame);
 static void beat(struct loop_timer *timer, uint64_t now_ms);
+static void looked(struct claw_call *look, const struct claw_answer *answer);
 
 static const struct http_link_ops link_ops = {.call = openclaw_call_open};
 static const struct claw_ops ops = {.on_event = on_event};
@@ -148,7 +149,8 @@ static int pin_endpoints(struct openclaw *openclaw, const struct openclaw_option
             .identity = opt->identity,
             .user = endpoint,
         };
-        snprintf(endpoint->name, sizeof endpoint->name, "%s:%u", config->host, config->port);
+        endpoint->look.done = looked;
+        endpoint->look.method = "health";
         weir_err err = pool_key_pin(openclaw->pool, &key, &endpoint->pin);
         if (err != WEIR_OK) {
             return errno_of(err);
@@ -214,7 +216,44 @@ void *openclaw_link(struct openclaw *openclaw, uint32_t endpoint)
 }
 
 /* --- events -------------------------------------------------------------------------------------
+ *
+ * They come on the connections of this worker, which has one while it has readers: a small request
+ * now and then sees to that. Gateways tell every connection, so that other workers' are not needed.
  */
+
+void openclaw_look(struct openclaw *openclaw)
+{
+    for (uint32_t i = 0; i < openclaw->count; i++) {
+        struct openclaw_endpoint *endpoint = &openclaw->endpoints[i];
+        if (!endpoint->is_looking) {
+            endpoint->is_looking = true;
+            claw_call_begin(openclaw->connector, &endpoint->look, pool_key_view(endpoint->pin),
+                            OPENCLAW_BEAT_MS);
+        }
+    }
+    if (!loop_timer_is_set(&openclaw->beat)) {
+        loop_timer_set(openclaw->loop, &openclaw->beat,
+                       loop_now_ms(openclaw->loop) + OPENCLAW_BEAT_MS);
+    }
+}
+
+static void looked(struct claw_call *look, const struct claw_answer *answer)
+{
+    struct openclaw_endpoint *endpoint = container_of(look, struct openclaw_endpoint, look);
+    struct openclaw *openclaw = endpoint->openclaw;
+    uint32_t looking = 0, found = 0;
+    endpoint->is_looking = false;
+    endpoint->is_found = answer->err == WEIR_OK;
+    for (uint32_t i = 0; i < openclaw->count; i++) {
+        looking += openclaw->endpoints[i].is_looking;
+        found += openclaw->endpoints[i].is_found;
+    }
+    weir_list_each(node, &openclaw->readers) {
+        if (looking == 0 && found > 0) {
+            openclaw_reader_ready(node);
+        }
+    }
+}
 
 static void on_event(void *self, struct claw_account *account, const struct claw_frame *frame)
 {
@@ -228,11 +267,12 @@ static void on_event(void *self, struct claw_account *account, const struct claw
 static void beat(struct loop_timer *timer, uint64_t now_ms)
 {
     struct openclaw *openclaw = container_of(timer, struct openclaw, beat);
+    (void)now_ms;
     weir_list_each(node, &openclaw->readers) {
         openclaw_reader_beat(node);
     }
-    if (!list_is_empty(&openclaw->readers)) {
-        loop_timer_set(openclaw->loop, timer, now_ms + OPENCLAW_BEAT_MS);
+    if (!list_is_empty(&openclaw->readers) && !openclaw->is_draining) {
+        openclaw_look(openclaw);
     }
 }
 

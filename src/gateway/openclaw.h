@@ -5,7 +5,8 @@
  * of HTTP.
  *
  *     POST /openclaw/UPSTREAM/METHOD   {"…": …}  ──▶ 200 {…}, or an error
- *     GET  /openclaw/UPSTREAM/events             ──▶ text/event-stream, until somebody leaves
+ *     GET  /openclaw/UPSTREAM/events             ──▶ text/event-stream, until somebody leaves;
+ *                                                    from the comment "ready" on nothing is missed
  *
  * To a relay such an endpoint is a `struct http_link` like any other, only that no lease stands for
  * it: many requests share a connection, and each has its own lease while it is under way. Anything

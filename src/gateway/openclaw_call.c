@@ -33,7 +33,7 @@ struct openclaw_call {
     enum call_state state;
     enum fault fault; /* to be told before all else */
     bool is_paused, is_telling, is_over, is_headed, ends;
-    bool wants_events, wants_final;
+    bool wants_events, wants_final, is_ready;
     uint64_t dropped; /* events, since the last that was not */
     struct bytes body, out;
     char method[METHOD_MAX];
@@ -118,9 +118,11 @@ static void begin_events(struct openclaw_call *call)
         .field_count = sizeof fields / sizeof fields[0],
         .present = UINT64_C(1) << HTTP_CONTENT_TYPE,
     };
-    bytes_append_text(&call->out, ": events\n\n");
     call->is_headed = true;
     call->call.caller->on_head(&call->call, &head);
+    if (!call->is_over) {
+        call->call.caller->on_flush(&call->call);
+    }
 }
 
 /* Pieces, until the client takes no more of them. */
@@ -301,6 +303,16 @@ static void append_line(struct bytes *out, struct slice json)
     bytes_filled(out, json.len);
 }
 
+void openclaw_reader_ready(struct node *reader)
+{
+    struct openclaw_call *call = container_of(reader, struct openclaw_call, on_readers);
+    if (!call->is_ready) {
+        call->is_ready = true;
+        bytes_append_text(&call->out, ": ready\n\n");
+        soon(call);
+    }
+}
+
 void openclaw_reader_event(struct node *reader, const struct claw_frame *frame)
 {
     struct openclaw_call *call = container_of(reader, struct openclaw_call, on_readers);
@@ -342,16 +354,15 @@ void openclaw_reader_end(struct node *reader)
     soon(call);
 }
 
-/* The head goes out with the first comment, later in the turn. */
+/* The head goes out later in the turn. */
 static void read_events(struct openclaw_call *call)
 {
     struct openclaw *openclaw = openclaw_of(call);
     call->state = CALL_READING;
     list_push_back(&openclaw->readers, &call->on_readers);
     call->ends = openclaw->is_draining;
-    if (!loop_timer_is_set(&openclaw->beat)) {
-        loop_timer_set(openclaw->loop, &openclaw->beat,
-                       loop_now_ms(openclaw->loop) + OPENCLAW_BEAT_MS);
+    if (!call->ends) {
+        openclaw_look(openclaw);
     }
 }
 

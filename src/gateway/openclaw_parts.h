@@ -15,7 +15,8 @@ struct openclaw_endpoint {
     struct openclaw *openclaw;
     struct claw_account account;
     struct key *pin;
-    char name[280]; /* its host, for events */
+    struct claw_call look; /* so that this worker has a connection that events come on */
+    bool is_looking, is_found;
 };
 
 struct openclaw {
@@ -34,8 +35,11 @@ struct openclaw {
 struct http_call *openclaw_call_open(struct http_link *link, const struct http_caller *caller,
                                      void *user);
 
-/* Something for a reader of events. */
-struct openclaw_reader;
+/* --- readers of events --- */
+
+/* The first look for connections, or another one. */
+void openclaw_look(struct openclaw *openclaw);
+void openclaw_reader_ready(struct node *reader); /* from now on nothing is missed */
 void openclaw_reader_event(struct node *reader, const struct claw_frame *frame);
 void openclaw_reader_beat(struct node *reader);
 void openclaw_reader_end(struct node *reader);

@@ -221,6 +221,15 @@ def test_demo():
         port = re.search(r"https://127\.0\.0\.1:(\d+)", demo.text)[1]
         done = subprocess.run(["curl", "-sk", f"https://localhost:{port}/"], capture_output=True, check=True)
         assert b"Hello from the demo upstream" in done.stdout
+        with Client(demo.port("gateway")) as client, Client(demo.port("gateway")) as reader:
+            reader.get("/openclaw/claw/events")
+            text = b""
+            while b": ready" not in text:
+                text += reader.sock.recv(4096)
+            client.send('POST /openclaw/claw/emit HTTP/1.1\r\nHost: t\r\nContent-Length: 12\r\n\r\n{"count": 3}')
+            assert client.response("POST").status == 200
+            while text.count(b"event: chat") < 3:
+                text += reader.sock.recv(4096)
         with Client(demo.port("admin")) as client:
             page = client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").response()
             assert b'weir_pool_reused_total{pool="plain"}' in page.body

@@ -276,7 +276,7 @@ class Events:
         self.client = weir.client()
         self.client.get("/openclaw/up/events", headers="Accept: text/event-stream\r\n")
         self.text = b""
-        while b": events\n\n" not in self.text:
+        while b": ready\n\n" not in self.text:
             self.more()
         assert b"text/event-stream" in self.text
 
