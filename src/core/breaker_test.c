@@ -63,11 +63,36 @@ static void takes_a_key_down_and_tries_one_dial(void **state)
     fake_free(fake);
 }
 
+/* However the pauses between them fall out. */
+static void dials_go_on_with_all_of_the_jitter(void **state)
+{
+    (void)state;
+    enum { DIALS = 100 };
+    weir_pool_options opt = {.retry_first_ms = 1,
+                             .retry_factor = 1,
+                             .failures_max = 1000,
+                             .jitter_pct = 100,
+                             .acquire_timeout_ms = WEIR_NEVER,
+                             .on_dial_error = WEIR_WAIT};
+    struct fake *fake = fake_open(&opt, NULL);
+    fake_acquire(fake, "k");
+    for (uint32_t i = 1; i <= DIALS; i++) {
+        char dial[16];
+        snprintf(dial, sizeof dial, "dial%u", i);
+        fake_expect(fake, dial);
+        fake_down(fake, i, WEIR_ECONNECT);
+        fake_expect(fake, "connection_error");
+        fake_wait(fake, 2);
+    }
+    fake_free(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_back_off_that_is_over_keeps_nobody_out),
         cmocka_unit_test(takes_a_key_down_and_tries_one_dial),
+        cmocka_unit_test(dials_go_on_with_all_of_the_jitter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,9 @@ uint32_t probe_every_ms(const weir_pool *pool)
         return WEIR_NEVER;
     }
     uint64_t mine_ms = rand_jitter(&pool->engine->rand, every_ms, pool->opt.jitter_pct);
+    if (mine_ms == 0) {
+        return 1;
+    }
     return mine_ms < WEIR_MOST ? (uint32_t)mine_ms : WEIR_MOST;
 }
 

@@ -16,5 +16,6 @@ uint64_t retry_delay_ms(const weir_pool_options *opt, uint32_t failures, struct 
     if (delay_ms > opt->retry_cap_ms) {
         delay_ms = opt->retry_cap_ms;
     }
-    return rand_jitter(rand, delay_ms, opt->jitter_pct);
+    delay_ms = rand_jitter(rand, delay_ms, opt->jitter_pct);
+    return delay_ms > 0 ? delay_ms : 1; /* what ends now has no timer to end it */
 }

@@ -50,13 +50,25 @@ static void jitter_stays_in_its_bounds(void **state)
     }
 }
 
+/* Nor does it leave nothing: a key that backs off until now would do so for ever. */
+static void jitter_leaves_a_pause(void **state)
+{
+    (void)state;
+    const weir_pool_options opt = {
+        .retry_first_ms = 1, .retry_factor = 2, .retry_cap_ms = 30000, .jitter_pct = 100};
+    struct rand rand;
+    rand_init(&rand, 1);
+    for (int i = 0; i < 1000; i++) {
+        assert_in_range(retry_delay_ms(&opt, 1, &rand), 1, 2);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(doubles_up_to_the_cap),
-        cmocka_unit_test(a_factor_of_one_stays),
-        cmocka_unit_test(the_cap_holds_for_the_first),
-        cmocka_unit_test(jitter_stays_in_its_bounds),
+        cmocka_unit_test(doubles_up_to_the_cap),       cmocka_unit_test(a_factor_of_one_stays),
+        cmocka_unit_test(the_cap_holds_for_the_first), cmocka_unit_test(jitter_stays_in_its_bounds),
+        cmocka_unit_test(jitter_leaves_a_pause),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
