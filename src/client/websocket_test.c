@@ -341,6 +341,7 @@ static void who_does_not_answer_is_closed(void **state)
     char payload[128];
     size_t len;
     pair_make(&p, (weir_websocket_manager_options){
+                      .close_timeout_ms = 100,
                       .pool = {.probe_every_ms = 100, .probe_timeout_ms = 1500}});
     int silent = raw_open(&p, ASK("/sink")), lively = raw_open(&p, ASK("/sink"));
     struct caller *c = call(&p, "/echo");
@@ -370,6 +371,7 @@ static void silence_has_an_end_without_pings(void **state)
     (void)state;
     static struct pair p;
     pair_make(&p, (weir_websocket_manager_options){
+                      .close_timeout_ms = 100,
                       .pool = {.probe_every_ms = WEIR_NEVER, .idle_timeout_ms = 100}});
     int fd = raw_open(&p, ASK("/sink"));
     until(p.closed == 1);
@@ -406,6 +408,7 @@ static void a_health_check_asks_all(void **state)
     enum { N = 150 };
     int fds[N];
     pair_make(&p, (weir_websocket_manager_options){
+                      .close_timeout_ms = 100,
                       .pool = {.probe_every_ms = WEIR_NEVER, .probe_timeout_ms = 4000}});
     for (int i = 0; i < N; i++) {
         fds[i] = raw_open(&p, ASK("/sink"));

@@ -304,6 +304,7 @@ def test_bad_frames_end_it(gate, what):
         client.send(data)
         got = client.until_close()
         assert got is not None and got.code == code, got
+        client.sock.shutdown(socket.SHUT_WR)
         assert client.closed()
     with WsClient(gate.port) as other:
         other.say(TEXT, "still here")
