@@ -290,11 +290,8 @@ def test_large_bodies_both_ways(pair):
     with TlsUpstream(pair, echo) as up, \
          Weir(up, listener=tls_of(pair), upstream_options={"tls": {"verify": False}}) as weir, \
          TlsClient(weir.port) as client:
-        sender = threading.Thread(target=client.send, args=(
-            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body,))
-        sender.start()
+        client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         assert client.final().body == body
-        sender.join()
 
 
 def test_a_cut_answer_looks_cut(pair):
