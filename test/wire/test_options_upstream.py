@@ -241,7 +241,7 @@ def test_concurrency():
             clients = [weir.client().get() for _ in range(6)]
             wait_for(lambda: connections(weir, state="active") == at_once, rule)
             wait_for(lambda: weir.metric("weir_pool_waiting", pool="up") == 6 - at_once, "the others to wait")
-            assert up.accepted == at_once
+            wait_for(lambda: up.accepted == at_once, "the endpoint to see them")
             assert weir.metric("weir_pool_concurrency", pool="up") == (2 if at_once == 2 else 0)
             go.set()
             wait_for_each(clients)
