@@ -46,12 +46,15 @@ class Server:
 
     def stop(self):
         """Nobody listens afterwards. May be called again."""
+        if self.process.poll() is not None:
+            return
         self.process.terminate()
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        wait_for(lambda: not accepts(self.port), "its children to be gone")
 
 
 def nginx(files=None, extra=""):
