@@ -4,9 +4,10 @@
 
     tools/test.py BUILD [-k PATTERN] [--no-wire | --wire PATTERN | --soak SECONDS]
 
-First what CTest knows (units, stories, fuzz replays, rules of the tree), two at a time, then the tests
-on sockets (test/wire, pytest), which run the program of the same build. Both write JUnit XML; the
-counts are summed from there. The last line of the output is always "N passed, N failed", and the exit
+First what CTest knows (units, stories, fuzz replays, rules of the tree), then the tests on sockets
+(test/wire, pytest), which run the program of the same build. Most of them wait more than they work, and
+nothing that they use is another's, so that there are more of them at a time than there are processors.
+Both write JUnit XML; the counts are summed from there. The last line of the output is always "N passed, N failed", and the exit
 status is 0 only if nothing failed.
 """
 import argparse
@@ -19,6 +20,7 @@ import xml.etree.ElementTree as xml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WIRE = ROOT / "test" / "wire"
+AT_ONCE = min(2 * (os.cpu_count() or 1), 16)
 
 
 class Tally:
@@ -48,7 +50,7 @@ class Tally:
 def run_ctest(build, tally, pattern):
     report = build / "ctest.xml"
     report.unlink(missing_ok=True)
-    command = ["ctest", "--test-dir", str(build), "-j2", "--output-on-failure",
+    command = ["ctest", "--test-dir", str(build), f"-j{AT_ONCE}", "--output-on-failure",
                "--output-junit", str(report)]
     if pattern:
         command += ["-R", pattern]
@@ -65,6 +67,8 @@ def run_wire(build, tally, pattern, marks=None, suite="wire"):
                "--tb=short", f"--junitxml={report}"]
     if pattern:
         command += ["-k", pattern]
+    else:  # a file's tests stay together: they share what its fixtures have started
+        command += ["-n", str(AT_ONCE), "--dist", "loadfile"]
     if marks:
         command += ["-m", marks]
     environment = dict(os.environ, WEIR_BUILD=str(build), WEIR_BIN=str(build / "weir"),

@@ -17,6 +17,16 @@ def pytest_configure(config):
         pytest.exit(f"{weirtest.WEIR} is not built: run `make test`", returncode=3)
 
 
+LONGEST = ("test_tls", "test_websocket", "test_options_upstream", "test_proxies_matrix", "test_client_server_h2", "test_floods",
+           "test_h2_upstream", "test_client_proxies", "test_pool", "test_peers", "test_examples")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest begin first, so that none of them runs alone at the end."""
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
 @pytest.fixture(scope="module")
 def relay():
     """A gateway in front of an upstream that answers `ok`; shared by a module's tests."""

@@ -5,11 +5,14 @@ Nothing here sleeps for luck. Whatever takes time is waited for with a deadline:
 condition, sockets have time-outs, and every process is stopped by its own pid and must leave no
 descriptor and no sanitizer report behind.
 """
+import collections
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import pathlib
+import random
 import select
 import signal
 import socket
@@ -37,18 +40,23 @@ def wait_for(condition, what="condition", deadline=DEADLINE, every=0.01):
         pause.wait(every)
 
 
-_next_port = 12000 + os.getpid() % 400 * 40
+PORTS = range(12000, 32000)  # below those that the kernel gives to connections
+_ports = itertools.cycle(random.sample(PORTS, len(PORTS)))
+_names = collections.deque(maxlen=100)
 
 
 def free_port():
-    """A port that is free now and stays it: below those that the kernel gives to connections, and in
-    a stretch of this process's own."""
-    global _next_port
-    while True:
-        _next_port = _next_port + 1 if _next_port < 32000 else 12000
-        with socket.socket() as s, contextlib.suppress(OSError):
-            s.bind(("127.0.0.1", _next_port))
-            return _next_port
+    """A port that is free now and stays it: other processes that run such tests are kept from it by a name, which is
+    this one's until a hundred more ports were given."""
+    for port in itertools.islice(_ports, len(PORTS)):
+        name, tried = socket.socket(socket.AF_UNIX), socket.socket()
+        with tried, contextlib.suppress(OSError):
+            name.bind(f"\0weir-test-port-{port}")
+            tried.bind(("127.0.0.1", port))
+            _names.append(name)
+            return port
+        name.close()
+    raise AssertionError("no port is free")
 
 
 _dead = []
