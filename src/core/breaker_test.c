@@ -87,12 +87,38 @@ static void dials_go_on_with_all_of_the_jitter(void **state)
     fake_free(fake);
 }
 
+/* An empty key, and everybody at the door. Each has a connection in the end. */
+static void dials_for_five_hundred_at_once_ramp_up(void **state)
+{
+    (void)state;
+    enum { CALLERS = 500, CONNECTING_MAX = 8 };
+    static const uint32_t ramp[] = {1, 2, 4, CONNECTING_MAX}; /* it doubles with each that is up */
+    weir_pool_options opt = {.max_total = CALLERS, .max_per_key = CALLERS};
+    struct fake *fake = fake_open(&opt, NULL);
+    for (unsigned i = 0; i < CALLERS; i++) {
+        fake_acquire(fake, "k");
+    }
+    for (unsigned up = 0; up < CALLERS; up++) {
+        fake_wait(fake, 1);
+        fake->log[0] = '\0';
+        unsigned allowed = ramp[up < 3 ? up : 3];
+        unsigned left = CALLERS - up;
+        assert_int_equal(fake->count - up, allowed < left ? allowed : left);
+        fake_up(fake, up + 1);
+    }
+    fake_wait(fake, 0);
+    assert_int_equal(fake->answers, CALLERS);
+    assert_int_equal(fake->last_grant.err, WEIR_OK);
+    fake_free(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_back_off_that_is_over_keeps_nobody_out),
         cmocka_unit_test(takes_a_key_down_and_tries_one_dial),
         cmocka_unit_test(dials_go_on_with_all_of_the_jitter),
+        cmocka_unit_test(dials_for_five_hundred_at_once_ramp_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
