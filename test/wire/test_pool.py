@@ -20,6 +20,21 @@ def test_reuse_is_counted_by_the_upstream():
         assert weir.metric("weir_pool_created_total", pool="up") == 1
 
 
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_reuse_at_steady_load(workers):
+    """Eight clients who each ask when they are answered, wherever their worker is."""
+    def ask(weir, times):
+        with weir.client() as client:
+            for _ in range(times):
+                client.get()
+                assert client.response().status == 200
+
+    with Upstream() as upstream, Weir(upstream, workers=workers) as weir, ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: ask(weir, 250), range(8)))
+        assert weir.metric("weir_pool_reused_total", pool="up") >= 0.99 * 2000
+        assert upstream.accepted <= 0.01 * 2000
+
+
 def closes_at_reuse(method_seen):
     """Answers the first request of a connection; closes at the second without a byte."""
     def script(peer):
