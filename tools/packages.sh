@@ -74,6 +74,9 @@ disable_services() { # nor at the next start of the machine, if it was not there
         haproxy) $as_root systemctl disable haproxy >/dev/null 2>&1 || true ;;
         postgresql) $as_root systemctl disable postgresql >/dev/null 2>&1 || true ;;
         redis-server) $as_root systemctl disable redis-server >/dev/null 2>&1 || true ;;
+        squid) $as_root systemctl disable squid >/dev/null 2>&1 || true ;;
+        dante-server) $as_root systemctl disable danted >/dev/null 2>&1 || true ;;
+        nghttp2-proxy) $as_root systemctl disable nghttpx >/dev/null 2>&1 || true ;;
         prometheus)
             $as_root systemctl disable prometheus >/dev/null 2>&1 || true
             $as_root systemctl disable prometheus-node-exporter >/dev/null 2>&1 || true
