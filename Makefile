@@ -26,17 +26,19 @@ $(CONFIGURED): CMakePresets.json
 	@touch $@
 
 .PHONY: help build run test check bench sim story conform-h2 conform-ws test-openclaw fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
-        install reference release clean test-clang test-tsan packages-run packages-test packages-check packages-bench
+        install reference release clean test-clang test-tsan packages-run packages-compile packages-test packages-check packages-bench
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 packages-run:
 	@mkdir -p build && tools/packages.sh run
+packages-compile:
+	@mkdir -p build && tools/packages.sh run compile
 packages-test:
-	@mkdir -p build && tools/packages.sh run peers test
+	@mkdir -p build && tools/packages.sh run compile peers test
 packages-check:
-	@mkdir -p build && tools/packages.sh run peers test check
+	@mkdir -p build && tools/packages.sh run compile peers test check
 packages-bench:
 	@mkdir -p build && tools/packages.sh run peers bench
 
@@ -47,9 +49,10 @@ build: packages-run ## the release programs: build/release/weir and build/releas
 run: build ## weir demo: gateway on 127.0.0.1:8080, admin on 127.0.0.1:9901
 	@build/release/weir demo
 
-test: packages-test ## every test; the last line counts them
-	@$(MAKE) -s build/dev/build.ninja
-	@ninja -C build/dev --quiet
+test: packages-compile ## every test; the last line counts them
+	@$(MAKE) packages-test & packages=$$!; \
+	  $(MAKE) -s build/dev/build.ninja && ninja -C build/dev --quiet; built=$$?; \
+	  wait $$packages && exit $$built
 	@$(TEST) build/dev
 
 test-clang: packages-check
