@@ -35,6 +35,9 @@ PAGES = {("weir.h", "words"): "weir_words", ("weir.h", "ids and keys"): "weir_ke
          ("websocket.h", "a connection"): "weir_websocket",
          ("openclaw.h", "the client"): "weir_openclaw", ("openclaw.h", "gateways"): "weir_openclaw_gateway",
          ("openclaw.h", "requests"): "weir_openclaw_request",
+         ("session.h", "opening"): "weir_sessions", ("session.h", "a session"): "weir_session",
+         ("session.h", "where it is served"): "weir_session_place",
+         ("session.h", "lists and figures"): "weir_sessions_stats",
          ("server.h", "serving"): "weir_server",
          ("server.h", "the pool of its connections"): "weir_server_pool",
          ("server.h", "a request"): "weir_server_request", ("server.h", "an exchange"): "weir_exchange"}

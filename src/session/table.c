@@ -140,6 +140,35 @@ bool table_forward(const struct table *table, struct session_id id, uint64_t now
     return true;
 }
 
+void table_forget_counts(struct table *table)
+{
+    struct table_count *count = &table->head->count;
+    *count =
+        (struct table_count){.live = count->live, .tombs = count->tombs, .clean = count->clean};
+}
+
+uint32_t table_place(const struct table *table, const struct session *session)
+{
+    return session_one(table, session) - 1;
+}
+
+struct session *table_at(const struct table *table, uint32_t place)
+{
+    struct session *session = &table->sessions[place];
+    return session->state == SESSION_LIVE ? session : NULL;
+}
+
+struct session *table_walk_all(const struct table *table, uint32_t *index)
+{
+    while (*index < table->head->sessions.touched) {
+        struct session *session = &table->sessions[(*index)++];
+        if (session->state != SESSION_FREE) {
+            return session;
+        }
+    }
+    return NULL;
+}
+
 struct session *table_walk(const struct table *table, uint32_t *index)
 {
     while (*index < table->head->sessions.touched) {
@@ -191,6 +220,27 @@ weir_err table_rename(struct table *table, struct session *session, enum session
         return WEIR_EFULL;
     }
     name_set(table, session, kind, name);
+    record_changed(table, session);
+    return WEIR_OK;
+}
+
+weir_err table_rename_some(struct table *table, struct session *session,
+                           const struct slice texts[TABLE_INDEXES])
+{
+    struct slice all[SESSION_NAMES] = {0};
+    uint32_t names[SESSION_NAMES];
+    memcpy(all, texts, TABLE_INDEXES * sizeof *texts);
+    if (!names_fit(all)) {
+        return WEIR_EINVAL;
+    }
+    if (!take_names(table, all, names)) {
+        return WEIR_EFULL;
+    }
+    for (enum session_name kind = 0; kind < TABLE_INDEXES; kind++) {
+        if (texts[kind].at != NULL) {
+            name_set(table, session, kind, names[kind]);
+        }
+    }
     record_changed(table, session);
     return WEIR_OK;
 }
@@ -385,7 +435,13 @@ static weir_err import_over(struct table *table, struct session *session,
                             const struct session_record *record, uint64_t now_ms)
 {
     if (session == NULL) {
-        return stone_put(table, record->id, record->forward, record->expires_ms, now_ms);
+        return record->expires_ms <= now_ms
+                   ? WEIR_OK
+                   : stone_put(table, record->id, record->forward, record->expires_ms, now_ms);
+    }
+    if (record->expires_ms <= now_ms) {
+        record_remove(table, session, TABLE_EXPIRED);
+        return WEIR_OK;
     }
     record_bury(table, session, record->forward, TABLE_ENDED, record->expires_ms);
     return WEIR_OK;

@@ -30,6 +30,7 @@
 #define TABLE_WHEEL     8192U /* buckets of a second */
 #define TABLE_INDEXES   3U    /* user, account, key: the kinds that have lists */
 #define TABLE_MOST      (1U << 28)
+#define TABLE_SOME      64U /* ends in one call of table_create() or table_rotate() are fewer */
 #define TABLE_CELL_TEXT 28U
 
 enum session_state { SESSION_FREE, SESSION_LIVE, SESSION_TOMB };
@@ -110,6 +111,8 @@ void table_init(struct table *table, void *block, const struct table_options *op
 bool table_attach(struct table *table, void *block, size_t size, uint64_t now_ms);
 
 struct table_count table_count(const struct table *table);
+/* What has happened so far was not: for who filled it by table_import(). */
+void table_forget_counts(struct table *table);
 
 /* --- a session ----------------------------------------------------------------------------------
  */
@@ -137,6 +140,9 @@ void table_touch(struct table *table, struct session *session, bool is_error, ui
                  uint64_t now_ms);
 weir_err table_rename(struct table *table, struct session *session, enum session_name kind,
                       struct slice text);
+/* Several at once, or none of them; a slice without text (`at` NULL) leaves the name as it was. */
+weir_err table_rename_some(struct table *table, struct session *session,
+                           const struct slice texts[TABLE_INDEXES]);
 void table_set_status(struct table *table, struct session *session, uint8_t status);
 void table_set_ttl(struct table *table, struct session *session, uint32_t ttl_ms, uint64_t now_ms);
 /* At most SESSION_ATTRS_MAX bytes; none: there are none. WEIR_EFULL, WEIR_EINVAL. */
@@ -185,8 +191,13 @@ struct session *table_next_of(const struct table *table, const struct session *s
                               enum session_name kind);
 /* How many that list has. */
 uint32_t table_count_of(const struct table *table, enum session_name kind, struct slice text);
+/* A record's place, which it keeps as long as it lives; and the live record at a place, or NULL. */
+uint32_t table_place(const struct table *table, const struct session *session);
+struct session *table_at(const struct table *table, uint32_t place);
 /* The live record at or after *index, which moves past it; NULL at the end. */
 struct session *table_walk(const struct table *table, uint32_t *index);
+/* The same, with the tombstones. */
+struct session *table_walk_all(const struct table *table, uint32_t *index);
 
 /* --- time, and the store below ------------------------------------------------------------------
  */
@@ -198,6 +209,7 @@ void table_clean(struct table *table, struct session *session, uint32_t version)
 /* The record as others keep it; texts lie in `text` (SESSION_TEXT_MAX bytes). */
 void table_export(const struct table *table, const struct session *session, char *text,
                   struct session_record *ret_record);
-/* What is kept elsewhere is so here from now on, whatever was here before; a tombstone as well.
+/* What is kept elsewhere is so here from now on, whatever was here before; a tombstone as well. One
+ * that is over leaves nothing.
  * WEIR_EFULL, WEIR_EINVAL. */
 weir_err table_import(struct table *table, const struct session_record *record, uint64_t now_ms);

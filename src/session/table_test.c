@@ -283,6 +283,30 @@ static void lists_follow_the_names(void **state)
     world_close(&world);
 }
 
+static void names_change_together_or_not_at_all(void **state)
+{
+    (void)state;
+    char text[SESSION_NAME_MAX + 1] = {'x'};
+    struct world world;
+    world_open(&world, &(struct table_options){.sessions_max = 3, .names_max = 3, .key = secret});
+    struct session *session = created(&world, 1);
+    struct table *table = &world.table;
+    struct slice texts[TABLE_INDEXES] = {SLICE("bob"), SLICE("a1"), SLICE("k1")};
+    assert_int_equal(table_rename_some(table, session, texts), WEIR_EFULL);
+    assert_true(table_name_is(table, session, SESSION_USER, SLICE("ann")));
+    assert_null(table_first_of(table, SESSION_ACCOUNT, SLICE("a1")));
+    texts[SESSION_USER] = (struct slice){NULL, 0};
+    assert_int_equal(table_rename_some(table, session, texts), WEIR_OK);
+    assert_true(table_name_is(table, session, SESSION_USER, SLICE("ann")));
+    assert_true(table_name_is(table, session, SESSION_KEY, SLICE("k1")));
+    texts[SESSION_KEY] = SLICE("");
+    assert_int_equal(table_rename_some(table, session, texts), WEIR_OK);
+    assert_true(table_name_is(table, session, SESSION_KEY, SLICE("")));
+    texts[SESSION_KEY] = (struct slice){text, SESSION_NAME_MAX + 1};
+    assert_int_equal(table_rename_some(table, session, texts), WEIR_EINVAL);
+    world_close(&world);
+}
+
 static void attributes_are_replaced_as_a_whole(void **state)
 {
     (void)state;
@@ -337,8 +361,8 @@ static void a_full_table_refuses_and_drops_nothing(void **state)
     table_end(&world.table, found(&world, 2), world.now_ms);
     assert_int_equal(create(&world, 4, "ann"), WEIR_OK); /* the tombstone went */
     world.now_ms += 2 * HOUR;
-    assert_int_equal(create(&world, 5, "ann"), WEIR_OK); /* and then what had expired */
-    assert_int_equal(table_count(&world.table).live, 1);
+    assert_int_equal(create(&world, 5, "ann"), WEIR_OK); /* and then what had expired, as needed */
+    assert_int_equal(world.told[TABLE_EXPIRED], 1);
     world_close(&world);
 }
 
@@ -471,6 +495,21 @@ static void what_is_exported_is_the_same_when_imported(void **state)
     }
     assert_int_equal(create(&two, 1, "ann"), WEIR_ESTALE);
     record.kind = SESSION_OVER;
+    uint64_t until_ms = record.expires_ms;
+    record.expires_ms = two.now_ms; /* over: leaves nothing, whatever was there */
+    created(&two, 9);
+    for (record.id = id_of(8); record.id.low <= 9; record.id.low++) {
+        assert_int_equal(table_import(&two.table, &record, two.now_ms), WEIR_OK);
+    }
+    assert_int_equal(create(&two, 9, "ann"), WEIR_OK);
+    record.expires_ms = until_ms;
+    table_forget_counts(&two.table);
+    assert_int_equal(table_count(&two.table).created, 0);
+    uint32_t index = 0;
+    while (table_walk_all(&two.table, &index) != NULL) {
+        record.ttl_ms++;
+    }
+    assert_int_equal(record.ttl_ms, 2); /* a session and a tombstone */
     record.id = id_of(5);
     assert_int_equal(table_import(&two.table, &record, two.now_ms), WEIR_OK);
     assert_int_equal(create(&two, 5, "ann"), WEIR_ESTALE);
@@ -523,6 +562,7 @@ int main(void)
         cmocka_unit_test(a_rotated_id_leads_to_its_successor),
         cmocka_unit_test(the_first_claim_wins_and_the_epoch_decides),
         cmocka_unit_test(lists_follow_the_names),
+        cmocka_unit_test(names_change_together_or_not_at_all),
         cmocka_unit_test(attributes_are_replaced_as_a_whole),
         cmocka_unit_test(ttl_and_status_are_set),
         cmocka_unit_test(a_full_table_refuses_and_drops_nothing),

@@ -115,7 +115,8 @@ struct session *room_take(struct table *table, uint64_t now_ms)
         if (one != 0) {
             return session_nth(table, one);
         }
-        table_tick(table, now_ms, TABLE_WHEEL);
+        while (slab->free == 0 && table_tick(table, now_ms, 1)) {
+        }
         if (slab->free == 0 && !evict(table)) {
             return NULL;
         }

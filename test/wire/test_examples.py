@@ -121,6 +121,19 @@ def test_000_openclaw():
     assert said[8:] == ["3 connections: 0 active, 1 idle, 2 in error"]
 
 
+def test_004_sessions(tmp_path):
+    served = ["served by a1", "served by a1", "event: rebound", "served by a2"]
+    folder = tmp_path / "sessions"
+    assert run("sessions", folder) == [
+        "event: created", "a new session", *served,
+        "ann: account a1, served by a2, 3 requests, 1 errors, active", "live 1, created 1, recovered 0, moved 1"]
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert run("sessions", folder) == [
+        "exists", "served by a2", "served by a2", "served by a2",
+        "ann: account a1, served by a2, 6 requests, 2 errors, active", "live 1, created 0, recovered 1, moved 0"]
+
+
 def test_001_http_client():
     with Upstream() as upstream:
         url = f"http://127.0.0.1:{upstream.port}"

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * session.h - sessions: who is talking, and where they are served; kept in memory, in a journal on
+ * disk, and found again after a crash.
+ *
+ * A *session* belongs to a user, an account and an API key, counts its requests and errors, lives
+ * for `ttl` after it was last touched, and may carry attributes of the program's. Its *place* is
+ * where it is served (an account, an endpoint, whatever the program calls so): claimed by whoever
+ * comes first, changed only by who knows its *epoch*.
+ *
+ *     weir_sessions_open(&(weir_sessions_options){.path = "state/sessions"}, &sessions);
+ *     weir_session_create(sessions, &(weir_session_new){.user = "ann", .account = "a1"}, &id);
+ *     ...
+ *     weir_session_claim(sessions, id, "a1", &place);
+ *     weir_session_touch(sessions, id, true);
+ *
+ * Rules:
+ *  1. Functions may be called from any thread. They do not wait for each other longer than a
+ * look-up takes, but for the disk with WEIR_FSYNC_ALWAYS.
+ *  2. An id is a value. One that has ended, expired or never was is answered WEIR_ESTALE, to the
+ * millisecond, whatever was cleaned up until then.
+ *  3. What was answered WEIR_OK with a path is in the journal: a process that is killed finds it
+ * again. When a machine loses its power, `fsync` says what it finds. A disk that takes no more does
+ * not stop anything: weir_sessions_stats() says `degraded`, and on_event hears of it; the journal
+ * is written anew as soon as it can be.
+ *  4. A full table refuses (WEIR_EFULL); it never drops a session that lives.
+ *  5. Strings and structs passed in are copied before the call returns.
+ *  6. Structs of options begin with `size`, or with 0, and zero in a field is its default.
+ */
+#ifndef WEIR_SESSION_H
+#define WEIR_SESSION_H
+
+#include <weir/weir.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- opening ------------------------------------------------------------------------------------
+ */
+
+typedef struct weir_sessions weir_sessions;
+
+/* Of a session: random with a mark of ours, or made of a client's own key. */
+typedef struct weir_session_id {
+    uint64_t high, low; /* both zero: none */
+} weir_session_id;
+
+typedef enum weir_fsync {
+    WEIR_FSYNC_SOON = 1,   /* every fsync_ms: a machine that loses its power loses no more */
+    WEIR_FSYNC_ALWAYS = 2, /* before a change is answered; those that wait share one */
+    WEIR_FSYNC_NEVER = 3   /* when the system likes */
+} weir_fsync;
+
+typedef enum weir_session_event_kind {
+    WEIR_SESSION_CREATED = 1,
+    WEIR_SESSION_ENDED,    /* by weir_session_end() */
+    WEIR_SESSION_EXPIRED,  /* its time was up; told within a second or two */
+    WEIR_SESSION_ROTATED,  /* `id` is the old one */
+    WEIR_SESSION_REBOUND,  /* served elsewhere: weir_session_rebind() */
+    WEIR_SESSION_DEGRADED, /* the journal takes no more; without an id */
+    WEIR_SESSION_RESTORED  /* the journal is whole again; without an id */
+} weir_session_event_kind;
+
+/* "created", "ended", … */
+WEIR_API const char *weir_session_event_word(weir_session_event_kind kind);
+
+/* On the thread where it happened, without a lock of weir's. */
+typedef void weir_session_event_fn(void *arg, weir_session_event_kind kind, weir_session_id id);
+
+typedef struct weir_sessions_options {
+    size_t size;
+    uint32_t sessions_max;    /* that live at a time [1 000 000] */
+    uint32_t ttl_ms;          /* after the last touch [1 h] */
+    uint32_t ttl_max_ms;      /* after the creation, whatever is touched [24 h] */
+    uint32_t affinity_ttl_ms; /* of a place that is not claimed again [30 min] */
+    uint32_t tombstone_ms;    /* how long an id that ended cannot be created again, and one that was
+                                 rotated leads to its successor [60 s] */
+    /* The journal's folder, made with 0700 where its parent is there; one process has it open at a
+     * time. NULL: sessions end with the process. */
+    const char *path;
+    weir_fsync fsync;  /* [WEIR_FSYNC_SOON] */
+    uint32_t fsync_ms; /* [10] */
+    /* 32 bytes that ids are marked with; processes that show each other's ids need the same. NULL:
+     * made once, and kept in `path` if there is one. */
+    const void *secret;
+    weir_session_event_fn *on_event; /* NULL: nobody listens */
+    void *event_arg;
+    /* A thread of its own ends what has expired and brings the journal to the disk. True: there is
+     * none, and the program calls weir_sessions_turn() once a second or more often. */
+    bool no_thread;
+    uint64_t (*now_ms)(void *arg); /* a monotonic clock of the program's [the system's] */
+    void *now_arg;
+    weir_allocator allocator; /* thread-safe; of few and large blocks [malloc] */
+} weir_sessions_options;
+
+/* opt may be NULL. Reads the journal. WEIR_EINVAL: weir_sessions_fault() names the field; WEIR_EIO:
+ * the folder or its files cannot be used (errno says why; EPERM: it is open to others);
+ * WEIR_EEXISTS: another process has it open; WEIR_ENOMEM. */
+WEIR_API weir_err weir_sessions_open(const weir_sessions_options *opt,
+                                     weir_sessions **ret_sessions);
+/* The field that this thread's last WEIR_EINVAL of weir_sessions_open() was about, or "". */
+WEIR_API const char *weir_sessions_fault(void);
+/* The journal is on the disk when it returns. No other thread is inside a call. */
+WEIR_API void weir_sessions_close(weir_sessions *take_sessions);
+
+/* Until all that was answered so far is on the disk, whatever `fsync` says. WEIR_EIO: it may not
+ * be; WEIR_ESTATE: there is no path. */
+WEIR_API weir_err weir_sessions_sync(weir_sessions *sessions);
+/* Does what is due: with no_thread. */
+WEIR_API void weir_sessions_turn(weir_sessions *sessions);
+
+/* --- ids ----------------------------------------------------------------------------------------
+ */
+
+#define WEIR_SESSION_TEXT 33 /* 32 hexadecimal digits and a NUL */
+
+/* As it is shown to a client, in a cookie or a field: text that weir_session_id_parse() reads. */
+WEIR_API void weir_session_id_text(weir_session_id id, char ret_text[WEIR_SESSION_TEXT]);
+/* What a client shows as an id of ours. WEIR_EINVAL: it is none that weir_session_create() made
+ * with this secret; nothing was looked up. */
+WEIR_API weir_err weir_session_id_parse(const weir_sessions *sessions, const char *text,
+                                        weir_session_id *ret_id);
+/* The id of a client's own key, of `len` bytes: equal keys of two tenants are two ids, and none can
+ * be guessed or shown as one of ours. tenant may be NULL. WEIR_EINVAL: no key; both together have
+ * more than 512 bytes. */
+WEIR_API weir_err weir_session_id_of(const weir_sessions *sessions, const char *tenant,
+                                     const void *key, size_t len, weir_session_id *ret_id);
+
+/* --- a session ----------------------------------------------------------------------------------
+ */
+
+#define WEIR_SESSION_NAME_MAX  255  /* bytes of a user, account, key or place */
+#define WEIR_SESSION_ATTRS_MAX 4096 /* of all attributes, with two for each name and three more */
+
+typedef enum weir_session_status {
+    WEIR_SESSION_ACTIVE = 1,
+    WEIR_SESSION_IDLE,
+    WEIR_SESSION_SUSPENDED,
+    WEIR_SESSION_FAILED,
+    WEIR_SESSION_STATUS_END /* one more than the last */
+} weir_session_status;
+
+/* "active", "idle", "suspended", "failed". */
+WEIR_API const char *weir_session_status_word(weir_session_status status);
+
+typedef struct weir_session_new {
+    size_t size;
+    weir_session_id id;               /* of weir_session_id_of() [a new one, random and marked] */
+    const char *user, *account, *key; /* NULL or "": none */
+    uint32_t ttl_ms;                  /* [that of the options] */
+    weir_session_status status;       /* [WEIR_SESSION_ACTIVE] */
+} weir_session_new;
+
+/* WEIR_EFULL: sessions_max, or no room for the names; WEIR_EEXISTS: the id lives; WEIR_ESTALE: it
+ * has ended not long ago; WEIR_EINVAL. *ret_id is written for WEIR_EEXISTS as well. */
+WEIR_API weir_err weir_session_create(weir_sessions *sessions, const weir_session_new *what,
+                                      weir_session_id *ret_id);
+
+typedef struct weir_session {
+    size_t size;
+    weir_session_id id;
+    weir_session_status status;
+    uint32_t requests, errors; /* stay at their maximum */
+    uint64_t age_ms, idle_ms;  /* since the creation, since the last touch */
+    uint64_t left_ms;          /* until it expires */
+    uint32_t epoch;            /* of its place */
+    uint64_t bound_ms;         /* how long the place is good for; 0: it has none */
+    char user[WEIR_SESSION_NAME_MAX + 1], account[WEIR_SESSION_NAME_MAX + 1],
+        key[WEIR_SESSION_NAME_MAX + 1], place[WEIR_SESSION_NAME_MAX + 1];
+} weir_session;
+
+/* Looks, and changes nothing. ret_session->size is set before. */
+WEIR_API weir_err weir_session_get(weir_sessions *sessions, weir_session_id id,
+                                   weir_session *ret_session);
+/* A request was served, or failed: counted, and the end is put off by its ttl. */
+WEIR_API weir_err weir_session_touch(weir_sessions *sessions, weir_session_id id, bool is_served);
+
+typedef struct weir_session_update {
+    size_t size;
+    const char *user, *account, *key; /* NULL: as it was; "": none */
+    weir_session_status status;       /* 0: as it was */
+    uint32_t ttl_ms;                  /* from now on [as it was] */
+} weir_session_update;
+
+/* All of it, or nothing. WEIR_EINVAL, WEIR_EFULL. */
+WEIR_API weir_err weir_session_change(weir_sessions *sessions, weir_session_id id,
+                                      const weir_session_update *update);
+WEIR_API weir_err weir_session_end(weir_sessions *sessions, weir_session_id id);
+/* The same session by a new id: at a login, so that an id from before it opens nothing. WEIR_EFULL.
+ * A session by a client's own key has a random id from then on. */
+WEIR_API weir_err weir_session_rotate(weir_sessions *sessions, weir_session_id id,
+                                      weir_session_id *ret_id);
+/* Where an id that was rotated led, for tombstone_ms: for requests that were under way. */
+WEIR_API weir_err weir_session_successor(weir_sessions *sessions, weir_session_id id,
+                                         weir_session_id *ret_id);
+
+/* An attribute: a name of 1 to 255 bytes and a value of any. value NULL: there is none any more.
+ * WEIR_ETOO_LARGE: all together have more than WEIR_SESSION_ATTRS_MAX bytes; WEIR_EFULL. */
+WEIR_API weir_err weir_session_set(weir_sessions *sessions, weir_session_id id, const char *name,
+                                   const void *value, size_t len);
+/* At most `size` bytes of it are written, and how many it has. WEIR_EAGAIN: there is none. */
+WEIR_API weir_err weir_session_value(weir_sessions *sessions, weir_session_id id, const char *name,
+                                     void *ret_value, size_t size, size_t *ret_len);
+
+/* --- where it is served -------------------------------------------------------------------------
+ */
+
+typedef struct weir_session_place {
+    char name[WEIR_SESSION_NAME_MAX + 1];
+    uint32_t epoch;
+} weir_session_place;
+
+/* Binds a session that has no place, or whose place is not good any more, and prolongs the place
+ * that it has. WEIR_EEXISTS: another was first; both answers write which and its epoch. */
+WEIR_API weir_err weir_session_claim(weir_sessions *sessions, weir_session_id id, const char *place,
+                                     weir_session_place *ret_place);
+/* Moves a session whose place is still of that epoch; "": to nowhere. WEIR_ESTATE: somebody else
+ * has moved it. */
+WEIR_API weir_err weir_session_rebind(weir_sessions *sessions, weir_session_id id, uint32_t epoch,
+                                      const char *place, weir_session_place *ret_place);
+
+/* --- lists and figures --------------------------------------------------------------------------
+ */
+
+/* Those that fit all that is not NULL and not 0. */
+typedef struct weir_session_query {
+    size_t size;
+    const char *user, *account, *key;
+    weir_session_status status;
+} weir_session_query;
+
+/* Shows each that lives, in no order, and says how many were shown. By user, account or key the
+ * list of that name is walked, else all. query may be NULL: all. The function returns false to
+ * stop; it may call everything but weir_sessions_close(). One that comes or goes meanwhile may be
+ * shown or not. */
+WEIR_API size_t weir_sessions_find(weir_sessions *sessions, const weir_session_query *query,
+                                   bool (*fn)(void *arg, const weir_session *session), void *arg);
+
+typedef struct weir_sessions_stats {
+    size_t size;
+    uint32_t live, tombstones;                      /* now */
+    uint64_t created, ended, expired, rotated;      /* since it was opened */
+    uint64_t refused;                               /* WEIR_EFULL */
+    uint64_t found, missed;                         /* look-ups of an id */
+    uint64_t claimed, prolonged, disputed, rebound; /* places; disputed: another was first */
+    uint64_t bytes;                                 /* of memory, most of it never touched */
+    uint64_t recovered;                             /* sessions from the journal, at start */
+    uint64_t unrecovered;                           /* records of it for which there was no room */
+    uint64_t journal_bytes, journal_cut;            /* of the file; cut off at start */
+    uint64_t journal_writes, journal_syncs, journal_rewrites, journal_failures;
+    bool degraded; /* the last changes are in memory alone */
+} weir_sessions_stats;
+
+/* Of all shards, one after the other. ret_stats->size is set before. */
+WEIR_API void weir_sessions_stats_of(weir_sessions *sessions, weir_sessions_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sessions.h - the inside of weir_sessions: 64 tables behind a lock each, a journal, and the
+ * keeper, who ends what has expired and sees to the journal.
+ *
+ * A session's shard follows from its id, and a rotated id stays in its shard. Whoever changes a
+ * session holds its shard's lock, and writes to the journal before it lets go: the journal has the
+ * changes of a session in their order. What is to be told, and what has to be waited for, is told
+ * and waited for without a lock.
+ *
+ * Locks: the keeper's turn, a shard's, the journal's.
+ */
+#pragma once
+#include <weir/session.h>
+
+#include "base/alloc.h"
+#include "session/book.h"
+#include "session/ident.h"
+#include "session/table.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define SESSIONS_SHARDS     64U
+#define SESSIONS_MAX        1000000U
+#define SESSIONS_TTL_MS     3600000U
+#define SESSIONS_TTL_MAX_MS 86400000U
+#define SESSIONS_BOUND_MS   1800000U
+#define SESSIONS_TOMB_MS    60000U
+#define SESSIONS_FSYNC_MS   10U
+#define SESSIONS_NOTICES    (TABLE_SOME + 4U)
+#define SESSIONS_BEGINNING  (UINT64_C(1) << 42) /* times before the system's boot are times, too */
+
+struct notice {
+    weir_session_event_kind kind;
+    weir_session_id id;
+};
+
+struct shard {
+    _Alignas(64) pthread_mutex_t mutex;
+    struct table table;
+    struct weir_sessions *sessions;
+    void *memory;       /* the block lies in it, aligned */
+    uint32_t live_told; /* sessions->live counts so many of it */
+    uint64_t place;     /* in the journal, of what was written since it was locked; 0: nothing */
+    uint32_t notices_count;
+    struct notice notices[SESSIONS_NOTICES];
+    /* For weir_sessions_stats. */
+    uint64_t found, missed, claimed, prolonged, disputed, rebound;
+};
+
+struct weir_sessions {
+    struct shard shards[SESSIONS_SHARDS];
+    weir_sessions_options opt;
+    struct ident_secret secret;
+    struct alloc alloc;
+    void *memory;      /* this lies in it, aligned */
+    struct book *book; /* NULL: there is no path */
+    size_t bytes;
+    uint64_t recovered, unrecovered;
+    _Atomic uint32_t live;
+    _Atomic uint64_t refused;
+    _Atomic bool is_degraded;
+    _Atomic bool is_awake; /* the keeper looks at the journal within fsync_ms */
+    /* The keeper. */
+    pthread_mutex_t turn;
+    uint64_t ticked_ms, rewritten_ms;
+    uint64_t written_told; /* to the journal, when it was last told the time */
+    pthread_mutex_t mutex; /* of what follows */
+    pthread_cond_t wake;
+    pthread_t thread;
+    bool is_running, is_closing;
+};
+
+static inline struct slice slice_or_none(const char *text)
+{
+    return text != NULL ? slice_of(text) : (struct slice){NULL, 0};
+}
+
+static inline struct session_id id_inside(weir_session_id id)
+{
+    return (struct session_id){id.high, id.low};
+}
+
+static inline weir_session_id id_outside(struct session_id id)
+{
+    return (weir_session_id){id.high, id.low};
+}
+
+uint64_t sessions_now_ms(const struct weir_sessions *sessions);
+struct book_time sessions_time(const struct weir_sessions *sessions);
+
+/* Locks the shard that the id belongs to. */
+struct shard *shard_enter(struct weir_sessions *sessions, struct session_id id);
+/* Lets go, tells, and waits for the disk where that was asked for. */
+void shard_leave(struct shard *shard);
+void shard_note(struct shard *shard, weir_session_event_kind kind, struct session_id id);
+/* To the journal, in one piece. */
+void shard_write(struct shard *shard, const struct session_record *records, unsigned count);
+/* The session as it is, without its attributes. */
+void shard_keep(struct shard *shard, const struct session *session);
+/* With them, and the tombstone that leads from the id it had. */
+void shard_keep_moved(struct shard *shard, const struct session *session, struct session_id from,
+                      uint64_t until_ms);
+/* table->ended. */
+void shard_on_end(void *self, const struct session *session, enum table_end why);
+
+/* What is told of a live session. */
+void session_describe(const struct table *table, const struct session *session, uint64_t now_ms,
+                      weir_session *ret);
+/* With an end mark. */
+void session_name_text(const struct table *table, const struct session *session,
+                       enum session_name kind, char *ret_text);
+
+/* keeper.c */
+weir_err keeper_start(struct weir_sessions *sessions);
+void keeper_stop(struct weir_sessions *sessions);
+/* There is something for the disk. */
+void keeper_wake(struct weir_sessions *sessions);
+/* The journal takes no more, or is whole again. */
+void keeper_degraded(struct weir_sessions *sessions, bool is_degraded);

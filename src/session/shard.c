@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session/sessions.h"
+
+struct shard *shard_enter(struct weir_sessions *sessions, struct session_id id)
+{
+    struct shard *shard = &sessions->shards[id.high % SESSIONS_SHARDS];
+    pthread_mutex_lock(&shard->mutex);
+    return shard;
+}
+
+static void count_live(struct shard *shard)
+{
+    uint32_t live = table_count(&shard->table).live;
+    if (live != shard->live_told) {
+        atomic_fetch_add(&shard->sessions->live, live - shard->live_told); /* modulo 2^32 */
+        shard->live_told = live;
+    }
+}
+
+static void reach_disk(struct weir_sessions *sessions, uint64_t place)
+{
+    if (sessions->opt.fsync == WEIR_FSYNC_SOON) {
+        keeper_wake(sessions);
+    } else if (sessions->opt.fsync == WEIR_FSYNC_ALWAYS
+               && book_wait(sessions->book, place) != WEIR_OK) {
+        keeper_degraded(sessions, true);
+    }
+}
+
+void shard_leave(struct shard *shard)
+{
+    struct weir_sessions *sessions = shard->sessions;
+    struct notice notices[SESSIONS_NOTICES];
+    uint32_t count = shard->notices_count;
+    uint64_t place = shard->place;
+    memcpy(notices, shard->notices, count * sizeof notices[0]);
+    shard->notices_count = 0;
+    shard->place = 0;
+    count_live(shard);
+    pthread_mutex_unlock(&shard->mutex);
+    if (place > 0) {
+        reach_disk(sessions, place);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        sessions->opt.on_event(sessions->opt.event_arg, notices[i].kind, notices[i].id);
+    }
+}
+
+void shard_note(struct shard *shard, weir_session_event_kind kind, struct session_id id)
+{
+    if (shard->sessions->opt.on_event != NULL) {
+        check(shard->notices_count < SESSIONS_NOTICES);
+        shard->notices[shard->notices_count++] = (struct notice){kind, id_outside(id)};
+    }
+}
+
+void shard_write(struct shard *shard, const struct session_record *records, unsigned count)
+{
+    struct weir_sessions *sessions = shard->sessions;
+    uint64_t place;
+    if (sessions->book == NULL) {
+        return;
+    }
+    if (book_write(sessions->book, records, count, &place) == WEIR_OK) {
+        shard->place = place;
+    } else if (!atomic_exchange(&sessions->is_degraded, true)) {
+        shard_note(shard, WEIR_SESSION_DEGRADED, (struct session_id){0, 0});
+    }
+}
+
+void shard_keep(struct shard *shard, const struct session *session)
+{
+    char text[SESSION_TEXT_MAX];
+    struct session_record record;
+    if (shard->sessions->book != NULL) {
+        table_export(&shard->table, session, text, &record);
+        shard_write(shard, &record, 1);
+    }
+}
+
+void shard_keep_moved(struct shard *shard, const struct session *session, struct session_id from,
+                      uint64_t until_ms)
+{
+    char text[SESSION_TEXT_MAX];
+    struct session_record records[3];
+    if (shard->sessions->book == NULL) {
+        return;
+    }
+    table_export(&shard->table, session, text, &records[0]);
+    records[1] = (struct session_record){
+        .kind = SESSION_ATTRS, .id = session->id, .attrs = records[0].attrs};
+    records[2] = (struct session_record){
+        .kind = SESSION_OVER, .id = from, .expires_ms = until_ms, .forward = session->id};
+    shard_write(shard, records, 3);
+}
+
+void shard_on_end(void *self, const struct session *session, enum table_end why)
+{
+    struct shard *shard = self;
+    if (why == TABLE_EXPIRED || why == TABLE_EVICTED) {
+        const struct session_record over = {.kind = SESSION_OVER, .id = session->id};
+        shard_note(shard, WEIR_SESSION_EXPIRED, session->id);
+        shard_write(shard, &over, 1);
+    }
+}
