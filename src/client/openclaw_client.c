@@ -6,10 +6,10 @@
 #include "client/openclaw.h"
 #include "core/option.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define CLIENT_NAME  "openclaw"
-#define HTTP_NAME    "openclaw-http"
 #define HTTP_IDLE_MS 4000U /* a gateway closes idle connections after 5 s */
 
 static const char clients; /* what kind of a member a client is */
@@ -193,9 +193,9 @@ static weir_err make_posts(struct weir_openclaw *claw)
 static weir_err make_http(struct weir_openclaw *claw, const weir_openclaw_options *opt)
 {
     char name[sizeof claw->member.name + sizeof "-http"];
+    snprintf(name, sizeof name, "%s-http", claw->member.name);
     const weir_http_client_options http = {
-        .pool = {.name = strcat(strcpy(name, claw->member.name), "-http"),
-                 .idle_timeout_ms = HTTP_IDLE_MS},
+        .pool = {.name = name, .idle_timeout_ms = HTTP_IDLE_MS},
         .dns_ttl_ms = claw->opt.dns_ttl_ms,
         .dns_servers = claw->dns_servers,
         .tls = opt != NULL ? opt->tls : (weir_tls_options){0},

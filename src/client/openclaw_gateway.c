@@ -88,7 +88,9 @@ static const char *put(char **at, const char *text)
 static char *put_slice(char **at, struct slice text)
 {
     char *copy = *at;
-    memcpy(copy, text.at, text.len);
+    if (text.len > 0) {
+        memcpy(copy, text.at, text.len);
+    }
     copy[text.len] = '\0';
     *at += text.len + 1;
     return copy;
@@ -191,6 +193,11 @@ static const char *fault_of(const weir_openclaw_config *config)
     }
     if (config->scopes_count > SCOPES_MAX) {
         return "scopes";
+    }
+    for (size_t i = 0; i < config->scopes_count; i++) {
+        if (!is_given(config->scopes[i])) {
+            return "scopes";
+        }
     }
     return is_given(config->proxy) && !proxy_parse(slice_of(config->proxy), &proxy) ? "proxy"
                                                                                     : NULL;

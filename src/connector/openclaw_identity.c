@@ -50,7 +50,7 @@ static void hex_of(const uint8_t *bytes, size_t count, char *ret)
 static bool seed_of(const char *hex, uint8_t ret[CLAW_SEED_BYTES])
 {
     uint64_t byte;
-    if (strlen(hex) != 2 * CLAW_SEED_BYTES) {
+    if (strlen(hex) != (size_t)2 * CLAW_SEED_BYTES) {
         return false;
     }
     for (size_t i = 0; i < CLAW_SEED_BYTES; i++) {
@@ -176,6 +176,18 @@ static int file_make(struct claw_identity *identity)
     return error;
 }
 
+/* As much as there is, at most FILE_MAX. */
+static int read_all(int fd, char *at, size_t *ret_len)
+{
+    ssize_t n;
+    *ret_len = 0;
+    do {
+        n = read(fd, at + *ret_len, FILE_MAX - *ret_len);
+        *ret_len += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && *ret_len < FILE_MAX);
+    return n < 0 ? -errno : 0;
+}
+
 static int read_from(struct claw_identity *identity, int fd, char fault[CLAW_FAULT_MAX])
 {
     struct stat stat;
@@ -190,13 +202,11 @@ static int read_from(struct claw_identity *identity, int fd, char fault[CLAW_FAU
                  identity->path, stat.st_mode & 07777U, (unsigned)stat.st_uid);
         return -EPERM;
     }
-    size_t len = 0;
-    for (ssize_t n = 1; n > 0 && len<FILE_MAX; len += n> 0 ? (size_t)n : 0) {
-        n = read(fd, identity->text + len, FILE_MAX - len);
-        if (n < 0) {
-            snprintf(fault, CLAW_FAULT_MAX, "%.200s: %s", identity->path, oserror_text(-errno));
-            return -errno;
-        }
+    size_t len;
+    int error = read_all(fd, identity->text, &len);
+    if (error != 0) {
+        snprintf(fault, CLAW_FAULT_MAX, "%.200s: %s", identity->path, oserror_text(error));
+        return error;
     }
     bool is_good = len < FILE_MAX
                    && read_text(identity, (struct slice){identity->text, (uint32_t)len});
