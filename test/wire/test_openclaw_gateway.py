@@ -315,12 +315,12 @@ def test_a_reader_that_does_not_read_loses_events_and_is_told():
         def drink():
             while not stop.is_set():
                 data = quick.client.sock.recv(1 << 20)
-                quick.text = (quick.text + data)[-200_000:]
+                quick.text = (quick.text + data)[-400_000:]
 
         thread = threading.Thread(target=drink, daemon=True)
         thread.start()
-        while sent < 400:
-            claw.event("bulk", {"n": sent, "text": "x" * 50_000})
+        while sent < 80:
+            claw.event("bulk", {"n": sent, "text": "x" * 200_000})
             sent += 1
             wait_for(lambda: b'"n": %d,' % (sent - 1) in quick.text, "the event at the quick one")
         resident = weir.resident()
