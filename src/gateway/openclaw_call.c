@@ -150,7 +150,7 @@ static void say_later(struct loop_later *later)
     if (call->fault != FAULT_NONE && !call->is_headed) {
         fault_answer_make(&openclaw_of(call)->answer, call->fault, 0, "weir");
         tell_fault(call);
-    } else if (!call->is_headed) {
+    } else if (call->state == CALL_READING && !call->is_headed) {
         begin_events(call);
     }
     if (!call->is_over) {
