@@ -572,6 +572,9 @@ void ws_end_soon(struct ws_end *end)
 
 void ws_end_said(struct ws_end *end)
 {
+    if (end->live == NULL) {
+        return; /* there was no memory to say it with */
+    }
     if (end->live->out.failed) {
         ws_end_soon(end);
         return;

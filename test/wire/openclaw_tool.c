@@ -39,7 +39,7 @@ static struct {
     char name[64];
     weir_openclaw_gateway *gateway;
 } gateways[GATEWAYS_MAX];
-static unsigned gateways_count;
+static _Atomic unsigned gateways_count; /* workers look names up */
 static weir_openclaw_ticket tickets[CALLS_MAX];
 static pthread_mutex_t saying = PTHREAD_MUTEX_INITIALIZER;
 
@@ -185,7 +185,8 @@ static void do_gateway(char **word)
     }
     if (err == WEIR_OK && gateways_count < GATEWAYS_MAX) {
         snprintf(gateways[gateways_count].name, sizeof gateways->name, "%s", word[1]);
-        gateways[gateways_count++].gateway = gateway;
+        gateways[gateways_count].gateway = gateway;
+        gateways_count++; /* from here on it can be found */
     }
     say_err(is_same ? "same" : "gateway", err);
 }
