@@ -210,11 +210,35 @@ static void hear_ahead(struct channel *channel, struct slice peer, struct bytes 
 
 /* --- events of sides -------------------------------------------------------------------------- */
 
+/* Messages, whole ones, have passed, and the other side takes them: nothing follows from it. What
+ * is heard only puts deadlines off; the timer finds out when it fires. */
+static bool hear_whole(struct channel_side *side, char *at, size_t len)
+{
+    struct channel *channel = channel_of(side);
+    struct channel_side *other = channel_other(side);
+    bool is_broken;
+    if (channel->state != CHANNEL_OPEN || !channel_pass_whole(side, at, len, &is_broken)) {
+        return false;
+    }
+    side->heard_ms = channel_now_ms(channel);
+    side->is_pinged = false;
+    if (is_broken) {
+        lose(other);
+    }
+    pause_by(side);
+    if (is_broken || other->is_blocked || !loop_timer_is_set(&channel->timer)) {
+        settle(channel);
+    }
+    return true;
+}
+
 void channel_heard(struct channel_side *side, char *at, size_t len)
 {
     struct channel *channel = channel_of(side);
-    hear(side, at, len);
-    settle(channel);
+    if (!hear_whole(side, at, len)) {
+        hear(side, at, len);
+        settle(channel);
+    }
 }
 
 void channel_drained(struct channel_side *side)

@@ -81,6 +81,9 @@ enum channel_passed {
     CHANNEL_PASSED_MEMORY,
 };
 
+/* The same for most that passes, while the channel is open: whole messages and nothing else. False:
+ * it is something else, and nothing has happened. */
+bool channel_pass_whole(struct channel_side *side, char *at, size_t len, bool *ret_is_broken);
 /* What came from `side` goes to the other one. `is_mute`: it is looked at, and goes nowhere. */
 enum channel_passed channel_pass(struct channel_side *side, char *at, size_t len, bool is_mute);
 /* May something be put between two frames to it? */

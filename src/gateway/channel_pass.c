@@ -158,6 +158,19 @@ static bool step(struct passing *p, size_t len)
 /* --- readers ----------------------------------------------------------------------------------
  */
 
+static struct ws_rules rules_of(struct channel_side *side)
+{
+    const struct channel *channel = channel_of(side);
+    uint64_t most = channel->lane->config->websocket.max_message;
+    return (struct ws_rules){
+        .message_bytes_max = most != 0 ? most : UINT64_MAX,
+        .fragments_max = UINT32_MAX, /* nothing of them is kept */
+        .is_masked = !side->is_upstream,
+        .deflate = channel->deflate,
+        .transparent = true,
+    };
+}
+
 static struct ws_reader *reader_of(struct channel_side *side)
 {
     const struct channel *channel = channel_of(side);
@@ -165,14 +178,7 @@ static struct ws_reader *reader_of(struct channel_side *side)
     if (side->reader != NULL) {
         return side->reader;
     }
-    uint64_t most = channel->lane->config->websocket.max_message;
-    const struct ws_rules rules = {
-        .message_bytes_max = most != 0 ? most : UINT64_MAX,
-        .fragments_max = UINT32_MAX, /* nothing of them is kept */
-        .is_masked = !side->is_upstream,
-        .deflate = channel->deflate,
-        .transparent = true,
-    };
+    const struct ws_rules rules = rules_of(side);
     ws_reader_init(scratch, &rules);
     scratch->is_closed = side->has_said_close;
     return scratch;
@@ -195,6 +201,29 @@ static bool reader_put(struct channel_side *side, const struct ws_reader *reader
     return true;
 }
 
+static void count(struct channel_side *side, uint64_t messages, size_t len)
+{
+    struct channel_counts *counts = &channel_of(side)->series->channels;
+    side->bytes += len;
+    count_add(&counts->bytes[side->is_upstream], len);
+    count_add(&counts->messages[side->is_upstream], messages);
+}
+
+bool channel_pass_whole(struct channel_side *side, char *at, size_t len, bool *ret_is_broken)
+{
+    struct channel_side *to = channel_other(side);
+    const struct ws_rules rules = rules_of(side);
+    uint32_t messages = side->reader == NULL ? ws_count_whole(&rules, at, len) : 0;
+    if (messages == 0) {
+        return false;
+    }
+    const struct iovec part = {at, len};
+    side->messages += messages;
+    count(side, messages, len);
+    *ret_is_broken = !to->ops->send(to, &part, 1);
+    return true;
+}
+
 enum channel_passed channel_pass(struct channel_side *side, char *at, size_t len, bool is_mute)
 {
     struct passing p;
@@ -207,13 +236,10 @@ enum channel_passed channel_pass(struct channel_side *side, char *at, size_t len
     p.is_cut = !ws_is_between(p.reader); /* told only of heads and control frames */
     p.is_mute = is_mute;
     p.is_broken = false;
-    struct channel_counts *counts = &channel_of(side)->series->channels;
     uint64_t messages = side->messages;
     while (step(&p, len)) {
     }
-    side->bytes += len;
-    count_add(&counts->bytes[side->is_upstream], len);
-    count_add(&counts->messages[side->is_upstream], side->messages - messages);
+    count(side, side->messages - messages, len);
     send(&p);
     if (p.reader->error != WS_FINE) {
         channel_of(side)->bad = (uint8_t)p.reader->error;

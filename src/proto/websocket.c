@@ -57,6 +57,50 @@ void ws_reader_init(struct ws_reader *reader, const struct ws_rules *rules)
     *reader = (struct ws_reader){.rules = *rules};
 }
 
+/* --- at a glance -------------------------------------------------------------------------------
+ */
+
+/* Bytes of the frame that begins here; 0: it is not whole, not a message, or not plainly right. */
+static size_t whole_message(const struct ws_rules *rules, const uint8_t *at, size_t len)
+{
+    size_t head = 2 + (rules->is_masked ? MASK_LEN : 0);
+    if (len < head) {
+        return 0;
+    }
+    uint8_t first = at[0] & (uint8_t) ~(rules->deflate ? WS_RSV1 : 0);
+    if ((first != (WS_FIN | WS_TEXT) && first != (WS_FIN | WS_BINARY))
+        || ((at[1] & SECOND_MASK) != 0) != rules->is_masked) {
+        return 0;
+    }
+    size_t payload = at[1] & SECOND_LENGTH;
+    if (payload == LENGTH_IN_TWO && len >= head + 2) {
+        head += 2;
+        payload = (size_t)at[2] << 8 | at[3];
+        if (payload < LENGTH_IN_TWO) {
+            return 0;
+        }
+    } else if (payload >= LENGTH_IN_TWO) {
+        return 0;
+    }
+    return payload <= rules->message_bytes_max && payload <= len - head ? head + payload : 0;
+}
+
+uint32_t ws_count_whole(const struct ws_rules *rules, const char *at, size_t len)
+{
+    uint32_t count = 0;
+    for (size_t used = 0; used < len; count++) {
+        size_t size = whole_message(rules, (const uint8_t *)at + used, len - used);
+        if (size == 0) {
+            return 0;
+        }
+        used += size;
+    }
+    return count;
+}
+
+/* --- piece by piece ----------------------------------------------------------------------------
+ */
+
 static void refuse(struct ws_reader *reader, enum ws_error error, struct ws_piece *ret)
 {
     reader->error = error;

@@ -133,6 +133,11 @@ struct ws_reader {
 
 void ws_reader_init(struct ws_reader *reader, const struct ws_rules *rules);
 
+/* How many messages these bytes are, where they are nothing but whole and unbroken ones that the
+ * rules allow, each of one frame of up to 64 KiB. 0: ws_read() will say what they are. For one who
+ * stands between and is between two messages: most that passes is of this kind. */
+uint32_t ws_count_whole(const struct ws_rules *rules, const char *at, size_t len);
+
 /* The next piece of `len` bytes; returns how many were used for it. Call again with what is left,
  * until it says NOTHING or BAD. `at` is written to: payloads are unmasked in place. */
 size_t ws_read(struct ws_reader *reader, char *at, size_t len, struct ws_piece *ret);

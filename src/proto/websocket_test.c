@@ -252,6 +252,54 @@ static void masks_by_the_byte(void **state)
     }
 }
 
+#define COUNT(rules, bytes) ws_count_whole((rules), (bytes), sizeof(bytes) - 1)
+
+static void whole_messages_are_counted_at_a_glance(void **state)
+{
+    (void)state;
+    struct ws_rules plain = between, small = between, deflated = between;
+    plain.is_masked = false;
+    small.message_bytes_max = 4;
+    deflated.deflate = true;
+    deflated.is_masked = false;
+    assert_int_equal(COUNT(&plain, "\x81\x05Hello"), 1);
+    assert_int_equal(COUNT(&plain, "\x81\x05Hello\x82\x00\x81\x01x"), 3);
+    assert_int_equal(COUNT(&between, "\x82\x85mask-----\x81\x80mask"), 2);
+    assert_int_equal(COUNT(&deflated, "\xc1\x01x\x81\x01y"), 2);
+    assert_int_equal(COUNT(&plain, ""), 0);
+    assert_int_equal(COUNT(&plain, "\x81"), 0);
+    assert_int_equal(COUNT(&plain, "\x81\x05Hell"), 0);          /* cut */
+    assert_int_equal(COUNT(&plain, "\x81\x05Hello\x81"), 0);     /* the second one is */
+    assert_int_equal(COUNT(&between, "\x81\x80mas"), 0);         /* in its head */
+    assert_int_equal(COUNT(&plain, "\x01\x05Hello"), 0);         /* a fragment, */
+    assert_int_equal(COUNT(&plain, "\x80\x05Hello"), 0);         /* its end */
+    assert_int_equal(COUNT(&plain, "\x81\x05Hello\x89\x00"), 0); /* a ping behind it */
+    assert_int_equal(COUNT(&plain, "\x88\x00"), 0);              /* a close */
+    assert_int_equal(COUNT(&plain, "\x83\x00"), 0);              /* nothing that there is */
+    assert_int_equal(COUNT(&plain, "\xc1\x00"), 0);              /* deflated: not agreed */
+    assert_int_equal(COUNT(&deflated, "\xa1\x00"), 0);           /* RSV2 */
+    assert_int_equal(COUNT(&between, "\x81\x01Hello"), 0);       /* a mask is missing */
+    assert_int_equal(COUNT(&plain, "\x81\x80"), 0);              /* … is too many */
+    assert_int_equal(COUNT(&small, "\x81\x85mask-----"), 0);     /* too large */
+    assert_int_equal(COUNT(&plain, "\x81\x7e\x00\x01x"), 0);     /* not in its shortest form */
+}
+
+static void whole_messages_of_two_bytes_of_length(void **state)
+{
+    (void)state;
+    static char bytes[WS_HEAD_MAX + UINT16_MAX + 1];
+    static const uint32_t lengths[] = {0, 125, 126, 127, 65535, 65536};
+    for (unsigned i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        size_t len = ws_write_head(bytes, WS_FIN | WS_BINARY, lengths[i], NULL) + lengths[i];
+        assert_int_equal(ws_count_whole(&client, bytes, len), lengths[i] <= UINT16_MAX);
+        assert_int_equal(ws_count_whole(&client, bytes, len - 1), 0);
+        len = ws_write_head(bytes, WS_FIN | WS_TEXT, lengths[i], (const uint8_t *)"mask")
+              + lengths[i];
+        assert_int_equal(ws_count_whole(&server, bytes, len), lengths[i] <= UINT16_MAX);
+        assert_int_equal(ws_count_whole(&server, bytes, len - 1), 0);
+    }
+}
+
 static void close_frames(void **state)
 {
     (void)state;
@@ -287,6 +335,8 @@ int main(void)
         cmocka_unit_test(between_two_frames),
         cmocka_unit_test(heads_read_as_written),
         cmocka_unit_test(masks_by_the_byte),
+        cmocka_unit_test(whole_messages_are_counted_at_a_glance),
+        cmocka_unit_test(whole_messages_of_two_bytes_of_length),
         cmocka_unit_test(close_frames),
         cmocka_unit_test(codes),
     };

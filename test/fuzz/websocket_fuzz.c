@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * WebSocket frames: the verdict and the payloads do not depend on the cuts, and what one who stands
- * between passes on is byte for byte what he read.
+ * WebSocket frames: the verdict and the payloads do not depend on the cuts, what one who stands
+ * between passes on is byte for byte what he read, and what he finds right at a glance is right.
  */
 #include "proto/websocket.h"
 
@@ -19,6 +19,9 @@ struct said {
     char *at;
     size_t len;
     enum ws_error error;
+    uint32_t messages; /* opened, */
+    uint32_t others;   /* control frames and fragments, */
+    bool is_between;   /* and none is under way at the end */
 };
 
 static void say(struct said *said, const void *at, size_t len)
@@ -54,11 +57,14 @@ static bool read_piece(struct ws_reader *reader, char *at, size_t *used, size_t 
     case WS_HEAD:
         check(piece.opcode == WS_TEXT || piece.opcode == WS_BINARY);
         say(said, piece.head.at, piece.head.len);
+        said->messages += piece.opens_message;
+        said->others += !piece.opens_message || !piece.ends_message;
         return true;
     case WS_DATA: say(said, piece.data.at, piece.data.len); return true;
     case WS_CONTROL:
         check(piece.data.len <= WS_CONTROL_MAX);
         say_control(said, &piece, reader->rules.is_masked);
+        said->others++;
         return true;
     case WS_BAD: said->error = piece.error; return false;
     case WS_NOTHING: break;
@@ -84,7 +90,19 @@ static struct said read_in_steps(const struct ws_rules *rules, const uint8_t *da
         }
         free(copy);
     }
+    said.is_between = ws_is_between(&reader);
     return said;
+}
+
+static void check_glance(const struct ws_rules *rules, const uint8_t *data, size_t size,
+                         const struct said *said)
+{
+    uint32_t count = ws_count_whole(rules, (const char *)data, size);
+    if (count > 0) {
+        check(said->error == WS_FINE || said->error == WS_BAD_TEXT);
+        check(said->error != WS_FINE || (said->messages == count && said->others == 0));
+        check(said->error != WS_FINE || said->is_between);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -108,6 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(whole.error == WS_BAD_TEXT || whole.len == cut.len);
     check(memcmp(whole.at, cut.at, common) == 0);
     check(!rules.transparent || memcmp(whole.at, data, whole.len) == 0);
+    check_glance(&rules, data, size, &whole);
     free(whole.at);
     free(cut.at);
     return 0;
