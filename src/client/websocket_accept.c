@@ -37,6 +37,12 @@ static void tunnel_cut(struct http_tunnel *tunnel)
     ws_end_abort(&sock_of(tunnel)->end, WEIR_ECLOSED);
 }
 
+static const struct http_tunneler taker = {
+    .on_cut = tunnel_cut,
+    .on_ahead = tunnel_ahead,
+    .on_drain = tunnel_drain,
+};
+
 /* --- what was asked -----------------------------------------------------------------------------
  */
 
@@ -139,8 +145,7 @@ static weir_err begin(struct sock *sock, weir_exchange *ex, struct http_exchange
         return WEIR_ENOMEM;
     }
     struct bytes none;
-    sock->tunnel = (struct http_tunnel){
-        .on_cut = tunnel_cut, .on_ahead = tunnel_ahead, .on_drain = tunnel_drain};
+    sock->tunnel = (struct http_tunnel){.taker = &taker};
     memcpy(sock->address, under->peer->address, sizeof sock->address);
     if (under->ops->tunnel == NULL || !under->ops->tunnel(under, &sock->tunnel, &none)) {
         ws_end_forget(&sock->end);

@@ -812,7 +812,7 @@ static bool call_tunnel(struct http_call *call, struct http_tunnel *tunnel, stru
 static void given_free(struct given *given)
 {
     if (given->tunnel != NULL) {
-        given->tunnel->on_cut(given->tunnel);
+        given->tunnel->taker->on_cut(given->tunnel);
     }
     check(given->tunnel == NULL);
     list_leave(&given->on_list);

@@ -152,7 +152,7 @@ static bool take_upstream(struct channel *channel, struct transit *transit, stru
         }
     } else {
         side->ops = &channel_tunnel_ops;
-        side->tunnel.on_cut = channel_tunnel_cut;
+        side->tunnel.taker = &channel_tunneler;
         if (!call->ops->tunnel(call, &side->tunnel, ret_ahead)) {
             return false;
         }
@@ -177,7 +177,7 @@ static bool take_client(struct channel *channel, struct transit *transit, struct
         bytes_init(&transit->ahead, &alloc_libc, HELD_WAIT_MAX);
     } else {
         side->ops = &channel_tunnel_ops;
-        side->tunnel.on_cut = channel_tunnel_cut;
+        side->tunnel.taker = &channel_tunneler;
         if (!ex->ops->tunnel(ex, &side->tunnel, ret_ahead)) {
             return false;
         }
@@ -289,9 +289,8 @@ void channel_departed(struct channel_side *side, bool is_broken)
     settle(channel);
 }
 
-void channel_tunnel_cut(struct http_tunnel *tunnel)
+void channel_cut(struct channel_side *side)
 {
-    struct channel_side *side = container_of(tunnel, struct channel_side, tunnel);
     struct channel *channel = channel_of(side);
     channel_goodbye(channel, CHANNEL_END_CUT);
     settle(channel);

@@ -66,6 +66,7 @@ void channel_heard(struct channel_side *side, char *at, size_t len);
 void channel_drained(struct channel_side *side);
 void channel_side_ended(struct channel_side *side); /* no byte will come any more */
 void channel_broken(struct channel_side *side);
+void channel_cut(struct channel_side *side); /* by whoever gave its stream */
 void channel_departed(struct channel_side *side, bool is_broken);
 
 /* Says close to both, as the table says, and lets them go. */
@@ -100,7 +101,7 @@ extern const struct channel_side_ops channel_tunnel_ops;   /* HTTP/1.1, either w
 extern const struct channel_side_ops channel_exchange_ops; /* HTTP/2, a client */
 extern const struct channel_side_ops channel_call_ops;     /* HTTP/2, an upstream */
 extern const struct http_caller channel_caller;            /* `user` is the side */
+extern const struct http_tunneler channel_tunneler;
 
 /* Its stream is the side's: events come from now on. */
 void channel_tunnel_begin(struct channel_side *side);
-void channel_tunnel_cut(struct http_tunnel *tunnel);

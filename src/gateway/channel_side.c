@@ -224,6 +224,13 @@ const struct channel_side_ops channel_tunnel_ops = {
     .close = tunnel_close,
 };
 
+static void tunnel_cut(struct http_tunnel *tunnel)
+{
+    channel_cut(container_of(tunnel, struct channel_side, tunnel));
+}
+
+const struct http_tunneler channel_tunneler = {.on_cut = tunnel_cut};
+
 void channel_tunnel_begin(struct channel_side *side)
 {
     struct stream *stream = side->tunnel.stream;

@@ -119,7 +119,7 @@ static void cut_all(struct http1_listener *listener)
     while (!list_is_empty(&listener->clients)) {
         struct client *client = client_at(list_first(&listener->clients));
         if (client->state == CLIENT_TUNNEL) {
-            client->tunnel->on_cut(client->tunnel);
+            client->tunnel->taker->on_cut(client->tunnel);
         } else {
             client_abort(client, HTTP_FAULT_CANCELLED, WEIR_ECLOSED);
         }
@@ -292,8 +292,8 @@ void http1_listener_drain(struct http1_listener *listener, uint32_t grace_ms,
             client_close(client, WEIR_ECLOSED);
         } else if (client->state == CLIENT_IDLE) {
             client_arm_state(client);
-        } else if (client->state == CLIENT_TUNNEL && client->tunnel->on_drain != NULL) {
-            client->tunnel->on_drain(client->tunnel);
+        } else if (client->state == CLIENT_TUNNEL && client->tunnel->taker->on_drain != NULL) {
+            client->tunnel->taker->on_drain(client->tunnel);
         }
     }
     if (list_is_empty(&listener->clients)) {

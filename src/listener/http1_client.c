@@ -30,7 +30,7 @@ static void guest_close(struct guest *guest, weir_err why)
 {
     struct client *client = container_of(guest, struct client, guest);
     if (client->state == CLIENT_TUNNEL) {
-        client->tunnel->on_cut(client->tunnel);
+        client->tunnel->taker->on_cut(client->tunnel);
     } else if (client->state != CLIENT_LINGER) { /* that one ends by itself, soon */
         client_abort(client, HTTP_FAULT_CANCELLED, why);
     }
@@ -453,7 +453,7 @@ static void client_feed(struct client *client, const char *at, size_t len)
     }
     if (client->state == CLIENT_TUNNEL) {
         listener->feeding = NULL;
-        client->tunnel->on_ahead(client->tunnel, (char *)(uintptr_t)at + used, len - used);
+        client->tunnel->taker->on_ahead(client->tunnel, (char *)(uintptr_t)at + used, len - used);
         return;
     }
     struct request *request = client->request;

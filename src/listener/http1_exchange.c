@@ -255,8 +255,8 @@ static bool exchange_tunnel(struct http_exchange *exchange, struct http_tunnel *
     struct client *client = request->client;
     if (client == NULL || client->state != CLIENT_OPEN || request->answer != ANSWER_NONE
         || request->reading != READING_DONE || client->ended
-        || (client->home->feeding == client && tunnel->on_ahead == NULL) || request->out.failed
-        || outbox_holds(&request->out)) {
+        || (client->home->feeding == client && tunnel->taker->on_ahead == NULL)
+        || request->out.failed || outbox_holds(&request->out)) {
         return false;
     }
     *ret_ahead = request->held;

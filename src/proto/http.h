@@ -205,18 +205,21 @@ struct stream;
 struct bytes;
 struct http_tunnel;
 
+/* Who takes a tunnel. */
+struct http_tunneler {
+    void (*on_cut)(struct http_tunnel *tunnel); /* it has to close, before it returns */
+    /* Where it takes the tunnel inside on_request: what the client has sent behind its request
+     * comes right after that has returned. It may be written to. NULL: it takes it later. */
+    void (*on_ahead)(struct http_tunnel *tunnel, char *at, size_t len);
+    void (*on_drain)(struct http_tunnel *tunnel); /* the listener closes. May be NULL */
+};
+
 struct http_tunnel {                           /* lies in its taker's memory */
     struct stream *stream;                     /* NULL: the taker has closed it */
     void (*close)(struct http_tunnel *tunnel); /* the giver's: closes the stream, and it is over */
     void *giver;
     uint64_t lease; /* the giver's */
-    void (*on_cut)(
-        struct http_tunnel *tunnel); /* the taker's: it has to close, before it returns */
-    /* The taker's, where it takes the tunnel inside on_request: what the client has sent behind its
-     * request comes right after that has returned. It may be written to. NULL: it takes it later.
-     */
-    void (*on_ahead)(struct http_tunnel *tunnel, char *at, size_t len);
-    void (*on_drain)(struct http_tunnel *tunnel); /* the listener closes. May be NULL */
+    const struct http_tunneler *taker;
 };
 
 /* --- the listener's side --------------------------------------------------------------------- */
@@ -242,7 +245,7 @@ struct http_exchange_ops {
      * end nothing. NULL: not here, which is HTTP/1.x. */
     void (*untime)(struct http_exchange *ex);
     /* After 101 was given and flushed: the exchange is over, and nothing more is heard of it.
-     * `tunnel->on_cut` is set already. *ret_ahead becomes the caller's: what the client has sent
+     * `tunnel->taker` is set already. *ret_ahead becomes the caller's: what the client has sent
      * since. False: it cannot be, and nothing has changed. NULL with HTTP/2, where the body goes
      * on, both ways, behind a final answer (RFC 8441). */
     bool (*tunnel)(struct http_exchange *ex, struct http_tunnel *tunnel, struct bytes *ret_ahead);
