@@ -31,9 +31,9 @@ struct channel {
     uint8_t retries;
     bool deflate;
     bool is_reused;
-    struct channel_side client, peer;
-    uint16_t host_len, path_len;
     uint8_t client_len, trace_len;
+    uint16_t host_len, path_len;
+    struct channel_side client, peer;
     char text[]; /* host, path, client, trace: for the log */
 };
 
