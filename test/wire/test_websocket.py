@@ -100,6 +100,7 @@ def test_what_it_passes_of_the_opening(gate):
                      "Sec-WebSocket-Extensions: x-unknown; a=1\r\n") as client:
         assert client.answer.header("sec-websocket-protocol") == "b"
         assert client.answer.header("x-from") == "up"
+        wait_for(lambda: seen, "the server's script")
         head = seen[0].head
         assert head.startswith(b"GET /a?b=c HTTP/1.1\r\n")
         assert seen[0].field("sec-websocket-key") == KEY
