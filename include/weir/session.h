@@ -23,7 +23,8 @@
  * again. When a machine loses its power, `fsync` says what it finds. A disk that takes no more does
  * not stop anything: weir_sessions_stats() says `degraded`, and on_event hears of it; the journal
  * is written anew as soon as it can be.
- *  4. A full table refuses (WEIR_EFULL); it never drops a session that lives.
+ *  4. A full table refuses (WEIR_EFULL); it never drops a session that lives, unless a store of the
+ * program's has it as it is.
  *  5. Strings and structs passed in are copied before the call returns.
  *  6. Structs of options begin with `size`, or with 0, and zero in a field is its default.
  */
@@ -68,6 +69,8 @@ WEIR_API const char *weir_session_event_word(weir_session_event_kind kind);
 /* On the thread where it happened, without a lock of weir's. */
 typedef void weir_session_event_fn(void *arg, weir_session_event_kind kind, weir_session_id id);
 
+struct weir_session_store;
+
 typedef struct weir_sessions_options {
     size_t size;
     uint32_t sessions_max;    /* that live at a time [1 000 000] */
@@ -91,6 +94,9 @@ typedef struct weir_sessions_options {
     bool no_thread;
     uint64_t (*now_ms)(void *arg); /* a monotonic clock of the program's [the system's] */
     void *now_arg;
+    /* Where others share these sessions: a store of the program's, below. Copied. */
+    const struct weir_session_store *store;
+    void *store_self;         /* must outlive the sessions */
     weir_allocator allocator; /* thread-safe; of few and large blocks [malloc] */
 } weir_sessions_options;
 
@@ -220,6 +226,60 @@ WEIR_API weir_err weir_session_claim(weir_sessions *sessions, weir_session_id id
 WEIR_API weir_err weir_session_rebind(weir_sessions *sessions, weir_session_id id, uint32_t epoch,
                                       const char *place, weir_session_place *ret_place);
 
+/* --- a store of the program's -------------------------------------------------------------------
+ */
+
+/* How a session is, for a store; all pointers are good until the call returns. A change is
+ * absolute: written twice it does no harm, and the last one counts. */
+typedef struct weir_session_delta {
+    size_t size;
+    weir_session_id id;
+    const weir_session *session; /* NULL: it has ended */
+    const void *attrs;           /* all attributes, as bytes to be given back as they are */
+    size_t attrs_len;
+    /* Of one that has ended: where it went when it was rotated, or none; and how long that is to be
+     * remembered, so that no late change raises it again. */
+    weir_session_id successor;
+    uint64_t left_ms;
+} weir_session_delta;
+
+/* A store is asked, and answers once, later or inside the call, from any thread. What it is told is
+ * in memory already, and in the journal if there is one: it may take its time, and fail. Times of
+ * a change are durations from the moment of the call; requests and errors are those that this
+ * process has counted. */
+typedef struct weir_session_store {
+    size_t size;
+    uint32_t batch_max;   /* changes of one write [100] */
+    uint32_t soon_ms;     /* what waits for a write no longer than that: all but touches [20] */
+    uint32_t counters_ms; /* touches [60 000] */
+    uint32_t again_ms;    /* after a write that failed [1000] */
+    /* Write these; then weir_sessions_stored(). One write at a time. On the thread of the sessions,
+     * or inside weir_sessions_turn() and weir_sessions_close(). Required. */
+    void (*write)(void *self, uint64_t task, const weir_session_delta *changes, uint32_t count);
+    /* Look for this one; then weir_sessions_fetched(). On the thread that fetches. NULL: it keeps
+     * for others what it is told, and is never asked. */
+    void (*read)(void *self, uint64_t task, weir_session_id id);
+    /* Nothing comes any more. May be NULL. */
+    void (*close)(void *self);
+} weir_session_store;
+
+/* The answer to a write. WEIR_OK: all of it is there. Anything else: it is written again, as it is
+ * by then. WEIR_ESTALE: that task is not under way. */
+WEIR_API weir_err weir_sessions_stored(weir_sessions *sessions, uint64_t task, weir_err err);
+/* The answer to a read. WEIR_OK with what was found, WEIR_ESTALE: there is no such session, or
+ * another error. */
+WEIR_API weir_err weir_sessions_fetched(weir_sessions *sessions, uint64_t task, weir_err err,
+                                        const weir_session_delta *found);
+
+/* WEIR_OK: the session is here by now. Otherwise why it is not: WEIR_ESTALE, the store's error,
+ * WEIR_EFULL, WEIR_ECLOSED. On the thread that answered, without a lock of weir's. */
+typedef void weir_session_fetch_fn(void *arg, weir_err err, weir_session_id id);
+/* Has a session that may be in the store alone brought here. WEIR_OK: it is here; WEIR_EAGAIN: fn
+ * is called once, later or inside this call, if the store answers there; WEIR_ESTALE: it has ended,
+ * or there is no store to ask; WEIR_EQUEUE: 1000 are being looked for. */
+WEIR_API weir_err weir_session_fetch(weir_sessions *sessions, weir_session_id id,
+                                     weir_session_fetch_fn *fn, void *arg);
+
 /* --- lists and figures --------------------------------------------------------------------------
  */
 
@@ -249,7 +309,10 @@ typedef struct weir_sessions_stats {
     uint64_t unrecovered;                           /* records of it for which there was no room */
     uint64_t journal_bytes, journal_cut;            /* of the file; cut off at start */
     uint64_t journal_writes, journal_syncs, journal_rewrites, journal_failures;
-    bool degraded; /* the last changes are in memory alone */
+    bool degraded;                         /* the last changes are in memory alone */
+    uint32_t unstored;                     /* records that the store does not have as they are */
+    uint64_t store_writes, store_failures; /* batches */
+    uint64_t fetched, fetch_misses;        /* sessions that the store had, or had not */
 } weir_sessions_stats;
 
 /* Of all shards, one after the other. ret_stats->size is set before. */

@@ -173,7 +173,7 @@ int append_write_small(const struct append_folder *folder, const char *name, con
                        size_t len)
 {
     char beside[64];
-    struct append file;
+    struct append file = {.fd = -1};
     if (snprintf(beside, sizeof beside, "%s.new", name) >= (int)sizeof beside) {
         return -ENAMETOOLONG;
     }

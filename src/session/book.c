@@ -14,7 +14,7 @@
 #define NAME_NEW    "sessions.journal.new"
 #define NAME_SECRET "secret"
 #define MAGIC       "weirsj1\n"
-#define HALF        16U /* magic, salt, checksum */
+#define HALF        ((size_t)16) /* magic, salt, checksum */
 #define HEAD        (2 * HALF)
 #define COPY_SIZE   (64U << 10)
 

@@ -90,7 +90,6 @@ static void rewrite(struct weir_sessions *sessions)
 static void see_to_book(struct weir_sessions *sessions, uint64_t now_ms)
 {
     struct book *book = sessions->book;
-    atomic_store(&sessions->is_awake, false);
     if (book_is_behind(book) && book_sync(book) != WEIR_OK) {
         keeper_degraded(sessions, true);
     }
@@ -114,6 +113,7 @@ void weir_sessions_turn(weir_sessions *sessions)
 {
     pthread_mutex_lock(&sessions->turn);
     uint64_t now_ms = sessions_now_ms(sessions);
+    atomic_store(&sessions->is_awake, false);
     if (now_ms >= sessions->ticked_ms + TICK_MS) {
         sessions->ticked_ms = now_ms;
         tick_shards(sessions, now_ms);
@@ -123,6 +123,9 @@ void weir_sessions_turn(weir_sessions *sessions)
     }
     if (sessions->book != NULL) {
         see_to_book(sessions, now_ms);
+    }
+    if (sessions->storing != NULL) {
+        storing_turn(sessions, now_ms);
     }
     pthread_mutex_unlock(&sessions->turn);
 }
@@ -149,7 +152,7 @@ static void *keeper_main(void *self)
         bool is_soon = false;
         while (!sessions->is_closing && clock_now_ms() < next_ms) {
             if (!is_soon && atomic_load(&sessions->is_awake)) {
-                uint64_t soon_ms = clock_now_ms() + sessions->opt.fsync_ms;
+                uint64_t soon_ms = clock_now_ms() + sessions->soon_ms;
                 next_ms = soon_ms < next_ms ? soon_ms : next_ms;
                 is_soon = true;
             }
@@ -169,7 +172,7 @@ void keeper_wake(struct weir_sessions *sessions)
     }
 }
 
-weir_err keeper_start(struct weir_sessions *sessions)
+void keeper_init(struct weir_sessions *sessions)
 {
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -178,13 +181,25 @@ weir_err keeper_start(struct weir_sessions *sessions)
     pthread_mutex_init(&sessions->mutex, NULL);
     pthread_cond_init(&sessions->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    if (!sessions->opt.no_thread) {
-        sessions->is_running = pthread_create(&sessions->thread, NULL, keeper_main, sessions) == 0;
-        if (!sessions->is_running) {
-            return WEIR_EIO;
-        }
-        pthread_setname_np(sessions->thread, "weir sessions");
+}
+
+void keeper_fini(struct weir_sessions *sessions)
+{
+    pthread_cond_destroy(&sessions->wake);
+    pthread_mutex_destroy(&sessions->mutex);
+    pthread_mutex_destroy(&sessions->turn);
+}
+
+weir_err keeper_start(struct weir_sessions *sessions)
+{
+    if (sessions->opt.no_thread) {
+        return WEIR_OK;
     }
+    sessions->is_running = pthread_create(&sessions->thread, NULL, keeper_main, sessions) == 0;
+    if (!sessions->is_running) {
+        return WEIR_EIO;
+    }
+    pthread_setname_np(sessions->thread, "weir sessions");
     return WEIR_OK;
 }
 
@@ -197,7 +212,4 @@ void keeper_stop(struct weir_sessions *sessions)
     if (sessions->is_running) {
         pthread_join(sessions->thread, NULL);
     }
-    pthread_cond_destroy(&sessions->wake);
-    pthread_mutex_destroy(&sessions->mutex);
-    pthread_mutex_destroy(&sessions->turn);
 }

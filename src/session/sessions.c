@@ -91,15 +91,37 @@ static bool make_of(const struct weir_sessions *sessions, const weir_session_new
            && ret_make->ttl_ms <= sessions->opt.ttl_max_ms;
 }
 
-/* A place in the count of those that live, until it is given back. */
-static bool reserve(struct weir_sessions *sessions)
+static bool has_room(struct weir_sessions *sessions)
 {
     if (atomic_fetch_add(&sessions->live, 1) < sessions->opt.sessions_max) {
         return true;
     }
     atomic_fetch_sub(&sessions->live, 1);
-    atomic_fetch_add(&sessions->refused, 1);
     return false;
+}
+
+/* One that the store has goes; false: there is none. */
+static bool make_room(struct weir_sessions *sessions)
+{
+    bool is_made = false;
+    for (unsigned i = 0; !is_made && sessions->storing != NULL && i < SESSIONS_SHARDS; i++) {
+        struct shard *shard = &sessions->shards[i];
+        pthread_mutex_lock(&shard->mutex);
+        is_made = table_count(&shard->table).clean > 0 && table_evict(&shard->table);
+        shard_leave(shard);
+    }
+    return is_made;
+}
+
+/* A place in the count of those that live, until it is given back. */
+static bool reserve(struct weir_sessions *sessions)
+{
+    bool is_reserved = has_room(sessions);
+    while (!is_reserved && make_room(sessions)) {
+        is_reserved = has_room(sessions);
+    }
+    atomic_fetch_add(&sessions->refused, !is_reserved);
+    return is_reserved;
 }
 
 static weir_err create_at(struct weir_sessions *sessions, struct session_id id,

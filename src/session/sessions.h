@@ -14,6 +14,7 @@
 #include <weir/session.h>
 
 #include "base/alloc.h"
+#include "base/slots.h"
 #include "session/book.h"
 #include "session/ident.h"
 #include "session/table.h"
@@ -30,6 +31,41 @@
 #define SESSIONS_FSYNC_MS   10U
 #define SESSIONS_NOTICES    (TABLE_SOME + 4U)
 #define SESSIONS_BEGINNING  (UINT64_C(1) << 42) /* times before the system's boot are times, too */
+
+#define SESSIONS_BATCH_MAX 10000U
+#define SESSIONS_FETCHES   1000U
+#define SESSIONS_LEAVE_MS  2000U /* what a store has to take the last batches */
+
+/* A session that a store is looking for. */
+struct fetch_ask {
+    weir_session_id id;
+    weir_session_fetch_fn *fn;
+    void *arg;
+};
+
+/* A record as it was given to the store. */
+struct stored {
+    struct session_id id;
+    uint32_t version;
+};
+
+struct storing {
+    weir_session_store store;
+    pthread_mutex_t mutex; /* of what follows; under no other lock, and none under it */
+    pthread_cond_t answered;
+    uint64_t task; /* the write under way; 0: none */
+    uint64_t tasks;
+    uint64_t again_ms, counters_ms; /* not before */
+    uint64_t writes, failures, fetched, fetch_misses;
+    struct slots asks;
+    uint32_t count;
+    bool is_failed; /* the last one */
+    /* Of the write under way: written by the keeper while there is none. */
+    struct stored *batch;
+    weir_session_delta *changes;
+    weir_session *sessions;
+    char *attrs;
+};
 
 struct notice {
     weir_session_event_kind kind;
@@ -61,7 +97,9 @@ struct weir_sessions {
     _Atomic uint32_t live;
     _Atomic uint64_t refused;
     _Atomic bool is_degraded;
-    _Atomic bool is_awake; /* the keeper looks at the journal within fsync_ms */
+    _Atomic bool is_awake;   /* the keeper comes within soon_ms */
+    struct storing *storing; /* NULL: there is no store */
+    uint32_t soon_ms;        /* the keeper comes within that after a change */
     /* The keeper. */
     pthread_mutex_t turn;
     uint64_t ticked_ms, rewritten_ms;
@@ -113,9 +151,19 @@ void session_name_text(const struct table *table, const struct session *session,
                        enum session_name kind, char *ret_text);
 
 /* keeper.c */
+void keeper_init(struct weir_sessions *sessions);
+void keeper_fini(struct weir_sessions *sessions);
 weir_err keeper_start(struct weir_sessions *sessions);
 void keeper_stop(struct weir_sessions *sessions);
 /* There is something for the disk. */
 void keeper_wake(struct weir_sessions *sessions);
 /* The journal takes no more, or is whole again. */
 void keeper_degraded(struct weir_sessions *sessions, bool is_degraded);
+
+/* store.c */
+weir_err storing_open(struct weir_sessions *sessions);
+/* Gives it what is left, and asks it nothing any more. */
+void storing_close(struct weir_sessions *sessions);
+/* Gives it what is due. */
+void storing_turn(struct weir_sessions *sessions, uint64_t now_ms);
+void storing_stats(struct weir_sessions *sessions, weir_sessions_stats *stats);

@@ -138,28 +138,44 @@ static bool finding_of(const struct weir_sessions *sessions, const weir_session_
     return true;
 }
 
+/* Who is shown what was found. */
+struct showing {
+    bool (*fn)(void *arg, const weir_session *session);
+    void *arg;
+    size_t shown;
+};
+
+/* False: no more are wanted. */
+static bool show_shard(struct shard *shard, struct finding *finding, struct showing *showing)
+{
+    weir_session some[FIND_AT_ONCE];
+    unsigned count = FIND_AT_ONCE;
+    for (bool is_first = true; count == FIND_AT_ONCE; is_first = false) {
+        count = find_some(shard, finding, is_first, some);
+        for (unsigned i = 0; i < count; i++) {
+            showing->shown++;
+            if (!showing->fn(showing->arg, &some[i])) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 size_t weir_sessions_find(weir_sessions *sessions, const weir_session_query *query,
                           bool (*fn)(void *arg, const weir_session *session), void *arg)
 {
-    weir_session some[FIND_AT_ONCE];
     struct finding finding;
-    size_t shown = 0;
+    struct showing showing = {fn, arg, 0};
     if (!finding_of(sessions, query, &finding)) {
         return 0;
     }
     for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
-        unsigned count = FIND_AT_ONCE;
-        for (bool is_first = true; count == FIND_AT_ONCE; is_first = false) {
-            count = find_some(&sessions->shards[i], &finding, is_first, some);
-            for (unsigned k = 0; k < count; k++) {
-                shown++;
-                if (!fn(arg, &some[k])) {
-                    return shown;
-                }
-            }
+        if (!show_shard(&sessions->shards[i], &finding, &showing)) {
+            break;
         }
     }
-    return shown;
+    return showing.shown;
 }
 
 /* --- figures ------------------------------------------------------------------------------------
@@ -170,6 +186,8 @@ static void stats_add(const struct shard *shard, weir_sessions_stats *stats)
     struct table_count count = table_count(&shard->table);
     stats->live += count.live;
     stats->tombstones += count.tombs;
+    stats->unstored += shard->sessions->storing != NULL ? count.live + count.tombs - count.clean
+                                                        : 0;
     stats->created += count.created;
     stats->ended += count.ends[TABLE_ENDED];
     stats->expired += count.ends[TABLE_EXPIRED];
@@ -211,6 +229,9 @@ void weir_sessions_stats_of(weir_sessions *sessions, weir_sessions_stats *ret_st
     }
     if (sessions->book != NULL) {
         stats_of_book(sessions->book, &own);
+    }
+    if (sessions->storing != NULL) {
+        storing_stats(sessions, &own);
     }
     size = size != 0 && size < sizeof own ? size : sizeof own;
     own.size = size;

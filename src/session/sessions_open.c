@@ -48,6 +48,13 @@ static uint32_t or_default(uint32_t value, uint32_t initial)
     return value != 0 ? value : initial;
 }
 
+static bool store_is_wrong(const weir_session_store *store)
+{
+    return store != NULL
+           && (store->size > sizeof *store || store->write == NULL
+               || store->batch_max > SESSIONS_BATCH_MAX);
+}
+
 static weir_err options_of(const weir_sessions_options *opt, weir_sessions_options *ret_opt)
 {
     weir_sessions_options own = {0};
@@ -71,6 +78,7 @@ static weir_err options_of(const weir_sessions_options *opt, weir_sessions_optio
                        : own.ttl_ms > own.ttl_max_ms  ? "ttl"
                        : own.fsync > WEIR_FSYNC_NEVER ? "fsync"
                        : own.fsync_ms > 60000         ? "fsync_ms"
+                       : store_is_wrong(own.store)    ? "store"
                                                       : NULL;
     *ret_opt = own;
     return word != NULL ? fault(word) : WEIR_OK;
@@ -129,6 +137,7 @@ static struct weir_sessions *sessions_new(const weir_sessions_options *opt)
                                      .zeroed = hook_alloc,
                                      .self = &sessions->opt.allocator};
     sessions->bytes = sizeof *sessions;
+    keeper_init(sessions);
     return sessions;
 }
 
@@ -146,7 +155,8 @@ static uint32_t part_of(uint32_t total)
 static weir_err shard_init(struct weir_sessions *sessions, struct shard *shard)
 {
     struct table_options opt = {.sessions_max = part_of(sessions->opt.sessions_max),
-                                .tomb_ms = sessions->opt.tombstone_ms};
+                                .tomb_ms = sessions->opt.tombstone_ms,
+                                .has_store = sessions->opt.store != NULL};
     if (getrandom(&opt.key, sizeof opt.key, 0) != sizeof opt.key) {
         return WEIR_EIO;
     }
@@ -162,6 +172,7 @@ static weir_err shard_init(struct weir_sessions *sessions, struct shard *shard)
 
 static void sessions_free(struct weir_sessions *sessions)
 {
+    keeper_fini(sessions);
     for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
         struct shard *shard = &sessions->shards[i];
         pthread_mutex_destroy(&shard->mutex);
@@ -255,7 +266,9 @@ static weir_err sessions_start(struct weir_sessions *sessions)
         err = book_start(sessions);
     }
     err = err == WEIR_OK ? secret_find(sessions) : err;
+    err = err == WEIR_OK && sessions->opt.store != NULL ? storing_open(sessions) : err;
     sessions->opt.path = NULL;
+    sessions->opt.store = NULL;
     if (err != WEIR_OK) {
         return err;
     }
@@ -264,11 +277,13 @@ static weir_err sessions_start(struct weir_sessions *sessions)
         sessions->shards[i].table.self = &sessions->shards[i];
     }
     sessions->ticked_ms = sessions_now_ms(sessions);
-    err = keeper_start(sessions);
-    if (err != WEIR_OK) {
-        keeper_stop(sessions);
+    sessions->soon_ms = sessions->opt.fsync_ms;
+    if (sessions->storing != NULL) {
+        uint32_t soon_ms = sessions->storing->store.soon_ms;
+        bool is_sooner = sessions->book == NULL || soon_ms < sessions->soon_ms;
+        sessions->soon_ms = is_sooner ? soon_ms : sessions->soon_ms;
     }
-    return err;
+    return keeper_start(sessions);
 }
 
 weir_err weir_sessions_open(const weir_sessions_options *opt, weir_sessions **ret_sessions)
@@ -285,6 +300,9 @@ weir_err weir_sessions_open(const weir_sessions_options *opt, weir_sessions **re
     err = sessions_start(sessions);
     if (err != WEIR_OK) {
         int why = errno;
+        if (sessions->storing != NULL) {
+            storing_close(sessions);
+        }
         if (sessions->book != NULL) {
             book_close(sessions->book);
         }
@@ -299,6 +317,9 @@ weir_err weir_sessions_open(const weir_sessions_options *opt, weir_sessions **re
 void weir_sessions_close(weir_sessions *take_sessions)
 {
     keeper_stop(take_sessions);
+    if (take_sessions->storing != NULL) {
+        storing_close(take_sessions);
+    }
     if (take_sessions->book != NULL) {
         book_tell_time(take_sessions->book, sessions_time(take_sessions));
         book_close(take_sessions->book);

@@ -41,6 +41,9 @@ void shard_leave(struct shard *shard)
     if (place > 0) {
         reach_disk(sessions, place);
     }
+    if (sessions->storing != NULL) {
+        keeper_wake(sessions);
+    }
     for (uint32_t i = 0; i < count; i++) {
         sessions->opt.on_event(sessions->opt.event_arg, notices[i].kind, notices[i].id);
     }
@@ -99,7 +102,9 @@ void shard_on_end(void *self, const struct session *session, enum table_end why)
     struct shard *shard = self;
     if (why == TABLE_EXPIRED || why == TABLE_EVICTED) {
         const struct session_record over = {.kind = SESSION_OVER, .id = session->id};
-        shard_note(shard, WEIR_SESSION_EXPIRED, session->id);
-        shard_write(shard, &over, 1);
+        if (why == TABLE_EXPIRED) {
+            shard_note(shard, WEIR_SESSION_EXPIRED, session->id);
+        }
+        shard_write(shard, &over, 1); /* what was evicted is the store's from now on */
     }
 }

@@ -43,6 +43,15 @@ static struct session *record_make(struct table *table, struct session_id id, ui
     return session;
 }
 
+static void drop_names(struct table *table, const uint32_t *names, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (names[i] != 0) {
+            names_drop(table, names[i]);
+        }
+    }
+}
+
 /* All of them, or none. */
 static bool take_names(struct table *table, const struct slice *texts,
                        uint32_t ret_names[SESSION_NAMES])
@@ -50,11 +59,7 @@ static bool take_names(struct table *table, const struct slice *texts,
     for (enum session_name kind = 0; kind < SESSION_NAMES; kind++) {
         ret_names[kind] = names_take(table, kind, texts[kind]);
         if (ret_names[kind] == 0 && texts[kind].len > 0) {
-            while (kind-- > 0) {
-                if (ret_names[kind] != 0) {
-                    names_drop(table, ret_names[kind]);
-                }
-            }
+            drop_names(table, ret_names, kind);
             return false;
         }
     }
@@ -90,6 +95,7 @@ static weir_err record_new(struct table *table, struct session_id id, const stru
         names_join(table, session, kind, names[kind]);
     }
     table->head->count.live++;
+    table_give_changed(table, session);
     *ret_session = session;
     return WEIR_OK;
 }
@@ -126,6 +132,11 @@ struct session *table_find(struct table *table, struct session_id id, uint64_t n
     }
     session->is_used = true;
     return session;
+}
+
+struct session *table_look(const struct table *table, struct session_id id)
+{
+    return ids_find(table, id);
 }
 
 bool table_forward(const struct table *table, struct session_id id, uint64_t now_ms,
@@ -196,7 +207,7 @@ void table_touch(struct table *table, struct session *session, bool is_error, ui
     session->requests += session->requests < UINT32_MAX;
     session->errors += is_error && session->errors < UINT32_MAX;
     session->is_used = true;
-    record_changed(table, session);
+    record_touched(table, session);
 }
 
 /* Another name of that kind, which is there already, or none. */

@@ -92,6 +92,7 @@ struct table {
     struct table_head *head;
     uint32_t *wheel;
     struct table_slot *slots;
+    uint64_t *changed; /* a bit for each record, for table_take_changed() */
     uint32_t *buckets; /* of names */
     struct table_name *names;
     struct table_cell *cells;
@@ -204,6 +205,15 @@ struct session *table_walk_all(const struct table *table, uint32_t *index);
 
 /* Ends what has expired, looking at no more than `most` records. True: there is more to look at. */
 bool table_tick(struct table *table, uint64_t now_ms, uint32_t most);
+/* The next record at or after *index, tombstones among them, that has changed by more than a touch
+ * since it was last taken; *index moves past it. NULL at the end. Only with has_store. */
+struct session *table_take_changed(struct table *table, uint32_t *index);
+/* It is to be taken again. */
+void table_give_changed(struct table *table, const struct session *session);
+/* Makes room for one, if a clean record is there. */
+bool table_evict(struct table *table);
+/* Whatever has the id, whether it lives, has expired, or is a tombstone; NULL. */
+struct session *table_look(const struct table *table, struct session_id id);
 /* The store below has the record as it was at that version. */
 void table_clean(struct table *table, struct session *session, uint32_t version);
 /* The record as others keep it; texts lie in `text` (SESSION_TEXT_MAX bytes). */

@@ -14,7 +14,7 @@
 
 /* Where the parts begin. */
 struct layout {
-    size_t wheel, slots, buckets, names, cells, sessions, end;
+    size_t wheel, changed, slots, buckets, names, cells, sessions, end;
 };
 
 static size_t place(size_t *end, size_t count, size_t size)
@@ -29,6 +29,7 @@ static struct layout layout_of(const struct table_head *head)
     struct layout layout = {0};
     place(&layout.end, 1, sizeof(struct table_head));
     layout.wheel = place(&layout.end, TABLE_WHEEL, sizeof(uint32_t));
+    layout.changed = place(&layout.end, head->sessions.max / 64U + 1, sizeof(uint64_t));
     layout.slots = place(&layout.end, head->slots_count, sizeof(struct table_slot));
     layout.buckets = place(&layout.end, head->buckets_count, sizeof(uint32_t));
     layout.names = place(&layout.end, head->names.max, sizeof(struct table_name));
@@ -68,6 +69,7 @@ static void parts_find(struct table *table, void *block)
     *table = (struct table){.head = block};
     struct layout layout = layout_of(table->head);
     table->wheel = (void *)(base + layout.wheel);
+    table->changed = (void *)(base + layout.changed);
     table->slots = (void *)(base + layout.slots);
     table->buckets = (void *)(base + layout.buckets);
     table->names = (void *)(base + layout.names);
@@ -209,6 +211,9 @@ static void session_derive(struct table *table, struct session *session)
     }
     ids_put(table, session);
     wheel_put(table, session);
+    if (session->is_dirty) {
+        table_give_changed(table, session);
+    }
     count->live += session->state == SESSION_LIVE;
     count->tombs += session->state == SESSION_TOMB;
     count->clean += !session->is_dirty;
@@ -220,6 +225,7 @@ static bool sessions_derive(struct table *table)
     head->sessions.free = 0;
     head->count.live = head->count.tombs = head->count.clean = 0;
     memset(table->slots, 0, head->slots_count * sizeof *table->slots);
+    memset(table->changed, 0, (head->sessions.max / 64U + 1) * sizeof *table->changed);
     memset(table->wheel, 0, TABLE_WHEEL * sizeof *table->wheel);
     for (uint32_t i = 0; i < head->sessions.touched; i++) {
         struct session *session = &table->sessions[i];

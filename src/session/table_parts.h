@@ -83,13 +83,12 @@ uint32_t names_find(const struct table *table, enum session_name kind, struct sl
 /* The same, or a new one without a session; 0: no room, or nothing to keep. */
 uint32_t names_take(struct table *table, enum session_name kind, struct slice text);
 /* Forgets the name if no session has it. */
-void names_drop(struct table *table, uint32_t name);
+void names_drop(struct table *table, uint32_t one);
 /* The session has the name from now on, and is on its list; it had none of that kind. */
-void names_join(struct table *table, struct session *session, enum session_name kind,
-                uint32_t name);
+void names_join(struct table *table, struct session *session, enum session_name kind, uint32_t one);
 void names_leave(struct table *table, struct session *session, enum session_name kind);
 /* Puts a name that has its text back into its bucket. False: it is there already. */
-bool names_adopt(struct table *table, uint32_t name);
+bool names_adopt(struct table *table, uint32_t one);
 
 /* --- table_time.c: the wheel, the clock and the ends --------------------------------------------
  */
@@ -106,4 +105,6 @@ void record_bury(struct table *table, struct session *session, struct session_id
 /* A tombstone of its own, unless there are none. WEIR_EFULL. */
 weir_err stone_put(struct table *table, struct session_id id, struct session_id forward,
                    uint64_t until_ms, uint64_t now_ms);
+void record_touched(struct table *table, struct session *session);
+/* By more than a touch. */
 void record_changed(struct table *table, struct session *session);

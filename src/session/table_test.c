@@ -397,6 +397,45 @@ static void clean_records_go_by_clock_and_tombstones_stay_with_a_store(void **st
     world_close(&world);
 }
 
+static void what_has_changed_is_taken_once(void **state)
+{
+    (void)state;
+    uint32_t index = 0;
+    struct world world;
+    world_open(&world,
+               &(struct table_options){.sessions_max = 200, .tomb_ms = MINUTE, .has_store = true});
+    struct table *table = &world.table;
+    for (unsigned i = 1; i <= 150; i++) {
+        created(&world, i);
+    }
+    for (unsigned i = 1; i <= 150; i++) {
+        assert_ptr_equal(table_take_changed(table, &index), found(&world, i));
+    }
+    assert_null(table_take_changed(table, &index));
+    assert_null(table_take_changed(table, &index));
+    struct session *session = found(&world, 100), *other = found(&world, 3);
+    table_touch(table, session, false, HOUR, world.now_ms);
+    index = 0;
+    assert_null(table_take_changed(table, &index)); /* a touch is not in a hurry */
+    table_set_status(table, session, 1);
+    table_end(table, other, world.now_ms);
+    table_give_changed(table, found(&world, 150));
+    table_rotate(table, found(&world, 149), id_of(500), world.now_ms);
+    index = 0;
+    assert_ptr_equal(table_take_changed(table, &index), table_look(table, id_of(3)));
+    assert_ptr_equal(table_take_changed(table, &index), session);
+    assert_ptr_equal(table_take_changed(table, &index), found(&world, 500));
+    assert_ptr_equal(table_take_changed(table, &index), found(&world, 150));
+    assert_ptr_equal(table_take_changed(table, &index), table_look(table, id_of(149)));
+    assert_null(table_take_changed(table, &index));
+    table_set_status(table, session, 2);
+    world.now_ms += 2 * HOUR;
+    table_tick(table, world.now_ms, 1000);
+    index = 0;
+    assert_null(table_take_changed(table, &index)); /* gone, and nobody's any more */
+    world_close(&world);
+}
+
 static void full_of_names_or_text_is_full(void **state)
 {
     (void)state;
@@ -567,6 +606,7 @@ int main(void)
         cmocka_unit_test(ttl_and_status_are_set),
         cmocka_unit_test(a_full_table_refuses_and_drops_nothing),
         cmocka_unit_test(clean_records_go_by_clock_and_tombstones_stay_with_a_store),
+        cmocka_unit_test(what_has_changed_is_taken_once),
         cmocka_unit_test(full_of_names_or_text_is_full),
         cmocka_unit_test(a_tick_does_no_more_than_it_is_told_to),
         cmocka_unit_test(a_life_longer_than_the_wheel_is_lived),

@@ -84,7 +84,7 @@ static bool may_go(const struct table *table, const struct session *session)
 }
 
 /* By CLOCK: who was used since the hand last came by has another turn. */
-static bool evict(struct table *table)
+bool table_evict(struct table *table)
 {
     struct table_head *head = table->head;
     bool has_tombs = !head->has_store && head->count.tombs > 0;
@@ -117,7 +117,7 @@ struct session *room_take(struct table *table, uint64_t now_ms)
         }
         while (slab->free == 0 && table_tick(table, now_ms, 1)) {
         }
-        if (slab->free == 0 && !evict(table)) {
+        if (slab->free == 0 && !table_evict(table)) {
             return NULL;
         }
         one = slab->free;
@@ -148,7 +148,51 @@ static void tell(struct table *table, const struct session *session, enum table_
     }
 }
 
+static uint64_t *changed_of(const struct table *table, const struct session *session,
+                            uint64_t *ret_bit)
+{
+    uint32_t place = session_one(table, session) - 1;
+    *ret_bit = UINT64_C(1) << place % 64U;
+    return &table->changed[place / 64U];
+}
+
+void table_give_changed(struct table *table, const struct session *session)
+{
+    uint64_t bit, *word = changed_of(table, session, &bit);
+    *word |= bit;
+}
+
+static void forget_changed(struct table *table, const struct session *session)
+{
+    uint64_t bit, *word = changed_of(table, session, &bit);
+    *word &= ~bit;
+}
+
+struct session *table_take_changed(struct table *table, uint32_t *index)
+{
+    uint32_t words = table->head->sessions.max / 64U + 1;
+    for (uint32_t i = *index / 64U; i < words; i++) {
+        uint64_t left = i == *index / 64U ? table->changed[i] & UINT64_MAX << *index % 64U
+                                          : table->changed[i];
+        if (left != 0) {
+            uint32_t place = i * 64U + (uint32_t)__builtin_ctzll(left);
+            struct session *session = &table->sessions[place];
+            *index = place + 1;
+            forget_changed(table, session);
+            return session;
+        }
+    }
+    *index = words * 64U;
+    return NULL;
+}
+
 void record_changed(struct table *table, struct session *session)
+{
+    record_touched(table, session);
+    table_give_changed(table, session);
+}
+
+void record_touched(struct table *table, struct session *session)
 {
     table->head->count.clean -= !session->is_dirty;
     session->is_dirty = true;
@@ -168,6 +212,7 @@ void record_remove(struct table *table, struct session *session, enum table_end 
     head->count.clean -= !session->is_dirty;
     wheel_remove(table, session);
     ids_remove(table, session);
+    forget_changed(table, session);
     *session = (struct session){.wheel_next = head->sessions.free};
     head->sessions.free = session_one(table, session);
 }
@@ -209,6 +254,7 @@ weir_err stone_put(struct table *table, struct session_id id, struct session_id 
                               .is_used = true,
                               .forward = forward,
                               .version = 1};
+    table_give_changed(table, stone);
     ids_put(table, stone);
     wheel_put(table, stone);
     table->head->count.tombs++;

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store.c - between the tables and a store of the program's: batches of what has changed, one at a
+ * time, and sessions that are fetched.
+ *
+ * A record that was given to the store and answered for is clean, unless it has changed meanwhile:
+ * then its version is another, and it goes again. So nothing that a table holds alone is ever taken
+ * for kept.
+ */
+#include "io/clock.h"
+#include "session/sessions.h"
+
+#include <time.h>
+
+/* --- opening and closing ------------------------------------------------------------------------
+ */
+
+static uint32_t or_default(uint32_t value, uint32_t initial)
+{
+    return value != 0 ? value : initial;
+}
+
+static bool room_for(struct storing *storing, const struct alloc *alloc)
+{
+    size_t most = storing->store.batch_max;
+    storing->batch = alloc_array(alloc, most, sizeof *storing->batch);
+    storing->changes = alloc_array(alloc, most, sizeof *storing->changes);
+    storing->sessions = alloc_array(alloc, most, sizeof *storing->sessions);
+    storing->attrs = alloc_array(alloc, most, SESSION_ATTRS_MAX);
+    return storing->batch != NULL && storing->changes != NULL && storing->sessions != NULL
+           && storing->attrs != NULL
+           && slots_init(&storing->asks, alloc, sizeof(struct fetch_ask), SESSIONS_FETCHES);
+}
+
+weir_err storing_open(struct weir_sessions *sessions)
+{
+    const weir_session_store *given = sessions->opt.store;
+    struct storing *storing = alloc_zeroed(&sessions->alloc, sizeof *storing);
+    pthread_condattr_t monotonic;
+    if (storing == NULL) {
+        return WEIR_ENOMEM;
+    }
+    weir_session_store *store = &storing->store;
+    memcpy(store, given, given->size != 0 ? given->size : sizeof *given);
+    store->batch_max = or_default(store->batch_max, 100);
+    store->soon_ms = or_default(store->soon_ms, 20);
+    store->counters_ms = or_default(store->counters_ms, 60000);
+    store->again_ms = or_default(store->again_ms, 1000);
+    storing->counters_ms = sessions_now_ms(sessions) + store->counters_ms;
+    pthread_mutex_init(&storing->mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&storing->answered, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    sessions->storing = storing;
+    return room_for(storing, &sessions->alloc) ? WEIR_OK : WEIR_ENOMEM;
+}
+
+static void storing_free(struct weir_sessions *sessions)
+{
+    struct storing *storing = sessions->storing;
+    pthread_cond_destroy(&storing->answered);
+    pthread_mutex_destroy(&storing->mutex);
+    if (storing->asks.base != NULL) {
+        slots_fini(&storing->asks);
+    }
+    alloc_free(&sessions->alloc, storing->attrs);
+    alloc_free(&sessions->alloc, storing->sessions);
+    alloc_free(&sessions->alloc, storing->changes);
+    alloc_free(&sessions->alloc, storing->batch);
+    alloc_free(&sessions->alloc, storing);
+    sessions->storing = NULL;
+}
+
+/* --- a batch ------------------------------------------------------------------------------------
+ */
+
+/* Locked, of the shard. */
+static void describe_change(struct storing *storing, const struct shard *shard,
+                            const struct session *session, uint64_t now_ms)
+{
+    uint32_t n = storing->count++;
+    weir_session_delta *change = &storing->changes[n];
+    char *attrs = storing->attrs + (size_t)n * SESSION_ATTRS_MAX;
+    storing->batch[n] = (struct stored){session->id, session->version};
+    *change = (weir_session_delta){.size = sizeof *change, .id = id_outside(session->id)};
+    if (session->state == SESSION_TOMB) {
+        change->successor = id_outside(session->forward);
+        change->left_ms = session->expires_ms > now_ms ? session->expires_ms - now_ms : 0;
+        return;
+    }
+    session_describe(&shard->table, session, now_ms, &storing->sessions[n]);
+    change->session = &storing->sessions[n];
+    change->attrs = attrs;
+    change->attrs_len = table_attrs(&shard->table, session, attrs);
+}
+
+static void collect_shard(struct storing *storing, struct shard *shard, uint64_t now_ms)
+{
+    uint32_t index = 0;
+    const struct session *session;
+    pthread_mutex_lock(&shard->mutex);
+    while (storing->count < storing->store.batch_max
+           && (session = table_take_changed(&shard->table, &index)) != NULL) {
+        if (session->is_dirty && session->expires_ms > now_ms) {
+            describe_change(storing, shard, session, now_ms);
+        }
+    }
+    pthread_mutex_unlock(&shard->mutex);
+}
+
+/* What was only touched goes as well. */
+static void hurry_counters(struct weir_sessions *sessions)
+{
+    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+        struct shard *shard = &sessions->shards[i];
+        const struct session *session;
+        uint32_t index = 0;
+        pthread_mutex_lock(&shard->mutex);
+        while ((session = table_walk_all(&shard->table, &index)) != NULL) {
+            if (session->is_dirty) {
+                table_give_changed(&shard->table, session);
+            }
+        }
+        pthread_mutex_unlock(&shard->mutex);
+    }
+}
+
+/* False: there is nothing to write, or it is not the time. */
+static bool write_some(struct weir_sessions *sessions, uint64_t now_ms)
+{
+    struct storing *storing = sessions->storing;
+    pthread_mutex_lock(&storing->mutex);
+    bool is_free = storing->task == 0 && now_ms >= storing->again_ms;
+    pthread_mutex_unlock(&storing->mutex);
+    if (!is_free) {
+        return false;
+    }
+    storing->count = 0;
+    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+        collect_shard(storing, &sessions->shards[i], now_ms);
+    }
+    if (storing->count == 0) {
+        return false;
+    }
+    pthread_mutex_lock(&storing->mutex);
+    uint64_t task = storing->task = ++storing->tasks;
+    storing->writes++;
+    pthread_mutex_unlock(&storing->mutex);
+    storing->store.write(sessions->opt.store_self, task, storing->changes, storing->count);
+    return true;
+}
+
+void storing_turn(struct weir_sessions *sessions, uint64_t now_ms)
+{
+    struct storing *storing = sessions->storing;
+    if (now_ms >= storing->counters_ms) {
+        storing->counters_ms = now_ms + storing->store.counters_ms;
+        hurry_counters(sessions);
+    }
+    while (write_some(sessions, now_ms)) { /* on, where the store answers at once */
+    }
+}
+
+static void settle(struct weir_sessions *sessions, const struct stored *stored, bool is_kept)
+{
+    struct shard *shard = shard_enter(sessions, stored->id);
+    struct session *session = table_look(&shard->table, stored->id);
+    if (session != NULL && is_kept) {
+        table_clean(&shard->table, session, stored->version);
+    } else if (session != NULL) {
+        table_give_changed(&shard->table, session);
+    }
+    pthread_mutex_unlock(&shard->mutex);
+}
+
+weir_err weir_sessions_stored(weir_sessions *sessions, uint64_t task, weir_err err)
+{
+    struct storing *storing = sessions->storing;
+    if (storing == NULL || task == 0) {
+        return WEIR_ESTALE;
+    }
+    pthread_mutex_lock(&storing->mutex);
+    bool is_ours = storing->task == task;
+    storing->task = is_ours ? UINT64_MAX : storing->task; /* being settled: not to be written to */
+    pthread_mutex_unlock(&storing->mutex);
+    if (!is_ours) {
+        return WEIR_ESTALE;
+    }
+    for (uint32_t i = 0; i < storing->count; i++) {
+        settle(sessions, &storing->batch[i], err == WEIR_OK);
+    }
+    pthread_mutex_lock(&storing->mutex);
+    storing->task = 0;
+    storing->is_failed = err != WEIR_OK;
+    storing->failures += err != WEIR_OK;
+    storing->again_ms = err != WEIR_OK ? sessions_now_ms(sessions) + storing->store.again_ms : 0;
+    pthread_cond_broadcast(&storing->answered);
+    pthread_mutex_unlock(&storing->mutex);
+    keeper_wake(sessions);
+    return WEIR_OK;
+}
+
+/* --- the end ------------------------------------------------------------------------------------
+ */
+
+/* False: it did not come in time. */
+static bool wait_for_answer(struct storing *storing, uint64_t until_ms)
+{
+    struct timespec until = {(time_t)(until_ms / 1000), (long)(until_ms % 1000 * 1000000)};
+    pthread_mutex_lock(&storing->mutex);
+    while (storing->task != 0
+           && pthread_cond_timedwait(&storing->answered, &storing->mutex, &until) == 0) {
+    }
+    bool is_answered = storing->task == 0;
+    pthread_mutex_unlock(&storing->mutex);
+    return is_answered;
+}
+
+static void forget_asks(struct weir_sessions *sessions)
+{
+    struct storing *storing = sessions->storing;
+    uint32_t index = 0;
+    struct fetch_ask *ask;
+    while ((ask = slots_walk(&storing->asks, &index)) != NULL) {
+        struct fetch_ask own = *ask;
+        slots_give(&storing->asks, slots_id_of(&storing->asks, ask));
+        own.fn(own.arg, WEIR_ECLOSED, own.id);
+    }
+}
+
+void storing_close(struct weir_sessions *sessions)
+{
+    struct storing *storing = sessions->storing;
+    uint64_t until_ms = clock_now_ms() + SESSIONS_LEAVE_MS;
+    if (storing->asks.base != NULL) { /* it was opened as a whole */
+        hurry_counters(sessions);
+        bool is_answered = wait_for_answer(storing, until_ms);
+        storing->again_ms = 0; /* once more, however the last one ended */
+        storing->is_failed = false;
+        while (is_answered && !storing->is_failed
+               && write_some(sessions, sessions_now_ms(sessions))) {
+            is_answered = wait_for_answer(storing, until_ms);
+        }
+        if (storing->store.close != NULL) {
+            storing->store.close(sessions->opt.store_self);
+        }
+        forget_asks(sessions);
+    }
+    storing_free(sessions);
+}
+
+/* --- fetching -----------------------------------------------------------------------------------
+ */
+
+weir_err weir_session_fetch(weir_sessions *sessions, weir_session_id id, weir_session_fetch_fn *fn,
+                            void *arg)
+{
+    struct storing *storing = sessions->storing;
+    uint64_t task = 0, now_ms = sessions_now_ms(sessions);
+    struct shard *shard = shard_enter(sessions, id_inside(id));
+    bool is_here = table_find(&shard->table, id_inside(id), now_ms) != NULL;
+    bool is_known = table_look(&shard->table, id_inside(id)) != NULL;
+    shard_leave(shard);
+    if (is_here || is_known || storing == NULL || storing->store.read == NULL) {
+        return is_here ? WEIR_OK : WEIR_ESTALE;
+    }
+    pthread_mutex_lock(&storing->mutex);
+    struct fetch_ask *ask = slots_take(&storing->asks, &task);
+    if (ask != NULL) {
+        *ask = (struct fetch_ask){id, fn, arg};
+    }
+    pthread_mutex_unlock(&storing->mutex);
+    if (ask == NULL) {
+        return WEIR_EQUEUE;
+    }
+    storing->store.read(sessions->opt.store_self, task, id);
+    return WEIR_EAGAIN;
+}
+
+static struct session_record record_of(const weir_session_delta *found, uint64_t now_ms)
+{
+    const weir_session *session = found->session;
+    return (struct session_record){
+        .kind = SESSION_WHOLE,
+        .id = id_inside(found->id),
+        .created_ms = now_ms > session->age_ms ? now_ms - session->age_ms : 0,
+        .active_ms = now_ms > session->idle_ms ? now_ms - session->idle_ms : 0,
+        .expires_ms = now_ms + session->left_ms,
+        .bound_until_ms = session->bound_ms > 0 ? now_ms + session->bound_ms : 0,
+        .epoch = session->epoch,
+        .status = (uint8_t)session->status,
+        .names = {slice_of(session->user), slice_of(session->account), slice_of(session->key),
+                  slice_of(session->place)},
+    };
+}
+
+/* Locked, of the shard. What came into being here meanwhile stays as it is. */
+static weir_err take_in(struct shard *shard, const weir_session_delta *found, uint64_t now_ms)
+{
+    struct session_record record = record_of(found, now_ms);
+    if (table_look(&shard->table, record.id) != NULL) {
+        return table_find(&shard->table, record.id, now_ms) != NULL ? WEIR_OK : WEIR_ESTALE;
+    }
+    record.ttl_ms = shard->sessions->opt.ttl_ms;
+    weir_err err = table_import(&shard->table, &record, now_ms);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    struct session *session = table_look(&shard->table, record.id);
+    err = table_set_attrs(&shard->table, session,
+                          (struct slice){found->attrs, (uint32_t)found->attrs_len});
+    table_clean(&shard->table, session, session->version);
+    const struct session_record records[2] = {
+        record,
+        {.kind = SESSION_ATTRS,
+         .id = record.id,
+         .attrs = {found->attrs, (uint32_t)found->attrs_len}}};
+    shard_write(shard, records, err == WEIR_OK ? 2 : 1);
+    return err;
+}
+
+weir_err weir_sessions_fetched(weir_sessions *sessions, uint64_t task, weir_err err,
+                               const weir_session_delta *found)
+{
+    struct storing *storing = sessions->storing;
+    if (storing == NULL) {
+        return WEIR_ESTALE;
+    }
+    pthread_mutex_lock(&storing->mutex);
+    struct fetch_ask own = {0}, *ask = slots_at(&storing->asks, task);
+    if (ask != NULL) {
+        own = *ask;
+        slots_give(&storing->asks, task);
+        storing->fetched += err == WEIR_OK;
+        storing->fetch_misses += err != WEIR_OK;
+    }
+    pthread_mutex_unlock(&storing->mutex);
+    if (ask == NULL) {
+        return WEIR_ESTALE;
+    }
+    if (err == WEIR_OK
+        && (found == NULL || found->session == NULL || found->session->left_ms == 0
+            || found->attrs_len > SESSION_ATTRS_MAX || found->id.high != own.id.high
+            || found->id.low != own.id.low)) {
+        err = WEIR_ESTALE;
+    }
+    if (err == WEIR_OK) {
+        struct shard *shard = shard_enter(sessions, id_inside(own.id));
+        err = take_in(shard, found, sessions_now_ms(sessions));
+        shard_leave(shard);
+    }
+    own.fn(own.arg, err, own.id);
+    return WEIR_OK;
+}
+
+void storing_stats(struct weir_sessions *sessions, weir_sessions_stats *stats)
+{
+    struct storing *storing = sessions->storing;
+    pthread_mutex_lock(&storing->mutex);
+    stats->store_writes = storing->writes;
+    stats->store_failures = storing->failures;
+    stats->fetched = storing->fetched;
+    stats->fetch_misses = storing->fetch_misses;
+    pthread_mutex_unlock(&storing->mutex);
+}
