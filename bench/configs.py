@@ -80,7 +80,7 @@ FRONTS = {
               "tls": "listen 127.0.0.1:{port} ssl backlog=4096; " + NGINX_PAIR + " ssl_protocols TLSv1.3;\n"
                      "        ssl_session_cache off; ssl_session_tickets on; ssl_session_timeout 1h;",
               "h2": "listen 127.0.0.1:{port} http2 backlog=4096; listen 127.0.0.1:{secure} ssl http2 backlog=4096; "
-                    + NGINX_PAIR + " http2_max_concurrent_streams 128;"},
+                    + NGINX_PAIR + " ssl_protocols TLSv1.3; http2_max_concurrent_streams 128;"},
     "haproxy": {"relay": "bind 127.0.0.1:{port} backlog 4096",
                 "tls": "bind 127.0.0.1:{port} backlog 4096 ssl crt {scratch}/both.pem alpn http/1.1",
                 "h2": "bind 127.0.0.1:{port} backlog 4096 proto h2\n"
