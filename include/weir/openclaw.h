@@ -129,10 +129,6 @@ WEIR_API weir_err weir_openclaw_gateway_of(weir_openclaw *claw, const weir_openc
  * is as new. The next request dials. gateway NULL: all of them. Soon, not at once. WEIR_ENOMEM. */
 WEIR_API weir_err weir_openclaw_disconnect(weir_openclaw *claw, weir_openclaw_gateway *gateway,
                                            uint32_t grace_ms);
-/* Keeps a connection, for its events, whether anybody asks or not: with pool.min_idle [none] of at
- * least 1. on false: no longer. Soon, not at once. WEIR_ENOMEM. */
-WEIR_API weir_err weir_openclaw_keep(weir_openclaw_gateway *gateway, bool on);
-
 typedef enum weir_openclaw_status {
     WEIR_OPENCLAW_DISCONNECTED = 0, /* nobody needs it, or it is dialled for the first time */
     WEIR_OPENCLAW_CONNECTED = 1,

@@ -290,13 +290,10 @@ weir_http_client *weir_openclaw_http(weir_openclaw *claw)
 /* --- connections --------------------------------------------------------------------------------
  */
 
-enum errand_kind { ERRAND_DISCONNECT, ERRAND_KEEP, ERRAND_LEAVE };
-
 struct errand {
     struct worker_note note; /* first */
     struct claw_post *post;
     struct weir_openclaw_gateway *gateway; /* NULL: all */
-    enum errand_kind kind;
     uint32_t grace_ms;
 };
 
@@ -323,29 +320,22 @@ static void errand_runs(struct worker_note *note)
     struct claw_post *post = errand->post;
     struct weir_openclaw_gateway *gateway = errand->gateway;
     const weir_key *key = gateway != NULL ? &gateway->key.view : NULL;
-    if (errand->kind == ERRAND_DISCONNECT) {
-        if (post->pool != NULL) {
-            weir_pool_flush(post->pool, key, errand->grace_ms);
-        }
-        forgive(post->claw, post, gateway);
-    } else if (claw_post_ready(post, gateway) == WEIR_OK) {
-        weir_pool_warm(post->pool, key, errand->kind == ERRAND_KEEP);
+    if (post->pool != NULL) {
+        weir_pool_flush(post->pool, key, errand->grace_ms);
     }
+    forgive(post->claw, post, gateway);
     alloc_free(post->claw->alloc, errand);
 }
 
 static weir_err send_errand(struct claw_post *post, struct weir_openclaw_gateway *gateway,
-                            enum errand_kind kind, uint32_t grace_ms)
+                            uint32_t grace_ms)
 {
     struct errand *errand = alloc_zeroed(post->claw->alloc, sizeof *errand);
     if (errand == NULL) {
         return WEIR_ENOMEM;
     }
-    *errand = (struct errand){.note = {.run = errand_runs},
-                              .post = post,
-                              .gateway = gateway,
-                              .kind = kind,
-                              .grace_ms = grace_ms};
+    *errand = (struct errand){
+        .note = {.run = errand_runs}, .post = post, .gateway = gateway, .grace_ms = grace_ms};
     worker_note(post->worker, &errand->note);
     return WEIR_OK;
 }
@@ -355,17 +345,12 @@ weir_err weir_openclaw_disconnect(weir_openclaw *claw, weir_openclaw_gateway *ga
 {
     weir_err err = WEIR_OK;
     if (gateway != NULL) {
-        return send_errand(gateway->post, gateway, ERRAND_DISCONNECT, grace_ms);
+        return send_errand(gateway->post, gateway, grace_ms);
     }
     for (uint32_t i = 0; i < claw->posts_count && err == WEIR_OK; i++) {
-        err = send_errand(claw->posts[i], NULL, ERRAND_DISCONNECT, grace_ms);
+        err = send_errand(claw->posts[i], NULL, grace_ms);
     }
     return err;
-}
-
-weir_err weir_openclaw_keep(weir_openclaw_gateway *gateway, bool on)
-{
-    return send_errand(gateway->post, gateway, on ? ERRAND_KEEP : ERRAND_LEAVE, 0);
 }
 
 /* --- figures ------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ struct demo_openclaw {
     uint32_t starting, mute, upgrade;
     char deny[CLAW_WORD_MAX];
     /* Counted. */
-    uint64_t upgrades, connects, hellos, requests, devices;
+    uint64_t upgrades, connects, hellos, requests, devices, strangers_most;
     struct {
         char key[128];
         uint32_t times;
@@ -283,10 +283,11 @@ static void say_status(struct visitor *visitor, const char *id)
     char text[256];
     snprintf(text, sizeof text,
              "{\"upgrades\":%llu,\"connects\":%llu,\"hellos\":%llu,\"requests\":%llu,"
-             "\"devices\":%llu,\"clients\":%u}",
+             "\"devices\":%llu,\"clients\":%u,\"strangers_most\":%llu}",
              (unsigned long long)demo->upgrades, (unsigned long long)demo->connects,
              (unsigned long long)demo->hellos, (unsigned long long)demo->requests,
-             (unsigned long long)demo->devices, demo->visitors.count);
+             (unsigned long long)demo->devices, demo->visitors.count,
+             (unsigned long long)demo->strangers_most);
     answer(visitor, id, text);
 }
 
@@ -464,6 +465,16 @@ static void on_message(void *arg, weir_websocket ws, weir_websocket_kind kind, c
     pthread_mutex_unlock(&demo->mutex);
 }
 
+/* Locked. How many there are that were not let in: a real one takes 32 from an address. */
+static void count_strangers(struct demo_openclaw *demo)
+{
+    uint64_t count = 0;
+    weir_list_each(it, &demo->visitors) {
+        count += !list_entry(it, struct visitor, on_demo)->is_in;
+    }
+    demo->strangers_most = count > demo->strangers_most ? count : demo->strangers_most;
+}
+
 static void on_open(void *arg, weir_websocket ws, const weir_websocket_opening *opening)
 {
     struct visitor *visitor = arg;
@@ -479,6 +490,7 @@ static void on_open(void *arg, weir_websocket ws, const weir_websocket_opening *
     pthread_mutex_lock(&visitor->demo->mutex);
     visitor->ws = ws;
     list_push_back(&visitor->demo->visitors, &visitor->on_demo);
+    count_strangers(visitor->demo);
     say(visitor,
         "{\"type\":\"event\",\"event\":\"connect.challenge\",\"payload\":{\"nonce\":\"%s\","
         "\"ts\":%llu}}",

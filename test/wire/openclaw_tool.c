@@ -5,14 +5,15 @@
  *
  *     openclaw_tool [WORD=VALUE ...]
  *
- * WORD is an option of the pool, or in_flight, handshakes, handshake_timeout, message_max, workers,
- * ca. Commands come as lines, what happens goes out as lines of JSON:
+ * WORD is an option of the pool, or in_flight, handshakes, handshake_timeout, message_max,
+ * unsent_max, requests, gateways, workers, ca. Commands come as lines, what happens goes out as
+ * lines of JSON:
  *
  *     gateway NAME URL [token=T] [password=P] [device=FILE] [account=A] [proxy=URL]
  *     call ID NAME METHOD FLAGS TIMEOUT_MS [PARAMS]     FLAGS: r(eplay) f(inal) or -
  *     execute ID NAME METHOD FLAGS TIMEOUT_MS [PARAMS]  the same, blocking
  *     fan ID all|first|round NAME,NAME METHOD [PARAMS]
- *     cancel ID      keep NAME 0|1      disconnect NAME|* GRACE_MS
+ *     cancel ID      disconnect NAME|* GRACE_MS
  *     info NAME      list      stats    ready NAME      fetch NAME METHOD PATH [BODY]
  *     bench NAME COUNT IN_FLIGHT METHOD [PARAMS]        its CPU time per request
  */
@@ -381,8 +382,6 @@ static void obey(char **word)
     } else if (strcmp(what, "cancel") == 0) {
         uint64_t id = strtoull(word[1], NULL, 10);
         say_err("cancel", weir_openclaw_cancel(claw, tickets[id % CALLS_MAX]));
-    } else if (strcmp(what, "keep") == 0) {
-        say_err("keep", weir_openclaw_keep(gateway_of(word[1]), word[2][0] == '1'));
     } else if (strcmp(what, "disconnect") == 0) {
         weir_openclaw_gateway *only = word[1][0] == '*' ? NULL : gateway_of(word[1]);
         say_err("disconnect", weir_openclaw_disconnect(claw, only, (uint32_t)atoi(word[2])));
@@ -435,6 +434,12 @@ static void set(weir_runtime_options *opt, weir_openclaw_options *options, const
         options->handshake_timeout_ms = (uint32_t)atoi(value);
     } else if ((value = value_of(word, "message_max")) != NULL) {
         options->message_max = (uint64_t)atoll(value);
+    } else if ((value = value_of(word, "requests")) != NULL) {
+        options->requests_max = (uint32_t)atoi(value);
+    } else if ((value = value_of(word, "gateways")) != NULL) {
+        options->gateways_max = (uint32_t)atoi(value);
+    } else if ((value = value_of(word, "unsent_max")) != NULL) {
+        options->unsent_max = (uint32_t)atoi(value);
     } else if ((value = value_of(word, "workers")) != NULL) {
         opt->workers = (uint32_t)atoi(value);
     } else if ((value = value_of(word, "ca")) != NULL) {

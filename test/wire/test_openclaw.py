@@ -12,6 +12,7 @@ import pytest
 import certs
 import peers
 import proxies
+import openclawpeer
 from openclawpeer import REAL, Double, Real, double, free_port, tool
 
 EAGER = ("retry_first=50ms", "retry_cap=500ms", "failures_max=1000", "jitter=0")
@@ -468,6 +469,35 @@ def test_handshakes_in_flight_are_bounded():
         calls = [client.begin(f"g{n}", "health") for n in range(12)]
         assert all(client.result(call)["ok"] for call in calls)
         assert client.stats()["connects"] == 12
+        assert client.call("g0", "status")["payload"]["strangers_most"] <= 2
+
+
+def test_requests_and_gateways_are_bounded():
+    with double() as gateway, tool("requests=2", "gateways=2") as client:
+        client.gateway("a", gateway)
+        held = [client.begin("a", "hold") for _ in range(2)]
+        assert client.ask("call", 99, "a", "release", "-", 0)["call"] == "full"
+        client.ask("cancel", held[0])
+        assert client.result(held[0])["err"] == "canceled"
+        assert client.call("a", "release")["ok"] and client.result(held[1])["ok"]
+        assert client.gateway("b", gateway, account="b")["gateway"] == "ok"
+        assert client.gateway("c", gateway, account="c")["gateway"] == "full"
+
+
+def test_one_that_does_not_read():
+    """What it does not take is kept up to unsent_max; then requests fail, and the rest goes on when it reads."""
+    with tool("unsent_max=100000", "write_timeout=1s", *EAGER) as client, socket.create_server(("127.0.0.1", 0)) as server:
+        peer = Double()
+        peer.port = server.getsockname()[1]
+        client.gateway("a", peer)
+        first = client.begin("a", "health", timeout=20000)
+        with openclawpeer.raw(server) as stuck:
+            text = json.dumps({"x": "y" * 60000})
+            calls = [client.begin("a", "echo", text, timeout=20000) for _ in range(200)]
+            said = [client.result(call)["err"] for call in calls]
+            assert "again" in said and "write_timeout" in said, set(said)
+            assert client.result(first)["err"] == "write_timeout"
+            assert stuck
 
 
 def test_a_gateway_that_never_greets():
