@@ -120,16 +120,34 @@ void demand_tell_limit(struct key *key, weir_err why)
     }
 }
 
+/* Room for its own key alone would be made: no gain, unless a fresh one is asked for. */
+static bool is_for_itself(const struct conn *conn)
+{
+    const struct key *key = conn->key;
+    return turns_is_waiting(key) && turns_count(key->pool) == 1
+           && !wants_fresh(list_first(&key->waiting));
+}
+
+/* What has been idle for longest and may go for others, or NULL. */
+static struct conn *longest_idle(weir_pool *pool)
+{
+    const struct list *idle = &pool->by_state[WEIR_IDLE];
+    struct node *it = MUTANT(4) ? list_last(idle) : list_first(idle);
+    while (it != NULL && is_for_itself(conn_on_pool(it))) {
+        it = MUTANT(4) ? list_prev(it) : list_next(it);
+    }
+    return it != NULL ? conn_on_pool(it) : NULL;
+}
+
 /* Closes what has been idle for longest, once for each key that waits for room. */
 static void evict_idle(weir_pool *pool)
 {
+    struct conn *conn;
     if (pool->opt.refuse_when_full == WEIR_ON) {
         return;
     }
     uint32_t hungry = turns_count(pool);
-    while (pool->by_state[WEIR_CLOSING].count < hungry && pool->by_state[WEIR_IDLE].count > 0) {
-        const struct list *idle = &pool->by_state[WEIR_IDLE];
-        struct conn *conn = conn_on_pool(MUTANT(4) ? list_last(idle) : list_first(idle));
+    while (pool->by_state[WEIR_CLOSING].count < hungry && (conn = longest_idle(pool)) != NULL) {
         explain(conn->key, DECIDED_EVICT, conn, WEIR_OK);
         pool->counters.evicted++;
         pool_conn_close(conn, WEIR_EEVICTED);

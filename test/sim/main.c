@@ -27,7 +27,7 @@
 enum {
     SHARED_EVERY = 8,
     VERIFY_EVERY = 1,
-    SETTLE_STEPS_MAX = 200000,
+    SETTLE_STEPS_MAX = 2000000, /* connections that age in 10 ms are most of them */
     STEPS_AT_ONCE_MAX = 100,
     TAIL_STEPS = 25
 };
