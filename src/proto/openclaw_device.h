@@ -29,7 +29,8 @@ bool claw_device_sign(const struct claw_device *device, struct slice text,
                       char ret_signature[CLAW_BASE64_MAX]);
 void claw_device_key_text(const struct claw_device *device, char ret_key[CLAW_BASE64_MAX]);
 
-/* A gateway's side of it: the id of a key as claw_device_key_text() writes it; false: it is none. */
+/* A gateway's side of it: the id of a key as claw_device_key_text() writes it; false: it is none.
+ */
 bool claw_device_id_of(const char *key, char ret_id[CLAW_DEVICE_ID_LEN + 1]);
 /* Whether that key has signed the text. */
 bool claw_device_verify(const char *key, const char *signature, struct slice text);
