@@ -37,7 +37,8 @@ def asked(what, ca, url, through, *more):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_http_and_https_pass_and_the_proxy_alone_is_asked(authority, kind):
-    with Upstream() as up, TlsUpstream(authority.sign("localhost")) as secure, proxy(kind, authority) as (url, kill):
+    with (Upstream() as up, TlsUpstream(authority.sign("127.0.0.1"), host="127.0.0.1") as secure,
+          proxy(kind, authority) as (url, kill)):
         assert asked("http", authority, up.url, url) == ["200"]
         assert asked("http", authority, secure.url, url) == ["200"]
         assert (up.requests, secure.requests) == (1, 1)

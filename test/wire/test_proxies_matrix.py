@@ -26,7 +26,8 @@ class World:
     def __init__(self, authority, url):
         self.stack = contextlib.ExitStack()
         enter = self.stack.enter_context
-        self.http1, self.https = enter(Upstream()), enter(TlsUpstream(authority.sign("localhost")))
+        self.http1, self.https = enter(Upstream()), enter(TlsUpstream(authority.sign("127.0.0.1"),
+                                                                            host="127.0.0.1"))
         self.h2, self.grpc = enter(H2Upstream()), enter(GrpcServer())
         self.websocket = enter(upstream(echo))
         self.weir = enter(Weir(routes=[{"match": {"path": f"/{name}"}, "upstream": name} for name in

@@ -64,7 +64,8 @@ class TlsClient(Client):
 class TlsUpstream(Upstream):
     """As Upstream, through TLS."""
 
-    def __init__(self, pair, script=serve_ok, trust=None, setup=None):
+    def __init__(self, pair, script=serve_ok, trust=None, setup=None, host="localhost"):
+        self.host = host
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(*pair)
         self.context.set_alpn_protocols(["http/1.1"])
@@ -79,7 +80,7 @@ class TlsUpstream(Upstream):
 
     @property
     def url(self):
-        return f"https://localhost:{self.port}"
+        return f"https://{self.host}:{self.port}"
 
     def _run(self, peer):
         try:
