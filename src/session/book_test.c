@@ -88,7 +88,7 @@ static struct session_record record_of(unsigned number)
                                    .active_ms = noon.mono_ms - number,
                                    .expires_ms = noon.mono_ms + HOUR + number,
                                    .ttl_ms = number + 1,
-                                   .names = {{"somebody" + number % 4, 4}}};
+                                   .names = {{&"somebody"[number % 4], 4}}};
 }
 
 static weir_err write_one(struct book *book, unsigned number, uint64_t *ret_place)
