@@ -258,8 +258,10 @@ struct counter_place {
 
 static uint64_t counter_at(const void *counters, size_t offset)
 {
+    if (offset == NOWHERE)
+        return 0;
     const void *counter = (const char *)counters + offset;
-    return offset != NOWHERE ? http1_counter(counter) : 0;
+    return http1_counter(counter);
 }
 
 static uint64_t counter_sum(const struct page *p, uint32_t listener, struct counter_place place)
