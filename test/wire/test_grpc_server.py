@@ -166,7 +166,9 @@ def raw(server, *headers, data=b""):
         client.sock.sendall(conn.data_to_send())
         heads, reset = [], None
         while True:
-            for event in conn.receive_data(client.sock.recv(65536)):
+            data = client.sock.recv(65536)
+            assert data, "the server hung up"
+            for event in conn.receive_data(data):
                 if isinstance(event, (h2.events.ResponseReceived, h2.events.TrailersReceived)):
                     heads.append({k.decode() if isinstance(k, bytes) else k: v.decode() if isinstance(v, bytes) else v
                                   for k, v in event.headers})
