@@ -366,6 +366,7 @@ static void end_readable(struct ws_end *end)
         return;
     }
     end->heard_ms = loop_now_ms(end->desk->loop);
+    end->is_asked = false; /* whatever it was that was heard */
     feed(end, buf, (size_t)n);
 }
 

@@ -69,9 +69,6 @@ static void ask(struct ws_end *end, uint64_t now_ms)
 static void look_open(struct ws_end *end, uint64_t now_ms)
 {
     const struct ws_limits *limits = &end->desk->limits;
-    if (end->is_asked && end->heard_ms >= end->since_ms) {
-        end->is_asked = false; /* whatever it was that was heard */
-    }
     if (end->is_asked && now_ms >= later(end->since_ms, limits->pong_timeout_ms)) {
         ws_end_fail(end, WEIR_EPROBE_TIMEOUT, WS_FINE, WS_CODE_ABNORMAL);
     } else if (now_ms >= later(end->heard_ms, limits->silence_ms)) {
