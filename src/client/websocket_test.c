@@ -496,6 +496,34 @@ static void echoes_wait_for_their_reader(void **state)
     pair_end(&p);
 }
 
+/* What is said while much is read at once may be kept, though the peer takes all of it: who stopped
+ * for that goes on. */
+static void who_waits_for_what_was_taken_goes_on(void **state)
+{
+    (void)state;
+    enum { MESSAGES = 560, LEN = 100, ROUNDS_MAX = 200 };
+    static struct pair p;
+    static char bytes[65536];
+    char data[LEN] = "", payload[LEN];
+    size_t len = 0, heard;
+    pair_make(&p, (weir_websocket_manager_options){0});
+    int fd = raw_open(&p, ASK("/timid"));
+    for (int i = 0; i < MESSAGES; i++) {
+        len += frame(bytes + len, 0x82, data, sizeof data);
+    }
+    for (int round = 0; p.pauses == 0; round++) { /* until so much came in one read */
+        assert_true(round < ROUNDS_MAX);
+        raw_say(fd, bytes, len);
+        for (int i = 0; i < MESSAGES; i++) {
+            assert_int_equal(raw_hear(fd, payload, &heard), 0x82);
+            assert_int_equal(heard, sizeof data);
+        }
+    }
+    assert_true(p.drains > 0);
+    close(fd);
+    pair_end(&p);
+}
+
 static void broadcasts_pass_the_slow_by(void **state)
 {
     (void)state;
@@ -678,6 +706,7 @@ int main(void)
         cmocka_unit_test(a_health_check_asks_all),
         cmocka_unit_test(nobody_is_sent_more_than_fits),
         cmocka_unit_test(echoes_wait_for_their_reader),
+        cmocka_unit_test(who_waits_for_what_was_taken_goes_on),
         cmocka_unit_test(broadcasts_pass_the_slow_by),
         cmocka_unit_test(names_lead_to_connections),
         cmocka_unit_test(all_are_shown),

@@ -17,6 +17,7 @@ void ws_end_flush(struct ws_end *end)
         return;
     }
     bool was_blocked = outbox_is_blocked(&live->out);
+    end->was_blocked = end->was_blocked || was_blocked; /* who saw it unsent hears when it is not */
     size_t sent = outbox_flush(&live->out, end->stream);
     end->bytes_out += sent;
     ws_tally(&end->desk->counters.bytes_out, sent);

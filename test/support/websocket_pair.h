@@ -6,6 +6,7 @@
  *   /echo    sends back what comes       /sink   forgets it
  *   /count   sends back how long it was  /stuff  sends 1 KiB messages until the peer takes no more
  *   /proto   chooses "chat"              /plain  is answered as if it were no WebSocket
+ *   /timid   sends back what comes, and reads no more while anything of it is unsent
  */
 #pragma once
 #include <weir/websocket.h>
@@ -26,7 +27,7 @@ struct pair {
     weir_server *server;
     weir_websocket_manager *manager;
     /* Of the accepted ends. */
-    _Atomic uint32_t opened, closed, messages, stuffed;
+    _Atomic uint32_t opened, closed, messages, stuffed, pauses;
     _Atomic uint32_t err, code, drains;
     _Atomic int said; /* what weir_websocket_accept() said last */
     weir_websocket last;
@@ -69,6 +70,18 @@ static inline void echo_drain(void *arg, weir_websocket ws)
     struct pair *p = arg;
     p->drains++;
     assert_int_equal(weir_websocket_pause(ws, false), WEIR_OK);
+}
+
+static inline void timid_message(void *arg, weir_websocket ws, weir_websocket_kind kind,
+                                 const void *data, size_t len)
+{
+    struct pair *p = arg;
+    assert_int_equal(weir_websocket_send(ws, kind, data, len), WEIR_OK);
+    if (weir_websocket_unsent(ws) > 0) {
+        assert_int_equal(weir_websocket_pause(ws, true), WEIR_OK);
+        p->pauses++;
+    }
+    p->messages++;
 }
 
 static inline void count_message(void *arg, weir_websocket ws, weir_websocket_kind kind,
@@ -134,6 +147,10 @@ static const weir_websocket_handler echo_handler = {.on_open = pair_open,
                                                     .on_message = echo_message,
                                                     .on_drain = echo_drain,
                                                     .on_close = pair_close};
+static const weir_websocket_handler timid_handler = {.on_open = pair_open,
+                                                     .on_message = timid_message,
+                                                     .on_drain = echo_drain,
+                                                     .on_close = pair_close};
 static const weir_websocket_handler count_handler = {.on_open = pair_open,
                                                      .on_message = count_message,
                                                      .on_close = pair_close};
@@ -157,6 +174,8 @@ static inline void pair_request(void *self, weir_exchange *ex)
         handler = &count_handler;
     } else if (path.len == 5 && memcmp(path.at, "/sink", 5) == 0) {
         handler = &sink_handler;
+    } else if (path.len == 6 && memcmp(path.at, "/timid", 6) == 0) {
+        handler = &timid_handler;
     } else if (path.len == 6 && memcmp(path.at, "/stuff", 6) == 0) {
         handler = &stuff_handler;
     }
