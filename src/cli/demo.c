@@ -70,27 +70,32 @@ static void print_welcome(const struct server *server, void *arg)
     const struct demo *demo = cast->demo;
     unsigned web = server_port(server, 0), secure = server_port(server, 1);
     unsigned admin = server_admin_port(server);
-    printf("weir %s\n\n"
-           "  gateway    http://127.0.0.1:%u\n"
-           "  https      https://127.0.0.1:%u   with a certificate made just now\n"
-           "  admin      http://127.0.0.1:%u\n"
-           "  upstreams  127.0.0.1:%u %u (plain), %u (slow), %u (events),\n"
-           "             %u (an OpenClaw gateway), inside this program\n\n"
-           "Try, in another terminal:\n\n"
-           "  curl -i http://127.0.0.1:%u/                      a plain answer, through the pool\n"
-           "  curl -i 'http://127.0.0.1:%u/slow?ms=2000'        one that takes its time\n"
-           "  curl -N http://127.0.0.1:%u/events                an event stream, live\n"
-           "  curl -i -d 'some text' http://127.0.0.1:%u/echo   what the upstream received\n"
-           "  curl -k https://127.0.0.1:%u/                     the same through TLS\n"
-           "  curl -d '{\"a\": 1}' http://127.0.0.1:%u/openclaw/claw/echo       asks OpenClaw\n"
-           "  curl -N http://127.0.0.1:%u/openclaw/claw/events                its events, and\n"
-           "  curl -d '{\"count\": 3}' http://127.0.0.1:%u/openclaw/claw/emit   three of them\n"
-           "  curl -s http://127.0.0.1:%u/metrics | grep reused\n"
-           "  curl -s http://127.0.0.1:%u/api/v1/pools\n\n"
-           "Ctrl-C ends it.\n",
-           WEIR_VERSION, web, secure, admin, demo_port(demo, 0), demo_port(demo, 1),
-           demo_port(demo, 2), demo_port(demo, 3), demo_openclaw_port(cast->claw), web, web, web,
-           web, secure, web, web, web, admin, admin);
+    printf(
+        "weir %s\n\n"
+        "  gateway    http://127.0.0.1:%u\n"
+        "  https      https://127.0.0.1:%u   with a certificate made just now\n"
+        "  admin      http://127.0.0.1:%u\n"
+        "  upstreams  127.0.0.1:%u %u (plain), %u (slow), %u (events),\n"
+        "             %u (an OpenClaw gateway), inside this program\n\n"
+        "Try, in another terminal:\n\n"
+        "  curl -i http://127.0.0.1:%u/                      a plain answer, through the pool\n"
+        "  curl -i 'http://127.0.0.1:%u/slow?ms=2000'        one that takes its time\n"
+        "  curl -N http://127.0.0.1:%u/events                an event stream, live\n"
+        "  curl -i -d 'some text' http://127.0.0.1:%u/echo   what the upstream received\n"
+        "  curl -k https://127.0.0.1:%u/                     the same through TLS\n"
+        "  python3 -m websockets ws://127.0.0.1:%u/echo      a WebSocket: each line comes back;\n"
+        "      or, in a browser's console:\n"
+        "      ws = new WebSocket(\"ws://127.0.0.1:%u/echo\")\n"
+        "      ws.onmessage = said => console.log(said.data); ws.onopen = () => ws.send(\"hi\")\n"
+        "  curl -d '{\"a\": 1}' http://127.0.0.1:%u/openclaw/claw/echo       asks OpenClaw\n"
+        "  curl -N http://127.0.0.1:%u/openclaw/claw/events                its events, and\n"
+        "  curl -d '{\"count\": 3}' http://127.0.0.1:%u/openclaw/claw/emit   three of them\n"
+        "  curl -s http://127.0.0.1:%u/metrics | grep reused\n"
+        "  curl -s http://127.0.0.1:%u/api/v1/pools\n\n"
+        "Ctrl-C ends it.\n",
+        WEIR_VERSION, web, secure, admin, demo_port(demo, 0), demo_port(demo, 1),
+        demo_port(demo, 2), demo_port(demo, 3), demo_openclaw_port(cast->claw), web, web, web, web,
+        secure, web, web, web, web, web, admin, admin);
     fflush(stdout);
 }
 

@@ -9,8 +9,10 @@
 
 #include "base/bytes.h"
 #include "base/list.h"
+#include "gateway/demo_websocket.h"
 #include "gateway/host.h"
 #include "io/address.h"
+#include "proto/websocket_open.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -30,6 +32,7 @@ struct demo_host {
 
 struct demo {
     struct loop *loop;
+    struct demo_websocket *echoes;
     struct demo_host hosts[DEMO_HOSTS];
 };
 
@@ -50,8 +53,10 @@ int demo_open(struct loop *loop, struct demo **ret_demo)
     static const char *const names[DEMO_HOSTS] = {"plain-1", "plain-2", "slow", "events"};
     struct demo *demo = calloc(1, sizeof(*demo));
     int error = demo == NULL ? -ENOMEM : 0;
-    if (demo != NULL)
+    if (demo != NULL) {
         demo->loop = loop;
+        error = demo_websocket_open(loop, &demo->echoes);
+    }
     for (uint32_t i = 0; error == 0 && i < DEMO_HOSTS; i++) {
         struct demo_host *host = &demo->hosts[i];
         host->demo = demo;
@@ -77,6 +82,7 @@ void demo_close(struct demo *take_demo)
         return;
     for (uint32_t i = 0; i < DEMO_HOSTS; i++)
         host_close(take_demo->hosts[i].host);
+    demo_websocket_close(take_demo->echoes);
     free(take_demo);
 }
 
@@ -231,6 +237,11 @@ static void on_request(void *self, struct http_exchange *exchange, struct http_h
 {
     struct demo_host *host = self;
     enum visit_kind kind;
+    if (ws_is_asked(head)) {
+        if (!demo_websocket_take(host->demo->echoes, exchange, head))
+            exchange->ops->abort(exchange);
+        return;
+    }
     if (is_path(head->path, "/slow"))
         kind = VISIT_SLOW;
     else if (is_path(head->path, "/events"))

@@ -6,6 +6,7 @@
  *     GET /slow?ms=N   the same after N milliseconds [1000]
  *     GET /events      text/event-stream, an event a second
  *     any /echo        the request's head and body, as they arrived
+ *     a WebSocket      every message back, whatever the path
  */
 #pragma once
 #include "io/loop.h"

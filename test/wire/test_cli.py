@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program's commands: what they print, what they leave behind, and their exit status."""
+import asyncio
 import json
 import os
 import pathlib
@@ -7,10 +8,14 @@ import re
 import signal
 import socket
 import subprocess
+import sys
+import threading
 
 import pytest
+import websockets
 
-from weirtest import ROOT, WEIR, Client, Upstream, Weir, free_port, wait_for
+from weirtest import DEADLINE, ROOT, WEIR, Client, Upstream, Weir, free_port, wait_for
+from wsraw import CLOSE, TEXT, WsClient, close_payload, frame
 
 GOOD = """listeners:
   - name: web
@@ -233,6 +238,65 @@ def test_demo():
         with Client(demo.port("admin")) as client:
             page = client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").response()
             assert b'weir_pool_reused_total{pool="plain"}' in page.body
+
+
+def websocket_line(demo):
+    """The line of the demo's that tries its WebSocket, as it is printed."""
+    return re.search(r"python3 -m websockets (\S+)", demo.text)[1]
+
+
+def test_demo_websocket():
+    with Demo("--port", "0", "--tls-port", "0", "--admin-port", "0") as demo:
+        url = websocket_line(demo)
+        assert url == f"ws://127.0.0.1:{demo.port('gateway')}/echo" and f'new WebSocket("{url}")' in demo.text
+
+        async def echo():
+            async with websockets.connect(url, max_size=None) as ws:
+                for said in ("päivää", b"\0\xff", "x" * 1_000_000, ""):
+                    await ws.send(said)
+                    assert await ws.recv() == said
+                pong = await ws.ping()
+                await pong
+            return ws.close_code
+
+        assert asyncio.run(echo()) == 1000
+
+
+def test_demo_websocket_as_its_line_says():
+    with Demo("--port", "0", "--tls-port", "0", "--admin-port", "0") as demo:
+        client = subprocess.Popen([sys.executable, "-m", "websockets", websocket_line(demo)], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        client.stdin.write("hello, weir\n")
+        client.stdin.flush()
+        text = ""
+        while "< hello, weir" not in text:
+            text += (line := client.stdout.readline())
+            assert line, text
+        client.stdin.close()
+        text += client.stdout.read()
+        assert client.wait(DEADLINE) == 0 and "1000" in text, text
+
+
+def test_demo_websocket_of_one_that_says_much_at_once():
+    messages = [frame(TEXT, f"{n:0100}", mask=b"abcd") for n in range(20_000)]
+    with Demo("--port", "0", "--tls-port", "0", "--admin-port", "0") as demo, \
+            WsClient(demo.port("gateway"), "/echo", ahead=b"".join(messages[:5])) as client:
+        writer = threading.Thread(target=client.send, args=(b"".join(messages[5:]),))
+        writer.start()
+        for n in range(20_000):
+            assert client.frame().data == b"%0100d" % n
+        writer.join(DEADLINE)
+        client.say(CLOSE, close_payload(1000))
+        assert client.frame().code == 1000
+
+
+def test_demo_websocket_that_is_not_asked_for_rightly():
+    with Demo("--port", "0", "--tls-port", "0", "--admin-port", "0") as demo:
+        direct = int(re.search(r"upstreams +127\.0\.0\.1:(\d+)", demo.text)[1])
+        for port in (demo.port("gateway"), direct):
+            with WsClient(port, key="short", opens=False) as client:
+                assert client.answer.status == 400
+                assert client.get("/").response().status == 200 if port == direct else True
 
 
 def test_demo_says_which_port_is_taken():
