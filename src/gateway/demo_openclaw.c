@@ -27,6 +27,7 @@
 #define HELD_MAX    1024U
 #define KEYS_MAX    1024U
 #define ID_MAX      64U
+#define PARAMS_MAX  256U /* of one that is held */
 #define STARTING_MS 100U
 #define TICK_MS     30000U
 #define NONCE_BYTES 16U
@@ -41,7 +42,9 @@ struct visitor {
     bool is_in;
     uint64_t seq;
     uint32_t held_count;
-    char held[HELD_MAX][ID_MAX];
+    struct {
+        char id[ID_MAX], params[PARAMS_MAX];
+    } held[HELD_MAX];
 };
 
 struct demo_openclaw {
@@ -51,6 +54,8 @@ struct demo_openclaw {
     char token[CLAW_TOKEN_MAX];
     uint64_t payload_max;
     uint32_t tick_ms;
+    void (*on_heard)(void *arg, const char *what, const char *text, size_t len);
+    void *arg;
 
     pthread_mutex_t mutex;
     pthread_cond_t moved;
@@ -67,6 +72,13 @@ struct demo_openclaw {
     } keys[KEYS_MAX];
     uint32_t keys_count;
 };
+
+static void hear(const struct demo_openclaw *demo, const char *what, struct slice text)
+{
+    if (demo->on_heard != NULL) {
+        demo->on_heard(demo->arg, what, text.at, text.len);
+    }
+}
 
 /* --- saying -------------------------------------------------------------------------------------
  */
@@ -215,6 +227,7 @@ static void say_hello(struct visitor *visitor, const char *id, struct slice para
     }
     demo->hellos++;
     visitor->is_in = true;
+    hear(demo, "hello", (struct slice){0});
     say(visitor,
         "{\"type\":\"res\",\"id\":\"%s\",\"ok\":true,\"payload\":{\"type\":\"hello-ok\","
         "\"protocol\":%u,\"server\":{\"version\":\"double\"},\"features\":{\"methods\":[\"health\","
@@ -259,6 +272,35 @@ static void close_all(struct demo_openclaw *demo, uint16_t code, const char *rea
     }
 }
 
+static void release(struct visitor *visitor)
+{
+    while (visitor->held_count > 0) {
+        visitor->held_count--;
+        answer(visitor, visitor->held[visitor->held_count].id,
+               visitor->held[visitor->held_count].params);
+    }
+}
+
+static void release_all(struct demo_openclaw *demo)
+{
+    weir_list_each(it, &demo->visitors) {
+        release(list_entry(it, struct visitor, on_demo));
+    }
+}
+
+static void say_to_all(struct demo_openclaw *demo, struct slice text)
+{
+    char *plain = malloc(text.len + 1); /* escapes are never shorter than what they stand for */
+    bool is_text = plain != NULL && json_get_text(text, plain, text.len + 1) != JSON_NO_TEXT;
+    weir_list_each(it, &demo->visitors) {
+        struct visitor *visitor = list_entry(it, struct visitor, on_demo);
+        if (is_text && visitor->is_in) {
+            say(visitor, "%s", plain);
+        }
+    }
+    free(plain);
+}
+
 static void behave(struct demo_openclaw *demo, struct slice how)
 {
     demo->starting = (uint32_t)number_of(how, "starting", demo->starting);
@@ -268,6 +310,12 @@ static void behave(struct demo_openclaw *demo, struct slice how)
     struct slice value;
     if (json_member(how, SLICE("deny"), &value)) {
         text_of(how, "deny", demo->deny, sizeof demo->deny);
+    }
+    if (json_member(how, SLICE("say"), &value)) {
+        say_to_all(demo, value);
+    }
+    if (flag_of(how, "release", false)) {
+        release_all(demo);
     }
     if (flag_of(how, "restart", false)) {
         close_all(demo, 1012, "service restart");
@@ -294,21 +342,23 @@ static void say_status(struct visitor *visitor, const char *id)
 /* --- methods ------------------------------------------------------------------------------------
  */
 
-static void on_hold(struct visitor *visitor, const char *id)
+static void on_hold(struct visitor *visitor, const char *id, struct slice params)
 {
-    if (visitor->held_count == HELD_MAX) {
-        refuse(visitor, id, "UNAVAILABLE", "too many are held");
+    if (visitor->held_count == HELD_MAX || params.len >= PARAMS_MAX) {
+        refuse(visitor, id, "UNAVAILABLE", "too much is held");
         return;
     }
-    snprintf(visitor->held[visitor->held_count++], ID_MAX, "%s", id);
+    snprintf(visitor->held[visitor->held_count].id, ID_MAX, "%s", id);
+    snprintf(visitor->held[visitor->held_count].params, PARAMS_MAX, "%.*s", SLICE_ARG(params));
+    visitor->held_count++;
 }
 
-static void on_release(struct visitor *visitor, const char *id)
+static void on_fail(struct visitor *visitor, const char *id, struct slice params)
 {
-    while (visitor->held_count > 0) {
-        answer(visitor, visitor->held[--visitor->held_count], "{\"held\":true}");
-    }
-    answer(visitor, id, "{}");
+    struct slice error = SLICE("{}");
+    json_member(params, SLICE("error"), &error);
+    say(visitor, "{\"type\":\"res\",\"id\":\"%s\",\"ok\":false,\"error\":%.*s}", id,
+        SLICE_ARG(error));
 }
 
 static void on_chat(struct visitor *visitor, const char *id, struct slice params)
@@ -331,7 +381,7 @@ static void on_chat(struct visitor *visitor, const char *id, struct slice params
     demo->keys[at].times++;
     snprintf(text, sizeof text, "{\"runId\":\"run-%u\",\"times\":%u}", at, demo->keys[at].times);
     if (flag_of(params, "hold", false) && demo->keys[at].times == 1) {
-        on_hold(visitor, id);
+        on_hold(visitor, id, params);
         return;
     }
     tell(visitor, "chat", "{\"state\":\"delta\"}");
@@ -415,9 +465,12 @@ static void on_request(struct visitor *visitor, const char *method, const char *
     } else if (strcmp(method, "status") == 0) {
         say_status(visitor, id);
     } else if (strcmp(method, "hold") == 0) {
-        on_hold(visitor, id);
+        on_hold(visitor, id, params);
     } else if (strcmp(method, "release") == 0) {
-        on_release(visitor, id);
+        release(visitor);
+        answer(visitor, id, "{}");
+    } else if (strcmp(method, "fail") == 0) {
+        on_fail(visitor, id, params);
     } else if (strcmp(method, "chat.send") == 0) {
         on_chat(visitor, id, params);
     } else if (strcmp(method, "agent") == 0) {
@@ -455,6 +508,7 @@ static void on_message(void *arg, weir_websocket ws, weir_websocket_kind kind, c
     }
     json_member(text, SLICE("params"), &params);
     pthread_mutex_lock(&demo->mutex);
+    hear(demo, "frame", text);
     if (strcmp(method, "connect") == 0 && !visitor->is_in) {
         on_connect(visitor, id, params);
     } else if (visitor->is_in) {
@@ -505,6 +559,9 @@ static void on_close(void *arg, weir_websocket ws, const weir_websocket_end *end
     (void)end;
     pthread_mutex_lock(&visitor->demo->mutex);
     list_leave(&visitor->on_demo);
+    if (visitor->is_in) {
+        hear(visitor->demo, "gone", (struct slice){0});
+    }
     pthread_mutex_unlock(&visitor->demo->mutex);
     free(visitor);
 }
@@ -563,6 +620,10 @@ static void on_http(void *self, weir_exchange *ex)
     bool is_starting = demo->starting > 0;
     uint32_t upgrade = demo->upgrade;
     demo->upgrades += weir_websocket_is_asked(ex);
+    if (weir_websocket_is_asked(ex)) {
+        weir_text path = weir_request_path(ex);
+        hear(demo, "upgrade", (struct slice){path.at, (uint32_t)path.len});
+    }
     pthread_mutex_unlock(&demo->mutex);
     if (weir_websocket_is_asked(ex) && upgrade != 0) {
         reply(ex, (uint16_t)upgrade, "{}", 2);
@@ -651,6 +712,8 @@ int demo_openclaw_open(const struct demo_openclaw_options *opt, struct demo_open
     list_init(&demo->visitors);
     demo->ticks = true;
     demo->tick_ms = opt->tick_ms != 0 ? opt->tick_ms : TICK_MS;
+    demo->on_heard = opt->on_heard;
+    demo->arg = opt->arg;
     demo->payload_max = opt->payload_max != 0 ? opt->payload_max : CLAW_PAYLOAD_MAX;
     snprintf(demo->token, sizeof demo->token, "%s", opt->token != NULL ? opt->token : "demo");
     pthread_mutex_init(&demo->mutex, NULL);

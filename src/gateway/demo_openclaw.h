@@ -10,20 +10,23 @@
  *     health                   {"ok": true}
  *     echo                     its params
  *     status                   what it has counted
- *     hold, release            no answer to `hold` before a `release`, which answers all of them,
- *                              the last one first
+ *     hold, release            no answer to `hold` before a `release`, which answers all of them
+ *                              with their params (up to 255 bytes of JSON), the last one first
+ *     fail {"error": {…}}      that error
  *     chat.send                {"runId", "times"}: how often that idempotencyKey has come
  *     agent                    {"status": "accepted"}, an event, and the answer
  *     emit {"count": n}        n events to everybody, before the answer
  *     double {…}               how it behaves from now on: "starting": n (so many connects are told
  *                              to come again in 100 ms), "ticks": false, "restart": true (all are
  *                              closed with 1012), "hangup": true (all are cut), "mute": n (so many
- *                              requests get no answer), "deny": "CODE", "upgrade": 503 (or 0)
+ *                              requests get no answer), "deny": "CODE", "upgrade": 503 (or 0),
+ *                              "release": true (as above, for all), "say": "…" (to all, as it is)
  *     bad.json, bad.deep, bad.type, bad.stranger, bad.twice, bad.large {"bytes": n}, bad.binary,
  *     bad.early                what no gateway says
  */
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct demo_openclaw;
@@ -33,6 +36,11 @@ struct demo_openclaw_options {
     const char *token;    /* [demo]; as a password, too */
     uint32_t tick_ms;     /* [30 s] */
     uint64_t payload_max; /* told to clients [25 MiB] */
+    /* What clients do: "upgrade" and its path; "frame" and its JSON; "hello" and "gone", of one
+     * that was let in, and nothing. On the double's thread, and no call of this header from inside.
+     * May be NULL. */
+    void (*on_heard)(void *arg, const char *what, const char *text, size_t len);
+    void *arg;
 };
 
 /* A runtime and threads of its own. 0 or -errno. */

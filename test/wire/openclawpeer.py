@@ -18,7 +18,7 @@ import threading
 import time
 import urllib.request
 
-from weirtest import ROOT
+from weirtest import ROOT, wait_for
 
 BUILD = pathlib.Path(os.environ.get("WEIR_BUILD", ROOT / "build/dev")) / "test"
 REAL = os.environ.get("WEIR_OPENCLAW")
@@ -32,29 +32,54 @@ def free_port():
 
 
 class Double:
-    """Ours. It can be stopped and started again on its port, and told how to behave."""
-    token = "demo"
+    """Ours. It can be stopped and started again on its port, told how to behave, and tells what clients do."""
     is_real = False
-    kept = ("chat.send", '{"idempotencyKey":"%s","hold":true}')  # a method with a key, answered late
 
-    def __init__(self, tick_ms=30000, payload_max=26214400):
-        self.arguments = [str(tick_ms), str(payload_max)]
+    def __init__(self, tick_ms=30000, payload_max=26214400, token="demo"):
+        self.token = token
+        self.arguments = [str(tick_ms), str(payload_max), token]
         self.port, self.process = 0, None
+        self.upgrades, self.connects, self.requests = [], [], []  # paths, params, (method, params)
+        self.open = 0  # let in, and there
 
     def start(self):
         self.process = subprocess.Popen([BUILD / "openclaw_double", str(self.port), *self.arguments], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.port = int(self.process.stdout.readline())
+        self.open, self.said = 0, queue.Queue()
+        self.listener = threading.Thread(target=self.listen, daemon=True)
+        self.listener.start()
         return self
+
+    def listen(self):
+        for line in self.process.stdout:
+            if line.startswith('{"heard"'):
+                self.heard(**json.loads(line))
+            else:
+                self.said.put(line)
+
+    def heard(self, heard, said):
+        if heard == "upgrade":
+            self.upgrades.append(said)
+        elif heard == "frame" and said["method"] == "connect":
+            self.connects.append(said["params"])
+        elif heard == "frame":
+            self.requests.append((said["method"], said.get("params")))
+        else:
+            self.open += {"hello": 1, "gone": -1}[heard]
 
     def behave(self, **how):
         self.process.stdin.write(json.dumps(how) + "\n")
         self.process.stdin.flush()
-        assert self.process.stdout.readline() == "ok\n"
+        assert self.said.get(timeout=DEADLINE) == "ok\n"
+
+    def event(self, name, payload, **more):
+        self.behave(say=json.dumps({"type": "event", "event": name, "payload": payload, **more}))
 
     def kill(self):
         self.process.kill()
         self.process.wait()
+        self.listener.join(DEADLINE)
         self.process.stdin.close()
         self.process.stdout.close()
 
@@ -71,14 +96,17 @@ class Double:
     def url(self):
         return f"ws://127.0.0.1:{self.port}"
 
+    @property
+    def http_url(self):
+        return f"http://127.0.0.1:{self.port}"
+
 
 class Real(Double):
     """The real one, of the npm registry; ready in 8 to 19 s."""
-    token = "T"
     is_real = True
 
     def __init__(self):
-        super().__init__()
+        super().__init__(token="T")
         self.port = free_port()
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="weir-openclaw-"))
         state = self.home / ".openclaw"
@@ -95,10 +123,8 @@ class Real(Double):
         self.log = open(self.home / "log", "ab")
         self.process = subprocess.Popen(["node", f"{REAL}/node_modules/openclaw/openclaw.mjs", "gateway", "run"],
                                         env=self.environment, cwd=self.home, stdout=self.log, stderr=self.log)
-        end = time.monotonic() + 3 * DEADLINE
-        while not self.is_ready():
-            assert time.monotonic() < end and self.process.poll() is None, (self.home / "log").read_text()[-3000:]
-            time.sleep(0.1)
+        wait_for(lambda: self.process.poll() is not None or self.is_ready(), "/readyz", 3 * DEADLINE, every=0.1)
+        assert self.process.poll() is None, (self.home / "log").read_text()[-3000:]
         return self
 
     def is_ready(self):

@@ -7,15 +7,16 @@ import threading
 
 import pytest
 
-from clawdouble import Claw, Refused
+from openclawpeer import double
 from weirtest import DEADLINE, Weir, free_port, wait_for
 
 option = pytest.mark.option
 
 
 def weir_for(claw, workers=1, **more):
-    options = {"token": "T", **more.pop("openclaw", {})}
-    return Weir(claw, workers=workers, upstream_options={"protocol": "openclaw", "openclaw": options, **more})
+    options = {"token": "demo", **more.pop("openclaw", {})}
+    return Weir([claw.http_url], workers=workers,
+                upstream_options={"protocol": "openclaw", "openclaw": options, **more})
 
 
 def post(weir, method, params=None, client=None, path=None):
@@ -27,8 +28,15 @@ def code_of(answer):
     return answer.json()["error"]["code"]
 
 
+def begin(weir, method, params):
+    """A client that has asked, and has no answer yet."""
+    client, body = weir.client(), json.dumps(params)
+    client.send(f"POST /openclaw/up/{method} HTTP/1.1\r\nHost: t\r\nContent-Length: {len(body)}\r\n\r\n{body}")
+    return client
+
+
 def test_requests_share_one_connection():
-    with Claw() as claw, weir_for(claw) as weir:
+    with double() as claw, weir_for(claw) as weir:
         for i in range(20):
             answer = post(weir, "echo", {"i": i, "text": "päivää"})
             assert answer.status == 200 and answer.header("content-type") == "application/json"
@@ -44,20 +52,16 @@ def test_requests_share_one_connection():
 
 
 def test_a_connection_is_there_before_the_first_request():
-    with Claw() as claw, weir_for(claw):
+    with double() as claw, weir_for(claw):
         wait_for(lambda: claw.open == 1, "hello-ok")
 
 
 def test_answers_come_in_any_order():
-    with Claw() as claw, weir_for(claw) as weir:
-        claw.hold.add("echo")
-        clients = [weir.client() for _ in range(32)]
-        for i, client in enumerate(clients):
-            body = json.dumps({"i": i})
-            client.send(f"POST /openclaw/up/echo HTTP/1.1\r\nHost: t\r\nContent-Length: {len(body)}\r\n\r\n{body}")
+    with double() as claw, weir_for(claw) as weir:
+        clients = [begin(weir, "hold", {"i": i}) for i in range(32)]
         wait_for(lambda: len(claw.requests) == 32, "all requests at the gateway")
         assert post(weir, "health").status == 200  # others pass
-        claw.release()
+        claw.behave(release=True)
         for i, client in enumerate(clients):
             assert client.response("POST").json() == {"i": i}
             client.close()
@@ -65,9 +69,9 @@ def test_answers_come_in_any_order():
 
 
 def test_long_requests_and_answers():
-    with Claw(methods={"long": lambda params: {"text": "x" * params["len"]}}) as claw, weir_for(claw) as weir:
+    with double() as claw, weir_for(claw) as weir:
         for size in (100, 60_000, 3_000_000):
-            assert len(post(weir, "long", {"len": size}).json()["text"]) == size
+            assert post(weir, "bad.large", {"bytes": size}).json() == "x" * size
             assert post(weir, "echo", {"text": "y" * size}).json() == {"text": "y" * size}
 
 
@@ -76,14 +80,9 @@ def test_errors_of_the_gateway_are_told_as_they_are():
               "bad": {"code": "INVALID_REQUEST", "message": "no such thing"},
               "odd": {"code": "SOMETHING", "message": "?"}}
 
-    def refuse(name):
-        def method(_):
-            raise Refused(errors[name])
-        return method
-
-    with Claw(methods={name: refuse(name) for name in errors}) as claw, weir_for(claw) as weir:
+    with double() as claw, weir_for(claw) as weir:
         for name, status in (("busy", 503), ("bad", 400), ("odd", 502)):
-            answer = post(weir, name)
+            answer = post(weir, "fail", {"error": errors[name]})
             assert answer.status == status and answer.json() == {"error": errors[name]}
             assert answer.header("retry-after") == ("3" if name == "busy" else None)
         assert post(weir, "none").json()["error"]["message"] == "unknown method"
@@ -91,14 +90,14 @@ def test_errors_of_the_gateway_are_told_as_they_are():
 
 @pytest.mark.parametrize("body", [b"{", b"[1]", b"7", b'{"a":1}x', b'{"a":"\xff"}', b"[" * 1000])
 def test_what_is_no_object_is_not_sent(body):
-    with Claw() as claw, weir_for(claw) as weir:
+    with double() as claw, weir_for(claw) as weir:
         answer = post(weir, "echo", body)
         assert answer.status == 400 and code_of(answer) == "not_json"
         assert claw.requests == [] and post(weir, "echo", {}).status == 200
 
 
 def test_wrong_methods_and_paths():
-    with Claw() as claw, weir_for(claw) as weir:
+    with double() as claw, weir_for(claw) as weir:
         assert weir.ask("/openclaw/up/echo").status == 405
         assert post(weir, "events").status == 405
         for path in ("/openclaw/up/", "/openclaw/up/a/b", "/openclaw/up/a%20b", "/openclaw/up/" + "m" * 64,
@@ -110,7 +109,7 @@ def test_wrong_methods_and_paths():
 
 @option("upstreams.openclaw.message_max")
 def test_message_max():
-    with Claw() as claw, weir_for(claw, openclaw={"message_max": "64KiB"}) as weir:
+    with double() as claw, weir_for(claw, openclaw={"message_max": "64KiB"}) as weir:
         answer = post(weir, "echo", {"text": "x" * 70_000})
         assert answer.status == 413 and code_of(answer) == "too_large"
         assert post(weir, "echo", {"text": "x" * 60_000}).status == 200
@@ -118,14 +117,12 @@ def test_message_max():
 
 @option("upstreams.openclaw.requests_max")
 def test_requests_max():
-    with Claw() as claw, weir_for(claw, openclaw={"requests_max": 2}) as weir:
-        claw.hold.add("echo")
-        clients = [weir.client() for _ in range(4)]
-        for client in clients:
-            client.send("POST /openclaw/up/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}")
-        wait_for(lambda: len(claw.requests) == 2, "the first two")
-        claw.hold.clear()
-        claw.release()
+    with double() as claw, weir_for(claw, openclaw={"requests_max": 2}) as weir:
+        clients = [begin(weir, "hold", {}) for _ in range(4)]
+        for more in (2, 4):
+            wait_for(lambda: len(claw.requests) >= more, "two at a time")
+            assert len(claw.requests) == more
+            claw.behave(release=True)
         for client in clients:
             assert client.response("POST").status == 200
             client.close()
@@ -137,7 +134,7 @@ def test_requests_max():
 
 @option("upstreams.openclaw.token")
 def test_a_wrong_token_is_tried_once():
-    with Claw(token="other") as claw, weir_for(claw) as weir:
+    with double(token="other") as claw, weir_for(claw) as weir:
         for _ in range(5):
             answer = post(weir, "echo", {})
             assert answer.status == 502 and code_of(answer) == "denied"
@@ -147,7 +144,7 @@ def test_a_wrong_token_is_tried_once():
 
 @option("upstreams.openclaw.password")
 def test_password():
-    with Claw(token=None) as claw, weir_for(claw, openclaw={"token": "", "password": "secret"}) as weir:
+    with double(token="secret") as claw, weir_for(claw, openclaw={"token": "", "password": "secret"}) as weir:
         assert post(weir, "echo", {}).status == 200
         assert claw.connects[0]["auth"] == {"password": "secret"}
         assert "secret" not in weir.admin("/api/v1/config").text
@@ -158,21 +155,21 @@ def test_identity(tmp_path):
     file = tmp_path / "device.json"
     devices = []
     for _ in range(2):
-        with Claw() as claw, weir_for(claw, openclaw={"identity": str(file)}) as weir:
+        with double() as claw, weir_for(claw, openclaw={"identity": str(file)}) as weir:
             assert post(weir, "echo", {}).status == 200
             device = claw.connects[0]["device"]
-            assert device["nonce"] == "n1" and device["signature"]
+            assert device["nonce"] and device["signature"]  # which the double has verified
             devices.append(device["id"])
     assert devices[0] == devices[1] and stat.S_IMODE(file.stat().st_mode) == 0o600
     os.chmod(file, 0o644)
-    with Claw() as claw, pytest.raises(AssertionError, match="device.json"):
+    with double() as claw, pytest.raises(AssertionError, match="device.json"):
         with weir_for(claw, openclaw={"identity": str(file)}):
             pass
 
 
 @option("upstreams.openclaw.path")
 def test_path():
-    with Claw() as claw, weir_for(claw, openclaw={"path": "/ws"}) as weir:
+    with double() as claw, weir_for(claw, openclaw={"path": "/ws"}) as weir:
         assert post(weir, "echo", {}).status == 200
         assert claw.upgrades == ["/ws"]
 
@@ -181,15 +178,13 @@ def test_path():
 
 
 def test_restart_with_requests_under_way():
-    with Claw() as claw, weir_for(claw) as weir:
-        claw.hold.add("echo")
-        clients = [weir.client() for _ in range(32)]
-        for i, client in enumerate(clients):
-            body = json.dumps({"i": i} if i % 2 else {"i": i, "idempotencyKey": f"k{i}"})
-            client.send(f"POST /openclaw/up/echo HTTP/1.1\r\nHost: t\r\nContent-Length: {len(body)}\r\n\r\n{body}")
+    with double() as claw, weir_for(claw) as weir:
+        clients = [begin(weir, "hold", {"i": i} if i % 2 else {"i": i, "idempotencyKey": f"k{i}"})
+                   for i in range(32)]
         wait_for(lambda: len(claw.requests) == 32, "all requests at the gateway")
-        claw.hold.clear()
-        claw.close(1012)
+        claw.behave(restart=True)
+        wait_for(lambda: len(claw.requests) == 48, "those with a key, again")
+        claw.behave(release=True)
         for i, client in enumerate(clients):
             answer = client.response("POST")
             if i % 2:
@@ -206,25 +201,21 @@ def test_restart_with_requests_under_way():
 @pytest.mark.parametrize("text", ["not json", "[]", '{"type":"res","id":"777","ok":true}', '{"type":"what"}',
                                   "[" * 200])
 def test_what_is_no_frame_ends_the_connection(text):
-    with Claw() as claw, weir_for(claw) as weir:
-        claw.hold.add("echo")
-        with weir.client() as client:
-            client.send("POST /openclaw/up/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}")
+    with double() as claw, weir_for(claw) as weir:
+        with begin(weir, "hold", {}) as client:
             wait_for(lambda: claw.requests, "the request")
-            claw.say(text)
+            claw.behave(say=text)
             answer = client.response("POST")
             assert answer.status == 502 and code_of(answer) == "bad_answer"
-        claw.hold.clear()
         assert post(weir, "echo", {"a": 1}).json() == {"a": 1}
         assert len(claw.connects) == 2
 
 
 def test_a_gateway_that_stops_ticking_is_left():
-    with Claw(tick_ms=100) as claw, weir_for(claw) as weir:
+    with double(tick_ms=100) as claw, weir_for(claw) as weir:
         wait_for(lambda: weir.metric("weir_openclaw_ticks_total", upstream="up") >= 2, "ticks")
-        claw.tick_ms = 10**9  # after the next one
-        claw.hold.add("echo")
-        answer = post(weir, "echo", {})
+        claw.behave(ticks=False)
+        answer = post(weir, "hold", {})
         assert answer.status == 504 and code_of(answer) == "read_timeout"
         assert weir.metric("weir_openclaw_ticks_missed_total", upstream="up") >= 1
 
@@ -242,27 +233,21 @@ def test_no_gateway_is_an_error_with_a_time():
 
 
 def test_an_answer_that_does_not_come():
-    with Claw() as claw, Weir(claw, workers=1, upstream_options={
-            "protocol": "openclaw", "openclaw": {"token": "T"}, "pool": {"total_timeout": "300ms"}}) as weir:
-        claw.hold.add("echo")
-        answer = post(weir, "echo", {})
+    with double() as claw, weir_for(claw, pool={"total_timeout": "300ms"}) as weir:
+        answer = post(weir, "hold", {})
         assert answer.status == 504 and code_of(answer) == "total_timeout"
-        claw.release()
+        claw.behave(release=True)
         wait_for(lambda: weir.metric("weir_openclaw_late_total", upstream="up") == 1, "the late answer")
-        claw.hold.clear()
         assert post(weir, "echo", {"a": 1}).json() == {"a": 1} and len(claw.connects) == 1
 
 
 def test_a_client_that_leaves_costs_nothing():
-    with Claw() as claw, weir_for(claw) as weir:
-        claw.hold.add("echo")
+    with double() as claw, weir_for(claw) as weir:
         for i in range(5):
-            with weir.client() as client:
-                client.send("POST /openclaw/up/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}")
+            with begin(weir, "hold", {}) as client:
                 wait_for(lambda: len(claw.requests) > i, "the request")
                 client.reset()
-        claw.release()
-        claw.hold.clear()
+        claw.behave(release=True)
         assert post(weir, "echo", {"a": 1}).json() == {"a": 1} and len(claw.connects) == 1
 
 
@@ -291,11 +276,11 @@ class Events:
 
 
 def test_events_as_they_come():
-    with Claw() as claw, weir_for(claw) as weir:
+    with double() as claw, weir_for(claw) as weir:
         wait_for(lambda: claw.open == 1, "hello-ok")
         readers = [Events(weir), Events(weir)]
         claw.event("chat", {"text": "a\nb"}, seq=7)
-        claw.say('{"type":"event","event":"odd\\nname","payload":{"a":\n1}}')
+        claw.behave(say='{"type":"event","event":"odd\\nname","payload":{"a":\n1}}')
         for reader in readers:
             reader.until(b"odd")
             reader.until(b"1}\n\n")
@@ -306,7 +291,7 @@ def test_events_as_they_come():
 
 
 def test_a_reader_that_does_not_read_loses_events_and_is_told():
-    with Claw() as claw, weir_for(claw) as weir:
+    with double() as claw, weir_for(claw) as weir:
         wait_for(lambda: claw.open == 1, "hello-ok")
         slow, quick = Events(weir), Events(weir)
         sent = 0
@@ -340,7 +325,7 @@ def test_a_reader_that_does_not_read_loses_events_and_is_told():
 
 
 def test_events_end_with_the_gateway_process():
-    with Claw() as claw, weir_for(claw) as weir:
+    with double() as claw, weir_for(claw) as weir:
         wait_for(lambda: claw.open == 1, "hello-ok")
         reader = Events(weir)
         weir.process.terminate()
@@ -361,20 +346,25 @@ def test_http_and_websockets_pass():
     async def direct(url):
         async with websockets.connect(url) as ws:
             challenge = json.loads(await ws.recv())
-            await ws.send(json.dumps({"type": "req", "id": "1", "method": "connect", "params": {"auth": {"token": "T"}}}))
+            await ws.send(json.dumps({"type": "req", "id": "1", "method": "connect", "params": {
+                "minProtocol": 3, "maxProtocol": 4, "auth": {"token": "demo"}}}))
             hello = json.loads(await ws.recv())
             await ws.send(json.dumps({"type": "req", "id": "2", "method": "echo", "params": {"a": 1}}))
             return challenge["event"], hello["payload"]["type"], json.loads(await ws.recv())["payload"]
 
-    with Claw() as claw, weir_for(claw) as weir:
-        assert weir.ask("/readyz").json() == {"ready": True}
-        assert weir.ask("/v1/models").body == b"plain /v1/models"
+    with double() as claw, weir_for(claw) as weir:
+        assert weir.ask("/readyz").json() == {"ok": True}
+        invoke = b'{"tool":"nothing"}'
+        for token, status, body in ((claw.token, 200, invoke), ("wrong", 401, b'{"ok":false}')):
+            answer = weir.ask("/tools/invoke", method="POST", body=invoke,
+                              headers=f"Authorization: Bearer {token}\r\nContent-Length: {len(invoke)}\r\n")
+            assert (answer.status, answer.body) == (status, body)
         assert asyncio.run(direct(f"ws://127.0.0.1:{weir.port}/")) == ("connect.challenge", "hello-ok", {"a": 1})
 
 
 def test_two_workers_and_two_gateways():
-    with Claw() as one, Claw() as two, Weir([one.url, two.url], workers=2, upstream_options={
-            "protocol": "openclaw", "openclaw": {"token": "T"}, "balance": "round_robin"}) as weir:
+    with double() as one, double() as two, Weir([one.http_url, two.http_url], workers=2, upstream_options={
+            "protocol": "openclaw", "openclaw": {"token": "demo"}, "balance": "round_robin"}) as weir:
         for i in range(40):
             assert post(weir, "echo", {"i": i}).json() == {"i": i}
         assert one.requests and two.requests
@@ -382,6 +372,6 @@ def test_two_workers_and_two_gateways():
 
 
 def test_openclaw_options_need_the_protocol():
-    with Claw() as claw, pytest.raises(AssertionError, match="openclaw needs protocol: openclaw"):
-        with Weir(claw, upstream_options={"openclaw": {"token": "T"}}):
+    with double() as claw, pytest.raises(AssertionError, match="openclaw needs protocol: openclaw"):
+        with Weir([claw.http_url], upstream_options={"openclaw": {"token": "T"}}):
             pass
