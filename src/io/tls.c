@@ -635,6 +635,7 @@ int tls_open(struct tls_desk *desk, const struct tls_options *opt, struct stream
         return -ENOMEM;
     }
     bool is_server = opt->server != NULL;
+    check(is_server || opt->client != NULL);
     tls->stream = (struct stream){.ops = &tls_ops, .below = take_below};
     tls->desk = desk;
     tls->again.run = on_again;
