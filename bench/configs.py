@@ -22,7 +22,7 @@ http {{
     }}
     server {{
         {front}
-        location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+        location / {{ {back} }}
     }}
 }}
 """
@@ -45,7 +45,7 @@ frontend web
     {front}
     default_backend up
 backend up
-    server s1 127.0.0.1:{upstream} pool-purge-delay 300s
+    server s1 127.0.0.1:{upstream} pool-purge-delay 300s{back}
 """
 WEIR = """\
 workers: 1
@@ -55,7 +55,7 @@ listeners:
 {front}
 upstreams:
   - name: up
-    protocol: http1
+    protocol: {back}
     pool: {{ max_connections: 1024, max_per_endpoint: 1024, idle_timeout: 300s }}
     endpoints: [ {{ url: "http://127.0.0.1:{upstream}" }} ]
 """
@@ -70,6 +70,14 @@ WEIR_TLS = 'tls: { certificate: cert.pem, key: key.pem }'
 NGINX_PAIR = "ssl_certificate {scratch}/cert.pem; ssl_certificate_key {scratch}/key.pem;"
 
 
+# How the upstream is spoken to; "grpc" in its part, else this.
+BACKS = {
+    "nginx": ('proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection "";', "grpc_pass grpc://up;"),
+    "haproxy": ("", " proto h2"),
+    "weir": ("http1", "grpc"),
+}
+
+
 def weir_front(values, name, port, tls=""):
     return WEIR_FRONT.format(name=name, port=values[port], tls=tls)
 
@@ -80,19 +88,23 @@ FRONTS = {
               "tls": "listen 127.0.0.1:{port} ssl backlog=4096; " + NGINX_PAIR + " ssl_protocols TLSv1.3;\n"
                      "        ssl_session_cache off; ssl_session_tickets on; ssl_session_timeout 1h;",
               "h2": "listen 127.0.0.1:{port} http2 backlog=4096; listen 127.0.0.1:{secure} ssl http2 backlog=4096; "
-                    + NGINX_PAIR + " ssl_protocols TLSv1.3; http2_max_concurrent_streams 128;"},
+                    + NGINX_PAIR + " ssl_protocols TLSv1.3; http2_max_concurrent_streams 128;",
+              "grpc": "listen 127.0.0.1:{port} http2 backlog=4096; http2_max_concurrent_streams 128;"},
     "haproxy": {"relay": "bind 127.0.0.1:{port} backlog 4096",
                 "tls": "bind 127.0.0.1:{port} backlog 4096 ssl crt {scratch}/both.pem alpn http/1.1",
                 "h2": "bind 127.0.0.1:{port} backlog 4096 proto h2\n"
-                      "    bind 127.0.0.1:{secure} backlog 4096 ssl crt {scratch}/both.pem alpn h2"},
+                      "    bind 127.0.0.1:{secure} backlog 4096 ssl crt {scratch}/both.pem alpn h2",
+                "grpc": "bind 127.0.0.1:{port} backlog 4096 proto h2"},
     "weir": {"relay": lambda values: weir_front(values, "web", "port"),
              "tls": lambda values: weir_front(values, "web", "port", WEIR_TLS),
-             "h2": lambda values: weir_front(values, "plain", "port") + weir_front(values, "web", "secure", WEIR_TLS)},
+             "h2": lambda values: weir_front(values, "plain", "port") + weir_front(values, "web", "secure", WEIR_TLS),
+             "grpc": lambda values: weir_front(values, "web", "port")},
 }
 NGHTTPX = {
     "tls": lambda v: [f"--frontend=127.0.0.1,{v['port']}", f"--backend=127.0.0.1,{v['upstream']};;proto=http/1.1"],
     "h2": lambda v: [f"--frontend=127.0.0.1,{v['port']};no-tls", f"--frontend=127.0.0.1,{v['secure']}",
                      f"--backend=127.0.0.1,{v['upstream']}", "--backend-connections-per-frontend=0"],
+    "grpc": lambda v: [f"--frontend=127.0.0.1,{v['port']};no-tls", f"--backend=127.0.0.1,{v['upstream']};;proto=h2"],
 }
 
 
@@ -113,7 +125,7 @@ def command_of(name, part, values, weir):
     front = front(values) if callable(front) else front.format(**values)
     template = {"nginx": NGINX, "haproxy": HAPROXY, "weir": WEIR}[name]
     path = scratch / f"{part}-{name}{'.yaml' if name == 'weir' else '.conf'}"
-    path.write_text(template.format(front=front, part=part, **values))
+    path.write_text(template.format(front=front, back=BACKS[name][part == "grpc"], part=part, **values))
     if name == "nginx":
         return [find("nginx"), "-e", "stderr", "-p", scratch, "-c", path]
     if name == "haproxy":

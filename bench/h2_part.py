@@ -20,18 +20,23 @@ PEERS = ("nghttpx", "haproxy", "nginx")
 
 
 class Part:
+    configuration = "h2"
+    h2load_options = ()
+    rivals = ("nghttpx", "haproxy")  # the best of them is the measure
+
     def __init__(self, bench, tools):
         self.bench, self.tools = bench, tools
         self.candidates, self.names = {}, []
+        self.upstream = bench.upstream
 
     def start(self, name):
         scratch = self.bench.scratch
         values = {"port": self.tools.free_port(), "secure": self.tools.free_port(), "admin": self.tools.free_port(),
-                  "upstream": self.bench.upstream_port, "scratch": scratch, "files": 100000}
+                  "upstream": self.upstream_port(), "scratch": scratch, "files": 100000}
         if name != "weir" and configs.find(name) is None:
             self.tools.say(f"*** {name} IS NOT THERE: its column is missing ***")
             return
-        command = configs.command_of(name, "h2", values, self.tools.BUILD / "weir")
+        command = configs.command_of(name, self.configuration, values, self.tools.BUILD / "weir")
         with open(scratch / f"h2-{name}.log", "ab") as log:
             process = self.tools.Process(name, command, self.tools.CORE_CANDIDATE, stdout=subprocess.DEVNULL, stderr=log)
         process.port, process.secure = values["port"], values["secure"]
@@ -44,32 +49,42 @@ class Part:
                 raise SystemExit(f"bench: {name} does not answer\n" + (scratch / f"h2-{name}.log").read_text()[-2000:])
             time.sleep(0.05)
 
+    def upstream_port(self):
+        return self.bench.upstream_port
+
     def works(self, process):
         return all(self.h2load(url, 1, 1) == 1 for url in (f"http://127.0.0.1:{process.port}/100",
                                                          f"https://127.0.0.1:{process.secure}/100"))
 
     def h2load(self, url, requests, connections):
-        done = subprocess.run(["h2load", "-n", str(requests), "-c", str(connections), "-m", str(STREAMS), "-t1", url],
+        done = subprocess.run(["h2load", "-n", str(requests), "-c", str(connections), "-m", str(STREAMS), "-t1",
+                               *self.h2load_options, url],
                               preexec_fn=self.tools.pinned(self.tools.CORE_LOAD), capture_output=True, text=True, check=False)
         found = re.search(r"(\d+) succeeded", done.stdout)
         return int(found.group(1)) if found else 0
 
-    def measure(self, process, scheme, size):
-        port = process.secure if scheme == "https" else process.port
-        url = f"{scheme}://127.0.0.1:{port}{PATHS[size]}"
-        wanted = REQUESTS[size] // (4 if self.bench.args.quick else 1)
+    def measure(self, process, url, wanted):
+        wanted //= 4 if self.bench.args.quick else 1
         self.h2load(url, wanted // 10, CONNECTIONS)
         own, load = ran_ns(process.pid), resource.getrusage(resource.RUSAGE_CHILDREN)
-        served, busy, begun = ran_ns(self.bench.upstream.pid), busy_s(), time.monotonic()
+        served, busy, begun = ran_ns(self.upstream.pid), busy_s(), time.monotonic()
         got = self.h2load(url, wanted, CONNECTIONS)
         took = time.monotonic() - begun
         spent = ran_ns(process.pid) - own
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        ours = (spent + ran_ns(self.bench.upstream.pid) - served) / 1e9
+        ours = (spent + ran_ns(self.upstream.pid) - served) / 1e9
         ours += after.ru_utime + after.ru_stime - load.ru_utime - load.ru_stime
         if got != wanted:
-            raise SystemExit(f"bench: {process.name}: {got} of {wanted} requests succeeded over {scheme}")
+            raise SystemExit(f"bench: {process.name}: {got} of {wanted} requests succeeded at {url}")
         return {"us": spent / 1000 / got, "rate": got / took, "others_cpu": max(busy_s() - busy - ours, 0) / took}
+
+    def cases(self):
+        """What is measured: a name, the URL at a candidate, how many requests."""
+        for scheme in ("http", "https"):
+            for size, path in PATHS.items():
+                yield (f"h2, {'TLS' if scheme == 'https' else 'plain'}, {size}",
+                       lambda process, s=scheme, p=path:
+                       f"{s}://127.0.0.1:{process.secure if s == 'https' else process.port}{p}", REQUESTS[size])
 
     def run(self):
         configs.certificate(self.bench.scratch)
@@ -78,12 +93,10 @@ class Part:
         mine = self.bench.names, getattr(self.bench, "candidates", {})
         self.bench.names, self.bench.candidates = self.names, self.candidates
         results = {}
-        for scheme in ("http", "https"):
-            for size in REQUESTS:
-                what = f"h2, {'TLS' if scheme == 'https' else 'plain'}, {size}"
-                rounds = self.bench.rounds(what, lambda c, s=scheme, z=size: self.measure(c, s, z), self.bench.args.rounds)
-                results[what] = self.judge(rounds)
-                self.show(what, results[what])
+        for what, url, wanted in self.cases():
+            rounds = self.bench.rounds(what, lambda c, u=url, w=wanted: self.measure(c, u(c), w), self.bench.args.rounds)
+            results[what] = self.judge(rounds)
+            self.show(what, results[what])
         for process in list(self.candidates.values()):
             self.bench.stop(process)
         self.bench.names, self.bench.candidates = mine
@@ -92,7 +105,7 @@ class Part:
     def judge(self, rounds):
         result = {n: {"us": statistics.median(r[n]["us"] for r in rounds),
                       "rate": statistics.median(r[n]["rate"] for r in rounds)} for n in self.names}
-        best = [n for n in ("nghttpx", "haproxy") if n in self.names]
+        best = [n for n in self.rivals if n in self.names]
         if best:
             result["of_best"] = statistics.median(r["weir"]["us"] / min(r[n]["us"] for n in best) for r in rounds)
         if "nginx" in self.names:
