@@ -163,7 +163,8 @@ typedef struct weir_websocket_end {
      * that never opened, why not. */
     weir_err err;
     /* The peer's close code; 1005: it said none; 1006: it did not say goodbye; where it broke the
-     * rules, what it was told (1002, 1007, 1009). */
+     * rules, what it was told (1002, 1007, 1009), and where there was no memory for what it said
+     * (1013: it may try again later). */
     uint16_t code;
     uint16_t status; /* of one that was dialled and not opened: the HTTP status, or 0 */
     bool was_open;

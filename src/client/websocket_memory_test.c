@@ -6,24 +6,27 @@
 #include <weir/websocket.h>
 
 #include "io/clock.h"
+#include "support/blocking.h"
 #include "support/unit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#define MESSAGE     20000U
-#define RUNS_MAX    3000U
-#define DEADLINE_MS 10000U
+#define MESSAGE  20000U
+#define RUNS_MAX 3000U
 
 struct ration {
     uint64_t calls, fail_at, out;
+    bool is_over; /* there is none any more */
 };
 
 static void *ration_alloc(void *arg, size_t bytes)
 {
     struct ration *ration = arg;
-    if (++ration->calls == ration->fail_at) {
+    if (++ration->calls == ration->fail_at || ration->is_over) {
         return NULL;
     }
     void *memory = calloc(1, bytes);
@@ -47,6 +50,16 @@ struct talk {
 };
 
 static char text[MESSAGE];
+static uint32_t told_later; /* ends that were told 1013 for want of memory at the other one */
+
+/* Whoever has no memory for what comes says so, if it can say anything. */
+static void judge(const weir_websocket_end *end)
+{
+    if (end->was_open && end->err == WEIR_ENOMEM) {
+        assert_true(end->code == 1013 || end->code == 1006);
+    }
+    told_later += end->err == WEIR_OK && end->code == 1013;
+}
 
 static void on_open(void *arg, weir_websocket ws, const weir_websocket_opening *opening)
 {
@@ -72,7 +85,7 @@ static void on_close(void *arg, weir_websocket ws, const weir_websocket_end *end
 {
     struct talk *talk = arg;
     (void)ws;
-    (void)end;
+    judge(end);
     talk->closed++;
 }
 
@@ -97,7 +110,7 @@ static void end_close(void *arg, weir_websocket ws, const weir_websocket_end *en
 {
     struct talk *talk = arg;
     (void)ws;
-    (void)end;
+    judge(end);
     talk->ends_closed++;
 }
 
@@ -177,16 +190,94 @@ static void answers_where_memory_is_refused(void **state)
         }
         if (ration.calls < n) {
             assert_true(n > 30);
+            assert_true(told_later > 0);
             return;
         }
     }
     fail_msg("still allocating");
 }
 
+/* --- who was let in, and cannot be heard ---------------------------------------------------------
+ */
+
+/* What there is to read, once there is any. */
+static ssize_t hear(struct talk *talk, int fd, char *ret, size_t size)
+{
+    uint64_t end_ms = clock_now_ms() + DEADLINE_MS;
+    ssize_t len;
+    while ((len = recv(fd, ret, size, MSG_DONTWAIT)) < 0) {
+        assert_true(clock_now_ms() < end_ms);
+        weir_runtime_turn(talk->runtime, 10);
+    }
+    return len;
+}
+
+static int join(struct talk *talk)
+{
+    static const char ask[] = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
+                              "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    char answer[512];
+    int fd = join_port(weir_server_port(talk->server));
+    assert_int_equal(send(fd, ask, sizeof ask - 1, 0), sizeof ask - 1);
+    ssize_t len = hear(talk, fd, answer, sizeof answer);
+    assert_memory_equal(answer, "HTTP/1.1 101 ", 13);
+    assert_memory_equal(answer + len - 4, "\r\n\r\n", 4);
+    return fd;
+}
+
+/* Two ends at rest share what one needs to hear; while it is with one of them, the other is told to
+ * try again later, and nobody else notices. */
+static void who_cannot_be_heard_is_told_so(void **state)
+{
+    (void)state;
+    static const char frame[] = "\x81\x82\0\0\0\0hi", later[] = "\x88\x02\x03\xf5";
+    const weir_server_options server = {.address = "127.0.0.1:0", .max_connections = 8};
+    static const weir_server_handler handler = {.on_request = on_request};
+    struct ration ration = {0};
+    struct talk talk = {0};
+    char said[16];
+    weir_runtime_options opt = {.conns_max = 16,
+                                .waiting_max = 8,
+                                .keys_max = 8,
+                                .posts_max = 16,
+                                .seed = 1,
+                                .allocator = {ration_alloc, ration_free, &ration}};
+    assert_int_equal(weir_runtime_open_hosted(&opt, &talk.runtime), WEIR_OK);
+    assert_int_equal(weir_websocket_manager_new(talk.runtime, NULL, &talk.manager), WEIR_OK);
+    assert_int_equal(weir_server_listen(talk.runtime, &server, &handler, &talk, &talk.server),
+                     WEIR_OK);
+    int one = join(&talk), other = join(&talk);
+    assert_int_equal(send(one, frame, 3, 0), 3);
+    weir_websocket_stats stats;
+    uint64_t end_ms = clock_now_ms() + DEADLINE_MS;
+    do {
+        assert_true(clock_now_ms() < end_ms);
+        weir_runtime_turn(talk.runtime, 10);
+        weir_websocket_manager_stats(talk.manager, &stats);
+    } while (stats.bytes_in < 3);
+    ration.is_over = true;
+    assert_int_equal(send(other, frame, sizeof frame - 1, 0), sizeof frame - 1);
+    assert_int_equal(hear(&talk, other, said, sizeof said), sizeof later - 1);
+    assert_memory_equal(said, later, sizeof later - 1);
+    assert_int_equal(recv(other, said, sizeof said, 0), 0); /* not cut, but ended */
+    ration.is_over = false;
+    assert_int_equal(send(one, frame + 3, sizeof frame - 4, 0), sizeof frame - 4);
+    assert_int_equal(hear(&talk, one, said, sizeof said), 4);
+    assert_memory_equal(said, "\x81\x02hi", 4);
+    close(one);
+    close(other);
+    assert_int_equal(weir_websocket_manager_free(talk.manager, 100), WEIR_OK);
+    assert_int_equal(weir_server_close(talk.server, 100), WEIR_OK);
+    assert_int_equal(weir_runtime_close(talk.runtime, 0), WEIR_OK);
+    assert_int_equal(ration.out, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_where_memory_is_refused),
+        cmocka_unit_test(who_cannot_be_heard_is_told_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -517,7 +517,8 @@ static void feed(struct ws_end *end, char *at, size_t len)
     struct ws_piece piece = {.kind = WS_HEAD};
     size_t used = 0;
     if (live == NULL) {
-        ws_end_gone(end, WEIR_ENOMEM, WS_CODE_ABNORMAL);
+        ws_end_say_last(end, WS_CODE_TRY_LATER);
+        ws_end_gone(end, WEIR_ENOMEM, WS_CODE_TRY_LATER);
         return;
     }
     end->is_feeding = true;

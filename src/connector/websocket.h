@@ -38,7 +38,7 @@ struct ws_live;
 /* How it ended. */
 struct ws_farewell {
     weir_err err;        /* WEIR_OK: by the closing handshake */
-    uint16_t code;       /* the peer's; where we found fault, what it was told; else 1005, 1006 */
+    uint16_t code;       /* the peer's; what it was told where we found fault; else 1005, 1006 */
     struct slice reason; /* the peer's */
     const char *detail;  /* which rule was broken, or "" */
 };

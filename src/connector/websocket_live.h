@@ -43,6 +43,8 @@ void ws_end_flush(struct ws_end *end);
 /* Unless something waits to be sent: then it is owed. */
 void ws_end_pong(struct ws_end *end, struct slice payload);
 void ws_end_say_close(struct ws_end *end, uint16_t code, struct slice reason);
+/* A close of an end at rest for which there is no memory to wake: it leaves at once, or never. */
+void ws_end_say_last(struct ws_end *end, uint16_t code);
 
 /* --- websocket_time.c --- */
 

@@ -176,6 +176,21 @@ void ws_end_say_close(struct ws_end *end, uint16_t code, struct slice reason)
     put_frame(end, WS_CLOSE | WS_FIN, payload, ws_write_close(payload, code, reason));
 }
 
+void ws_end_say_last(struct ws_end *end, uint16_t code)
+{
+    char frame[WS_HEAD_MAX + WS_CONTROL_MAX], payload[WS_CONTROL_MAX];
+    uint8_t mask[MASK_LEN];
+    size_t len = ws_write_close(payload, code, (struct slice){0});
+    ws_desk_random(end->desk, mask, sizeof mask);
+    size_t head_len = ws_write_head(frame, WS_CLOSE | WS_FIN, len, end->is_server ? NULL : mask);
+    memcpy(frame + head_len, payload, len);
+    if (!end->is_server) {
+        ws_mask(frame + head_len, len, mask, 0);
+    }
+    const struct iovec part = {frame, head_len + len};
+    stream_writev(end->stream, &part, 1);
+}
+
 bool ws_end_raw(struct ws_end *end, const char *at, size_t len)
 {
     if (ws_end_wake(end) == NULL) {

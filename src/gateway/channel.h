@@ -99,7 +99,7 @@ enum channel_state { CHANNEL_OPEN, CHANNEL_CLOSING, CHANNEL_GOODBYE };
     ROW(TOO_BIG, "message_size", 1009, 1009)                                                       \
     ROW(IDLE, "idle_timeout", 1001, 1001)                                                          \
     ROW(DRAIN, "drain", 1001, 1001)                                                                \
-    ROW(INTERNAL, "internal", 1011, 1011)                                                          \
+    ROW(INTERNAL, "internal", 1013, 1011)                                                          \
     ROW(CUT, "cut", 0, 0)
 
 enum channel_end {

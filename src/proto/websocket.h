@@ -75,7 +75,7 @@ struct ws_rules {
     ROW(DEFLATE, 1007, "deflate")           /* it does not inflate */                              \
     ROW(MESSAGE_SIZE, 1009, "message_size") /* over message_bytes_max */                           \
     ROW(FRAGMENTS, 1008, "fragments")       /* over fragments_max */                               \
-    ROW(MEMORY, 1011, "memory")             /* ours: there is none to inflate with */
+    ROW(MEMORY, 1013, "memory")             /* ours: there is none to keep it in */
 
 enum ws_error {
     WS_FINE = 0,

@@ -252,6 +252,15 @@ def test_a_megabyte_each_way_through_two_of_them():
         assert len(client.message()) == 1 << 20
 
 
+def test_full_is_503_before_the_upgrade_over_http2():
+    with upstream(echo) as up, Weir(up, upstream_pool={"max_connections": 1, "waiting_max": 0}) as weir, \
+            H2(weir.port) as h2:
+        first, second = H2Ws(h2), H2Ws(h2, opens=False)
+        assert second.stream.status == 503 and dict(second.stream.fields)["retry-after"]
+        first.say(TEXT, "unmoved")
+        assert first.frame().data == b"unmoved"
+
+
 def test_drain_of_clients_of_http2():
     with upstream(echo) as up, Weir(up) as weir, H2(weir.port) as h2:
         ws = H2Ws(h2)
