@@ -113,7 +113,8 @@ static void party_open(struct town *town, uint32_t number, const weir_pool_optio
                                       .join = port_join,
                                       .leave = port_leave,
                                       .take = town->is_direct ? port_take : NULL,
-                                      .send = port_send};
+                                      .send = port_send,
+                                      .engines = ENGINES};
     assert_int_equal(weir_engine_new(&engine, &party->engine), WEIR_OK);
     assert_int_equal(engine_share(party->engine, &party->port), WEIR_OK);
     weir_pool_options pool = *opt;
@@ -582,9 +583,52 @@ static void survives_without_memory(void **state)
     torture(open_and_close, NULL);
 }
 
+/* Leases were long here once, what is idle is elsewhere, and more callers come than the hub's word
+ * has been heard: how long they will wait is not known. */
+static void a_burst_is_not_refused_before_others_have_given_what_they_can(void **state)
+{
+    (void)state;
+    enum { LIMIT = 8, BURST = 16 };
+    for (int is_direct = 0; is_direct < 2; is_direct++) {
+        weir_pool_options opt = {
+            .max_per_key = LIMIT, .acquire_timeout_ms = 30000, .max_age_ms = WEIR_NEVER};
+        struct town *town = town_open(&opt, is_direct, 1);
+        struct party *poor = &town->parties[1];
+        struct party *rich = &town->parties[0];
+        call(poor, "a");
+        town_settle(town);
+        town->now_ms += 200000; /* and 0 before: 25 s on average */
+        town_settle(town);
+        give(poor, 0);
+        for (uint32_t i = 0; i < LIMIT; i++) {
+            call(rich, "a");
+        }
+        town_settle(town);
+        assert_int_equal(rich->holds, LIMIT);
+        while (rich->holds > 0) {
+            give(rich, 0);
+        }
+        for (uint32_t i = 0; i < BURST; i++) {
+            call(poor, "a");
+            carry(town, poor); /* nobody else has heard of it */
+        }
+        assert_int_equal(poor->asked, 1 + BURST);
+        town_settle(town);
+        assert_int_equal(poor->holds, LIMIT);
+        while (poor->holds > 0) {
+            give(poor, 0);
+            town_settle(town);
+        }
+        assert_int_equal(poor->answered, 1 + BURST);
+        assert_int_equal(poor->failed, 0);
+        town_free(town);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_burst_is_not_refused_before_others_have_given_what_they_can),
         cmocka_unit_test(one_credit_goes_round_among_all),
         cmocka_unit_test(idle_connections_elsewhere_make_room),
         cmocka_unit_test(shares_of_a_busy_limit_become_even),

@@ -95,6 +95,7 @@ struct limit_port {
     /* One credit at once, if the hub has one free. NULL where the hub can only be written to. */
     bool (*take)(void *arg, uint32_t account);
     void (*send)(void *arg, const struct limit_msg *msg);
+    uint32_t engines; /* that share the limits; 0: not known */
 };
 
 /* Makes the engine share its limits, before its first pool opens; WEIR_ENOMEM. The port must

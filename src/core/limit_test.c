@@ -83,7 +83,7 @@ static void nothing_is_dialled_without_a_credit(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join, leave, NULL, hear};
+    struct limit_port port = {&office, join, leave, NULL, hear, 1};
     weir_pool_options opt = {.max_total = 5};
     struct fake *fake = open_shared(&opt, &port);
     fake_acquire(fake, "a");
@@ -106,7 +106,7 @@ static void a_want_takes_what_is_idle(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join, leave, NULL, hear};
+    struct limit_port port = {&office, join, leave, NULL, hear, 1};
     weir_pool_options opt = {.max_total = 5, .max_per_key = 5};
     struct fake *fake = open_shared(&opt, &port);
     fake_acquire(fake, "a");
@@ -132,7 +132,7 @@ static void a_key_gives_back_what_is_idle(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join, leave, NULL, hear};
+    struct limit_port port = {&office, join, leave, NULL, hear, 1};
     weir_pool_options opt = {.max_total = WEIR_UNLIMITED, .max_per_key = 5};
     struct fake *fake = open_shared(&opt, &port);
     fake_acquire(fake, "a");
@@ -160,7 +160,7 @@ static void pressure_takes_busy_ones_after_a_turn(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join, leave, NULL, hear};
+    struct limit_port port = {&office, join, leave, NULL, hear, 1};
     weir_pool_options opt = {.max_total = 5};
     struct fake *fake = open_shared(&opt, &port);
     fake_acquire(fake, "a");
@@ -185,7 +185,7 @@ static void a_hub_without_room_refuses_pools_and_keys(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join, leave, NULL, hear};
+    struct limit_port port = {&office, join, leave, NULL, hear, 1};
     weir_pool_options opt = {.max_total = 5, .max_per_key = 5};
     struct fake *fake = open_shared(&opt, &port);
     weir_pool_options other = {.name = "other", .connector = &fake->connector};
@@ -204,7 +204,7 @@ static void an_update_that_the_hub_refuses_changes_nothing(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join_same, leave, NULL, hear};
+    struct limit_port port = {&office, join_same, leave, NULL, hear, 1};
     weir_pool_options opt = {.max_total = 5};
     struct fake *fake = open_shared(&opt, &port);
     weir_pool_options now;
@@ -237,7 +237,7 @@ static void a_listener_gives_back_at_once(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join, leave, take_one, hear};
+    struct limit_port port = {&office, join, leave, take_one, hear, 1};
     struct fake *fake = fake_open(NULL, NULL);
     weir_pool *pool;
     weir_pool_options opt = {
@@ -260,9 +260,51 @@ static void a_listener_gives_back_at_once(void **state)
     fake_free(fake);
 }
 
+/* How long callers wait is told by the connections that are due here, few as they are now, and not
+ * before those who wait have waited for as long as a lease lasts. */
+static void a_wait_is_foretold_by_what_is_due(void **state)
+{
+    (void)state;
+    struct office office = {0};
+    struct limit_port port = {&office, join, leave, NULL, hear, 4};
+    weir_pool_options opt = {.max_total = WEIR_UNLIMITED,
+                             .max_per_key = 8, /* two for each of the four */
+                             .acquire_timeout_ms = 30000,
+                             .max_age_ms = WEIR_NEVER};
+    struct fake *fake = open_shared(&opt, &port);
+    weir_key key = fake_key("a");
+    weir_lease refused;
+    fake_acquire(fake, "a");
+    tell(fake, 1, LIMIT_GRANT, 1);
+    fake_expect(fake, "dial1");
+    fake_up(fake, 1);
+    fake_expect(fake, "grant:1");
+    fake_wait(fake, 80000); /* and 0 before: 10 s on average */
+    tell(fake, 1, LIMIT_WANT, 1);
+    fake_release(fake, fake->last, WEIR_KEEP);
+    fake_expect(fake, "close1:evicted");
+    fake_down(fake, 1, WEIR_ECLOSED);
+    for (unsigned i = 0; i < 10; i++) {
+        fake_acquire(fake, "a");
+        tell(fake, 1, LIMIT_GRANT, 0);
+    }
+    fake_wait(fake, 9999);
+    fake_acquire(fake, "a");
+    tell(fake, 1, LIMIT_GRANT, 0);
+    fake_wait(fake, 1);
+    assert_int_equal(weir_acquire(fake->pool, &key, NULL, fake_granted, fake, &refused),
+                     WEIR_EWAIT); /* 12 × 10 s / 2 */
+    assert_int_equal(weir_pool_retry_after(fake->pool), 60000);
+    weir_acquire_options patient = {.size = sizeof patient, .timeout_ms = 60000};
+    assert_int_equal(weir_acquire(fake->pool, &key, &patient, fake_granted, fake, &refused),
+                     WEIR_OK);
+    fake_free(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_wait_is_foretold_by_what_is_due),
         cmocka_unit_test(nothing_is_dialled_without_a_credit),
         cmocka_unit_test(a_want_takes_what_is_idle),
         cmocka_unit_test(a_key_gives_back_what_is_idle),

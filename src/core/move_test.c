@@ -160,7 +160,7 @@ static void side_open(uint32_t number, const weir_pool_options *opt)
         .seed = number, .conns_max = 8, .on_event = on_event, .event_arg = side};
     weir_pool_options pool = *opt;
     *side = (struct side){.number = number};
-    side->port = (struct limit_port){side, port_join, port_leave, port_take, port_send};
+    side->port = (struct limit_port){side, port_join, port_leave, port_take, port_send, ENGINES};
     assert_int_equal(weir_engine_new(&engine, &side->engine), WEIR_OK);
     assert_int_equal(engine_share(side->engine, &side->port), WEIR_OK);
     pool.connector = &connector;

@@ -42,6 +42,7 @@
  * 36  adaptive concurrency is not kept
  * 37  a request that cannot be sent twice goes where the peer may be about to hang up
  * 38  room that went to another worker stays promised
+ * 39  a wait is foretold by what a key has, whatever others may have to give
  */
 #pragma once
 #include <stdbool.h>

@@ -269,6 +269,24 @@ static bool is_queue_full(const weir_pool *pool)
            || queue_waiting(pool->engine) >= pool->engine->waiting_max;
 }
 
+/* Whether the wait can be foretold. Not where room may come from elsewhere, from other keys or
+ * other engines, and those who wait have not given it the time: what the key has then is not what
+ * it will have, and nobody is refused for that. */
+static bool is_wait_known(const struct key *key, enum decision why)
+{
+    const weir_pool *pool = key->pool;
+    bool has_all = key_total(key) == pool_total(pool) && pool->ledger.account == 0;
+    switch (why) {
+    case DECIDED_WAIT_RAMP:
+    case DECIDED_WAIT_CREDIT: return false;
+    case DECIDED_WAIT_KEY: return key->ledger.account == 0 || queue_has_settled(key) || MUTANT(39);
+    case DECIDED_WAIT_TOTAL: return has_all || queue_has_settled(key) || MUTANT(39);
+    case DECIDED_WAIT_SLOTS:
+    case DECIDED_WAIT_RETRY: return queue_has_settled(key) || MUTANT(39);
+    default: return true;
+    }
+}
+
 /* Rule 5, and the end of rule 4. why: what keeps the key from dialling for one more caller.
  * ret_rival: who makes room in the queue, or NULL. */
 static weir_err may_queue(struct key *key, enum decision why, uint64_t timeout_ms,
@@ -285,11 +303,12 @@ static weir_err may_queue(struct key *key, enum decision why, uint64_t timeout_m
     if (is_full && *ret_rival == NULL) {
         return WEIR_EQUEUE;
     }
-    if (why == DECIDED_WAIT_RETRY && key->retry_ms > engine->now_ms + *ret_wait_ms) {
-        *ret_wait_ms = key->retry_ms - engine->now_ms;
+    uint64_t least_ms = is_wait_known(key, why) ? *ret_wait_ms : 0;
+    if (why == DECIDED_WAIT_RETRY && key->retry_ms > engine->now_ms + least_ms) {
+        least_ms = key->retry_ms - engine->now_ms;
     }
-    bool is_known = why != DECIDED_WAIT_RAMP && why != DECIDED_WAIT_CREDIT;
-    return is_known && *ret_wait_ms > timeout_ms ? WEIR_EWAIT : WEIR_OK;
+    *ret_wait_ms = *ret_wait_ms > least_ms ? *ret_wait_ms : least_ms;
+    return least_ms > timeout_ms ? WEIR_EWAIT : WEIR_OK;
 }
 
 static weir_err refuse(struct key *key, weir_err err, uint64_t retry_after_ms)

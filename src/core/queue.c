@@ -296,12 +296,25 @@ struct lease *queue_rival(const struct key *key)
     return list_entry(it, struct lease, on_pool);
 }
 
+/* All that the key may have is out, some of it with other engines: how many of them the hub sees to
+ * that it has here as long as somebody waits, however few there are now. */
+static uint32_t due_here(const struct key *key)
+{
+    const weir_pool *pool = key->pool;
+    const weir_pool_options *opt = &pool->opt;
+    if (key->ledger.account == 0 || ledger_has_room(&key->ledger, key_total(key))) {
+        return 0;
+    }
+    uint32_t most = opt->max_per_key < opt->max_total ? opt->max_per_key : opt->max_total;
+    uint32_t engines = pool->engine->port->engines;
+    return engines > 0 ? most / engines : 0;
+}
+
 uint64_t queue_predict_ms(const struct key *key)
 {
-    uint64_t capacity = 0;
-    for (int state = WEIR_DIALLING; state < WEIR_CLOSING; state++) {
-        capacity += key->by_state[state].count;
-    }
+    uint64_t capacity = key_alive(key);
+    uint32_t due = due_here(key);
+    capacity = capacity > due ? capacity : due;
     if (key->leases_seen > 1) {
         capacity *= key->leases_seen < key->pool->opt.leases_hard ? key->leases_seen
                                                                   : key->pool->opt.leases_hard;
@@ -310,6 +323,15 @@ uint64_t queue_predict_ms(const struct key *key)
     uint32_t limit = crowd_limit(key->endpoint);
     capacity = limit > 0 && capacity > limit ? limit : capacity;
     return (key->waiting.count + UINT64_C(1)) * hold_ms / (capacity > 0 ? capacity : 1);
+}
+
+bool queue_has_settled(const struct key *key)
+{
+    if (key->waiting.count == 0) {
+        return false;
+    }
+    const struct lease *first = list_entry(list_first(&key->waiting), struct lease, on_owner);
+    return key->pool->engine->now_ms - first->since_ms >= key->hold_ms / HOLD_SCALE;
 }
 
 const void *pool_lease_at(const weir_pool *pool, weir_lease id)

@@ -58,5 +58,9 @@ struct lease *queue_rival(const struct key *key);
  * when nothing is known. */
 uint64_t queue_predict_ms(const struct key *key);
 
+/* Whether the first of those who wait for the key has done so for as long as a lease lasts. Until
+ * then what others have to give, if they have, may be on its way, and the prediction too high. */
+bool queue_has_settled(const struct key *key);
+
 /* Tells leases that are overdue, and cuts those that are too old. Returns when to look again. */
 uint64_t queue_overdue(weir_pool *pool);

@@ -144,7 +144,8 @@ static void till_open(struct till *till, const weir_pool_options *opt)
 {
     weir_pool_options own = *opt;
     own.connector_self = till;
-    till->port = (struct limit_port){till, port_join, port_leave, port_take, port_send};
+    till->port = (struct limit_port){till,      port_join, port_leave,
+                                     port_take, port_send, till->crowd->engines};
     assert_int_equal(weir_engine_new(NULL, &till->engine), WEIR_OK);
     if (till->crowd->engines > 1) {
         assert_int_equal(engine_share(till->engine, &till->port), WEIR_OK);

@@ -122,7 +122,8 @@ struct limits *limits_new(const struct alloc *alloc, const struct limits_options
                                          .join = desk_join,
                                          .leave = desk_leave,
                                          .take = desk_take,
-                                         .send = desk_send};
+                                         .send = desk_send,
+                                         .engines = opt->engines};
     }
     return limits;
 }

@@ -649,6 +649,14 @@ static bool is_crowded(const struct world *world, const struct sim_client *clien
            || in_engine >= world->options.waiting_max;
 }
 
+/* Where a key has not all that it may have, those who come first wait for what others have. */
+static bool is_wait_known(const struct world *world, const struct sim_pool *pool,
+                          const struct tally *tally)
+{
+    return tally->waiting > 0 || tally->of_key >= pool->opt.max_per_key
+           || tally->of_key == tally->of_pool || pool->opt.concurrency != WEIR_OFF || world->burst;
+}
+
 static bool may_refuse(const struct world *world, const struct sim_client *client, weir_err err)
 {
     const struct sim_pool *pool = &world->pools[client->pool];
@@ -674,8 +682,9 @@ static bool may_refuse(const struct world *world, const struct sim_client *clien
                     || in_engine >= world->options.waiting_max)
                    && is_share_full(world, client));
     case WEIR_EWAIT:
-        most_ms = most_ms > backs_off_ms ? most_ms : backs_off_ms;
-        return pair->unknown || most_ms > client->deadline_ms - client->since_ms;
+        return pair->unknown || backs_off_ms > client->deadline_ms - client->since_ms
+               || (most_ms > client->deadline_ms - client->since_ms
+                   && is_wait_known(world, pool, &tally));
     case WEIR_EFULL:
         return pool->opt.refuse_when_full == WEIR_ON
                && (world->burst || tally.of_pool >= pool->opt.max_total

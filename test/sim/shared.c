@@ -631,8 +631,8 @@ static bool open_worker(uint32_t number, bool can_take)
 {
     struct worker *worker = &all.workers[number];
     worker->number = number;
-    worker->port = (struct limit_port){worker, port_join, port_leave, can_take ? port_take : NULL,
-                                       port_send};
+    worker->port = (struct limit_port){
+        worker, port_join, port_leave, can_take ? port_take : NULL, port_send, all.workers_count};
     weir_engine_options engine_opt = {
         .size = sizeof engine_opt, .conns_max = CONNS_MAX, .seed = rand_next(&all.rand)};
     all.opt.connector_self = worker;
