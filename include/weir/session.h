@@ -241,6 +241,9 @@ typedef struct weir_session_delta {
      * remembered, so that no late change raises it again. */
     weir_session_id successor;
     uint64_t left_ms;
+    /* The store has had it before: what it does not know any more has ended elsewhere, and is not
+     * to be raised again. weir_sessions_heard() tells that here. */
+    bool is_known;
 } weir_session_delta;
 
 /* A store is asked, and answers once, later or inside the call, from any thread. What it is told is
@@ -270,6 +273,17 @@ WEIR_API weir_err weir_sessions_stored(weir_sessions *sessions, uint64_t task, w
  * another error. */
 WEIR_API weir_err weir_sessions_fetched(weir_sessions *sessions, uint64_t task, weir_err err,
                                         const weir_session_delta *found);
+
+/* What others have made of a session that may be here, as a store learns when it writes. One that
+ * has ended (`session` NULL) ends here, as weir_session_end() or, with a successor,
+ * weir_session_rotate() would have it, and is remembered for left_ms [tombstone_ms]. One that is
+ * served elsewhere, at a later epoch or, at the same one, by somebody who was first, is served
+ * there from here as well: `place`, `epoch` and `bound_ms` of it count, and nothing else.
+ * WEIR_ESTALE: it is not here, or has ended here. WEIR_EINVAL, WEIR_EFULL. */
+WEIR_API weir_err weir_sessions_heard(weir_sessions *sessions, const weir_session_delta *news);
+/* The store has lost what it had, or may have: all tombstones are written to it anew, and when they
+ * are there all sessions that live, a batch after the other. */
+WEIR_API void weir_sessions_renew(weir_sessions *sessions);
 
 /* WEIR_OK: the session is here by now. Otherwise why it is not: WEIR_ESTALE, the store's error,
  * WEIR_EFULL, WEIR_ECLOSED. On the thread that answered, without a lock of weir's. */
@@ -313,6 +327,8 @@ typedef struct weir_sessions_stats {
     uint32_t unstored;                     /* records that the store does not have as they are */
     uint64_t store_writes, store_failures; /* batches */
     uint64_t fetched, fetch_misses;        /* sessions that the store had, or had not */
+    uint64_t renewals;                     /* of the store: weir_sessions_renew() */
+    uint64_t heard;                        /* sessions that others had ended, or moved */
 } weir_sessions_stats;
 
 /* Of all shards, one after the other. ret_stats->size is set before. */

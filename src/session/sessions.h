@@ -49,6 +49,13 @@ struct stored {
     uint32_t version;
 };
 
+/* What is under way since the store has lost what it had. */
+enum storing_renewal {
+    RENEWAL_NONE,
+    RENEWAL_ASKED,
+    RENEWAL_TOMBS /* they are on their way; the live ones are to follow */
+};
+
 struct storing {
     weir_session_store store;
     pthread_mutex_t mutex; /* of what follows; under no other lock, and none under it */
@@ -56,7 +63,8 @@ struct storing {
     uint64_t task; /* the write under way; 0: none */
     uint64_t tasks;
     uint64_t again_ms, counters_ms; /* not before */
-    uint64_t writes, failures, fetched, fetch_misses;
+    uint64_t writes, failures, fetched, fetch_misses, renewals, heard;
+    enum storing_renewal renewal;
     struct slots asks;
     uint32_t count;
     bool is_failed; /* the last one */

@@ -87,10 +87,12 @@ static void describe_change(struct storing *storing, const struct shard *shard,
     if (session->state == SESSION_TOMB) {
         change->successor = id_outside(session->forward);
         change->left_ms = session->expires_ms > now_ms ? session->expires_ms - now_ms : 0;
+        change->is_known = session->is_stored;
         return;
     }
     session_describe(&shard->table, session, now_ms, &storing->sessions[n]);
     change->session = &storing->sessions[n];
+    change->is_known = session->is_stored;
     change->attrs = attrs;
     change->attrs_len = table_attrs(&shard->table, session, attrs);
 }
@@ -151,15 +153,60 @@ static bool write_some(struct weir_sessions *sessions, uint64_t now_ms)
     return true;
 }
 
+static void renew(struct weir_sessions *sessions, enum session_state state)
+{
+    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+        struct shard *shard = &sessions->shards[i];
+        pthread_mutex_lock(&shard->mutex);
+        table_renew(&shard->table, state);
+        pthread_mutex_unlock(&shard->mutex);
+    }
+}
+
+/* Tombstones first, so that none is raised by what somebody else still has. */
+static void see_to_renewal(struct weir_sessions *sessions, bool is_all_written)
+{
+    struct storing *storing = sessions->storing;
+    pthread_mutex_lock(&storing->mutex);
+    enum storing_renewal renewal = storing->renewal;
+    bool is_free = storing->task == 0 && !storing->is_failed;
+    if (renewal == RENEWAL_ASKED) {
+        storing->renewal = RENEWAL_TOMBS;
+    } else if (renewal == RENEWAL_TOMBS && is_all_written && is_free) {
+        storing->renewal = RENEWAL_NONE;
+    }
+    enum storing_renewal next = storing->renewal;
+    pthread_mutex_unlock(&storing->mutex);
+    if (next != renewal) {
+        renew(sessions, next == RENEWAL_TOMBS ? SESSION_TOMB : SESSION_LIVE);
+        keeper_wake(sessions);
+    }
+}
+
+void weir_sessions_renew(weir_sessions *sessions)
+{
+    struct storing *storing = sessions->storing;
+    if (storing == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&storing->mutex);
+    storing->renewal = RENEWAL_ASKED;
+    storing->renewals++;
+    pthread_mutex_unlock(&storing->mutex);
+    keeper_wake(sessions);
+}
+
 void storing_turn(struct weir_sessions *sessions, uint64_t now_ms)
 {
     struct storing *storing = sessions->storing;
+    see_to_renewal(sessions, false);
     if (now_ms >= storing->counters_ms) {
         storing->counters_ms = now_ms + storing->store.counters_ms;
         hurry_counters(sessions);
     }
     while (write_some(sessions, now_ms)) { /* on, where the store answers at once */
     }
+    see_to_renewal(sessions, storing->count == 0);
 }
 
 static void settle(struct weir_sessions *sessions, const struct stored *stored, bool is_kept)
@@ -289,6 +336,8 @@ static struct session_record record_of(const weir_session_delta *found, uint64_t
         .expires_ms = now_ms + session->left_ms,
         .bound_until_ms = session->bound_ms > 0 ? now_ms + session->bound_ms : 0,
         .epoch = session->epoch,
+        .requests = session->requests,
+        .errors = session->errors,
         .status = (uint8_t)session->status,
         .names = {slice_of(session->user), slice_of(session->account), slice_of(session->key),
                   slice_of(session->place)},
@@ -354,6 +403,77 @@ weir_err weir_sessions_fetched(weir_sessions *sessions, uint64_t task, weir_err 
     return WEIR_OK;
 }
 
+/* --- what others have done ----------------------------------------------------------------------
+ */
+
+static void end_here(struct shard *shard, const weir_session_delta *news, uint64_t now_ms)
+{
+    struct session_id id = id_inside(news->id);
+    uint64_t left_ms = news->left_ms != 0 ? news->left_ms : shard->sessions->opt.tombstone_ms;
+    left_ms = left_ms != 0 ? left_ms : 1; /* there are no tombstones, and it ends all the same */
+    const struct session_record over = {.kind = SESSION_OVER,
+                                        .id = id,
+                                        .expires_ms = now_ms + left_ms,
+                                        .forward = id_inside(news->successor)};
+    if (table_import(&shard->table, &over, now_ms) != WEIR_OK) {
+        return;
+    }
+    struct session *stone = table_look(&shard->table, id);
+    if (stone != NULL) {
+        table_clean(&shard->table, stone, stone->version); /* that is where it comes from */
+    }
+    shard_write(shard, &over, 1);
+    bool is_moved = news->successor.high != 0 || news->successor.low != 0;
+    shard_note(shard, is_moved ? WEIR_SESSION_ROTATED : WEIR_SESSION_ENDED, id);
+}
+
+/* Whether what is told comes before what is here. */
+static bool is_later(const struct shard *shard, const struct session *session,
+                     const weir_session *told)
+{
+    return told->epoch > session->epoch
+           || (told->epoch == session->epoch
+               && !table_name_is(&shard->table, session, SESSION_PLACE, slice_of(told->place)));
+}
+
+static weir_err move_here(struct shard *shard, struct session *session, const weir_session *told,
+                          uint64_t now_ms)
+{
+    if (!is_later(shard, session, told)) {
+        return WEIR_OK;
+    }
+    weir_err err = table_adopt(&shard->table, session, slice_of(told->place), told->epoch,
+                               now_ms + told->bound_ms);
+    if (err == WEIR_OK) {
+        shard_keep(shard, session);
+        shard_note(shard, WEIR_SESSION_REBOUND, session->id);
+    }
+    return err;
+}
+
+weir_err weir_sessions_heard(weir_sessions *sessions, const weir_session_delta *news)
+{
+    struct storing *storing = sessions->storing;
+    uint64_t now_ms = sessions_now_ms(sessions);
+    weir_err err = WEIR_OK;
+    struct shard *shard = shard_enter(sessions, id_inside(news->id));
+    struct session *session = table_find(&shard->table, id_inside(news->id), now_ms);
+    if (session == NULL) {
+        err = WEIR_ESTALE;
+    } else if (news->session == NULL) {
+        end_here(shard, news, now_ms);
+    } else {
+        err = move_here(shard, session, news->session, now_ms);
+    }
+    shard_leave(shard);
+    if (err == WEIR_OK && storing != NULL) {
+        pthread_mutex_lock(&storing->mutex);
+        storing->heard++;
+        pthread_mutex_unlock(&storing->mutex);
+    }
+    return err;
+}
+
 void storing_stats(struct weir_sessions *sessions, weir_sessions_stats *stats)
 {
     struct storing *storing = sessions->storing;
@@ -362,5 +482,7 @@ void storing_stats(struct weir_sessions *sessions, weir_sessions_stats *stats)
     stats->store_failures = storing->failures;
     stats->fetched = storing->fetched;
     stats->fetch_misses = storing->fetch_misses;
+    stats->renewals = storing->renewals;
+    stats->heard = storing->heard;
     pthread_mutex_unlock(&storing->mutex);
 }

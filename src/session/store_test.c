@@ -16,7 +16,7 @@
 /* What the store keeps of one session. */
 struct kept {
     weir_session_id id, successor;
-    bool is_over;
+    bool is_over, was_known;
     weir_session session;
     size_t attrs_len;
     char attrs[64];
@@ -58,8 +58,10 @@ static void keep(const weir_session_delta *change)
         assert_true(store.kept_count < KEPT);
         kept = &store.kept[store.kept_count++];
     }
-    *kept = (struct kept){
-        .id = change->id, .successor = change->successor, .is_over = change->session == NULL};
+    *kept = (struct kept){.id = change->id,
+                          .successor = change->successor,
+                          .is_over = change->session == NULL,
+                          .was_known = change->is_known};
     if (change->session != NULL) {
         kept->session = *change->session;
         assert_true(change->attrs_len <= sizeof kept->attrs);
@@ -344,6 +346,100 @@ static void answers_that_make_no_sense_are_no_session(void **state)
     assert_true(fetched.calls == 6 && fetched.err == WEIR_ECLOSED);
 }
 
+/* --- what others do -----------------------------------------------------------------------------
+ */
+
+static weir_session got(weir_session_id id)
+{
+    weir_session session = {.size = sizeof session};
+    assert_int_equal(weir_session_get(store.sessions, id, &session), WEIR_OK);
+    return session;
+}
+
+static void what_others_have_ended_ends_here(void **state)
+{
+    (void)state;
+    opened(100);
+    store.answers_at_once = true;
+    weir_session_id one = created(), two = created(), to;
+    weir_sessions_turn(store.sessions);
+    weir_session_delta news = {.id = one, .left_ms = MINUTE};
+    assert_int_equal(weir_sessions_heard(store.sessions, &news), WEIR_OK);
+    assert_int_equal(weir_sessions_heard(store.sessions, &news), WEIR_ESTALE);
+    assert_int_equal(weir_session_touch(store.sessions, one, true), WEIR_ESTALE);
+    assert_int_equal(weir_session_successor(store.sessions, one, &to), WEIR_ESTALE);
+    news = (weir_session_delta){.id = two, .successor = {7, 8}};
+    assert_int_equal(weir_sessions_heard(store.sessions, &news), WEIR_OK);
+    assert_int_equal(weir_session_successor(store.sessions, two, &to), WEIR_OK);
+    assert_true(to.high == 7 && to.low == 8);
+    assert_int_equal(unstored(), 0); /* that is where it comes from */
+    weir_sessions_stats stats = {.size = sizeof stats};
+    weir_sessions_stats_of(store.sessions, &stats);
+    assert_true(stats.heard == 2 && stats.live == 0 && stats.tombstones == 2);
+    closed();
+}
+
+static void who_was_first_or_later_has_the_place(void **state)
+{
+    (void)state;
+    opened(100);
+    store.answers_at_once = true;
+    weir_session_id id = created();
+    weir_session_claim(store.sessions, id, "here", NULL);
+    weir_session told = {.size = sizeof told, .place = "there", .epoch = 0, .bound_ms = MINUTE};
+    const weir_session_delta news = {.id = id, .session = &told};
+    assert_int_equal(weir_sessions_heard(store.sessions, &news), WEIR_OK);
+    assert_string_equal(got(id).place, "here"); /* from before */
+    told.epoch = 1;
+    assert_int_equal(weir_sessions_heard(store.sessions, &news), WEIR_OK);
+    assert_string_equal(got(id).place, "there"); /* at the same time, and first */
+    assert_int_equal(got(id).epoch, 1);
+    told.epoch = 5;
+    told.place[0] = '\0';
+    assert_int_equal(weir_sessions_heard(store.sessions, &news), WEIR_OK);
+    assert_true(got(id).bound_ms == 0 && got(id).epoch == 5);
+    closed();
+}
+
+static void a_store_that_lost_everything_is_told_it_again(void **state)
+{
+    (void)state;
+    opened(1000);
+    store.answers_at_once = true;
+    weir_session_id over = created(), live = created();
+    weir_session_end(store.sessions, over);
+    for (unsigned i = 0; i < 150; i++) {
+        created();
+    }
+    weir_sessions_turn(store.sessions);
+    assert_int_equal(unstored(), 0);
+    assert_false(kept_of(live)->was_known);
+    weir_session_claim(store.sessions, live, "here", NULL);
+    weir_sessions_turn(store.sessions);
+    assert_true(kept_of(live)->was_known); /* an update */
+    store.kept_count = store.changes = store.writes = 0;
+    weir_sessions_renew(store.sessions);
+    store.answers_at_once = false;
+    weir_sessions_turn(store.sessions);
+    assert_true(store.writes == 1 && store.changes == 1 && kept_of(over)->is_over);
+    answer(WEIR_EIO); /* first of all it is to have that */
+    weir_sessions_turn(store.sessions);
+    time_ms += 1000;
+    weir_sessions_turn(store.sessions);
+    assert_true(store.writes == 2 && store.changes == 2);
+    answer(WEIR_OK);
+    store.answers_at_once = true;
+    for (unsigned i = 0; i < 3; i++) {
+        weir_sessions_turn(store.sessions);
+    }
+    assert_true(store.changes == 2 + 151 && unstored() == 0);
+    assert_false(kept_of(live)->was_known);
+    weir_sessions_stats stats = {.size = sizeof stats};
+    weir_sessions_stats_of(store.sessions, &stats);
+    assert_int_equal(stats.renewals, 1);
+    closed();
+}
+
 static void without_a_store_nobody_is_asked(void **state)
 {
     (void)state;
@@ -396,6 +492,9 @@ int main(void)
         cmocka_unit_test(the_close_writes_what_is_left),
         cmocka_unit_test(what_made_room_is_fetched_again),
         cmocka_unit_test(answers_that_make_no_sense_are_no_session),
+        cmocka_unit_test(what_others_have_ended_ends_here),
+        cmocka_unit_test(who_was_first_or_later_has_the_place),
+        cmocka_unit_test(a_store_that_lost_everything_is_told_it_again),
         cmocka_unit_test(without_a_store_nobody_is_asked),
         cmocka_unit_test(every_refusal_of_memory_is_survived),
     };

@@ -323,6 +323,7 @@ weir_err table_rotate(struct table *table, struct session *session, struct sessi
         return err;
     }
     record_changed(table, session); /* dirty: what makes room leaves it alone */
+    session->is_stored = false;     /* by that id */
     id_set(table, session, to);
     err = stone_put(table, from, to, now_ms + table->head->tomb_ms, now_ms);
     if (err != WEIR_OK) {
@@ -376,6 +377,16 @@ weir_err table_rebind(struct table *table, struct session *session, uint32_t epo
                       struct slice place, uint32_t ttl_ms, uint64_t now_ms)
 {
     return session->epoch == epoch ? bind(table, session, place, now_ms + ttl_ms) : WEIR_ESTALE;
+}
+
+weir_err table_adopt(struct table *table, struct session *session, struct slice place,
+                     uint32_t epoch, uint64_t until_ms)
+{
+    weir_err err = bind(table, session, place, until_ms);
+    if (err == WEIR_OK) {
+        session->epoch = epoch;
+    }
+    return err;
 }
 
 /* --- as others keep it --------------------------------------------------------------------------

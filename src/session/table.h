@@ -45,7 +45,8 @@ struct session {
     uint64_t bound_until_ms;
     uint32_t names[SESSION_NAMES]; /* index + 1; 0: none */
     uint32_t epoch;                /* of the binding; grows with each */
-    uint8_t state;                 /* enum session_state */
+    uint8_t state : 7;             /* enum session_state */
+    uint8_t is_stored : 1;         /* the store below has had it, as it was at some time */
     uint8_t status;
     bool is_dirty; /* the store below has not heard of the last change */
     bool is_used;  /* since the hand of the clock last came by */
@@ -170,6 +171,10 @@ weir_err table_claim(struct table *table, struct session *session, struct slice 
  */
 weir_err table_rebind(struct table *table, struct session *session, uint32_t epoch,
                       struct slice place, uint32_t ttl_ms, uint64_t now_ms);
+/* Is served elsewhere from now on, since others have moved it: at `epoch`, until then. "": nowhere.
+ * WEIR_EFULL, WEIR_EINVAL. */
+weir_err table_adopt(struct table *table, struct session *session, struct slice place,
+                     uint32_t epoch, uint64_t until_ms);
 
 /* --- texts --------------------------------------------------------------------------------------
  */
@@ -210,6 +215,9 @@ bool table_tick(struct table *table, uint64_t now_ms, uint32_t most);
 struct session *table_take_changed(struct table *table, uint32_t *index);
 /* It is to be taken again. */
 void table_give_changed(struct table *table, const struct session *session);
+/* The store below has nothing any more: the tombstones, or the live records, are changed and were
+ * never stored. */
+void table_renew(struct table *table, enum session_state state);
 /* Makes room for one, if a clean record is there. */
 bool table_evict(struct table *table);
 /* Whatever has the id, whether it lives, has expired, or is a tombstone; NULL. */

@@ -7,7 +7,7 @@
 #include "session/table.h"
 
 #define TABLE_MAGIC  UINT64_C(0x3120736e73697277)
-#define TABLE_LAYOUT 1U /* grows when the meaning of a byte in the block changes */
+#define TABLE_LAYOUT 2U /* grows when the meaning of a byte in the block changes */
 
 /* A slab of equal parts: those below `touched` were taken at least once. */
 struct table_slab {

@@ -263,8 +263,21 @@ weir_err stone_put(struct table *table, struct session_id id, struct session_id 
 
 void table_clean(struct table *table, struct session *session, uint32_t version)
 {
+    session->is_stored = true;
     if (session->is_dirty && session->version == version) {
         session->is_dirty = false;
         table->head->count.clean++;
+    }
+}
+
+void table_renew(struct table *table, enum session_state state)
+{
+    uint32_t index = 0;
+    struct session *session;
+    while ((session = table_walk_all(table, &index)) != NULL) {
+        if (session->state == state) {
+            session->is_stored = false;
+            record_changed(table, session);
+        }
     }
 }
