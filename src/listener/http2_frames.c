@@ -301,20 +301,12 @@ static void body_whole(struct http2_client *client, struct http2_stream *stream)
     }
 }
 
-static void pong(struct http2_client *client)
-{
-    client->pinged = false;
-    if (client->leaving == HTTP2_NOTICED) {
-        http2_client_last_word(client);
-    }
-}
-
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct http2_client *client = user;
     bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
-        pong(client);
+        client->pinged = false; /* and no word on a notice: PINGs overtake that */
         return 0;
     }
     bool is_head = frame->hd.type == NGHTTP2_HEADERS;

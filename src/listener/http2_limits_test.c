@@ -181,7 +181,7 @@ static void test_ping(void **state)
     (void)state;
     struct fixture f;
     static struct peer peer;
-    open_with(&f, (struct http2_listener_options){.ping_interval_ms = 40});
+    open_with(&f, (struct http2_listener_options){.ping_interval_ms = 150});
     join(&f, &peer);
     ask(&peer, "GET", "/hold");
     until(&f, &peer, peer.pings >= 2);
@@ -215,6 +215,38 @@ static void test_drain(void **state)
     until(&f, NULL, f.heard.drained);
     leave(&peer);
     leave(&idle);
+    shut(&f);
+}
+
+/* It has not read the notice yet when it answers a ping that went out before: what it asks until
+ * then counts. */
+static void test_pong_is_no_answer_to_a_notice(void **state)
+{
+    (void)state;
+    struct fixture f;
+    static struct peer peer;
+    open_with(&f, (struct http2_listener_options){.ping_interval_ms = 300});
+    join(&f, &peer);
+    ask(&peer, "GET", "/hold");
+    until(&f, &peer, f.held_count == 1);
+    uint64_t end_ms = clock_now_ms() + DEADLINE_MS;
+    while (peer.pings == 0) {
+        assert_true(clock_now_ms() < end_ms);
+        loop_turn(f.loop, 1);
+        listen_to(&peer);
+    }
+    http2_listener_drain(f.listener, WEIR_NEVER, on_drained, &f.heard);
+    speak(&peer);
+    loop_turn(f.loop, 1);
+    int32_t late = ask(&peer, "GET", "/");
+    speak(&peer);
+    assert_int_equal(wait_closed(&f, &peer, late)->status, 200);
+    until(&f, &peer, peer.goaways == 2);
+    assert_int_equal(peer.goaway_last[1], late);
+    answer(f.held[0], 200, "last");
+    until(&f, &peer, peer.closed);
+    until(&f, NULL, f.heard.drained);
+    leave(&peer);
     shut(&f);
 }
 
@@ -274,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_times_of_a_request),
         cmocka_unit_test(test_ping),
         cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_pong_is_no_answer_to_a_notice),
         cmocka_unit_test(test_drain_does_not_wait_forever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
