@@ -123,8 +123,9 @@ class Part:
         return results
 
     def idle_of(self, name, command):
+        """Of those beyond the first few thousand, with which what a server has once is filled (events, decisions)."""
         server = self.start_server(name, command)
-        few = self.hold(server.port, 100)
+        few = self.hold(server.port, HELD // 2)
         before = server.rss_bytes()
         many = self.hold(server.port, HELD)
         each = (server.rss_bytes() - before) / HELD

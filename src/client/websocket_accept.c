@@ -8,6 +8,7 @@
 #include "client/websocket.h"
 #include "proto/websocket_open.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define ANSWER_MAX 16384U /* bytes of 101 with its fields */
@@ -147,9 +148,11 @@ static weir_err begin(struct sock *sock, weir_exchange *ex, struct http_exchange
     struct bytes none;
     sock->tunnel = (struct http_tunnel){.taker = &taker};
     memcpy(sock->address, under->peer->address, sizeof sock->address);
-    if (under->ops->tunnel == NULL || !under->ops->tunnel(under, &sock->tunnel, &none)) {
+    int error = under->ops->tunnel != NULL ? under->ops->tunnel(under, &sock->tunnel, &none)
+                                           : -EALREADY;
+    if (error != 0) {
         ws_end_forget(&sock->end);
-        return WEIR_ESTATE;
+        return error == -ENOMEM ? WEIR_ENOMEM : WEIR_ESTATE;
     }
     bytes_fini(&none); /* what was sent ahead comes later */
     server_exchange_became(ex);

@@ -178,7 +178,7 @@ static bool take_client(struct channel *channel, struct transit *transit, struct
     } else {
         side->ops = &channel_tunnel_ops;
         side->tunnel.taker = &channel_tunneler;
-        if (!ex->ops->tunnel(ex, &side->tunnel, ret_ahead)) {
+        if (ex->ops->tunnel(ex, &side->tunnel, ret_ahead) != 0) {
             return false;
         }
         channel_tunnel_begin(side);

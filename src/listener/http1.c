@@ -78,6 +78,7 @@ int http1_listener_new(struct loop *loop, weir_engine *engine,
     listener->handler_self = handler_self;
     fill_options(listener, opt);
     list_init(&listener->clients);
+    list_init(&listener->tunnels);
     list_init(&listener->graves);
     cork_init(&listener->cork, loop);
     listener->bury.run = bury_graves;
@@ -105,11 +106,16 @@ static void bury(struct http1_listener *listener)
     }
 }
 
+static bool is_empty(const struct http1_listener *listener)
+{
+    return list_is_empty(&listener->clients) && list_is_empty(&listener->tunnels);
+}
+
 static void bury_graves(struct loop_later *later)
 {
     struct http1_listener *listener = container_of(later, struct http1_listener, bury);
     bury(listener);
-    if (list_is_empty(&listener->clients)) {
+    if (is_empty(listener)) {
         drain_end(&listener->drain);
     }
 }
@@ -117,13 +123,9 @@ static void bury_graves(struct loop_later *later)
 static void cut_all(struct http1_listener *listener)
 {
     while (!list_is_empty(&listener->clients)) {
-        struct client *client = client_at(list_first(&listener->clients));
-        if (client->state == CLIENT_TUNNEL) {
-            client->tunnel->taker->on_cut(client->tunnel);
-        } else {
-            client_abort(client, HTTP_FAULT_CANCELLED, WEIR_ECLOSED);
-        }
+        client_abort(client_at(list_first(&listener->clients)), HTTP_FAULT_CANCELLED, WEIR_ECLOSED);
     }
+    http1_tunnels_cut(listener);
 }
 
 void http1_listener_free(struct http1_listener *take_listener)
@@ -292,11 +294,10 @@ void http1_listener_drain(struct http1_listener *listener, uint32_t grace_ms,
             client_close(client, WEIR_ECLOSED);
         } else if (client->state == CLIENT_IDLE) {
             client_arm_state(client);
-        } else if (client->state == CLIENT_TUNNEL && client->tunnel->taker->on_drain != NULL) {
-            client->tunnel->taker->on_drain(client->tunnel);
         }
     }
-    if (list_is_empty(&listener->clients)) {
+    http1_tunnels_drain(listener);
+    if (is_empty(listener)) {
         drain_end(&listener->drain);
     } else {
         drain_wait(&listener->drain, grace_ms);
@@ -318,5 +319,5 @@ weir_pool *http1_listener_pool(const struct http1_listener *listener)
 
 uint32_t http1_listener_clients(const struct http1_listener *listener)
 {
-    return listener->clients.count - listener->refusals;
+    return listener->clients.count + listener->tunnels.count - listener->refusals;
 }

@@ -29,9 +29,7 @@ static void request_kick(struct loop_later *later);
 static void guest_close(struct guest *guest, weir_err why)
 {
     struct client *client = container_of(guest, struct client, guest);
-    if (client->state == CLIENT_TUNNEL) {
-        client->tunnel->taker->on_cut(client->tunnel);
-    } else if (client->state != CLIENT_LINGER) { /* that one ends by itself, soon */
+    if (client->state != CLIENT_LINGER) { /* that one ends by itself, soon */
         client_abort(client, HTTP_FAULT_CANCELLED, why);
     }
 }
@@ -42,15 +40,7 @@ static void guest_cut(struct guest *guest)
     shutdown(stream_fd(client->stream), SHUT_RDWR); /* the reader sees it */
 }
 
-static struct http_tunnel *tunnel_of(const struct guest *guest)
-{
-    const struct client *client = (const struct client *)guest; /* its first member */
-    return client->state == CLIENT_TUNNEL ? client->tunnel : NULL;
-}
-
-static const struct guest_ops guest_ops = {.close = guest_close,
-                                           .cut = guest_cut,
-                                           .tunnel = tunnel_of};
+static const struct guest_ops guest_ops = {.close = guest_close, .cut = guest_cut};
 
 struct client *client_new(struct http1_listener *listener, struct stream *take_stream,
                           const uint8_t address[16])
@@ -96,15 +86,21 @@ void client_turn_away(struct client *client, enum accept_refusal why)
     client_arm_state(client);
 }
 
+/* The stack may still be in it. */
+static void client_to_grave(struct client *client)
+{
+    struct http1_listener *listener = client->home;
+    list_remove(&listener->clients, &client->on_list);
+    list_push_back(&listener->graves, &client->on_list);
+    loop_later(listener->loop, &listener->bury);
+}
+
 /* Its stream is somebody else's, or about to be closed. */
 static struct stream *client_bury(struct client *client, weir_err why)
 {
     struct http1_listener *listener = client->home;
     struct stream *stream = client->stream;
-    if (client->state == CLIENT_TUNNEL) {
-        weir_release(listener->pool, (weir_lease){client->tunnel->lease}, WEIR_KEEP);
-        client->tunnel = NULL;
-    } else if (client->request != NULL) {
+    if (client->request != NULL) {
         request_let_go(client);
     }
     client->state = CLIENT_GONE;
@@ -115,50 +111,47 @@ static struct stream *client_bury(struct client *client, weir_err why)
     } else {
         listener->refusals--;
     }
-    list_remove(&listener->clients, &client->on_list);
-    list_push_back(&listener->graves, &client->on_list);
-    loop_later(listener->loop, &listener->bury);
+    client_to_grave(client);
     return stream;
+}
+
+void http1_leave(struct http1_listener *listener, const uint8_t address[16])
+{
+    if (listener->opt.front != NULL) {
+        front_leave(listener->opt.front, address);
+    } else if (listener->door != NULL) {
+        accept_leave(listener->door, address);
+    }
 }
 
 void client_close(struct client *client, weir_err why)
 {
-    struct http1_listener *listener = client->home;
-    if (client->state == CLIENT_GONE) {
+    if (client->state == CLIENT_GONE || client->state == CLIENT_TUNNEL) {
         return;
     }
     struct stream *stream = client_bury(client, why);
     if (stream != NULL) {
         stream_close(stream);
     }
-    if (client->seated && listener->opt.front != NULL) {
-        front_leave(listener->opt.front, client->address);
-    } else if (client->seated) {
-        accept_leave(listener->door, client->address);
+    if (client->seated) {
+        http1_leave(client->home, client->address);
     }
 }
 
-static void tunnel_close(struct http_tunnel *tunnel)
+uint64_t client_spend(struct client *client, struct http_tunnel *tunnel)
 {
-    struct client *client = tunnel->giver;
-    client->stream = tunnel->stream;
-    client_close(client, WEIR_ERETIRED);
-}
-
-void client_tunnel(struct client *client, struct http_tunnel *tunnel)
-{
-    struct http1_listener *listener = client->home;
     struct request *request = client->request;
-    tunnel->stream = client->stream;
-    tunnel->close = tunnel_close;
-    tunnel->giver = client;
-    tunnel->lease = request->lease.id;
+    uint64_t lease = request->lease.id;
     request->lease.id = 0;
     request->answer = ANSWER_ENDED;
     request_let_go(client);
-    loop_timer_stop(listener->loop, &client->timer);
+    loop_timer_stop(client->home->loop, &client->timer);
+    client->stream = NULL;
+    client->conn.id = 0;
     client->tunnel = tunnel;
     client->state = CLIENT_TUNNEL;
+    client_to_grave(client);
+    return lease;
 }
 
 void client_hand_on(struct client *client, const char *at, size_t len)
@@ -453,7 +446,10 @@ static void client_feed(struct client *client, const char *at, size_t len)
     }
     if (client->state == CLIENT_TUNNEL) {
         listener->feeding = NULL;
-        client->tunnel->taker->on_ahead(client->tunnel, (char *)(uintptr_t)at + used, len - used);
+        if (client->tunnel != NULL) {
+            client->tunnel->taker->on_ahead(client->tunnel, (char *)(uintptr_t)at + used,
+                                            len - used);
+        }
         return;
     }
     struct request *request = client->request;

@@ -16,13 +16,14 @@
  * thousands. A request record comes from the listener's free list with the first byte and goes back
  * when the client is idle again.
  *
- * A client that was told 101 is a TUNNEL: its stream is somebody else's, who closes it.
+ * A client that was told 101 is a TUNNEL: its stream is somebody else's, who closes it, and what
+ * the listener still has to know of it is a smaller record (http1_tunnel.c).
  *
  * Two things go on in an OPEN request, each at its own pace: it is read, and it is answered. The
  * exchange is over when both have ended. `reading` and `answer` are the two.
  *
- * A client that is GONE has no stream and no request; its memory stays until the turn's end, since
- * the stack may still be in it.
+ * A client that is GONE, or has become a TUNNEL, has no stream and no request; its memory stays
+ * until the turn's end, since the stack may still be in it.
  */
 #pragma once
 #include "base/bytes.h"
@@ -50,7 +51,7 @@ struct client {
     struct stream *stream;
     union {
         struct request *request;    /* NULL while idle */
-        struct http_tunnel *tunnel; /* while TUNNEL */
+        struct http_tunnel *tunnel; /* TUNNEL: until its turn ends; NULL: closed meanwhile */
     };
     struct loop_timer timer; /* never later than the earliest deadline; may be early */
     weir_conn conn;          /* 0: the pool does not know it */
@@ -128,8 +129,9 @@ struct http1_listener {
     struct accept_door *door; /* NULL: clients come by hand */
     struct http1_limits limits;
 
-    struct list clients; /* every state but GONE */
-    struct list graves;  /* GONE */
+    struct list clients; /* every state but the next two */
+    struct list graves;  /* GONE, TUNNEL */
+    struct list tunnels; /* http1_tunnel.c */
     struct loop_later bury;
     uint32_t refusals;      /* clients that the pool does not know */
     struct client *feeding; /* whose bytes are being worked through now */
@@ -178,8 +180,10 @@ void client_turn_away(struct client *client, enum accept_refusal why);
 void client_close(struct client *client, weir_err why);
 /* The same, after on_abort where a handler waits. */
 void client_abort(struct client *client, enum http_fault fault, weir_err why);
-/* Its stream belongs to a tunnel from now on; the request is over. */
-void client_tunnel(struct client *client, struct http_tunnel *tunnel);
+/* The same for who has become a TUNNEL: returns the lease of its request, which is over. */
+uint64_t client_spend(struct client *client, struct http_tunnel *tunnel);
+/* Who had a seat at the door, has none any more; one that became a tunnel had one. */
+void http1_leave(struct http1_listener *listener, const uint8_t address[16]);
 /* It speaks HTTP/2: these bytes begin with the preface. It is another reader's from now on. */
 void client_hand_on(struct client *client, const char *at, size_t len);
 /* The same as client_abort(), and the peer gets a reset. */
@@ -224,3 +228,10 @@ void client_refuse_full(struct client *client);
 void client_linger(struct client *client, weir_err why);
 void client_linger_said(struct client *client);
 void client_linger_read(struct client *client, size_t len);
+
+/* --- http1_tunnel.c: those that were told 101 ------------------------------------------------- */
+
+/* Its stream belongs to a tunnel from now on; the request is over. False: no memory. */
+bool client_tunnel(struct client *client, struct http_tunnel *tunnel);
+void http1_tunnels_drain(struct http1_listener *listener);
+void http1_tunnels_cut(struct http1_listener *listener);

@@ -7,6 +7,8 @@
 #include "core/pool.h"
 #include "listener/http1_client.h"
 
+#include <errno.h>
+
 static struct request *request_of(struct http_exchange *exchange)
 {
     return container_of(exchange, struct request, exchange);
@@ -248,8 +250,8 @@ static void exchange_pause(struct http_exchange *exchange, bool paused)
 }
 
 /* The bytes behind the request's head are of the new protocol; of the answer, 101 was all. */
-static bool exchange_tunnel(struct http_exchange *exchange, struct http_tunnel *tunnel,
-                            struct bytes *ret_ahead)
+static int exchange_tunnel(struct http_exchange *exchange, struct http_tunnel *tunnel,
+                           struct bytes *ret_ahead)
 {
     struct request *request = request_of(exchange);
     struct client *client = request->client;
@@ -257,12 +259,16 @@ static bool exchange_tunnel(struct http_exchange *exchange, struct http_tunnel *
         || request->reading != READING_DONE || client->ended
         || (client->home->feeding == client && tunnel->taker->on_ahead == NULL)
         || request->out.failed || outbox_holds(&request->out)) {
-        return false;
+        return -EALREADY;
     }
-    *ret_ahead = request->held;
-    bytes_init(&request->held, ret_ahead->alloc, ret_ahead->max);
-    client_tunnel(client, tunnel);
-    return true;
+    struct bytes held = request->held;
+    bytes_init(&request->held, held.alloc, held.max);
+    if (!client_tunnel(client, tunnel)) {
+        request->held = held;
+        return -ENOMEM;
+    }
+    *ret_ahead = held;
+    return 0;
 }
 
 const struct http_exchange_ops http1_exchange_ops = {

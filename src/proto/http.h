@@ -246,9 +246,9 @@ struct http_exchange_ops {
     void (*untime)(struct http_exchange *ex);
     /* After 101 was given and flushed: the exchange is over, and nothing more is heard of it.
      * `tunnel->taker` is set already. *ret_ahead becomes the caller's: what the client has sent
-     * since. False: it cannot be, and nothing has changed. NULL with HTTP/2, where the body goes
-     * on, both ways, behind a final answer (RFC 8441). */
-    bool (*tunnel)(struct http_exchange *ex, struct http_tunnel *tunnel, struct bytes *ret_ahead);
+     * since. -EALREADY: it cannot be, -ENOMEM: nothing has changed. NULL with HTTP/2, where the
+     * body goes on, both ways, behind a final answer (RFC 8441). */
+    int (*tunnel)(struct http_exchange *ex, struct http_tunnel *tunnel, struct bytes *ret_ahead);
 };
 
 /* What a handler is told. All calls come from the loop's thread; none comes inside a call down. */
