@@ -57,6 +57,7 @@ struct dial {
     uint64_t step_ns;
     struct tls_desk *desk;
     struct tls_client *tls; /* NULL: plain */
+    unsigned tls_offer;
     uint32_t tls_timeout_ms;
     void (*on_transport)(void *self);
     struct stream *shaking; /* its handshake is under way */
@@ -142,6 +143,7 @@ int dial_start(struct loop *loop, struct dns *dns, const struct dial_request *re
     }
     dial->desk = request->desk;
     dial->tls = request->tls;
+    dial->tls_offer = request->tls_offer;
     dial->tls_timeout_ms = request->tls_timeout_ms;
     dial->on_transport = request->on_transport;
     dial->loop = loop;
@@ -543,6 +545,7 @@ static void shake_hands(struct dial *dial, struct tls_client *tls, struct slice 
         .client = tls,
         .host = host.at,
         .port = port,
+        .offer = host.at == dial->host ? dial->tls_offer : 0, /* a proxy has its own */
         .timeout_ms = dial->tls_timeout_ms,
         .done = on_handshake,
         .self = dial,

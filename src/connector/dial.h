@@ -64,6 +64,7 @@ struct dial_request {
     struct proxy_header announce;
     struct tls_desk *desk;   /* of the loop; where there is TLS */
     struct tls_client *tls;  /* NULL: plain */
+    unsigned tls_offer;      /* TLS_OFFER_…, instead of what `tls` offers; 0: that */
     uint32_t tls_timeout_ms; /* [TLS_TIMEOUT_MS] of the handshake alone */
     /* The transport is up and the handshake begins: weir_conn_handshake(). May be NULL. */
     void (*on_transport)(void *self);

@@ -32,6 +32,7 @@ struct dialling {
     weir_conn id;          /* 0: for a lone one */
     uint64_t begun_ns;
     bool is_https;
+    bool is_http1; /* nothing else is offered */
 };
 
 struct http_lone {
@@ -197,6 +198,12 @@ static bool is_https(const weir_key *key)
     return strcmp(key->scheme, "https") == 0;
 }
 
+static bool is_http1(const weir_key *key)
+{
+    size_t len = key->tls != NULL ? strlen(key->tls) : 0, end = sizeof HTTP_KEY_HTTP1 - 1;
+    return len >= end && memcmp(key->tls + len - end, HTTP_KEY_HTTP1, end) == 0;
+}
+
 static void on_transport(void *self)
 {
     struct dialling *dialling = self;
@@ -209,6 +216,7 @@ static int start(struct dialling *dialling, const weir_key *key, uint32_t timeou
 {
     const struct http_connector_options *opt = &dialling->connector->opt;
     dialling->is_https = is_https(key);
+    dialling->is_http1 = dialling->is_https && is_http1(key);
     if (dialling->is_https && opt->tls == NULL) {
         return -EPROTONOSUPPORT;
     }
@@ -223,6 +231,7 @@ static int start(struct dialling *dialling, const weir_key *key, uint32_t timeou
         .desk = opt->desk,
         .proxy_tls = opt->proxy_tls,
         .tls = dialling->is_https ? opt->tls : NULL,
+        .tls_offer = dialling->is_http1 ? TLS_OFFER_HTTP1 : 0,
         .tls_timeout_ms = opt->tls_timeout_ms,
         .on_transport = on_transport,
     };
@@ -241,7 +250,9 @@ static struct http_link *link_open(struct dialling *dialling, const struct dial_
     uint32_t connect_us = took_us < UINT32_MAX ? (uint32_t)took_us : 0;
     bool is_h2 = dialling->is_https ? result->tls.alpn == TLS_ALPN_H2
                                     : opt->speaks == HTTP_SPEAKS_HTTP2;
-    if (is_h2 != (opt->speaks == HTTP_SPEAKS_HTTP2) && opt->speaks != HTTP_SPEAKS_AUTO) {
+    bool must_be_h2 = opt->speaks == HTTP_SPEAKS_HTTP2 && !dialling->is_http1;
+    bool may_be_h2 = opt->speaks != HTTP_SPEAKS_HTTP1 && !dialling->is_http1;
+    if (is_h2 ? !may_be_h2 : must_be_h2) {
         stream_close(result->take_stream);
         *ret_why = WEIR_ETLS; /* ALPN did not agree */
         return NULL;
@@ -391,7 +402,7 @@ static uint32_t pool_leases(void *self, const weir_key *key)
     case HTTP_SPEAKS_HTTP2: return STREAMS_LIKELY;
     case HTTP_SPEAKS_AUTO: break;
     }
-    return is_https(key) ? 0 : 1;
+    return is_https(key) && !is_http1(key) ? 0 : 1;
 }
 
 static void *pool_detach(void *self, void *object)

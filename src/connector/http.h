@@ -21,6 +21,9 @@
  *     HTTP1    HTTP/1.1                       HTTP/1.1
  *     AUTO     HTTP/1.1                       HTTP/2 or HTTP/1.1, as the peer prefers
  *     HTTP2    HTTP/2 by prior knowledge      HTTP/2, or the dial fails
+ *
+ * A key of https:// whose `tls` ends with HTTP_KEY_HTTP1 is of connections where ALPN is offered
+ * HTTP/1.1 alone: for a WebSocket, where the peer prefers HTTP/2 and takes none over it (RFC 8441).
  */
 #pragma once
 #include <weir/weir.h>
@@ -35,6 +38,8 @@ struct tls_client;
 struct tls_desk;
 
 enum http_speaks { HTTP_SPEAKS_AUTO, HTTP_SPEAKS_HTTP1, HTTP_SPEAKS_HTTP2 };
+
+#define HTTP_KEY_HTTP1 "+http/1.1"
 
 struct http_connector_options {
     struct loop *loop;

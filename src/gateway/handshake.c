@@ -153,6 +153,26 @@ bool handshake_judge(const struct http_head *request, struct slice key, struct h
 
 /* --- the answer, in the other version --------------------------------------------------------- */
 
+bool handshake_is_agreed(uint16_t status, bool is_any_http2)
+{
+    return status == 101 || (is_any_http2 && status >= 200 && status < 300);
+}
+
+const struct http_head *handshake_answer(struct handshake_answer *ret,
+                                         const struct http_head *answer, bool to_http1,
+                                         bool from_http1, struct slice key)
+{
+    if (!to_http1) {
+        handshake_answer_http2(ret, answer);
+        return &ret->head;
+    }
+    if (!from_http1) {
+        handshake_answer_http1(ret, answer, key);
+        return &ret->head;
+    }
+    return answer;
+}
+
 void handshake_answer_http1(struct handshake_answer *ret, const struct http_head *answer,
                             struct slice key)
 {

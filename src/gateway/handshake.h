@@ -33,12 +33,21 @@ void handshake_make_key(char ret_key[WS_KEY_LEN]);
 bool handshake_judge(const struct http_head *request, struct slice key, struct http_head *answer,
                      bool *ret_deflate);
 
+/* Whether an answer with this status agrees. In HTTP/1.1 one of another kind is an answer like any
+ * other; where a side speaks HTTP/2, success has one meaning. */
+bool handshake_is_agreed(uint16_t status, bool is_any_http2);
+
 /* The answer as the client's version says it. */
 struct handshake_answer {
     struct http_head head;
     struct http_field added[HANDSHAKE_ADDED_MAX];
     char accept[WS_ACCEPT_LEN];
 };
+/* `answer` as it is, or made into *ret, which lives as long: to a client of HTTP/1.1 or HTTP/2,
+ * from an upstream of either. key: what the client has to be answered. */
+const struct http_head *handshake_answer(struct handshake_answer *ret,
+                                         const struct http_head *answer, bool to_http1,
+                                         bool from_http1, struct slice key);
 /* 101 with what `key` has to be answered. */
 void handshake_answer_http1(struct handshake_answer *ret, const struct http_head *answer,
                             struct slice key);

@@ -22,7 +22,6 @@ static void send_first(struct transit *transit, void *object, struct http_head *
 static void send_kept(struct transit *transit, void *object);
 static bool send_head(struct transit *transit, void *object, struct http_head *head);
 static void end_request(struct transit *transit);
-static bool is_websocket_answer(const struct transit *transit, uint16_t status);
 static void on_websocket_head(struct transit *transit, struct http_head *head);
 static void give_back(struct transit *transit, weir_fate fate, weir_err why);
 static bool again(struct transit *transit, uint64_t *counter, bool is_free);
@@ -420,7 +419,7 @@ static void *openclaw_of(struct transit *transit, const struct http_head *head, 
 static void begin(struct transit *transit, struct http_head *head)
 {
     uint32_t endpoint = upstream_choose(transit->upstream, head->path, BALANCE_NOBODY);
-    const struct upstream_way way = {endpoint, transit->ex->peer};
+    const struct upstream_way way = {endpoint, transit->ex->peer, false};
     void *object = openclaw_of(transit, head, endpoint);
     if (object != NULL
         || (endpoint != BALANCE_NOBODY
@@ -455,7 +454,7 @@ static void ask(struct transit *transit, uint32_t flags)
     };
     transit->state = TRANSIT_WAITING;
     transit->tries++;
-    const struct upstream_way way = {transit->endpoint, transit->ex->peer};
+    const struct upstream_way way = {transit->endpoint, transit->ex->peer, transit->over_http1};
     weir_err err = upstream_lease(upstream, &way, &opt, granted, transit, &transit->lease);
     if (err != WEIR_OK) {
         lease_failed(transit, err, weir_pool_retry_after(upstream->pool));
@@ -500,11 +499,16 @@ static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_a
 {
     struct upstream *upstream = transit->upstream;
     uint32_t failed = transit->endpoint;
+    if (transit->over_http1 && upstream_speaks_http2_alone(upstream, failed, err)) {
+        refuse(transit, FAULT_NO_WEBSOCKET, 0);
+        return;
+    }
     if (is_of_endpoint(err) && upstream->config->retry.on_connect
         && transit->tries < REPLAY_TRIES_MAX) {
         uint32_t other = upstream_choose(upstream, held_head(&transit->held)->path, failed);
         if (other != BALANCE_NOBODY && again(transit, &transit->series->retries_connect, false)) {
             transit->endpoint = other;
+            transit->over_http1 = false;
             ask(transit, 0);
             return;
         }
@@ -564,11 +568,25 @@ static void send_kept(struct transit *transit, void *object)
     pace_client(transit, call->ops->flush(call));
 }
 
+/* The connection at hand takes no WebSocket: one of HTTP/1.1 may (as browsers do it). */
+static void ask_for_http1(struct transit *transit)
+{
+    if (!upstream_may_speak_http1(transit->upstream, transit->endpoint)) {
+        refuse(transit, FAULT_NO_WEBSOCKET, 0);
+        return;
+    }
+    transit->call->ops->cancel(transit->call);
+    give_back(transit, WEIR_KEEP, WEIR_OK);
+    transit->over_http1 = true;
+    transit->tries--; /* nobody was asked anything */
+    ask(transit, 0);
+}
+
 /* What the client's version has not said, and the upstream's has to. */
 static bool prepare_handshake(struct transit *transit, struct http_head *head)
 {
     if (!transit->call->can_upgrade) {
-        refuse(transit, FAULT_NO_WEBSOCKET, 0);
+        ask_for_http1(transit);
         return false;
     }
     bool is_from_http1 = transit->ex->ops->tunnel != NULL;
@@ -657,7 +675,8 @@ static void on_head(struct http_call *call, struct http_head *head)
 {
     struct transit *transit = call->user;
     struct http_exchange *ex = transit->ex;
-    if (transit->is_websocket && is_websocket_answer(transit, head->status)) {
+    bool is_any_http2 = ex->ops->tunnel == NULL || call->ops->tunnel == NULL;
+    if (transit->is_websocket && handshake_is_agreed(head->status, is_any_http2)) {
         on_websocket_head(transit, head);
         return;
     }
@@ -681,28 +700,6 @@ static void on_head(struct http_call *call, struct http_head *head)
     ex->ops->respond(ex, head);
 }
 
-/* In HTTP/1.1 an answer of another kind is one like any other; in HTTP/2 success has one meaning.
- */
-static bool is_websocket_answer(const struct transit *transit, uint16_t status)
-{
-    bool is_any_http2 = transit->ex->ops->tunnel == NULL || transit->call->ops->tunnel == NULL;
-    return status == 101 || (is_any_http2 && status >= 200 && status < 300);
-}
-
-static const struct http_head *websocket_answer(struct transit *transit, struct http_head *head)
-{
-    struct handshake_answer *answer = &transit->lane->relay->handshake;
-    if (transit->ex->ops->tunnel == NULL) {
-        handshake_answer_http2(answer, head);
-        return &answer->head;
-    }
-    if (transit->call->ops->tunnel == NULL) {
-        handshake_answer_http1(answer, head, (struct slice){transit->key, sizeof transit->key});
-        return &answer->head;
-    }
-    return head;
-}
-
 /* The upstream agrees, or seems to. */
 static void on_websocket_head(struct transit *transit, struct http_head *head)
 {
@@ -720,8 +717,10 @@ static void on_websocket_head(struct transit *transit, struct http_head *head)
     transit->upstream->endpoints[transit->endpoint].answered++;
     transit->first_byte_ns = loop_turn_ns(transit->lane->relay->opt.loop);
     forward_answer(transit->rules, head);
-    const struct http_head *answer = websocket_answer(transit, head);
     bool is_http2 = ex->ops->tunnel == NULL;
+    const struct http_head *answer = handshake_answer(&transit->lane->relay->handshake, head,
+                                                      !is_http2, is_http1,
+                                                      (struct slice){transit->key, WS_KEY_LEN});
     transit->status = answer->status;
     ex->ops->respond(ex, answer);
     ex->ops->flush(ex);

@@ -363,7 +363,7 @@ static weir_engine_options engine_options(struct server *s)
         uint32_t total = u->pool.max_total == WEIR_UNLIMITED ? 100000 : u->pool.max_total;
         conns += total;
         waiting += u->pool.waiting_max == WEIR_NONE ? 0 : u->pool.waiting_max;
-        keys += u->endpoints.count;
+        keys += (uint64_t)2 * u->endpoints.count; /* each once more for HTTP/1.1 alone */
     }
     weir_engine_options opt = {.size = sizeof(opt)};
     opt.conns_max = (uint32_t)(clients + conns + 64);

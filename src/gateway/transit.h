@@ -73,6 +73,7 @@ struct transit {
     bool reused;
     bool is_grpc;
     bool is_websocket;       /* a WebSocket is asked for */
+    bool over_http1;         /* … of HTTP/1.1, whatever else the endpoint speaks */
     bool ahead_ended;        /* … and its client has ended its stream */
     struct channel *channel; /* while CHANNEL */
     uint64_t body_max;       /* 0: no limit */

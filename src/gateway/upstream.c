@@ -11,11 +11,14 @@
 #include "io/loop.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
 /* gRPC servers take more pings than that for an attack, unless they say otherwise. */
 #define GRPC_PING_LEAST_MS 300000U
+/* After that one who took no HTTP/1.1 is asked again. */
+#define HTTP2_ALONE_MS     60000U
 
 static int open_pool(struct upstream *upstream, const struct upstream_options *opt);
 static int pin_endpoints(struct upstream *upstream, const struct upstream_options *opt);
@@ -79,13 +82,39 @@ uint32_t upstream_choose(struct upstream *upstream, struct slice path, uint32_t 
     return balance_choose(&upstream->balance, upstream->peers, upstream->count, hash, except);
 }
 
-/* The key of this client's connections to the endpoint. */
-static weir_key key_of_client(const struct endpoint *endpoint, const struct http_peer *client,
-                              char ret_tenant[ANNOUNCE_TENANT_MAX])
+bool upstream_may_speak_http1(const struct upstream *upstream, uint32_t endpoint)
 {
-    weir_key key = *pool_key_view(endpoint->pin);
-    announce_tenant(client, ret_tenant);
-    key.tenant = ret_tenant;
+    const struct endpoint *at = &upstream->endpoints[endpoint];
+    return upstream->tls_http1[0] != '\0' && strcmp(at->config->scheme, "https") == 0
+           && loop_now_ms(upstream->loop) >= at->http2_alone_ms;
+}
+
+bool upstream_speaks_http2_alone(struct upstream *upstream, uint32_t endpoint, weir_err err)
+{
+    if (err != WEIR_ETLS_ALPN) {
+        return false;
+    }
+    upstream->endpoints[endpoint].http2_alone_ms = loop_now_ms(upstream->loop) + HTTP2_ALONE_MS;
+    return true;
+}
+
+/* Where the endpoint's own key does not say all. */
+static bool has_key_of_its_own(const struct upstream *upstream, const struct upstream_way *way)
+{
+    return upstream->config->proxy_protocol != 0 || way->over_http1;
+}
+
+static weir_key key_of_its_own(const struct upstream *upstream, const struct upstream_way *way,
+                               char ret_tenant[ANNOUNCE_TENANT_MAX])
+{
+    weir_key key = *pool_key_view(upstream->endpoints[way->endpoint].pin);
+    if (upstream->config->proxy_protocol != 0) {
+        announce_tenant(way->client, ret_tenant);
+        key.tenant = ret_tenant;
+    }
+    if (way->over_http1) {
+        key.tls = upstream->tls_http1;
+    }
     return key;
 }
 
@@ -94,10 +123,10 @@ weir_err upstream_try_lease(struct upstream *upstream, const struct upstream_way
 {
     struct endpoint *at = &upstream->endpoints[way->endpoint];
     char tenant[ANNOUNCE_TENANT_MAX];
-    if (upstream->config->proxy_protocol == 0) {
+    if (!has_key_of_its_own(upstream, way)) {
         return pool_try_acquire_pinned(upstream->pool, at->pin, flags, ret_lease, ret_object);
     }
-    const weir_key key = key_of_client(at, way->client, tenant);
+    const weir_key key = key_of_its_own(upstream, way, tenant);
     return weir_try_acquire(upstream->pool, &key, flags, ret_lease, ret_object);
 }
 
@@ -107,10 +136,10 @@ weir_err upstream_lease(struct upstream *upstream, const struct upstream_way *wa
 {
     struct endpoint *at = &upstream->endpoints[way->endpoint];
     char tenant[ANNOUNCE_TENANT_MAX];
-    if (upstream->config->proxy_protocol == 0) {
+    if (!has_key_of_its_own(upstream, way)) {
         return pool_acquire_pinned(upstream->pool, at->pin, opt, fn, arg, ret_lease);
     }
-    const weir_key key = key_of_client(at, way->client, tenant);
+    const weir_key key = key_of_its_own(upstream, way, tenant);
     return weir_acquire(upstream->pool, &key, opt, fn, arg, ret_lease);
 }
 
@@ -259,6 +288,9 @@ static int pin_endpoints(struct upstream *upstream, const struct upstream_option
 {
     const char *fingerprint = opt->secure != NULL ? secure_fingerprint(opt->secure, opt->index)
                                                   : NULL;
+    if (fingerprint != NULL && speaks_of(opt->config) == HTTP_SPEAKS_AUTO) {
+        snprintf(upstream->tls_http1, sizeof upstream->tls_http1, "%s" HTTP_KEY_HTTP1, fingerprint);
+    }
     for (uint32_t i = 0; i < upstream->count; i++) {
         const struct config_endpoint *config = &opt->config->endpoints.at[i];
         const weir_key key = {

@@ -17,6 +17,7 @@
 #include "core/outlier.h"
 #include "core/pool.h"
 #include "gateway/config.h"
+#include "io/tls_profile.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,6 +42,7 @@ struct endpoint {
     struct key *pin;
     uint32_t passes_seen;
     uint64_t answered, failed; /* requests */
+    uint64_t http2_alone_ms;   /* it took no HTTP/1.1, and is believed until then; 0: not known */
 };
 
 struct upstream {
@@ -56,6 +58,7 @@ struct upstream {
     struct outlier_set outliers;
     uint32_t count;
     struct loop *loop;
+    char tls_http1[TLS_FINGERPRINT_MAX + sizeof HTTP_KEY_HTTP1]; /* for keys; "": not needed */
 };
 
 struct upstream_options {
@@ -84,12 +87,18 @@ uint32_t upstream_choose(struct upstream *upstream, struct slice path, uint32_t 
 struct upstream_way {
     uint32_t endpoint;
     const struct http_peer *client;
+    bool over_http1; /* for upstream_may_speak_http1() */
 };
 weir_err upstream_try_lease(struct upstream *upstream, const struct upstream_way *way,
                             uint32_t flags, weir_lease *ret_lease, void **ret_object);
 weir_err upstream_lease(struct upstream *upstream, const struct upstream_way *way,
                         const weir_acquire_options *opt, weir_lease_fn *fn, void *arg,
                         weir_lease *ret_lease);
+
+/* Whether connections of HTTP/1.1 alone may be had where ALPN chose HTTP/2. */
+bool upstream_may_speak_http1(const struct upstream *upstream, uint32_t endpoint);
+/* Whether such a dial failed so that there are none, which is believed for a while. */
+bool upstream_speaks_http2_alone(struct upstream *upstream, uint32_t endpoint, weir_err err);
 
 /* It answered well or badly, or the call to it broke: too much of that ejects it. */
 void upstream_judge(struct upstream *upstream, uint32_t endpoint, bool is_good);

@@ -583,7 +583,9 @@ static bool set_client(struct tls *tls, const struct tls_options *opt)
         SSL_SESSION_free(session);
     }
     SSL_set_connect_state(tls->ssl);
-    return true;
+    unsigned char wire[TLS_ALPN_WIRE_MAX];
+    return opt->offer == 0
+           || SSL_set_alpn_protos(tls->ssl, wire, tls_alpn_wire(opt->offer, wire)) == 0;
 }
 
 static int make_ssl(struct tls *tls, const struct tls_options *opt)

@@ -95,6 +95,7 @@ struct tls_options {
     const char *host;    /* client: the name dialled; what the certificate must be for, and SNI,
                             unless the profile names another; copied */
     uint16_t port;       /* client: with host, whose tickets may be used */
+    unsigned offer;      /* client: TLS_OFFER_…, instead of the profile's; 0: the profile's */
     uint32_t timeout_ms; /* [TLS_TIMEOUT_MS] of the handshake; UINT32_MAX: none */
     tls_done_fn *done;   /* once, never from inside tls_open(). On an error the stream is still to
                             be closed, and good for nothing else. Owner and on_ready are set here. */

@@ -318,8 +318,7 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* "\2h2\10http/1.1", of what is in `offer`. */
-static unsigned alpn_wire(unsigned offer, unsigned char ret_wire[12])
+unsigned tls_alpn_wire(unsigned offer, unsigned char ret_wire[TLS_ALPN_WIRE_MAX])
 {
     unsigned len = 0;
     if ((offer & TLS_OFFER_H2) != 0) {
@@ -338,8 +337,8 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 {
     (void)ssl;
     const struct tls_contexts *contexts = arg;
-    unsigned char wire[12];
-    unsigned len = alpn_wire(contexts->profile->offer, wire);
+    unsigned char wire[TLS_ALPN_WIRE_MAX];
+    unsigned len = tls_alpn_wire(contexts->profile->offer, wire);
     unsigned char *chosen;
     unsigned char chosen_len;
     if (SSL_select_next_proto(&chosen, &chosen_len, wire, len, in, in_len)
@@ -465,8 +464,8 @@ static int set_server(SSL_CTX *context, struct tls_contexts *contexts)
 static int set_client(SSL_CTX *context, struct tls_contexts *contexts)
 {
     const struct tls_profile *profile = contexts->profile;
-    unsigned char wire[12];
-    unsigned len = alpn_wire(profile->offer, wire);
+    unsigned char wire[TLS_ALPN_WIRE_MAX];
+    unsigned len = tls_alpn_wire(profile->offer, wire);
     int error = set_common(context, contexts);
     SSL_CTX_set_verify(context, profile->unverified ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);

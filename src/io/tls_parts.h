@@ -138,6 +138,9 @@ struct tls_contexts {
 
 struct tls_contexts *tls_contexts_of_server(struct tls_server *server); /* a reference */
 struct tls_contexts *tls_contexts_of_client(struct tls_client *client);
+/* "\2h2\10http/1.1", of what is in `offer` (RFC 7301 §3.1). Its length. */
+#define TLS_ALPN_WIRE_MAX 12U
+unsigned tls_alpn_wire(unsigned offer, unsigned char ret_wire[TLS_ALPN_WIRE_MAX]);
 void tls_contexts_leave(struct tls_contexts *contexts);
 struct tls_counters *tls_server_tally(struct tls_server *server);
 struct tls_counters *tls_client_tally(struct tls_client *client);
