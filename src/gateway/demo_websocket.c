@@ -170,7 +170,7 @@ bool demo_websocket_take(struct demo_websocket *echoes, struct http_exchange *ex
         free(echo);
         return false;
     }
-    if (!exchange->ops->tunnel(exchange, &echo->tunnel, &none)) {
+    if (exchange->ops->tunnel(exchange, &echo->tunnel, &none) != 0) {
         ws_end_forget(&echo->end);
         free(echo);
         return false;
