@@ -29,6 +29,7 @@
     ROW(local)
 
 struct gate {
+    const char *url;         /* the proxy's, as keys name it; borrowed */
     uint32_t connecting_max; /* UINT32_MAX: no limit */
     _Atomic uint32_t connecting, waiting;
 #define GATE_ROW(name) _Atomic uint64_t name;

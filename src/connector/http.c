@@ -25,11 +25,12 @@
 
 struct dialling {
     struct http_connector *connector;
-    struct dial *dial;     /* NULL: it waits at the gate, or has ended */
-    struct gate_pass pass; /* the pool's, where there is a gate */
-    weir_key key;          /* while it waits; its texts are the pool's */
-    struct node on_list;   /* connector->dials */
-    weir_conn id;          /* 0: for a lone one */
+    struct dial *dial;      /* NULL: it waits at the gate, or has ended */
+    struct gate_pass pass;  /* the pool's, where there is a gate */
+    struct gate_side *side; /* NULL: there is none */
+    weir_key key;           /* while it waits; its texts are the pool's */
+    struct node on_list;    /* connector->dials */
+    weir_conn id;           /* 0: for a lone one */
     uint64_t begun_ns;
     bool is_https;
     bool is_http1; /* nothing else is offered */
@@ -49,7 +50,7 @@ struct http_connector {
     struct http2_connector *http2; /* NULL: never spoken */
     struct names *names;           /* NULL: nothing is resolved */
     struct list dials;             /* the pool's */
-    struct gate_side side;
+    struct gate_side *sides;       /* one for each gate */
 };
 
 static void dialled(void *self, const struct dial_result *result);
@@ -58,6 +59,18 @@ static void pool_dial_begins(void *self, struct gate_pass *pass);
 
 /* --- opening ------------------------------------------------------------------------------------
  */
+
+static int open_sides(struct http_connector *connector)
+{
+    uint32_t count = connector->opt.gates_count;
+    connector->sides = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *connector->sides);
+    for (uint32_t i = 0; connector->sides != NULL && i < count; i++) {
+        gate_side_init(&connector->sides[i], connector->opt.gates[i], connector->opt.loop);
+        connector->sides[i].begin = pool_dial_begins;
+        connector->sides[i].self = connector;
+    }
+    return connector->sides != NULL ? 0 : -ENOMEM;
+}
 
 int http_connector_new(const struct http_connector_options *opt,
                        struct http_connector **ret_connector)
@@ -68,10 +81,10 @@ int http_connector_new(const struct http_connector_options *opt,
     }
     connector->opt = *opt;
     list_init(&connector->dials);
-    gate_side_init(&connector->side, opt->gate, opt->loop);
-    connector->side.begin = pool_dial_begins;
-    connector->side.self = connector;
-    int error = http1_connector_new(&connector->opt, &connector->http1);
+    int error = open_sides(connector);
+    if (error == 0) {
+        error = http1_connector_new(&connector->opt, &connector->http1);
+    }
     if (error == 0 && opt->speaks != HTTP_SPEAKS_HTTP1) {
         error = http2_connector_new(&connector->opt, &connector->http2);
     }
@@ -102,8 +115,8 @@ static void dialling_free(struct dialling *dialling)
     if (dialling->dial != NULL) {
         dial_cancel(dialling->dial);
     }
-    if (dialling->connector->side.gate != NULL) {
-        gate_leave(&dialling->connector->side, &dialling->pass);
+    if (dialling->side != NULL) {
+        gate_leave(dialling->side, &dialling->pass);
     }
     list_leave(&dialling->on_list);
     alloc_free(&alloc_libc, dialling);
@@ -131,7 +144,11 @@ void http_connector_free(struct http_connector *take_connector)
     for (struct node *it; (it = list_first(&take_connector->dials)) != NULL;) {
         dialling_free(list_entry(it, struct dialling, on_list));
     }
-    gate_side_fini(&take_connector->side);
+    for (uint32_t i = 0; take_connector->sides != NULL && i < take_connector->opt.gates_count;
+         i++) {
+        gate_side_fini(&take_connector->sides[i]);
+    }
+    alloc_free(&alloc_libc, take_connector->sides);
     names_free(take_connector->names);
     http1_connector_free(take_connector->http1);
     http2_connector_free(take_connector->http2);
@@ -288,6 +305,16 @@ static void begin_dial(struct dialling *dialling, const weir_key *key)
     }
 }
 
+static struct gate_side *side_of(struct http_connector *connector, const char *proxy)
+{
+    for (uint32_t i = 0; proxy != NULL && i < connector->opt.gates_count; i++) {
+        if (strcmp(connector->opt.gates[i]->url, proxy) == 0) {
+            return &connector->sides[i];
+        }
+    }
+    return NULL;
+}
+
 static void pool_dial(void *self, weir_conn id, const weir_key *key)
 {
     struct http_connector *connector = self;
@@ -299,9 +326,10 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
     dialling->connector = connector;
     dialling->id = id;
     list_push_back(&connector->dials, &dialling->on_list);
-    if (connector->side.gate != NULL) {
+    dialling->side = side_of(connector, key->proxy);
+    if (dialling->side != NULL) {
         dialling->key = *key;
-        gate_arrive(&connector->side, &dialling->pass);
+        gate_arrive(dialling->side, &dialling->pass);
     } else {
         begin_dial(dialling, key);
     }
@@ -330,8 +358,8 @@ static void dialled(void *self, const struct dial_result *result)
     weir_conn id = dialling->id;
     weir_err err = http_err_of_dial(result);
     dialling->dial = NULL;
-    if (connector->side.gate != NULL) {
-        gate_tell(connector->side.gate, result);
+    if (dialling->side != NULL) {
+        gate_tell(dialling->side->gate, result);
     }
     if (err == WEIR_OK) {
         tell_address(dialling, result);

@@ -50,7 +50,8 @@ struct http_connector_options {
     struct tls_client *proxy_tls; /* for proxies of "https://"; NULL: there are none; borrowed */
     unsigned announce_version;    /* of a PROXY header to begin with; 0: none */
     struct proxy_header (*announce)(const weir_key *key); /* what it says */
-    struct gate *gate;              /* of the proxy that all keys name; NULL: none; borrowed */
+    struct gate *const *gates; /* of proxies that keys name; borrowed, as the array is */
+    uint32_t gates_count;
     enum http_speaks speaks;        /* stays */
     uint32_t connect_timeout_ms;    /* WEIR_NEVER, here and below: none */
     uint32_t tls_timeout_ms;        /* of the handshake alone */

@@ -42,6 +42,9 @@ void access_write(struct access_log *log, const struct access_entry *entry)
     json_u64(&json, "answer_bytes", entry->answer_bytes);
     json_text(&json, "upstream", entry->upstream);
     json_text(&json, "endpoint", entry->endpoint);
+    if (entry->account != NULL && entry->account[0] != '\0') {
+        json_text(&json, "account", entry->account);
+    }
     json_bool(&json, "reused", entry->reused);
     json_u64(&json, "retries", entry->retries);
     json_open(&json, "ms", '{');

@@ -48,6 +48,7 @@ struct admin_request {
     struct admin_proxy *proxy; /* a command under way, or NULL */
     bool head_only, openmetrics;
     struct bytes input; /* of a command */
+    char path[ADMIN_PATH_MAX];
     struct bytes body;
     size_t sent;
 };
@@ -339,6 +340,11 @@ static void command_send(void *self, uint16_t status)
 static void command_run(struct admin_request *request)
 {
     uint16_t status = 500;
+    if (request->page->run != NULL) {
+        struct server *server = request->admin->server;
+        command_send(request, request->page->run(server, slice_of(request->path), &request->body));
+        return;
+    }
     const struct slice command = {bytes_at(&request->input), (uint32_t)bytes_len(&request->input)};
     request->proxy = admin_proxy_start(request->admin->server, command, &request->body,
                                        command_send, request, &status);
@@ -393,6 +399,7 @@ static void on_request(void *self, struct http_exchange *exchange, struct http_h
     bytes_init(&request->body, &alloc_libc, ADMIN_ANSWER_MAX);
     bytes_init(&request->input, &alloc_libc, ADMIN_INPUT_MAX);
     list_push_back(&admin->requests, &request->on_admin);
+    slice_copy(request->path, sizeof(request->path), path);
     if (page->posts) {
         if (end)
             command_run(request);

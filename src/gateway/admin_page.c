@@ -7,12 +7,14 @@
  */
 #include "gateway/admin_page.h"
 
+#include "gateway/accounts.h"
 #include "gateway/admin_tls.h"
 #include "gateway/config_dump.h"
 #include "gateway/inlet.h"
 #include "gateway/metrics.h"
 #include "gateway/metrics_tls.h"
 #include "gateway/process.h"
+#include "gateway/proxies.h"
 #include "gateway/server.h"
 #include "io/clock.h"
 #include "io/notify.h"
@@ -27,6 +29,9 @@
 #define JSON_TYPE    "application/json"
 #define TEXT_TYPE    "text/plain; charset=utf-8"
 #define EVENTS_SHOWN 500U
+
+#define ACCOUNTS_PATH "/api/v1/accounts/"
+#define CLEAR_PATH    "/clear"
 
 /* A page that is one list. */
 struct rows {
@@ -145,12 +150,13 @@ static uint16_t write_index(const struct server *server, const struct census *ce
                             bool openmetrics, struct bytes *out)
 {
     (void)census, (void)openmetrics;
-    bytes_printf(out,
-                 "weir %s, %s\n\n/livez\n/readyz\n/healthz\n/metrics\n/api/v1/pools\n"
-                 "/api/v1/endpoints\n/api/v1/keys\n/api/v1/connections\n/api/v1/listeners\n"
-                 "/api/v1/certificates\n"
-                 "/api/v1/events\n/api/v1/config\n/api/v1/process\n",
-                 WEIR_VERSION, state_word(server));
+    bytes_printf(
+        out,
+        "weir %s, %s\n\n/livez\n/readyz\n/healthz\n/metrics\n/api/v1/pools\n"
+        "/api/v1/endpoints\n/api/v1/accounts\n/api/v1/keys\n/api/v1/connections\n/api/v1/listeners\n"
+        "/api/v1/certificates\n"
+        "/api/v1/events\n/api/v1/config\n/api/v1/process\n",
+        WEIR_VERSION, state_word(server));
     return 200;
 }
 
@@ -561,6 +567,95 @@ static void worker_rows(struct json *row, const struct server *server)
     json_close(row, ']');
 }
 
+/* --- accounts ------------------------------------------------------------------------------------
+ */
+
+static void term_rows(struct json *row, const struct cooldown *cooldown, uint64_t now_ms)
+{
+    json_open(row, "cooldowns", '[');
+    for (uint32_t i = 0; i <= COOLDOWN_FAMILIES_MAX; i++) {
+        const struct cooldown_term *term = i == 0 ? &cooldown->all : &cooldown->families[i - 1];
+        char family[COOLDOWN_FAMILY_LEN + 1] = "";
+        if (term->until_ms <= now_ms)
+            continue;
+        memcpy(family, term->family, term->family_len);
+        json_open(row, NULL, '{');
+        json_text(row, "reason", cooldown_word(term->reason));
+        json_text(row, "family", family);
+        json_fixed(row, "left_seconds", term->until_ms - now_ms, 3);
+        json_close(row, '}');
+    }
+    json_close(row, ']');
+}
+
+static void account_row(struct rows *rows, const struct config_upstream *upstream,
+                        const struct accounts_info *info, uint64_t now_ms)
+{
+    char proxy[PROXIES_NAME_MAX];
+    enum cooldown_reason reason;
+    const struct config_account *config = info->config;
+    uint64_t left_ms = cooldown_left(&info->cooldown, (struct slice){"", 0}, now_ms, &reason);
+    bool is_full = config->concurrent != 0 && info->open >= config->concurrent;
+    proxies_name(config->proxy[0] != '\0' ? config->proxy : upstream->proxy, proxy);
+    struct json row = row_begin(rows);
+    json_text(&row, "upstream", upstream->name);
+    json_text(&row, "account", config->name);
+    json_text(&row, "state",
+              left_ms > 0           ? "cooling"
+              : config->weight == 0 ? "drained"
+              : is_full             ? "full"
+                                    : "ready");
+    json_text(&row, "reason", cooldown_word(reason));
+    json_fixed(&row, "cooldown_seconds", left_ms, 3);
+    term_rows(&row, &info->cooldown, now_ms);
+    json_u64(&row, "in_flight", info->open);
+    json_u64(&row, "concurrent", config->concurrent);
+    json_u64(&row, "priority", config->priority);
+    json_u64(&row, "weight", config->weight);
+    json_text(&row, "proxy", proxy);
+    json_u64(&row, "given_up", info->given_up);
+    row_end(rows, &row);
+}
+
+static uint16_t write_accounts(const struct server *server, const struct census *census,
+                               bool openmetrics, struct bytes *out)
+{
+    (void)census, (void)openmetrics;
+    struct rows rows;
+    struct accounts_info info;
+    uint64_t now_ms = clock_now_ms();
+    rows_open(&rows, "accounts", out);
+    for (uint32_t u = 0; u < server->config->upstreams.count; u++) {
+        const struct config_upstream *upstream = &server->config->upstreams.at[u];
+        for (uint32_t i = 0; i < upstream->accounts.count; i++) {
+            accounts_info_of(relay_shared_accounts(server->shared, u), i, &info);
+            account_row(&rows, upstream, &info, now_ms);
+        }
+    }
+    return rows_close(&rows);
+}
+
+/* /api/v1/accounts/UPSTREAM/ACCOUNT/clear: what is held against it is forgotten. */
+static uint16_t run_clear(const struct server *server, struct slice path, struct bytes *out)
+{
+    struct slice account = slice_sub(path, sizeof(ACCOUNTS_PATH) - 1,
+                                     path.len - (uint32_t)(sizeof(CLEAR_PATH) - 1));
+    struct slice upstream;
+    slice_split(&account, '/', &upstream);
+    bool is_known = false;
+    for (uint32_t u = 0; account.at != NULL && u < server->config->upstreams.count; u++)
+        if (slice_is(upstream, server->config->upstreams.at[u].name)
+            && server->config->upstreams.at[u].accounts.count > 0)
+            is_known = accounts_clear(relay_shared_accounts(server->shared, u), account);
+    if (is_known)
+        log_to(&server->voice.sink, LOG_INFO_LEVEL, "account cleared",
+               log_slice("upstream", upstream), log_slice("account", account));
+    bytes_append_text(out, is_known ? "{\"cleared\":true}\n"
+                                    : "{\"error\":{\"code\":404,\"message\":\"there is no such "
+                                      "account\"}}\n");
+    return is_known ? 200 : 404;
+}
+
 static uint16_t write_process(const struct server *server, const struct census *census,
                               bool openmetrics, struct bytes *out)
 {
@@ -596,25 +691,33 @@ static uint16_t write_process(const struct server *server, const struct census *
  */
 
 static const struct admin_page pages[] = {
-    {"/", 0, false, false, TEXT_TYPE, write_index},
-    {"/livez", 0, true, false, TEXT_TYPE, write_livez},
-    {"/readyz", CENSUS_POOLS, true, false, TEXT_TYPE, write_readyz},
-    {"/healthz", CENSUS_POOLS, false, false, JSON_TYPE, write_healthz},
-    {"/metrics", METRICS_CENSUS, false, false, NULL, write_metrics},
-    {"/api/v1/pools", CENSUS_POOLS, false, false, JSON_TYPE, write_pools},
-    {"/api/v1/endpoints", CENSUS_ENDPOINTS, false, false, JSON_TYPE, write_endpoints},
-    {"/api/v1/keys", CENSUS_KEYS, false, false, JSON_TYPE, write_keys},
-    {"/api/v1/connections", CENSUS_CONNECTIONS, false, false, JSON_TYPE, write_connections},
-    {"/api/v1/listeners", 0, false, false, JSON_TYPE, write_listeners},
-    {"/api/v1/certificates", 0, false, false, JSON_TYPE, write_certificates},
-    {"/api/v1/events", CENSUS_EVENTS, false, false, JSON_TYPE, write_events},
-    {"/api/v1/config", 0, false, false, JSON_TYPE, write_config},
-    {"/api/v1/process", 0, false, false, JSON_TYPE, write_process},
-    {"/api/v1/proxies/test", 0, false, true, JSON_TYPE, NULL},
+    {"/", 0, false, false, TEXT_TYPE, write_index, NULL},
+    {"/livez", 0, true, false, TEXT_TYPE, write_livez, NULL},
+    {"/readyz", CENSUS_POOLS, true, false, TEXT_TYPE, write_readyz, NULL},
+    {"/healthz", CENSUS_POOLS, false, false, JSON_TYPE, write_healthz, NULL},
+    {"/metrics", METRICS_CENSUS, false, false, NULL, write_metrics, NULL},
+    {"/api/v1/pools", CENSUS_POOLS, false, false, JSON_TYPE, write_pools, NULL},
+    {"/api/v1/endpoints", CENSUS_ENDPOINTS, false, false, JSON_TYPE, write_endpoints, NULL},
+    {"/api/v1/accounts", 0, false, false, JSON_TYPE, write_accounts, NULL},
+    {"/api/v1/keys", CENSUS_KEYS, false, false, JSON_TYPE, write_keys, NULL},
+    {"/api/v1/connections", CENSUS_CONNECTIONS, false, false, JSON_TYPE, write_connections, NULL},
+    {"/api/v1/listeners", 0, false, false, JSON_TYPE, write_listeners, NULL},
+    {"/api/v1/certificates", 0, false, false, JSON_TYPE, write_certificates, NULL},
+    {"/api/v1/events", CENSUS_EVENTS, false, false, JSON_TYPE, write_events, NULL},
+    {"/api/v1/config", 0, false, false, JSON_TYPE, write_config, NULL},
+    {"/api/v1/process", 0, false, false, JSON_TYPE, write_process, NULL},
+    {"/api/v1/proxies/test", 0, false, true, JSON_TYPE, NULL, NULL},
 };
+static const struct admin_page clear_page = {.path = ACCOUNTS_PATH,
+                                             .posts = true,
+                                             .type = JSON_TYPE,
+                                             .run = run_clear};
 
 const struct admin_page *admin_page_find(struct slice path)
 {
+    if (path.len < ADMIN_PATH_MAX && slice_starts(path, SLICE(ACCOUNTS_PATH))
+        && slice_ends(path, SLICE(CLEAR_PATH)))
+        return &clear_page;
     for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
         if (slice_is(path, pages[i].path))
             return &pages[i];

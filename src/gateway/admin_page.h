@@ -19,7 +19,11 @@ struct admin_page {
     /* Writes the body and returns the status. `census` is NULL when none was asked for. */
     uint16_t (*write)(const struct server *server, const struct census *census, bool openmetrics,
                       struct bytes *out);
+    /* A command whose path says it all and that is done at once; its body is not looked at. */
+    uint16_t (*run)(const struct server *server, struct slice path, struct bytes *out);
 };
+
+#define ADMIN_PATH_MAX 256U /* of a command; there is no page for a longer one */
 
 /* NULL: there is no such page. */
 const struct admin_page *admin_page_find(struct slice path);

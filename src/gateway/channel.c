@@ -185,6 +185,9 @@ static bool take_client(struct channel *channel, struct transit *transit, struct
     }
     channel->seat = transit->seat;
     transit->seat = 0;
+    channel->account = transit->account;
+    channel->has_account = transit->has_account;
+    transit->has_account = false;
     return true;
 }
 
@@ -663,6 +666,9 @@ static void finish(struct channel *channel)
     if (relay->log.ring != NULL) {
         log_it(channel, loop_turn_ns(relay->opt.loop));
     }
+    if (channel->has_account) {
+        upstream_give_account(channel->upstream, channel->account);
+    }
     if (channel->seat != 0) {
         clients_give(relay->opt.shared->clients, channel->seat);
     }
@@ -694,6 +700,9 @@ static void log_it(struct channel *channel, uint64_t now_ns)
         .listener = channel->lane->config->name,
         .upstream = channel->upstream->config->name,
         .endpoint = channel->upstream->endpoints[channel->endpoint].config->name,
+        .account = channel->upstream->config->accounts.count > 0
+                       ? channel->upstream->config->accounts.at[channel->account].name
+                       : "",
         .client = {text + channel->host_len + channel->path_len, channel->client_len},
         .method = SLICE("GET"),
         .host = {text, channel->host_len},

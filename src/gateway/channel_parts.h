@@ -22,7 +22,9 @@ struct channel {
     uint64_t begun_ns;
     uint32_t queue_us, connect_us, first_byte_us;
     uint32_t endpoint;
-    uint32_t seat;     /* clients_give() */
+    uint32_t seat; /* clients_give() */
+    uint32_t account;
+    bool has_account;  /* has a request open on its books */
     uint32_t nonce;    /* of our pings */
     uint32_t state_ms; /* since when it is in its state */
     uint8_t state;     /* enum channel_state */

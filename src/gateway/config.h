@@ -73,6 +73,7 @@ struct config_route {
     const char *upstream_name; /* its name */
     struct {
         uint64_t body;                  /* 0: no limit */
+        uint64_t hold;                  /* of a body that is kept before an account is chosen */
         uint32_t concurrent_per_client; /* 0: no limit; a client is an address */
     } limits;
     enum config_forwarded forwarded;
@@ -152,6 +153,19 @@ struct config_endpoint {
     uint32_t priority; /* 0 is the highest tier */
 };
 
+/* Who we are to the endpoints. */
+#define CONFIG_ACCOUNTS_MAX        64U
+#define CONFIG_ACCOUNT_HEADERS_MAX 16U
+struct config_account {
+    const char *name;
+    struct config_fields headers; /* its credentials */
+    const char *proxy;            /* URL; "": the upstream's */
+    uint32_t concurrent;          /* requests at a time; 0: no limit */
+    struct config_texts models;   /* with * for any text; empty: all */
+    uint32_t priority;            /* the lowest is asked first */
+    uint32_t weight;              /* 0: takes no new requests */
+};
+
 enum config_protocol {
     PROTOCOL_AUTO,
     PROTOCOL_HTTP1,
@@ -189,6 +203,10 @@ struct config_upstream {
         struct config_endpoint *at; /* at least one */
         uint32_t count;
     } endpoints;
+    struct {
+        struct config_account *at;
+        uint32_t count; /* 0: requests go as their clients sent them */
+    } accounts;
     struct {
         const char *path; /* "": no active checks */
         uint32_t interval_ms, timeout_ms, failures, recovery_ms;

@@ -389,14 +389,24 @@ static void check_proxy(const struct check *c, const struct config_upstream *u)
                      u->name);
 }
 
+static bool names_proxy(const struct config_upstream *u, const char *proxy)
+{
+    bool is_named = strcmp(u->proxy, proxy) == 0;
+    for (uint32_t i = 0; i < u->accounts.count; i++)
+        is_named |= strcmp(u->accounts.at[i].proxy, proxy) == 0;
+    return is_named && proxy[0] != '\0';
+}
+
 /* One proxy has one limit. */
 static void check_proxy_limits(const struct check *c, uint32_t index)
 {
     const struct config_upstream *u = &c->config->upstreams.at[index];
-    for (uint32_t i = 0; i < index && u->proxy[0] != '\0'; i++) {
+    for (uint32_t i = 0; i < index; i++) {
         const struct config_upstream *other = &c->config->upstreams.at[i];
-        if (strcmp(u->proxy, other->proxy) == 0
-            && u->proxy_limits.connecting_max != other->proxy_limits.connecting_max) {
+        bool is_shared = names_proxy(other, u->proxy);
+        for (uint32_t k = 0; k < u->accounts.count; k++)
+            is_shared |= names_proxy(other, u->accounts.at[k].proxy);
+        if (is_shared && u->proxy_limits.connecting_max != other->proxy_limits.connecting_max) {
             config_error(c->faults, AT(c, u->proxy),
                          "upstream %s: its proxy has other proxy_limits in upstream %s", u->name,
                          other->name);
@@ -426,6 +436,50 @@ static void check_proxy_tls(const struct check *c, const struct config_upstream 
                      "upstream %s: %s", u->name, fault.text);
 }
 
+static void check_account(const struct check *c, const struct config_upstream *u, uint32_t index)
+{
+    const struct config_account *a = &u->accounts.at[index];
+    struct proxy proxy;
+    for (uint32_t j = 0; j < index; j++)
+        if (strcmp(a->name, u->accounts.at[j].name) == 0)
+            config_error(c->faults, AT(c, a->name),
+                         "upstreams.accounts.name: upstream %s has %s already", u->name, a->name);
+    for (uint32_t j = 0; j < a->headers.count; j++)
+        if (slice_is_nocase(slice_of(a->headers.at[j].name), "host"))
+            config_error(c->faults, AT(c, a->name),
+                         "upstream %s: account %s: Host is not a credential; a route's "
+                         "request_headers may set it",
+                         u->name, a->name);
+    if (a->proxy[0] != '\0' && !proxy_parse(slice_of(a->proxy), &proxy))
+        config_error(c->faults, AT(c, a->proxy),
+                     "upstream %s: account %s: proxy must be socks5://host:port, "
+                     "http://host:port or https://host:port, with user:password@ before the host "
+                     "if it wants them, %%-escaped",
+                     u->name, a->name);
+    if (a->proxy[0] != '\0' && u->proxy[0] == '\0' && u->health.path[0] != '\0')
+        config_advise(c->faults, AT(c, a->proxy),
+                      "upstream %s: health checks belong to no account and go without this proxy",
+                      u->name);
+}
+
+static void check_accounts(const struct check *c, const struct config_upstream *u)
+{
+    uint32_t weights = 0;
+    for (uint32_t i = 0; i < u->accounts.count; i++) {
+        weights += u->accounts.at[i].weight;
+        check_account(c, u, i);
+    }
+    if (u->accounts.count == 0)
+        return;
+    if (weights == 0)
+        config_error(c->faults, AT(c, u->accounts.at[0].weight),
+                     "upstreams.accounts.weight: upstream %s has no account above zero", u->name);
+    if (u->protocol == PROTOCOL_OPENCLAW || u->proxy_protocol != 0)
+        config_error(c->faults, AT(c, u->accounts.at[0].name),
+                     "upstream %s: accounts go with neither protocol: openclaw nor proxy_protocol",
+                     u->name);
+}
+
 static void check_upstreams(const struct check *c)
 {
     for (uint32_t i = 0; i < c->config->upstreams.count; i++) {
@@ -436,6 +490,7 @@ static void check_upstreams(const struct check *c)
                              "upstreams.name: %s is taken by the upstream in line %u", u->name,
                              AT(c, c->config->upstreams.at[j].name).line);
         check_endpoints(c, u);
+        check_accounts(c, u);
         check_pool(c, u);
         check_health(c, u);
         check_upstream_tls(c, u);
@@ -525,11 +580,20 @@ static bool route_covers(const struct config_route *a, const struct config_route
            && methods_cover(&a->match.method, &b->match.method);
 }
 
+static bool is_for_accounts(const struct check *c, const struct config_route *route)
+{
+    const struct config *config = c->config;
+    return route->upstream < config->upstreams.count
+           && config->upstreams.at[route->upstream].accounts.count > 0;
+}
+
 static void check_routes(const struct check *c, struct config_listener *listener)
 {
     for (uint32_t i = 0; i < listener->routes.count; i++) {
         struct config_route *route = &listener->routes.at[i];
         find_upstream(c, route);
+        if (is_for_accounts(c, route) && !WRITTEN(c, route->forwarded))
+            route->forwarded = FORWARDED_OFF; /* whose requests these are is nobody's business */
         for (uint32_t j = 0; j < i; j++) {
             if (!route_covers(&listener->routes.at[j], route))
                 continue;

@@ -630,6 +630,20 @@ static bool good_server(struct value *v)
                   v->text);
 }
 
+static bool good_pattern(struct value *v)
+{
+    size_t len = strlen(v->text);
+    for (const char *c = v->text; *c != '\0'; c++)
+        if (*c <= ' ' || *c >= 0x7f)
+            return refuse(v, "\"%.40s\" has a space or a character beyond ASCII", v->text);
+    return (len > 0 && len <= 128) || refuse(v, "%zu characters are outside 1 … 128", len);
+}
+
+static bool read_patterns(struct value *v)
+{
+    return read_texts(v, good_pattern);
+}
+
 static bool read_servers(struct value *v)
 {
     return read_texts(v, good_server);
@@ -817,7 +831,7 @@ static bool read_fields(struct value *v)
 
 static void write_fields(const struct option *option, const void *field, struct bytes *out)
 {
-    (void)option;
+    bool is_secret = option->type == OPTION_CREDENTIALS;
     const struct config_fields *fields = field;
     bytes_append_text(out, "{");
     for (uint32_t i = 0; i < fields->count; i++) {
@@ -825,7 +839,8 @@ static void write_fields(const struct option *option, const void *field, struct 
         bytes_append_text(out, i > 0 ? ", " : "");
         bytes_append_json(out, slice_of(f->name));
         bytes_append_text(out, ": ");
-        bytes_append_json(out, config_is_secret(f->name) ? SLICE("***") : slice_of(f->value));
+        bytes_append_json(out, is_secret || config_is_secret(f->name) ? SLICE("***")
+                                                                      : slice_of(f->value));
     }
     bytes_append_text(out, "}");
 }
@@ -844,6 +859,8 @@ static const struct value_type value_types[OPTION_TYPES] = {
     [OPTION_CIDRS] = {"a list of networks", "array", true, sizeof(struct config_texts), read_cidrs,
                       write_cidrs},
     [OPTION_COUNT] = {"a number", "integer", false, 4, read_count, write_count},
+    [OPTION_CREDENTIALS] = {"a map of fields", "object", true, sizeof(struct config_fields),
+                            read_fields, write_fields},
     [OPTION_FIELDS] = {"a map of fields", "object", true, sizeof(struct config_fields), read_fields,
                        write_fields},
     [OPTION_FLAG] = {"true or false", "boolean", false, 4, read_flag, write_flag},
@@ -858,6 +875,8 @@ static const struct value_type value_types[OPTION_TYPES] = {
     [OPTION_PART] = {"a fraction", "number", false, sizeof(double), read_part, write_part},
     [OPTION_FILE] = {"a path", "string", false, TEXT, read_file_path, write_text},
     [OPTION_PATH] = {"a path", "string", false, TEXT, read_path, write_text},
+    [OPTION_PATTERNS] = {"a list of patterns", "array", true, sizeof(struct config_texts),
+                         read_patterns, write_texts},
     [OPTION_PROFILE] = {"a name", "string", false, TEXT, read_label, write_text},
     [OPTION_RATE] = {"bytes per second", "size", false, 8, read_rate, write_size},
     [OPTION_SECRET] = {"a secret", "string", false, TEXT, read_secret, write_secret},

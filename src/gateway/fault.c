@@ -150,12 +150,15 @@ unsigned fault_grpc_code(enum fault fault)
     switch (fault) {
     case FAULT_NONE: return GRPC_OK;
     case FAULT_NO_ROUTE: return GRPC_UNIMPLEMENTED;
+    case FAULT_NO_ACCOUNT:
     case FAULT_NO_SERVICE: return GRPC_NOT_FOUND;
     case FAULT_DEADLINE:
     case FAULT_SLOW_REQUEST: return GRPC_DEADLINE_EXCEEDED;
     case FAULT_TOO_LARGE:
     case FAULT_MESSAGE_SIZE:
     case FAULT_ANSWER_SIZE:
+    case FAULT_ACCOUNTS_COOLING:
+    case FAULT_ACCOUNTS_FULL:
     case FAULT_CLIENT_BUSY: return GRPC_RESOURCE_EXHAUSTED;
     case FAULT_CLIENT_LEFT: return GRPC_CANCELLED;
     case FAULT_BAD_REQUEST:

@@ -27,6 +27,11 @@
         "the request took too long to arrive")                                                     \
     ROW(CLIENT_BUSY, "client_busy", 429, "http_request_denied",                                    \
         "this client has too many requests open")                                                  \
+    ROW(ACCOUNTS_COOLING, "accounts_cooling", 429, "http_request_denied",                          \
+        "every account cools down")                                                                \
+    ROW(ACCOUNTS_FULL, "accounts_full", 429, "connection_limit_reached",                           \
+        "every account has as many requests open as it may")                                       \
+    ROW(NO_ACCOUNT, "no_account", 404, "destination_not_found", "no account serves this model")    \
     ROW(QUEUE_FULL, "queue_full", 503, "connection_limit_reached",                                 \
         "too many requests wait already")                                                          \
     ROW(WAIT_TOO_LONG, "wait_too_long", 503, "connection_limit_reached",                           \

@@ -25,6 +25,7 @@ static const struct slice proto_plain = {"http", 4}, proto_tls = {"https", 5};
 static void apply_route(const struct forward_rules *rules, struct http_field *added,
                         struct http_head *head);
 static void drop_ids(struct http_head *head, uint64_t ids);
+static void drop_named(struct http_head *head, struct http_field *added, struct slice name);
 static struct slice chain_of(const struct http_head *head, enum http_field_id id, struct slice last,
                              char room[FORWARD_CHAIN_MAX]);
 static struct slice forwarded_of(const struct http_peer *peer, char room[96]);
@@ -122,6 +123,23 @@ void forward_request(struct forward *forward, const struct forward_rules *rules,
         trace_start(forward, add(forward, head, "traceparent: ", trace, HTTP_TRACEPARENT));
     }
     apply_route(rules, room, head);
+}
+
+void forward_sign(struct forward *forward, const struct http_field *fields, uint32_t count,
+                  struct http_head *head)
+{
+    drop_ids(head, BIT(HTTP_AUTHORIZATION) | BIT(HTTP_X_API_KEY));
+    check(head->added_count + count <= FORWARD_ADDED_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        drop_named(head, forward->added, fields[i].name);
+        forward->added[head->added_count++] = fields[i];
+    }
+}
+
+void forward_continued(struct http_head *head)
+{
+    drop_ids(head, BIT(HTTP_EXPECT));
+    head->expect_continue = false;
 }
 
 void forward_answer(const struct forward_rules *rules, struct http_head *head)

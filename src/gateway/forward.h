@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define FORWARD_SET_MAX     32U /* request_headers.set */
-#define FORWARD_ADDED_MAX   (FORWARD_SET_MAX + 10U)
+#define FORWARD_ADDED_MAX   (FORWARD_SET_MAX + CONFIG_ACCOUNT_HEADERS_MAX + 10U)
 #define FORWARD_CHAIN_MAX   4096U /* bytes of a chain of proxies; a longer one is begun anew */
 #define FORWARD_TRACE_BYTES 55U
 #define FORWARD_VALUE_MAX   256U /* a longer one is not copied next to the others */
@@ -54,6 +54,14 @@ void forward_init(struct forward *forward, uint64_t seed);
 void forward_request(struct forward *forward, const struct forward_rules *rules,
                      const struct http_peer *peer, bool trusted, struct http_head *head);
 void forward_answer(const struct forward_rules *rules, struct http_head *head);
+
+/* It goes as somebody else: what the client showed of itself (Authorization, x-api-key) goes no
+ * further, and these fields, which stay where they are, are set. After forward_request(). */
+void forward_sign(struct forward *forward, const struct http_field *fields, uint32_t count,
+                  struct http_head *head);
+
+/* The client was told to go on (100) already. */
+void forward_continued(struct http_head *head);
 
 /* A WebSocket that came by HTTP/2 goes on by HTTP/1.1: adds what the latter asks with. */
 void forward_upgrade(struct forward *forward, struct slice key, struct http_head *head);

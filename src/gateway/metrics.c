@@ -8,6 +8,7 @@
 #include "gateway/metrics.h"
 
 #include "gateway/inlet.h"
+#include "gateway/metrics_accounts.h"
 #include "gateway/metrics_groups.h"
 #include "gateway/metrics_histogram.h"
 #include "gateway/metrics_openclaw.h"
@@ -91,6 +92,7 @@ bool metrics_write(const struct server *server, const struct census *census, boo
     bool is_whole = metrics_groups_write(server, census, &page.prom);
     write_http(&page);
     write_listeners(&page);
+    metrics_accounts_write(server, &page.prom);
     metrics_tls_write(server, &page.prom);
     proxies_metrics_write(relay_shared_proxies(server->shared), census, &page.prom);
     metrics_websocket_write(server, &page.prom);

@@ -15,15 +15,16 @@ enum option_kind { OPTION_MAP, OPTION_LIST, OPTION_NAMED, OPTION_VALUE };
 
 /* How a value is written and what it becomes; config_value.c says more about each. */
 enum option_type {
-    OPTION_ADDRESS, /* struct config_address */
-    OPTION_CAUSES,  /* the retry of struct config_upstream */
-    OPTION_CHOICE,  /* uint32_t: the word's place, from 1 */
-    OPTION_CIDRS,   /* {struct config_cidr *, count} */
-    OPTION_COUNT,   /* uint32_t */
-    OPTION_FIELDS,  /* struct config_fields */
-    OPTION_FILE,    /* const char *: a path, made relative to the file that names it */
-    OPTION_FLAG,    /* uint32_t: WEIR_OFF, WEIR_ON */
-    OPTION_HOST,    /* const char *, as are LABEL, OUTPUT, PATH, PROFILE, SECRET */
+    OPTION_ADDRESS,     /* struct config_address */
+    OPTION_CAUSES,      /* the retry of struct config_upstream */
+    OPTION_CHOICE,      /* uint32_t: the word's place, from 1 */
+    OPTION_CIDRS,       /* {struct config_cidr *, count} */
+    OPTION_COUNT,       /* uint32_t */
+    OPTION_CREDENTIALS, /* struct config_fields, whose values are secrets */
+    OPTION_FIELDS,      /* struct config_fields */
+    OPTION_FILE,        /* const char *: a path, made relative to the file that names it */
+    OPTION_FLAG,        /* uint32_t: WEIR_OFF, WEIR_ON */
+    OPTION_HOST,        /* const char *, as are LABEL, OUTPUT, PATH, PROFILE, SECRET */
     OPTION_LABEL,
     OPTION_METHODS, /* struct config_texts */
     OPTION_NAMES,   /* struct config_texts */
@@ -31,6 +32,7 @@ enum option_type {
     OPTION_OUTPUT,
     OPTION_PART, /* double */
     OPTION_PATH,
+    OPTION_PATTERNS, /* struct config_texts */
     OPTION_PROFILE,
     OPTION_RATE, /* uint64_t */
     OPTION_SECRET,

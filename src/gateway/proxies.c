@@ -13,52 +13,69 @@
 
 struct proxies {
     const struct config *config;
-    uint32_t *of; /* each upstream's: an index, or the count */
+    struct gate **gates; /* each upstream's, one behind the other */
+    uint32_t *first;     /* each upstream's first one; the last is the count of all */
     uint32_t count;
     struct one {
         struct gate gate;
-        const char *url;
         char name[PROXIES_NAME_MAX];
     } at[];
 };
 
-static uint32_t seek(const struct proxies *proxies, const char *url)
+static struct one *seek(struct proxies *proxies, const char *url)
 {
     uint32_t i = 0;
-    while (i < proxies->count && strcmp(proxies->at[i].url, url) != 0)
+    while (i < proxies->count && strcmp(proxies->at[i].gate.url, url) != 0)
         i++;
-    return i;
+    return &proxies->at[i];
 }
 
-static void take(struct proxies *proxies, uint32_t upstream)
+static void take(struct proxies *proxies, uint32_t upstream, const char *url)
+{
+    if (url[0] == '\0')
+        return;
+    struct one *one = seek(proxies, url);
+    if (one == &proxies->at[proxies->count]) {
+        proxies->count++;
+        one->gate.url = url;
+        one->gate.connecting_max =
+            proxies->config->upstreams.at[upstream].proxy_limits.connecting_max;
+        proxies_name(url, one->name);
+    }
+    uint32_t *end = &proxies->first[upstream + 1];
+    for (uint32_t i = proxies->first[upstream]; i < *end; i++)
+        if (proxies->gates[i] == &one->gate)
+            return;
+    proxies->gates[(*end)++] = &one->gate;
+}
+
+static void take_all(struct proxies *proxies, uint32_t upstream)
 {
     const struct config_upstream *config = &proxies->config->upstreams.at[upstream];
-    uint32_t i = seek(proxies, config->proxy);
-    proxies->of[upstream] = i;
-    if (i < proxies->count)
-        return;
-    struct one *one = &proxies->at[proxies->count++];
-    one->url = config->proxy;
-    one->gate.connecting_max = config->proxy_limits.connecting_max;
-    proxies_name(one->url, one->name);
+    proxies->first[upstream + 1] = proxies->first[upstream];
+    take(proxies, upstream, config->proxy);
+    for (uint32_t i = 0; i < config->accounts.count; i++)
+        take(proxies, upstream, config->accounts.at[i].proxy);
 }
 
 int proxies_new(const struct config *config, struct proxies **ret_proxies)
 {
-    uint32_t count = config->upstreams.count;
+    uint32_t count = config->upstreams.count, most = 0;
+    for (uint32_t i = 0; i < count; i++)
+        most += 1 + config->upstreams.at[i].accounts.count;
     struct proxies *proxies = alloc_zeroed(&alloc_libc,
-                                           sizeof(*proxies) + count * sizeof(struct one));
+                                           sizeof(*proxies) + most * sizeof(struct one));
     if (proxies == NULL)
         return -ENOMEM;
     proxies->config = config;
-    proxies->of = alloc_zeroed(&alloc_libc, (count + 1) * sizeof(uint32_t));
-    if (proxies->of == NULL) {
-        alloc_free(&alloc_libc, proxies);
+    proxies->first = alloc_zeroed(&alloc_libc, (count + 1) * sizeof(uint32_t));
+    proxies->gates = alloc_zeroed(&alloc_libc, (most + 1) * sizeof(struct gate *));
+    if (proxies->first == NULL || proxies->gates == NULL) {
+        proxies_free(proxies);
         return -ENOMEM;
     }
     for (uint32_t i = 0; i < count; i++)
-        if (config->upstreams.at[i].proxy[0] != '\0')
-            take(proxies, i);
+        take_all(proxies, i);
     *ret_proxies = proxies;
     return 0;
 }
@@ -67,14 +84,16 @@ void proxies_free(struct proxies *take_proxies)
 {
     if (take_proxies == NULL)
         return;
-    alloc_free(&alloc_libc, take_proxies->of);
+    alloc_free(&alloc_libc, take_proxies->first);
+    alloc_free(&alloc_libc, take_proxies->gates);
     alloc_free(&alloc_libc, take_proxies);
 }
 
-struct gate *proxies_gate(struct proxies *proxies, uint32_t upstream)
+struct gate *const *proxies_gates(const struct proxies *proxies, uint32_t upstream,
+                                  uint32_t *ret_count)
 {
-    bool has_one = proxies->config->upstreams.at[upstream].proxy[0] != '\0';
-    return has_one ? &proxies->at[proxies->of[upstream]].gate : NULL;
+    *ret_count = proxies->first[upstream + 1] - proxies->first[upstream];
+    return &proxies->gates[proxies->first[upstream]];
 }
 
 void proxies_name(const char *proxy, char ret_name[PROXIES_NAME_MAX])
@@ -101,19 +120,52 @@ static bool is_first_of_name(const struct proxies *proxies, uint32_t index)
     return true;
 }
 
-/* In the pools now, as they themselves count. */
+static bool is_named(const char *proxy, const char *name)
+{
+    char own[PROXIES_NAME_MAX];
+    proxies_name(proxy, own);
+    return strcmp(own, name) == 0;
+}
+
+/* Of one account of an upstream, on one worker. */
+static uint64_t connections_as(const struct census_sheet *sheet, uint32_t upstream,
+                               const char *account)
+{
+    for (uint32_t g = 0; g < sheet->groups_count; g++) {
+        const struct census_group *group = &sheet->groups[g];
+        const weir_group_info *info = &group->info;
+        if (group->pool == upstream && group->is_tenant && strcmp(group->name, account) == 0)
+            return (uint64_t)info->dialling + info->idle + info->shared + info->active
+                   + info->probing + info->closing;
+    }
+    return 0;
+}
+
+/* In the pool of an upstream now, as it itself counts. */
+static uint64_t connections_in(const struct census_sheet *sheet,
+                               const struct config_upstream *config, uint32_t upstream,
+                               const char *name)
+{
+    uint64_t sum = 0;
+    if (config->accounts.count == 0)
+        return is_named(config->proxy, name) && upstream < sheet->pools_count
+                   ? sheet->pools[upstream].stats.total
+                   : 0;
+    for (uint32_t i = 0; i < config->accounts.count; i++) {
+        const struct config_account *account = &config->accounts.at[i];
+        if (is_named(account->proxy[0] != '\0' ? account->proxy : config->proxy, name))
+            sum += connections_as(sheet, upstream, account->name);
+    }
+    return sum;
+}
+
 static uint64_t connections_of(const struct proxies *proxies, const struct census *census,
                                const char *name)
 {
     uint64_t sum = 0;
-    for (uint32_t u = 0; u < proxies->config->upstreams.count; u++) {
-        if (proxies->config->upstreams.at[u].proxy[0] == '\0'
-            || strcmp(proxies->at[proxies->of[u]].name, name) != 0)
-            continue;
+    for (uint32_t u = 0; u < proxies->config->upstreams.count; u++)
         for (uint32_t w = 0; w < census->sheets_count; w++)
-            if (u < census->sheets[w].pools_count)
-                sum += census->sheets[w].pools[u].stats.total;
-    }
+            sum += connections_in(&census->sheets[w], &proxies->config->upstreams.at[u], u, name);
     return sum;
 }
 

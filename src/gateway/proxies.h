@@ -17,8 +17,9 @@ struct proxies;
 int proxies_new(const struct config *config, struct proxies **ret_proxies); /* 0 or -errno */
 void proxies_free(struct proxies *take_proxies);                            /* after the workers */
 
-/* Of an upstream; NULL: it has none. */
-struct gate *proxies_gate(struct proxies *proxies, uint32_t upstream);
+/* Of an upstream and its accounts, each once; lives as long as the proxies. */
+struct gate *const *proxies_gates(const struct proxies *proxies, uint32_t upstream,
+                                  uint32_t *ret_count);
 
 /* "socks5://host:port": a proxy without user and password. */
 void proxies_name(const char *proxy, char ret_name[PROXIES_NAME_MAX]);

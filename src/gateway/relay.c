@@ -5,17 +5,13 @@
 #include "base/check.h"
 #include "gateway/clients.h"
 #include "gateway/openclaw.h"
-#include "gateway/transit.h"
+#include "gateway/relay_parts.h"
 #include "io/loop.h"
 
-static void pace_client(struct transit *transit, bool blocked);
 static void pace_upstream(struct transit *transit, bool blocked);
-static void ask_or_refuse(struct transit *transit, bool is_health, bool end);
-static void answer_health(struct transit *transit);
 static bool is_short(const struct http_head *head);
+static void tell_to_continue(struct transit *transit);
 static bool has_no_call(const struct transit *transit);
-static void begin(struct transit *transit, struct http_head *head);
-static void ask(struct transit *transit, uint32_t flags);
 static void granted(void *arg, const weir_grant *grant);
 static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_after_ms);
 static void send_first(struct transit *transit, void *object, struct http_head *head);
@@ -23,16 +19,7 @@ static void send_kept(struct transit *transit, void *object);
 static bool send_head(struct transit *transit, void *object, struct http_head *head);
 static void end_request(struct transit *transit);
 static void on_websocket_head(struct transit *transit, struct http_head *head);
-static void give_back(struct transit *transit, weir_fate fate, weir_err why);
-static bool again(struct transit *transit, uint64_t *counter, bool is_free);
 static bool fits_limits(struct transit *transit, const struct http_head *head);
-static void answer_with(struct relay *relay, struct http_exchange *ex, enum fault fault,
-                        uint32_t retry_after_ms, bool head_only);
-static void refuse(struct transit *transit, enum fault fault, uint32_t retry_after_ms);
-static void cut_or_refuse(struct transit *transit, enum fault fault);
-static void deadline_passed(struct loop_timer *timer, uint64_t now_ms);
-static void call_off(struct transit *transit);
-static void finish(struct transit *transit);
 static const struct http_caller caller;
 
 /* --- the request, as the listener brings it ----------------------------------------------------
@@ -84,28 +71,28 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
     struct transit *transit = transit_new(lane, ex);
     ex->user = transit;
     if (transit == NULL) {
-        answer_with(relay, ex, FAULT_INTERNAL, 0, head->method_id == HTTP_HEAD);
+        relay_answer_with(relay, ex, FAULT_INTERNAL, 0, head->method_id == HTTP_HEAD);
         return;
     }
     transit->request_ended = end;
     enum fault fault = head->upgrade ? websocket_ask(transit, head) : FAULT_NONE;
     if (!held_take_head(&transit->held, head)) {
-        refuse(transit, FAULT_INTERNAL, 0);
+        transit_refuse(transit, FAULT_INTERNAL, 0);
         return;
     }
     if (fault != FAULT_NONE || is_misdirected(ex->peer, head)) {
-        refuse(transit, fault != FAULT_NONE ? fault : FAULT_MISDIRECTED, 0);
+        transit_refuse(transit, fault != FAULT_NONE ? fault : FAULT_MISDIRECTED, 0);
         return;
     }
     if (http_has(head, HTTP_CONTENT_TYPE) && grpc_is(head)) {
         transit->is_grpc = true;
-        rpc_begin(&transit->rpc, relay->opt.loop, head, deadline_passed);
+        rpc_begin(&transit->rpc, relay->opt.loop, head, transit_deadline_passed);
     }
     bool is_health = transit->is_grpc && lane->config->grpc.health == WEIR_ON
                      && grpc_health_method_of(head->path) != GRPC_HEALTH_NONE;
     uint32_t route = routes_match(lane->routes, head);
     if (route == ROUTE_NONE) {
-        ask_or_refuse(transit, is_health, end);
+        relay_ask_health(transit, is_health, end);
         return;
     }
     transit->rules = &lane->rules[route];
@@ -114,22 +101,35 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
     transit->harmless = replay_is_harmless(head);
     fault = judge_protocol(transit);
     if (fault != FAULT_NONE) {
-        refuse(transit, fault, 0);
+        transit_refuse(transit, fault, 0);
         return;
     }
     if (!fits_limits(transit, head)) {
         return;
     }
     if (is_health) {
-        ask_or_refuse(transit, true, end);
+        relay_ask_health(transit, true, end);
         return;
     }
     replay_budget_earn(&transit->upstream->budget);
-    if (!transit->request_ended && is_short(head)) {
+    transit->keeps = account_keeps_body(transit, head);
+    if (!transit->request_ended && (transit->keeps || is_short(head))) {
         transit->state = TRANSIT_GATHERING;
+        if (head->expect_continue) {
+            tell_to_continue(transit);
+        }
         return;
     }
-    begin(transit, head);
+    transit_begin(transit, head);
+}
+
+/* Its body is wanted here, whatever the upstream will say. */
+static void tell_to_continue(struct transit *transit)
+{
+    const struct http_head head = {.status = 100, .version_minor = 1};
+    transit->is_continued = true;
+    transit->ex->ops->respond(transit->ex, &head);
+    transit->ex->ops->flush(transit->ex);
 }
 
 /* Of a client of HTTP/2. */
@@ -138,7 +138,7 @@ static void websocket_body(struct transit *transit, const void *data, size_t len
     if (transit->channel != NULL) {
         channel_client_body(transit->channel, data, len);
     } else if (!bytes_append(&transit->ahead, data, len)) {
-        cut_or_refuse(transit, FAULT_TOO_LARGE);
+        transit_cut(transit, FAULT_TOO_LARGE);
     }
 }
 
@@ -151,23 +151,27 @@ static void on_body(struct http_exchange *ex, const void *data, size_t len)
     }
     transit->request_bytes += len;
     if (transit->body_max != 0 && transit->request_bytes > transit->body_max) {
-        cut_or_refuse(transit, FAULT_TOO_LARGE);
+        transit_cut(transit, FAULT_TOO_LARGE);
         return;
     }
     if (transit->is_grpc
         && !rpc_fits(&transit->rpc.up, data, len,
                      transit->lane->config->grpc.max_receive_message)) {
-        cut_or_refuse(transit, FAULT_MESSAGE_SIZE);
+        transit_cut(transit, FAULT_MESSAGE_SIZE);
         return;
     }
     bool waits = has_no_call(transit);
+    if (transit->keeps || transit->unsent != NULL || (waits && transit->hold.len > 0)) {
+        account_take_body(transit, data, len);
+        return;
+    }
     if (transit->body_held
         && !held_add_body(&transit->held, data, len, waits ? HELD_WAIT_MAX : HELD_BODY_MAX)) {
         transit->body_held = false;
     }
     if (waits) {
         if (!transit->body_held) {
-            refuse(transit, FAULT_INTERNAL, 0);
+            transit_refuse(transit, FAULT_INTERNAL, 0);
         }
     } else {
         transit->call->ops->body(transit->call, data, len); /* the flush tells whether to pause */
@@ -186,19 +190,20 @@ static void on_request_end(struct http_exchange *ex, const struct http_head *tra
     }
     transit->request_ended = true;
     bool has_trailers = trailers != NULL && trailers->field_count > 0;
-    if (has_trailers && transit->body_held && !held_take_trailers(&transit->held, trailers)) {
+    bool is_kept = transit->body_held || transit->unsent != NULL;
+    if (has_trailers && is_kept && !held_take_trailers(&transit->held, trailers)) {
         transit->body_held = false;
         if (has_no_call(transit)) {
-            refuse(transit, FAULT_INTERNAL, 0);
+            transit_refuse(transit, FAULT_INTERNAL, 0);
             return;
         }
     }
     if (transit->state == TRANSIT_GATHERING) {
         transit->state = TRANSIT_WAITING;
-        begin(transit, held_head(&transit->held));
+        transit_begin(transit, held_head(&transit->held));
     } else if (transit->state == TRANSIT_ASKING) {
-        answer_health(transit);
-    } else if (!has_no_call(transit)) {
+        relay_answer_health(transit);
+    } else if (!has_no_call(transit) && transit->unsent == NULL) {
         transit->call->ops->end(transit->call, trailers);
     }
 }
@@ -207,7 +212,8 @@ static void on_client_flush(struct http_exchange *ex)
 {
     struct transit *transit = ex->user;
     if (!has_no_call(transit)) {
-        pace_client(transit, transit->call->ops->flush(transit->call));
+        bool is_blocked = transit->call->ops->flush(transit->call);
+        transit_pace_client(transit, is_blocked || transit->unsent != NULL);
     }
 }
 
@@ -243,8 +249,8 @@ static void on_client_abort(struct http_exchange *ex, enum http_fault why)
     if (transit->status == 0) {
         transit->status = fault_status(transit->fault);
     }
-    call_off(transit);
-    finish(transit);
+    transit_call_off(transit);
+    transit_finish(transit);
 }
 
 const struct http_handler relay_handler = {
@@ -263,7 +269,7 @@ static bool fits_limits(struct transit *transit, const struct http_head *head)
     transit->body_max = route->limits.body;
     if (transit->body_max != 0 && head->framing == HTTP_LENGTH
         && head->content_length > transit->body_max) {
-        refuse(transit, FAULT_TOO_LARGE, 0);
+        transit_refuse(transit, FAULT_TOO_LARGE, 0);
         return false;
     }
     uint8_t client[16];
@@ -273,89 +279,10 @@ static bool fits_limits(struct transit *transit, const struct http_head *head)
     if (route->limits.concurrent_per_client != 0
         && !clients_take(transit->lane->relay->opt.shared->clients, client,
                          route->limits.concurrent_per_client, &transit->seat)) {
-        refuse(transit, FAULT_CLIENT_BUSY, 1000);
+        transit_refuse(transit, FAULT_CLIENT_BUSY, 1000);
         return false;
     }
     return true;
-}
-
-/* --- our own health ----------------------------------------------------------------------------
- */
-
-/* It is asked for, or there is no route; the question comes in the body. */
-static void ask_or_refuse(struct transit *transit, bool is_health, bool end)
-{
-    if (!is_health) {
-        refuse(transit, FAULT_NO_ROUTE, 0);
-        return;
-    }
-    transit->state = TRANSIT_ASKING;
-    if (end) {
-        answer_health(transit);
-    }
-}
-
-/* Nobody here has that name: an upstream that speaks gRPC may know it. */
-static bool is_for_upstream(const struct transit *transit)
-{
-    return transit->upstream != NULL && transit->upstream->config->protocol == PROTOCOL_GRPC;
-}
-
-static void watch_health(struct transit *transit, struct slice service)
-{
-    struct lane *lane = transit->lane;
-    transit->watch = health_service_watch(&lane->relay->health, service,
-                                          lane->config->pool.idle_timeout_ms / 2, transit->ex);
-    if (transit->watch == NULL) {
-        refuse(transit, FAULT_INTERNAL, 0);
-        return;
-    }
-    transit->status = 200;
-    transit->state = TRANSIT_ANSWERING;
-    transit->first_byte_ns = loop_turn_ns(lane->relay->opt.loop);
-}
-
-static void answer_health(struct transit *transit)
-{
-    struct health_service *health = &transit->lane->relay->health;
-    struct http_head *head = held_head(&transit->held);
-    enum grpc_health_method method = grpc_health_method_of(head->path);
-    struct slice service;
-    if (!grpc_health_read(held_body(&transit->held), transit->held.body_len, &service)) {
-        refuse(transit, FAULT_BAD_REQUEST, 0);
-        return;
-    }
-    bool is_ours = health_service_status(health, service) != GRPC_SERVICE_UNKNOWN;
-    if (!is_ours && is_for_upstream(transit)) {
-        transit->state = TRANSIT_WAITING;
-        replay_budget_earn(&transit->upstream->budget);
-        begin(transit, head);
-    } else if (method == GRPC_HEALTH_OTHER) {
-        refuse(transit, FAULT_NO_ROUTE, 0);
-    } else if (method == GRPC_HEALTH_WATCH) {
-        watch_health(transit, service);
-    } else if (!is_ours) {
-        refuse(transit, FAULT_NO_SERVICE, 0);
-    } else {
-        transit->status = 200;
-        transit->first_byte_ns = loop_turn_ns(transit->lane->relay->opt.loop);
-        health_service_check(health, service, transit->ex);
-        finish(transit);
-    }
-}
-
-void relay_drain(struct relay *relay)
-{
-    relay->health.is_draining = true;
-    channels_drain(relay);
-    for (uint32_t i = 0; i < relay->opt.config->upstreams.count; i++) {
-        if (relay->upstreams[i].openclaw != NULL) {
-            openclaw_drain(relay->upstreams[i].openclaw);
-        }
-    }
-    for (struct http_exchange *ex; (ex = health_service_first(&relay->health)) != NULL;) {
-        cut_or_refuse(ex->user, FAULT_CLOSING);
-    }
 }
 
 /* --- back-pressure -----------------------------------------------------------------------------
@@ -364,7 +291,7 @@ void relay_drain(struct relay *relay)
  * a flush, and the drain after one that could not send all, say whether the giver is to wait.
  */
 
-static void pace_client(struct transit *transit, bool blocked)
+void transit_pace_client(struct transit *transit, bool blocked)
 {
     if (blocked != transit->client_paused && !transit->request_ended) {
         transit->client_paused = blocked;
@@ -416,36 +343,46 @@ static void *openclaw_of(struct transit *transit, const struct http_head *head, 
     return openclaw_link(openclaw, endpoint);
 }
 
-static void begin(struct transit *transit, struct http_head *head)
+void transit_begin(struct transit *transit, struct http_head *head)
 {
-    uint32_t endpoint = upstream_choose(transit->upstream, head->path, BALANCE_NOBODY);
-    const struct upstream_way way = {endpoint, transit->ex->peer, false};
+    struct upstream *upstream = transit->upstream;
+    if (upstream->accounts == NULL) {
+        transit->endpoint = upstream_choose(upstream, 0, head->path, BALANCE_NOBODY);
+        transit_go(transit, head);
+    } else if (account_choose(transit, head->path)) {
+        transit_go(transit, head);
+    }
+}
+
+void transit_go(struct transit *transit, struct http_head *head)
+{
+    uint32_t endpoint = transit->endpoint;
+    const struct upstream_way way = {endpoint, transit->account, transit->ex->peer, false};
     void *object = openclaw_of(transit, head, endpoint);
     if (object != NULL
         || (endpoint != BALANCE_NOBODY
             && upstream_try_lease(transit->upstream, &way, flags_of(transit), &transit->lease,
                                   &object)
                    == WEIR_OK)) {
-        transit->endpoint = endpoint;
         transit->tries = 1;
-        transit->granted_ns = transit->begun_ns;
-        if (transit->held.body_len > 0) {
+        transit->granted_ns = transit->was_in_line ? loop_turn_ns(transit->lane->relay->opt.loop)
+                                                   : transit->begun_ns;
+        if (transit->held.body_len > 0 || transit->hold.len > 0 || transit->was_in_line) {
             send_kept(transit, object);
         } else {
             send_first(transit, object, head);
         }
         return;
     }
-    transit->endpoint = endpoint;
     if (endpoint == BALANCE_NOBODY) {
-        refuse(transit, FAULT_DOWN, upstream_retry_after_ms(transit->upstream));
+        transit_refuse(transit, FAULT_DOWN, upstream_retry_after_ms(transit->upstream));
     } else {
-        ask(transit, 0);
+        transit_ask(transit, 0);
     }
 }
 
 /* Asks for a connection at the chosen endpoint; the client's body waits meanwhile. */
-static void ask(struct transit *transit, uint32_t flags)
+void transit_ask(struct transit *transit, uint32_t flags)
 {
     struct upstream *upstream = transit->upstream;
     const weir_acquire_options opt = {
@@ -454,14 +391,15 @@ static void ask(struct transit *transit, uint32_t flags)
     };
     transit->state = TRANSIT_WAITING;
     transit->tries++;
-    const struct upstream_way way = {transit->endpoint, transit->ex->peer, transit->over_http1};
+    const struct upstream_way way = {transit->endpoint, transit->account, transit->ex->peer,
+                                     transit->over_http1};
     weir_err err = upstream_lease(upstream, &way, &opt, granted, transit, &transit->lease);
     if (err != WEIR_OK) {
         lease_failed(transit, err, weir_pool_retry_after(upstream->pool));
         return;
     }
     transit->asked = true;
-    pace_client(transit, true);
+    transit_pace_client(transit, true);
 }
 
 static void granted(void *arg, const weir_grant *grant)
@@ -495,23 +433,35 @@ static bool is_of_endpoint(weir_err err)
     }
 }
 
+/* … or the way there, which may be the account's own. */
+static bool is_of_account(weir_err err)
+{
+    uint16_t status = fault_status(fault_of_err(err));
+    return is_of_endpoint(err) || status == 502 || status == 504;
+}
+
 static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_after_ms)
 {
     struct upstream *upstream = transit->upstream;
     uint32_t failed = transit->endpoint;
     if (transit->over_http1 && upstream_speaks_http2_alone(upstream, failed, err)) {
-        refuse(transit, FAULT_NO_WEBSOCKET, 0);
+        transit_refuse(transit, FAULT_NO_WEBSOCKET, 0);
         return;
     }
     if (is_of_endpoint(err) && upstream->config->retry.on_connect
         && transit->tries < REPLAY_TRIES_MAX) {
-        uint32_t other = upstream_choose(upstream, held_head(&transit->held)->path, failed);
-        if (other != BALANCE_NOBODY && again(transit, &transit->series->retries_connect, false)) {
+        uint32_t other = upstream_choose(upstream, transit->account,
+                                         held_head(&transit->held)->path, failed);
+        if (other != BALANCE_NOBODY
+            && transit_again(transit, &transit->series->retries_connect, false)) {
             transit->endpoint = other;
             transit->over_http1 = false;
-            ask(transit, 0);
+            transit_ask(transit, 0);
             return;
         }
+    }
+    if (is_of_account(err) && account_failed(transit, &transit->series->retries_connect)) {
+        return;
     }
     if (err != WEIR_EDOWN) {
         upstream->endpoints[failed].failed++;
@@ -519,11 +469,11 @@ static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_a
     if (is_of_endpoint(err) && upstream->config->proxy_protocol != 0) {
         upstream_judge(upstream, failed, false); /* its key knows nothing of its clients' keys */
     }
-    refuse(transit, fault_of_err(err), retry_after_ms);
+    transit_refuse(transit, fault_of_err(err), retry_after_ms);
 }
 
 /* Takes one retry from the budget, unless it is free. */
-static bool again(struct transit *transit, uint64_t *counter, bool is_free)
+bool transit_again(struct transit *transit, uint64_t *counter, bool is_free)
 {
     if (!is_free
         && !replay_budget_take(&transit->upstream->budget,
@@ -552,6 +502,28 @@ static void end_request(struct transit *transit)
     }
 }
 
+/* Block by block, as the upstream takes them; then the request's end, if it has come. */
+static void send_unsent(struct transit *transit)
+{
+    struct http_call *call = transit->call;
+    bool is_blocked = false;
+    while (transit->unsent != NULL && !is_blocked) {
+        call->ops->body(call, transit->unsent->at, transit->unsent->len);
+        is_blocked = call->ops->flush(call);
+        transit->unsent = transit->unsent->next;
+        if (!transit->body_held) {
+            hold_drop_first(&transit->hold); /* it is never sent again */
+        }
+    }
+    if (transit->unsent == NULL) {
+        if (transit->request_ended) {
+            end_request(transit);
+        }
+        is_blocked = call->ops->flush(call);
+    }
+    transit_pace_client(transit, is_blocked || transit->unsent != NULL);
+}
+
 /* The head and what there is of the body go out from the copy. */
 static void send_kept(struct transit *transit, void *object)
 {
@@ -559,27 +531,25 @@ static void send_kept(struct transit *transit, void *object)
         return;
     }
     struct http_call *call = transit->call;
+    transit->unsent = transit->hold.first;
     if (transit->held.body_len > 0) {
         call->ops->body(call, held_body(&transit->held), transit->held.body_len);
     }
-    if (transit->request_ended) {
-        end_request(transit);
-    }
-    pace_client(transit, call->ops->flush(call));
+    send_unsent(transit);
 }
 
 /* The connection at hand takes no WebSocket: one of HTTP/1.1 may (as browsers do it). */
 static void ask_for_http1(struct transit *transit)
 {
     if (!upstream_may_speak_http1(transit->upstream, transit->endpoint)) {
-        refuse(transit, FAULT_NO_WEBSOCKET, 0);
+        transit_refuse(transit, FAULT_NO_WEBSOCKET, 0);
         return;
     }
     transit->call->ops->cancel(transit->call);
-    give_back(transit, WEIR_KEEP, WEIR_OK);
+    transit_give_back(transit, WEIR_KEEP, WEIR_OK);
     transit->over_http1 = true;
     transit->tries--; /* nobody was asked anything */
-    ask(transit, 0);
+    transit_ask(transit, 0);
 }
 
 /* What the client's version has not said, and the upstream's has to. */
@@ -608,6 +578,12 @@ static bool send_head(struct transit *transit, void *object, struct http_head *h
     bool trusted = transit->rules->policy == FORWARDED_APPEND
                    && forward_trusts(lane->config, transit->ex->peer->address);
     forward_request(&relay->forward, transit->rules, transit->ex->peer, trusted, head);
+    if (transit->is_continued) {
+        forward_continued(head);
+    }
+    if (transit->upstream->accounts != NULL) {
+        account_sign(transit, head);
+    }
     if (relay->log.ring != NULL) {
         struct slice trace = forward_trace_id(head);
         memcpy(transit->trace, trace.at, trace.len);
@@ -615,8 +591,8 @@ static bool send_head(struct transit *transit, void *object, struct http_head *h
     }
     transit->call = http_call_open(object, &caller, transit);
     if (transit->call == NULL) {
-        give_back(transit, WEIR_KEEP, WEIR_OK);
-        refuse(transit, FAULT_INTERNAL, 0);
+        transit_give_back(transit, WEIR_KEEP, WEIR_OK);
+        transit_refuse(transit, FAULT_INTERNAL, 0);
         return false;
     }
     if (transit->is_websocket && !prepare_handshake(transit, head)) {
@@ -631,14 +607,6 @@ static bool send_head(struct transit *transit, void *object, struct http_head *h
     transit->connect_us = transit->reused ? 0 : transit->call->connect_us;
     transit->call->ops->request(transit->call, head);
     return true;
-}
-
-static void give_back(struct transit *transit, weir_fate fate, weir_err why)
-{
-    if (transit->lease.id != 0) {
-        weir_release_why(transit->upstream->pool, transit->lease, fate, why);
-    }
-    transit->call = NULL;
 }
 
 /* --- the answer, as the connector brings it ----------------------------------------------------
@@ -656,16 +624,17 @@ static bool tries_code_again(struct transit *transit, uint16_t status)
             || !replay_code(status, transit->harmless)) {
             return false;
         }
-        uint32_t other = upstream_choose(transit->upstream, held_head(&transit->held)->path,
+        uint32_t other = upstream_choose(transit->upstream, 0, held_head(&transit->held)->path,
                                          transit->endpoint);
-        if (other == BALANCE_NOBODY || !again(transit, &transit->series->retries_code, false)) {
+        if (other == BALANCE_NOBODY
+            || !transit_again(transit, &transit->series->retries_code, false)) {
             return false;
         }
         weir_fate fate = transit->call->shared ? WEIR_KEEP : WEIR_RETIRE;
         transit->call->ops->cancel(transit->call);
-        give_back(transit, fate, WEIR_OK);
+        transit_give_back(transit, fate, WEIR_OK);
         transit->endpoint = other;
-        ask(transit, 0);
+        transit_ask(transit, 0);
         return true;
     }
     return false;
@@ -675,6 +644,10 @@ static void on_head(struct http_call *call, struct http_head *head)
 {
     struct transit *transit = call->user;
     struct http_exchange *ex = transit->ex;
+    bool is_final = head->status >= 200 || head->status == 101;
+    if (transit->upstream->accounts != NULL && is_final && account_answered(transit, head)) {
+        return;
+    }
     bool is_any_http2 = ex->ops->tunnel == NULL || call->ops->tunnel == NULL;
     if (transit->is_websocket && handshake_is_agreed(head->status, is_any_http2)) {
         on_websocket_head(transit, head);
@@ -687,7 +660,7 @@ static void on_head(struct http_call *call, struct http_head *head)
         return;
     }
     upstream_judge(transit->upstream, transit->endpoint, head->status < 500);
-    if (transit->upstream->config->retry.codes_count > 0
+    if (transit->upstream->config->retry.codes_count > 0 && transit->upstream->accounts == NULL
         && tries_code_again(transit, head->status)) {
         return;
     }
@@ -710,7 +683,7 @@ static void on_websocket_head(struct transit *transit, struct http_head *head)
     if (!handshake_judge(held_head(&transit->held), key, head, &deflate)) {
         transit->upstream->endpoints[transit->endpoint].failed++;
         upstream_judge(transit->upstream, transit->endpoint, false);
-        refuse(transit, FAULT_BAD_ANSWER, 0);
+        transit_refuse(transit, FAULT_BAD_ANSWER, 0);
         return;
     }
     upstream_judge(transit->upstream, transit->endpoint, true);
@@ -725,7 +698,7 @@ static void on_websocket_head(struct transit *transit, struct http_head *head)
     ex->ops->respond(ex, answer);
     ex->ops->flush(ex);
     if (!channel_open(transit, deflate)) {
-        cut_or_refuse(transit, FAULT_INTERNAL);
+        transit_cut(transit, FAULT_INTERNAL);
     } else if (!is_http2) {
         transit->ex = NULL;
         transit_free(transit);
@@ -738,7 +711,7 @@ static void on_answer_body(struct http_call *call, const void *data, size_t len)
     transit->answer_bytes += len;
     if (transit->is_grpc
         && !rpc_fits(&transit->rpc.down, data, len, transit->lane->config->grpc.max_send_message)) {
-        cut_or_refuse(transit, FAULT_ANSWER_SIZE);
+        transit_cut(transit, FAULT_ANSWER_SIZE);
         return;
     }
     transit->ex->ops->body(transit->ex, data, len); /* the flush tells whether to pause */
@@ -757,13 +730,18 @@ static void on_answer_end(struct http_call *call, const struct http_head *traile
     ex->ops->end(ex, trailers);
     ex->ops->flush(ex);
     call->ops->took(call, (uint32_t)((transit->first_byte_ns - transit->granted_ns) / 1000));
-    give_back(transit, reusable ? WEIR_KEEP : WEIR_RETIRE, WEIR_OK);
-    finish(transit);
+    transit_give_back(transit, reusable ? WEIR_KEEP : WEIR_RETIRE, WEIR_OK);
+    transit_finish(transit);
 }
 
 static void on_call_drain(struct http_call *call)
 {
-    pace_client(call->user, false);
+    struct transit *transit = call->user;
+    if (transit->unsent != NULL) {
+        send_unsent(transit);
+    } else {
+        transit_pace_client(transit, false);
+    }
 }
 
 static void on_call_fail(struct http_call *call, enum http_fault why)
@@ -778,16 +756,20 @@ static void on_call_fail(struct http_call *call, enum http_fault why)
         .sent = call->sent,
         .replays = transit->replays,
     };
-    give_back(transit, http_call_fate(call), fault_err_of_call(why));
+    transit_give_back(transit, http_call_fate(call), fault_err_of_call(why));
     if (transit->upstream->config->retry.on_stale && replay_stale(&it)
-        && again(transit, &transit->series->retries_stale, replay_is_free(&it))) {
+        && transit_again(transit, &transit->series->retries_stale, replay_is_free(&it))) {
         transit->replays++;
-        ask(transit, it.untouched ? 0 : WEIR_FRESH);
+        transit_ask(transit, it.untouched ? 0 : WEIR_FRESH);
         return;
     }
     transit->upstream->endpoints[transit->endpoint].failed++;
     upstream_judge(transit->upstream, transit->endpoint, false);
-    cut_or_refuse(transit, fault_of_call(why));
+    if (transit->status == 0 && transit->harmless
+        && account_failed(transit, &transit->series->retries_code)) {
+        return;
+    }
+    transit_cut(transit, fault_of_call(why));
 }
 
 static const struct http_caller caller = {
@@ -798,101 +780,3 @@ static const struct http_caller caller = {
     .on_drain = on_call_drain,
     .on_fail = on_call_fail,
 };
-
-/* --- answers of our own ------------------------------------------------------------------------
- */
-
-static void answer_with(struct relay *relay, struct http_exchange *ex, enum fault fault,
-                        uint32_t retry_after_ms, bool head_only)
-{
-    struct fault_answer *answer = &relay->answer;
-    fault_answer_make(answer, fault, retry_after_ms, "weir");
-    ex->ops->respond(ex, &answer->head);
-    if (!head_only) {
-        ex->ops->body(ex, answer->body, answer->body_len);
-    }
-    ex->ops->end(ex, NULL);
-    ex->ops->flush(ex);
-}
-
-/* Clients of gRPC look for a status of its own (trailers only). */
-static void refuse_grpc(struct transit *transit, enum fault fault)
-{
-    struct http_exchange *ex = transit->ex;
-    struct fault_answer *answer = &transit->lane->relay->answer;
-    transit->fault = fault;
-    transit->status = 200;
-    call_off(transit);
-    fault_answer_grpc(answer, fault, false);
-    ex->ops->respond(ex, &answer->head);
-    ex->ops->end(ex, NULL);
-    ex->ops->flush(ex);
-    finish(transit);
-}
-
-/* Answers with an error where nothing was told to the client yet. */
-static void refuse(struct transit *transit, enum fault fault, uint32_t retry_after_ms)
-{
-    if (transit->is_grpc) {
-        refuse_grpc(transit, fault);
-        return;
-    }
-    transit->fault = fault;
-    transit->status = fault_status(fault);
-    call_off(transit);
-    answer_with(transit->lane->relay, transit->ex, fault, retry_after_ms,
-                transit->held.head.method_id == HTTP_HEAD);
-    finish(transit);
-}
-
-/* The same wherever the request stands: an answer that has begun is cut, never completed. */
-static void cut_or_refuse(struct transit *transit, enum fault fault)
-{
-    if (transit->status == 0) {
-        refuse(transit, fault, 0);
-        return;
-    }
-    struct http_exchange *ex = transit->ex;
-    transit->fault = fault;
-    ex->ops->flush(ex);
-    if (transit->is_grpc) { /* its trailers say that it failed, and why */
-        struct fault_answer *answer = &transit->lane->relay->answer;
-        fault_answer_grpc(answer, fault, true);
-        ex->ops->end(ex, &answer->head);
-        ex->ops->flush(ex);
-    } else {
-        ex->ops->abort(ex);
-    }
-    call_off(transit);
-    finish(transit);
-}
-
-static void deadline_passed(struct loop_timer *timer, uint64_t now_ms)
-{
-    (void)now_ms;
-    cut_or_refuse(container_of(timer, struct transit, rpc.timer), FAULT_DEADLINE);
-}
-
-/* Ends what is under way towards the upstream, if anything is. */
-static void call_off(struct transit *transit)
-{
-    if (transit->call != NULL) {
-        weir_fate fate = http_call_fate(transit->call);
-        transit->call->ops->cancel(transit->call);
-        give_back(transit, fate, WEIR_ECANCELED);
-    } else if (transit->asked) {
-        weir_release(transit->upstream->pool, transit->lease, WEIR_KEEP);
-    }
-}
-
-/* The client has what it will get. */
-static void finish(struct transit *transit)
-{
-    transit_settle(transit);
-    transit->ex = NULL;
-    if (transit->asked) {
-        transit->state = TRANSIT_LEFT; /* freed by the callback of the lease it gave up */
-    } else {
-        transit_free(transit);
-    }
-}

@@ -30,6 +30,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct accounts;
 struct claw_counters;
 struct dns;
 struct loop;
@@ -44,6 +45,7 @@ struct relay_shared;
 /* 0, or -errno and why in words ("": the number says it). */
 int relay_shared_new(const struct config *config, struct relay_shared **ret_shared,
                      char ret_fault[RELAY_FAULT_MAX]);
+struct accounts *relay_shared_accounts(const struct relay_shared *shared, uint32_t upstream);
 const struct proxies *relay_shared_proxies(const struct relay_shared *shared);
 void relay_shared_free(struct relay_shared *take_shared); /* after the last relay */
 

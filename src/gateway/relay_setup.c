@@ -43,12 +43,16 @@ static int open_tables(struct relay_shared *shared)
     uint32_t count = config->upstreams.count;
     shared->verdicts = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->verdicts);
     shared->identities = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->identities);
-    bool fine = shared->verdicts != NULL && shared->identities != NULL
+    shared->accounts = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->accounts);
+    bool fine = shared->verdicts != NULL && shared->identities != NULL && shared->accounts != NULL
                 && proxies_new(config, &shared->proxies) == 0;
     for (uint32_t i = 0; fine && i < count; i++) {
         shared->verdicts[i] = alloc_zeroed(&alloc_libc, config->upstreams.at[i].endpoints.count
                                                             * sizeof(struct verdict));
         fine = shared->verdicts[i] != NULL;
+        if (fine && config->upstreams.at[i].accounts.count > 0) {
+            fine = accounts_new(&config->upstreams.at[i], &shared->accounts[i]) == 0;
+        }
     }
     if (fine && limits_clients(config)) {
         fine = clients_new(&shared->clients) == 0;
@@ -118,6 +122,11 @@ int relay_shared_new(const struct config *config, struct relay_shared **ret_shar
     return 0;
 }
 
+struct accounts *relay_shared_accounts(const struct relay_shared *shared, uint32_t upstream)
+{
+    return shared->accounts[upstream];
+}
+
 const struct proxies *relay_shared_proxies(const struct relay_shared *shared)
 {
     return shared->proxies;
@@ -132,6 +141,11 @@ void relay_shared_free(struct relay_shared *take_shared)
          i++) {
         alloc_free(&alloc_libc, take_shared->verdicts[i]);
     }
+    for (uint32_t i = 0; take_shared->accounts != NULL && i < take_shared->config->upstreams.count;
+         i++) {
+        accounts_free(take_shared->accounts[i]);
+    }
+    alloc_free(&alloc_libc, take_shared->accounts);
     alloc_free(&alloc_libc, take_shared->verdicts);
     free_identities(take_shared);
     alloc_free(&alloc_libc, take_shared->identities);
@@ -153,6 +167,11 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay)
     relay->opt = *opt;
     relay->log.ring = opt->access;
     cork_init(&relay->cork, opt->loop);
+    if (ai_request_init(&relay->ai) != 0) {
+        cork_fini(&relay->cork);
+        alloc_free(&alloc_libc, relay);
+        return -ENOMEM;
+    }
     channels_init(&relay->channels);
     forward_init(&relay->forward, rand_mix(opt->seed));
     relay->upstreams = alloc_zeroed(&alloc_libc,
@@ -203,6 +222,7 @@ void relay_free(struct relay *take_relay)
         alloc_free(&alloc_libc, relay->series[i]);
     }
     transit_kept_free(relay);
+    ai_request_fini(&relay->ai);
     cork_fini(&relay->cork);
     alloc_free(&alloc_libc, relay->series);
     alloc_free(&alloc_libc, relay->lanes);
@@ -239,7 +259,8 @@ static int open_upstreams(struct relay *relay)
             .dns = relay->opt.dns,
             .cork = &relay->cork,
             .secure = relay->opt.secure,
-            .gate = proxies_gate(relay->opt.shared->proxies, i),
+            .accounts = relay->opt.shared->accounts[i],
+            .proxies = relay->opt.shared->proxies,
             .identity = relay->opt.shared->identities[i],
             .index = i,
             .seed = rand_mix(relay->opt.seed + i),
@@ -377,6 +398,26 @@ const struct claw_counters *relay_openclaw_counters(const struct relay *relay, u
     return openclaw != NULL ? openclaw_counters(openclaw) : NULL;
 }
 
+/* As the account that fares best sees it. */
+static weir_key_state best_state(const struct upstream *upstream, const struct endpoint *endpoint)
+{
+    weir_key_state best = pool_key_state(endpoint->pins[0]);
+    for (uint32_t k = 1; k < upstream->keys && best != WEIR_KEY_UP; k++) {
+        weir_key_state state = pool_key_state(endpoint->pins[k]);
+        best = state == WEIR_KEY_UP || best == WEIR_KEY_DOWN ? state : best;
+    }
+    return best;
+}
+
+static uint32_t busy_of(const struct upstream *upstream, const struct endpoint *endpoint)
+{
+    uint32_t busy = 0;
+    for (uint32_t k = 0; k < upstream->keys; k++) {
+        busy += pool_key_busy(endpoint->pins[k]);
+    }
+    return busy;
+}
+
 void relay_endpoint_info_of(const struct relay *relay, uint32_t upstream, uint32_t endpoint,
                             struct relay_endpoint_info *ret_info)
 {
@@ -385,11 +426,11 @@ void relay_endpoint_info_of(const struct relay *relay, uint32_t upstream, uint32
     const struct endpoint *it = &relay->upstreams[upstream].endpoints[endpoint];
     *ret_info = (struct relay_endpoint_info){
         .endpoint = it->config,
-        .key_state = pool_key_state(it->pin),
+        .key_state = best_state(&relay->upstreams[upstream], it),
         .checked = __atomic_load_n(&it->verdict->spoken, __ATOMIC_RELAXED),
         .healthy = !__atomic_load_n(&it->verdict->unhealthy, __ATOMIC_RELAXED)
                    && !relay->upstreams[upstream].outliers.at[endpoint].ejected,
-        .busy = pool_key_busy(it->pin),
+        .busy = busy_of(&relay->upstreams[upstream], it),
         .answered = it->answered,
         .failed = it->failed,
     };

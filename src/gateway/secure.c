@@ -115,7 +115,10 @@ int secure_proxy_profile(const struct config_upstream *upstream, struct tls_prof
 
 bool secure_is_needed_by_proxy(const struct config_upstream *upstream)
 {
-    return proxy_is_https(slice_of(upstream->proxy));
+    bool is_needed = proxy_is_https(slice_of(upstream->proxy));
+    for (uint32_t i = 0; i < upstream->accounts.count; i++)
+        is_needed |= proxy_is_https(slice_of(upstream->accounts.at[i].proxy));
+    return is_needed;
 }
 
 bool secure_is_needed(const struct config_upstream *upstream)

@@ -26,7 +26,7 @@ int secure_proxy_profile(const struct config_upstream *upstream, struct tls_prof
                          struct tls_fault *ret_fault);
 /* Has it an endpoint of https://? */
 bool secure_is_needed(const struct config_upstream *upstream);
-/* Is its proxy one of https://? */
+/* Is its proxy, or an account's, one of https://? */
 bool secure_is_needed_by_proxy(const struct config_upstream *upstream);
 
 struct secure;

@@ -36,6 +36,7 @@ struct transit *transit_new(struct lane *lane, struct http_exchange *ex)
     transit->series = lane->nowhere;
     transit->endpoint = BALANCE_NOBODY;
     transit->body_held = true;
+    transit->hold.stock = &relay->opt.shared->stock;
     transit->begun_ns = loop_turn_ns(relay->opt.loop);
     transit->trace_len = 0;
     if (relay->log.ring != NULL) {
@@ -65,9 +66,23 @@ void transit_settle(struct transit *transit)
     if (transit->is_grpc) {
         rpc_end(&transit->rpc, relay->opt.loop);
     }
+    transit_leave_account(transit);
     if (transit->seat != 0) {
         clients_give(relay->opt.shared->clients, transit->seat);
         transit->seat = 0;
+    }
+}
+
+void transit_leave_account(struct transit *transit)
+{
+    struct upstream *upstream = transit->upstream;
+    if (upstream != NULL && account_waits(&transit->wait)) {
+        account_line_leave(&upstream->line, &transit->wait);
+        accounts_wait_over(upstream->accounts);
+    }
+    if (transit->has_account) {
+        transit->has_account = false;
+        upstream_give_account(upstream, transit->account);
     }
 }
 
@@ -77,6 +92,7 @@ void transit_free(struct transit *transit)
     check(relay->open > 0);
     relay->open--;
     held_reset(&transit->held);
+    hold_reset(&transit->hold);
     if (transit->is_websocket) {
         bytes_fini(&transit->ahead);
     }
@@ -133,6 +149,9 @@ static void log_it(struct transit *transit, uint64_t total_us, uint64_t first_by
         .endpoint = upstream != NULL && transit->endpoint != BALANCE_NOBODY
                         ? upstream->endpoints[transit->endpoint].config->name
                         : "",
+        .account = transit->tries > 0 && upstream->config->accounts.count > 0
+                       ? upstream->config->accounts.at[transit->account].name
+                       : "",
         .client = {transit->client, transit->client_len},
         .method = head->method,
         .host = head->authority,

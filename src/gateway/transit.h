@@ -15,6 +15,9 @@
  *                │  ▲──────────────────┘
  *                └──▶ LEFT (the client left; the lease's callback is still to come) ──▶ (gone)
  *
+ * To an upstream with accounts a body is kept, too, until one is chosen (account_keeps_body()), and
+ * a request whose accounts are full waits in line before it asks for a lease.
+ *
  * One that asks for a WebSocket ends with 101, and is a channel (channel.h) from then on; of a
  * client of HTTP/2 it stays, as CHANNEL, since its exchange goes on.
  */
@@ -27,11 +30,13 @@
 #include "gateway/handshake.h"
 #include "gateway/health_service.h"
 #include "gateway/held.h"
+#include "gateway/hold.h"
 #include "gateway/relay.h"
 #include "gateway/route.h"
 #include "gateway/rpc.h"
 #include "gateway/upstream.h"
 #include "io/outbox.h"
+#include "proto/ai_request.h"
 
 #define TRANSITS_KEPT_MAX 1024U /* unused ones kept for the next request */
 
@@ -64,11 +69,22 @@ struct transit {
     uint64_t begun_ns, granted_ns, first_byte_ns; /* of the turns in which it happened */
     uint64_t request_bytes, answer_bytes;
     uint32_t seat; /* clients_give() */
+    uint32_t account;
+    uint64_t except;                 /* accounts that it is not to be asked as: a bit for each */
+    struct account_wait wait;        /* for an account that is full */
+    struct hold hold;                /* of its body, behind what lies in `held` */
+    const struct hold_block *unsent; /* the next one of them for the call at hand */
     uint8_t tries, replays;
+    uint8_t model_len;
+    bool has_account;   /* has a request open on the account's books */
+    bool keeps;         /* its body is kept until an account is chosen */
+    bool was_read;      /* what its body says is known */
+    bool was_in_line;   /* its way begins when a turn came, not with its head */
+    bool is_continued;  /* was told to send its body by us: 100 */
     bool asked;         /* for a lease, whose callback is still to come */
     bool harmless;      /* may be done twice */
     bool request_ended; /* by the client */
-    bool body_held;     /* all of the body that came lies in `held` */
+    bool body_held;     /* all of the body that came lies in `held` and `hold` */
     bool client_paused, upstream_paused;
     bool reused;
     bool is_grpc;
@@ -85,6 +101,7 @@ struct transit {
     /* For the log alone. */
     char client[46], trace[32];
     uint8_t client_len, trace_len;
+    char model[96];       /* that its body names; a longer one is none */
     struct bytes ahead;   /* where is_websocket: what came behind the request */
     char key[WS_KEY_LEN]; /* where is_websocket: that one side has to answer */
 };
@@ -105,6 +122,8 @@ struct relay_shared {
     struct clients *clients;   /* NULL: no route has the limit */
     struct proxies *proxies;
     struct claw_identity **identities; /* of upstreams; NULL: none */
+    struct accounts **accounts;        /* of upstreams; NULL: none */
+    struct hold_stock stock;
 };
 
 struct relay {
@@ -124,11 +143,14 @@ struct relay {
     struct access_log log;
     struct channels channels;
     struct cork cork;
+    struct ai_request ai; /* what bodies are read with */
 };
 
 struct transit *transit_new(struct lane *lane, struct http_exchange *ex);
 /* Counts it and logs it; its client has what it will get. */
 void transit_settle(struct transit *transit);
+/* Its request is open on no account's books any more, and waits for none. */
+void transit_leave_account(struct transit *transit);
 /* Takes it off the books. */
 void transit_free(struct transit *transit);
 void transit_kept_free(struct relay *relay);

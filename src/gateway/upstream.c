@@ -6,6 +6,7 @@
 #include "base/rand.h"
 #include "gateway/announce.h"
 #include "gateway/openclaw.h"
+#include "gateway/proxies.h"
 #include "gateway/route.h"
 #include "gateway/secure.h"
 #include "io/loop.h"
@@ -23,25 +24,36 @@
 static int open_pool(struct upstream *upstream, const struct upstream_options *opt);
 static int pin_endpoints(struct upstream *upstream, const struct upstream_options *opt);
 static int open_openclaw(struct upstream *upstream, const struct upstream_options *opt);
-static void weigh(struct upstream *upstream);
-static uint8_t standing_of(struct upstream *upstream, uint32_t index, uint32_t busy);
+static void weigh(struct upstream *upstream, uint32_t account);
+static uint8_t standing_of(struct upstream *upstream, uint32_t index, uint32_t account);
 static enum balance_method method_of(enum config_balance balance);
 
 int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
 {
     uint32_t count = opt->config->endpoints.count;
     *upstream = (struct upstream){
-        .config = opt->config, .engine = opt->engine, .count = count, .loop = opt->loop};
+        .config = opt->config,
+        .engine = opt->engine,
+        .accounts = opt->accounts,
+        .count = count,
+        .keys = opt->accounts != NULL ? accounts_count(opt->accounts) : 1,
+        .loop = opt->loop,
+    };
+    account_line_init(&upstream->line, opt->loop);
     balance_init(&upstream->balance, method_of(opt->config->balance), opt->seed);
     replay_budget_init(&upstream->budget, opt->config->retry.budget, loop_now_ms(opt->loop));
     upstream->peers = alloc_zeroed(&alloc_libc, count * sizeof *upstream->peers);
     upstream->endpoints = alloc_zeroed(&alloc_libc, count * sizeof *upstream->endpoints);
+    upstream->pins = alloc_zeroed(&alloc_libc,
+                                  (size_t)count * upstream->keys * sizeof(struct key *));
     upstream->outliers = (struct outlier_set){
         .opt = opt->config->outlier,
         .at = alloc_zeroed(&alloc_libc, count * sizeof(struct outlier)),
         .count = count,
     };
-    bool is_short = upstream->peers == NULL || upstream->endpoints == NULL
+    upstream->passes = alloc_zeroed(&alloc_libc, (size_t)count * upstream->keys * sizeof(uint32_t));
+    bool is_short = upstream->passes == NULL || upstream->peers == NULL
+                    || upstream->endpoints == NULL || upstream->pins == NULL
                     || upstream->outliers.at == NULL;
     int error = is_short ? -ENOMEM : 0;
     if (error == 0) {
@@ -58,22 +70,28 @@ int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
 
 void upstream_fini(struct upstream *upstream)
 {
+    if (upstream->loop != NULL) {
+        account_line_fini(&upstream->line);
+    }
     openclaw_free(upstream->openclaw);
     http_connector_free(upstream->connector);
     alloc_free(&alloc_libc, upstream->peers);
     alloc_free(&alloc_libc, upstream->endpoints);
+    alloc_free(&alloc_libc, upstream->pins);
+    alloc_free(&alloc_libc, upstream->passes);
     alloc_free(&alloc_libc, upstream->outliers.at);
     *upstream = (struct upstream){0};
 }
 
-uint32_t upstream_choose(struct upstream *upstream, struct slice path, uint32_t except)
+uint32_t upstream_choose(struct upstream *upstream, uint32_t account, struct slice path,
+                         uint32_t except)
 {
     bool checked = upstream->config->health.path[0] != '\0';
-    if (upstream->count == 1 && !checked) {
+    if (upstream->count == 1 && !checked && upstream->accounts == NULL) {
         /* The pool itself says when it is down. */
         return except == 0 || upstream->peers[0].weight == 0 ? BALANCE_NOBODY : 0;
     }
-    weigh(upstream);
+    weigh(upstream, account);
     uint64_t hash = 0;
     if (upstream->balance.method == BALANCE_RENDEZVOUS) {
         struct slice name = route_path_of(path);
@@ -107,7 +125,7 @@ static bool has_key_of_its_own(const struct upstream *upstream, const struct ups
 static weir_key key_of_its_own(const struct upstream *upstream, const struct upstream_way *way,
                                char ret_tenant[ANNOUNCE_TENANT_MAX])
 {
-    weir_key key = *pool_key_view(upstream->endpoints[way->endpoint].pin);
+    weir_key key = *pool_key_view(upstream->endpoints[way->endpoint].pins[way->account]);
     if (upstream->config->proxy_protocol != 0) {
         announce_tenant(way->client, ret_tenant);
         key.tenant = ret_tenant;
@@ -124,7 +142,8 @@ weir_err upstream_try_lease(struct upstream *upstream, const struct upstream_way
     struct endpoint *at = &upstream->endpoints[way->endpoint];
     char tenant[ANNOUNCE_TENANT_MAX];
     if (!has_key_of_its_own(upstream, way)) {
-        return pool_try_acquire_pinned(upstream->pool, at->pin, flags, ret_lease, ret_object);
+        return pool_try_acquire_pinned(upstream->pool, at->pins[way->account], flags, ret_lease,
+                                       ret_object);
     }
     const weir_key key = key_of_its_own(upstream, way, tenant);
     return weir_try_acquire(upstream->pool, &key, flags, ret_lease, ret_object);
@@ -137,7 +156,7 @@ weir_err upstream_lease(struct upstream *upstream, const struct upstream_way *wa
     struct endpoint *at = &upstream->endpoints[way->endpoint];
     char tenant[ANNOUNCE_TENANT_MAX];
     if (!has_key_of_its_own(upstream, way)) {
-        return pool_acquire_pinned(upstream->pool, at->pin, opt, fn, arg, ret_lease);
+        return pool_acquire_pinned(upstream->pool, at->pins[way->account], opt, fn, arg, ret_lease);
     }
     const weir_key key = key_of_its_own(upstream, way, tenant);
     return weir_acquire(upstream->pool, &key, opt, fn, arg, ret_lease);
@@ -146,10 +165,10 @@ weir_err upstream_lease(struct upstream *upstream, const struct upstream_way *wa
 uint32_t upstream_retry_after_ms(const struct upstream *upstream)
 {
     uint32_t soonest = UINT32_MAX;
-    for (uint32_t i = 0; i < upstream->count; i++) {
-        const struct endpoint *endpoint = &upstream->endpoints[i];
+    for (uint32_t i = 0; i < upstream->count * upstream->keys; i++) {
+        const struct endpoint *endpoint = &upstream->endpoints[i / upstream->keys];
         uint32_t after_ms = endpoint->verdict->unhealthy ? upstream->config->health.recovery_ms
-                                                         : pool_key_retry_after(endpoint->pin);
+                                                         : pool_key_retry_after(upstream->pins[i]);
         if (endpoint->config->weight > 0 && after_ms < soonest) {
             soonest = after_ms;
         }
@@ -157,10 +176,18 @@ uint32_t upstream_retry_after_ms(const struct upstream *upstream)
     return soonest;
 }
 
+void upstream_give_account(struct upstream *upstream, uint32_t account)
+{
+    accounts_give(upstream->accounts, account);
+    account_line_wake(&upstream->line);
+}
+
 static void tell_change(void *arg, uint32_t index, bool is_ejected)
 {
     const struct upstream *upstream = arg;
-    pool_key_tell_ejected(upstream->endpoints[index].pin, is_ejected);
+    for (uint32_t k = 0; k < upstream->keys; k++) {
+        pool_key_tell_ejected(upstream->endpoints[index].pins[k], is_ejected);
+    }
 }
 
 void upstream_judge(struct upstream *upstream, uint32_t endpoint, bool is_good)
@@ -170,8 +197,8 @@ void upstream_judge(struct upstream *upstream, uint32_t endpoint, bool is_good)
     }
 }
 
-/* How each fares now. */
-static void weigh(struct upstream *upstream)
+/* How each fares now, as that account sees it. */
+static void weigh(struct upstream *upstream, uint32_t account)
 {
     const struct outlier_set *outliers = &upstream->outliers;
     uint64_t now_ms = loop_now_ms(upstream->loop);
@@ -182,8 +209,8 @@ static void weigh(struct upstream *upstream)
         uint32_t weight = upstream->endpoints[i].config->weight;
         peer->weight = weight * outlier_weight(outliers, i, now_ms) / 100;
         peer->weight += peer->weight == 0 && weight > 0;
-        peer->busy = pool_key_busy(upstream->endpoints[i].pin);
-        peer->standing = standing_of(upstream, i, peer->busy);
+        peer->busy = pool_key_busy(upstream->endpoints[i].pins[account]);
+        peer->standing = standing_of(upstream, i, account);
         if (peer->standing == BALANCE_GOOD && outliers->at[i].ejected) {
             peer->standing = BALANCE_OUT;
         }
@@ -192,19 +219,29 @@ static void weigh(struct upstream *upstream)
     }
     for (uint32_t i = 0; out * 2 > part && part > 1 && i < upstream->count; i++) {
         if (upstream->peers[i].standing == BALANCE_OUT
-            && pool_key_state(upstream->endpoints[i].pin) == WEIR_KEY_UP) {
+            && pool_key_state(upstream->endpoints[i].pins[account]) == WEIR_KEY_UP) {
             upstream->peers[i].standing = BALANCE_GOOD; /* panic */
         }
     }
 }
 
-bool upstream_is_usable(struct upstream *upstream)
+static bool is_usable_by(struct upstream *upstream, uint32_t account)
 {
-    weigh(upstream);
+    weigh(upstream, account);
     for (uint32_t i = 0; i < upstream->count; i++) {
-        bool is_down = pool_key_state(upstream->endpoints[i].pin) == WEIR_KEY_DOWN;
+        bool is_down = pool_key_state(upstream->endpoints[i].pins[account]) == WEIR_KEY_DOWN;
         if (upstream->peers[i].weight > 0 && upstream->peers[i].standing != BALANCE_OUT
             && !is_down) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool upstream_is_usable(struct upstream *upstream)
+{
+    for (uint32_t k = 0; k < upstream->keys; k++) {
+        if (is_usable_by(upstream, k)) {
             return true;
         }
     }
@@ -245,8 +282,9 @@ static uint32_t warm_of(const struct config_upstream *config)
 static int open_pool(struct upstream *upstream, const struct upstream_options *opt)
 {
     weir_pool_options pool = opt->config->pool;
+    uint32_t gates_count;
     pool.warm = warm_of(opt->config);
-    const struct http_connector_options connector = {
+    struct http_connector_options connector = {
         .speaks = speaks_of(opt->config),
         .ping_interval_ms = pool.probe_every_ms,
         .ping_timeout_ms = pool.probe_timeout_ms,
@@ -258,7 +296,7 @@ static int open_pool(struct upstream *upstream, const struct upstream_options *o
         .tls = opt->secure != NULL ? secure_client(opt->secure, opt->worker, opt->index) : NULL,
         .proxy_tls = opt->secure != NULL ? secure_proxy(opt->secure, opt->worker, opt->index)
                                          : NULL,
-        .gate = opt->gate,
+        .gates = proxies_gates(opt->proxies, opt->index, &gates_count),
         .announce_version = opt->config->proxy_protocol,
         .announce = announce_of,
         .connect_timeout_ms = pool.connect_timeout_ms,
@@ -268,6 +306,7 @@ static int open_pool(struct upstream *upstream, const struct upstream_options *o
         .write_timeout_ms = pool.write_timeout_ms,
         .total_timeout_ms = pool.total_timeout_ms,
     };
+    connector.gates_count = gates_count;
     int error = http_connector_new(&connector, &upstream->connector);
     if (error != 0) {
         return error;
@@ -284,40 +323,60 @@ static int open_pool(struct upstream *upstream, const struct upstream_options *o
     return errno_of(err);
 }
 
+static const char *proxy_of(const struct config_upstream *config, uint32_t account)
+{
+    const char *own = config->accounts.count > 0 ? config->accounts.at[account].proxy : "";
+    const char *proxy = own[0] != '\0' ? own : config->proxy;
+    return proxy[0] != '\0' ? proxy : NULL;
+}
+
+static int pin(struct upstream *upstream, const struct upstream_options *opt, uint32_t index,
+               uint32_t account)
+{
+    const char *fingerprint = opt->secure != NULL ? secure_fingerprint(opt->secure, opt->index)
+                                                  : NULL;
+    const struct config_endpoint *config = &opt->config->endpoints.at[index];
+    const weir_key key = {
+        .scheme = config->scheme,
+        .host = config->host,
+        .port = config->port,
+        .proxy = proxy_of(opt->config, account),
+        .tls = strcmp(config->scheme, "https") == 0 ? fingerprint : NULL,
+        .tenant = opt->config->accounts.count > 0 ? opt->config->accounts.at[account].name : NULL,
+    };
+    weir_err err = pool_key_pin(upstream->pool, &key, &upstream->endpoints[index].pins[account]);
+    if (err == WEIR_OK && warm_of(opt->config) == WEIR_WARM_DNS && key.proxy == NULL) {
+        http_connector_learn(upstream->connector, key.host);
+    }
+    return errno_of(err);
+}
+
 static int pin_endpoints(struct upstream *upstream, const struct upstream_options *opt)
 {
     const char *fingerprint = opt->secure != NULL ? secure_fingerprint(opt->secure, opt->index)
                                                   : NULL;
+    int error = 0;
     if (fingerprint != NULL && speaks_of(opt->config) == HTTP_SPEAKS_AUTO) {
         snprintf(upstream->tls_http1, sizeof upstream->tls_http1, "%s" HTTP_KEY_HTTP1, fingerprint);
     }
     for (uint32_t i = 0; i < upstream->count; i++) {
         const struct config_endpoint *config = &opt->config->endpoints.at[i];
-        const weir_key key = {
-            .scheme = config->scheme,
-            .host = config->host,
-            .port = config->port,
-            .proxy = opt->config->proxy[0] != '\0' ? opt->config->proxy : NULL,
-            .tls = strcmp(config->scheme, "https") == 0 ? fingerprint : NULL,
-        };
         struct endpoint *endpoint = &upstream->endpoints[i];
         endpoint->config = config;
         endpoint->verdict = &opt->verdicts[i];
+        endpoint->pins = &upstream->pins[(size_t)i * upstream->keys];
+        endpoint->passes_seen = &upstream->passes[(size_t)i * upstream->keys];
         upstream->peers[i] = (struct balance_peer){
             .hash = XXH3_64bits(config->url, strlen(config->url)),
             .weight = config->weight,
             .tier = config->priority,
             .standing = BALANCE_GOOD,
         };
-        weir_err err = pool_key_pin(upstream->pool, &key, &endpoint->pin);
-        if (err != WEIR_OK) {
-            return errno_of(err);
-        }
-        if (warm_of(opt->config) == WEIR_WARM_DNS && key.proxy == NULL) {
-            http_connector_learn(upstream->connector, key.host);
+        for (uint32_t k = 0; error == 0 && k < upstream->keys; k++) {
+            error = pin(upstream, opt, i, k);
         }
     }
-    return 0;
+    return error;
 }
 
 static int open_openclaw(struct upstream *upstream, const struct upstream_options *opt)
@@ -340,13 +399,14 @@ static int open_openclaw(struct upstream *upstream, const struct upstream_option
     return openclaw_open(&openclaw, &upstream->openclaw);
 }
 
-static uint8_t standing_of(struct upstream *upstream, uint32_t index, uint32_t busy)
+static uint8_t standing_of(struct upstream *upstream, uint32_t index, uint32_t account)
 {
     struct endpoint *endpoint = &upstream->endpoints[index];
-    weir_key_state state = pool_key_state(endpoint->pin);
+    struct key *pin = endpoint->pins[account];
+    weir_key_state state = pool_key_state(pin);
     uint32_t passes = __atomic_load_n(&endpoint->verdict->passes, __ATOMIC_RELAXED);
-    bool passed = passes != endpoint->passes_seen;
-    endpoint->passes_seen = passes;
+    bool passed = passes != endpoint->passes_seen[account];
+    endpoint->passes_seen[account] = passes;
     if (__atomic_load_n(&endpoint->verdict->unhealthy, __ATOMIC_RELAXED)) {
         return BALANCE_OUT;
     }
@@ -355,13 +415,13 @@ static uint8_t standing_of(struct upstream *upstream, uint32_t index, uint32_t b
     }
     if (state == WEIR_KEY_DOWN && passed) {
         /* A check got through: what the pool holds against it is over. */
-        weir_pool_flush(upstream->pool, pool_key_view(endpoint->pin), 0);
+        weir_pool_flush(upstream->pool, pool_key_view(pin), 0);
         return BALANCE_GOOD;
     }
-    if (pool_key_retry_after(endpoint->pin) > 0) {
+    if (pool_key_retry_after(pin) > 0) {
         return state == WEIR_KEY_DOWN ? BALANCE_OUT : BALANCE_DOUBTED;
     }
-    return busy == 0 ? BALANCE_GOOD : BALANCE_DOUBTED;
+    return pool_key_busy(pin) == 0 ? BALANCE_GOOD : BALANCE_DOUBTED;
 }
 
 static enum balance_method method_of(enum config_balance balance)

@@ -7,6 +7,9 @@
  * down, judged unhealthy or ejected is out; whoever failed lately is asked again by one request at
  * a time while others are good. When more than half of them are out, that says more about the
  * judge: those that do not refuse connections are asked all the same (panic).
+ *
+ * With accounts it has a key for each endpoint and account: what the pool holds against an endpoint
+ * it holds against it as one account sees it. Without, the only account is number 0.
  */
 #pragma once
 #include <weir/weir.h>
@@ -16,6 +19,8 @@
 #include "core/balance.h"
 #include "core/outlier.h"
 #include "core/pool.h"
+#include "gateway/account_line.h"
+#include "gateway/accounts.h"
 #include "gateway/config.h"
 #include "io/tls_profile.h"
 
@@ -27,6 +32,7 @@ struct cork;
 struct dns;
 struct loop;
 struct openclaw;
+struct proxies;
 struct secure;
 
 /* The verdict of active checks on one endpoint: written by the worker that checks, read by all. */
@@ -39,8 +45,8 @@ struct verdict {
 struct endpoint {
     const struct config_endpoint *config;
     const struct verdict *verdict;
-    struct key *pin;
-    uint32_t passes_seen;
+    struct key **pins;         /* in the pool: one for each account, or one */
+    uint32_t *passes_seen;     /* one for each pin */
     uint64_t answered, failed; /* requests */
     uint64_t http2_alone_ms;   /* it took no HTTP/1.1, and is believed until then; 0: not known */
 };
@@ -48,6 +54,8 @@ struct endpoint {
 struct upstream {
     const struct config_upstream *config;
     struct openclaw *openclaw; /* NULL: none */
+    struct accounts *accounts; /* shared by all workers; NULL: none */
+    struct account_line line;  /* requests of this worker that wait for one; where there are some */
     weir_engine *engine;
     weir_pool *pool;
     struct http_connector *connector;
@@ -57,6 +65,9 @@ struct upstream {
     struct endpoint *endpoints;
     struct outlier_set outliers;
     uint32_t count;
+    uint32_t keys; /* of each endpoint */
+    struct key **pins;
+    uint32_t *passes;
     struct loop *loop;
     char tls_http1[TLS_FINGERPRINT_MAX + sizeof HTTP_KEY_HTTP1]; /* for keys; "": not needed */
 };
@@ -69,7 +80,8 @@ struct upstream_options {
     struct dns *dns;
     struct cork *cork;
     const struct secure *secure;    /* NULL: no TLS */
-    struct gate *gate;              /* of its proxy, or NULL */
+    struct accounts *accounts;      /* or NULL */
+    struct proxies *proxies;        /* that it, or its accounts, go through */
     struct claw_identity *identity; /* of its device, or NULL */
     uint32_t index;                 /* of this upstream in the configuration */
     uint64_t seed;
@@ -79,13 +91,14 @@ struct upstream_options {
 int upstream_init(struct upstream *upstream, const struct upstream_options *opt); /* 0 or -errno */
 void upstream_fini(struct upstream *upstream); /* its engine is gone, or the pool has closed */
 
-/* The next endpoint for a request whose path is `path`, or BALANCE_NOBODY. */
-uint32_t upstream_choose(struct upstream *upstream, struct slice path, uint32_t except);
+/* The next endpoint for a request of that account whose path is `path`, or BALANCE_NOBODY. */
+uint32_t upstream_choose(struct upstream *upstream, uint32_t account, struct slice path,
+                         uint32_t except);
 
 /* weir_try_acquire() and weir_acquire() of the endpoint, for a request of that client: where the
  * endpoint is told who its clients are, each has connections of its own. */
 struct upstream_way {
-    uint32_t endpoint;
+    uint32_t endpoint, account;
     const struct http_peer *client;
     bool over_http1; /* for upstream_may_speak_http1() */
 };
@@ -105,6 +118,9 @@ void upstream_judge(struct upstream *upstream, uint32_t endpoint, bool is_good);
 
 /* Whether one of its endpoints, at least, is good for requests. */
 bool upstream_is_usable(struct upstream *upstream);
+
+/* A request as that account has ended: who waits for one on this worker is next. */
+void upstream_give_account(struct upstream *upstream, uint32_t account);
 
 /* When it makes sense to ask again where upstream_choose() found nobody. */
 uint32_t upstream_retry_after_ms(const struct upstream *upstream);

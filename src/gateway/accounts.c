@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/accounts.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "core/balance.h"
+#include "proto/rate_limit.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <xxhash.h>
+
+struct account {
+    struct accounts_info info;
+    struct http_field fields[CONFIG_ACCOUNT_HEADERS_MAX];
+    uint32_t fields_count;
+};
+
+struct accounts {
+    pthread_mutex_t lock;
+    bool wants_body;
+    _Atomic uint32_t waiting;
+    uint32_t count;
+    struct balance by_hash, by_load;
+    struct balance_peer peers[CONFIG_ACCOUNTS_MAX];
+    struct account at[];
+};
+
+enum standing { STANDING_NO, STANDING_COOLING, STANDING_FULL, STANDING_USABLE };
+
+static enum standing weigh(struct accounts *accounts, uint32_t index,
+                           const struct accounts_wish *wish, uint64_t *soonest_ms);
+static void prepare(struct accounts *accounts, uint32_t index, const struct config_account *config);
+
+int accounts_new(const struct config_upstream *config, struct accounts **ret_accounts)
+{
+    uint32_t count = config->accounts.count;
+    struct accounts *accounts = alloc_zeroed(&alloc_libc,
+                                             sizeof *accounts + count * sizeof(struct account));
+    if (accounts == NULL) {
+        return -ENOMEM;
+    }
+    pthread_mutex_init(&accounts->lock, NULL);
+    accounts->count = count;
+    accounts->wants_body = count > 1;
+    balance_init(&accounts->by_hash, BALANCE_RENDEZVOUS, 1);
+    balance_init(&accounts->by_load, BALANCE_LEAST_BUSY, 1);
+    for (uint32_t i = 0; i < count; i++) {
+        prepare(accounts, i, &config->accounts.at[i]);
+    }
+    *ret_accounts = accounts;
+    return 0;
+}
+
+void accounts_free(struct accounts *take_accounts)
+{
+    if (take_accounts != NULL) {
+        pthread_mutex_destroy(&take_accounts->lock);
+        alloc_free(&alloc_libc, take_accounts);
+    }
+}
+
+static void prepare(struct accounts *accounts, uint32_t index, const struct config_account *config)
+{
+    struct account *account = &accounts->at[index];
+    account->info.config = config;
+    account->fields_count = config->headers.count;
+    accounts->wants_body |= config->models.count > 0;
+    for (uint32_t i = 0; i < config->headers.count; i++) {
+        struct slice name = slice_of(config->headers.at[i].name);
+        account->fields[i] = (struct http_field){.name = name,
+                                                 .value = slice_of(config->headers.at[i].value),
+                                                 .id = (uint8_t)http_field_id_of(name)};
+    }
+    accounts->peers[index] = (struct balance_peer){
+        .hash = XXH3_64bits(config->name, strlen(config->name)),
+        .weight = config->weight,
+    };
+}
+
+uint32_t accounts_count(const struct accounts *accounts)
+{
+    return accounts->count;
+}
+
+const struct http_field *accounts_fields(const struct accounts *accounts, uint32_t index,
+                                         uint32_t *ret_count)
+{
+    check(index < accounts->count);
+    *ret_count = accounts->at[index].fields_count;
+    return accounts->at[index].fields;
+}
+
+bool accounts_wants_body(const struct accounts *accounts)
+{
+    return accounts->wants_body;
+}
+
+/* --- whose turn it is ----------------------------------------------------------------------------
+ */
+
+/* Of those that are usable only the lowest priority takes part. */
+static uint32_t choose(struct accounts *accounts, const struct accounts_wish *wish)
+{
+    uint32_t lowest = UINT32_MAX;
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        uint32_t priority = accounts->at[i].info.config->priority;
+        if (accounts->peers[i].standing == BALANCE_GOOD && priority < lowest) {
+            lowest = priority;
+        }
+    }
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        if (accounts->at[i].info.config->priority != lowest) {
+            accounts->peers[i].standing = BALANCE_OUT;
+        }
+        accounts->peers[i].busy = accounts->at[i].info.open;
+    }
+    return balance_choose(wish->has_hash ? &accounts->by_hash : &accounts->by_load, accounts->peers,
+                          accounts->count, wish->hash, BALANCE_NOBODY);
+}
+
+enum accounts_result accounts_take(struct accounts *accounts, const struct accounts_wish *wish,
+                                   struct accounts_choice *ret_choice)
+{
+    enum standing best = STANDING_NO;
+    uint64_t soonest_ms = UINT64_MAX;
+    pthread_mutex_lock(&accounts->lock);
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        enum standing standing = weigh(accounts, i, wish, &soonest_ms);
+        accounts->peers[i].standing = standing == STANDING_USABLE ? BALANCE_GOOD : BALANCE_OUT;
+        best = standing > best ? standing : best;
+    }
+    if (best == STANDING_USABLE) {
+        ret_choice->index = choose(accounts, wish);
+        accounts->at[ret_choice->index].info.open++;
+    }
+    pthread_mutex_unlock(&accounts->lock);
+    switch (best) {
+    case STANDING_NO: return ACCOUNTS_NOBODY;
+    case STANDING_COOLING: ret_choice->wait_ms = soonest_ms; return ACCOUNTS_COOLING;
+    case STANDING_FULL:
+        ret_choice->wait_ms = soonest_ms < ACCOUNTS_FULL_MS ? soonest_ms : ACCOUNTS_FULL_MS;
+        return ACCOUNTS_FULL;
+    case STANDING_USABLE: break;
+    }
+    return ACCOUNTS_TAKEN;
+}
+
+static enum standing weigh(struct accounts *accounts, uint32_t index,
+                           const struct accounts_wish *wish, uint64_t *soonest_ms)
+{
+    const struct accounts_info *info = &accounts->at[index].info;
+    enum cooldown_reason reason;
+    if (info->config->weight == 0 || (wish->except >> index & 1) != 0
+        || !accounts_model_fits(info->config, wish->model)) {
+        return STANDING_NO;
+    }
+    uint64_t left_ms = cooldown_left(&info->cooldown, rate_limit_family(wish->model), wish->now_ms,
+                                     &reason);
+    if (left_ms > 0) {
+        *soonest_ms = left_ms < *soonest_ms ? left_ms : *soonest_ms;
+        return STANDING_COOLING;
+    }
+    bool is_full = info->config->concurrent != 0 && info->open >= info->config->concurrent;
+    return is_full ? STANDING_FULL : STANDING_USABLE;
+}
+
+void accounts_give(struct accounts *accounts, uint32_t index)
+{
+    check(index < accounts->count);
+    pthread_mutex_lock(&accounts->lock);
+    check(accounts->at[index].info.open > 0);
+    accounts->at[index].info.open--;
+    pthread_mutex_unlock(&accounts->lock);
+}
+
+enum cooldown_reason accounts_answer(struct accounts *accounts, uint32_t index,
+                                     const struct cooldown_answer *answer, uint64_t now_ms)
+{
+    check(index < accounts->count);
+    struct accounts_info *info = &accounts->at[index].info;
+    pthread_mutex_lock(&accounts->lock);
+    enum cooldown_reason reason = cooldown_judge(&info->cooldown, answer, now_ms);
+    info->cooldowns[reason] += reason != COOLDOWN_NONE;
+    info->by_code[answer->status < ACCOUNTS_CODES ? answer->status : 0]++;
+    pthread_mutex_unlock(&accounts->lock);
+    return reason;
+}
+
+bool accounts_clear(struct accounts *accounts, struct slice name)
+{
+    bool is_known = false;
+    pthread_mutex_lock(&accounts->lock);
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        if (slice_is(name, accounts->at[i].info.config->name)) {
+            cooldown_clear(&accounts->at[i].info.cooldown);
+            is_known = true;
+        }
+    }
+    pthread_mutex_unlock(&accounts->lock);
+    return is_known;
+}
+
+/* --- waiting and watching ------------------------------------------------------------------------
+ */
+
+/* Counted before it is compared, so that two workers never take the same place. */
+bool accounts_wait(struct accounts *accounts, uint32_t most)
+{
+    if (atomic_fetch_add(&accounts->waiting, 1) < most) {
+        return true;
+    }
+    atomic_fetch_sub(&accounts->waiting, 1);
+    return false;
+}
+
+void accounts_wait_over(struct accounts *accounts)
+{
+    atomic_fetch_sub(&accounts->waiting, 1);
+}
+
+uint32_t accounts_waiting(const struct accounts *accounts)
+{
+    return atomic_load_explicit(&accounts->waiting, memory_order_relaxed);
+}
+
+void accounts_info_of(struct accounts *accounts, uint32_t index, struct accounts_info *ret_info)
+{
+    check(index < accounts->count);
+    pthread_mutex_lock(&accounts->lock);
+    *ret_info = accounts->at[index].info;
+    pthread_mutex_unlock(&accounts->lock);
+}
+
+void accounts_given_up(struct accounts *accounts, uint32_t index)
+{
+    check(index < accounts->count);
+    pthread_mutex_lock(&accounts->lock);
+    accounts->at[index].info.given_up++;
+    pthread_mutex_unlock(&accounts->lock);
+}
+
+/* --- models --------------------------------------------------------------------------------------
+ */
+
+/* The last * takes what it has to, so one step back is enough. */
+static bool fits(const char *pattern, struct slice text)
+{
+    const char *star = NULL;
+    uint32_t at = 0, since = 0;
+    while (at < text.len) {
+        if (*pattern == '*') {
+            star = pattern++;
+            since = at;
+        } else if (*pattern == text.at[at]) {
+            pattern++;
+            at++;
+        } else if (star != NULL) {
+            pattern = star + 1;
+            at = ++since;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*') {
+        pattern++;
+    }
+    return *pattern == '\0';
+}
+
+bool accounts_model_fits(const struct config_account *account, struct slice model)
+{
+    bool is_any = account->models.count == 0 || model.len == 0;
+    for (uint32_t i = 0; !is_any && i < account->models.count; i++) {
+        is_any = fits(account->models.at[i], model);
+    }
+    return is_any;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * accounts.h - the accounts of an upstream, shared by all workers: whose turn it is, how many
+ * requests each has open, and which of them cool down.
+ *
+ * Usable is an account that serves the model, takes new requests, and neither cools down nor has as
+ * many requests open as it may. Of those with the lowest priority a request that is known by a hash
+ * gets the one that the hash stands for (weighted rendezvous hashing, so that every gateway with
+ * these accounts chooses alike); any other gets the least busy one.
+ *
+ *     accounts_take ──▶ a lease ──▶ accounts_answer … ──▶ accounts_give
+ *
+ * A request is open from take to give, so the count is what is really open. One lock for each
+ * upstream, held for some comparisons; upstreams without accounts never come here.
+ */
+#pragma once
+#include "gateway/config.h"
+#include "gateway/cooldown.h"
+#include "proto/http.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ACCOUNTS_CODES   600U
+#define ACCOUNTS_FULL_MS 1000U /* Retry-After where all that is known is that others are served */
+
+struct accounts;
+
+int accounts_new(const struct config_upstream *config, struct accounts **ret_accounts); /* or -E… */
+void accounts_free(struct accounts *take_accounts);
+uint32_t accounts_count(const struct accounts *accounts);
+
+/* Its credentials, as fields to set. */
+const struct http_field *accounts_fields(const struct accounts *accounts, uint32_t index,
+                                         uint32_t *ret_count);
+/* Whether a request's body has a say in the choice, or may be needed twice. */
+bool accounts_wants_body(const struct accounts *accounts);
+
+struct accounts_wish {
+    bool has_hash;
+    uint64_t hash;      /* what the request is known by */
+    struct slice model; /* empty: it names none */
+    uint64_t except;    /* a bit for each that is not to be chosen */
+    uint64_t now_ms;
+};
+
+enum accounts_result {
+    ACCOUNTS_TAKEN,
+    ACCOUNTS_FULL,    /* some are usable but for their limits */
+    ACCOUNTS_COOLING, /* all cool down */
+    ACCOUNTS_NOBODY   /* none serves that model, or all are excepted */
+};
+
+struct accounts_choice {
+    uint32_t index;
+    uint64_t wait_ms;  /* until one may be asked: with COOLING and FULL */
+    uint32_t endpoint; /* for the caller: where it leads, */
+    bool is_down;      /* and that one was left out for leading nowhere */
+};
+
+enum accounts_result accounts_take(struct accounts *accounts, const struct accounts_wish *wish,
+                                   struct accounts_choice *ret_choice);
+void accounts_give(struct accounts *accounts, uint32_t index);
+
+/* What its upstream answered; the reason for which it cools down since. */
+enum cooldown_reason accounts_answer(struct accounts *accounts, uint32_t index,
+                                     const struct cooldown_answer *answer, uint64_t now_ms);
+/* False: there is no account of that name. */
+bool accounts_clear(struct accounts *accounts, struct slice name);
+
+/* --- callers that wait for a full account: over all workers ------------------------------------
+ */
+
+bool accounts_wait(struct accounts *accounts, uint32_t most); /* false: as many wait already */
+void accounts_wait_over(struct accounts *accounts);
+uint32_t accounts_waiting(const struct accounts *accounts);
+
+/* --- for whoever watches -------------------------------------------------------------------------
+ */
+
+struct accounts_info {
+    const struct config_account *config;
+    uint32_t open;
+    struct cooldown cooldown;
+    uint64_t cooldowns[COOLDOWN_REASONS]; /* that began, or were made longer */
+    uint64_t by_code[ACCOUNTS_CODES];     /* answers */
+    uint64_t given_up; /* requests that went to another account after this one's answer */
+};
+void accounts_info_of(struct accounts *accounts, uint32_t index, struct accounts_info *ret_info);
+void accounts_given_up(struct accounts *accounts, uint32_t index);
+
+/* "claude-*" and the like. */
+bool accounts_model_fits(const struct config_account *account, struct slice model);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/accounts.h"
+
+#include "base/rand.h"
+#include "support/unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NOW 1000U
+
+static struct config_account rows[CONFIG_ACCOUNTS_MAX];
+static struct accounts *accounts;
+
+static struct config_account row(const char *name, uint32_t priority, uint32_t weight)
+{
+    return (struct config_account){
+        .name = name, .proxy = "", .priority = priority, .weight = weight};
+}
+
+static void open_with(uint32_t count)
+{
+    static struct config_upstream upstream;
+    upstream.accounts.at = rows;
+    upstream.accounts.count = count;
+    assert_int_equal(accounts_new(&upstream, &accounts), 0);
+}
+
+static enum accounts_result take(uint64_t hash, const char *model, uint64_t except,
+                                 struct accounts_choice *ret)
+{
+    const struct accounts_wish wish = {.has_hash = hash != 0,
+                                       .hash = hash,
+                                       .model = slice_of(model),
+                                       .except = except,
+                                       .now_ms = NOW};
+    return accounts_take(accounts, &wish, ret);
+}
+
+static uint32_t take_one(uint64_t hash, uint64_t except)
+{
+    struct accounts_choice choice = {.index = UINT32_MAX};
+    assert_int_equal(take(hash, "", except, &choice), ACCOUNTS_TAKEN);
+    accounts_give(accounts, choice.index);
+    return choice.index;
+}
+
+static void cool(uint32_t index, uint16_t status)
+{
+    const struct cooldown_answer answer = {.status = status, .family = {"", 0}};
+    accounts_answer(accounts, index, &answer, NOW);
+}
+
+/* What one leaves is spread, and nobody else moves. */
+static void hashes_stay_where_they_are(void **state)
+{
+    (void)state;
+    enum { KEYS = 3000 };
+    static uint32_t home[KEYS];
+    uint32_t count[4] = {0};
+    rows[0] = row("a", 1, 1), rows[1] = row("b", 1, 1), rows[2] = row("c", 1, 2);
+    rows[3] = row("spare", 2, 1);
+    open_with(4);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        home[i] = take_one(rand_mix(i + 1), 0);
+        count[home[i]]++;
+        assert_int_equal(take_one(rand_mix(i + 1), 0), home[i]);
+    }
+    assert_int_equal(count[3], 0);
+    assert_in_range(count[0], KEYS / 4 * 85 / 100, KEYS / 4 * 115 / 100);
+    assert_in_range(count[2], KEYS / 2 * 85 / 100, KEYS / 2 * 115 / 100);
+    cool(1, 503);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        uint32_t now = take_one(rand_mix(i + 1), 0);
+        assert_true(home[i] == 1 ? now != 1 && now != 3 : now == home[i]);
+    }
+    accounts_free(accounts);
+    /* Another gateway that has them in another order chooses alike. */
+    rows[0] = row("c", 1, 2), rows[1] = row("a", 1, 1), rows[2] = row("b", 1, 1);
+    static const uint32_t place[] = {1, 2, 0};
+    open_with(3);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        assert_int_equal(take_one(rand_mix(i + 1), 0), place[home[i]]);
+    }
+    accounts_free(accounts);
+}
+
+static void the_lowest_priority_that_is_usable(void **state)
+{
+    (void)state;
+    struct accounts_choice choice;
+    rows[0] = row("late", 9, 1), rows[1] = row("first", 1, 1), rows[2] = row("drained", 0, 0);
+    open_with(3);
+    assert_int_equal(take_one(0, 0), 1);
+    assert_int_equal(take_one(7, 2), 0);
+    cool(1, 529);
+    assert_int_equal(take_one(0, 0), 0);
+    cool(0, 503);
+    assert_int_equal(take(0, "", 0, &choice), ACCOUNTS_COOLING);
+    assert_int_equal(choice.wait_ms, 60000);
+    assert_int_equal(take(0, "", 3, &choice), ACCOUNTS_NOBODY);
+    assert_false(accounts_clear(accounts, SLICE("nobody")));
+    assert_true(accounts_clear(accounts, SLICE("first")));
+    assert_int_equal(take_one(0, 0), 1);
+    accounts_free(accounts);
+}
+
+static void limits_hold(void **state)
+{
+    (void)state;
+    struct accounts_choice choice, other;
+    rows[0] = row("a", 1, 1), rows[1] = row("b", 1, 1);
+    rows[0].concurrent = 1, rows[1].concurrent = 2;
+    open_with(2);
+    uint32_t taken[2] = {0};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(take(0, "", 0, &choice), ACCOUNTS_TAKEN);
+        taken[choice.index]++;
+    }
+    assert_int_equal(taken[0], 1);
+    assert_int_equal(taken[1], 2);
+    assert_int_equal(take(0, "", 0, &other), ACCOUNTS_FULL);
+    assert_int_equal(other.wait_ms, ACCOUNTS_FULL_MS);
+    accounts_give(accounts, 0);
+    assert_int_equal(take(0, "", 0, &choice), ACCOUNTS_TAKEN);
+    assert_int_equal(choice.index, 0);
+    cool(1, 503);
+    assert_int_equal(take(0, "", 0, &other), ACCOUNTS_FULL);
+    struct accounts_info info;
+    accounts_info_of(accounts, 1, &info);
+    assert_int_equal(info.open, 2);
+    assert_int_equal(info.by_code[503], 1);
+    assert_int_equal(info.cooldowns[COOLDOWN_UNAVAILABLE], 1);
+    assert_true(accounts_wait(accounts, 1));
+    assert_false(accounts_wait(accounts, 1));
+    assert_int_equal(accounts_waiting(accounts), 1);
+    accounts_wait_over(accounts);
+    accounts_free(accounts);
+    rows[0].concurrent = rows[1].concurrent = 0;
+}
+
+static void models(void **state)
+{
+    (void)state;
+    static const char *patterns[] = {"claude-*-4*", "*haiku"};
+    static const struct {
+        const char *model;
+        bool fits;
+    } cases[] = {{"claude-opus-4-1", true},
+                 {"claude-opus-3", false},
+                 {"claude--4", true},
+                 {"3-haiku", true},
+                 {"haiku", true},
+                 {"haiku-3", false},
+                 {"", true},
+                 {"claude-4", false},
+                 {"gpt-4o", false},
+                 {"claude-4-4-x-haiku", true},
+                 {"claude-4-3-haiku", true}};
+    struct accounts_choice choice;
+    rows[0] = row("a", 1, 1), rows[1] = row("b", 2, 1);
+    rows[0].models.at = patterns, rows[0].models.count = 2;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(accounts_model_fits(&rows[0], slice_of(cases[i].model)), cases[i].fits);
+    }
+    open_with(2);
+    assert_int_equal(take(0, "gpt-4o", 0, &choice), ACCOUNTS_TAKEN);
+    assert_int_equal(choice.index, 1);
+    assert_int_equal(take(0, "gpt-4o", 2, &choice), ACCOUNTS_NOBODY);
+    /* Of one family: the other models go on. */
+    const struct cooldown_answer answer = {
+        .status = 429, .has_reset = true, .reset_ms = 5000, .family = SLICE("haiku")};
+    accounts_answer(accounts, 0, &answer, NOW);
+    assert_int_equal(take(0, "3-haiku", 2, &choice), ACCOUNTS_COOLING);
+    assert_int_equal(choice.wait_ms, 5000);
+    assert_int_equal(take(0, "claude-opus-4", 0, &choice), ACCOUNTS_TAKEN);
+    assert_int_equal(choice.index, 0);
+    accounts_free(accounts);
+    rows[0].models.count = 0;
+}
+
+static void credentials_are_fields(void **state)
+{
+    (void)state;
+    static struct config_field fields[] = {{"x-api-key", "k"}, {"Beta", "b"}};
+    uint32_t count;
+    rows[0] = row("a", 1, 1);
+    rows[0].headers.at = fields, rows[0].headers.count = 2;
+    open_with(1);
+    const struct http_field *set = accounts_fields(accounts, 0, &count);
+    assert_int_equal(count, 2);
+    assert_int_equal(set[0].id, HTTP_X_API_KEY);
+    assert_true(slice_is(set[1].value, "b"));
+    assert_false(accounts_wants_body(accounts));
+    accounts_free(accounts);
+    rows[0].headers.count = 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hashes_stay_where_they_are),
+        cmocka_unit_test(the_lowest_priority_that_is_usable),
+        cmocka_unit_test(limits_hold),
+        cmocka_unit_test(models),
+        cmocka_unit_test(credentials_are_fields),
+    };
+    return cmocka_run_group_tests_name("gateway/accounts", tests, NULL, NULL);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * relay_account.c - as whom a request goes, where its upstream has accounts.
+ *
+ *     body is kept ─▶ read ─▶ account ─▶ endpoint ─▶ connection ─▶ answer ──▶ client
+ *                              ▲  │ all full                         │
+ *                              │  └──▶ line                          │ not accepted
+ *                              └─────────────────────────────────────┘
+ *
+ * A request is on one account's books at a time: another one is on before the first is left. It is
+ * asked as another only before a byte of an answer reached its client, and only while all of it is
+ * at hand.
+ */
+#include "base/check.h"
+#include "gateway/relay_parts.h"
+#include "io/clock.h"
+#include "io/loop.h"
+#include "proto/rate_limit.h"
+
+#include <xxhash.h>
+
+static void on_turn(struct account_wait *wait, bool is_late);
+static void read_body(struct transit *transit);
+static enum accounts_result take(struct transit *transit, struct slice path, uint64_t except,
+                                 struct accounts_choice *ret_choice);
+static void refuse(struct transit *transit, enum accounts_result result, uint64_t wait_ms);
+static bool move_on(struct transit *transit, uint64_t *counter);
+
+/* --- the body ------------------------------------------------------------------------------------
+ */
+
+bool account_keeps_body(const struct transit *transit, const struct http_head *head)
+{
+    const struct accounts *accounts = transit->upstream->accounts;
+    uint64_t most = transit->rules->route->limits.hold;
+    if (accounts == NULL || transit->request_ended || transit->is_grpc || transit->is_websocket) {
+        return false;
+    }
+    return accounts_wants_body(accounts) && most > 0
+           && (head->framing != HTTP_LENGTH || head->content_length <= most);
+}
+
+/* More than is kept: it goes on as it comes, without being read, and to one account. */
+static void let_go(struct transit *transit)
+{
+    transit->keeps = false;
+    transit->body_held = false;
+    transit->was_read = true;
+    transit->was_in_line = true; /* what there is goes first */
+    transit_pace_client(transit, true);
+    transit->state = TRANSIT_WAITING;
+    transit_begin(transit, held_head(&transit->held));
+}
+
+bool account_take_body(struct transit *transit, const void *data, size_t len)
+{
+    uint64_t most = transit->rules->route->limits.hold;
+    struct held *held = &transit->held;
+    if (transit->hold.len == 0 && transit->keeps
+        && held_add_body(held, data, len, most < HELD_BODY_MAX ? most : HELD_BODY_MAX)) {
+        return true;
+    }
+    if (transit->keeps && len <= most - held->body_len
+        && hold_add(&transit->hold, data, len, most - held->body_len)) {
+        return true;
+    }
+    /* Its client is told to wait, and has sent no more than a read of it by then. */
+    if (!hold_add_rest(&transit->hold, data, len, most + HELD_WAIT_MAX)) {
+        transit_cut(transit, FAULT_INTERNAL);
+        return false;
+    }
+    if (transit->keeps) {
+        let_go(transit);
+    }
+    return true;
+}
+
+static void read_body(struct transit *transit)
+{
+    struct ai_request *ai = &transit->lane->relay->ai;
+    const struct ai_text *model = &ai->words[AI_MODEL];
+    transit->was_read = true;
+    if (transit->held.body_len + transit->hold.len == 0 || transit->is_grpc
+        || transit->is_websocket) {
+        return;
+    }
+    ai_request_begin(ai);
+    if (transit->held.body_len > 0) {
+        ai_request_feed(ai, held_body(&transit->held), transit->held.body_len);
+    }
+    for (const struct hold_block *it = transit->hold.first; it != NULL; it = it->next) {
+        ai_request_feed(ai, it->at, it->len);
+    }
+    if (ai_request_end(ai) && model->standing == AI_GOOD && model->len <= sizeof transit->model) {
+        memcpy(transit->model, model->at, model->len);
+        transit->model_len = (uint8_t)model->len;
+    }
+}
+
+/* --- the choice ----------------------------------------------------------------------------------
+ */
+
+/* An account that no endpoint is up for is as good as none. */
+static enum accounts_result take(struct transit *transit, struct slice path, uint64_t except,
+                                 struct accounts_choice *ret_choice)
+{
+    struct upstream *upstream = transit->upstream;
+    struct accounts_wish wish = {
+        .model = {transit->model, transit->model_len},
+        .except = transit->except | except,
+        .now_ms = loop_now_ms(transit->lane->relay->opt.loop),
+    };
+    for (;;) {
+        enum accounts_result result = accounts_take(upstream->accounts, &wish, ret_choice);
+        if (result != ACCOUNTS_TAKEN) {
+            return result;
+        }
+        uint32_t endpoint = upstream_choose(upstream, ret_choice->index, path, BALANCE_NOBODY);
+        if (endpoint != BALANCE_NOBODY) {
+            ret_choice->endpoint = endpoint;
+            return result;
+        }
+        accounts_give(upstream->accounts, ret_choice->index);
+        wish.except |= UINT64_C(1) << ret_choice->index;
+        ret_choice->is_down = true;
+    }
+}
+
+static void hold_to(struct transit *transit, const struct accounts_choice *choice)
+{
+    transit->has_account = true;
+    transit->account = choice->index;
+    transit->endpoint = choice->endpoint;
+}
+
+static bool get_in_line(struct transit *transit)
+{
+    struct upstream *upstream = transit->upstream;
+    const weir_pool_options *pool = &upstream->config->pool;
+    uint32_t most = pool->waiting_max == WEIR_NONE ? 0 : pool->waiting_max;
+    uint64_t now_ms = loop_now_ms(transit->lane->relay->opt.loop);
+    if (!accounts_wait(upstream->accounts, most)) {
+        return false;
+    }
+    transit->state = TRANSIT_WAITING;
+    transit->was_in_line = true;
+    uint64_t until_ms = pool->acquire_timeout_ms == WEIR_NEVER ? UINT64_MAX
+                                                               : now_ms + pool->acquire_timeout_ms;
+    account_line_join(&upstream->line, &transit->wait, until_ms, on_turn);
+    transit_pace_client(transit, true);
+    return true;
+}
+
+bool account_choose(struct transit *transit, struct slice path)
+{
+    struct accounts_choice choice = {.wait_ms = 0};
+    if (!transit->was_read) {
+        read_body(transit);
+    }
+    enum accounts_result result = take(transit, path, 0, &choice);
+    if (result == ACCOUNTS_TAKEN) {
+        hold_to(transit, &choice);
+        return true;
+    }
+    if (result != ACCOUNTS_FULL || !get_in_line(transit)) {
+        refuse(transit, choice.is_down && result == ACCOUNTS_NOBODY ? ACCOUNTS_TAKEN : result,
+               choice.wait_ms);
+    }
+    return false;
+}
+
+static void refuse(struct transit *transit, enum accounts_result result, uint64_t wait_ms)
+{
+    uint32_t retry_ms = wait_ms < UINT32_MAX ? (uint32_t)wait_ms : UINT32_MAX;
+    switch (result) {
+    case ACCOUNTS_TAKEN: /* but none that an endpoint is up for */
+        transit_refuse(transit, FAULT_DOWN, upstream_retry_after_ms(transit->upstream));
+        break;
+    case ACCOUNTS_FULL: transit_refuse(transit, FAULT_ACCOUNTS_FULL, retry_ms); break;
+    case ACCOUNTS_COOLING: transit_refuse(transit, FAULT_ACCOUNTS_COOLING, retry_ms); break;
+    case ACCOUNTS_NOBODY: transit_refuse(transit, FAULT_NO_ACCOUNT, 0); break;
+    }
+}
+
+static void on_turn(struct account_wait *wait, bool is_late)
+{
+    struct transit *transit = container_of(wait, struct transit, wait);
+    struct http_head *head = held_head(&transit->held);
+    struct accounts_choice choice = {.wait_ms = 0};
+    enum accounts_result result = take(transit, head->path, 0, &choice);
+    if (result == ACCOUNTS_FULL && !is_late) {
+        return;
+    }
+    transit_leave_account(transit);
+    if (result == ACCOUNTS_TAKEN) {
+        hold_to(transit, &choice);
+        transit_go(transit, head);
+    } else {
+        refuse(transit, choice.is_down && result == ACCOUNTS_NOBODY ? ACCOUNTS_TAKEN : result,
+               choice.wait_ms);
+    }
+}
+
+void account_sign(struct transit *transit, struct http_head *head)
+{
+    uint32_t count;
+    const struct http_field *fields = accounts_fields(transit->upstream->accounts, transit->account,
+                                                      &count);
+    forward_sign(&transit->lane->relay->forward, fields, count, head);
+}
+
+/* --- the answer ----------------------------------------------------------------------------------
+ */
+
+/* Who asked, as far as an upstream that forbids something may mean them: what the client showed,
+ * else where it is. */
+static uint64_t client_of(struct transit *transit)
+{
+    const struct http_head *head = held_head(&transit->held);
+    const struct http_field *shown = http_find(head, HTTP_AUTHORIZATION);
+    if (shown == NULL) {
+        shown = http_find(head, HTTP_X_API_KEY);
+    }
+    return shown != NULL ? XXH3_64bits(shown->value.at, shown->value.len)
+                         : XXH3_64bits(transit->ex->peer->address, 16);
+}
+
+static enum cooldown_reason judge(struct transit *transit, const struct http_head *head)
+{
+    struct cooldown_answer answer = {.status = head->status, .family = {"", 0}};
+    if (head->status == 429 || head->status >= 500) {
+        struct rate_limit limit;
+        rate_limit_read(head, clock_wall_ms(), &limit);
+        answer.has_reset = limit.has_reset;
+        answer.reset_ms = limit.reset_ms;
+        answer.has_retry_after = limit.has_retry_after;
+        answer.retry_after_ms = limit.retry_after_ms;
+        answer.family = limit.family;
+    } else if (head->status == 403) {
+        answer.client = client_of(transit);
+    }
+    return accounts_answer(transit->upstream->accounts, transit->account, &answer,
+                           loop_now_ms(transit->lane->relay->opt.loop));
+}
+
+/* 429, 503 and 529 mean that it was not accepted; a 429 that does not say until when is the
+ * client's to hear. What a 502 did nobody knows. */
+static bool may_move(const struct transit *transit, uint16_t status, enum cooldown_reason reason)
+{
+    switch (status) {
+    case 429: return reason != COOLDOWN_NONE;
+    case 503:
+    case 529: return true;
+    case 502: return transit->harmless;
+    default: return false;
+    }
+}
+
+bool account_answered(struct transit *transit, const struct http_head *head)
+{
+    uint16_t status = head->status;
+    enum cooldown_reason reason = judge(transit, head);
+    if (!may_move(transit, status, reason)) {
+        return false;
+    }
+    uint32_t endpoint = transit->endpoint;
+    if (!move_on(transit, &transit->series->retries_code)) {
+        return false;
+    }
+    upstream_judge(transit->upstream, endpoint, status < 500);
+    return true;
+}
+
+bool account_failed(struct transit *transit, uint64_t *counter)
+{
+    return transit->upstream->accounts != NULL && transit->status == 0 && move_on(transit, counter);
+}
+
+/* False: it stays with the account that it has. */
+static bool move_on(struct transit *transit, uint64_t *counter)
+{
+    struct accounts *accounts = transit->upstream->accounts;
+    struct accounts_choice choice = {.wait_ms = 0};
+    uint64_t own = UINT64_C(1) << transit->account;
+    if (!transit->request_ended || !transit->body_held || transit->tries >= REPLAY_TRIES_MAX
+        || take(transit, held_head(&transit->held)->path, own, &choice) != ACCOUNTS_TAKEN) {
+        return false;
+    }
+    if (!transit_again(transit, counter, false)) {
+        upstream_give_account(transit->upstream, choice.index);
+        return false;
+    }
+    if (transit->call != NULL) {
+        weir_fate fate = transit->call->shared ? WEIR_KEEP : WEIR_RETIRE;
+        transit->call->ops->cancel(transit->call);
+        transit_give_back(transit, fate, WEIR_OK);
+    }
+    accounts_given_up(accounts, transit->account);
+    transit->except |= own;
+    transit_leave_account(transit);
+    hold_to(transit, &choice);
+    transit->over_http1 = false;
+    transit_ask(transit, 0);
+    return true;
+}

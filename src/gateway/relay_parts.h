@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * relay_parts.h - what the parts of a relay need of each other: relay.c (there and back),
+ * relay_account.c (as whom), relay_health.c (questions about ourselves), relay_end.c (answers of
+ * our own).
+ */
+#pragma once
+#include "gateway/transit.h"
+
+/* --- relay.c -----------------------------------------------------------------------------------
+ */
+
+/* Chooses an account and an endpoint, and asks for a connection; `head` is the one at hand, or that
+ * of the copy. */
+void transit_begin(struct transit *transit, struct http_head *head);
+/* The same where both are chosen. */
+void transit_go(struct transit *transit, struct http_head *head);
+/* Asks for a connection at the chosen endpoint. */
+void transit_ask(struct transit *transit, uint32_t flags);
+/* Takes one retry from the budget, unless it is free; false: there is none left. */
+bool transit_again(struct transit *transit, uint64_t *counter, bool is_free);
+void transit_pace_client(struct transit *transit, bool blocked);
+
+/* --- relay_account.c ---------------------------------------------------------------------------
+ */
+
+/* Whether the body is kept until an account is chosen. */
+bool account_keeps_body(const struct transit *transit, const struct http_head *head);
+/* A piece of a body that is kept. False: it was refused. */
+bool account_take_body(struct transit *transit, const void *data, size_t len);
+/* The account and the endpoint. False: it waits for one, or was refused. */
+bool account_choose(struct transit *transit, struct slice path);
+/* The account's credentials instead of the client's. */
+void account_sign(struct transit *transit, struct http_head *head);
+/* The head of an answer: true where another account is asked instead. */
+bool account_answered(struct transit *transit, const struct http_head *head);
+/* There was no answer: true where another account is asked instead. */
+bool account_failed(struct transit *transit, uint64_t *counter);
+
+/* --- relay_health.c ------------------------------------------------------------------------------
+ */
+
+/* It is asked for, or there is no route; the question comes in the body. */
+void relay_ask_health(struct transit *transit, bool is_health, bool end);
+void relay_answer_health(struct transit *transit);
+
+/* --- relay_end.c ---------------------------------------------------------------------------------
+ */
+
+void relay_answer_with(struct relay *relay, struct http_exchange *ex, enum fault fault,
+                       uint32_t retry_after_ms, bool head_only);
+/* Answers with an error where nothing was told to the client yet. */
+void transit_refuse(struct transit *transit, enum fault fault, uint32_t retry_after_ms);
+/* The same wherever the request stands: an answer that has begun is cut, never completed. */
+void transit_cut(struct transit *transit, enum fault fault);
+void transit_deadline_passed(struct loop_timer *timer, uint64_t now_ms);
+/* Ends what is under way towards the upstream, if anything is. */
+void transit_call_off(struct transit *transit);
+/* The client has what it will get. */
+void transit_finish(struct transit *transit);
+/* The lease of its call, which is over. */
+void transit_give_back(struct transit *transit, weir_fate fate, weir_err why);
