@@ -105,10 +105,25 @@ static bool dial(struct key *key)
     return true;
 }
 
+/* For a dial that nobody waits for, and with what no other engine needs. */
+static bool may_dial_ahead(struct key *key)
+{
+    enum decision held = held_back(key);
+    if (held == DECIDED_WAIT_KEY && ledger_take_ahead(key->pool->engine, &key->ledger)) {
+        held = held_back(key);
+    }
+    return held == DECIDED_DIAL;
+}
+
+static bool pool_has_room_ahead(weir_pool *pool)
+{
+    return pool_has_room(pool) || ledger_take_ahead(pool->engine, &pool->ledger);
+}
+
 bool pool_dial_spare(struct key *key)
 {
-    bool is_free = key->pool->turns.count == 0 && pool_has_room(key->pool);
-    return is_free && held_back(key) == DECIDED_DIAL && dial(key);
+    bool is_free = key->pool->turns.count == 0 && may_dial_ahead(key);
+    return is_free && pool_has_room_ahead(key->pool) && dial(key);
 }
 
 void demand_tell_limit(struct key *key, weir_err why)
@@ -241,8 +256,8 @@ static void dial_ahead(struct key *key)
     if (key->owed > 0 && !size_is_in_use(key)) {
         key->owed = 0;
     }
-    while (dials_wanted(key, true) > 0 && pool->turns.count == 0 && held_back(key) == DECIDED_DIAL
-           && pool_has_room(pool) && !warm_must_wait(key) && dial(key)) {
+    while (dials_wanted(key, true) > 0 && pool->turns.count == 0 && may_dial_ahead(key)
+           && pool_has_room_ahead(pool) && !warm_must_wait(key) && dial(key)) {
         warm_dialled(key);
     }
 }
@@ -253,15 +268,15 @@ void demand_meet(struct key *key)
     pool_feed(key->pool);
     dial_ahead(key);
     const struct slots *conns = &key->pool->engine->conns;
-    if (key->pool->is_cold && key->pool->turns.count == 0 && pool_has_room(key->pool)
-        && conns->count < conns->capacity) {
+    if (key->pool->is_cold && key->pool->turns.count == 0 && conns->count < conns->capacity
+        && pool_has_room_ahead(key->pool)) {
         warm_wake(key->pool);
     }
 }
 
-bool demand_may_dial(const struct key *key)
+bool demand_may_dial(struct key *key)
 {
-    return held_back(key) == DECIDED_DIAL;
+    return may_dial_ahead(key);
 }
 
 bool demand_must_dial(const struct key *key)

@@ -625,9 +625,66 @@ static void a_burst_is_not_refused_before_others_have_given_what_they_can(void *
     }
 }
 
+static void warm_all(struct town *town)
+{
+    const weir_key key = {.scheme = "x", .host = "a", .port = 1};
+    for (uint32_t i = 0; i < ENGINES; i++) {
+        assert_int_equal(weir_pool_warm(town->parties[i].pool, &key, true), WEIR_OK);
+    }
+    for (uint32_t i = 0; i < 50; i++) {
+        town->now_ms += 10;
+        town_settle(town);
+    }
+}
+
+static uint32_t total_of(const struct town *town)
+{
+    uint32_t total = 0;
+    for (uint32_t i = 0; i < ENGINES; i++) {
+        total += pool_total(town->parties[i].pool);
+    }
+    return total;
+}
+
+/* What is dialled ahead takes what nobody needs, of limits of the pool and of the key alike, and
+ * makes way for who does. */
+static void every_engine_warms_up_within_the_limit(void **state)
+{
+    (void)state;
+    enum { EACH = 2, FEW = 5 };
+    const weir_pool_options plenty = {.min_idle = EACH, .warm = WEIR_WARM_UP};
+    struct town *town = town_open(&plenty, true, 1);
+    warm_all(town);
+    for (uint32_t i = 0; i < ENGINES; i++) {
+        assert_int_equal(pool_total(town->parties[i].pool), EACH);
+    }
+    town_free(town);
+    for (int is_of_key = 0; is_of_key < 2; is_of_key++) {
+        const weir_pool_options few = {.min_idle = EACH,
+                                       .max_per_key = is_of_key ? FEW : 100,
+                                       .max_total = is_of_key ? 100 : FEW,
+                                       .warm = WEIR_WARM_UP};
+        town = town_open(&few, true, 1);
+        warm_all(town);
+        assert_int_equal(total_of(town), FEW);
+        struct party *last = &town->parties[ENGINES - 1];
+        for (uint32_t i = 0; i < FEW; i++) {
+            call(last, "a");
+        }
+        for (uint32_t i = 0; i < 50; i++) {
+            town->now_ms += 10;
+            town_settle(town);
+        }
+        assert_int_equal(last->holds, FEW);
+        assert_int_equal(total_of(town), FEW);
+        town_free(town);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_engine_warms_up_within_the_limit),
         cmocka_unit_test(a_burst_is_not_refused_before_others_have_given_what_they_can),
         cmocka_unit_test(one_credit_goes_round_among_all),
         cmocka_unit_test(idle_connections_elsewhere_make_room),

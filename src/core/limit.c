@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define ACCOUNT_NAME_MAX (64U + WEIR_KEY_BYTES_MAX)
+#define TAKE_EVERY_MS    10U /* of a hub that had none: others want its lock, too */
 
 weir_err engine_share(weir_engine *engine, const struct limit_port *port)
 {
@@ -107,6 +108,21 @@ void ledger_ask(weir_engine *engine, struct ledger *ledger, uint32_t need)
         ledger->is_dry = false;
         say(engine, ledger, LIMIT_ASK, need);
     }
+}
+
+bool ledger_take_ahead(weir_engine *engine, struct ledger *ledger)
+{
+    const struct limit_port *port = engine->port;
+    if (ledger->account == 0 || ledger->is_lent || port->take == NULL || ledger->wanted > 0
+        || engine->now_ms < ledger->take_ms) {
+        return false;
+    }
+    if (!port->take(port->arg, ledger->account)) {
+        ledger->take_ms = engine->now_ms + TAKE_EVERY_MS;
+        return false;
+    }
+    ledger->credits++;
+    return true;
 }
 
 /* A dial needs a credit of its key and one of its pool. Who has callers keeps one of the key until

@@ -80,7 +80,8 @@ struct ledger {
     bool may_move : 1;    /* what is wanted may be connections */
     uint32_t wanted : 27; /* what the hub wants back */
     bool is_pressing : 1;
-    bool is_dry : 1; /* the hub had none when it was last asked */
+    bool is_dry : 1;  /* the hub had none when it was last asked */
+    uint64_t take_ms; /* nothing is taken ahead before: there was none */
 };
 
 /* How an engine reaches the hub. join and leave are called when a pool opens, is updated, a key is
@@ -124,6 +125,10 @@ static inline bool ledger_may_grow(const struct ledger *ledger)
 
 /* Takes what the hub has at once, and tells it how many more are needed; says nothing twice. */
 void ledger_ask(weir_engine *engine, struct ledger *ledger, uint32_t need);
+
+/* Takes one that nobody needs, for a dial that nobody waits for; nobody gives up anything for that.
+ * False: there is none, or was none a moment ago. */
+bool ledger_take_ahead(weir_engine *engine, struct ledger *ledger);
 
 /* Gives free credits back that the hub wants, or that are only lent. */
 void ledger_settle(weir_engine *engine, struct ledger *ledger, uint32_t used);

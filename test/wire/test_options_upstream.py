@@ -755,6 +755,8 @@ def test_warm():
             assert weir.ask().status == 200
             assert up.accepted == 1
             assert weir.metric("weir_pool_reused_total", pool="up") == 0
+    with Upstream() as up, Weir(up, workers=4, upstream_options={"warm": "required"}, upstream_pool={"min_idle": 2}) as weir:
+        wait_for(lambda: up.accepted == 8, "two of each worker, of limits that they share")
     with Eager(None, upstream_options={"warm": "required"}) as weir:
         answer = weir.admin("/readyz")
         assert answer.status == 503 and "warming up up" in answer.text
