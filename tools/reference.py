@@ -38,6 +38,7 @@ PAGES = {("weir.h", "words"): "weir_words", ("weir.h", "ids and keys"): "weir_ke
          ("session.h", "opening"): "weir_sessions", ("session.h", "a session"): "weir_session",
          ("session.h", "where it is served"): "weir_session_place",
          ("session.h", "a store of the program's"): "weir_session_store",
+         ("session.h", "a Redis"): "weir_sessions_redis",
          ("session.h", "lists and figures"): "weir_sessions_stats",
          ("server.h", "serving"): "weir_server",
          ("server.h", "the pool of its connections"): "weir_server_pool",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * session.h - sessions: who is talking, and where they are served; kept in memory, in a journal on
- * disk, and found again after a crash.
+ * disk, and found again after a crash; shared through a Redis.
  *
  * A *session* belongs to a user, an account and an API key, counts its requests and errors, lives
  * for `ttl` after it was last touched, and may carry attributes of the program's. Its *place* is
@@ -70,6 +70,7 @@ WEIR_API const char *weir_session_event_word(weir_session_event_kind kind);
 typedef void weir_session_event_fn(void *arg, weir_session_event_kind kind, weir_session_id id);
 
 struct weir_session_store;
+struct weir_sessions_redis;
 
 typedef struct weir_sessions_options {
     size_t size;
@@ -98,6 +99,9 @@ typedef struct weir_sessions_options {
     const struct weir_session_store *store;
     void *store_self;         /* must outlive the sessions */
     weir_allocator allocator; /* thread-safe; of few and large blocks [malloc] */
+    /* Where others share these sessions: a Redis, below. Copied. Not with `store`. NULL: nowhere.
+     */
+    const struct weir_sessions_redis *redis;
 } weir_sessions_options;
 
 /* opt may be NULL. Reads the journal. WEIR_EINVAL: weir_sessions_fault() names the field; WEIR_EIO:
@@ -294,6 +298,47 @@ typedef void weir_session_fetch_fn(void *arg, weir_err err, weir_session_id id);
 WEIR_API weir_err weir_session_fetch(weir_sessions *sessions, weir_session_id id,
                                      weir_session_fetch_fn *fn, void *arg);
 
+/* --- a Redis ------------------------------------------------------------------------------------
+ */
+
+/* Sessions shared through a Redis, alone or a master with replicas. What is answered WEIR_OK is in
+ * memory, and in the journal if there is one; the Redis has it soon_ms later, touches and counters
+ * counters_ms later. While it cannot be asked, all goes on from here, and it is told when it is
+ * back; one that comes back empty is told everything: that some ended first, then those that live.
+ * Needs Redis 5 or later, and 7 for weir_affinity_claim(); with ACLs, the commands EVALSHA, SCRIPT
+ * LOAD, what the scripts call (GET, SET, DEL, PTTL, TIME, HGET, HMGET, HGETALL, HSET, HDEL,
+ * PEXPIREAT), PEXPIRE, WAIT, PING and SELECT, on all keys that begin with the prefix. It must not
+ * evict (maxmemory-policy noeviction): a session that it has lost alone has ended. */
+typedef struct weir_sessions_redis {
+    size_t size;
+    /* "redis://[[user]:password@]host[:port][/database]", or rediss:// with TLS; user and password
+     * percent-encoded. Required. */
+    const char *url;
+    /* What all keys begin with, at most 64 bytes, no space, no brace ["weir"]. Those who share
+     * sessions have the same, and the same `secret`. */
+    const char *prefix;
+    const char *ca;       /* with TLS, a PEM file of whom to trust [the system's] */
+    uint32_t replicas;    /* that have a change before it counts as stored (WAIT) [0] */
+    uint32_t timeout_ms;  /* of a batch, a look-up or a claim, in all [1000] */
+    uint32_t batch_max;   /* these four as in weir_session_store [100] */
+    uint32_t soon_ms;     /* [20] */
+    uint32_t counters_ms; /* [60 000] */
+    uint32_t again_ms;    /* also between two attempts to find it back [1000] */
+} weir_sessions_redis;
+
+/* WEIR_OK: where the id is served, for all who share the Redis: `place`, which was named here
+ * (is_ours) or by somebody who was first. Otherwise why nobody knows: the Redis does not answer, or
+ * cannot do it. On a thread of the sessions' own, without a lock of weir's. */
+typedef void weir_affinity_fn(void *arg, weir_err err, weir_session_id id, const char *place,
+                              bool is_ours);
+/* Claims a place for an id (of weir_session_id_of()) that needs no session: whoever claims first
+ * has it until nobody has claimed for affinity_ttl_ms. Asks the Redis, not the memory. WEIR_EAGAIN:
+ * fn is called once; WEIR_ESTATE: there is no Redis; WEIR_EDOWN: it cannot be asked now;
+ * WEIR_EQUEUE: 1000 are being asked for; WEIR_EINVAL: no place, or one of more than
+ * WEIR_SESSION_NAME_MAX bytes; WEIR_ENOMEM. */
+WEIR_API weir_err weir_affinity_claim(weir_sessions *sessions, weir_session_id id,
+                                      const char *place, weir_affinity_fn *fn, void *arg);
+
 /* --- lists and figures --------------------------------------------------------------------------
  */
 
@@ -329,6 +374,8 @@ typedef struct weir_sessions_stats {
     uint64_t fetched, fetch_misses;        /* sessions that the store had, or had not */
     uint64_t renewals;                     /* of the store: weir_sessions_renew() */
     uint64_t heard;                        /* sessions that others had ended, or moved */
+    bool store_down;                       /* the Redis does not answer, or cannot serve */
+    uint64_t store_outages;                /* how often that has begun */
 } weir_sessions_stats;
 
 /* Of all shards, one after the other. ret_stats->size is set before. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "session/attrs.h"
 
-/* Takes the first attribute off the rest; false: there is none that is whole. */
-static bool next(struct slice *rest, struct slice *ret_name, struct slice *ret_value)
+bool attrs_next(struct slice *rest, struct slice *ret_name, struct slice *ret_value)
 {
     if (rest->len < ATTRS_HEAD) {
         return false;
@@ -21,7 +20,7 @@ static bool next(struct slice *rest, struct slice *ret_name, struct slice *ret_v
 bool attrs_find(struct slice bytes, struct slice name, struct slice *ret_value)
 {
     struct slice at, value;
-    while (next(&bytes, &at, &value)) {
+    while (attrs_next(&bytes, &at, &value)) {
         if (slice_same(at, name)) {
             *ret_value = value;
             return true;
@@ -54,7 +53,7 @@ uint32_t attrs_with(struct slice bytes, struct slice name, struct slice value, c
     struct slice at, old;
     uint32_t len = 0;
     bool fits = true;
-    while (fits && next(&bytes, &at, &old)) {
+    while (fits && attrs_next(&bytes, &at, &old)) {
         fits = slice_same(at, name) || put(ret, &len, max, at, old);
     }
     if (fits && value.at != NULL) {

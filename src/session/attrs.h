@@ -10,6 +10,8 @@
 #define ATTRS_HEAD     3U
 #define ATTRS_NAME_MAX 255U
 
+/* Takes the first attribute off the rest; false: there is none that is whole. */
+bool attrs_next(struct slice *rest, struct slice *ret_name, struct slice *ret_value);
 bool attrs_find(struct slice bytes, struct slice name, struct slice *ret_value);
 /* The bytes without the attribute of that name, and with it at the end if value.at is not NULL. The
  * length, or 0 with *ret_fits false: it would be longer than max. `bytes` are not in `ret`. */

@@ -13,6 +13,7 @@
 #define NAME        "sessions.journal"
 #define NAME_NEW    "sessions.journal.new"
 #define NAME_SECRET "secret"
+#define NAME_ORIGIN "origin"
 #define MAGIC       "weirsj1\n"
 #define HALF        ((size_t)16) /* magic, salt, checksum */
 #define HEAD        (2 * HALF)
@@ -278,14 +279,24 @@ void book_close(struct book *take_book)
     alloc_free(take_book->alloc, take_book);
 }
 
-weir_err book_secret(const struct book *book, void *bytes, size_t len)
+static weir_err kept_beside(const struct book *book, const char *name, void *bytes, size_t len)
 {
-    int error = append_write_small(&book->folder, NAME_SECRET, bytes, len);
+    int error = append_write_small(&book->folder, name, bytes, len);
     if (error == -EEXIST) {
-        error = append_read_small(&book->folder, NAME_SECRET, bytes, len);
+        error = append_read_small(&book->folder, name, bytes, len);
     }
     errno = -error;
     return error == 0 ? WEIR_OK : WEIR_EIO;
+}
+
+weir_err book_secret(const struct book *book, void *bytes, size_t len)
+{
+    return kept_beside(book, NAME_SECRET, bytes, len);
+}
+
+weir_err book_origin(const struct book *book, uint64_t *origin)
+{
+    return kept_beside(book, NAME_ORIGIN, origin, sizeof *origin);
 }
 
 struct session_id book_boot(void)

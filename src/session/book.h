@@ -88,5 +88,7 @@ struct book_count book_count(struct book *book);
 
 /* The secret that is kept beside the journal: made of these bytes where there is none. */
 weir_err book_secret(const struct book *book, void *bytes, size_t len);
+/* The same for the number by which others know who has counted what the journal says. */
+weir_err book_origin(const struct book *book, uint64_t *origin);
 /* This boot of the system, or none. */
 struct session_id book_boot(void);

@@ -105,9 +105,10 @@ struct weir_sessions {
     _Atomic uint32_t live;
     _Atomic uint64_t refused;
     _Atomic bool is_degraded;
-    _Atomic bool is_awake;   /* the keeper comes within soon_ms */
-    struct storing *storing; /* NULL: there is no store */
-    uint32_t soon_ms;        /* the keeper comes within that after a change */
+    _Atomic bool is_awake;     /* the keeper comes within soon_ms */
+    struct storing *storing;   /* NULL: there is no store */
+    struct redis_store *redis; /* it is that one; or NULL */
+    uint32_t soon_ms;          /* the keeper comes within that after a change */
     /* The keeper. */
     pthread_mutex_t turn;
     uint64_t ticked_ms, rewritten_ms;
@@ -172,6 +173,8 @@ void keeper_degraded(struct weir_sessions *sessions, bool is_degraded);
 weir_err storing_open(struct weir_sessions *sessions);
 /* Gives it what is left, and asks it nothing any more. */
 void storing_close(struct weir_sessions *sessions);
+/* Ends what answers, if that is ours. */
+void storing_end_redis(struct weir_sessions *sessions);
 /* Gives it what is due. */
 void storing_turn(struct weir_sessions *sessions, uint64_t now_ms);
 void storing_stats(struct weir_sessions *sessions, weir_sessions_stats *stats);

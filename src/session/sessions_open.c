@@ -4,6 +4,7 @@
  * back.
  */
 #include "io/clock.h"
+#include "session/redis.h"
 #include "session/sessions.h"
 
 #include <errno.h>
@@ -55,6 +56,23 @@ static bool store_is_wrong(const weir_session_store *store)
                || store->batch_max > SESSIONS_BATCH_MAX);
 }
 
+/* The field that makes no sense, or NULL. */
+static const char *fault_of(const weir_sessions_options *opt)
+{
+    if (opt->redis != NULL) {
+        const char *word = opt->store != NULL ? "redis" : redis_store_fault(opt->redis);
+        if (word != NULL) {
+            return word;
+        }
+    }
+    return opt->sessions_max > TABLE_MOST  ? "sessions_max"
+           : opt->ttl_ms > opt->ttl_max_ms ? "ttl"
+           : opt->fsync > WEIR_FSYNC_NEVER ? "fsync"
+           : opt->fsync_ms > 60000         ? "fsync_ms"
+           : store_is_wrong(opt->store)    ? "store"
+                                           : NULL;
+}
+
 static weir_err options_of(const weir_sessions_options *opt, weir_sessions_options *ret_opt)
 {
     weir_sessions_options own = {0};
@@ -74,12 +92,7 @@ static weir_err options_of(const weir_sessions_options *opt, weir_sessions_optio
     own.tombstone_ms = own.tombstone_ms == WEIR_NONE ? 0 : own.tombstone_ms;
     own.fsync = own.fsync != 0 ? own.fsync : WEIR_FSYNC_SOON;
     own.fsync_ms = or_default(own.fsync_ms, SESSIONS_FSYNC_MS);
-    const char *word = own.sessions_max > TABLE_MOST  ? "sessions_max"
-                       : own.ttl_ms > own.ttl_max_ms  ? "ttl"
-                       : own.fsync > WEIR_FSYNC_NEVER ? "fsync"
-                       : own.fsync_ms > 60000         ? "fsync_ms"
-                       : store_is_wrong(own.store)    ? "store"
-                                                      : NULL;
+    const char *word = fault_of(&own);
     *ret_opt = own;
     return word != NULL ? fault(word) : WEIR_OK;
 }
@@ -256,6 +269,17 @@ static weir_err secret_find(struct weir_sessions *sessions)
     return WEIR_OK;
 }
 
+/* Who has counted what the journal says is the same after a start as before. */
+static weir_err redis_start(struct weir_sessions *sessions)
+{
+    uint64_t origin;
+    if (getrandom(&origin, sizeof origin, 0) != sizeof origin) {
+        return WEIR_EIO;
+    }
+    weir_err err = sessions->book != NULL ? book_origin(sessions->book, &origin) : WEIR_OK;
+    return err == WEIR_OK ? redis_store_start(sessions->redis, sessions, origin) : err;
+}
+
 /* --- open and close -----------------------------------------------------------------------------
  */
 
@@ -267,6 +291,7 @@ static weir_err sessions_start(struct weir_sessions *sessions)
     }
     err = err == WEIR_OK ? secret_find(sessions) : err;
     err = err == WEIR_OK && sessions->opt.store != NULL ? storing_open(sessions) : err;
+    err = err == WEIR_OK && sessions->redis != NULL ? redis_start(sessions) : err;
     sessions->opt.path = NULL;
     sessions->opt.store = NULL;
     if (err != WEIR_OK) {
@@ -293,16 +318,31 @@ weir_err weir_sessions_open(const weir_sessions_options *opt, weir_sessions **re
     if (err != WEIR_OK) {
         return err;
     }
+    struct redis_store *redis = NULL;
+    err = own.redis != NULL ? redis_store_new(own.redis, own.affinity_ttl_ms, &redis) : WEIR_OK;
+    if (err != WEIR_OK) {
+        return err;
+    }
+    if (redis != NULL) {
+        own.store = redis_store_vtable(redis);
+        own.store_self = redis;
+        own.redis = NULL; /* the program's to forget */
+    }
     struct weir_sessions *sessions = sessions_new(&own);
     if (sessions == NULL) {
+        if (redis != NULL) {
+            redis_store_free(redis);
+        }
         return WEIR_ENOMEM;
     }
+    sessions->redis = redis;
     err = sessions_start(sessions);
     if (err != WEIR_OK) {
         int why = errno;
         if (sessions->storing != NULL) {
             storing_close(sessions);
         }
+        storing_end_redis(sessions);
         if (sessions->book != NULL) {
             book_close(sessions->book);
         }

@@ -8,6 +8,7 @@
  * for kept.
  */
 #include "io/clock.h"
+#include "session/redis.h"
 #include "session/sessions.h"
 
 #include <time.h>
@@ -292,9 +293,18 @@ void storing_close(struct weir_sessions *sessions)
         if (storing->store.close != NULL) {
             storing->store.close(sessions->opt.store_self);
         }
+        storing_end_redis(sessions);
         forget_asks(sessions);
     }
     storing_free(sessions);
+}
+
+void storing_end_redis(struct weir_sessions *sessions)
+{
+    if (sessions->redis != NULL) {
+        redis_store_free(sessions->redis);
+        sessions->redis = NULL;
+    }
 }
 
 /* --- fetching -----------------------------------------------------------------------------------
@@ -474,6 +484,19 @@ weir_err weir_sessions_heard(weir_sessions *sessions, const weir_session_delta *
     return err;
 }
 
+weir_err weir_affinity_claim(weir_sessions *sessions, weir_session_id id, const char *place,
+                             weir_affinity_fn *fn, void *arg)
+{
+    struct slice name = slice_or_none(place);
+    if (sessions->redis == NULL) {
+        return WEIR_ESTATE;
+    }
+    if (name.len == 0 || name.len > WEIR_SESSION_NAME_MAX || fn == NULL) {
+        return WEIR_EINVAL;
+    }
+    return redis_store_claim(sessions->redis, id, name, fn, arg);
+}
+
 void storing_stats(struct weir_sessions *sessions, weir_sessions_stats *stats)
 {
     struct storing *storing = sessions->storing;
@@ -484,5 +507,8 @@ void storing_stats(struct weir_sessions *sessions, weir_sessions_stats *stats)
     stats->fetch_misses = storing->fetch_misses;
     stats->renewals = storing->renewals;
     stats->heard = storing->heard;
+    if (sessions->redis != NULL) {
+        redis_store_stats(sessions->redis, stats);
+    }
     pthread_mutex_unlock(&storing->mutex);
 }

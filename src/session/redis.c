@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * redis.c - the store as a whole: its options, its thread, and whether its server can be asked.
+ */
+#include "io/clock.h"
+#include "session/redis_parts.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define CONNS_MAX 4U
+
+/* --- options ------------------------------------------------------------------------------------
+ */
+
+static uint32_t or_default(uint32_t value, uint32_t initial)
+{
+    return value != 0 ? value : initial;
+}
+
+static weir_sessions_redis whole_of(const weir_sessions_redis *opt)
+{
+    weir_sessions_redis own = {0};
+    memcpy(&own, opt, opt->size != 0 ? opt->size : sizeof own);
+    own.prefix = own.prefix != NULL ? own.prefix : "weir";
+    own.timeout_ms = or_default(own.timeout_ms, REDIS_TIMEOUT_MS);
+    own.batch_max = or_default(own.batch_max, 100);
+    own.counters_ms = or_default(own.counters_ms, 60000);
+    own.again_ms = or_default(own.again_ms, 1000);
+    return own;
+}
+
+const char *redis_store_fault(const weir_sessions_redis *opt)
+{
+    struct redis_url url;
+    struct redis_wire wire;
+    if (opt->size > sizeof *opt) {
+        return "redis.size";
+    }
+    weir_sessions_redis own = whole_of(opt);
+    const char *word = own.url == NULL || !redis_url_parse(own.url, &url)   ? "redis.url"
+                       : !redis_wire_init(&wire, own.prefix, 0, 0)          ? "redis.prefix"
+                       : own.batch_max > SESSIONS_BATCH_MAX                 ? "redis.batch_max"
+                       : own.timeout_ms > 600000                            ? "redis.timeout"
+                       : own.again_ms > 600000                              ? "redis.again"
+                       : own.ca != NULL && own.ca[0] != '\0' && !url.is_tls ? "redis.ca"
+                                                                            : NULL;
+    explicit_bzero(&url, sizeof url); /* a password may be in it */
+    return word;
+}
+
+/* --- up and down --------------------------------------------------------------------------------
+ */
+
+void redis_store_failed(struct redis_store *store)
+{
+    if (!atomic_exchange(&store->is_down, true)) {
+        atomic_fetch_add(&store->outages, 1);
+        store->down_since_ms = loop_now_ms(store->loop);
+    }
+}
+
+void redis_store_answered(struct redis_store *store)
+{
+    if (!atomic_load(&store->is_down)) {
+        return;
+    }
+    uint64_t outage_ms = loop_now_ms(store->loop) - store->down_since_ms;
+    atomic_store(&store->is_down, false);
+    if (outage_ms > store->slack_ms) { /* it may have forgotten what lives on here */
+        weir_sessions_renew(store->sessions);
+    }
+}
+
+static void arm(struct redis_store *store)
+{
+    loop_timer_set(store->loop, &store->probe_timer,
+                   loop_now_ms(store->loop) + store->vtable.again_ms);
+}
+
+/* Also while all is well: somebody else may have emptied it. */
+static void probe_fire(struct loop_timer *timer, uint64_t now_ms)
+{
+    struct redis_store *store = container_of(timer, struct redis_store, probe_timer);
+    (void)now_ms;
+    if (store->doing == REDIS_IDLE) {
+        redis_probe_begin(store);
+    }
+    arm(store);
+}
+
+/* --- its thread ---------------------------------------------------------------------------------
+ */
+
+static void end_soon(struct redis_store *store)
+{
+    if (store->is_ending) {
+        return;
+    }
+    store->is_ending = true;
+    loop_timer_stop(store->loop, &store->probe_timer);
+    redis_batch_cancel(store);
+    redis_jobs_cancel(store);
+    weir_pool_close(store->pool, 0);
+    loop_hook_soon(store->loop, &store->step);
+}
+
+static void woken(void *self)
+{
+    struct redis_store *store = self;
+    pthread_mutex_lock(&store->mutex);
+    bool is_closing = store->is_closing;
+    pthread_mutex_unlock(&store->mutex);
+    if (is_closing) {
+        end_soon(store);
+        return;
+    }
+    redis_batch_begin(store);
+    for (;;) {
+        pthread_mutex_lock(&store->mutex);
+        struct node *first = list_is_empty(&store->posted) ? NULL : list_pop_front(&store->posted);
+        pthread_mutex_unlock(&store->mutex);
+        if (first == NULL) {
+            return;
+        }
+        redis_job_begin(container_of(first, struct redis_job, on_list));
+    }
+}
+
+static void on_pool(void *arg, const weir_event *event)
+{
+    struct redis_store *store = arg;
+    if (event->kind == WEIR_EVENT_POOL_CLOSED) {
+        loop_stop(store->loop);
+    }
+}
+
+static uint64_t step(void *self, uint64_t now_ms)
+{
+    struct redis_store *store = self;
+    uint64_t next_ms = weir_step(store->engine, now_ms);
+    return weir_engine_pending(store->engine) ? now_ms : next_ms;
+}
+
+static void tick(void *self, uint64_t now_ms)
+{
+    struct redis_store *store = self;
+    weir_step(store->engine, now_ms);
+}
+
+static void *store_main(void *self)
+{
+    struct redis_store *store = self;
+    if (store->sessions != NULL) {
+        arm(store);
+    }
+    loop_run(store->loop);
+    return NULL;
+}
+
+/* --- making and freeing -------------------------------------------------------------------------
+ */
+
+static int open_tls(struct redis_store *store, const char *ca)
+{
+    const struct tls_profile_options opt = {.ca = ca};
+    struct tls_fault fault;
+    int error = store->url.is_tls ? tls_profile_read(&opt, &store->profile, &fault) : 0;
+    if (error == 0 && store->url.is_tls) {
+        error = tls_desk_new(store->loop, &store->desk);
+    }
+    if (error == 0 && store->url.is_tls) {
+        error = tls_client_new(store->desk, store->profile, &store->client);
+    }
+    return error;
+}
+
+static int open_connector(struct redis_store *store)
+{
+    const struct redis_connector_options opt = {
+        .loop = store->loop,
+        .dns = store->dns,
+        .alloc = &alloc_libc,
+        .desk = store->desk,
+        .tls = store->client,
+        .connect_timeout_ms = store->timeout_ms,
+        .tls_timeout_ms = store->timeout_ms,
+        .write_timeout_ms = store->timeout_ms,
+        .handshake_timeout_ms = store->timeout_ms,
+        .acquire_timeout_ms = store->timeout_ms,
+        .unsent_max = UINT32_MAX, /* a batch, and look-ups; each of them is bounded */
+        .user = store->url.user,
+        .password = store->url.password,
+        .name = "weir",
+        .database = store->url.database,
+    };
+    return redis_connector_new(&opt, &store->connector);
+}
+
+static int open_pool(struct redis_store *store)
+{
+    const weir_engine_options engine = {.size = sizeof engine,
+                                        .conns_max = CONNS_MAX,
+                                        .keys_max = 4,
+                                        .now_ms = loop_now_ms(store->loop)};
+    weir_pool_options pool = {.size = sizeof pool,
+                              .connector = &redis_pool_connector,
+                              .connector_self = store->connector,
+                              .max_total = CONNS_MAX,
+                              .streams_conns_max = CONNS_MAX,
+                              .waiting_max = SESSIONS_FETCHES + REDIS_CLAIMS_MAX + 2,
+                              .acquire_timeout_ms = store->timeout_ms,
+                              .connect_timeout_ms = store->timeout_ms,
+                              .tls_timeout_ms = store->timeout_ms,
+                              .probe_every_ms = 5000,
+                              .probe_timeout_ms = store->timeout_ms,
+                              .retry_first_ms = 50,
+                              .retry_cap_ms = 500,
+                              .failures_max = 2,
+                              .down_for_ms = 500};
+    if (weir_engine_new(&engine, &store->engine) != WEIR_OK) {
+        return -ENOMEM;
+    }
+    store->step =
+        (struct loop_hook){.run = step, .tick = tick, .self = store, .deadline_ms = UINT64_MAX};
+    loop_hook_add(store->loop, &store->step);
+    if (weir_pool_open(store->engine, &pool, &store->pool) != WEIR_OK) {
+        return -ENOMEM;
+    }
+    redis_connector_serve(store->connector, store->pool);
+    weir_pool_on_event(store->pool, on_pool, store, 0);
+    return 0;
+}
+
+static int open_parts(struct redis_store *store, const char *ca)
+{
+    const struct loop_options loop = {0};
+    const struct dns_options dns = {0};
+    int error = loop_new(&loop, &store->loop);
+    error = error == 0 ? loop_wake_new(store->loop, woken, store, &store->wake) : error;
+    error = error == 0 ? dns_open(store->loop, &dns, &store->dns) : error;
+    error = error == 0 ? open_tls(store, ca) : error;
+    error = error == 0 ? open_connector(store) : error;
+    error = error == 0 ? open_pool(store) : error;
+    return error == 0 && !redis_batch_init(store) ? -ENOMEM : error;
+}
+
+static void set_options(struct redis_store *store, const weir_sessions_redis *opt)
+{
+    snprintf(store->prefix, sizeof store->prefix, "%s", opt->prefix);
+    store->replicas = opt->replicas;
+    store->timeout_ms = opt->timeout_ms;
+    /* Touches are that late, and a batch after a failure a little later. */
+    store->slack_ms = 2 * (uint64_t)opt->counters_ms + 60000;
+    store->vtable = (weir_session_store){.size = sizeof store->vtable,
+                                         .batch_max = opt->batch_max,
+                                         .soon_ms = opt->soon_ms,
+                                         .counters_ms = opt->counters_ms,
+                                         .again_ms = opt->again_ms,
+                                         .write = redis_batch_write,
+                                         .read = redis_job_read};
+    store->key = (weir_key){.scheme = store->url.is_tls ? "rediss" : "redis",
+                            .host = store->url.host,
+                            .port = store->url.port};
+}
+
+weir_err redis_store_new(const weir_sessions_redis *opt, uint32_t affinity_ttl_ms,
+                         struct redis_store **ret_store)
+{
+    weir_sessions_redis own = whole_of(opt);
+    struct redis_store *store = alloc_zeroed(&alloc_libc, sizeof *store);
+    if (store == NULL) {
+        return WEIR_ENOMEM;
+    }
+    redis_url_parse(own.url, &store->url); /* was checked */
+    set_options(store, &own);
+    store->affinity_ttl_ms = affinity_ttl_ms;
+    store->probe_timer.fire = probe_fire;
+    pthread_mutex_init(&store->mutex, NULL);
+    list_init(&store->posted);
+    list_init(&store->asked);
+    int error = open_parts(store, own.ca);
+    if (error != 0) {
+        redis_store_free(store);
+        errno = -error;
+        return error == -ENOMEM ? WEIR_ENOMEM : WEIR_EIO;
+    }
+    *ret_store = store;
+    return WEIR_OK;
+}
+
+const weir_session_store *redis_store_vtable(const struct redis_store *store)
+{
+    return &store->vtable;
+}
+
+weir_err redis_store_start(struct redis_store *store, struct weir_sessions *sessions,
+                           uint64_t origin)
+{
+    store->sessions = sessions;
+    if (!redis_wire_init(&store->wire, store->prefix, origin, store->slack_ms)) {
+        return WEIR_EIO;
+    }
+    store->is_running = pthread_create(&store->thread, NULL, store_main, store) == 0;
+    if (!store->is_running) {
+        return WEIR_EIO;
+    }
+    pthread_setname_np(store->thread, "weir redis");
+    return WEIR_OK;
+}
+
+/* Its own thread, or this one where there is none, sees the pool close. */
+static void stop(struct redis_store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->is_closing = true;
+    pthread_mutex_unlock(&store->mutex);
+    loop_wake_send(store->wake);
+    if (store->is_running) {
+        pthread_join(store->thread, NULL);
+    } else {
+        store_main(store);
+    }
+}
+
+static void close_tls(struct redis_store *store)
+{
+    if (store->client != NULL) {
+        tls_client_free(store->client);
+    }
+    if (store->desk != NULL) {
+        tls_desk_free(store->desk);
+    }
+    if (store->profile != NULL) {
+        tls_profile_free(store->profile);
+    }
+}
+
+static void close_loop(struct redis_store *store)
+{
+    if (store->engine != NULL) {
+        loop_hook_remove(store->loop, &store->step);
+        weir_engine_free(store->engine);
+    }
+    if (store->dns != NULL) {
+        dns_close(store->dns);
+    }
+    if (store->wake != NULL) {
+        loop_wake_free(store->wake);
+    }
+    if (store->loop != NULL) {
+        loop_free(store->loop);
+    }
+}
+
+void redis_store_free(struct redis_store *take_store)
+{
+    struct redis_store *store = take_store;
+    if (store->pool != NULL) {
+        stop(store);
+    }
+    redis_connector_free(store->connector);
+    close_tls(store);
+    close_loop(store);
+    redis_batch_fini(store);
+    pthread_mutex_destroy(&store->mutex);
+    explicit_bzero(&store->url, sizeof store->url);
+    alloc_free(&alloc_libc, store);
+}
+
+void redis_store_stats(const struct redis_store *store, weir_sessions_stats *stats)
+{
+    stats->store_down = atomic_load(&store->is_down);
+    stats->store_outages = atomic_load(&store->outages);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * redis_parts.h - the Redis store from the inside: private to session/redis*.c.
+ */
+#pragma once
+#include "base/list.h"
+#include "connector/redis.h"
+#include "io/dns.h"
+#include "io/tls_profile.h"
+#include "session/redis.h"
+#include "session/redis_url.h"
+#include "session/redis_wire.h"
+
+#define REDIS_TIMEOUT_MS 1000U
+#define REDIS_EPOCH_MAX  16U /* digits */
+
+enum redis_doing { REDIS_IDLE, REDIS_WRITING, REDIS_PROBING };
+
+/* A batch, from the keeper's write() to its answer. Written by the keeper while there is none, read
+ * by the loop's thread while there is one. */
+struct redis_batch {
+    struct redis_call call;
+    struct bytes commands;
+    uint64_t task; /* 0: none */
+    uint32_t count;
+    weir_session_id *ids;
+    struct redis_verdict_of *verdicts;
+    uint32_t ahead; /* replies that come before the epoch: the scripts' */
+    char epoch[REDIS_EPOCH_MAX + 1], epoch_again[REDIS_EPOCH_MAX + 1];
+    bool has_no_scripts; /* the server said so */
+    bool is_refused;     /* something was answered with another error */
+};
+
+/* A look-up, or a claim. */
+struct redis_job {
+    struct node on_list; /* store->posted, then store->asked */
+    struct redis_store *store;
+    struct redis_call call;
+    struct bytes commands;
+    weir_session_id id;
+    uint64_t task;        /* of a look-up */
+    weir_affinity_fn *fn; /* of a claim; NULL: a look-up */
+    void *arg;
+    uint32_t ahead;
+    bool has_no_scripts, is_answered;
+    char place[WEIR_SESSION_NAME_MAX + 1];
+};
+
+struct redis_store {
+    weir_session_store vtable;
+    struct redis_url url;
+    struct redis_wire wire;
+    char prefix[REDIS_PREFIX_MAX + 1];
+    uint32_t replicas, timeout_ms, affinity_ttl_ms;
+    uint64_t slack_ms;
+    weir_sessions *sessions;
+    /* The loop's thread. */
+    struct loop *loop;
+    weir_engine *engine;
+    struct loop_hook step;
+    struct dns *dns;
+    struct tls_profile *profile;
+    struct tls_desk *desk;
+    struct tls_client *client;
+    struct redis_connector *connector;
+    weir_pool *pool;
+    weir_key key;
+    struct loop_wake *wake;
+    pthread_t thread;
+    bool is_running, is_ending;
+    enum redis_doing doing;
+    struct redis_batch batch;
+    struct redis_call probe;
+    struct bytes probe_commands;
+    struct loop_timer probe_timer;
+    bool probe_failed;
+    char probe_epoch[REDIS_EPOCH_MAX + 1];
+    uint64_t down_since_ms;
+    char epoch[REDIS_EPOCH_MAX + 1], run_id[REDIS_RUN_ID_MAX]; /* as they were known last */
+    struct list asked;
+    /* All threads. */
+    pthread_mutex_t mutex; /* of what follows; under no other lock, and none under it */
+    struct list posted;
+    bool has_batch, is_closing;
+    _Atomic uint32_t claims;
+    _Atomic bool is_down;
+    _Atomic uint64_t outages;
+};
+
+/* --- redis.c ------------------------------------------------------------------------------------
+ */
+
+/* Something could not be asked, or was answered. Any thread of the store's. */
+void redis_store_failed(struct redis_store *store);
+void redis_store_answered(struct redis_store *store);
+
+/* --- redis_batch.c ------------------------------------------------------------------------------
+ */
+
+bool redis_batch_init(struct redis_store *store);
+void redis_batch_fini(struct redis_store *store);
+/* The vtable's. */
+void redis_batch_write(void *self, uint64_t task, const weir_session_delta *changes,
+                       uint32_t count);
+/* On the loop's thread: what is posted goes out, if nothing else does. */
+void redis_batch_begin(struct redis_store *store);
+void redis_probe_begin(struct redis_store *store);
+void redis_batch_cancel(struct redis_store *store);
+
+/* --- redis_job.c --------------------------------------------------------------------------------
+ */
+
+/* The vtable's. */
+void redis_job_read(void *self, uint64_t task, weir_session_id id);
+/* On the loop's thread. */
+void redis_job_begin(struct redis_job *job);
+/* All of them end. */
+void redis_jobs_cancel(struct redis_store *store);

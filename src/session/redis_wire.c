@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session/redis_wire.h"
+
+#include "session/attrs.h"
+#include "session/ident.h"
+#include "session/redis_script.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+
+#define KEY_MAX    (REDIS_PREFIX_MAX + 9U + IDENT_TEXT) /* ":s:{bbb}:" and the id */
+#define MERGE_HEAD 11U                                  /* arguments before names and values */
+
+static const char *const scripts[REDIS_SCRIPTS] =
+    {[REDIS_MERGE] = SCRIPT_MERGE, [REDIS_BURY] = SCRIPT_BURY, [REDIS_READ] = SCRIPT_READ};
+
+static const char *const fields[] = {"u", "a", "k"};
+
+/* --- opening ------------------------------------------------------------------------------------
+ */
+
+static bool sha_of(const char *script, char ret_text[REDIS_SHA + 1])
+{
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    if (EVP_Digest(script, strlen(script), sum, &len, EVP_sha1(), NULL) != 1
+        || len != REDIS_SHA / 2) {
+        return false;
+    }
+    for (unsigned i = 0; i < len; i++) {
+        snprintf(ret_text + 2UL * i, 3, "%02x", sum[i]);
+    }
+    return true;
+}
+
+/* Braces would move the tag of the slot. */
+static bool is_prefix(const char *prefix)
+{
+    for (const char *at = prefix; *at != '\0'; at++) {
+        if (*at <= ' ' || *at >= 0x7f || *at == '{' || *at == '}') {
+            return false;
+        }
+    }
+    return prefix[0] != '\0' && strlen(prefix) <= REDIS_PREFIX_MAX;
+}
+
+bool redis_wire_init(struct redis_wire *wire, const char *prefix, uint64_t origin,
+                     uint64_t slack_ms)
+{
+    *wire = (struct redis_wire){.slack_ms = slack_ms};
+    if (!is_prefix(prefix)) {
+        return false;
+    }
+    snprintf(wire->prefix, sizeof wire->prefix, "%s", prefix);
+    snprintf(wire->origin, sizeof wire->origin, "%llx", (unsigned long long)origin);
+    for (unsigned i = 0; i < REDIS_SCRIPTS; i++) {
+        if (!sha_of(scripts[i], wire->sha[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- saying -------------------------------------------------------------------------------------
+ */
+
+static struct slice key_of(const struct redis_wire *wire, char kind, weir_session_id id,
+                           char ret_key[KEY_MAX + 1])
+{
+    char text[IDENT_TEXT + 1];
+    uint64_t tag = (id.high ^ id.low) * UINT64_C(0x9e3779b97f4a7c15) >> 54; /* ten bits */
+    ident_text((struct session_id){id.high, id.low}, text);
+    int len = snprintf(ret_key, KEY_MAX + 1, "%s:%c:{%03x}:%s", wire->prefix, kind, (unsigned)tag,
+                       text);
+    return (struct slice){ret_key, (uint32_t)len};
+}
+
+static void word(struct resp_writer *writer, const char *text)
+{
+    resp_word(writer, slice_of(text));
+}
+
+/* EVALSHA with the session's two keys; `args` words are to follow. */
+static void begin_script(const struct redis_wire *wire, struct resp_writer *writer,
+                         struct bytes *out, enum redis_script script, weir_session_id id,
+                         uint32_t args)
+{
+    char key[KEY_MAX + 1];
+    resp_begin(writer, out, 5 + args);
+    word(writer, "EVALSHA");
+    word(writer, wire->sha[script]);
+    word(writer, "2");
+    resp_word(writer, key_of(wire, 's', id, key));
+    resp_word(writer, key_of(wire, 't', id, key));
+}
+
+bool redis_wire_scripts(struct bytes *out)
+{
+    bool is_there = true;
+    for (unsigned i = 0; is_there && i < REDIS_SCRIPTS; i++) {
+        const struct slice words[] = {SLICE("SCRIPT"), SLICE("LOAD"), slice_of(scripts[i])};
+        is_there = resp_command(out, words, 3);
+    }
+    return is_there;
+}
+
+static bool bury(const struct redis_wire *wire, struct bytes *out, const weir_session_delta *change)
+{
+    struct resp_writer writer;
+    char to[IDENT_TEXT + 1] = "";
+    if (change->successor.high != 0 || change->successor.low != 0) {
+        ident_text((struct session_id){change->successor.high, change->successor.low}, to);
+    }
+    begin_script(wire, &writer, out, REDIS_BURY, change->id, 3);
+    word(&writer, to);
+    resp_number(&writer, change->left_ms);
+    resp_number(&writer, wire->slack_ms);
+    return resp_end(&writer);
+}
+
+static void merge_head(const struct redis_wire *wire, struct resp_writer *writer,
+                       const weir_session_delta *change)
+{
+    const weir_session *session = change->session;
+    word(writer, wire->origin);
+    word(writer, change->is_known ? "1" : "0");
+    resp_number(writer, session->left_ms);
+    resp_number(writer, session->idle_ms);
+    resp_number(writer, session->age_ms);
+    resp_number(writer, wire->slack_ms);
+    resp_number(writer, session->requests);
+    resp_number(writer, session->errors);
+    word(writer, session->place);
+    resp_number(writer, session->epoch);
+    resp_number(writer, session->bound_ms);
+}
+
+static void merge_attr(struct resp_writer *writer, struct slice name, struct slice value)
+{
+    char field[1 + ATTRS_NAME_MAX];
+    field[0] = '@';
+    memcpy(field + 1, name.at, name.len);
+    resp_word(writer, (struct slice){field, name.len + 1});
+    resp_word(writer, value);
+}
+
+static bool merge(const struct redis_wire *wire, struct bytes *out,
+                  const weir_session_delta *change)
+{
+    const weir_session *session = change->session;
+    const char *names[] = {session->user, session->account, session->key};
+    struct slice name, value, attrs = {change->attrs, (uint32_t)change->attrs_len}, rest = attrs;
+    struct resp_writer writer;
+    uint32_t pairs = 1; /* the status */
+    for (unsigned i = 0; i < 3; i++) {
+        pairs += names[i][0] != '\0';
+    }
+    while (attrs_next(&rest, &name, &value)) {
+        pairs++;
+    }
+    begin_script(wire, &writer, out, REDIS_MERGE, change->id, MERGE_HEAD + 2 * pairs);
+    merge_head(wire, &writer, change);
+    word(&writer, "st");
+    resp_number(&writer, (uint64_t)session->status);
+    for (unsigned i = 0; i < 3; i++) {
+        if (names[i][0] != '\0') {
+            word(&writer, fields[i]);
+            word(&writer, names[i]);
+        }
+    }
+    while (attrs_next(&attrs, &name, &value)) {
+        merge_attr(&writer, name, value);
+    }
+    return resp_end(&writer);
+}
+
+bool redis_wire_change(const struct redis_wire *wire, struct bytes *out,
+                       const weir_session_delta *change)
+{
+    return change->session != NULL ? merge(wire, out, change) : bury(wire, out, change);
+}
+
+bool redis_wire_read(const struct redis_wire *wire, struct bytes *out, weir_session_id id)
+{
+    struct resp_writer writer;
+    begin_script(wire, &writer, out, REDIS_READ, id, 1);
+    word(&writer, wire->origin);
+    return resp_end(&writer);
+}
+
+/* SET NX and GET beside each other are for Redis 7 alone; these two say the same to all. */
+bool redis_wire_epoch(const struct redis_wire *wire, struct bytes *out, uint64_t fresh)
+{
+    char key[KEY_MAX + 1], value[17];
+    int len = snprintf(key, sizeof key, "%s:e", wire->prefix);
+    snprintf(value, sizeof value, "%llx", (unsigned long long)fresh);
+    const struct slice set[] = {SLICE("SET"), {key, (uint32_t)len}, slice_of(value), SLICE("NX")};
+    return resp_command(out, set, 4) && redis_wire_epoch_again(wire, out);
+}
+
+bool redis_wire_epoch_again(const struct redis_wire *wire, struct bytes *out)
+{
+    char key[KEY_MAX + 1];
+    int len = snprintf(key, sizeof key, "%s:e", wire->prefix);
+    const struct slice get[] = {SLICE("GET"), {key, (uint32_t)len}};
+    return resp_command(out, get, 2);
+}
+
+bool redis_wire_wait(struct bytes *out, uint32_t replicas, uint32_t timeout_ms)
+{
+    struct resp_writer writer;
+    resp_begin(&writer, out, 3);
+    word(&writer, "WAIT");
+    resp_number(&writer, replicas);
+    resp_number(&writer, timeout_ms);
+    return resp_end(&writer);
+}
+
+bool redis_wire_claim(const struct redis_wire *wire, struct bytes *out, weir_session_id id,
+                      struct slice place, uint32_t ttl_ms)
+{
+    char key[KEY_MAX + 1];
+    struct resp_writer writer;
+    struct slice name = key_of(wire, 'a', id, key);
+    resp_begin(&writer, out, 7);
+    word(&writer, "SET");
+    resp_word(&writer, name);
+    resp_word(&writer, place);
+    word(&writer, "NX");
+    word(&writer, "GET");
+    word(&writer, "PX");
+    resp_number(&writer, ttl_ms);
+    bool is_said = resp_end(&writer);
+    resp_begin(&writer, out, 3);
+    word(&writer, "PEXPIRE");
+    resp_word(&writer, name);
+    resp_number(&writer, ttl_ms);
+    return is_said & resp_end(&writer);
+}
+
+/* --- hearing ------------------------------------------------------------------------------------
+ */
+
+/* The next value as a text, or as a number; false: it is something else. */
+static bool next_text(struct resp_walk *inside, struct slice *ret_text)
+{
+    struct resp_value value;
+    if (!resp_next(inside, &value) || value.type != RESP_TEXT) {
+        return false;
+    }
+    *ret_text = value.text;
+    return true;
+}
+
+static bool next_number(struct resp_walk *inside, uint64_t *ret_number)
+{
+    struct resp_value value;
+    if (!resp_next(inside, &value)) {
+        return false;
+    }
+    if (value.type == RESP_NUMBER && value.number >= 0) {
+        *ret_number = (uint64_t)value.number;
+        return true;
+    }
+    return value.type == RESP_TEXT && text_parse_u64(value.text, ret_number);
+}
+
+static bool next_u32(struct resp_walk *inside, uint32_t *ret_number)
+{
+    uint64_t number;
+    if (!next_number(inside, &number)) {
+        return false;
+    }
+    *ret_number = number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
+    return true;
+}
+
+static bool keep_name(struct slice text, char ret_name[WEIR_SESSION_NAME_MAX + 1])
+{
+    slice_copy(ret_name, WEIR_SESSION_NAME_MAX + 1, text);
+    return text.len <= WEIR_SESSION_NAME_MAX && memchr(text.at, '\0', text.len) == NULL;
+}
+
+/* Which of the answers it is; UINT64_MAX: none. */
+static uint64_t kind_of(const struct resp_value *value, struct resp_walk *inside)
+{
+    uint64_t kind;
+    return value->type == RESP_ARRAY && value->count > 0 && next_number(inside, &kind) ? kind
+                                                                                       : UINT64_MAX;
+}
+
+static bool read_ended(struct resp_walk *inside, struct redis_verdict_of *ret)
+{
+    struct session_id to;
+    struct slice text;
+    if (!next_text(inside, &text) || !next_number(inside, &ret->left_ms)) {
+        return false;
+    }
+    if (ident_parse(text, &to)) { /* whatever else it holds, it has ended */
+        ret->successor = (weir_session_id){to.high, to.low};
+    }
+    return true;
+}
+
+static bool read_moved(struct resp_walk *inside, weir_session *ret)
+{
+    struct slice place;
+    return next_text(inside, &place) && keep_name(place, ret->place)
+           && next_u32(inside, &ret->epoch) && next_number(inside, &ret->bound_ms);
+}
+
+void redis_wire_verdict(const struct resp_value *value, struct resp_walk *inside,
+                        struct redis_verdict_of *ret)
+{
+    *ret = (struct redis_verdict_of){.session = {.size = sizeof ret->session}};
+    bool is_sound = true;
+    switch (kind_of(value, inside)) {
+    case 0: ret->verdict = REDIS_MERGED; break;
+    case 1:
+        ret->verdict = REDIS_ENDED;
+        is_sound = read_ended(inside, ret);
+        break;
+    case 2:
+        ret->verdict = REDIS_MOVED_ON;
+        is_sound = read_moved(inside, &ret->session);
+        break;
+    case 3: ret->verdict = REDIS_VANISHED; break;
+    default: is_sound = false; break;
+    }
+    if (!is_sound) {
+        ret->verdict = REDIS_REFUSED;
+    }
+}
+
+static bool read_head(struct resp_walk *inside, weir_session *ret)
+{
+    struct slice place;
+    return next_number(inside, &ret->left_ms) && next_number(inside, &ret->age_ms)
+           && next_number(inside, &ret->idle_ms) && next_text(inside, &place)
+           && keep_name(place, ret->place) && next_u32(inside, &ret->epoch)
+           && next_number(inside, &ret->bound_ms) && next_u32(inside, &ret->requests)
+           && next_u32(inside, &ret->errors);
+}
+
+static bool read_attr(struct slice name, struct slice value, struct redis_found *ret)
+{
+    char longer[SESSION_ATTRS_MAX];
+    bool fits;
+    if (name.len == 0 || name.len > ATTRS_NAME_MAX || value.len > SESSION_ATTRS_MAX) {
+        return false;
+    }
+    uint32_t len = attrs_with((struct slice){ret->attrs, (uint32_t)ret->attrs_len}, name, value,
+                              longer, sizeof longer, &fits);
+    if (fits) {
+        memcpy(ret->attrs, longer, len);
+        ret->attrs_len = len;
+    }
+    return fits;
+}
+
+static bool read_field(struct slice name, struct slice value, struct redis_found *ret)
+{
+    weir_session *session = &ret->session;
+    char *names[] = {session->user, session->account, session->key};
+    uint64_t status;
+    if (name.len > 0 && name.at[0] == '@') {
+        return read_attr(slice_sub(name, 1, name.len), value, ret);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        if (slice_is(name, fields[i])) {
+            return keep_name(value, names[i]);
+        }
+    }
+    if (!slice_is(name, "st") || !text_parse_u64(value, &status) || status == 0
+        || status >= WEIR_SESSION_STATUS_END) {
+        return false;
+    }
+    session->status = (weir_session_status)status;
+    return true;
+}
+
+weir_err redis_wire_found(const struct resp_value *value, struct resp_walk *inside,
+                          struct redis_found *ret)
+{
+    struct slice name, text;
+    *ret = (struct redis_found){
+        .session = {.size = sizeof ret->session, .status = WEIR_SESSION_ACTIVE}};
+    uint64_t kind = kind_of(value, inside);
+    if (kind < 2) {
+        return WEIR_ESTALE;
+    }
+    if (kind != 2 || !read_head(inside, &ret->session)) {
+        return WEIR_EIO;
+    }
+    while (next_text(inside, &name)) {
+        if (!next_text(inside, &text) || !read_field(name, text, ret)) {
+            return WEIR_EIO;
+        }
+    }
+    return WEIR_OK;
+}

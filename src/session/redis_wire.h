@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * redis_wire.h - sessions as a Redis keeps them: keys, scripts, commands, and what is said in
+ * return. Pure.
+ *
+ *   {p}:s:{bbb}:<id>   HASH   u a k st          user, account, key, status
+ *                             cr la ex          created, last activity, expires: the server's time
+ *                             pl pe pu          place, its epoch, until when
+ *                             @name             an attribute
+ *                             r<origin>         "requests errors" that this origin has counted
+ *                             o<origin>         what this origin has written, or read, last
+ *   {p}:t:{bbb}:<id>   tombstone: where the session went, or ""
+ *   {p}:a:{bbb}:<id>   affinity without a session
+ *   {p}:e              the store's epoch: who finds another one than before, finds another store
+ *
+ * bbb are ten bits of the id, and the tag of a Cluster's slot: a session and its tombstone are
+ * together. Every write is an idempotent merge of one script: counters are absolute values of their
+ * origin, last activity and expiry take the maximum, of user, account, key, status and attributes
+ * each is its last writer's (who has changed it, not who has an old one), a tombstone wins, a place
+ * is the first one's of its epoch. What holds another type, or garbage, is as good as nothing.
+ */
+#pragma once
+#include <weir/session.h>
+
+#include "base/bytes.h"
+#include "proto/resp.h"
+#include "proto/session_record.h"
+
+#define REDIS_PREFIX_MAX 64U
+#define REDIS_SHA        40U
+
+enum redis_script { REDIS_MERGE, REDIS_BURY, REDIS_READ, REDIS_SCRIPTS };
+
+struct redis_wire {
+    char prefix[REDIS_PREFIX_MAX + 1];
+    char origin[17];
+    uint64_t slack_ms; /* how much longer than the session what is known of it is kept */
+    char sha[REDIS_SCRIPTS][REDIS_SHA + 1];
+};
+
+/* False: no such prefix; OpenSSL has no SHA-1. */
+bool redis_wire_init(struct redis_wire *wire, const char *prefix, uint64_t origin,
+                     uint64_t slack_ms);
+
+/* Commands, each of which is one reply. False: `out` is full, or memory. */
+bool redis_wire_scripts(struct bytes *out); /* REDIS_SCRIPTS of them: to be known */
+bool redis_wire_change(const struct redis_wire *wire, struct bytes *out,
+                       const weir_session_delta *change);
+bool redis_wire_read(const struct redis_wire *wire, struct bytes *out, weir_session_id id);
+/* The epoch, which is `fresh` where there was none. */
+bool redis_wire_epoch(const struct redis_wire *wire, struct bytes *out, uint64_t fresh);
+/* The same, where there is one. */
+bool redis_wire_epoch_again(const struct redis_wire *wire, struct bytes *out);
+bool redis_wire_wait(struct bytes *out, uint32_t replicas, uint32_t timeout_ms);
+/* Two commands: whose it is, and that it is so for longer. */
+bool redis_wire_claim(const struct redis_wire *wire, struct bytes *out, weir_session_id id,
+                      struct slice place, uint32_t ttl_ms);
+
+/* What a change was answered with. */
+enum redis_verdict {
+    REDIS_MERGED,
+    REDIS_ENDED,    /* elsewhere: successor, left_ms */
+    REDIS_MOVED_ON, /* it is served elsewhere: session.place, .epoch, .bound_ms */
+    REDIS_VANISHED, /* it was known, and there is nothing */
+    REDIS_REFUSED   /* an error, or nonsense */
+};
+
+struct redis_verdict_of {
+    enum redis_verdict verdict;
+    weir_session_id successor;
+    uint64_t left_ms;
+    weir_session session;
+};
+
+void redis_wire_verdict(const struct resp_value *value, struct resp_walk *inside,
+                        struct redis_verdict_of *ret);
+
+/* What a read was answered with: WEIR_OK and the session, with its attributes; WEIR_ESTALE: there
+ * is none; WEIR_EIO: an error, or nonsense. */
+struct redis_found {
+    weir_session session;
+    char attrs[SESSION_ATTRS_MAX];
+    size_t attrs_len;
+};
+weir_err redis_wire_found(const struct resp_value *value, struct resp_walk *inside,
+                          struct redis_found *ret);
