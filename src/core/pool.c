@@ -281,8 +281,8 @@ static bool is_wait_known(const struct key *key, enum decision why)
     case DECIDED_WAIT_CREDIT: return false;
     case DECIDED_WAIT_KEY: return key->ledger.account == 0 || queue_has_settled(key) || MUTANT(39);
     case DECIDED_WAIT_TOTAL: return has_all || queue_has_settled(key) || MUTANT(39);
-    case DECIDED_WAIT_SLOTS:
-    case DECIDED_WAIT_RETRY: return queue_has_settled(key) || MUTANT(39);
+    case DECIDED_WAIT_SLOTS: return queue_has_settled(key) || MUTANT(39);
+    case DECIDED_WAIT_RETRY: return (key_alive(key) > 0 && queue_has_settled(key)) || MUTANT(39);
     default: return true;
     }
 }
