@@ -170,9 +170,11 @@ static bool scan_value(struct scan *scan, unsigned depth)
 bool json_check(struct slice text)
 {
     struct utf8 utf8 = {0};
+    if (text.len == 0 || !utf8_feed(&utf8, text.at, text.len) || !utf8_is_whole(&utf8)) {
+        return false;
+    }
     struct scan scan = {text.at, text.at + text.len};
-    if (text.len == 0 || !utf8_feed(&utf8, text.at, text.len) || !utf8_is_whole(&utf8)
-        || !scan_value(&scan, JSON_DEPTH_MAX)) {
+    if (!scan_value(&scan, JSON_DEPTH_MAX)) {
         return false;
     }
     skip_space(&scan);

@@ -70,6 +70,7 @@ static void what_is_json(void **state)
             fail_msg("%s", bad[i]);
         }
     }
+    assert_false(json_check((struct slice){0}));
 }
 
 static void nesting_is_bounded(void **state)
