@@ -462,7 +462,9 @@ int http2_body_send(nghttp2_session *session, nghttp2_frame *frame, const uint8_
         return NGHTTP2_ERR_WOULDBLOCK;
     }
     outbox_text(&client->out, head, HTTP2_FRAME_HEAD);
-    outbox_refer(&client->out, bytes_at(&stream->body) + stream->framed, length);
+    if (length > 0) { /* an end may come alone, and there never was a body */
+        outbox_refer(&client->out, bytes_at(&stream->body) + stream->framed, length);
+    }
     stream->framed += (uint32_t)length;
     stream->blocked_bytes += length;
     http2_budget_earn(&client->budget, length);
