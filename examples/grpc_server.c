@@ -39,7 +39,7 @@ static void count(void *self, weir_exchange *call, const void *message, size_t l
 static void sum(void *self, weir_exchange *call, const void *message, size_t len)
 {
     (void)self, (void)message;
-    weir_exchange_set_user(call, (char *)weir_exchange_user(call) + len);
+    weir_exchange_set_user(call, (void *)((uintptr_t)weir_exchange_user(call) + len));
 }
 
 static void sum_end(void *self, weir_exchange *call)
