@@ -24,6 +24,6 @@ class Tool:
     def __exit__(self, *exc):
         if self.said is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.communicate(timeout=30)
+                print(self.process.communicate(timeout=30)[1])  # what it died of, if it did
             self.process.kill()
             self.process.wait()

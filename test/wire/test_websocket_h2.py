@@ -163,7 +163,7 @@ def test_a_client_that_goes(how):
         wait_for(lambda: ended, "the upstream to hear of it")
         assert ended == [None]
         wait_for(lambda: weir.metric("weir_websocket_open") == 0, "it to end")
-        assert weir.access()[0]["error"] == "client_left"
+        assert wait_for(weir.access, "the log")[0]["error"] == "client_left"
 
 
 def test_an_upstream_that_goes_cuts_the_stream():

@@ -141,5 +141,5 @@ def test_a_browser():
             browser.terminate()
             browser.wait(20)
         assert results[0] == {"got": ["héllo", 100000], "code": 4002, "clean": True, "protocol": "a", "extensions": ""}
-        lines = [line for line in weir.access() if line["status"] == 101]
+        lines = wait_for(lambda: [line for line in weir.access() if line["status"] == 101], "the log")
         assert lines[0]["websocket"]["client"] == {"messages": 2, "pings": 0, "code": 4002}
