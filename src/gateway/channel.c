@@ -214,12 +214,13 @@ static void hear_ahead(struct channel *channel, struct slice peer, struct bytes 
 /* --- events of sides -------------------------------------------------------------------------- */
 
 /* Messages, whole ones, have passed, and the other side takes them: nothing follows from it. What
- * is heard only puts deadlines off; the timer finds out when it fires. */
+ * is heard only puts deadlines off, unless a pong was waited for, which may take longer than the
+ * next ping; the timer finds out when it fires. */
 static bool hear_whole(struct channel_side *side, char *at, size_t len)
 {
     struct channel *channel = channel_of(side);
     struct channel_side *other = channel_other(side);
-    bool is_broken;
+    bool was_pinged = side->is_pinged, is_broken;
     if (channel->state != CHANNEL_OPEN || !channel_pass_whole(side, at, len, &is_broken)) {
         return false;
     }
@@ -229,7 +230,7 @@ static bool hear_whole(struct channel_side *side, char *at, size_t len)
         lose(other);
     }
     pause_by(side);
-    if (is_broken || other->is_blocked || !loop_timer_is_set(&channel->timer)) {
+    if (is_broken || was_pinged || other->is_blocked || !loop_timer_is_set(&channel->timer)) {
         settle(channel);
     }
     return true;

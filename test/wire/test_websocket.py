@@ -172,7 +172,6 @@ def test_a_connection_that_was_idle_is_used():
             assert client.message() == b"x"
         assert up.accepted == 1
         assert weir.ask().status == 200
-        wait_for(lambda: weir.access()[-2:][0], "the log")
         assert up.accepted == 2, "it does not come back to the pool"
 
 
@@ -375,6 +374,21 @@ def test_silent_sides_are_pinged_and_their_pongs_go_no_further():
         assert [f.data for f in seen if f.opcode == PONG] == [b"of my own"]
         assert all(f.masked for f in seen) and sum(f.opcode == PING for f in seen) >= 2
         assert weir.metric("weir_websocket_pings_total") >= 5
+
+
+def test_a_message_instead_of_a_pong_puts_the_next_ping_at_an_interval():
+    """Also where both were asked, and there is more time for a pong than between two pings."""
+    seen = []
+
+    def script(ws):
+        while (got := ws.frame()) is not None:
+            seen.append(got.opcode)
+    with upstream(script) as up, Weir(up, listener={"websocket": {**SOON, "pong_timeout": "300s"}}) as weir, \
+            WsClient(weir.port) as client:
+        assert client.frame().opcode == PING
+        wait_for(lambda: PING in seen, "the upstream to be asked as well")
+        client.say(TEXT, "x")
+        assert client.frame().opcode == PING
 
 
 @option("listeners.websocket.pong_timeout")
