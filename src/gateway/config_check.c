@@ -367,8 +367,9 @@ static void check_announced(const struct check *c, const struct config_upstream 
 
 static void check_openclaw(const struct check *c, const struct config_upstream *u)
 {
-    bool asked = u->openclaw.token[0] != '\0' || u->openclaw.password[0] != '\0'
-                 || u->openclaw.identity[0] != '\0' || strcmp(u->openclaw.path, "/") != 0;
+    bool asked = WRITTEN(c, u->openclaw.token) || WRITTEN(c, u->openclaw.password)
+                 || WRITTEN(c, u->openclaw.identity) || WRITTEN(c, u->openclaw.path)
+                 || WRITTEN(c, u->openclaw.requests_max) || WRITTEN(c, u->openclaw.message_max);
     if (asked && u->protocol != PROTOCOL_OPENCLAW)
         config_error(c->faults, AT(c, u->name), "upstream %s: openclaw needs protocol: openclaw",
                      u->name);

@@ -182,6 +182,9 @@ static const struct broken broken[] = {
      2, 75, "longer than retry_cap"},
     {LISTENER "upstreams: [{name: u, endpoints: [{url: \"http://a\"}], health: {timeout: 1s}}]\n",
      2, 20, "health needs a path"},
+    {LISTENER "upstreams: [{name: u, endpoints: [{url: \"http://a\"}], openclaw: {requests_max: "
+              "5}}]\n",
+     2, 20, "openclaw needs protocol"},
 };
 
 static void every_mistake_has_a_place(void **state)
