@@ -236,8 +236,6 @@ struct weir_http_client {
 /* --- http_tls.c -------------------------------------------------------------------------------
  */
 
-int client_tls_profile(const weir_tls_options *opt, unsigned offer,
-                       struct tls_profile **ret_profile, struct tls_fault *ret_fault);
 /* The field of client->opt that is wrong, or NULL. */
 const char *client_tls_check(const struct weir_http_client *client);
 /* Reads what the options name. 0, or -errno and the field. */

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "client/http.h"
 #include "client/inflate.h"
+#include "client/options.h"
 #include "connector/tunnel.h"
 #include "core/option.h"
 #include "io/clock.h"
@@ -249,34 +250,19 @@ static bool set_number(uint32_t *value, uint32_t otherwise, uint32_t most)
     return *value <= most;
 }
 
-static bool set_text(const struct alloc *alloc, char **ret_copy, const char *text)
-{
-    if (text == NULL) {
-        return true;
-    }
-    size_t size = strlen(text) + 1;
-    *ret_copy = alloc_new(alloc, size);
-    if (*ret_copy != NULL) {
-        memcpy(*ret_copy, text, size);
-    }
-    return *ret_copy != NULL;
-}
-
 /* The name of the first number that is out of range, or NULL. */
 static const char *set_numbers(weir_http_client_options *opt)
 {
-    bool is_switch = opt->decompress == 0 || opt->decompress == WEIR_ON
-                     || opt->decompress == WEIR_OFF;
     if (!set_number(&opt->requests_max, 10000, HTTP_REQUESTS_MAX) || opt->requests_max == 0) {
         return "requests_max";
     }
     if (!set_number(&opt->redirects_max, 10, UINT8_MAX)) {
         return "redirects_max";
     }
-    if (!is_switch) {
+    if (!options_is_switch(opt->decompress)) {
         return "decompress";
     }
-    if (opt->http2 != 0 && opt->http2 != WEIR_ON && opt->http2 != WEIR_OFF) {
+    if (!options_is_switch(opt->http2)) {
         return "http2";
     }
     opt->http2 = opt->http2 == WEIR_ON ? WEIR_ON : WEIR_OFF;
@@ -330,9 +316,9 @@ static weir_err options_of(const weir_http_client_options *opt, struct weir_http
     if (!agent_is_fit(agent)) {
         return ground_fault(WEIR_EINVAL, "user_agent");
     }
-    bool is_set = set_text(client->alloc, &client->user_agent, *agent != '\0' ? agent : NULL)
-                  && set_text(client->alloc, &client->dns_servers, mine->dns_servers)
-                  && set_text(client->alloc, &client->proxy, through);
+    bool is_set = options_text(client->alloc, &client->user_agent, *agent != '\0' ? agent : NULL)
+                  && options_text(client->alloc, &client->dns_servers, mine->dns_servers)
+                  && options_text(client->alloc, &client->proxy, through);
     mine->user_agent = mine->dns_servers = mine->proxy = NULL;
     int error = client_tls_take(client, &fault);
     if (error != 0 && error != -ENOMEM) {
@@ -340,34 +326,24 @@ static weir_err options_of(const weir_http_client_options *opt, struct weir_http
     }
     mine->tls = (weir_tls_options){.verify = mine->tls.verify};
     mine->proxy_tls = (weir_tls_options){.verify = mine->proxy_tls.verify};
-    weir_pool_options pool = mine->pool;
-    return is_set && error == 0 ? resolve_pool(&pool, &mine->pool) : WEIR_ENOMEM;
+    return is_set && error == 0 ? resolve_pool(&mine->pool, &mine->pool) : WEIR_ENOMEM;
 }
 
 static weir_err resolve_pool(const weir_pool_options *opt, weir_pool_options *ret_pool)
 {
-    const char *fault = "size";
-    weir_pool_options pool = {0}, resolved;
-    size_t size = opt->size != 0 ? opt->size : sizeof pool;
-    if (size > sizeof pool) {
-        return ground_fault(WEIR_EINVAL, fault);
+    weir_pool_options pool;
+    weir_err err = options_pool_take("http-client", opt, &pool);
+    if (err != WEIR_OK) {
+        return err;
     }
-    memcpy(&pool, opt, size);
-    pool.size = sizeof pool;
-    weir_err err = weir_profile("http-client", &pool);
-    check(err == WEIR_OK);
     if (pool.first_byte_timeout_ms == 0) {
         pool.first_byte_timeout_ms = pool.read_timeout_ms;
     }
-    pool.name = "http-client"; /* its own is given when it is opened */
-    pool.connector = &http_pool_connector;
-    pool.connector_self = NULL;
-    err = option_resolve(&pool, &resolved, &fault);
-    if (err != WEIR_OK) {
-        return ground_fault(err, fault);
+    err = options_pool_resolve(&http_pool_connector, &pool);
+    if (err == WEIR_OK) {
+        *ret_pool = pool;
     }
-    option_show(&resolved, ret_pool);
-    return WEIR_OK;
+    return err;
 }
 
 const char *weir_http_client_name(const weir_http_client *client)

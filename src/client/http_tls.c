@@ -5,85 +5,70 @@
  * once.
  */
 #include "client/http.h"
+#include "client/options.h"
 
 #include <errno.h>
 #include <string.h>
 
-static bool is_given(const char *text)
+/* --- the target's, or the proxy's ---------------------------------------------------------------
+ */
+
+static const weir_tls_options *options_of(const struct weir_http_client *client,
+                                          enum options_tls which)
 {
-    return text != NULL && text[0] != '\0';
+    return which == OPTIONS_TLS ? &client->opt.tls : &client->opt.proxy_tls;
 }
 
-int client_tls_profile(const weir_tls_options *opt, unsigned offer,
-                       struct tls_profile **ret_profile, struct tls_fault *ret_fault)
+static struct identity *identity_of(struct weir_http_client *client, enum options_tls which)
 {
-    const struct tls_identity identity = {.certificate = opt->certificate, .key = opt->key};
-    const struct tls_profile_options profile = {
-        .identities = &identity,
-        .identities_count = is_given(opt->certificate) ? 1 : 0,
-        .ca = opt->ca,
-        .offer = offer,
-        .unverified = opt->verify == WEIR_OFF,
-    };
-    return tls_profile_read(&profile, ret_profile, ret_fault);
+    return which == OPTIONS_TLS ? &client->targets : &client->proxies;
 }
 
-static unsigned offer_to_targets(const struct weir_http_client *client)
+static unsigned offer_to(const struct weir_http_client *client, enum options_tls which)
 {
-    return client->opt.http2 == WEIR_ON ? TLS_OFFER_H2 : TLS_OFFER_HTTP1;
+    return which == OPTIONS_TLS && client->opt.http2 == WEIR_ON ? TLS_OFFER_H2 : TLS_OFFER_HTTP1;
+}
+
+static int profile_of(struct weir_http_client *client, enum options_tls which,
+                      struct tls_profile **ret_profile, const char **ret_fault)
+{
+    struct identity *identity = identity_of(client, which);
+    int error = 0;
+    pthread_mutex_lock(&client->mutex);
+    if (identity->profile == NULL) {
+        error = options_tls_profile(options_of(client, which), which, offer_to(client, which),
+                                    &identity->profile, ret_fault);
+    }
+    *ret_profile = identity->profile;
+    pthread_mutex_unlock(&client->mutex);
+    return error;
 }
 
 /* --- options ------------------------------------------------------------------------------------
  */
 
-static bool is_switch(uint32_t value)
-{
-    return value == 0 || value == WEIR_ON || value == WEIR_OFF;
-}
-
 const char *client_tls_check(const struct weir_http_client *client)
 {
-    const weir_tls_options *tls = &client->opt.tls, *proxy = &client->opt.proxy_tls;
-    if (!is_switch(tls->verify)) {
-        return "tls.verify";
-    }
-    if (is_given(tls->certificate) != is_given(tls->key)) {
-        return "tls.key";
-    }
-    if (!is_switch(proxy->verify)) {
-        return "proxy_tls.verify";
-    }
-    return is_given(proxy->certificate) != is_given(proxy->key) ? "proxy_tls.key" : NULL;
+    const char *fault = options_tls_check(&client->opt.tls, OPTIONS_TLS);
+    return fault != NULL ? fault : options_tls_check(&client->opt.proxy_tls, OPTIONS_PROXY_TLS);
 }
 
-/* `fields`: how the three files are called. */
-static int identity_take(struct identity *identity, const weir_tls_options *opt, unsigned offer,
-                         const char *const fields[3], const char **ret_fault)
+static int identity_take(struct weir_http_client *client, enum options_tls which,
+                         const char **ret_fault)
 {
-    struct tls_fault fault;
-    if (!is_given(opt->ca) && !is_given(opt->certificate)) {
+    struct tls_profile *profile;
+    if (!options_tls_has_files(options_of(client, which))) {
         return 0;
     }
-    *ret_fault = fields[0];
-    int error = client_tls_profile(opt, offer, &identity->profile, &fault);
-    if (error != 0 && fault.file != NULL) {
-        *ret_fault = fault.file == opt->ca            ? fields[0]
-                     : fault.file == opt->certificate ? fields[1]
-                                                      : fields[2];
-    }
-    identity->has_files = error == 0;
+    int error = profile_of(client, which, &profile, ret_fault);
+    identity_of(client, which)->has_files = error == 0;
     return error;
 }
 
 int client_tls_take(struct weir_http_client *client, const char **ret_fault)
 {
-    static const char *const target[] = {"tls.ca", "tls.certificate", "tls.key"};
-    static const char *const proxy[] = {"proxy_tls.ca", "proxy_tls.certificate", "proxy_tls.key"};
-    int error = identity_take(&client->targets, &client->opt.tls, offer_to_targets(client), target,
-                              ret_fault);
-    return error == 0 ? identity_take(&client->proxies, &client->opt.proxy_tls, TLS_OFFER_HTTP1,
-                                      proxy, ret_fault)
-                      : error;
+    int error = identity_take(client, OPTIONS_TLS, ret_fault);
+    return error == 0 ? identity_take(client, OPTIONS_PROXY_TLS, ret_fault) : error;
 }
 
 void client_tls_fini(struct weir_http_client *client)
@@ -111,25 +96,11 @@ bool client_tls_is_same(const struct weir_http_client *a, const struct weir_http
 /* --- on a worker --------------------------------------------------------------------------------
  */
 
-static int profile_of(struct weir_http_client *client, struct identity *identity,
-                      const weir_tls_options *opt, unsigned offer, struct tls_profile **ret_profile)
-{
-    struct tls_fault fault;
-    int error = 0;
-    pthread_mutex_lock(&client->mutex);
-    if (identity->profile == NULL) {
-        error = client_tls_profile(opt, offer, &identity->profile, &fault);
-    }
-    *ret_profile = identity->profile;
-    pthread_mutex_unlock(&client->mutex);
-    return error;
-}
-
-static int work_with(struct lane *lane, struct identity *identity, const weir_tls_options *opt,
-                     unsigned offer, struct tls_client **ret_tls)
+static int work_with(struct lane *lane, enum options_tls which, struct tls_client **ret_tls)
 {
     struct tls_profile *profile;
-    int error = profile_of(lane->client, identity, opt, offer, &profile);
+    const char *fault;
+    int error = profile_of(lane->client, which, &profile, &fault);
     if (error == 0 && lane->desk == NULL) {
         error = tls_desk_new(lane->loop, &lane->desk);
     }
@@ -143,12 +114,10 @@ static weir_err err_of(int error)
 
 weir_err lane_secure(struct lane *lane)
 {
-    struct weir_http_client *client = lane->client;
     if (lane->tls != NULL) {
         return WEIR_OK;
     }
-    int error = work_with(lane, &client->targets, &client->opt.tls, offer_to_targets(client),
-                          &lane->tls);
+    int error = work_with(lane, OPTIONS_TLS, &lane->tls);
     if (error == 0) {
         http_connector_secure(lane->connector, lane->desk, lane->tls);
     }
@@ -157,12 +126,10 @@ weir_err lane_secure(struct lane *lane)
 
 weir_err lane_secure_proxies(struct lane *lane)
 {
-    struct weir_http_client *client = lane->client;
     if (lane->proxy_tls != NULL) {
         return WEIR_OK;
     }
-    int error = work_with(lane, &client->proxies, &client->opt.proxy_tls, TLS_OFFER_HTTP1,
-                          &lane->proxy_tls);
+    int error = work_with(lane, OPTIONS_PROXY_TLS, &lane->proxy_tls);
     if (error == 0) {
         http_connector_secure_proxies(lane->connector, lane->desk, lane->proxy_tls);
     }

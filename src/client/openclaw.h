@@ -16,9 +16,9 @@
 
 #include "base/slots.h"
 #include "client/ground.h"
+#include "client/options.h"
 #include "connector/keycopy.h"
 #include "connector/openclaw.h"
-#include "io/tls_profile.h"
 #include "runtime/worker.h"
 
 #include <pthread.h>
@@ -133,8 +133,8 @@ void claw_post_close(struct claw_post *post);
 /* The post of this thread, or NULL. */
 struct claw_post *claw_post_here(const struct weir_openclaw *claw);
 /* TLS by the client's options. ret_fault: the field. */
-weir_err claw_profile(struct weir_openclaw *claw, bool is_proxy, struct tls_profile **ret_profile,
-                      const char **ret_fault);
+weir_err claw_profile(struct weir_openclaw *claw, enum options_tls which,
+                      struct tls_profile **ret_profile, const char **ret_fault);
 
 /* --- openclaw_gateway.c -------------------------------------------------------------------------
  */

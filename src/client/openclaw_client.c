@@ -2,9 +2,7 @@
  *
  * The client as the program holds it: opening on every worker, figures, closing.
  */
-#include "base/check.h"
 #include "client/openclaw.h"
-#include "core/option.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -54,25 +52,8 @@ static void nothing(struct claw_post *post)
 
 static weir_err resolve_pool(weir_pool_options *pool)
 {
-    const char *fault = "size";
-    weir_pool_options given = {0}, resolved;
-    size_t size = pool->size != 0 ? pool->size : sizeof given;
-    if (size > sizeof given) {
-        return ground_fault(WEIR_EINVAL, fault);
-    }
-    memcpy(&given, pool, size);
-    given.size = sizeof given;
-    weir_err err = weir_profile(CLIENT_NAME, &given);
-    check(err == WEIR_OK);
-    given.name = CLIENT_NAME;
-    given.connector = &claw_pool_connector;
-    given.connector_self = NULL;
-    err = option_resolve(&given, &resolved, &fault);
-    if (err != WEIR_OK) {
-        return ground_fault(err, fault);
-    }
-    option_show(&resolved, pool);
-    return WEIR_OK;
+    weir_err err = options_pool_take(CLIENT_NAME, pool, pool);
+    return err == WEIR_OK ? options_pool_resolve(&claw_pool_connector, pool) : err;
 }
 
 static uint32_t either(uint32_t given, uint32_t otherwise)
@@ -103,37 +84,18 @@ static const char *set_numbers(weir_openclaw_options *opt)
     if (opt->handshake_timeout_ms >= WEIR_MOST) {
         return "handshake_timeout";
     }
-    uint32_t verify = opt->tls.verify, proxy = opt->proxy_tls.verify;
-    if (verify != 0 && verify != WEIR_ON && verify != WEIR_OFF) {
-        return "tls.verify";
-    }
-    return proxy == 0 || proxy == WEIR_ON || proxy == WEIR_OFF ? NULL : "proxy_tls.verify";
-}
-
-static weir_err take_servers(struct weir_openclaw *claw)
-{
-    const char *servers = claw->opt.dns_servers;
-    size_t size = servers != NULL ? strlen(servers) + 1 : 0;
-    claw->opt.dns_servers = NULL;
-    if (size == 0) {
-        return WEIR_OK;
-    }
-    claw->dns_servers = alloc_new(claw->alloc, size);
-    if (claw->dns_servers != NULL) {
-        memcpy(claw->dns_servers, servers, size);
-    }
-    return claw->dns_servers != NULL ? WEIR_OK : WEIR_ENOMEM;
+    const char *fault = options_tls_check(&opt->tls, OPTIONS_TLS);
+    return fault != NULL ? fault : options_tls_check(&opt->proxy_tls, OPTIONS_PROXY_TLS);
 }
 
 /* Files are read at once; without any, TLS comes with the first that wants it. */
-static weir_err take_tls(struct weir_openclaw *claw, bool is_proxy)
+static weir_err take_tls(struct weir_openclaw *claw, enum options_tls which)
 {
-    weir_tls_options *tls = is_proxy ? &claw->opt.proxy_tls : &claw->opt.tls;
-    bool has_files = (tls->ca != NULL && tls->ca[0] != '\0')
-                     || (tls->certificate != NULL && tls->certificate[0] != '\0');
+    weir_tls_options *tls = which == OPTIONS_TLS ? &claw->opt.tls : &claw->opt.proxy_tls;
     struct tls_profile *profile;
     const char *fault;
-    weir_err err = has_files ? claw_profile(claw, is_proxy, &profile, &fault) : WEIR_OK;
+    weir_err err = options_tls_has_files(tls) ? claw_profile(claw, which, &profile, &fault)
+                                              : WEIR_OK;
     *tls = (weir_tls_options){.verify = tls->verify};
     return err == WEIR_EINVAL ? ground_fault(err, fault) : err;
 }
@@ -154,9 +116,12 @@ static weir_err take_options(struct weir_openclaw *claw, const weir_openclaw_opt
         return ground_fault(WEIR_EINVAL, fault);
     }
     weir_err err = resolve_pool(&mine->pool);
-    err = err == WEIR_OK ? take_servers(claw) : err;
-    err = err == WEIR_OK ? take_tls(claw, false) : err;
-    return err == WEIR_OK ? take_tls(claw, true) : err;
+    if (err == WEIR_OK && !options_text(claw->alloc, &claw->dns_servers, mine->dns_servers)) {
+        err = WEIR_ENOMEM;
+    }
+    mine->dns_servers = NULL;
+    err = err == WEIR_OK ? take_tls(claw, OPTIONS_TLS) : err;
+    return err == WEIR_OK ? take_tls(claw, OPTIONS_PROXY_TLS) : err;
 }
 
 /* --- opening ------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
  * The client on one worker: opening, what dialling needs, closing.
  */
 #include "base/check.h"
-#include "client/http.h"
 #include "client/openclaw.h"
 #include "connector/tunnel.h"
 #include "io/dns.h"
@@ -43,36 +42,31 @@ struct claw_post *claw_post_here(const struct weir_openclaw *claw)
 /* --- TLS ----------------------------------------------------------------------------------------
  */
 
-weir_err claw_profile(struct weir_openclaw *claw, bool is_proxy, struct tls_profile **ret_profile,
-                      const char **ret_fault)
+weir_err claw_profile(struct weir_openclaw *claw, enum options_tls which,
+                      struct tls_profile **ret_profile, const char **ret_fault)
 {
+    bool is_proxy = which == OPTIONS_PROXY_TLS;
     const weir_tls_options *opt = is_proxy ? &claw->opt.proxy_tls : &claw->opt.tls;
     struct tls_profile **profile = is_proxy ? &claw->proxy_profile : &claw->profile;
-    struct tls_fault fault = {0};
     int error = 0;
     claw_lock(claw);
     if (*profile == NULL) {
-        error = client_tls_profile(opt, TLS_OFFER_HTTP1, profile, &fault);
+        error = options_tls_profile(opt, which, TLS_OFFER_HTTP1, profile, ret_fault);
     }
     *ret_profile = *profile;
     claw_unlock(claw);
-    *ret_fault = is_proxy ? "proxy_tls" : "tls";
-    if (fault.file != NULL && !is_proxy) {
-        *ret_fault = fault.file == opt->ca            ? "tls.ca"
-                     : fault.file == opt->certificate ? "tls.certificate"
-                                                      : "tls.key";
-    }
     return error == 0 ? WEIR_OK : error == -ENOMEM ? WEIR_ENOMEM : WEIR_EINVAL;
 }
 
-static weir_err secure(struct claw_post *post, bool is_proxy, struct tls_client **ret_client)
+static weir_err secure(struct claw_post *post, enum options_tls which,
+                       struct tls_client **ret_client)
 {
     struct tls_profile *profile;
     const char *fault;
     if (*ret_client != NULL) {
         return WEIR_OK;
     }
-    weir_err err = claw_profile(post->claw, is_proxy, &profile, &fault);
+    weir_err err = claw_profile(post->claw, which, &profile, &fault);
     int error = err != WEIR_OK ? -EINVAL : 0;
     if (error == 0 && post->tls_desk == NULL) {
         error = tls_desk_new(post->loop, &post->tls_desk);
@@ -80,7 +74,7 @@ static weir_err secure(struct claw_post *post, bool is_proxy, struct tls_client 
     if (error == 0) {
         error = tls_client_new(post->tls_desk, profile, ret_client);
     }
-    if (error == 0 && is_proxy) {
+    if (error == 0 && which == OPTIONS_PROXY_TLS) {
         claw_connector_secure_proxies(post->connector, post->tls_desk, *ret_client);
     } else if (error == 0) {
         claw_connector_secure(post->connector, post->tls_desk, *ret_client);
@@ -236,10 +230,10 @@ weir_err claw_post_ready(struct claw_post *post, const struct weir_openclaw_gate
     }
     weir_err err = post->is_ready ? WEIR_OK : open_all(post);
     if (err == WEIR_OK && gateway->is_tls) {
-        err = secure(post, false, &post->tls);
+        err = secure(post, OPTIONS_TLS, &post->tls);
     }
     if (err == WEIR_OK && proxy != NULL && proxy_is_https(slice_of(proxy))) {
-        err = secure(post, true, &post->proxy_tls);
+        err = secure(post, OPTIONS_PROXY_TLS, &post->proxy_tls);
     }
     return err;
 }

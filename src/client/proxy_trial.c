@@ -3,6 +3,7 @@
  * weir_proxy_test(): a trial of the connectors, on a loop of its own.
  */
 #include "client/http.h"
+#include "client/options.h"
 #include "connector/dial.h"
 #include "connector/trial.h"
 #include "connector/tunnel.h"
@@ -30,14 +31,17 @@ static const char *fault_of(const weir_proxy_way *way)
 
 static weir_err read_profiles(const weir_proxy_way *way, struct trial_request *request)
 {
-    struct tls_fault fault;
+    const char *field;
     if (way->secure == WEIR_ON
-        && client_tls_profile(&way->tls, TLS_OFFER_HTTP1 | TLS_OFFER_H2, &request->tls, &fault)
+        && options_tls_profile(&way->tls, OPTIONS_TLS, TLS_OFFER_HTTP1 | TLS_OFFER_H2,
+                               &request->tls, &field)
                != 0) {
         return ground_fault(WEIR_EINVAL, "tls");
     }
     if (request->proxy != NULL && proxy_is_https(slice_of(request->proxy))
-        && client_tls_profile(&way->proxy_tls, TLS_OFFER_HTTP1, &request->proxy_tls, &fault) != 0) {
+        && options_tls_profile(&way->proxy_tls, OPTIONS_PROXY_TLS, TLS_OFFER_HTTP1,
+                               &request->proxy_tls, &field)
+               != 0) {
         return ground_fault(WEIR_EINVAL, "proxy_tls");
     }
     return WEIR_OK;

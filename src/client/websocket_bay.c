@@ -3,7 +3,7 @@
  * A manager on one worker: opening, what dialling needs, closing.
  */
 #include "base/check.h"
-#include "client/http.h"
+#include "client/options.h"
 #include "client/websocket.h"
 #include "io/dns.h"
 
@@ -182,13 +182,13 @@ static weir_err open_dials(struct bay *bay)
 }
 
 static int profile_of(weir_websocket_manager *manager, struct tls_profile **ret_profile,
-                      struct tls_fault *ret_fault)
+                      const char **ret_fault)
 {
     int error = 0;
     pthread_mutex_lock(&manager->mutex);
     if (manager->profile == NULL) {
-        error = client_tls_profile(&manager->opt.tls, TLS_OFFER_HTTP1, &manager->profile,
-                                   ret_fault);
+        error = options_tls_profile(&manager->opt.tls, OPTIONS_TLS, TLS_OFFER_HTTP1,
+                                    &manager->profile, ret_fault);
     }
     *ret_profile = manager->profile;
     pthread_mutex_unlock(&manager->mutex);
@@ -198,23 +198,14 @@ static int profile_of(weir_websocket_manager *manager, struct tls_profile **ret_
 weir_err bay_has_tls(weir_websocket_manager *manager, const char **ret_fault)
 {
     struct tls_profile *profile;
-    struct tls_fault fault = {0};
-    const weir_tls_options *opt = &manager->opt.tls;
-    int error = profile_of(manager, &profile, &fault);
-    if (error == 0) {
-        return WEIR_OK;
-    }
-    *ret_fault = fault.file == NULL               ? "tls"
-                 : fault.file == opt->ca          ? "tls.ca"
-                 : fault.file == opt->certificate ? "tls.certificate"
-                                                  : "tls.key";
-    return error == -ENOMEM ? WEIR_ENOMEM : WEIR_EINVAL;
+    int error = profile_of(manager, &profile, ret_fault);
+    return error == 0 ? WEIR_OK : error == -ENOMEM ? WEIR_ENOMEM : WEIR_EINVAL;
 }
 
 static weir_err secure(struct bay *bay)
 {
     struct tls_profile *profile;
-    struct tls_fault fault;
+    const char *fault;
     if (bay->tls != NULL) {
         return WEIR_OK;
     }

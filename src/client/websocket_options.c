@@ -3,7 +3,7 @@
  * What a manager was told: read, compared, shown, changed. Its options are under its mutex; what is
  * asked for often, or from any thread, is copied from them to where it is asked for.
  */
-#include "base/check.h"
+#include "client/options.h"
 #include "client/websocket.h"
 #include "core/option.h"
 
@@ -16,29 +16,11 @@
 
 static weir_err resolve_pool(weir_pool_options *pool)
 {
-    const char *fault = "size";
-    weir_pool_options given = {0}, resolved;
-    size_t size = pool->size != 0 ? pool->size : sizeof given;
-    if (size > sizeof given) {
-        return ground_fault(WEIR_EINVAL, fault);
-    }
-    memcpy(&given, pool, size);
-    given.size = sizeof given;
-    weir_err err = weir_profile(MANAGER_NAME, &given);
-    check(err == WEIR_OK);
-    given.name = MANAGER_NAME;
-    given.connector = &ws_line_connector;
-    given.connector_self = NULL;
-    err = option_resolve(&given, &resolved, &fault);
-    if (err == WEIR_OK && resolved.max_total > WEBSOCKETS_MAX) {
-        fault = "max_total";
-        err = WEIR_EINVAL;
-    }
-    if (err != WEIR_OK) {
-        return ground_fault(err, fault);
-    }
-    option_show(&resolved, pool);
-    return WEIR_OK;
+    weir_err err = options_pool_take(MANAGER_NAME, pool, pool);
+    err = err == WEIR_OK ? options_pool_resolve(&ws_line_connector, pool) : err;
+    return err == WEIR_OK && pool->max_total > WEBSOCKETS_MAX
+               ? ground_fault(WEIR_EINVAL, "max_total")
+               : err;
 }
 
 static uint32_t either(uint32_t given, uint32_t otherwise)
@@ -71,8 +53,7 @@ static const char *set_numbers(weir_websocket_manager_options *opt)
     if (opt->open_timeout_ms >= WEIR_MOST || opt->close_timeout_ms >= WEIR_MOST) {
         return opt->open_timeout_ms >= WEIR_MOST ? "open_timeout" : "close_timeout";
     }
-    uint32_t verify = opt->tls.verify;
-    return verify == 0 || verify == WEIR_ON || verify == WEIR_OFF ? NULL : "tls.verify";
+    return options_tls_check(&opt->tls, OPTIONS_TLS);
 }
 
 /* The options in full; ret_opt->pool.name is as given. */
@@ -101,29 +82,12 @@ static weir_err read_options(const weir_websocket_manager_options *opt,
     return err;
 }
 
-static weir_err take_text(weir_websocket_manager *manager)
-{
-    const char *servers = manager->opt.dns_servers;
-    size_t size = servers != NULL ? strlen(servers) + 1 : 0;
-    manager->opt.dns_servers = NULL;
-    if (size == 0) {
-        return WEIR_OK;
-    }
-    manager->dns_servers = alloc_new(manager->alloc, size);
-    if (manager->dns_servers == NULL) {
-        return WEIR_ENOMEM;
-    }
-    memcpy(manager->dns_servers, servers, size);
-    return WEIR_OK;
-}
-
 /* Files are read at once; without any, TLS comes with the first wss://. */
 static weir_err take_tls(weir_websocket_manager *manager)
 {
     weir_tls_options *tls = &manager->opt.tls;
-    bool has_files = (tls->ca != NULL && tls->ca[0] != '\0')
-                     || (tls->certificate != NULL && tls->certificate[0] != '\0');
-    const char *fault = "tls";
+    bool has_files = options_tls_has_files(tls);
+    const char *fault;
     weir_err err = has_files ? bay_has_tls(manager, &fault) : WEIR_OK;
     *tls = (weir_tls_options){.verify = tls->verify};
     manager->has_files = has_files;
@@ -143,7 +107,11 @@ weir_err manager_take_options(weir_websocket_manager *manager,
                               const weir_websocket_manager_options *opt)
 {
     weir_err err = read_options(opt, &manager->opt);
-    err = err == WEIR_OK ? take_text(manager) : err;
+    if (err == WEIR_OK
+        && !options_text(manager->alloc, &manager->dns_servers, manager->opt.dns_servers)) {
+        err = WEIR_ENOMEM;
+    }
+    manager->opt.dns_servers = NULL;
     err = err == WEIR_OK ? take_tls(manager) : err;
     if (err == WEIR_OK) {
         uint32_t most = manager->opt.pool.max_total;

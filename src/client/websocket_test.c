@@ -666,6 +666,7 @@ static void options_are_checked(void **state)
         {{.close_timeout_ms = WEIR_NEVER}, "close_timeout"},
         {{.tls = {.verify = 7}}, "tls.verify"},
         {{.tls = {.ca = "/nowhere.pem"}}, "tls.ca"},
+        {{.tls = {.key = "/nowhere.pem"}}, "tls.key"},
         {{.pool = {.max_total = WEIR_NONE}}, "max_total"},
         {{.pool = {.max_total = WEIR_UNLIMITED}}, "max_total"},
     };
