@@ -30,6 +30,12 @@ static inline weir_allocator unit_allocator(const struct alloc *alloc)
     return (weir_allocator){alloc->zeroed, alloc->free, alloc->self};
 }
 
+/* Whose hooks they are, in a body of torture(). */
+static inline const struct alloc_count *unit_count(const struct alloc *alloc)
+{
+    return alloc->self;
+}
+
 static inline void torture(torture_fn *body, void *arg)
 {
     for (uint64_t n = 1; n <= TORTURE_RUNS_MAX; n++) {
