@@ -146,10 +146,19 @@ static void note_life(struct claw_conn *conn)
     }
 }
 
+static void lose_calls(struct claw_conn *conn, weir_err why, uint16_t code, const char *detail)
+{
+    struct claw_call *call;
+    while (conn->has_session && (call = claw_session_drop(&conn->session)) != NULL) {
+        if ((void *)call != conn) { /* a probe */
+            claw_call_lost(call, why, code, detail);
+        }
+    }
+}
+
 void claw_conn_gone(struct claw_conn *conn, weir_err why, uint16_t code, const char *detail)
 {
     struct claw_connector *connector = conn->connector;
-    struct claw_call *call;
     if (conn->stage == CLAW_GONE) {
         return;
     }
@@ -161,11 +170,7 @@ void claw_conn_gone(struct claw_conn *conn, weir_err why, uint16_t code, const c
     loop_timer_stop(connector->opt.loop, &conn->timer);
     list_leave(&conn->on_list);
     weir_conn_down(connector->pool, conn->id, why);
-    while (conn->has_session && (call = claw_session_drop(&conn->session)) != NULL) {
-        if ((void *)call != conn) { /* a probe */
-            claw_call_lost(call, why, code, detail);
-        }
-    }
+    lose_calls(conn, why, code, detail);
     conn->next_grave = connector->graves;
     connector->graves = conn;
     loop_later(connector->opt.loop, &connector->bury);
@@ -230,7 +235,6 @@ static struct claw_conn *conn_of(struct claw_connector *connector, weir_conn id)
 static void pool_close(void *self, weir_conn id, void *object, weir_err why)
 {
     struct claw_conn *conn = object != NULL ? object : conn_of(self, id);
-    struct claw_call *call;
     check(conn != NULL);
     if (conn->stage < CLAW_TALKING) {
         claw_dial_end(conn);
@@ -243,11 +247,7 @@ static void pool_close(void *self, weir_conn id, void *object, weir_err why)
         conn->why = why;
         loop_timer_stop(conn->connector->opt.loop, &conn->timer);
         ws_end_close(&conn->end, WS_CODE_NORMAL, (struct slice){0});
-        while ((call = claw_session_drop(&conn->session)) != NULL) {
-            if ((void *)call != conn) {
-                claw_call_lost(call, why, 0, "");
-            }
-        }
+        lose_calls(conn, why, 0, "");
     }
 }
 

@@ -137,8 +137,8 @@ static int dial(struct claw_conn *conn)
     const struct dial_request request = {
         .host = key->host,
         .port = key->port,
-        .source = key->source != NULL && key->source[0] != '\0' ? key->source : NULL,
-        .proxy = key->proxy != NULL && key->proxy[0] != '\0' ? key->proxy : NULL,
+        .source = key->source,
+        .proxy = key->proxy,
         .proxy_tls = opt->proxy_tls,
         .timeout_ms = opt->connect_timeout_ms,
         .desk = opt->desk,
