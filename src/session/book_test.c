@@ -118,6 +118,16 @@ static void must_be_the_first(const struct heard *heard)
     }
 }
 
+/* Open again, and the first `count` are heard. */
+static struct book *reopened(unsigned count)
+{
+    struct heard heard;
+    struct book *book = opened(&heard);
+    assert_int_equal(heard.count, count);
+    must_be_the_first(&heard);
+    return book;
+}
+
 /* The file's bytes, to be spoilt and put back. */
 struct bytes_of {
     char at[4096];
@@ -248,9 +258,7 @@ static void a_full_disk_is_said_and_a_new_file_mends_it(void **state)
     assert_int_equal(write_one(book, 3, &place), WEIR_OK);
     assert_int_equal(book_wait(book, place), WEIR_OK);
     book_close(book);
-    book = opened(&heard);
-    assert_int_equal(heard.count, 4);
-    must_be_the_first(&heard);
+    book = reopened(4);
     book_close(book);
 }
 
@@ -272,16 +280,12 @@ static void what_happens_while_it_is_written_anew_is_in_both(void **state)
     assert_int_equal(book_rewrite_end(book), WEIR_OK);
     assert_int_equal(book_count(book).rewrites, 1);
     book_close(book);
-    book = opened(&heard);
-    assert_int_equal(heard.count, 3);
-    must_be_the_first(&heard);
+    book = reopened(3);
     assert_int_equal(book_rewrite_begin(book, noon, 6), WEIR_OK);
     book_close(book); /* without an end */
     assert_int_equal(access(beside, F_OK), -1);
     store(bytes.at, bytes.len);
-    book = opened(&heard);
-    assert_int_equal(heard.count, 3);
-    must_be_the_first(&heard);
+    book = reopened(3);
     book_close(book);
 }
 
