@@ -7,14 +7,11 @@ and 32, where an echo server can answer all that it has read in one send.
 """
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
-import time
 
 import ws_part
-from spent import busy_s, ran_ns
 
 CONNECTIONS, FLIGHTS = 64, (1, 32)
 HELD = 10000
@@ -54,18 +51,8 @@ class Part:
         """CPU of the server over the messages of a window; what the clients used is not others' doing."""
         warm = NODE_WARM if process.name == "ws" and not getattr(process, "is_warm", False) else self.tools.WARM
         process.is_warm = True
-        load = subprocess.Popen([self.load, "run", str(process.port), str(CONNECTIONS), str(warm), str(self.tools.TURN),
-                                 str(flight)], preexec_fn=self.tools.pinned(self.tools.CORE_LOAD), stdout=subprocess.PIPE,
-                                text=True)
-        seen = []
-        for _ in range(2):
-            line = load.stdout.readline().split()
-            if not line:
-                raise SystemExit(f"bench: WebSockets of {process.name} failed")
-            seen.append((int(line[1]), ran_ns(process.pid), busy_s(), time.monotonic(), ran_ns(load.pid)))
-        load.wait(10)
-        messages, spent, busy, took, clients = (b - a for a, b in zip(*seen))
-        return {"us": spent / 1000 / messages, "others_cpu": max(busy - (spent + clients) / 1e9, 0) / took}
+        messages, us, _, others = ws_part.run_load(self.tools, process, CONNECTIONS, warm, self.tools.TURN, flight)
+        return {"us": us / messages, "others_cpu": others}
 
     def echoes(self):
         mine = self.bench.names, getattr(self.bench, "candidates", {})
@@ -140,8 +127,6 @@ class Part:
         return result
 
     def run(self):
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         results = {"echo": self.echoes(), "names": self.names(), "health": self.health(), "idle": self.idle()}
         results["relay"] = ws_part.Part(self.bench, self.tools).run()
         return results

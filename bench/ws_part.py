@@ -65,6 +65,22 @@ upstreams:
 """
 
 
+def run_load(tools, process, *numbers, ends=()):
+    """`ws_load run` against a process: the messages that came back in its window, the process's CPU in us, the seconds, and how
+    many processors were busy that neither it nor the `ends`, more processes of ours, had."""
+    load = subprocess.Popen([tools.BUILD / "bench/ws_load", "run", *map(str, (process.port, *numbers))],
+                            preexec_fn=tools.pinned(tools.CORE_LOAD), stdout=subprocess.PIPE, text=True)
+    seen = []
+    for _ in range(2):
+        line = load.stdout.readline().split()
+        if not line:
+            raise SystemExit(f"bench: WebSockets of {process.name} failed")
+        seen.append((int(line[1]), ran_ns(process.pid), busy_s(), time.monotonic(), sum(map(ran_ns, (load.pid, *ends)))))
+    load.wait(10)
+    messages, spent, busy, took, ours = (b - a for a, b in zip(*seen))
+    return messages, spent / 1000, took, max(busy - (spent + ours) / 1e9, 0) / took
+
+
 class Part:
     def __init__(self, bench, tools):
         self.bench, self.tools = bench, tools
@@ -118,19 +134,8 @@ class Part:
     def measure(self, process, clients):
         """CPU of the candidate over the messages of a window; what the ends used is not others' doing."""
         warm = self.tools.WARM_MANY if clients >= 1000 else self.tools.WARM
-        load = subprocess.Popen([self.program, "run", str(process.port), str(clients), str(warm), str(self.tools.TURN)],
-                                preexec_fn=self.tools.pinned(self.tools.CORE_LOAD), stdout=subprocess.PIPE, text=True)
-        seen = []
-        for _ in range(2):
-            line = load.stdout.readline().split()
-            if not line:
-                raise SystemExit(f"bench: WebSockets through {process.name} failed")
-            seen.append((int(line[1]), ran_ns(process.pid), busy_s(), time.monotonic(),
-                         ran_ns(load.pid) + ran_ns(self.server.pid)))
-        load.wait(10)
-        messages, spent, busy, took, ends = (b - a for a, b in zip(*seen))
-        return {"us": spent / 1000 / (2 * messages), "rate": 2 * messages / took,
-                "others_cpu": max(busy - (spent + ends) / 1e9, 0) / took}
+        messages, us, took, others = run_load(self.tools, process, clients, warm, self.tools.TURN, ends=[self.server.pid])
+        return {"us": us / (2 * messages), "rate": 2 * messages / took, "others_cpu": others}
 
     def idle(self, name):
         figures = []
@@ -150,8 +155,6 @@ class Part:
         return statistics.median(figures)
 
     def run(self):
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self.server = self.start_server()
         started = {name: self.start(name) for name in ("weir", "nginx", "haproxy", "epoll")}
         mine = self.bench.names, getattr(self.bench, "candidates", {})
