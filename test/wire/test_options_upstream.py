@@ -268,7 +268,7 @@ def test_concurrency_slow():
     """Answers that take longer than the bound cost a tenth of the limit, each quarter of a second."""
     def script(peer):
         while peer.request() is not None:
-            time.sleep(0.03)
+            time.sleep(0.03)  # the stimulus: an answer three times slower than the lower bound
             peer.ok()
 
     def limits(slow):
