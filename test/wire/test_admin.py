@@ -225,7 +225,8 @@ def test_unix_socket(tmp_path):
 
         class Local(Weir):
             def _ready(self):
-                return path.exists()
+                with socket.socket(socket.AF_UNIX) as sock:
+                    return sock.connect_ex(str(path)) == 0
 
         with Local(config=config):
             with socket.socket(socket.AF_UNIX) as sock:
