@@ -45,10 +45,10 @@ class Double:
     def start(self):
         self.process = subprocess.Popen([BUILD / "openclaw_double", str(self.port), *self.arguments], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.port = int(self.process.stdout.readline())
         self.open, self.said = 0, queue.Queue()
         self.listener = threading.Thread(target=self.listen, daemon=True)
         self.listener.start()
+        self.port = int(self.said.get(timeout=DEADLINE))  # clients that wait for it may be heard before
         return self
 
     def listen(self):
