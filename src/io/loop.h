@@ -54,6 +54,13 @@ void *loop_buffer(struct loop *loop, size_t *ret_cap);
 bool loop_buffer_keep(struct loop *loop, const void *data, size_t len);
 void loop_buffer_let_go(struct loop *loop);
 
+/* Memory for what each connection has: cells of one cache line, from slabs that the loop keeps for
+ * its life (so a loop holds 64 bytes for each it ever had at a time). A cell given back is
+ * poisoned: under the address sanitizer a stream that is used after its close shows. */
+#define LOOP_CELL_BYTES 64U
+void *loop_cell_take(struct loop *loop);
+void loop_cell_give(struct loop *loop, void *cell);
+
 const struct alloc *loop_alloc(const struct loop *loop);
 /* The Date field's value at this turn, 29 characters and a NUL; made once a second. */
 const char *loop_http_date(struct loop *loop);

@@ -51,10 +51,3 @@ static inline void watch_want(struct watch *watch, unsigned events)
 
 /* gone() may free the memory. */
 void watch_close(struct watch *watch, void (*gone)(struct watch *watch));
-
-/* Memory for sockets: cells of one cache line, from slabs that the loop keeps for its life (so a
- * loop holds 64 bytes for each socket it ever had at a time). A cell given back is poisoned: under
- * the address sanitizer a stream that is used after its close shows. */
-#define LOOP_CELL_BYTES 64U
-void *loop_cell_take(struct loop *loop);
-void loop_cell_give(struct loop *loop, void *cell);

@@ -4,9 +4,7 @@
  * instead of it. Tunnels last, and there may be as many as there are clients: each takes one of the
  * loop's cells.
  */
-#include "base/check.h"
 #include "core/pool.h"
-#include "io/watch.h"
 #include "listener/http1_client.h"
 
 #include <string.h>
