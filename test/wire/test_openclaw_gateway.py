@@ -157,7 +157,7 @@ def test_identity(tmp_path):
     for _ in range(2):
         with double() as claw, weir_for(claw, openclaw={"identity": str(file)}) as weir:
             assert post(weir, "echo", {}).status == 200
-            device = claw.connects[0]["device"]
+            device = wait_for(lambda claw=claw: claw.connects, "word of the connect")[0]["device"]
             assert device["nonce"] and device["signature"]  # which the double has verified
             devices.append(device["id"])
     assert devices[0] == devices[1] and stat.S_IMODE(file.stat().st_mode) == 0o600
