@@ -2,7 +2,7 @@
  *
  * openclaw_double.c - the double of an OpenClaw gateway (gateway/demo_openclaw.h) as a program.
  *
- *     openclaw_double [PORT [TICK_MS [PAYLOAD_MAX [TOKEN]]]]
+ *     openclaw_double [ADDRESS:PORT [TICK_MS [PAYLOAD_MAX [TOKEN]]]]
  *
  * Prints its port. Each line it reads is JSON, how it behaves from then on, and is answered with a
  * line "ok". Between those come lines of what clients do, {"heard": WHAT, "said": JSON}. It goes
@@ -31,12 +31,11 @@ static void print_heard(void *arg, const char *what, const char *text, size_t le
 
 int main(int argc, char **argv)
 {
-    char address[32], *line = NULL;
+    char *line = NULL;
     size_t size = 0;
     struct demo_openclaw *demo;
-    snprintf(address, sizeof address, "127.0.0.1:%d", argc > 1 ? atoi(argv[1]) : 0);
     const struct demo_openclaw_options opt = {
-        .address = address,
+        .address = argc > 1 ? argv[1] : NULL,
         .tick_ms = argc > 2 ? (uint32_t)atoi(argv[2]) : 0,
         .payload_max = argc > 3 ? strtoull(argv[3], NULL, 10) : 0,
         .token = argc > 4 ? argv[4] : NULL,

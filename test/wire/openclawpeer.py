@@ -11,41 +11,34 @@ import queue
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
 import time
 import urllib.request
 
-from weirtest import ROOT, wait_for
+from weirtest import ROOT, free_port, wait_for
 
 BUILD = pathlib.Path(os.environ.get("WEIR_BUILD", ROOT / "build/dev")) / "test"
 REAL = os.environ.get("WEIR_OPENCLAW")
 DEADLINE = 60
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Double:
     """Ours. It can be stopped and started again on its port, told how to behave, and tells what clients do."""
     is_real = False
 
-    def __init__(self, tick_ms=30000, payload_max=26214400, token="demo"):
-        self.token = token
+    def __init__(self, tick_ms=30000, payload_max=26214400, token="demo", address="127.0.0.1", port=None):
+        self.token, self.address = token, address
         self.arguments = [str(tick_ms), str(payload_max), token]
-        self.port, self.process = 0, None
-        self.upgrades, self.connects, self.requests = [], [], []  # paths, params, (method, params)
-        self.open = 0  # let in, and there
+        self.port, self.process = port or free_port(), None  # not one that a connection may get while it is away
+        self._upgrades, self._connects, self._requests = [], [], []
+        self._open = 0
 
     def start(self):
-        self.process = subprocess.Popen([BUILD / "openclaw_double", str(self.port), *self.arguments], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.open, self.said = 0, queue.Queue()
+        self.process = subprocess.Popen([BUILD / "openclaw_double", f"{self.address}:{self.port}", *self.arguments],
+                                        text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._open, self.said = 0, queue.Queue()
         self.listener = threading.Thread(target=self.listen, daemon=True)
         self.listener.start()
         self.port = int(self.said.get(timeout=DEADLINE))  # clients that wait for it may be heard before
@@ -60,18 +53,29 @@ class Double:
 
     def heard(self, heard, said):
         if heard == "upgrade":
-            self.upgrades.append(said)
+            self._upgrades.append(said)
         elif heard == "frame" and said["method"] == "connect":
-            self.connects.append(said["params"])
+            self._connects.append(said["params"])
         elif heard == "frame":
-            self.requests.append((said["method"], said.get("params")))
+            self._requests.append((said["method"], said.get("params")))
         else:
-            self.open += {"hello": 1, "gone": -1}[heard]
+            self._open += {"hello": 1, "gone": -1}[heard]
 
     def behave(self, **how):
         self.process.stdin.write(json.dumps(how) + "\n")
         self.process.stdin.flush()
         assert self.said.get(timeout=DEADLINE) == "ok\n"
+
+    def told(self):
+        """What it heard has been told by now: it comes before the "ok"."""
+        if self.process.poll() is None:
+            self.behave()
+        return self
+
+    upgrades = property(lambda self: self.told()._upgrades, doc="Their paths.")
+    connects = property(lambda self: self.told()._connects, doc="The params of all `connect`.")
+    requests = property(lambda self: self.told()._requests, doc="(method, params) of those that were let in.")
+    open = property(lambda self: self.told()._open, doc="Those that were let in, and are there.")
 
     def event(self, name, payload, **more):
         self.behave(say=json.dumps({"type": "event", "event": name, "payload": payload, **more}))
@@ -94,11 +98,11 @@ class Double:
 
     @property
     def url(self):
-        return f"ws://127.0.0.1:{self.port}"
+        return f"ws://{self.address}:{self.port}"
 
     @property
     def http_url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
 
 class Real(Double):
@@ -107,7 +111,6 @@ class Real(Double):
 
     def __init__(self):
         super().__init__(token="T")
-        self.port = free_port()
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="weir-openclaw-"))
         state = self.home / ".openclaw"
         state.mkdir()
