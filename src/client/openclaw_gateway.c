@@ -420,6 +420,7 @@ static bool is_meant(weir_err why)
     case WEIR_EIDLE:
     case WEIR_EAGE:
     case WEIR_EUSES:
+    case WEIR_EADDRESS:
     case WEIR_EEVICTED:
     case WEIR_ESURPLUS:
     case WEIR_EFLUSHED:

@@ -99,6 +99,7 @@ static void pool_told(void *arg, const weir_event *event)
     if (event->kind == WEIR_EVENT_POOL_CLOSED) {
         post->is_closed = true;
         post->pool = NULL;
+        claw_connector_served(post->connector);
         if (post->is_shutting && atomic_fetch_sub(&post->claw->pending, 1) == 1) {
             ground_wait_end(&post->claw->closed);
         }

@@ -342,15 +342,6 @@ static void pool_dial_begins(void *self, struct gate_pass *pass)
     begin_dial(dialling, &dialling->key);
 }
 
-/* Where it is, in case its name leads elsewhere one day. */
-static void tell_address(const struct dialling *dialling, const struct dial_result *result)
-{
-    struct ip ip;
-    if (address_is_ip(&result->peer) && address_ip(&result->peer, &ip)) {
-        weir_conn_address(dialling->connector->pool, dialling->id, names_hash(&ip));
-    }
-}
-
 static void dialled(void *self, const struct dial_result *result)
 {
     struct dialling *dialling = self;
@@ -362,7 +353,7 @@ static void dialled(void *self, const struct dial_result *result)
         gate_tell(dialling->side->gate, result);
     }
     if (err == WEIR_OK) {
-        tell_address(dialling, result);
+        names_tell_address(connector->pool, id, &result->peer);
     }
     struct http_link *link = err == WEIR_OK ? link_open(dialling, result, &err) : NULL;
     dialling_free(dialling);

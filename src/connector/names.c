@@ -144,6 +144,14 @@ void names_learn(struct names *names, const char *host)
     weir_pool_resolved(names->pool, host, &hash, 1);
 }
 
+void names_tell_address(weir_pool *pool, weir_conn id, const struct address *peer)
+{
+    struct ip ip;
+    if (address_is_ip(peer) && address_ip(peer, &ip)) {
+        weir_conn_address(pool, id, names_hash(&ip));
+    }
+}
+
 /* --- what it leads to ---------------------------------------------------------------------------
  */
 

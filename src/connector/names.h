@@ -32,6 +32,9 @@ void names_watch(struct names *names, const char *host);
 /* The same before the first dial, for a pool that warms up; a literal address is known at once. */
 void names_learn(struct names *names, const char *host);
 
+/* A connection of the pool was dialled, and leads there: weir_conn_address(). */
+void names_tell_address(weir_pool *pool, weir_conn id, const struct address *peer);
+
 uint32_t names_count(const struct names *names); /* watched now */
 
 /* For weir_conn_address(), and what weir_pool_resolved() is told: never 0. */

@@ -5,6 +5,7 @@
 #include "connector/openclaw.h"
 
 #include "base/check.h"
+#include "connector/names.h"
 #include "connector/openclaw_parts.h"
 
 #include <errno.h>
@@ -39,6 +40,11 @@ int claw_connector_new(const struct claw_connector_options *opt,
     struct claw_connector *connector = alloc_zeroed(opt->alloc, sizeof *connector);
     if (connector == NULL) {
         return -ENOMEM;
+    }
+    int error = opt->dns != NULL ? names_new(opt->loop, opt->dns, &connector->names) : 0;
+    if (error != 0) {
+        alloc_free(opt->alloc, connector);
+        return error;
     }
     connector->opt = *opt;
     set_numbers(&connector->opt);
@@ -76,6 +82,7 @@ void claw_connector_free(struct claw_connector *take_connector)
         connector->spare_waits = wait->next;
         alloc_free(connector->opt.alloc, wait);
     }
+    names_free(connector->names);
     bytes_fini(&connector->scratch);
     ws_desk_fini(&connector->desk);
     alloc_free(connector->opt.alloc, connector);
@@ -98,6 +105,15 @@ void claw_connector_secure_proxies(struct claw_connector *connector, struct tls_
 void claw_connector_serve(struct claw_connector *connector, weir_pool *pool)
 {
     connector->pool = pool;
+    if (connector->names != NULL) {
+        names_serve(connector->names, pool);
+    }
+}
+
+void claw_connector_served(struct claw_connector *connector)
+{
+    names_free(connector->names);
+    connector->names = NULL;
 }
 
 const struct claw_counters *claw_connector_counters(const struct claw_connector *connector)

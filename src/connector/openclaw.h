@@ -126,6 +126,8 @@ void claw_connector_secure_proxies(struct claw_connector *connector, struct tls_
                                    struct tls_client *proxy_tls);
 /* The pool to report to; called once, right after it was opened. */
 void claw_connector_serve(struct claw_connector *connector, weir_pool *pool);
+/* The pool has closed, and the loop runs on: names are looked up no more. */
+void claw_connector_served(struct claw_connector *connector);
 /* Any thread may read them. */
 const struct claw_counters *claw_connector_counters(const struct claw_connector *connector);
 

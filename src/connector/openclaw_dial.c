@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "connector/dial.h"
 #include "connector/http.h"
+#include "connector/names.h"
 #include "connector/openclaw_parts.h"
 #include "io/socket.h"
 
@@ -157,6 +158,12 @@ static void start(struct claw_conn *conn)
     if (error != 0) {
         conn->dial = NULL;
         claw_dial_failed(conn, error == -ENOMEM ? WEIR_ENOMEM : WEIR_ECONNECT);
+        return;
+    }
+    const struct claw_connector *connector = conn->connector;
+    const weir_key *key = &conn->key.view;
+    if (connector->names != NULL && (key->proxy == NULL || key->proxy[0] == '\0')) {
+        names_watch(connector->names, key->host); /* the same look-up as the dial's */
     }
 }
 
@@ -210,6 +217,7 @@ static void dialled(void *self, const struct dial_result *result)
         claw_dial_failed(conn, err);
         return;
     }
+    names_tell_address(conn->connector->pool, conn->id, &result->peer);
     conn->stream = result->take_stream;
     conn->stage = CLAW_OPENING;
     socket_patience(stream_fd(conn->stream), opt->write_timeout_ms);

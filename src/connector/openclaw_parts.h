@@ -68,6 +68,7 @@ struct claw_wait {
 struct claw_connector {
     struct claw_connector_options opt;
     weir_pool *pool;
+    struct names *names; /* NULL: nothing is resolved, or the pool has closed */
     struct list conns, hosts;
     struct claw_conn *graves;
     struct loop_later bury;

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "connector/dial.h"
 #include "connector/http.h"
+#include "connector/names.h"
 #include "io/socket.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ struct line {
 struct ws_liner {
     struct ws_liner_options opt;
     weir_pool *pool;
+    struct names *names; /* NULL: nothing is resolved */
     struct list lines;
 };
 
@@ -40,6 +42,11 @@ int ws_liner_new(const struct ws_liner_options *opt, struct ws_liner **ret_liner
     }
     liner->opt = *opt;
     list_init(&liner->lines);
+    int error = opt->dns != NULL ? names_new(opt->loop, opt->dns, &liner->names) : 0;
+    if (error != 0) {
+        alloc_free(&alloc_libc, liner);
+        return error;
+    }
     *ret_liner = liner;
     return 0;
 }
@@ -48,6 +55,7 @@ void ws_liner_free(struct ws_liner *take_liner)
 {
     if (take_liner != NULL) {
         check(list_is_empty(&take_liner->lines));
+        names_free(take_liner->names);
         alloc_free(&alloc_libc, take_liner);
     }
 }
@@ -66,6 +74,9 @@ void ws_liner_update(struct ws_liner *liner, const struct ws_line_times *times)
 void ws_liner_serve(struct ws_liner *liner, weir_pool *pool)
 {
     liner->pool = pool;
+    if (liner->names != NULL) {
+        names_serve(liner->names, pool);
+    }
 }
 
 /* --- a line -------------------------------------------------------------------------------------
@@ -133,6 +144,8 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
     if (error != 0) {
         line->dial = NULL;
         line_down(line, error == -ENOMEM ? WEIR_ENOMEM : WEIR_ECONNECT);
+    } else if (liner->names != NULL && (key->proxy == NULL || key->proxy[0] == '\0')) {
+        names_watch(liner->names, key->host); /* the same look-up as the dial's */
     }
 }
 
@@ -157,6 +170,7 @@ static void dialled(void *self, const struct dial_result *result)
         line_down(line, err);
         return;
     }
+    names_tell_address(line->liner->pool, line->id, &result->peer);
     line->stream = result->take_stream;
     line->stream->owner = line;
     line->stream->on_ready = parked_ready;

@@ -5,7 +5,8 @@
  * A line is a connected stream, with TLS where the key's scheme is wss. What a lease brings is a
  * line; whoever holds the lease takes its stream, opens a WebSocket on it and says at the end that
  * it is over: a line serves once. One whose caller has left meanwhile waits in the pool for the
- * next and is watched: a server does not speak first.
+ * next and is watched: a server does not speak first. Names are looked up again as their answers
+ * expire (names.h): one that waits for where a name no longer leads retires.
  */
 #pragma once
 #include <weir/weir.h>
@@ -32,7 +33,7 @@ struct ws_liner_options {
 };
 
 int ws_liner_new(const struct ws_liner_options *opt, struct ws_liner **ret_liner); /* 0, -errno */
-/* Its pool has closed. */
+/* Its pool has closed; before the dns does. */
 void ws_liner_free(struct ws_liner *take_liner);
 /* From now on wss is dialled, too. */
 void ws_liner_secure(struct ws_liner *liner, struct tls_desk *desk, struct tls_client *tls);

@@ -6,8 +6,8 @@
  *     openclaw_tool [WORD=VALUE ...]
  *
  * WORD is an option of the pool, or in_flight, handshakes, handshake_timeout, message_max,
- * unsent_max, requests, gateways, workers, ca. Commands come as lines, what happens goes out as
- * lines of JSON:
+ * unsent_max, requests, gateways, workers, ca, dns. Commands come as lines, what happens goes out
+ * as lines of JSON:
  *
  *     gateway NAME URL [token=T] [password=P] [device=FILE] [account=A] [proxy=URL]
  *     call ID NAME METHOD FLAGS TIMEOUT_MS [PARAMS]     FLAGS: r(eplay) f(inal) or -
@@ -444,6 +444,8 @@ static void set(weir_runtime_options *opt, weir_openclaw_options *options, const
         opt->workers = (uint32_t)atoi(value);
     } else if ((value = value_of(word, "ca")) != NULL) {
         options->tls.ca = value;
+    } else if ((value = value_of(word, "dns")) != NULL) {
+        options->dns_servers = value;
     } else {
         snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
         must(weir_pool_options_set(&options->pool, name, strchr(word, '=') + 1), word);

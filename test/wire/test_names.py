@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names that move: connections follow, and no request is lost."""
 import contextlib
+import json
+import os
+import pathlib
+import subprocess
 import threading
 
 import pytest
 
+import openclawpeer
 from dnspeer import NameServer
-from weirtest import Client, Upstream, Weir, free_port, wait_for
+from weirtest import DEADLINE, ROOT, Client, Upstream, Weir, free_port, wait_for
+from wsraw import upstream
 
 option = pytest.mark.option
 
@@ -104,3 +110,84 @@ def test_ttl_max():
         for _ in range(3):
             assert weir.ask().status == 200
         assert names.count("moves.test") == 1
+
+
+# --- WebSocket and OpenClaw ----------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def two_gateways():
+    port = free_port()
+    with openclawpeer.double(address="127.0.0.2", port=port) as old, \
+            openclawpeer.double(address="127.0.0.3", port=port) as new, \
+            NameServer({"moves.test": ["127.0.0.2"]}) as names:
+        yield port, old, new, names
+
+
+def move(names, old):
+    """More addresses take nothing away; another one does."""
+    names.names["moves.test"] = ["127.0.0.2", "127.0.0.3"]
+    seen = names.count("moves.test")
+    wait_for(lambda: names.count("moves.test") > seen + 3, "look-ups")
+    assert old.open == 1
+    names.names["moves.test"] = ["127.0.0.3"]
+
+
+def test_the_gateway_follows_an_openclaw_gateway_and_loses_no_request():
+    with two_gateways() as (port, old, new, names), \
+            Weir([f"http://moves.test:{port}"], dns={"servers": [names.address]}, workers=1,
+                 upstream_options={"protocol": "openclaw", "openclaw": {"token": "demo"}}) as weir:
+        def post(method):
+            return weir.ask(f"/openclaw/up/{method}", headers="Content-Length: 2\r\n", method="POST", body=b"{}")
+        assert post("echo").status == 200 and old.open == 1
+        with weir.client() as client:
+            client.send('POST /openclaw/up/hold HTTP/1.1\r\nHost: t\r\nContent-Length: 7\r\n\r\n{"a":1}')
+            wait_for(lambda: len(old.requests) == 2, "the one that is held")
+            move(names, old)
+            wait_for(lambda: names.count("moves.test") > 8, "look-ups after it has moved")
+            old.behave(release=True)
+            assert client.response("POST").json() == {"a": 1}
+        wait_for(lambda: (old.open, new.open) == (0, 1), "the connection to have moved")
+        assert post("echo").status == 200 and len(new.requests) == 1
+        assert weir.metric("weir_pool_closed_total", pool="openclaw:up", reason="address") == 1
+
+
+def test_the_librarys_client_follows_an_openclaw_gateway():
+    with two_gateways() as (port, old, new, names), openclawpeer.tool(f"dns={names.address}") as client:
+        client.ask("gateway", "a", f"ws://moves.test:{port}", "token=demo")
+        assert client.call("a", "health")["ok"] and old.open == 1
+        move(names, old)
+        client.until(lambda: client.count("connection_removed") == 1)
+        assert client.pool_events[-1]["why"] == "address"
+        assert client.call("a", "health")["ok"]
+        assert [method for method, _ in new.requests] == ["health"] and client.info("a")["errors"] == 0
+
+
+def test_lines_for_websockets_follow_a_name_and_open_ones_stay():
+    build = pathlib.Path(os.environ.get("WEIR_BUILD", ROOT / "build/dev"))
+    places, port = {}, free_port()
+
+    def told(ws):
+        ws.say(1, "hello")  # echoed by the tool
+        places[ws] = True
+        while (frame := ws.frame()) is not None and frame.opcode == 1:
+            places[ws] = frame.data
+
+    with upstream(told, address=("127.0.0.2", port)) as old, upstream(told, address=("127.0.0.3", port)) as new, \
+            NameServer({"moves.test": ["127.0.0.2"]}) as names:
+        tool = subprocess.Popen([build / "test/ws_tool", "--workers", "1", "--dns", names.address, "--spare", "1",
+                                 "dial"], stdin=subprocess.PIPE, text=True)
+        try:
+            def dial():
+                tool.stdin.write(f"ws://moves.test:{port}/\n")
+                tool.stdin.flush()
+            dial()
+            wait_for(lambda: old.accepted == 2 and list(places.values()) == [b"hello"], "one open, one spare")
+            names.names["moves.test"] = ["127.0.0.3"]
+            wait_for(lambda: new.accepted == 1, "the spare one to have moved", DEADLINE / 2)  # theirs hangs up later
+            wait_for(lambda: [peer.sock.fileno() < 0 for peer in old.peers].count(True) == 1, "the old one to go")
+            dial()
+            wait_for(lambda: list(places.values()) == [b"hello"] * 2, "one at the new place, one still at the old")
+        finally:
+            tool.stdin.close()
+            assert tool.wait(DEADLINE) == 0

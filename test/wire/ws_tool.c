@@ -17,6 +17,7 @@
  *     --deflate        permessage-deflate, from the first byte on     --ca FILE   whom it trusts
  *     --protocol NAME  asked for, or chosen                           --pair CERTIFICATE KEY   ours
  *     --max N          message_max                                    --workers N   [2]
+ *     --dns SERVERS    who knows names                                --spare N     idle lines
  */
 #include <weir/websocket.h>
 
@@ -31,9 +32,9 @@
 
 static struct {
     bool deflates;
-    uint32_t workers;
+    uint32_t workers, spare;
     uint64_t message_max;
-    const char *ca, *protocol;
+    const char *ca, *protocol, *dns;
     weir_server_certificate pair;
 } with = {.workers = 2, .message_max = 64U << 20};
 
@@ -55,7 +56,8 @@ static void open_all(void)
         .deflate = with.deflates ? WEIR_ON : WEIR_OFF,
         .deflate_min = WEIR_NONE,
         .message_max = with.message_max,
-        .pool = {.max_total = 20000},
+        .pool = {.max_total = 20000, .min_idle = with.spare},
+        .dns_servers = with.dns,
         .tls = {.ca = with.ca},
     };
     must(weir_runtime_open(&opt, &runtime), "runtime");
@@ -245,6 +247,10 @@ static char **take_options(char **at)
             with.message_max = strtoull(*++at, NULL, 10);
         } else if (strcmp(*at, "--workers") == 0) {
             with.workers = (uint32_t)strtoul(*++at, NULL, 10);
+        } else if (strcmp(*at, "--dns") == 0) {
+            with.dns = *++at;
+        } else if (strcmp(*at, "--spare") == 0) {
+            with.spare = (uint32_t)strtoul(*++at, NULL, 10);
         } else if (strcmp(*at, "--pair") == 0) {
             with.pair.certificate = *++at;
             with.pair.key = *++at;

@@ -171,13 +171,13 @@ class WsPeer:
         return self.reader.frame()
 
 
-def upstream(script, **accept):
+def upstream(script, address=("127.0.0.1", 0), **accept):
     """An Upstream whose script is a function of one WsPeer, open already."""
     def run(peer):
         head = peer.head()
         if head is not None:
             script(WsPeer(peer, head).accept(**accept))
-    return Upstream(run)
+    return Upstream(run, address=address)
 
 
 def echo(ws):
