@@ -45,6 +45,9 @@ void access_write(struct access_log *log, const struct access_entry *entry)
     if (entry->account != NULL && entry->account[0] != '\0') {
         json_text(&json, "account", entry->account);
     }
+    if (entry->session != NULL && entry->session[0] != '\0') {
+        json_text(&json, "session", entry->session);
+    }
     json_bool(&json, "reused", entry->reused);
     json_u64(&json, "retries", entry->retries);
     json_open(&json, "ms", '{');

@@ -27,7 +27,7 @@ struct accounts {
     struct account at[];
 };
 
-enum standing { STANDING_NO, STANDING_COOLING, STANDING_FULL, STANDING_USABLE };
+enum standing { STANDING_NO, STANDING_EXCEPTED, STANDING_COOLING, STANDING_FULL, STANDING_USABLE };
 
 static enum standing weigh(struct accounts *accounts, uint32_t index,
                            const struct accounts_wish *wish, uint64_t *soonest_ms);
@@ -100,44 +100,105 @@ bool accounts_wants_body(const struct accounts *accounts)
 /* --- whose turn it is ----------------------------------------------------------------------------
  */
 
-/* Of those that are usable only the lowest priority takes part. */
-static uint32_t choose(struct accounts *accounts, const struct accounts_wish *wish)
+/* Of those that fare at least so well only the lowest priority takes part. */
+static uint32_t choose(struct accounts *accounts, const struct accounts_wish *wish,
+                       const enum standing standings[], enum standing least)
 {
     uint32_t lowest = UINT32_MAX;
     for (uint32_t i = 0; i < accounts->count; i++) {
         uint32_t priority = accounts->at[i].info.config->priority;
-        if (accounts->peers[i].standing == BALANCE_GOOD && priority < lowest) {
+        if (standings[i] >= least && priority < lowest) {
             lowest = priority;
         }
     }
     for (uint32_t i = 0; i < accounts->count; i++) {
-        if (accounts->at[i].info.config->priority != lowest) {
-            accounts->peers[i].standing = BALANCE_OUT;
-        }
-        accounts->peers[i].busy = accounts->at[i].info.open;
+        const struct accounts_info *info = &accounts->at[i].info;
+        bool takes_part = standings[i] >= least && info->config->priority == lowest;
+        accounts->peers[i].standing = takes_part ? BALANCE_GOOD : BALANCE_OUT;
+        accounts->peers[i].busy = info->open;
     }
     return balance_choose(wish->has_hash ? &accounts->by_hash : &accounts->by_load, accounts->peers,
                           accounts->count, wish->hash, BALANCE_NOBODY);
 }
 
+/* Which one the request is with, whatever it does just now; BALANCE_NOBODY: with none. */
+static uint32_t home_of(struct accounts *accounts, const struct accounts_wish *wish,
+                        const enum standing standings[])
+{
+    for (uint32_t i = 0; wish->bound != NULL && i < accounts->count; i++) {
+        if (strcmp(accounts->at[i].info.config->name, wish->bound) == 0) {
+            return i;
+        }
+    }
+    return wish->has_hash ? choose(accounts, wish, standings, STANDING_EXCEPTED) : BALANCE_NOBODY;
+}
+
+static enum accounts_moved moved_of(enum standing standing)
+{
+    switch (standing) {
+    case STANDING_NO: return ACCOUNTS_HOME_GONE;
+    case STANDING_EXCEPTED:
+    case STANDING_COOLING: return ACCOUNTS_HOME_COOLING;
+    case STANDING_FULL: return ACCOUNTS_HOME_FULL;
+    case STANDING_USABLE: break;
+    }
+    return ACCOUNTS_AT_HOME;
+}
+
+static enum standing best_of(const struct accounts *accounts, const enum standing standings[])
+{
+    enum standing best = STANDING_NO;
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        best = standings[i] > best ? standings[i] : best;
+    }
+    return best;
+}
+
+static void take(struct accounts *accounts, const struct accounts_wish *wish,
+                 const enum standing standings[], struct accounts_choice *ret_choice)
+{
+    uint32_t home = home_of(accounts, wish, standings);
+    ret_choice->moved = home != BALANCE_NOBODY ? moved_of(standings[home]) : ACCOUNTS_AT_HOME;
+    ret_choice->index = home != BALANCE_NOBODY && standings[home] == STANDING_USABLE
+                            ? home
+                            : choose(accounts, wish, standings, STANDING_USABLE);
+    accounts->at[ret_choice->index].info.open++;
+}
+
+/* All but the one that the request is pinned to are out; that one may be gone. */
+static void pin(const struct accounts *accounts, const char *name, enum standing standings[])
+{
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        if (strcmp(accounts->at[i].info.config->name, name) != 0) {
+            standings[i] = STANDING_NO;
+        }
+    }
+}
+
 enum accounts_result accounts_take(struct accounts *accounts, const struct accounts_wish *wish,
                                    struct accounts_choice *ret_choice)
 {
-    enum standing best = STANDING_NO;
+    enum standing standings[CONFIG_ACCOUNTS_MAX];
     uint64_t soonest_ms = UINT64_MAX;
     pthread_mutex_lock(&accounts->lock);
     for (uint32_t i = 0; i < accounts->count; i++) {
-        enum standing standing = weigh(accounts, i, wish, &soonest_ms);
-        accounts->peers[i].standing = standing == STANDING_USABLE ? BALANCE_GOOD : BALANCE_OUT;
-        best = standing > best ? standing : best;
+        uint64_t left_ms = UINT64_MAX;
+        standings[i] = weigh(accounts, i, wish, &left_ms);
+        bool counts = !wish->is_pinned
+                      || strcmp(accounts->at[i].info.config->name, wish->bound) == 0;
+        soonest_ms = counts && left_ms < soonest_ms ? left_ms : soonest_ms;
     }
+    if (wish->is_pinned) {
+        pin(accounts, wish->bound, standings);
+    }
+    enum standing best = best_of(accounts, standings);
     if (best == STANDING_USABLE) {
-        ret_choice->index = choose(accounts, wish);
-        accounts->at[ret_choice->index].info.open++;
+        take(accounts, wish, standings, ret_choice);
     }
     pthread_mutex_unlock(&accounts->lock);
     switch (best) {
-    case STANDING_NO: return ACCOUNTS_NOBODY;
+    case STANDING_NO:
+    case STANDING_EXCEPTED: return ACCOUNTS_NOBODY;
     case STANDING_COOLING: ret_choice->wait_ms = soonest_ms; return ACCOUNTS_COOLING;
     case STANDING_FULL:
         ret_choice->wait_ms = soonest_ms < ACCOUNTS_FULL_MS ? soonest_ms : ACCOUNTS_FULL_MS;
@@ -152,9 +213,11 @@ static enum standing weigh(struct accounts *accounts, uint32_t index,
 {
     const struct accounts_info *info = &accounts->at[index].info;
     enum cooldown_reason reason;
-    if (info->config->weight == 0 || (wish->except >> index & 1) != 0
-        || !accounts_model_fits(info->config, wish->model)) {
+    if (info->config->weight == 0 || !accounts_model_fits(info->config, wish->model)) {
         return STANDING_NO;
+    }
+    if ((wish->except >> index & 1) != 0) {
+        return STANDING_EXCEPTED;
     }
     uint64_t left_ms = cooldown_left(&info->cooldown, rate_limit_family(wish->model), wish->now_ms,
                                      &reason);

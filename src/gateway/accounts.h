@@ -6,7 +6,9 @@
  * Usable is an account that serves the model, takes new requests, and neither cools down nor has as
  * many requests open as it may. Of those with the lowest priority a request that is known by a hash
  * gets the one that the hash stands for (weighted rendezvous hashing, so that every gateway with
- * these accounts chooses alike); any other gets the least busy one.
+ * these accounts chooses alike); any other gets the least busy one. Which account such a request is
+ * with does not depend on how busy they are: where that one is full, or cools down, another serves
+ * it, and the choice says so.
  *
  *     accounts_take ──▶ a lease ──▶ accounts_answer … ──▶ accounts_give
  *
@@ -39,6 +41,8 @@ bool accounts_wants_body(const struct accounts *accounts);
 struct accounts_wish {
     bool has_hash;
     uint64_t hash;      /* what the request is known by */
+    const char *bound;  /* the account that it is with by record; NULL: the hash says */
+    bool is_pinned;     /* that one or none */
     struct slice model; /* empty: it names none */
     uint64_t except;    /* a bit for each that is not to be chosen */
     uint64_t now_ms;
@@ -51,9 +55,18 @@ enum accounts_result {
     ACCOUNTS_NOBODY   /* none serves that model, or all are excepted */
 };
 
+/* Why it is not the account that the request is with. */
+enum accounts_moved {
+    ACCOUNTS_AT_HOME,
+    ACCOUNTS_HOME_FULL,
+    ACCOUNTS_HOME_COOLING,
+    ACCOUNTS_HOME_GONE
+};
+
 struct accounts_choice {
     uint32_t index;
     uint64_t wait_ms;  /* until one may be asked: with COOLING and FULL */
+    uint8_t moved;     /* enum accounts_moved */
     uint32_t endpoint; /* for the caller: where it leads, */
     bool is_down;      /* and that one was left out for leading nowhere */
 };

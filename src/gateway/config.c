@@ -316,6 +316,10 @@ static void element_read(struct builder *b, const char *path, const struct docum
     map_read(b, path, map, base);
     if (strcmp(path, "upstreams") == 0)
         pool_fill(b, base);
+    if (strcmp(path, "listeners.routes") == 0) {
+        struct config_route *route = base;
+        route->affinity.is_on = document_find(map, "affinity") != NULL;
+    }
     if (strcmp(path, "listeners") == 0) {
         answer_timeout_fill(map, base);
         tls_note(b, map, base);

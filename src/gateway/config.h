@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #define CONFIG_NEVER     WEIR_NEVER
+#define CONFIG_LABEL_MAX 64U /* of a name of an account */
 #define CONFIG_UNLIMITED WEIR_UNLIMITED
 
 /* Where to listen: a literal address and port, a unix socket's path (then host is ""), or neither:
@@ -76,6 +77,11 @@ struct config_route {
         uint64_t hold;                  /* of a body that is kept before an account is chosen */
         uint32_t concurrent_per_client; /* 0: no limit; a client is an address */
     } limits;
+    struct {
+        bool is_on;                  /* the group was written */
+        struct config_texts sources; /* as gateway/affinity.h has them */
+        uint32_t ttl_ms;
+    } affinity;
     enum config_forwarded forwarded;
     struct {
         struct config_fields set;

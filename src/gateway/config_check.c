@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "connector/tunnel.h"
+#include "gateway/affinity.h"
 #include "gateway/config_address.h"
 #include "gateway/config_arena.h"
 #include "gateway/secure.h"
@@ -588,11 +589,36 @@ static bool is_for_accounts(const struct check *c, const struct config_route *ro
            && config->upstreams.at[route->upstream].accounts.count > 0;
 }
 
+static void check_affinity(const struct check *c, const struct config_route *route)
+{
+    const struct config *config = c->config;
+    const struct config_texts *sources = &route->affinity.sources;
+    if (!route->affinity.is_on)
+        return;
+    for (uint32_t i = 0; i < sources->count; i++)
+        if (!affinity_source_is_known(sources->at[i]))
+            config_error(c->faults, AT(c, route->affinity.sources),
+                         "listeners.routes.affinity.sources: %.80s is none of session_header, "
+                         "openai, anthropic, content, address, header:NAME, cookie:NAME",
+                         sources->at[i]);
+    if (sources->count == 0)
+        config_error(c->faults, AT(c, route->affinity.sources),
+                     "listeners.routes.affinity.sources: there is none");
+    if (route->upstream < config->upstreams.count
+        && config->upstreams.at[route->upstream].accounts.count == 0
+        && config->upstreams.at[route->upstream].balance != BALANCE_HASH)
+        config_advise(c->faults, AT(c, route->affinity.sources),
+                      "upstream %s has no accounts, and its balance is not hash: affinity chooses "
+                      "nothing there",
+                      route->upstream_name);
+}
+
 static void check_routes(const struct check *c, struct config_listener *listener)
 {
     for (uint32_t i = 0; i < listener->routes.count; i++) {
         struct config_route *route = &listener->routes.at[i];
         find_upstream(c, route);
+        check_affinity(c, route);
         if (is_for_accounts(c, route) && !WRITTEN(c, route->forwarded))
             route->forwarded = FORWARDED_OFF; /* whose requests these are is nobody's business */
         for (uint32_t j = 0; j < i; j++) {

@@ -42,6 +42,8 @@ static bool is_absent(const struct option *option, const void *base)
         return ((const struct config_upstream *)base)->protocol != PROTOCOL_OPENCLAW;
     if (strcmp(option->path, "listeners.tls") == 0)
         return !((const struct config_listener *)base)->tls.is_on;
+    if (strcmp(option->path, "listeners.routes.affinity") == 0)
+        return !((const struct config_route *)base)->affinity.is_on;
     if (strcmp(option->path, "upstreams.profile") == 0)
         return weir_profile(((const struct config_upstream *)base)->profile, &scratch) != WEIR_OK;
     return option->kind == OPTION_NAMED;

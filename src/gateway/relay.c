@@ -346,8 +346,12 @@ static void *openclaw_of(struct transit *transit, const struct http_head *head, 
 void transit_begin(struct transit *transit, struct http_head *head)
 {
     struct upstream *upstream = transit->upstream;
+    if (upstream->accounts != NULL || transit->rules->route->affinity.is_on) {
+        session_read(transit);
+    }
     if (upstream->accounts == NULL) {
-        transit->endpoint = upstream_choose(upstream, 0, head->path, BALANCE_NOBODY);
+        transit->endpoint = upstream_choose(upstream, 0, session_hash(transit, head->path),
+                                            BALANCE_NOBODY);
         transit_go(transit, head);
     } else if (account_choose(transit, head->path)) {
         transit_go(transit, head);
@@ -450,8 +454,9 @@ static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_a
     }
     if (is_of_endpoint(err) && upstream->config->retry.on_connect
         && transit->tries < REPLAY_TRIES_MAX) {
-        uint32_t other = upstream_choose(upstream, transit->account,
-                                         held_head(&transit->held)->path, failed);
+        struct slice path = held_head(&transit->held)->path;
+        uint32_t other = upstream_choose(upstream, transit->account, session_hash(transit, path),
+                                         failed);
         if (other != BALANCE_NOBODY
             && transit_again(transit, &transit->series->retries_connect, false)) {
             transit->endpoint = other;
@@ -624,8 +629,8 @@ static bool tries_code_again(struct transit *transit, uint16_t status)
             || !replay_code(status, transit->harmless)) {
             return false;
         }
-        uint32_t other = upstream_choose(transit->upstream, 0, held_head(&transit->held)->path,
-                                         transit->endpoint);
+        uint64_t hash = session_hash(transit, held_head(&transit->held)->path);
+        uint32_t other = upstream_choose(transit->upstream, 0, hash, transit->endpoint);
         if (other == BALANCE_NOBODY
             || !transit_again(transit, &transit->series->retries_code, false)) {
             return false;
@@ -670,6 +675,7 @@ static void on_head(struct http_call *call, struct http_head *head)
     transit->upstream->endpoints[transit->endpoint].answered++;
     pool_lease_fetch_conn(transit->upstream->pool, transit->lease);
     forward_answer(transit->rules, head);
+    session_answered(transit, head);
     ex->ops->respond(ex, head);
 }
 
@@ -690,6 +696,7 @@ static void on_websocket_head(struct transit *transit, struct http_head *head)
     transit->upstream->endpoints[transit->endpoint].answered++;
     transit->first_byte_ns = loop_turn_ns(transit->lane->relay->opt.loop);
     forward_answer(transit->rules, head);
+    session_answered(transit, head);
     bool is_http2 = ex->ops->tunnel == NULL;
     const struct http_head *answer = handshake_answer(&transit->lane->relay->handshake, head,
                                                       !is_http2, is_http1,
@@ -714,6 +721,9 @@ static void on_answer_body(struct http_call *call, const void *data, size_t len)
         transit_cut(transit, FAULT_ANSWER_SIZE);
         return;
     }
+    if (transit->reads_answer) {
+        ai_answer_feed(&transit->answer, data, len);
+    }
     transit->ex->ops->body(transit->ex, data, len); /* the flush tells whether to pause */
 }
 
@@ -727,6 +737,7 @@ static void on_answer_end(struct http_call *call, const struct http_head *traile
 {
     struct transit *transit = call->user;
     struct http_exchange *ex = transit->ex;
+    session_ended(transit); /* before its client can go on from it */
     ex->ops->end(ex, trailers);
     ex->ops->flush(ex);
     call->ops->took(call, (uint32_t)((transit->first_byte_ns - transit->granted_ns) / 1000));

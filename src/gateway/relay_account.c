@@ -20,7 +20,6 @@
 #include <xxhash.h>
 
 static void on_turn(struct account_wait *wait, bool is_late);
-static void read_body(struct transit *transit);
 static enum accounts_result take(struct transit *transit, struct slice path, uint64_t except,
                                  struct accounts_choice *ret_choice);
 static void refuse(struct transit *transit, enum accounts_result result, uint64_t wait_ms);
@@ -29,15 +28,19 @@ static bool move_on(struct transit *transit, uint64_t *counter);
 /* --- the body ------------------------------------------------------------------------------------
  */
 
-bool account_keeps_body(const struct transit *transit, const struct http_head *head)
+bool account_keeps_body(struct transit *transit, const struct http_head *head)
 {
+    const struct config_route *route = transit->rules->route;
     const struct accounts *accounts = transit->upstream->accounts;
-    uint64_t most = transit->rules->route->limits.hold;
-    if (accounts == NULL || transit->request_ended || transit->is_grpc || transit->is_websocket) {
+    uint64_t most = route->limits.hold;
+    bool wants = (accounts != NULL && accounts_wants_body(accounts))
+                 || (route->affinity.is_on && affinity_wants_body(&route->affinity.sources));
+    if (!wants || transit->request_ended || transit->is_grpc || transit->is_websocket) {
         return false;
     }
-    return accounts_wants_body(accounts) && most > 0
-           && (head->framing != HTTP_LENGTH || head->content_length <= most);
+    transit->is_too_large = most == 0
+                            || (head->framing == HTTP_LENGTH && head->content_length > most);
+    return !transit->is_too_large;
 }
 
 /* More than is kept: it goes on as it comes, without being read, and to one account. */
@@ -45,7 +48,7 @@ static void let_go(struct transit *transit)
 {
     transit->keeps = false;
     transit->body_held = false;
-    transit->was_read = true;
+    transit->is_too_large = true;
     transit->was_in_line = true; /* what there is goes first */
     transit_pace_client(transit, true);
     transit->state = TRANSIT_WAITING;
@@ -75,28 +78,6 @@ bool account_take_body(struct transit *transit, const void *data, size_t len)
     return true;
 }
 
-static void read_body(struct transit *transit)
-{
-    struct ai_request *ai = &transit->lane->relay->ai;
-    const struct ai_text *model = &ai->words[AI_MODEL];
-    transit->was_read = true;
-    if (transit->held.body_len + transit->hold.len == 0 || transit->is_grpc
-        || transit->is_websocket) {
-        return;
-    }
-    ai_request_begin(ai);
-    if (transit->held.body_len > 0) {
-        ai_request_feed(ai, held_body(&transit->held), transit->held.body_len);
-    }
-    for (const struct hold_block *it = transit->hold.first; it != NULL; it = it->next) {
-        ai_request_feed(ai, it->at, it->len);
-    }
-    if (ai_request_end(ai) && model->standing == AI_GOOD && model->len <= sizeof transit->model) {
-        memcpy(transit->model, model->at, model->len);
-        transit->model_len = (uint8_t)model->len;
-    }
-}
-
 /* --- the choice ----------------------------------------------------------------------------------
  */
 
@@ -110,12 +91,14 @@ static enum accounts_result take(struct transit *transit, struct slice path, uin
         .except = transit->except | except,
         .now_ms = loop_now_ms(transit->lane->relay->opt.loop),
     };
+    session_wish(transit, &wish);
     for (;;) {
         enum accounts_result result = accounts_take(upstream->accounts, &wish, ret_choice);
         if (result != ACCOUNTS_TAKEN) {
             return result;
         }
-        uint32_t endpoint = upstream_choose(upstream, ret_choice->index, path, BALANCE_NOBODY);
+        uint32_t endpoint = upstream_choose(upstream, ret_choice->index,
+                                            session_hash(transit, path), BALANCE_NOBODY);
         if (endpoint != BALANCE_NOBODY) {
             ret_choice->endpoint = endpoint;
             return result;
@@ -131,6 +114,7 @@ static void hold_to(struct transit *transit, const struct accounts_choice *choic
     transit->has_account = true;
     transit->account = choice->index;
     transit->endpoint = choice->endpoint;
+    session_placed(transit, choice);
 }
 
 static bool get_in_line(struct transit *transit)
@@ -154,9 +138,6 @@ static bool get_in_line(struct transit *transit)
 bool account_choose(struct transit *transit, struct slice path)
 {
     struct accounts_choice choice = {.wait_ms = 0};
-    if (!transit->was_read) {
-        read_body(transit);
-    }
     enum accounts_result result = take(transit, path, 0, &choice);
     if (result == ACCOUNTS_TAKEN) {
         hold_to(transit, &choice);
@@ -273,7 +254,12 @@ bool account_answered(struct transit *transit, const struct http_head *head)
 
 bool account_failed(struct transit *transit, uint64_t *counter)
 {
-    return transit->upstream->accounts != NULL && transit->status == 0 && move_on(transit, counter);
+    bool is_moved = transit->upstream->accounts != NULL && transit->status == 0
+                    && move_on(transit, counter);
+    if (is_moved && transit->affinity == AFFINITY_COOLDOWN) {
+        transit->affinity = AFFINITY_DOWN;
+    }
+    return is_moved;
 }
 
 /* False: it stays with the account that it has. */

@@ -25,7 +25,7 @@ void transit_pace_client(struct transit *transit, bool blocked);
  */
 
 /* Whether the body is kept until an account is chosen. */
-bool account_keeps_body(const struct transit *transit, const struct http_head *head);
+bool account_keeps_body(struct transit *transit, const struct http_head *head);
 /* A piece of a body that is kept. False: it was refused. */
 bool account_take_body(struct transit *transit, const void *data, size_t len);
 /* The account and the endpoint. False: it waits for one, or was refused. */
@@ -36,6 +36,20 @@ void account_sign(struct transit *transit, struct http_head *head);
 bool account_answered(struct transit *transit, const struct http_head *head);
 /* There was no answer: true where another account is asked instead. */
 bool account_failed(struct transit *transit, uint64_t *counter);
+
+/* --- relay_session.c ---------------------------------------------------------------------------
+ */
+
+/* What its body and its fields say, once. */
+void session_read(struct transit *transit);
+/* What the choice among endpoints goes by. */
+uint64_t session_hash(const struct transit *transit, struct slice path);
+void session_wish(const struct transit *transit, struct accounts_wish *wish);
+/* It has got an account. */
+void session_placed(struct transit *transit, const struct accounts_choice *choice);
+/* An answer that goes to its client begins, and is complete. */
+void session_answered(struct transit *transit, struct http_head *head);
+void session_ended(struct transit *transit);
 
 /* --- relay_health.c ------------------------------------------------------------------------------
  */

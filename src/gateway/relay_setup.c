@@ -37,6 +37,22 @@ static bool limits_clients(const struct config *config)
     return false;
 }
 
+/* The longest; 0: no route has affinity. */
+static uint32_t affinity_ttl_of(const struct config *config)
+{
+    uint32_t ttl_ms = 0;
+    for (uint32_t i = 0; i < config->listeners.count; i++) {
+        const struct config_listener *listener = &config->listeners.at[i];
+        for (uint32_t r = 0; r < listener->routes.count; r++) {
+            const struct config_route *route = &listener->routes.at[r];
+            if (route->affinity.is_on && route->affinity.ttl_ms > ttl_ms) {
+                ttl_ms = route->affinity.ttl_ms;
+            }
+        }
+    }
+    return ttl_ms;
+}
+
 static int open_tables(struct relay_shared *shared)
 {
     const struct config *config = shared->config;
@@ -53,6 +69,10 @@ static int open_tables(struct relay_shared *shared)
         if (fine && config->upstreams.at[i].accounts.count > 0) {
             fine = accounts_new(&config->upstreams.at[i], &shared->accounts[i]) == 0;
         }
+    }
+    uint32_t ttl_ms = affinity_ttl_of(config);
+    if (fine && ttl_ms > 0) {
+        fine = affinities_new(ttl_ms, &shared->affinities) == 0;
     }
     if (fine && limits_clients(config)) {
         fine = clients_new(&shared->clients) == 0;
@@ -127,6 +147,11 @@ struct accounts *relay_shared_accounts(const struct relay_shared *shared, uint32
     return shared->accounts[upstream];
 }
 
+struct affinities *relay_shared_affinities(const struct relay_shared *shared)
+{
+    return shared->affinities;
+}
+
 const struct proxies *relay_shared_proxies(const struct relay_shared *shared)
 {
     return shared->proxies;
@@ -149,6 +174,7 @@ void relay_shared_free(struct relay_shared *take_shared)
     alloc_free(&alloc_libc, take_shared->verdicts);
     free_identities(take_shared);
     alloc_free(&alloc_libc, take_shared->identities);
+    affinities_free(take_shared->affinities);
     clients_free(take_shared->clients);
     proxies_free(take_shared->proxies);
     alloc_free(&alloc_libc, take_shared);

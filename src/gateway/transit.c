@@ -152,6 +152,7 @@ static void log_it(struct transit *transit, uint64_t total_us, uint64_t first_by
         .account = transit->tries > 0 && upstream->config->accounts.count > 0
                        ? upstream->config->accounts.at[transit->account].name
                        : "",
+        .session = affinity_word((enum affinity)transit->affinity),
         .client = {transit->client, transit->client_len},
         .method = head->method,
         .host = head->authority,

@@ -24,6 +24,7 @@
 #pragma once
 #include "base/bytes.h"
 #include "gateway/access.h"
+#include "gateway/affinity.h"
 #include "gateway/channel.h"
 #include "gateway/fault.h"
 #include "gateway/forward.h"
@@ -36,8 +37,10 @@
 #include "gateway/rpc.h"
 #include "gateway/upstream.h"
 #include "io/outbox.h"
+#include "proto/ai_answer.h"
 #include "proto/ai_request.h"
 
+#define RELAY_TOLD_MAX    4U
 #define TRANSITS_KEPT_MAX 1024U /* unused ones kept for the next request */
 
 struct checkups;
@@ -76,9 +79,14 @@ struct transit {
     const struct hold_block *unsent; /* the next one of them for the call at hand */
     uint8_t tries, replays;
     uint8_t model_len;
-    bool has_account;   /* has a request open on the account's books */
-    bool keeps;         /* its body is kept until an account is chosen */
-    bool was_read;      /* what its body says is known */
+    bool has_account;                      /* has a request open on the account's books */
+    bool keeps;                            /* its body is kept until an account is chosen */
+    bool was_read;                         /* what its body says is known */
+    bool is_too_large;                     /* to be kept, and so to be read */
+    bool has_session, is_bound, is_pinned; /* it is known by `session`; `bound` has it; for good */
+    bool reads_answer;                     /* for its id */
+    uint8_t affinity;                      /* enum affinity */
+    struct affinity_key session;
     bool was_in_line;   /* its way begins when a turn came, not with its head */
     bool is_continued;  /* was told to send its body by us: 100 */
     bool asked;         /* for a lease, whose callback is still to come */
@@ -101,9 +109,11 @@ struct transit {
     /* For the log alone. */
     char client[46], trace[32];
     uint8_t client_len, trace_len;
-    char model[96];       /* that its body names; a longer one is none */
-    struct bytes ahead;   /* where is_websocket: what came behind the request */
-    char key[WS_KEY_LEN]; /* where is_websocket: that one side has to answer */
+    char model[96];                   /* that its body names; a longer one is none */
+    char bound[CONFIG_LABEL_MAX + 1]; /* where is_bound: the account */
+    struct ai_answer answer;          /* where reads_answer */
+    struct bytes ahead;               /* where is_websocket: what came behind the request */
+    char key[WS_KEY_LEN];             /* where is_websocket: that one side has to answer */
 };
 
 /* One listener on this worker. */
@@ -124,6 +134,7 @@ struct relay_shared {
     struct claw_identity **identities; /* of upstreams; NULL: none */
     struct accounts **accounts;        /* of upstreams; NULL: none */
     struct hold_stock stock;
+    struct affinities *affinities; /* NULL: no route has affinity */
 };
 
 struct relay {
@@ -143,7 +154,8 @@ struct relay {
     struct access_log log;
     struct channels channels;
     struct cork cork;
-    struct ai_request ai; /* what bodies are read with */
+    struct ai_request ai;                   /* what bodies are read with */
+    struct http_field told[RELAY_TOLD_MAX]; /* what is added to the answer at hand */
 };
 
 struct transit *transit_new(struct lane *lane, struct http_exchange *ex);

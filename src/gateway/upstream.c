@@ -83,7 +83,13 @@ void upstream_fini(struct upstream *upstream)
     *upstream = (struct upstream){0};
 }
 
-uint32_t upstream_choose(struct upstream *upstream, uint32_t account, struct slice path,
+uint64_t upstream_hash_path(struct slice path)
+{
+    struct slice name = route_path_of(path);
+    return XXH3_64bits(name.at, name.len);
+}
+
+uint32_t upstream_choose(struct upstream *upstream, uint32_t account, uint64_t hash,
                          uint32_t except)
 {
     bool checked = upstream->config->health.path[0] != '\0';
@@ -92,11 +98,6 @@ uint32_t upstream_choose(struct upstream *upstream, uint32_t account, struct sli
         return except == 0 || upstream->peers[0].weight == 0 ? BALANCE_NOBODY : 0;
     }
     weigh(upstream, account);
-    uint64_t hash = 0;
-    if (upstream->balance.method == BALANCE_RENDEZVOUS) {
-        struct slice name = route_path_of(path);
-        hash = XXH3_64bits(name.at, name.len);
-    }
     return balance_choose(&upstream->balance, upstream->peers, upstream->count, hash, except);
 }
 

@@ -72,6 +72,8 @@ struct upstream {
     char tls_http1[TLS_FINGERPRINT_MAX + sizeof HTTP_KEY_HTTP1]; /* for keys; "": not needed */
 };
 
+uint64_t upstream_hash_path(struct slice path);
+
 struct upstream_options {
     const struct config_upstream *config;
     const struct verdict *verdicts; /* one for each endpoint */
@@ -91,8 +93,14 @@ struct upstream_options {
 int upstream_init(struct upstream *upstream, const struct upstream_options *opt); /* 0 or -errno */
 void upstream_fini(struct upstream *upstream); /* its engine is gone, or the pool has closed */
 
-/* The next endpoint for a request of that account whose path is `path`, or BALANCE_NOBODY. */
-uint32_t upstream_choose(struct upstream *upstream, uint32_t account, struct slice path,
+/* What a request is known by where the balance asks for it: its path. */
+static inline uint64_t upstream_hash(const struct upstream *upstream, struct slice path)
+{
+    return upstream->balance.method == BALANCE_RENDEZVOUS ? upstream_hash_path(path) : 0;
+}
+
+/* The next endpoint for a request of that account, or BALANCE_NOBODY. */
+uint32_t upstream_choose(struct upstream *upstream, uint32_t account, uint64_t hash,
                          uint32_t except);
 
 /* weir_try_acquire() and weir_acquire() of the endpoint, for a request of that client: where the

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accounts of an upstream: whose credentials a request bears, which account it goes as, what an answer does to that
 account, and what a client hears when there is none left. The upstream answers as the Anthropic and OpenAI APIs do."""
+import base64
 import collections
 import datetime
+import hashlib
 import json
+import re
 import threading
 import time
 
@@ -476,3 +479,24 @@ def test_configurations_that_are_refused(tmp_path, accounts, more, word):
         "upstreams": [{"name": "up", "endpoints": [{"url": "http://127.0.0.1:1"}], "accounts": accounts, **more}]}))
     done = subprocess.run([str(WEIR), "check", "-c", str(path)], capture_output=True, text=True)
     assert done.returncode == 1 and word in done.stdout + done.stderr
+
+
+def test_a_websocket_is_on_its_accounts_books():
+    def accept(peer):
+        head = peer.head().decode()
+        key = re.search(r"(?i)sec-websocket-key: (\S+)", head).group(1)
+        token = base64.b64encode(hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest())
+        peer.send(b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+                  + token + b"\r\n\r\n")
+        peer.recv()
+    with Upstream(accept) as up, Weir(up, upstream_options={"accounts": [account("a1", concurrent=1)]},
+                                      upstream_pool={"acquire_timeout": "100ms"}) as weir:
+        ask = ("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-API-Key: mine\r\n")
+        with weir.client() as client:
+            assert client.get("/", ask).response().status == 101
+            assert b"x-api-key: k-a1" in up.bytes and b"mine" not in up.bytes
+            assert row(weir, "a1")["in_flight"] == 1
+            assert weir.ask("/").json()["error"]["code"] == "accounts_full"
+        wait_for(lambda: row(weir, "a1")["in_flight"] == 0, "the end of the WebSocket")
+        assert wait_for(lambda: [it for it in weir.access() if it.get("account") == "a1"])

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * affinity.c - keys: what a request shows of its conversation.
+ */
+#include "gateway/affinity.h"
+
+#include "base/check.h"
+#include "proto/json_read.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+#define HEADER_PREFIX "header:"
+#define COOKIE_PREFIX "cookie:"
+
+/* What one source says; at NULL: nothing. */
+struct said {
+    const void *at;
+    size_t len;
+    bool is_too_long, needs_body;
+};
+
+const char *affinity_word(enum affinity affinity)
+{
+    static const char *const words[] = {
+#define AFFINITY_WORD(name, word, label) word,
+        AFFINITIES(AFFINITY_WORD)
+#undef AFFINITY_WORD
+    };
+    check(affinity < AFFINITY_COUNT);
+    return words[affinity];
+}
+
+const char *affinity_label(enum affinity affinity)
+{
+    static const char *const labels[] = {
+#define AFFINITY_LABEL(name, word, label) label,
+        AFFINITIES(AFFINITY_LABEL)
+#undef AFFINITY_LABEL
+    };
+    check(affinity < AFFINITY_COUNT);
+    return labels[affinity];
+}
+
+/* --- sources -------------------------------------------------------------------------------------
+ */
+
+static bool is_in_body(const char *source)
+{
+    return strcmp(source, "openai") == 0 || strcmp(source, "anthropic") == 0
+           || strcmp(source, "content") == 0;
+}
+
+bool affinity_source_is_known(const char *source)
+{
+    size_t header = sizeof HEADER_PREFIX - 1, cookie = sizeof COOKIE_PREFIX - 1;
+    if (strncmp(source, HEADER_PREFIX, header) == 0) {
+        return http_name_valid(slice_of(source + header));
+    }
+    if (strncmp(source, COOKIE_PREFIX, cookie) == 0) {
+        return http_name_valid(slice_of(source + cookie));
+    }
+    return is_in_body(source) || strcmp(source, "session_header") == 0
+           || strcmp(source, "address") == 0;
+}
+
+bool affinity_wants_body(const struct config_texts *sources)
+{
+    bool wants = false;
+    for (uint32_t i = 0; i < sources->count; i++) {
+        wants |= is_in_body(sources->at[i]);
+    }
+    return wants;
+}
+
+bool affinity_pins(const struct config_texts *sources)
+{
+    bool pins = false;
+    for (uint32_t i = 0; i < sources->count; i++) {
+        pins |= strcmp(sources->at[i], "openai") == 0;
+    }
+    return pins;
+}
+
+static struct said said_of(struct slice text)
+{
+    struct said said = {.at = text.len > 0 ? text.at : NULL, .len = text.len};
+    said.is_too_long = text.len > AFFINITY_KEY_MAX;
+    return said;
+}
+
+static struct said of_field(const struct http_head *head, const char *name)
+{
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        if (slice_is_nocase(head->fields[i].name, name) && head->fields[i].value.len > 0) {
+            return said_of(head->fields[i].value);
+        }
+    }
+    return (struct said){0};
+}
+
+/* The first cookie of that name (RFC 6265 §4.2.1). */
+static struct said of_cookie(const struct http_head *head, const char *name)
+{
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        struct slice rest = head->fields[i].value, pair;
+        while (head->fields[i].id == HTTP_COOKIE && slice_split(&rest, ';', &pair)) {
+            pair = slice_trim(pair);
+            uint32_t at = slice_find(pair, '=');
+            if (at < pair.len && slice_is(slice_sub(pair, 0, at), name)) {
+                return said_of(slice_sub(pair, at + 1, pair.len));
+            }
+        }
+    }
+    return (struct said){0};
+}
+
+static struct said of_word(const struct ai_request *body, enum ai_word which)
+{
+    const struct ai_text *word = &body->words[which];
+    struct said said = {.is_too_long = word->standing == AI_TOO_LONG};
+    if (word->standing == AI_GOOD) {
+        said.at = word->at;
+        said.len = word->len;
+    } else if (said.is_too_long) {
+        said.at = "";
+    }
+    return said;
+}
+
+static struct said of_openai(const struct ai_request *body)
+{
+    static const enum ai_word words[] = {AI_SESSION_ID, AI_CONVERSATION_ID, AI_PROMPT_CACHE_KEY,
+                                         AI_PREVIOUS_RESPONSE_ID};
+    struct said said = {0};
+    for (uint32_t i = 0; said.at == NULL && i < sizeof words / sizeof *words; i++) {
+        said = of_word(body, words[i]);
+    }
+    return said;
+}
+
+/* "user_…_account_…_session_ID", or {"session_id": ID}. */
+static struct said of_anthropic(const struct ai_request *body)
+{
+    static const char mark[] = "session_";
+    struct said said = of_word(body, AI_USER_ID);
+    struct slice text = {said.at, (uint32_t)said.len}, value;
+    if (said.at == NULL || said.is_too_long) {
+        return said;
+    }
+    if (text.at[0] == '{' && json_check(text)
+        && json_member(json_trim(text), SLICE("session_id"), &value) && value.len > 2) {
+        return said_of(slice_sub(value, 1, value.len - 1));
+    }
+    for (uint32_t at = text.len; at-- > 0;) {
+        struct slice end = slice_sub(text, at, text.len);
+        if (slice_starts(end, SLICE(mark)) && end.len > sizeof mark - 1) {
+            return said_of(slice_sub(end, sizeof mark - 1, end.len));
+        }
+    }
+    return said;
+}
+
+static struct said of_body(const struct affinity_ask *ask, const char *source)
+{
+    const struct ai_request *body = ask->body;
+    if (body == NULL) {
+        return (struct said){.needs_body = true};
+    }
+    if (strcmp(source, "openai") == 0) {
+        return of_openai(body);
+    }
+    if (strcmp(source, "anthropic") == 0) {
+        return of_anthropic(body);
+    }
+    return (struct said){.at = body->has_digest ? body->digest : NULL, .len = AI_DIGEST_LEN};
+}
+
+static struct said ask_source(const struct affinity_ask *ask, const char *source)
+{
+    if (strncmp(source, HEADER_PREFIX, sizeof HEADER_PREFIX - 1) == 0) {
+        return of_field(ask->head, source + sizeof HEADER_PREFIX - 1);
+    }
+    if (strncmp(source, COOKIE_PREFIX, sizeof COOKIE_PREFIX - 1) == 0) {
+        return of_cookie(ask->head, source + sizeof COOKIE_PREFIX - 1);
+    }
+    if (strcmp(source, "session_header") == 0) {
+        struct said said = of_field(ask->head, "X-Session-Id");
+        return said.at != NULL ? said : of_field(ask->head, "X-Claude-Code-Session-Id");
+    }
+    if (strcmp(source, "address") == 0) {
+        return (struct said){.at = ask->address, .len = 16};
+    }
+    return of_body(ask, source);
+}
+
+/* --- keys ----------------------------------------------------------------------------------------
+ */
+
+uint64_t affinity_scope(const struct http_head *head, const char *upstream)
+{
+    const struct http_field *shown = http_find(head, HTTP_AUTHORIZATION);
+    if (shown == NULL) {
+        shown = http_find(head, HTTP_X_API_KEY);
+    }
+    uint64_t client = shown != NULL ? XXH3_64bits(shown->value.at, shown->value.len) : 0;
+    return XXH3_64bits_withSeed(upstream, strlen(upstream), client);
+}
+
+static struct affinity_key key_of(uint64_t scope, uint64_t kind, const void *at, size_t len)
+{
+    uint64_t seed = scope ^ kind;
+    return (struct affinity_key){
+        .scope = scope,
+        .hash = XXH3_64bits_withSeed(at, len, seed),
+        .tag = XXH3_64bits_withSeed(at, len, seed * UINT64_C(0x9e3779b97f4a7c15) + 1),
+    };
+}
+
+enum affinity affinity_key_of(const struct affinity_ask *ask, struct affinity_key *ret_key)
+{
+    bool misses_body = false;
+    ret_key->scope = affinity_scope(ask->head, ask->upstream);
+    for (uint32_t i = 0; i < ask->sources->count; i++) {
+        const char *source = ask->sources->at[i];
+        struct said said = ask_source(ask, source);
+        misses_body |= said.needs_body;
+        if (said.at == NULL) {
+            continue;
+        }
+        if (said.is_too_long) {
+            return AFFINITY_TOO_LONG;
+        }
+        uint64_t kind = XXH3_64bits(source, strlen(source));
+        *ret_key = key_of(ret_key->scope, kind, said.at, said.len);
+        return AFFINITY_HIT;
+    }
+    return misses_body && ask->is_too_large ? AFFINITY_TOO_LARGE : AFFINITY_NO_KEY;
+}
+
+struct affinity_key affinity_key_of_answer(uint64_t scope, const char *id, size_t len)
+{
+    return key_of(scope, 1, id, len);
+}

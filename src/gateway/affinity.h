@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * affinity.h - whose conversation a request belongs to, and which account has it.
+ *
+ *     header:NAME        that field
+ *     session_header     X-Session-Id, else X-Claude-Code-Session-Id
+ *     openai             previous_response_id, where we know who made it; session_id,
+ *                        conversation_id, prompt_cache_key
+ *     anthropic          metadata.user_id: its session, if it says one, else all of it
+ *     content            the digest of proto/ai_request.h
+ *     cookie:NAME        that cookie
+ *     address            the client's
+ *
+ * The first one of the route's that is there counts, within what the client showed (Authorization
+ * or x-api-key) and the upstream: equal keys of two clients are two conversations. An id of more
+ * than AFFINITY_KEY_MAX bytes means that there is none, and no other source is asked.
+ *
+ * The hash of it all says which account a conversation is with (accounts.h); nothing is kept, and
+ * every gateway says the same. A record is kept only where it is with another one: because its own
+ * could not serve it, or because the answer that it goes on from was made there. Records are shared
+ * by all workers, and bounded; where there is no room for one more the hash alone says.
+ */
+#pragma once
+#include "gateway/config.h"
+#include "proto/ai_request.h"
+#include "proto/http.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define AFFINITY_KEY_MAX     255U
+#define AFFINITY_RECORDS_MAX 1000000U
+#define AFFINITY_SEEN        65536U /* conversations of late, for the difference of hit and new */
+
+/* name, word of X-Weir-Session and logs, label of metrics */
+#define AFFINITIES(ROW)                                                                            \
+    ROW(OFF, "", "")                                                                               \
+    ROW(NO_KEY, "none:no-key", "none")                                                             \
+    ROW(TOO_LONG, "none:too-long", "none")                                                         \
+    ROW(TOO_LARGE, "none:too-large", "none")                                                       \
+    ROW(NEW, "new", "new")                                                                         \
+    ROW(HIT, "hit", "hit")                                                                         \
+    ROW(PINNED, "hit:pinned", "hit")                                                               \
+    ROW(SPILL, "spill", "spill")                                                                   \
+    ROW(COOLDOWN, "rebound:cooldown", "rebound")                                                   \
+    ROW(DOWN, "rebound:down", "rebound")                                                           \
+    ROW(DRAINED, "rebound:drained", "rebound")
+
+enum affinity {
+#define AFFINITY_ROW(name, word, label) AFFINITY_##name,
+    AFFINITIES(AFFINITY_ROW)
+#undef AFFINITY_ROW
+        AFFINITY_COUNT
+};
+
+const char *affinity_word(enum affinity affinity);
+const char *affinity_label(enum affinity affinity);
+
+/* --- keys: pure ----------------------------------------------------------------------------------
+ */
+
+/* Whether such a source exists. */
+bool affinity_source_is_known(const char *source);
+/* Whether one of the sources is in the body. */
+bool affinity_wants_body(const struct config_texts *sources);
+/* Whether previous_response_id counts. */
+bool affinity_pins(const struct config_texts *sources);
+
+struct affinity_ask {
+    const struct config_texts *sources;
+    const struct http_head *head;
+    const struct ai_request *body; /* NULL: it is none, or not known */
+    bool is_too_large;             /* … because it is */
+    const uint8_t *address;        /* the client's 16 bytes */
+    const char *upstream;          /* its name */
+};
+
+struct affinity_key {
+    uint64_t hash;
+    uint64_t scope; /* of client and upstream alone */
+    uint64_t tag;   /* of the same, and another one: both together are the record's */
+};
+
+/* AFFINITY_HIT: there is a key; else why not. */
+enum affinity affinity_key_of(const struct affinity_ask *ask, struct affinity_key *ret_key);
+/* Of the answer with that id, for whom `scope` stands. */
+struct affinity_key affinity_key_of_answer(uint64_t scope, const char *id, size_t len);
+uint64_t affinity_scope(const struct http_head *head, const char *upstream);
+
+/* --- records: any thread -------------------------------------------------------------------------
+ */
+
+struct affinities;
+
+int affinities_new(uint32_t ttl_max_ms, struct affinities **ret_affinities); /* 0 or -errno */
+void affinities_free(struct affinities *take_affinities);
+
+/* Which account has it by record: false: none does. */
+bool affinities_find(struct affinities *affinities, const struct affinity_key *key,
+                     char ret_account[CONFIG_LABEL_MAX + 1]);
+/* It is with that account from now on, for ttl_ms after it was last said. */
+void affinities_bind(struct affinities *affinities, const struct affinity_key *key,
+                     const char *account, uint32_t ttl_ms);
+/* Whether it was served here within ttl_ms, as far as is remembered. */
+bool affinities_seen(const struct affinities *affinities, const struct affinity_key *key,
+                     uint64_t now_ms);
+void affinities_see(struct affinities *affinities, const struct affinity_key *key, uint64_t now_ms,
+                    uint32_t ttl_ms);
+void affinities_count(struct affinities *affinities, enum affinity affinity);
+uint64_t affinities_counted(const struct affinities *affinities, enum affinity affinity);
+uint32_t affinities_records(struct affinities *affinities);

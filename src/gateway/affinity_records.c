@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * affinity_records.c - where conversations are that are not where their hash says, as sessions
+ * (weir/session.h) of which only the place is used; and which ones there were of late.
+ */
+#include <weir/session.h>
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "gateway/affinity.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+/* A conversation of late: half of its tag, and until when, in seconds. Others fall on the same
+ * place; then it is new again. */
+struct affinities {
+    weir_sessions *sessions;
+    _Atomic uint64_t counts[AFFINITY_COUNT];
+    _Atomic uint64_t seen[AFFINITY_SEEN];
+};
+
+int affinities_new(uint32_t ttl_max_ms, struct affinities **ret_affinities)
+{
+    struct affinities *affinities = alloc_zeroed(&alloc_libc, sizeof *affinities);
+    if (affinities == NULL) {
+        return -ENOMEM;
+    }
+    const weir_sessions_options opt = {.size = sizeof opt,
+                                       .sessions_max = AFFINITY_RECORDS_MAX,
+                                       .ttl_ms = ttl_max_ms,
+                                       .ttl_max_ms = WEIR_NEVER,
+                                       .affinity_ttl_ms = ttl_max_ms};
+    if (weir_sessions_open(&opt, &affinities->sessions) != WEIR_OK) {
+        alloc_free(&alloc_libc, affinities);
+        return -ENOMEM;
+    }
+    *ret_affinities = affinities;
+    return 0;
+}
+
+void affinities_free(struct affinities *take_affinities)
+{
+    if (take_affinities != NULL) {
+        weir_sessions_close(take_affinities->sessions);
+        alloc_free(&alloc_libc, take_affinities);
+    }
+}
+
+static bool id_of(struct affinities *affinities, const struct affinity_key *key,
+                  weir_session_id *ret_id)
+{
+    const uint64_t both[] = {key->hash, key->tag};
+    return weir_session_id_of(affinities->sessions, NULL, both, sizeof both, ret_id) == WEIR_OK;
+}
+
+bool affinities_find(struct affinities *affinities, const struct affinity_key *key,
+                     char ret_account[CONFIG_LABEL_MAX + 1])
+{
+    weir_session_id id;
+    weir_session session = {.size = sizeof session};
+    if (!id_of(affinities, key, &id)
+        || weir_session_get(affinities->sessions, id, &session) != WEIR_OK || session.bound_ms == 0
+        || strlen(session.place) > CONFIG_LABEL_MAX) {
+        return false;
+    }
+    strcpy(ret_account, session.place);
+    return true;
+}
+
+void affinities_bind(struct affinities *affinities, const struct affinity_key *key,
+                     const char *account, uint32_t ttl_ms)
+{
+    weir_session_id id;
+    weir_session_place place;
+    if (!id_of(affinities, key, &id)) {
+        return;
+    }
+    const weir_session_new what = {.size = sizeof what, .id = id, .ttl_ms = ttl_ms};
+    weir_err err = weir_session_create(affinities->sessions, &what, &id);
+    if (err == WEIR_EEXISTS) {
+        weir_session_touch(affinities->sessions, id, true);
+    } else if (err != WEIR_OK) {
+        return; /* no room: the hash alone says */
+    }
+    if (weir_session_claim(affinities->sessions, id, account, &place) == WEIR_EEXISTS) {
+        weir_session_rebind(affinities->sessions, id, place.epoch, account, &place);
+    }
+}
+
+/* --- of late -------------------------------------------------------------------------------------
+ */
+
+static uint64_t mark_of(const struct affinity_key *key)
+{
+    return key->tag >> 32 << 32;
+}
+
+bool affinities_seen(const struct affinities *affinities, const struct affinity_key *key,
+                     uint64_t now_ms)
+{
+    uint64_t it = atomic_load_explicit(&affinities->seen[key->hash % AFFINITY_SEEN],
+                                       memory_order_relaxed);
+    return it >> 32 << 32 == mark_of(key) && (uint32_t)it > (uint32_t)(now_ms / 1000);
+}
+
+void affinities_see(struct affinities *affinities, const struct affinity_key *key, uint64_t now_ms,
+                    uint32_t ttl_ms)
+{
+    uint32_t until_s = (uint32_t)((now_ms + ttl_ms + 999) / 1000);
+    atomic_store_explicit(&affinities->seen[key->hash % AFFINITY_SEEN], mark_of(key) | until_s,
+                          memory_order_relaxed);
+}
+
+void affinities_count(struct affinities *affinities, enum affinity affinity)
+{
+    atomic_fetch_add_explicit(&affinities->counts[affinity], 1, memory_order_relaxed);
+}
+
+uint64_t affinities_counted(const struct affinities *affinities, enum affinity affinity)
+{
+    return atomic_load_explicit(&affinities->counts[affinity], memory_order_relaxed);
+}
+
+uint32_t affinities_records(struct affinities *affinities)
+{
+    weir_sessions_stats stats = {.size = sizeof stats};
+    weir_sessions_stats_of(affinities->sessions, &stats);
+    return stats.live;
+}

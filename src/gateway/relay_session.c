@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * relay_session.c - which conversation a request belongs to, who served it, and what is said of
+ * that: where its route has affinity.
+ *
+ * What is kept is written only after an answer that served: a request that nobody could serve
+ * leaves its conversation where it was.
+ */
+#include "gateway/relay_parts.h"
+#include "io/loop.h"
+
+static const struct config_route *route_of(const struct transit *transit)
+{
+    return transit->rules->route;
+}
+
+static struct affinities *affinities_of(const struct transit *transit)
+{
+    return transit->lane->relay->opt.shared->affinities;
+}
+
+static uint64_t now_of(const struct transit *transit)
+{
+    return loop_now_ms(transit->lane->relay->opt.loop);
+}
+
+static const char *account_of(const struct transit *transit)
+{
+    return transit->upstream->config->accounts.at[transit->account].name;
+}
+
+/* --- before it is sent
+ * -----------------------------------------------------------------------------
+ */
+
+/* False: it says nothing. */
+static bool read_body(struct transit *transit)
+{
+    struct ai_request *ai = &transit->lane->relay->ai;
+    if (transit->held.body_len + transit->hold.len == 0) {
+        return false;
+    }
+    ai_request_begin(ai);
+    if (transit->held.body_len > 0) {
+        ai_request_feed(ai, held_body(&transit->held), transit->held.body_len);
+    }
+    for (const struct hold_block *it = transit->hold.first; it != NULL; it = it->next) {
+        ai_request_feed(ai, it->at, it->len);
+    }
+    return ai_request_end(ai);
+}
+
+static void note_model(struct transit *transit)
+{
+    const struct ai_text *model = &transit->lane->relay->ai.words[AI_MODEL];
+    if (model->standing == AI_GOOD && model->len <= sizeof transit->model) {
+        memcpy(transit->model, model->at, model->len);
+        transit->model_len = (uint8_t)model->len;
+    }
+}
+
+/* The answer that it goes on from was made somewhere: nobody else can go on. */
+static bool is_pinned(struct transit *transit, const struct http_head *head)
+{
+    const struct ai_text *previous = &transit->lane->relay->ai.words[AI_PREVIOUS_RESPONSE_ID];
+    if (!affinity_pins(&route_of(transit)->affinity.sources) || previous->standing != AI_GOOD) {
+        return false;
+    }
+    uint64_t scope = affinity_scope(head, transit->upstream->config->name);
+    transit->session = affinity_key_of_answer(scope, previous->at, previous->len);
+    return affinities_find(affinities_of(transit), &transit->session, transit->bound);
+}
+
+static void find(struct transit *transit, bool has_body)
+{
+    struct http_head *head = held_head(&transit->held);
+    uint8_t address[16];
+    forward_client(transit->lane->config, transit->ex->peer, head, address);
+    const struct affinity_ask ask = {
+        .sources = &route_of(transit)->affinity.sources,
+        .head = head,
+        .body = has_body ? &transit->lane->relay->ai : NULL,
+        .is_too_large = transit->is_too_large,
+        .address = address,
+        .upstream = transit->upstream->config->name,
+    };
+    if (has_body && is_pinned(transit, head)) {
+        transit->affinity = AFFINITY_PINNED;
+        transit->has_session = transit->is_bound = transit->is_pinned = true;
+        return;
+    }
+    transit->affinity = affinity_key_of(&ask, &transit->session);
+    transit->has_session = transit->affinity == AFFINITY_HIT;
+    if (transit->has_session) {
+        transit->is_bound = affinities_find(affinities_of(transit), &transit->session,
+                                            transit->bound);
+        bool is_known = transit->is_bound
+                        || affinities_seen(affinities_of(transit), &transit->session,
+                                           now_of(transit));
+        transit->affinity = is_known ? AFFINITY_HIT : AFFINITY_NEW;
+    }
+}
+
+void session_read(struct transit *transit)
+{
+    if (transit->was_read) {
+        return;
+    }
+    transit->was_read = true;
+    bool has_body = transit->keeps && read_body(transit);
+    if (has_body) {
+        note_model(transit);
+    }
+    if (route_of(transit)->affinity.is_on) {
+        find(transit, has_body);
+    }
+}
+
+uint64_t session_hash(const struct transit *transit, struct slice path)
+{
+    return transit->has_session ? transit->session.hash : upstream_hash(transit->upstream, path);
+}
+
+void session_wish(const struct transit *transit, struct accounts_wish *wish)
+{
+    wish->has_hash = transit->has_session;
+    wish->hash = transit->session.hash;
+    wish->bound = transit->is_bound ? transit->bound : NULL;
+    wish->is_pinned = transit->is_pinned;
+}
+
+void session_placed(struct transit *transit, const struct accounts_choice *choice)
+{
+    if (!transit->has_session) {
+        return;
+    }
+    switch ((enum accounts_moved)choice->moved) {
+    case ACCOUNTS_AT_HOME: break;
+    case ACCOUNTS_HOME_FULL: transit->affinity = AFFINITY_SPILL; break;
+    case ACCOUNTS_HOME_COOLING:
+        transit->affinity = choice->is_down ? AFFINITY_DOWN : AFFINITY_COOLDOWN;
+        break;
+    case ACCOUNTS_HOME_GONE: transit->affinity = AFFINITY_DRAINED; break;
+    }
+}
+
+/* --- when it is answered
+ * ---------------------------------------------------------------------------
+ */
+
+static bool is_moved(const struct transit *transit)
+{
+    return transit->affinity == AFFINITY_COOLDOWN || transit->affinity == AFFINITY_DOWN
+           || transit->affinity == AFFINITY_DRAINED;
+}
+
+/* Who was served by another account because its own was full is with its own all the same. */
+static void keep(struct transit *transit)
+{
+    uint32_t ttl_ms = route_of(transit)->affinity.ttl_ms;
+    affinities_see(affinities_of(transit), &transit->session, now_of(transit), ttl_ms);
+    bool is_prolonged = transit->is_bound && transit->affinity != AFFINITY_SPILL;
+    if (transit->upstream->accounts != NULL && (is_moved(transit) || is_prolonged)) {
+        affinities_bind(affinities_of(transit), &transit->session, account_of(transit), ttl_ms);
+    }
+}
+
+static void tell(struct transit *transit, struct http_head *head)
+{
+    struct http_field *room = transit->lane->relay->told;
+    const char *word = affinity_word((enum affinity)transit->affinity);
+    for (uint32_t i = 0; i < head->added_count && i < RELAY_TOLD_MAX - 1; i++) {
+        room[i] = head->added[i];
+    }
+    room[head->added_count] = (struct http_field){.name = SLICE("X-Weir-Session"),
+                                                  .value = slice_of(word)};
+    head->added = room;
+    head->added_count++;
+}
+
+void session_answered(struct transit *transit, struct http_head *head)
+{
+    if (transit->affinity == AFFINITY_OFF) {
+        return;
+    }
+    bool is_served = head->status < 400;
+    affinities_count(affinities_of(transit), (enum affinity)transit->affinity);
+    if (is_served && transit->has_session) {
+        keep(transit);
+    }
+    if (is_served && transit->upstream->accounts != NULL
+        && affinity_pins(&route_of(transit)->affinity.sources)) {
+        transit->reads_answer = true;
+        ai_answer_begin(&transit->answer);
+    }
+    tell(transit, head);
+}
+
+void session_ended(struct transit *transit)
+{
+    const struct ai_answer *answer = &transit->answer;
+    if (!transit->reads_answer || !answer->is_found) {
+        return;
+    }
+    const struct http_head *head = held_head(&transit->held);
+    uint64_t scope = affinity_scope(head, transit->upstream->config->name);
+    struct affinity_key key = affinity_key_of_answer(scope, answer->id, answer->len);
+    affinities_bind(affinities_of(transit), &key, account_of(transit),
+                    route_of(transit)->affinity.ttl_ms);
+}
