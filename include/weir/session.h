@@ -298,6 +298,18 @@ typedef void weir_session_fetch_fn(void *arg, weir_err err, weir_session_id id);
 WEIR_API weir_err weir_session_fetch(weir_sessions *sessions, weir_session_id id,
                                      weir_session_fetch_fn *fn, void *arg);
 
+/* WEIR_OK: the store has the session, or its end, as it was when that was asked, or later.
+ * Otherwise it may not have it: it is in memory and in the journal, and is written again.
+ * WEIR_ESTALE: it expired meanwhile; WEIR_ECLOSED. Where the answer came, without a lock of weir's.
+ */
+typedef void weir_session_kept_fn(void *arg, weir_err err, weir_session_id id);
+/* Says when the store has a session as it is now: for who acknowledges nothing before that, so that
+ * a machine may be lost. WEIR_OK: it has it; WEIR_EAGAIN: fn is called once; WEIR_ESTALE: it is not
+ * here, nor known to have ended; WEIR_ESTATE: there is no store; WEIR_EQUEUE: 1000 are being waited
+ * for. */
+WEIR_API weir_err weir_session_confirm(weir_sessions *sessions, weir_session_id id,
+                                       weir_session_kept_fn *fn, void *arg);
+
 /* --- a Redis ------------------------------------------------------------------------------------
  */
 

@@ -114,6 +114,7 @@ void weir_sessions_turn(weir_sessions *sessions)
     pthread_mutex_lock(&sessions->turn);
     uint64_t now_ms = sessions_now_ms(sessions);
     atomic_store(&sessions->is_awake, false);
+    atomic_store(&sessions->is_pressed, false);
     if (now_ms >= sessions->ticked_ms + TICK_MS) {
         sessions->ticked_ms = now_ms;
         tick_shards(sessions, now_ms);
@@ -150,7 +151,8 @@ static void *keeper_main(void *self)
         pthread_mutex_lock(&sessions->mutex);
         uint64_t next_ms = clock_now_ms() + TICK_MS;
         bool is_soon = false;
-        while (!sessions->is_closing && clock_now_ms() < next_ms) {
+        while (!sessions->is_closing && clock_now_ms() < next_ms
+               && !atomic_load(&sessions->is_pressed)) {
             if (!is_soon && atomic_load(&sessions->is_awake)) {
                 uint64_t soon_ms = clock_now_ms() + sessions->soon_ms;
                 next_ms = soon_ms < next_ms ? soon_ms : next_ms;
@@ -166,6 +168,16 @@ static void *keeper_main(void *self)
 void keeper_wake(struct weir_sessions *sessions)
 {
     if (!atomic_load(&sessions->is_awake) && !atomic_exchange(&sessions->is_awake, true)) {
+        pthread_mutex_lock(&sessions->mutex);
+        pthread_cond_signal(&sessions->wake);
+        pthread_mutex_unlock(&sessions->mutex);
+    }
+}
+
+void keeper_press(struct weir_sessions *sessions)
+{
+    atomic_store(&sessions->is_awake, true);
+    if (!atomic_exchange(&sessions->is_pressed, true)) {
         pthread_mutex_lock(&sessions->mutex);
         pthread_cond_signal(&sessions->wake);
         pthread_mutex_unlock(&sessions->mutex);

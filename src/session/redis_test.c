@@ -319,6 +319,28 @@ static void of_two_places_one_is_left(void **state)
     weir_sessions_close(b);
 }
 
+/* Nothing is acknowledged that the server does not have. */
+static void who_waits_for_it_is_told_when_it_is_there(void **state)
+{
+    (void)state;
+    struct fetched kept = {0};
+    weir_sessions *a = opened();
+    weir_session_id id = created(a, "k");
+    assert_int_equal(weir_session_confirm(a, id, on_fetched, &kept), WEIR_EAGAIN);
+    until(kept.is_done);
+    assert_int_equal(kept.err, WEIR_OK);
+    assert_true(is_there('s', id));
+    redis_pause(&server, true);
+    kept.is_done = false;
+    weir_session_end(a, id);
+    assert_int_equal(weir_session_confirm(a, id, on_fetched, &kept), WEIR_EAGAIN);
+    until(kept.is_done); /* it is ended here alone, so far */
+    assert_int_not_equal(kept.err, WEIR_OK);
+    redis_pause(&server, false);
+    until(is_stored(a) && is_there('t', id));
+    weir_sessions_close(a);
+}
+
 /* --- the scripts themselves ---------------------------------------------------------------------
  */
 
@@ -720,6 +742,7 @@ int main(void)
         WITH_SERVER(what_one_has_ended_ends_for_all),
         WITH_SERVER(a_touch_raises_nothing),
         WITH_SERVER(of_two_places_one_is_left),
+        WITH_SERVER(who_waits_for_it_is_told_when_it_is_there),
         WITH_SERVER(a_merge_twice_is_one),
         WITH_SERVER(what_is_there_is_healed),
         WITH_SERVER(a_server_that_forgets_is_told_again),

@@ -43,6 +43,14 @@ struct fetch_ask {
     void *arg;
 };
 
+/* Somebody waits for a session to be stored. */
+struct confirm_ask {
+    weir_session_id id;
+    uint32_t version; /* or a later one */
+    weir_session_kept_fn *fn;
+    void *arg;
+};
+
 /* A record as it was given to the store. */
 struct stored {
     struct session_id id;
@@ -65,7 +73,7 @@ struct storing {
     uint64_t again_ms, counters_ms; /* not before */
     uint64_t writes, failures, fetched, fetch_misses, renewals, heard;
     enum storing_renewal renewal;
-    struct slots asks;
+    struct slots asks, confirms;
     uint32_t count;
     bool is_failed; /* the last one */
     /* Of the write under way: written by the keeper while there is none. */
@@ -105,7 +113,8 @@ struct weir_sessions {
     _Atomic uint32_t live;
     _Atomic uint64_t refused;
     _Atomic bool is_degraded;
-    _Atomic bool is_awake;     /* the keeper comes within soon_ms */
+    _Atomic bool is_awake;     /* the keeper comes within soon_ms, */
+    _Atomic bool is_pressed;   /* or at once */
     struct storing *storing;   /* NULL: there is no store */
     struct redis_store *redis; /* it is that one; or NULL */
     uint32_t soon_ms;          /* the keeper comes within that after a change */
@@ -166,6 +175,8 @@ weir_err keeper_start(struct weir_sessions *sessions);
 void keeper_stop(struct weir_sessions *sessions);
 /* There is something for the disk. */
 void keeper_wake(struct weir_sessions *sessions);
+/* There is more for the store, which is waiting for it. */
+void keeper_press(struct weir_sessions *sessions);
 /* The journal takes no more, or is whole again. */
 void keeper_degraded(struct weir_sessions *sessions, bool is_degraded);
 
@@ -173,6 +184,9 @@ void keeper_degraded(struct weir_sessions *sessions, bool is_degraded);
 weir_err storing_open(struct weir_sessions *sessions);
 /* Gives it what is left, and asks it nothing any more. */
 void storing_close(struct weir_sessions *sessions);
+/* Answers those who wait for what was just written, or all of them with an error. There is a write
+ * that is being settled, or `is_settling` is false. */
+void confirms_answer(struct weir_sessions *sessions, weir_err err, bool is_settling);
 /* Ends what answers, if that is ours. */
 void storing_end_redis(struct weir_sessions *sessions);
 /* Gives it what is due. */

@@ -30,6 +30,7 @@ static bool room_for(struct storing *storing, const struct alloc *alloc)
     storing->attrs = alloc_array(alloc, most, SESSION_ATTRS_MAX);
     return storing->batch != NULL && storing->changes != NULL && storing->sessions != NULL
            && storing->attrs != NULL
+           && slots_init(&storing->confirms, alloc, sizeof(struct confirm_ask), SESSIONS_FETCHES)
            && slots_init(&storing->asks, alloc, sizeof(struct fetch_ask), SESSIONS_FETCHES);
 }
 
@@ -64,6 +65,9 @@ static void storing_free(struct weir_sessions *sessions)
     pthread_mutex_destroy(&storing->mutex);
     if (storing->asks.base != NULL) {
         slots_fini(&storing->asks);
+    }
+    if (storing->confirms.base != NULL) {
+        slots_fini(&storing->confirms);
     }
     alloc_free(&sessions->alloc, storing->attrs);
     alloc_free(&sessions->alloc, storing->sessions);
@@ -208,6 +212,9 @@ void storing_turn(struct weir_sessions *sessions, uint64_t now_ms)
     while (write_some(sessions, now_ms)) { /* on, where the store answers at once */
     }
     see_to_renewal(sessions, storing->count == 0);
+    if (storing->count == 0) {
+        confirms_answer(sessions, WEIR_OK, false); /* what has expired is not written any more */
+    }
 }
 
 static void settle(struct weir_sessions *sessions, const struct stored *stored, bool is_kept)
@@ -238,6 +245,8 @@ weir_err weir_sessions_stored(weir_sessions *sessions, uint64_t task, weir_err e
     for (uint32_t i = 0; i < storing->count; i++) {
         settle(sessions, &storing->batch[i], err == WEIR_OK);
     }
+    confirms_answer(sessions, err, true);
+    bool is_full = err == WEIR_OK && storing->count == storing->store.batch_max;
     pthread_mutex_lock(&storing->mutex);
     storing->task = 0;
     storing->is_failed = err != WEIR_OK;
@@ -245,7 +254,11 @@ weir_err weir_sessions_stored(weir_sessions *sessions, uint64_t task, weir_err e
     storing->again_ms = err != WEIR_OK ? sessions_now_ms(sessions) + storing->store.again_ms : 0;
     pthread_cond_broadcast(&storing->answered);
     pthread_mutex_unlock(&storing->mutex);
-    keeper_wake(sessions);
+    if (is_full) {
+        keeper_press(sessions);
+    } else {
+        keeper_wake(sessions);
+    }
     return WEIR_OK;
 }
 
@@ -294,6 +307,7 @@ void storing_close(struct weir_sessions *sessions)
             storing->store.close(sessions->opt.store_self);
         }
         storing_end_redis(sessions);
+        confirms_answer(sessions, WEIR_ECLOSED, false);
         forget_asks(sessions);
     }
     storing_free(sessions);

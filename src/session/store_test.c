@@ -440,6 +440,73 @@ static void a_store_that_lost_everything_is_told_it_again(void **state)
     closed();
 }
 
+struct confirmed {
+    unsigned calls;
+    weir_err err;
+};
+
+static void on_kept(void *arg, weir_err err, weir_session_id id)
+{
+    struct confirmed *confirmed = arg;
+    assert_true(id.high != 0 || id.low != 0);
+    confirmed->calls++;
+    confirmed->err = err;
+}
+
+static void who_waits_for_the_store_is_told(void **state)
+{
+    (void)state;
+    struct confirmed one = {0}, two = {0}, three = {0};
+    opened(100);
+    weir_session_id id = created();
+    assert_int_equal(weir_session_confirm(store.sessions, id, on_kept, &one), WEIR_EAGAIN);
+    weir_sessions_turn(store.sessions);
+    weir_session_claim(store.sessions, id, "here", NULL); /* it is on its way as it was */
+    assert_int_equal(weir_session_confirm(store.sessions, id, on_kept, &two), WEIR_EAGAIN);
+    answer(WEIR_OK);
+    assert_true(one.calls == 1 && one.err == WEIR_OK && two.calls == 0);
+    weir_sessions_turn(store.sessions);
+    answer(WEIR_EIO);
+    assert_true(two.calls == 1 && two.err == WEIR_EIO);
+    time_ms += 1000;
+    weir_sessions_turn(store.sessions);
+    answer(WEIR_OK);
+    assert_int_equal(weir_session_confirm(store.sessions, id, on_kept, &two), WEIR_OK);
+    weir_session_touch(store.sessions, id, true); /* it does not wait for its minute */
+    assert_int_equal(weir_session_confirm(store.sessions, id, on_kept, &three), WEIR_EAGAIN);
+    weir_sessions_turn(store.sessions);
+    answer(WEIR_OK);
+    assert_true(three.calls == 1 && three.err == WEIR_OK && two.calls == 1);
+    weir_session_end(store.sessions, id); /* an end is confirmed as well */
+    assert_int_equal(weir_session_confirm(store.sessions, id, on_kept, &three), WEIR_EAGAIN);
+    weir_sessions_turn(store.sessions);
+    answer(WEIR_OK);
+    assert_int_equal(three.calls, 2);
+    closed();
+}
+
+static void who_waits_in_vain_is_told_as_well(void **state)
+{
+    (void)state;
+    struct confirmed one = {0}, two = {0};
+    weir_session_id id;
+    weir_session_new brief = {.ttl_ms = 1};
+    opened(100);
+    assert_int_equal(weir_session_create(store.sessions, &brief, &id), WEIR_OK);
+    assert_int_equal(weir_session_confirm(store.sessions, id, on_kept, &one), WEIR_EAGAIN);
+    time_ms += 3000; /* it expires unwritten */
+    weir_sessions_turn(store.sessions);
+    assert_true(one.calls == 1 && one.err == WEIR_ESTALE && store.writes == 0);
+    assert_int_equal(weir_session_confirm(store.sessions, id, on_kept, &one), WEIR_ESTALE);
+    id = created();
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_int_equal(weir_session_confirm(store.sessions, id, on_kept, &two), WEIR_EAGAIN);
+    }
+    assert_int_equal(weir_session_confirm(store.sessions, id, on_kept, &two), WEIR_EQUEUE);
+    closed();
+    assert_true(two.calls == 1000 && two.err == WEIR_OK); /* the close has written it */
+}
+
 static void without_a_store_nobody_is_asked(void **state)
 {
     (void)state;
@@ -452,6 +519,7 @@ static void without_a_store_nobody_is_asked(void **state)
     assert_int_equal(weir_sessions_open(&opt, &sessions), WEIR_OK);
     weir_session_id id = {1, 1};
     assert_int_equal(weir_session_fetch(sessions, id, on_fetched, NULL), WEIR_ESTALE);
+    assert_int_equal(weir_session_confirm(sessions, id, on_kept, NULL), WEIR_ESTATE);
     assert_int_equal(weir_sessions_stored(sessions, 1, WEIR_OK), WEIR_ESTALE);
     assert_int_equal(weir_sessions_fetched(sessions, 1, WEIR_OK, NULL), WEIR_ESTALE);
     weir_sessions_close(sessions);
@@ -495,6 +563,8 @@ int main(void)
         cmocka_unit_test(what_others_have_ended_ends_here),
         cmocka_unit_test(who_was_first_or_later_has_the_place),
         cmocka_unit_test(a_store_that_lost_everything_is_told_it_again),
+        cmocka_unit_test(who_waits_for_the_store_is_told),
+        cmocka_unit_test(who_waits_in_vain_is_told_as_well),
         cmocka_unit_test(without_a_store_nobody_is_asked),
         cmocka_unit_test(every_refusal_of_memory_is_survived),
     };
