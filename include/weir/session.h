@@ -278,9 +278,11 @@ WEIR_API weir_err weir_sessions_stored(weir_sessions *sessions, uint64_t task, w
 WEIR_API weir_err weir_sessions_fetched(weir_sessions *sessions, uint64_t task, weir_err err,
                                         const weir_session_delta *found);
 
-/* What others have made of a session that may be here, as a store learns when it writes. One that
- * has ended (`session` NULL) ends here, as weir_session_end() or, with a successor,
- * weir_session_rotate() would have it, and is remembered for left_ms [tombstone_ms]. One that is
+/* What others have made of a session that may be here, as a store learns when it writes, before it
+ * says weir_sessions_stored(). One that has ended (`session` NULL) ends here, as weir_session_end()
+ * or, with a successor, weir_session_rotate() would have it, and is remembered for left_ms
+ * [tombstone_ms]; with is_known, the store does not know it any more, which means that only where
+ * it was written, and weir_sessions_renew() has not been called since. One that is
  * served elsewhere, at a later epoch or, at the same one, by somebody who was first, is served
  * there from here as well: `place`, `epoch` and `bound_ms` of it count, and nothing else.
  * WEIR_ESTALE: it is not here, or has ended here. WEIR_EINVAL, WEIR_EFULL. */

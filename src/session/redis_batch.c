@@ -191,6 +191,7 @@ static void heed_verdict(struct redis_store *store, weir_session_id id,
         if (!is_same) {
             return; /* it is not that session that went */
         }
+        news.is_known = true;
         break;
     }
     weir_sessions_heard(store->sessions, &news);

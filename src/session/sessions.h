@@ -72,6 +72,7 @@ struct storing {
     uint64_t tasks;
     uint64_t again_ms, counters_ms; /* not before */
     uint64_t writes, failures, fetched, fetch_misses, renewals, heard;
+    uint64_t batch_renewals; /* as many as when the write under way was composed */
     enum storing_renewal renewal;
     struct slots asks, confirms;
     uint32_t count;

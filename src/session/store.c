@@ -138,7 +138,9 @@ static bool write_some(struct weir_sessions *sessions, uint64_t now_ms)
 {
     struct storing *storing = sessions->storing;
     pthread_mutex_lock(&storing->mutex);
-    bool is_free = storing->task == 0 && now_ms >= storing->again_ms;
+    bool is_free = storing->task == 0 && now_ms >= storing->again_ms
+                   && storing->renewal != RENEWAL_ASKED; /* first that is seen to */
+    storing->batch_renewals = is_free ? storing->renewals : storing->batch_renewals;
     pthread_mutex_unlock(&storing->mutex);
     if (!is_free) {
         return false;
@@ -237,15 +239,16 @@ weir_err weir_sessions_stored(weir_sessions *sessions, uint64_t task, weir_err e
     }
     pthread_mutex_lock(&storing->mutex);
     bool is_ours = storing->task == task;
+    bool is_there = err == WEIR_OK && storing->batch_renewals == storing->renewals;
     storing->task = is_ours ? UINT64_MAX : storing->task; /* being settled: not to be written to */
     pthread_mutex_unlock(&storing->mutex);
     if (!is_ours) {
         return WEIR_ESTALE;
     }
     for (uint32_t i = 0; i < storing->count; i++) {
-        settle(sessions, &storing->batch[i], err == WEIR_OK);
+        settle(sessions, &storing->batch[i], is_there); /* or it was lost with all the rest */
     }
-    confirms_answer(sessions, err, true);
+    confirms_answer(sessions, err, is_there);
     bool is_full = err == WEIR_OK && storing->count == storing->store.batch_max;
     pthread_mutex_lock(&storing->mutex);
     storing->task = 0;
@@ -475,14 +478,28 @@ static weir_err move_here(struct shard *shard, struct session *session, const we
     return err;
 }
 
+/* What is not there any more has ended only if it was there: not after the store lost all. */
+static bool is_no_news(const struct weir_sessions *sessions, const struct session *session,
+                       const weir_session_delta *news, bool is_renewing)
+{
+    bool is_missed = news->session == NULL && news->is_known;
+    return is_missed && sessions->storing != NULL && (is_renewing || !session->is_stored);
+}
+
 weir_err weir_sessions_heard(weir_sessions *sessions, const weir_session_delta *news)
 {
     struct storing *storing = sessions->storing;
     uint64_t now_ms = sessions_now_ms(sessions);
     weir_err err = WEIR_OK;
+    bool is_renewing = false;
+    if (storing != NULL) {
+        pthread_mutex_lock(&storing->mutex);
+        is_renewing = storing->renewal == RENEWAL_ASKED;
+        pthread_mutex_unlock(&storing->mutex);
+    }
     struct shard *shard = shard_enter(sessions, id_inside(news->id));
     struct session *session = table_find(&shard->table, id_inside(news->id), now_ms);
-    if (session == NULL) {
+    if (session == NULL || is_no_news(sessions, session, news, is_renewing)) {
         err = WEIR_ESTALE;
     } else if (news->session == NULL) {
         end_here(shard, news, now_ms);

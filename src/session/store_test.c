@@ -373,9 +373,19 @@ static void what_others_have_ended_ends_here(void **state)
     assert_int_equal(weir_session_successor(store.sessions, two, &to), WEIR_OK);
     assert_true(to.high == 7 && to.low == 8);
     assert_int_equal(unstored(), 0); /* that is where it comes from */
+    news = (weir_session_delta){.id = created(), .is_known = true};
+    assert_int_equal(weir_sessions_heard(store.sessions, &news), WEIR_ESTALE); /* it never had it */
+    weir_sessions_turn(store.sessions);
+    weir_sessions_renew(store.sessions);
+    assert_int_equal(weir_sessions_heard(store.sessions, &news), WEIR_ESTALE); /* it lost all */
+    weir_sessions_turn(store.sessions);
+    weir_sessions_turn(store.sessions);
+    weir_sessions_turn(store.sessions);
+    assert_int_equal(weir_sessions_heard(store.sessions, &news), WEIR_OK);
+    assert_int_equal(weir_session_touch(store.sessions, news.id, true), WEIR_ESTALE);
     weir_sessions_stats stats = {.size = sizeof stats};
     weir_sessions_stats_of(store.sessions, &stats);
-    assert_true(stats.heard == 2 && stats.live == 0 && stats.tombstones == 2);
+    assert_true(stats.heard == 3 && stats.live == 0 && stats.tombstones == 3);
     closed();
 }
 

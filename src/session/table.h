@@ -215,8 +215,8 @@ bool table_tick(struct table *table, uint64_t now_ms, uint32_t most);
 struct session *table_take_changed(struct table *table, uint32_t *index);
 /* It is to be taken again. */
 void table_give_changed(struct table *table, const struct session *session);
-/* The store below has nothing any more: the tombstones, or the live records, are changed and were
- * never stored. */
+/* The store below has nothing any more: no record was ever stored, and the tombstones, or the live
+ * ones, are changed. */
 void table_renew(struct table *table, enum session_state state);
 /* Makes room for one, if a clean record is there. */
 bool table_evict(struct table *table);

@@ -275,8 +275,8 @@ void table_renew(struct table *table, enum session_state state)
     uint32_t index = 0;
     struct session *session;
     while ((session = table_walk_all(table, &index)) != NULL) {
+        session->is_stored = false;
         if (session->state == state) {
-            session->is_stored = false;
             record_changed(table, session);
         }
     }
