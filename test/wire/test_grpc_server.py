@@ -151,7 +151,8 @@ def test_deadlines(server):
         assert dict(call.initial_metadata())["x-left"] == "-1"
         call.cancel()
     said = server.end()
-    assert (said["late"], said["cancelled"], said["calls"]) == (1, 2, 3)
+    # The client of the first gives up at its own deadline: the server may hear that before its own.
+    assert said["calls"] == 3 and (said["late"], said["cancelled"]) in ((1, 2), (0, 3))
 
 
 def raw(server, *headers, data=b""):
