@@ -2,6 +2,7 @@
 #include "story/stage.h"
 
 #include "base/check.h"
+#include "core/inspect.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -381,6 +382,7 @@ void stage_settle(struct stage *stage)
     if (stage->outputs_count != before) {
         stage_fault(stage, "a second step at the same instant did something");
     }
+    engine_verify(stage->engine);
     see_all(stage);
 }
 
