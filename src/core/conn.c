@@ -6,6 +6,7 @@
 #include "core/probe.h"
 #include "core/queue.h"
 #include "core/size.h"
+#include "core/standing.h"
 
 #define BIT(state) (1U << (state))
 
@@ -40,6 +41,7 @@ struct conn *conn_new(struct key *key, weir_state state)
     list_push_back(&key->by_state[state], &conn->on_key);
     list_push_back(&pool->by_state[state], &conn->on_pool);
     key->tenant->alive++;
+    standing_note(key->tenant);
     key_review(key);
     return conn;
 }
@@ -142,7 +144,10 @@ void conn_enter(struct conn *conn, weir_state next)
         list_move_back(&key->by_state[last], &key->by_state[next], &conn->on_key);
         list_move_back(&pool->by_state[last], &pool->by_state[next], &conn->on_pool);
     }
-    key->tenant->alive -= next == WEIR_CLOSING;
+    if (next == WEIR_CLOSING) {
+        key->tenant->alive--;
+        standing_note(key->tenant);
+    }
     conn->state = (uint8_t)next;
     conn->since_ms = pool->engine->now_ms;
     conn_arm(conn);
@@ -185,7 +190,10 @@ void conn_free(struct conn *conn)
     heap_clear(&engine->timers, &conn->timer.node);
     list_remove(&key->by_state[conn->state], &conn->on_key);
     list_remove(&key->pool->by_state[conn->state], &conn->on_pool);
-    key->tenant->alive -= conn->state != WEIR_CLOSING;
+    if (conn->state != WEIR_CLOSING) {
+        key->tenant->alive--;
+        standing_note(key->tenant);
+    }
     slots_give(&engine->conns, conn_id(conn));
     key_review(key);
 }

@@ -11,6 +11,7 @@
 #include "core/pick.h"
 #include "core/pool.h"
 #include "core/size.h"
+#include "core/standing.h"
 #include "core/turns.h"
 #include "core/warm.h"
 
@@ -173,6 +174,7 @@ static void evict_idle(weir_pool *pool)
  * been idle for longest, once for each key that waits. */
 static void make_room(weir_pool *pool)
 {
+    standing_tell(pool);
     ledger_ask(pool->engine, &pool->ledger, turns_count(pool));
     if (pool_has_room(pool) || ledger_may_grow(&pool->ledger)) {
         return;
@@ -213,6 +215,7 @@ void pool_feed(weir_pool *pool)
 {
     feed(pool);
     turns_review(pool);
+    standing_tell(pool);
 }
 
 /* A caller that wants a fresh connection, where the key may have no more: its longest idle one

@@ -68,6 +68,24 @@ static struct list *home_of(weir_pool *pool, enum group_kind kind)
     return kind == GROUP_ENDPOINT ? &pool->endpoints : &pool->tenants;
 }
 
+static void group_free(struct group *group)
+{
+    weir_pool *pool = group->pool;
+    weir_engine *engine = pool->engine;
+    check(group->hungry.count == 0);
+    check(group->alive == 0);
+    check(group->crowd.count == 0);
+    check(group->leases == 0 && group->places == 0);
+    if (group->kind == GROUP_ENDPOINT) {
+        spans_merge(&pool->rest.spans, &group->spans, engine->now_ms);
+    }
+    ledger_close_tenant(group);
+    map_remove(&engine->by_group, group->hash, group);
+    list_remove(home_of(pool, (enum group_kind)group->kind), &group->on_pool);
+    arena_give(&engine->group_texts, group->text, group->text_len);
+    slots_give(&engine->groups, slots_id_of(&engine->groups, group));
+}
+
 static struct group *group_new(weir_pool *pool, const struct name *name, uint64_t hash)
 {
     weir_engine *engine = pool->engine;
@@ -89,6 +107,10 @@ static struct group *group_new(weir_pool *pool, const struct name *name, uint64_
     bool is_there = map_put(&engine->by_group, hash, group);
     check(is_there);
     list_push_back(home_of(pool, name->kind), &group->on_pool);
+    if (name->kind == GROUP_TENANT && ledger_open_tenant(group) != WEIR_OK) {
+        group_free(group);
+        return NULL;
+    }
     return group;
 }
 
@@ -138,23 +160,6 @@ void group_connected(const struct key *key, uint64_t connect_ms, uint64_t tls_ms
     if (group_is_named(key->tenant)) {
         add_dial(&key->tenant->spans, now_ms, connect_ms, tls_ms);
     }
-}
-
-static void group_free(struct group *group)
-{
-    weir_pool *pool = group->pool;
-    weir_engine *engine = pool->engine;
-    check(group->hungry.count == 0);
-    check(group->alive == 0);
-    check(group->crowd.count == 0);
-    check(group->leases == 0 && group->places == 0);
-    if (group->kind == GROUP_ENDPOINT) {
-        spans_merge(&pool->rest.spans, &group->spans, engine->now_ms);
-    }
-    map_remove(&engine->by_group, group->hash, group);
-    list_remove(home_of(pool, (enum group_kind)group->kind), &group->on_pool);
-    arena_give(&engine->group_texts, group->text, group->text_len);
-    slots_give(&engine->groups, slots_id_of(&engine->groups, group));
 }
 
 static void leave(struct group *group, const struct key *key)

@@ -15,6 +15,7 @@
 #pragma once
 #include "base/list.h"
 #include "core/concurrency.h"
+#include "core/limit.h"
 #include "core/stats.h"
 
 struct key;
@@ -32,13 +33,22 @@ struct group {
     uint16_t port;
     uint8_t kind; /* enum group_kind */
     uint64_t hash;
-    uint32_t keys;     /* that belong to it */
-    uint32_t leases;   /* an endpoint: held there, now */
-    uint32_t places;   /* an endpoint: kept for keys that dial for their turn */
-    uint32_t alive;    /* a tenant: their connections, but those that close */
-    uint32_t waiting;  /* a tenant: their callers that wait */
-    uint32_t promised; /* a tenant: of those that close, the ones that make room for it */
-    int32_t deficit;   /* a tenant: leases it may still serve while others wait for room */
+    uint32_t keys;        /* that belong to it */
+    uint32_t leases;      /* an endpoint: held there, now */
+    uint32_t places;      /* an endpoint: kept for keys that dial for their turn */
+    uint32_t alive;       /* a tenant: their connections, but those that close */
+    uint32_t waiting;     /* a tenant: their callers that wait */
+    uint32_t promised;    /* a tenant: of those that close, the ones that make room for it */
+    int32_t deficit;      /* a tenant: leases it may still serve while others wait for room */
+    struct ledger ledger; /* a tenant: its account at the hub, without credits (standing.h) */
+    struct node on_news;  /* pool->news while the hub is to hear of it */
+    uint32_t told_alive;  /* what it heard last */
+    uint32_t fed;         /* credits that came for it */
+    uint32_t ended;       /* leases, since */
+    uint64_t spent_ms;    /* of connections, by these */
+    uint8_t released;     /* and others waited */
+    bool is_told : 1;     /* the hub counts it */
+    bool has_yielded : 1; /* and has to hear of that */
     uint64_t grants, reused, created, errors; /* of keys that were forgotten */
     uint64_t refused;
     struct concurrency concurrency;

@@ -2,15 +2,22 @@
 #include "core/hub.h"
 
 #include "base/rand.h"
+#include "core/mutant.h"
 
 #include <string.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define ACCOUNTS_MAX   4160U
-#define NAME_BYTES_MAX (1U << 21)
+#define ACCOUNTS_MAX   5248U
+#define NAME_BYTES_MAX (3U << 20)
 #define PARCELS_MAX    1024U
+
+#define LOOKS_MAX    64U /* at tenants in need: more than these are served in turns */
+#define AHEAD_TURNS  2U  /* by so much a tenant is ahead, and gives up a connection */
+#define BEHIND_TURNS 4U  /* by no more than this is any of them behind the first */
+#define LEASE_SCALE  16U
+#define LEASE_WEIGHT 8U
 
 /* An engine's account number: the place in the slab + 1, and the number of the join. */
 #define PLACE_BITS 20U
@@ -33,6 +40,10 @@ struct share {
     uint32_t wanted;  /* what it has been asked to give back, as far as we know */
     uint32_t grant_due;
     uint32_t parcels_due; /* in the list below */
+    uint32_t due; /* a pool: credits that its tenants there are to give up, and have not yet */
+    uint32_t alive, fed; /* a tenant: as it stands there (struct limit_standing) */
+    uint32_t sent;       /* a tenant: credits that it was granted; fed with them later */
+    uint64_t spent_ms;   /* a tenant: of connections */
     bool is_pressed;
     bool refusal_due;
     bool want_due;
@@ -47,6 +58,14 @@ struct account {
     uint32_t turn; /* the engine that is served next */
     uint32_t joined;
     uint64_t hash;
+    struct list hungry;    /* a pool: tenants in need, those served longest ago first */
+    uint32_t tenants, due; /* a pool: how many; what they are to give up, in all */
+    uint64_t lease_ms;     /* a pool: what a lease takes, EWMA × LEASE_SCALE */
+    uint64_t most_ms;      /* a pool: what any of them has spent */
+    struct account *pool;  /* a tenant's; NULL: none */
+    struct node on_hungry; /* a tenant: pool->hungry while it is in need */
+    uint32_t has, need;    /* a tenant: at all engines */
+    uint64_t spent_ms;     /* a tenant: at all engines */
     struct share shares[];
 };
 
@@ -132,6 +151,7 @@ static struct account *account_new(struct hub *hub, const struct name *name, uin
     account->name = copy;
     account->name_len = name->len;
     account->hash = hash;
+    list_init(&account->hungry);
     for (uint32_t i = 0; i < hub->opt.engines; i++) {
         account->shares[i].account = account;
     }
@@ -142,10 +162,15 @@ static struct account *account_new(struct hub *hub, const struct name *name, uin
 
 static void account_free(struct hub *hub, struct account *account)
 {
-    check(account->out == 0);
+    check(account->out == 0 && account->tenants == 0 && !list_holds(&account->on_hungry));
     map_remove(&hub->by_name, account->hash, account);
     arena_give(&hub->names, account->name, account->name_len);
     slots_give(&hub->accounts, slots_id_of(&hub->accounts, account));
+}
+
+static uint32_t engine_of(const struct share *share)
+{
+    return (uint32_t)(share - share->account->shares);
 }
 
 /* The share that an engine's number names; NULL: it was left since. */
@@ -236,9 +261,14 @@ bool hub_next(struct hub *hub, uint32_t engine, struct limit_msg *ret_msg)
         ret_msg->parcel = waiting->parcel;
         forget_parcel(hub, waiting);
     } else if (share->grant_due > 0) {
+        const struct account *pool = share->account->pool;
         ret_msg->word = LIMIT_GRANT;
         ret_msg->count = share->grant_due;
         share->grant_due = 0;
+        if (pool != NULL) {
+            ret_msg->tenant = share->number;
+            ret_msg->account = pool->shares[engine].number;
+        }
     } else if (share->refusal_due) {
         ret_msg->word = LIMIT_GRANT;
         share->refusal_due = false;
@@ -255,27 +285,115 @@ bool hub_next(struct hub *hub, uint32_t engine, struct limit_msg *ret_msg)
     return true;
 }
 
+/* --- tenants ------------------------------------------------------------------------------ */
+
+/* What a tenant has, and will have when it has been told. */
+static uint32_t has(const struct share *share)
+{
+    return share->alive + share->sent - share->fed;
+}
+
+static uint64_t turn_ms(const struct account *pool)
+{
+    uint64_t turn = TURN_GRANTS * pool->lease_ms / LEASE_SCALE;
+    return turn > 0 ? turn : 1;
+}
+
+/* How far a tenant is, in all or at one engine: the least is hindmost. */
+static uint64_t rank(const struct account *tenant)
+{
+    return tenant->spent_ms + tenant->has * turn_ms(tenant->pool);
+}
+
+static uint64_t rank_there(const struct share *share)
+{
+    return share->spent_ms + has(share) * turn_ms(share->account->pool);
+}
+
+/* Of those in need, but for one; NULL: nobody is. */
+static struct account *hindmost(const struct account *pool, const struct account *but)
+{
+    struct account *last = NULL;
+    uint32_t looks = 0;
+    weir_list_each(it, &pool->hungry) {
+        struct account *tenant = list_entry(it, struct account, on_hungry);
+        if (tenant != but && (last == NULL || rank(tenant) < rank(last))) {
+            last = tenant;
+        }
+        if (++looks == LOOKS_MAX) {
+            break;
+        }
+    }
+    return last;
+}
+
+static struct share *hindmost_share(const struct hub *hub, struct account *tenant,
+                                    const struct share *but)
+{
+    struct share *last = NULL;
+    for (uint32_t i = 0; i < hub->opt.engines; i++) {
+        struct share *share = &tenant->shares[i];
+        if (share->need > 0 && tenant->pool->shares[i].need > 0 && share != but
+            && (last == NULL || rank_there(share) < rank_there(last))) {
+            last = share;
+        }
+    }
+    return last;
+}
+
+/* It is in need, or no longer. */
+static void line_up(struct account *tenant)
+{
+    if (tenant->need == 0) {
+        list_leave(&tenant->on_hungry);
+    } else if (!list_holds(&tenant->on_hungry)) {
+        list_push_back(&tenant->pool->hungry, &tenant->on_hungry);
+    }
+}
+
+static void stand_fed(struct share *share)
+{
+    struct account *tenant = share->account;
+    share->need--;
+    tenant->need--;
+    share->sent++;
+    tenant->has++;
+    list_leave(&tenant->on_hungry);
+    line_up(tenant);
+}
+
 /* --- who gets what ------------------------------------------------------------------------ */
 
-static void grant(struct hub *hub, struct share *share)
+/* To an engine, for a tenant of its or, where they are not told apart, whomever. */
+static void grant(struct hub *hub, struct share *share, struct share *of_tenant)
 {
+    struct share *door = of_tenant != NULL ? of_tenant : share;
     share->account->out++;
     share->granted++;
     share->need--;
-    share->grant_due++;
-    ring_door(hub, share);
+    if (of_tenant != NULL) {
+        stand_fed(of_tenant);
+    }
+    door->grant_due++;
+    ring_door(hub, door);
 }
 
-/* Free credits to those in need, one each, in turns. */
+/* Free credits to those in need: the tenant that is furthest behind; or one each, in turns. */
 static void hand_out(struct hub *hub, struct account *account)
 {
     uint32_t engines = hub->opt.engines;
     uint32_t passed = 0;
     while (account->out < account->limit && passed < engines) {
+        struct account *tenant = hindmost(account, NULL);
+        struct share *of_tenant = tenant != NULL ? hindmost_share(hub, tenant, NULL) : NULL;
+        if (of_tenant != NULL) {
+            grant(hub, &account->shares[engine_of(of_tenant)], of_tenant);
+            continue;
+        }
         struct share *share = &account->shares[account->turn];
         account->turn = (account->turn + 1) % engines;
         if (share->need > 0) {
-            grant(hub, share);
+            grant(hub, share, NULL);
             passed = 0;
         } else {
             passed++;
@@ -376,11 +494,13 @@ static void settle(struct hub *hub, struct account *account)
     hand_out(hub, account);
     struct standing standing = standing_of(hub, account);
     struct levy levy = levy_of(hub, account, &standing);
-    uint32_t pressure = pressure_of(&standing);
+    uint32_t pressure = account->tenants == 0 ? pressure_of(&standing) : 0;
+    account->due = standing.needed > 0 ? account->due : 0;
     for (uint32_t i = 0; i < hub->opt.engines; i++) {
         struct share *share = &account->shares[i];
         uint32_t due = levied(&levy, share);
-        uint32_t others = standing.needed - share->need + due;
+        share->due = standing.needed > 0 ? share->due : 0;
+        uint32_t others = standing.needed - share->need + due + share->due;
         bool is_pressed = due > 0 || (share == standing.richest && pressure > 0);
         if (share->number == 0) {
             continue;
@@ -409,11 +529,6 @@ static struct share *next_in_need(const struct hub *hub, struct account *account
         }
     }
     return NULL;
-}
-
-static uint32_t engine_of(const struct share *share)
-{
-    return (uint32_t)(share - share->account->shares);
 }
 
 /* The credit of the pool goes from one engine to the other, or back to all, where that one has no
@@ -495,30 +610,154 @@ static void forward_all(struct hub *hub, struct share *from)
     }
 }
 
+/* --- how tenants stand -------------------------------------------------------------------- */
+
+/* Another one has to be given room before this one may keep all that it has here; so many of the
+ * pool are to make room already. */
+static bool is_ahead(const struct hub *hub, const struct share *share, uint32_t due)
+{
+    struct account *tenant = share->account;
+    uint64_t by_ms = turn_ms(tenant->pool) * (AHEAD_TURNS + due);
+    const struct account *other = hindmost(tenant->pool, tenant);
+    if (other != NULL && rank(tenant) >= rank(other) + by_ms) {
+        return true;
+    }
+    const struct share *elsewhere = hindmost_share(hub, tenant, share);
+    return elsewhere != NULL && rank_there(share) >= rank_there(elsewhere) + by_ms;
+}
+
+/* It is pressed to give up one, or no longer. */
+static void press(struct hub *hub, struct share *share, bool is_pressed)
+{
+    struct account *pool = share->account->pool;
+    struct share *there = &pool->shares[engine_of(share)];
+    if (is_pressed && (!share->is_pressed || there->due == 0)) { /* or others gave one up */
+        there->due++;
+        pool->due++;
+    } else if (!is_pressed && share->is_pressed) {
+        pool->due -= there->due > 0;
+        there->due -= there->due > 0;
+    }
+    want(hub, share, is_pressed, is_pressed);
+    settle(hub, pool);
+}
+
+static void learn_lease(struct account *pool, const struct limit_standing *standing)
+{
+    if (standing->leases == 0) {
+        return;
+    }
+    uint64_t mean = standing->spent_ms * LEASE_SCALE / standing->leases;
+    uint64_t before = pool->lease_ms;
+    pool->lease_ms = before == 0 ? mean : before - before / LEASE_WEIGHT + mean / LEASE_WEIGHT;
+}
+
+static uint64_t at_least(uint64_t value, uint64_t least)
+{
+    return value > least ? value : least;
+}
+
+/* Nobody saves up more than a few turns. */
+static void spend(const struct hub *hub, struct share *share, uint64_t spent_ms)
+{
+    struct account *tenant = share->account;
+    struct account *pool = tenant->pool;
+    uint64_t behind_ms = BEHIND_TURNS * turn_ms(pool);
+    uint64_t most_ms = 0;
+    for (uint32_t i = 0; i < hub->opt.engines; i++) {
+        most_ms = at_least(most_ms, tenant->shares[i].spent_ms);
+    }
+    share->spent_ms = at_least(share->spent_ms + spent_ms + behind_ms, most_ms) - behind_ms;
+    tenant->spent_ms = at_least(tenant->spent_ms + spent_ms + behind_ms, pool->most_ms) - behind_ms;
+    pool->most_ms = at_least(pool->most_ms, tenant->spent_ms);
+}
+
+static void stand(struct hub *hub, struct share *share, const struct limit_msg *msg)
+{
+    const struct limit_standing *standing = &msg->standing;
+    struct account *tenant = share->account;
+    tenant->has -= has(share);
+    tenant->need -= share->need;
+    share->alive = standing->alive;
+    share->fed = standing->fed;
+    share->need = msg->count;
+    tenant->has += has(share);
+    tenant->need += share->need;
+    line_up(tenant);
+    learn_lease(tenant->pool, standing);
+    spend(hub, share, MUTANT(40) ? 0 : standing->spent_ms);
+    if (standing->has_yielded) {
+        share->wanted = 0;
+        share->is_pressed = false;
+    }
+    uint32_t due = tenant->pool->due - (share->is_pressed && tenant->pool->due > 0);
+    press(hub, share, share->alive > 0 && is_ahead(hub, share, due));
+}
+
+/* It goes; what was on its way to it is for anybody there. */
+static void stand_down(struct hub *hub, struct share *share)
+{
+    struct account *tenant = share->account;
+    struct share *there = &tenant->pool->shares[engine_of(share)];
+    press(hub, share, false);
+    tenant->has -= has(share);
+    tenant->need -= share->need;
+    line_up(tenant);
+    if (share->grant_due > 0) {
+        there->grant_due += share->grant_due;
+        ring_door(hub, there);
+    }
+}
+
 /* --- what engines say --------------------------------------------------------------------- */
 
-uint32_t hub_join(struct hub *hub, uint32_t engine, const char *name, uint32_t name_len,
-                  uint32_t limit)
+static struct account *account_named(struct hub *hub, const struct name *name)
 {
-    struct name wanted = {name, name_len};
-    uint64_t hash = hash_of(hub, &wanted);
-    check(engine < hub->opt.engines);
-    struct account *account = map_find(&hub->by_name, hash, is_named, &wanted);
-    if (account == NULL) {
-        account = account_new(hub, &wanted, hash);
-    }
-    if (account == NULL) {
-        return 0;
-    }
-    account->limit = limit;
+    uint64_t hash = hash_of(hub, name);
+    struct account *account = map_find(&hub->by_name, hash, is_named, name);
+    return account != NULL ? account : account_new(hub, name, hash);
+}
+
+static struct share *enter(struct hub *hub, struct account *account, uint32_t engine)
+{
     struct share *share = &account->shares[engine];
     if (share->number == 0) {
         uint32_t joins = ++hub->joins & JOINS_MASK;
         share->number = (place_of(hub, account) + 1) | joins << PLACE_BITS;
         account->joined++;
     }
+    return share;
+}
+
+uint32_t hub_join(struct hub *hub, uint32_t engine, const char *name, uint32_t name_len,
+                  uint32_t limit)
+{
+    struct name wanted = {name, name_len};
+    check(engine < hub->opt.engines);
+    struct account *account = account_named(hub, &wanted);
+    if (account == NULL) {
+        return 0;
+    }
+    account->limit = limit;
+    const struct share *share = enter(hub, account, engine);
     settle(hub, account);
     return share->number;
+}
+
+uint32_t hub_enroll(struct hub *hub, uint32_t engine, uint32_t pool_number, const char *name,
+                    uint32_t name_len)
+{
+    struct name wanted = {name, name_len};
+    const struct share *of_pool = share_of(hub, engine, pool_number);
+    check(of_pool != NULL);
+    struct account *tenant = account_named(hub, &wanted);
+    if (tenant == NULL) {
+        return 0;
+    }
+    struct account *pool = of_pool->account;
+    pool->tenants += tenant->joined == 0;
+    tenant->pool = pool;
+    return enter(hub, tenant, engine)->number;
 }
 
 void hub_leave(struct hub *hub, uint32_t engine, uint32_t number)
@@ -526,14 +765,22 @@ void hub_leave(struct hub *hub, uint32_t engine, uint32_t number)
     struct share *share = share_of(hub, engine, number);
     check(share != NULL);
     struct account *account = share->account;
+    struct account *pool = account->pool;
+    if (pool != NULL) {
+        stand_down(hub, share);
+    }
     forward_all(hub, share);
     account->out -= share->granted;
+    account->due -= share->due;
     account->joined--;
     list_leave(&share->on_door);
     *share = (struct share){.account = account};
     if (account->joined == 0) {
         account_free(hub, account);
-    } else {
+        if (pool != NULL) {
+            pool->tenants--;
+        }
+    } else if (pool == NULL) {
         settle(hub, account);
     }
 }
@@ -554,6 +801,9 @@ bool hub_take(struct hub *hub, uint32_t engine, uint32_t number)
 static void give_back(struct hub *hub, struct share *share, uint32_t count)
 {
     check(count <= share->granted);
+    uint32_t made = least_of(count, share->due);
+    share->due -= made;
+    share->account->due -= made;
     share->granted -= count;
     share->account->out -= count;
     share->wanted -= least_of(count, share->wanted);
@@ -572,6 +822,10 @@ void hub_receive(struct hub *hub, const struct limit_msg *msg)
     }
     if (msg->word == LIMIT_MOVE) {
         forward(hub, share, &msg->parcel);
+        return;
+    }
+    if (msg->word == LIMIT_STAND) {
+        stand(hub, share, msg);
         return;
     }
     if (msg->word == LIMIT_RETURN) {
@@ -601,7 +855,14 @@ static void share_verify(const struct share *share)
 {
     check(list_holds(&share->on_door) == has_news(share));
     check(share->number != 0 || (share->granted == 0 && share->need == 0));
-    check(share->grant_due + share->parcels_due <= share->granted);
+    check(share->grant_due + share->parcels_due <= share->granted || share->account->pool != NULL);
+}
+
+static void tenant_verify(const struct account *tenant, uint32_t there, uint32_t needed)
+{
+    check(tenant->has == there && tenant->need == needed);
+    check(list_holds(&tenant->on_hungry) == (needed > 0));
+    check(tenant->pool->tenants > 0);
 }
 
 void hub_verify(const struct hub *hub)
@@ -610,15 +871,23 @@ void hub_verify(const struct hub *hub)
         uint32_t out = 0;
         uint32_t joined = 0;
         uint32_t needed = 0;
+        uint32_t there = 0;
+        uint32_t due = 0;
         for (uint32_t i = 0; i < hub->opt.engines; i++) {
             const struct share *share = &account->shares[i];
             share_verify(share);
             out += share->granted;
             needed += share->need;
+            there += has(share);
+            due += share->due;
             joined += share->number != 0;
         }
         check(out == account->out);
         check(joined == account->joined && joined > 0);
+        check(due == account->due);
         check(needed == 0 || out >= account->limit);
+        if (account->pool != NULL) {
+            tenant_verify(account, there, needed);
+        }
     }
 }

@@ -10,6 +10,11 @@
  * Fair: free credits go to those who need them in turns. Whoever holds none, or two less than the
  * richest, has the richest pressed to give some up; everybody else is asked for what lies idle.
  *
+ * Where tenants are told apart (those of a pool), free credits go to the one that is furthest
+ * behind, at the engine where it is, and who is ahead of another is pressed, too. How far one is:
+ * the time for which it has had connections, and a turn for each that it has now. So it comes back
+ * to the others within a turn or two, however the callers of each are spread over the engines.
+ *
  * A connection that is given up whole goes to somebody who needs one, in the same turns, and its
  * credits with it; where nobody does any more, back. It waits at the door like everything else.
  */
@@ -23,8 +28,8 @@
 
 struct hub_options {
     uint32_t engines;        /* [1] numbered from 0; at most LIMIT_ENGINES_MAX */
-    uint32_t accounts_max;   /* [4160] */
-    uint32_t name_bytes_max; /* [2 MiB] */
+    uint32_t accounts_max;   /* [5248] */
+    uint32_t name_bytes_max; /* [3 MiB] */
     uint32_t parcels_max;    /* connections under way; one more is closed [1024] */
     uint64_t seed;
     /* The engine has something to fetch now and had nothing before; called from inside any hub
@@ -53,6 +58,9 @@ void hub_fini(struct hub *hub);
 uint32_t hub_join(struct hub *hub, uint32_t engine, const char *name, uint32_t name_len,
                   uint32_t limit);
 void hub_leave(struct hub *hub, uint32_t engine, uint32_t number);
+/* A tenant of a pool that the engine has joined; it leaves before that. 0: no room. */
+uint32_t hub_enroll(struct hub *hub, uint32_t engine, uint32_t pool_number, const char *name,
+                    uint32_t name_len);
 bool hub_take(struct hub *hub, uint32_t engine, uint32_t account);
 
 /* A message of msg->engine. */

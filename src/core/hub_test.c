@@ -77,6 +77,12 @@ static uint32_t port_join(void *arg, const char *name, uint32_t len, uint32_t li
     return hub_join(&party->town->hub, party->number, name, len, limit);
 }
 
+static uint32_t port_enroll(void *arg, uint32_t pool_account, const char *name, uint32_t len)
+{
+    struct party *party = arg;
+    return hub_enroll(&party->town->hub, party->number, pool_account, name, len);
+}
+
 /* Letters about an account that is left are void, and its number is never used again. */
 static void port_leave(void *arg, uint32_t account)
 {
@@ -114,7 +120,8 @@ static void party_open(struct town *town, uint32_t number, const weir_pool_optio
                                       .leave = port_leave,
                                       .take = town->is_direct ? port_take : NULL,
                                       .send = port_send,
-                                      .engines = ENGINES};
+                                      .engines = ENGINES,
+                                      .enroll = port_enroll};
     assert_int_equal(weir_engine_new(&engine, &party->engine), WEIR_OK);
     assert_int_equal(engine_share(party->engine, &party->port), WEIR_OK);
     weir_pool_options pool = *opt;

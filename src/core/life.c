@@ -57,6 +57,7 @@ static void pool_init(weir_pool *pool, weir_engine *engine, const weir_pool_opti
     list_init(&pool->overdue);
     list_init(&pool->keys);
     list_init(&pool->turns);
+    list_init(&pool->news);
     list_init(&pool->endpoints);
     list_init(&pool->tenants);
     group_init(&pool->rest, pool, GROUP_ENDPOINT);

@@ -8,16 +8,18 @@
 #include "core/move.h"
 #include "core/mutant.h"
 #include "core/pool.h"
+#include "core/standing.h"
+#include "core/turns.h"
 
 #include <string.h>
 
-#define ACCOUNT_NAME_MAX (64U + WEIR_KEY_BYTES_MAX)
+#define ACCOUNT_NAME_MAX (65U + WEIR_KEY_BYTES_MAX)
 #define TAKE_EVERY_MS    10U /* of a hub that had none: others want its lock, too */
 
 weir_err engine_share(weir_engine *engine, const struct limit_port *port)
 {
     check(engine->pools.count == 0);
-    uint32_t most = engine->keys.capacity + engine->pools_max;
+    uint32_t most = engine->keys.capacity + 2 * engine->pools_max + engine->groups.capacity;
     if (!map_init(&engine->by_account, &engine->alloc, most)) {
         return WEIR_ENOMEM;
     }
@@ -51,14 +53,75 @@ static void forget_account(weir_engine *engine, struct ledger *ledger)
     *ledger = (struct ledger){0};
 }
 
+static void know_account(weir_engine *engine, struct ledger *ledger, uint32_t account)
+{
+    bool is_there = map_put(&engine->by_account, rand_mix(account), ledger);
+    check(is_there);
+    *ledger = (struct ledger){.account = account};
+}
+
+/* --- tenants ------------------------------------------------------------------------------ */
+
+/* Its name begins with a 0, as none of a pool or key does that has as few of them. */
+weir_err ledger_open_tenant(struct group *tenant)
+{
+    weir_pool *pool = tenant->pool;
+    const struct limit_port *port = pool->engine->port;
+    if (pool->ledger.account == 0 || port->enroll == NULL || tenant->ledger.account != 0) {
+        return WEIR_OK;
+    }
+    char name[ACCOUNT_NAME_MAX] = "";
+    uint32_t len = 1 + name_of(pool, NULL, name + 1);
+    if (group_is_named(tenant)) {
+        memcpy(name + len, tenant->text, tenant->text_len);
+        len += tenant->text_len;
+    }
+    uint32_t account = port->enroll(port->arg, pool->ledger.account, name, len);
+    if (account == 0) {
+        return WEIR_EKEYS;
+    }
+    know_account(pool->engine, &tenant->ledger, account);
+    tenant->ledger.is_of_tenant = true;
+    return WEIR_OK;
+}
+
+void ledger_close_tenant(struct group *tenant)
+{
+    list_leave(&tenant->on_news);
+    tenant->is_told = false;
+    tenant->fed = 0;
+    if (tenant->ledger.account != 0) {
+        forget_account(tenant->pool->engine, &tenant->ledger);
+    }
+}
+
+static weir_err open_tenants(weir_pool *pool)
+{
+    weir_err err = ledger_open_tenant(&pool->nobody);
+    weir_list_each(it, &pool->tenants) {
+        if (err == WEIR_OK) {
+            err = ledger_open_tenant(list_entry(it, struct group, on_pool));
+        }
+    }
+    return err;
+}
+
+static void close_tenants(weir_pool *pool)
+{
+    ledger_close_tenant(&pool->nobody);
+    weir_list_each(it, &pool->tenants) {
+        ledger_close_tenant(list_entry(it, struct group, on_pool));
+    }
+}
+
+/* --- pools and keys ------------------------------------------------------------------------ */
+
 weir_err ledger_open(weir_pool *pool, struct key *key, uint32_t limit)
 {
     weir_engine *engine = pool->engine;
     struct ledger *ledger = ledger_of(pool, key);
     if (engine->port == NULL || limit == WEIR_UNLIMITED) {
-        if (ledger->account != 0) {
-            forget_account(engine, ledger);
-        }
+        ledger_close(pool, key);
         ledger->credits = limit;
         return WEIR_OK;
     }
@@ -69,21 +132,28 @@ weir_err ledger_open(weir_pool *pool, struct key *key, uint32_t limit)
         return WEIR_EKEYS;
     }
     if (ledger->account == 0) {
-        bool is_there = map_put(&engine->by_account, rand_mix(account), ledger);
-        check(is_there);
-        *ledger = (struct ledger){.account = account, .is_of_key = key != NULL};
+        know_account(engine, ledger, account);
+        ledger->is_of_key = key != NULL;
         ledger->is_lent = pool->connector->dial == NULL && engine->port->take != NULL;
     }
     check(ledger->account == account);
-    return WEIR_OK;
+    weir_err err = key == NULL ? open_tenants(pool) : WEIR_OK;
+    if (err != WEIR_OK) {
+        ledger_close(pool, key);
+    }
+    return err;
 }
 
 void ledger_close(weir_pool *pool, struct key *key)
 {
     struct ledger *ledger = ledger_of(pool, key);
-    if (ledger->account != 0) {
-        forget_account(pool->engine, ledger);
+    if (ledger->account == 0) {
+        return;
     }
+    if (key == NULL) {
+        close_tenants(pool);
+    }
+    forget_account(pool->engine, ledger);
 }
 
 static void say(weir_engine *engine, const struct ledger *ledger, enum limit_word word,
@@ -204,11 +274,22 @@ static void want(weir_engine *engine, struct ledger *ledger, const struct limit_
     }
 }
 
-static void granted(struct ledger *ledger, uint32_t count)
+static struct ledger *ledger_at(const weir_engine *engine, uint32_t account)
 {
+    struct wanted_account wanted = {account};
+    return map_find(&engine->by_account, rand_mix(account), is_account, &wanted);
+}
+
+static void granted(weir_engine *engine, struct ledger *ledger, const struct limit_msg *msg)
+{
+    uint32_t count = msg->count;
+    struct ledger *tenant = msg->tenant != 0 ? ledger_at(engine, msg->tenant) : NULL;
     ledger->credits += count;
     ledger->asked -= count < ledger->asked ? count : ledger->asked;
     ledger->is_dry = count == 0;
+    if (tenant != NULL) {
+        standing_fed(container_of(tenant, struct group, ledger), count);
+    }
     if (ledger->is_of_key) {
         pool_serve(container_of(ledger, struct key, ledger));
     } else {
@@ -218,9 +299,7 @@ static void granted(struct ledger *ledger, uint32_t count)
 
 void engine_receive(weir_engine *engine, const struct limit_msg *msg)
 {
-    struct wanted_account wanted = {msg->account};
-    struct ledger *ledger = map_find(&engine->by_account, rand_mix(msg->account), is_account,
-                                     &wanted);
+    struct ledger *ledger = ledger_at(engine, msg->account);
     if (ledger == NULL) { /* left in the meantime; the hub knows */
         if (msg->word == LIMIT_MOVE) {
             parcel_drop(&msg->parcel);
@@ -230,7 +309,9 @@ void engine_receive(weir_engine *engine, const struct limit_msg *msg)
     if (msg->word == LIMIT_MOVE) {
         move_in(container_of(ledger, struct key, ledger), &msg->parcel);
     } else if (msg->word == LIMIT_GRANT) {
-        granted(ledger, msg->count);
+        granted(engine, ledger, msg);
+    } else if (ledger->is_of_tenant) {
+        ledger->is_pressing = msg->word == LIMIT_PRESS;
     } else if (msg->word == LIMIT_WANT || msg->word == LIMIT_PRESS) {
         want(engine, ledger, msg);
     }

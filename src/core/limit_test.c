@@ -83,7 +83,7 @@ static void nothing_is_dialled_without_a_credit(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join, leave, NULL, hear, 1};
+    struct limit_port port = {&office, join, leave, NULL, hear, 1, NULL};
     weir_pool_options opt = {.max_total = 5};
     struct fake *fake = open_shared(&opt, &port);
     fake_acquire(fake, "a");
@@ -106,7 +106,7 @@ static void a_want_takes_what_is_idle(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join, leave, NULL, hear, 1};
+    struct limit_port port = {&office, join, leave, NULL, hear, 1, NULL};
     weir_pool_options opt = {.max_total = 5, .max_per_key = 5};
     struct fake *fake = open_shared(&opt, &port);
     fake_acquire(fake, "a");
@@ -132,7 +132,7 @@ static void a_key_gives_back_what_is_idle(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join, leave, NULL, hear, 1};
+    struct limit_port port = {&office, join, leave, NULL, hear, 1, NULL};
     weir_pool_options opt = {.max_total = WEIR_UNLIMITED, .max_per_key = 5};
     struct fake *fake = open_shared(&opt, &port);
     fake_acquire(fake, "a");
@@ -160,7 +160,7 @@ static void pressure_takes_busy_ones_after_a_turn(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join, leave, NULL, hear, 1};
+    struct limit_port port = {&office, join, leave, NULL, hear, 1, NULL};
     weir_pool_options opt = {.max_total = 5};
     struct fake *fake = open_shared(&opt, &port);
     fake_acquire(fake, "a");
@@ -185,7 +185,7 @@ static void a_hub_without_room_refuses_pools_and_keys(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join, leave, NULL, hear, 1};
+    struct limit_port port = {&office, join, leave, NULL, hear, 1, NULL};
     weir_pool_options opt = {.max_total = 5, .max_per_key = 5};
     struct fake *fake = open_shared(&opt, &port);
     weir_pool_options other = {.name = "other", .connector = &fake->connector};
@@ -204,7 +204,7 @@ static void an_update_that_the_hub_refuses_changes_nothing(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join_same, leave, NULL, hear, 1};
+    struct limit_port port = {&office, join_same, leave, NULL, hear, 1, NULL};
     weir_pool_options opt = {.max_total = 5};
     struct fake *fake = open_shared(&opt, &port);
     weir_pool_options now;
@@ -237,7 +237,7 @@ static void a_listener_gives_back_at_once(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join, leave, take_one, hear, 1};
+    struct limit_port port = {&office, join, leave, take_one, hear, 1, NULL};
     struct fake *fake = fake_open(NULL, NULL);
     weir_pool *pool;
     weir_pool_options opt = {
@@ -266,7 +266,7 @@ static void a_wait_is_foretold_by_what_is_due(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join, leave, NULL, hear, 4};
+    struct limit_port port = {&office, join, leave, NULL, hear, 4, NULL};
     weir_pool_options opt = {.max_total = WEIR_UNLIMITED,
                              .max_per_key = 8, /* two for each of the four */
                              .acquire_timeout_ms = 30000,

@@ -121,6 +121,12 @@ static uint32_t port_join(void *arg, const char *name, uint32_t len, uint32_t li
     return hub_join(&street.hub, side->number, name, len, limit);
 }
 
+static uint32_t port_enroll(void *arg, uint32_t pool_account, const char *name, uint32_t len)
+{
+    const struct side *side = arg;
+    return hub_enroll(&street.hub, side->number, pool_account, name, len);
+}
+
 static void port_leave(void *arg, uint32_t account)
 {
     const struct side *side = arg;
@@ -160,7 +166,8 @@ static void side_open(uint32_t number, const weir_pool_options *opt)
         .seed = number, .conns_max = 8, .on_event = on_event, .event_arg = side};
     weir_pool_options pool = *opt;
     *side = (struct side){.number = number};
-    side->port = (struct limit_port){side, port_join, port_leave, port_take, port_send, ENGINES};
+    side->port = (struct limit_port){side,      port_join, port_leave, port_take,
+                                     port_send, ENGINES,   port_enroll};
     assert_int_equal(weir_engine_new(&engine, &side->engine), WEIR_OK);
     assert_int_equal(engine_share(side->engine, &side->port), WEIR_OK);
     pool.connector = &connector;

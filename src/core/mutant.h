@@ -43,6 +43,7 @@
  * 37  a request that cannot be sent twice goes where the peer may be about to hang up
  * 38  room that went to another worker stays promised
  * 39  a wait is foretold by what a key has, whatever others may have to give
+ * 40  what tenants have been given is forgotten among workers
  */
 #pragma once
 #include <stdbool.h>

@@ -186,6 +186,7 @@ struct weir_pool {
     struct list waiting, held, overdue; /* leases, oldest first */
     struct list keys;
     struct list turns;              /* tenants with hungry keys, the next one first */
+    struct list news;               /* tenants that the hub has to hear of */
     uint32_t promised;              /* by all of them (turns.h) */
     struct list endpoints, tenants; /* groups with a name */
     struct group rest, nobody;      /* those without: endpoints past, and keys without a tenant */

@@ -9,6 +9,7 @@
 #include "core/key.h"
 #include "core/mutant.h"
 #include "core/pool.h"
+#include "core/standing.h"
 
 /* EWMA with a weight of 1/8, kept × 16. */
 #define HOLD_SCALE  16U
@@ -179,6 +180,7 @@ void queue_drop(struct lease *lease)
         check(key->pins > 0);
         key->pins--;
     } else {
+        standing_spend(key->tenant, lease->conn, held_ms);
         list_remove(&lease->conn->leases, &lease->on_owner);
     }
     list_remove(lease->on_pool.home, &lease->on_pool);

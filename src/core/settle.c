@@ -12,6 +12,7 @@
 #include "core/pool.h"
 #include "core/probe.h"
 #include "core/size.h"
+#include "core/standing.h"
 #include "core/turns.h"
 
 /* Why a connection without leases has to go, or WEIR_OK. */
@@ -54,6 +55,7 @@ static void yield(struct conn *conn)
     explain(conn->key, DECIDED_YIELD, conn, WEIR_OK);
     conn->key->pool->counters.evicted++;
     pool_conn_close(conn, WEIR_EEVICTED);
+    standing_tell(conn->key->pool);
 }
 
 static void become_idle(struct conn *conn)
@@ -106,12 +108,13 @@ void pool_conn_settle(struct conn *conn)
         return;
     }
     weir_err end = end_of(conn);
+    bool is_wanted = key->waiting.count > 0 || key->ledger.wanted > 0; /* here, or elsewhere */
     if (end != WEIR_OK) {
         pool_conn_close(conn, end);
         pool_serve(key);
     } else if (conn->unsure) {
         probe_start(conn);
-    } else if (key->waiting.count > 0 && turns_should_yield(key)) {
+    } else if (is_wanted && turns_should_yield(key)) {
         yield(conn);
     } else if (key->waiting.count > 0 && turns_should_pass_on(key)) {
         pass_on(conn);

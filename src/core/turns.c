@@ -4,6 +4,7 @@
 #include "core/key.h"
 #include "core/mutant.h"
 #include "core/pool.h"
+#include "core/standing.h"
 
 /* Who cannot give way - the others have as much - goes on serving, and owes it; up to this. */
 #define LOOKS_MAX 64U /* room that comes free must not cost a walk over all who want it */
@@ -25,6 +26,7 @@ void turns_join(struct key *key)
     if (!list_holds(&tenant->on_turns)) {
         list_push_back(&key->pool->turns, &tenant->on_turns);
     }
+    standing_note(tenant);
 }
 
 static void unlink_key(struct key *key)
@@ -34,12 +36,13 @@ static void unlink_key(struct key *key)
     if (tenant->hungry.count == 0) {
         list_remove(&key->pool->turns, &tenant->on_turns);
     }
+    standing_note(tenant);
 }
 
-static void promise(struct group *tenant)
+void turns_promise(struct group *tenant, uint32_t count)
 {
-    tenant->promised++;
-    tenant->pool->promised++;
+    tenant->promised += count;
+    tenant->pool->promised += count;
 }
 
 static void take_back(struct group *tenant, uint32_t count)
@@ -166,7 +169,7 @@ static bool yields_to_tenant(struct key *key)
         return false;
     }
     mine->deficit += mine->deficit <= 0 ? (int32_t)TURN_GRANTS : 0;
-    promise(rival);
+    turns_promise(rival, 1);
     return true;
 }
 
@@ -185,16 +188,21 @@ static bool yields_to_key(struct key *key)
         return false;
     }
     key->turn = 0;
-    promise(tenant);
+    turns_promise(tenant, 1);
     return true;
 }
 
 bool turns_should_yield(struct key *key)
 {
     weir_pool *pool = key->pool;
-    bool has_rivals = pool->turns.count > 0 && pool->opt.refuse_when_full != WEIR_ON
+    bool is_shared = standing_is_shared(key->tenant);
+    if (is_shared && standing_should_yield(key->tenant)) {
+        return true;
+    }
+    bool has_rivals = key->waiting.count > 0 && pool->turns.count > 0
+                      && pool->opt.refuse_when_full != WEIR_ON
                       && pool->by_state[WEIR_CLOSING].count < turns_count(pool);
-    return has_rivals && (yields_to_tenant(key) || yields_to_key(key));
+    return has_rivals && ((!is_shared && yields_to_tenant(key)) || yields_to_key(key));
 }
 
 bool turns_should_pass_on(struct key *key)

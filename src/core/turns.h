@@ -9,6 +9,7 @@
  * connection more than the next in turn gives one up at once; who has one more gives it up when it
  * has served TURN_GRANTS leases since it last did. So tenants with equal demand have equal shares,
  * however many keys each has and however few connections there are (Shreedhar and Varghese 1995).
+ * Where workers share the limit, the hub says which tenant gives way, and to whom (standing.h).
  */
 #pragma once
 #include "core/parts.h"
@@ -31,6 +32,9 @@ struct key *turns_take(weir_pool *pool);
 /* It had its turn; or it wanted none. */
 void turns_passed(struct key *key);
 void turns_lapse(struct key *key);
+
+/* Room came that is meant for the tenant, which has hungry keys. */
+void turns_promise(struct group *tenant, uint32_t count);
 
 /* Room that went to another worker is nobody's here: no more is promised than there is, or will be
  * when what closes has closed. */

@@ -18,13 +18,14 @@ enum {
     DIAL_MS = 3,
     CLOSE_MS = 1,
     MOVE_MS = 1,
-    SECONDS = 60
+    SECONDS = 20,
+    GRANTS = 3000
 };
 
 struct customer {
     struct till *till; /* where it asks */
     weir_key key;
-    char host[8];
+    char host[16];
     weir_lease lease;
     uint64_t until_ms; /* holds until then; 0: waits */
     unsigned party;
@@ -120,6 +121,12 @@ static uint32_t port_join(void *arg, const char *name, uint32_t name_len, uint32
     return hub_join(&till->crowd->hub, till->number, name, name_len, limit);
 }
 
+static uint32_t port_enroll(void *arg, uint32_t pool_account, const char *name, uint32_t name_len)
+{
+    const struct till *till = arg;
+    return hub_enroll(&till->crowd->hub, till->number, pool_account, name, name_len);
+}
+
 static void port_leave(void *arg, uint32_t account)
 {
     const struct till *till = arg;
@@ -144,8 +151,8 @@ static void till_open(struct till *till, const weir_pool_options *opt)
 {
     weir_pool_options own = *opt;
     own.connector_self = till;
-    till->port = (struct limit_port){till,      port_join, port_leave,
-                                     port_take, port_send, till->crowd->engines};
+    till->port = (struct limit_port){
+        till, port_join, port_leave, port_take, port_send, till->crowd->engines, port_enroll};
     assert_int_equal(weir_engine_new(NULL, &till->engine), WEIR_OK);
     if (till->crowd->engines > 1) {
         assert_int_equal(engine_share(till->engine, &till->port), WEIR_OK);
@@ -198,6 +205,8 @@ struct match {
     uint32_t engines;
     bool limited; /* each key, to as many: the hub has an account of it */
     bool moves;   /* an idle connection may go to another engine */
+    /* A party's callers are at so many engines, from that one on; 0: at all. */
+    unsigned at[2], from[2];
 };
 
 static void come_in(struct crowd *crowd, unsigned i, const struct match *match)
@@ -205,10 +214,11 @@ static void come_in(struct crowd *crowd, unsigned i, const struct match *match)
     struct customer *customer = &crowd->customers[i];
     unsigned party = i % 2;
     unsigned number = i / 2;
+    unsigned at = match->at[party] != 0 ? match->at[party] : crowd->engines;
     customer->party = party;
-    customer->till = &crowd->tills[number % crowd->engines];
+    customer->till = &crowd->tills[(match->from[party] + number % at) % crowd->engines];
     snprintf(customer->host, sizeof customer->host, "%c%u", "ab"[party],
-             number / crowd->engines % match->keys[party]);
+             number / at % match->keys[party]);
     customer->key = (weir_key){.host = customer->host, .tenant = match->tenants[party]};
     ask(customer);
 }
@@ -235,7 +245,8 @@ static void play(const struct match *match, uint64_t ret_served[2])
     for (unsigned i = 0; i < CLIENTS; i++) {
         come_in(crowd, i, match);
     }
-    while (crowd->now_ms < SECONDS * UINT64_C(1000)) {
+    while (crowd->now_ms < SECONDS * UINT64_C(1000)
+           && crowd->served[0] + crowd->served[1] < GRANTS) {
         crowd->now_ms++;
         for (uint32_t i = 0; i < crowd->engines; i++) {
             till_turn(&crowd->tills[i]);
@@ -301,6 +312,39 @@ static void tenants_share_a_cap_of_four_engines_within_a_twentieth(void **state)
     }
 }
 
+/* Wherever the callers of the one and of the other are. */
+static void tenants_share_a_cap_however_their_callers_are_spread(void **state)
+{
+    static const struct match layouts[] = {
+        {.engines = 4, .at = {1, 3}, .from = {0, 1}}, /* each where the other is not */
+        {.engines = 4, .at = {1, 4}},
+        {.engines = 4, .at = {1, 1}},
+        {.engines = 4, .at = {1, 1}, .from = {0, 2}},
+        {.engines = 4, .at = {3, 2}, .from = {0, 2}},
+        {.engines = 2, .at = {1, 2}},
+        {.engines = 2, .at = {1, 1}, .from = {0, 1}},
+        {.engines = 4},
+    };
+    static const unsigned keys[][2] = {{1, 1}, {1, 5}};
+    static const uint32_t some_caps[] = {1, 2, 5, 8};
+    (void)state;
+    for (unsigned i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+        for (unsigned k = 0; k < sizeof keys / sizeof *keys; k++) {
+            for (unsigned c = 0; c < sizeof some_caps / sizeof *some_caps; c++) {
+                struct match match = layouts[i];
+                match.max_total = some_caps[c];
+                match.keys[0] = keys[k][0];
+                match.keys[1] = keys[k][1];
+                match.tenants[0] = "alice";
+                match.tenants[1] = "bob";
+                expect_equal_shares(&match);
+                match.limited = match.moves = true;
+                expect_equal_shares(&match);
+            }
+        }
+    }
+}
+
 static void keys_share_a_cap_within_a_twentieth(void **state)
 {
     (void)state;
@@ -317,6 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tenants_share_a_cap_within_a_twentieth),
         cmocka_unit_test(tenants_share_a_cap_of_four_engines_within_a_twentieth),
+        cmocka_unit_test(tenants_share_a_cap_however_their_callers_are_spread),
         cmocka_unit_test(keys_share_a_cap_within_a_twentieth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

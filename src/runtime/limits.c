@@ -62,6 +62,15 @@ static uint32_t desk_join(void *arg, const char *name, uint32_t name_len, uint32
     return account;
 }
 
+static uint32_t desk_enroll(void *arg, uint32_t pool_account, const char *name, uint32_t name_len)
+{
+    struct desk *desk = arg;
+    lock(desk->limits);
+    uint32_t account = hub_enroll(&desk->limits->hub, desk->engine, pool_account, name, name_len);
+    unlock(desk->limits);
+    return account;
+}
+
 static void desk_leave(void *arg, uint32_t account)
 {
     struct desk *desk = arg;
@@ -123,7 +132,8 @@ struct limits *limits_new(const struct alloc *alloc, const struct limits_options
                                          .leave = desk_leave,
                                          .take = desk_take,
                                          .send = desk_send,
-                                         .engines = opt->engines};
+                                         .engines = opt->engines,
+                                         .enroll = desk_enroll};
     }
     return limits;
 }

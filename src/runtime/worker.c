@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-#define LIMIT_POOLS        4160U /* accounts beside those for keys, and for keys by default */
+#define LIMIT_POOLS        4160U /* accounts beside those above, and for these by default */
 #define LIMIT_ACCOUNTS_MAX (1U << 19)
 #define LIMIT_NAMES_MAX    (1U << 27)
 
@@ -138,11 +138,13 @@ static int worker_init_engine(struct worker *worker, const weir_engine_options *
     return err == WEIR_OK ? 0 : -ENOMEM;
 }
 
-/* Accounts for as many pools and keys as the engines may have, should no two have the same. */
+/* Accounts for as many pools, tenants and keys as the engines may have, should no two have the
+ * same. */
 static int crew_share_limits(struct crew *crew, const weir_engine_options *opt)
 {
-    uint64_t accounts = (uint64_t)opt->keys_max * crew->size + LIMIT_POOLS;
-    uint64_t names = (uint64_t)opt->key_bytes_max * 2 * crew->size;
+    uint64_t records = (uint64_t)opt->keys_max + opt->groups_max;
+    uint64_t accounts = records * crew->size + 2 * LIMIT_POOLS; /* each has callers of no tenant */
+    uint64_t names = (uint64_t)opt->key_bytes_max * 3 * crew->size;
     const struct limits_options limits = {
         .engines = crew->size,
         .accounts_max = accounts < LIMIT_ACCOUNTS_MAX ? (uint32_t)accounts : LIMIT_ACCOUNTS_MAX,

@@ -8,99 +8,21 @@
  * that would do. Keys differ in their tenant alone, connections carry many leases, their room
  * shrinks and ends, names lead elsewhere, keys are kept warm, each in some of the worlds: no lease
  * is above what its connection takes or on one that ends, none retires for an address that its name
- * still has, and who has been named is seen to within its share. At the end everybody is served,
- * all credits are back, and no connection is lost.
+ * still has, and who has been named is seen to within its share. After the last step there is a
+ * rush: two tenants want more than there is, each with as many callers, at some of the engines, and
+ * have been served equally often when it ends. At the end everybody is served, all credits are
+ * back, and no connection is lost.
  */
-#include "sim/shared.h"
-
-#include "base/rand.h"
-#include "core/hub.h"
 #include "core/inspect.h"
+#include "sim/shared_world.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    ENGINES_MAX = 4,
-    KEYS_MAX = 8,
-    CLIENTS_MAX = 60,
-    CONNS_MAX = 64,
-    POST_MAX = 4096, /* messages under way to one */
-    MOVING_MAX = 64,
-    TENANTS = 3,
-    ADDRESSES = 3,
-    ANSWERS_MISSED = 3, /* in a row, and a connection is at an address that its name left */
-    CALM_STEPS_MAX = 200000
-};
+struct shared all;
 
-enum phase { NONE, DIALLING, UP, CLOSING };
-
-struct conn_seen {
-    uint64_t id;
-    enum phase phase;
-    uint32_t key, leases, leases_max;
-    uint32_t address, missed; /* 0: not known; answers in a row without it */
-    bool displaced;           /* three were, once */
-    bool ends;                /* takes no more leases */
-    weir_err why;
-};
-
-/* A connection between two engines. */
-struct moving {
-    bool is_there;
-    struct conn_seen as; /* it left, but for its id */
-};
-
-struct client {
-    enum { AWAY, WAITING, HOLDING } phase;
-    uint32_t engine, key;
-    weir_lease lease;
-    uint64_t conn;
-};
-
-struct post {
-    struct limit_msg messages[POST_MAX];
-    uint32_t head, tail;
-};
-
-struct worker {
-    uint32_t number;
-    weir_engine *engine;
-    weir_pool *pool;
-    struct limit_port port;
-    struct post to_hub, from_hub;
-    struct conn_seen conns[CONNS_MAX];
-    uint64_t next_ms;
-    uint64_t warmed_ms; /* a dial of its warm-up */
-    bool wanted[KEYS_MAX];
-};
-
-static struct shared {
-    struct rand rand;
-    struct rand late; /* for what worlds were given later: older seeds stay as they were */
-    char tenants[TENANTS][4];
-    uint32_t streams; /* leases a connection may carry at most; 1: no streams */
-    bool names, warm, has_tenants, settling;
-    struct hub hub;
-    weir_connector connector;
-    weir_pool_options opt;
-    weir_key keys[KEYS_MAX];
-    char hosts[KEYS_MAX][16];
-    struct worker workers[ENGINES_MAX];
-    struct client clients[CLIENTS_MAX];
-    struct moving moving[MOVING_MAX];
-    uint64_t detached, attached, dropped;
-    uint32_t workers_count, keys_count, clients_count, refuse;
-    uint64_t now_ms;
-    bool closing, failed;
-    char *fault;
-    size_t fault_size;
-} all;
-
-static void wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void wrong(const char *format, ...)
+void shared_wrong(const char *format, ...)
 {
     va_list args;
     if (all.failed) {
@@ -118,7 +40,7 @@ static void wrong(const char *format, ...)
 static void post(struct post *post, const struct limit_msg *msg)
 {
     if (post->tail - post->head == POST_MAX) {
-        wrong("%d messages are under way to one receiver", POST_MAX);
+        shared_wrong("%d messages are under way to one receiver", POST_MAX);
         return;
     }
     post->messages[post->tail++ % POST_MAX] = *msg;
@@ -128,6 +50,12 @@ static uint32_t port_join(void *arg, const char *name, uint32_t name_len, uint32
 {
     const struct worker *worker = arg;
     return hub_join(&all.hub, worker->number, name, name_len, limit);
+}
+
+static uint32_t port_enroll(void *arg, uint32_t pool_account, const char *name, uint32_t name_len)
+{
+    const struct worker *worker = arg;
+    return hub_enroll(&all.hub, worker->number, pool_account, name, name_len);
 }
 
 static void port_leave(void *arg, uint32_t account)
@@ -164,7 +92,7 @@ static void port_send(void *arg, const struct limit_msg *msg)
 }
 
 /* Carries one message; true when there was one. */
-static bool carry(struct worker *worker)
+bool shared_carry(struct worker *worker)
 {
     struct limit_msg msg;
     while (hub_next(&all.hub, worker->number, &msg)) {
@@ -191,7 +119,7 @@ static struct conn_seen *seen(struct worker *worker, uint64_t id)
 {
     struct conn_seen *conn = &worker->conns[(uint32_t)id % CONNS_MAX]; /* base/slots.h */
     if (conn->id != id) {
-        wrong("an engine speaks of a connection that does not live");
+        shared_wrong("an engine speaks of a connection that does not live");
         return NULL;
     }
     return conn;
@@ -229,7 +157,7 @@ static void judge_warmth(struct worker *worker, uint32_t key)
         return;
     }
     if (worker->warmed_ms > 0 && all.now_ms < worker->warmed_ms + all.opt.warm_every_ms) {
-        wrong("engine %u warms up in a hurry", worker->number);
+        shared_wrong("engine %u warms up in a hurry", worker->number);
     }
     worker->warmed_ms = all.now_ms;
 }
@@ -239,14 +167,14 @@ static void on_dial(void *self, weir_conn id, const weir_key *key)
     struct worker *worker = self;
     struct conn_seen *conn = &worker->conns[(uint32_t)id.id % CONNS_MAX];
     if (conn->phase != NONE) {
-        wrong("a new connection has the id of one that lives");
+        shared_wrong("a new connection has the id of one that lives");
     }
     *conn = (struct conn_seen){.id = id.id, .phase = DIALLING};
     while (conn->key < all.keys_count && !is_same_key(&all.keys[conn->key], key)) {
         conn->key++;
     }
     if (conn->key == all.keys_count) {
-        wrong("dialled a key that nobody asked for");
+        shared_wrong("dialled a key that nobody asked for");
     }
     judge_warmth(worker, conn->key);
 }
@@ -257,7 +185,7 @@ static void on_close(void *self, weir_conn id, void *object, weir_err why)
     (void)object;
     if (conn != NULL) {
         if (why == WEIR_EADDRESS && !conn->displaced) {
-            wrong("closed for an address that its name still has");
+            shared_wrong("closed for an address that its name still has");
         }
         conn->phase = CLOSING;
         conn->why = why;
@@ -269,7 +197,7 @@ static void *on_detach(void *self, void *object)
     struct worker *worker = self;
     struct conn_seen *conn = object;
     if (conn->phase != UP || conn->leases > 0) {
-        wrong("engine %u gives away a connection that is not idle", worker->number);
+        shared_wrong("engine %u gives away a connection that is not idle", worker->number);
     }
     if (rand_chance(&all.rand, 50)) {
         return NULL;
@@ -279,7 +207,7 @@ static void *on_detach(void *self, void *object)
         moving++;
     }
     if (moving == all.moving + MOVING_MAX) {
-        wrong("%u connections are under way", MOVING_MAX);
+        shared_wrong("%u connections are under way", MOVING_MAX);
         return NULL;
     }
     *moving = (struct moving){.is_there = true, .as = *conn};
@@ -293,7 +221,7 @@ static void on_attach(void *self, weir_conn id, void *parcel)
     struct worker *worker = self;
     struct moving *moving = parcel;
     if (!moving->is_there) {
-        wrong("a connection arrives twice");
+        shared_wrong("a connection arrives twice");
     }
     moving->is_there = false;
     if (worker == NULL) {
@@ -302,7 +230,7 @@ static void on_attach(void *self, weir_conn id, void *parcel)
     }
     struct conn_seen *conn = &worker->conns[(uint32_t)id.id % CONNS_MAX];
     if (conn->phase != NONE) {
-        wrong("a connection that came has the id of one that lives");
+        shared_wrong("a connection that came has the id of one that lives");
     }
     all.attached++;
     *conn = moving->as;
@@ -321,16 +249,18 @@ static void on_granted(void *arg, const weir_grant *grant)
 {
     struct client *client = arg;
     if (client->phase != WAITING || client->lease.id != grant->lease.id) {
-        wrong("called back twice, or for another lease");
+        shared_wrong("called back twice, or for another lease");
     }
     client->phase = AWAY;
     if (grant->err == WEIR_OK) {
         struct conn_seen *conn = seen(&all.workers[client->engine], grant->conn.id);
         client->phase = HOLDING;
         client->conn = grant->conn.id;
+        client->until_ms = all.now_ms + RUSH_HOLD_MS;
+        all.served[client->key]++;
         if (conn == NULL || conn->phase != UP || conn->key != client->key || conn->ends
             || conn->leases++ >= conn->leases_max) {
-            wrong("a lease on a connection that is not for it");
+            shared_wrong("a lease on a connection that is not for it");
         }
     }
 }
@@ -338,7 +268,7 @@ static void on_granted(void *arg, const weir_grant *grant)
 /* --- what happens
  * ----------------------------------------------------------------------------------- */
 
-static void release(struct client *client)
+void shared_release(struct client *client)
 {
     struct worker *worker = &all.workers[client->engine];
     struct conn_seen *conn = &worker->conns[(uint32_t)client->conn % CONNS_MAX];
@@ -353,16 +283,24 @@ static void release(struct client *client)
         conn->ends |= fate == WEIR_RETIRE;
     }
     if (weir_release(worker->pool, client->lease, fate) != WEIR_OK) {
-        wrong("a lease that is held is stale");
+        shared_wrong("a lease that is held is stale");
     }
     client->phase = AWAY;
+}
+
+void shared_ask(struct client *client)
+{
+    const weir_acquire_options opt = {.size = sizeof opt, .timeout_ms = WEIR_NEVER};
+    weir_err err = weir_acquire(all.workers[client->engine].pool, &all.keys[client->key], &opt,
+                                on_granted, client, &client->lease);
+    client->phase = err == WEIR_OK ? WAITING : AWAY;
 }
 
 static void act_client(void)
 {
     struct client *client = &all.clients[rand_below(&all.rand, all.clients_count)];
     if (client->phase == HOLDING) {
-        release(client);
+        shared_release(client);
     } else if (client->phase == WAITING) {
         if (rand_chance(&all.rand, 30)) {
             weir_release(all.workers[client->engine].pool, client->lease, WEIR_KEEP);
@@ -370,10 +308,7 @@ static void act_client(void)
     } else {
         client->engine = (uint32_t)rand_below(&all.rand, all.workers_count);
         client->key = (uint32_t)rand_below(&all.rand, all.keys_count);
-        weir_acquire_options opt = {.size = sizeof opt, .timeout_ms = WEIR_NEVER};
-        weir_err err = weir_acquire(all.workers[client->engine].pool, &all.keys[client->key], &opt,
-                                    on_granted, client, &client->lease);
-        client->phase = err == WEIR_OK ? WAITING : AWAY;
+        shared_ask(client);
     }
 }
 
@@ -403,7 +338,7 @@ static void change_room(struct worker *worker, struct conn_seen *conn)
     weir_conn_room(worker->pool, (weir_conn){conn->id}, conn->leases_max);
 }
 
-static void answer(struct worker *worker, struct conn_seen *conn, bool kindly)
+void shared_answer(struct worker *worker, struct conn_seen *conn, bool kindly)
 {
     weir_conn id = {conn->id};
     if (conn->phase == CLOSING) {
@@ -426,7 +361,7 @@ static void act_peer(void)
     if (conn->phase == UP && all.streams > 1 && rand_chance(&all.late, 300)) {
         change_room(worker, conn);
     } else if (conn->phase != NONE) {
-        answer(worker, conn, false);
+        shared_answer(worker, conn, false);
     }
 }
 
@@ -494,8 +429,8 @@ static void judge_asking(const struct worker *worker)
         const struct key *key = list_entry(it, struct key, on_pool);
         bool needs = key->waiting.count > 0 && key_total(key) == 0 && key->state == WEIR_KEY_UP;
         if (needs && key->ledger.credits == 0 && key->ledger.asked == 0) {
-            wrong("engine %u has callers for %s, no credit, and has not asked", worker->number,
-                  key->view.host);
+            shared_wrong("engine %u has callers for %s, no credit, and has not asked",
+                         worker->number, key->view.host);
         }
     }
 }
@@ -526,8 +461,8 @@ static void judge_idle(void)
             if (key->waiting.count > 0 && key->state == WEIR_KEY_UP
                 && key_alive(key) < all.workers[w].pool->opt.streams_conns_max
                 && idle_elsewhere(&all.workers[w], &key->view) > 0) {
-                wrong("engine %u has callers for %s, and another one holds it idle", w,
-                      key->view.host);
+                shared_wrong("engine %u has callers for %s, and another one holds it idle", w,
+                             key->view.host);
             }
         }
     }
@@ -535,7 +470,7 @@ static void judge_idle(void)
 
 static void judge(void)
 {
-    uint32_t of_key[KEYS_MAX] = {0};
+    uint32_t of_key[KEYS_MAX + RUSH_KEYS] = {0};
     uint32_t total = 0;
     for (uint32_t w = 0; w < all.workers_count; w++) {
         engine_verify(all.workers[w].engine);
@@ -556,16 +491,16 @@ static void judge(void)
     }
     hub_verify(&all.hub);
     if (total > all.opt.max_total) {
-        wrong("%u connections in all engines, %u allowed", total, all.opt.max_total);
+        shared_wrong("%u connections in all engines, %u allowed", total, all.opt.max_total);
     }
     for (uint32_t k = 0; k < all.keys_count; k++) {
         if (of_key[k] > all.opt.max_per_key) {
-            wrong("%u connections of a key, %u allowed", of_key[k], all.opt.max_per_key);
+            shared_wrong("%u connections of a key, %u allowed", of_key[k], all.opt.max_per_key);
         }
     }
 }
 
-static void turn(void)
+void shared_turn(void)
 {
     for (uint32_t i = 0; i < all.workers_count; i++) {
         struct worker *worker = &all.workers[i];
@@ -577,22 +512,22 @@ static void turn(void)
 }
 
 /* All that was said arrives, all that was begun is done; nobody comes, nobody returns anything. */
-static void act_calmly(void)
+void shared_calm(void)
 {
     bool any = true;
     for (int i = 0; i < CALM_STEPS_MAX && any && !all.failed; i++) {
         any = false;
         for (uint32_t w = 0; w < all.workers_count; w++) {
-            any |= carry(&all.workers[w]);
+            any |= shared_carry(&all.workers[w]);
             for (uint32_t c = 0; c < CONNS_MAX; c++) {
                 struct conn_seen *conn = &all.workers[w].conns[c];
                 if (conn->phase == DIALLING || conn->phase == CLOSING) {
-                    answer(&all.workers[w], conn, true);
+                    shared_answer(&all.workers[w], conn, true);
                     any = true;
                 }
             }
         }
-        turn();
+        shared_turn();
     }
     if (!all.failed) {
         judge_idle();
@@ -607,21 +542,21 @@ static void step(void)
         } else {
             act_warm();
         }
-        turn();
+        shared_turn();
     }
     uint32_t drawn = (uint32_t)rand_below(&all.rand, 1000);
     if (drawn < 10) {
-        act_calmly();
+        shared_calm();
     } else if (drawn < 350) {
         act_client();
     } else if (drawn < 650) {
         act_peer();
     } else if (drawn < 900) {
-        carry(&all.workers[rand_below(&all.rand, all.workers_count)]);
+        shared_carry(&all.workers[rand_below(&all.rand, all.workers_count)]);
     } else {
         act_time();
     }
-    turn();
+    shared_turn();
 }
 
 /* --- beginning and end
@@ -631,8 +566,9 @@ static bool open_worker(uint32_t number, bool can_take)
 {
     struct worker *worker = &all.workers[number];
     worker->number = number;
-    worker->port = (struct limit_port){
-        worker, port_join, port_leave, can_take ? port_take : NULL, port_send, all.workers_count};
+    worker->port =
+        (struct limit_port){worker,    port_join,         port_leave, can_take ? port_take : NULL,
+                            port_send, all.workers_count, port_enroll};
     weir_engine_options engine_opt = {
         .size = sizeof engine_opt, .conns_max = CONNS_MAX, .seed = rand_next(&all.rand)};
     all.opt.connector_self = worker;
@@ -703,15 +639,15 @@ static bool act_kindly(void)
     bool any = false;
     for (uint32_t w = 0; w < all.workers_count; w++) {
         struct worker *worker = &all.workers[w];
-        any |= carry(worker);
+        any |= shared_carry(worker);
         for (uint32_t c = 0; c < CONNS_MAX; c++) {
             any |= worker->conns[c].phase == DIALLING || worker->conns[c].phase == CLOSING;
-            answer(worker, &worker->conns[c], true);
+            shared_answer(worker, &worker->conns[c], true);
         }
     }
     for (uint32_t i = 0; i < all.clients_count; i++) {
         if (all.clients[i].phase == HOLDING) {
-            release(&all.clients[i]);
+            shared_release(&all.clients[i]);
             any = true;
         }
     }
@@ -727,7 +663,8 @@ static uint32_t busy(void)
     return count;
 }
 
-static void settle(void)
+/* Everybody is served; nobody comes. */
+static void serve_all(void)
 {
     all.settling = true;
     for (int i = 0; i < CALM_STEPS_MAX && busy() > 0 && !all.failed; i++) {
@@ -735,31 +672,40 @@ static void settle(void)
             uint64_t next_ms = earliest_ms();
             all.now_ms = next_ms != WEIR_NO_DEADLINE ? next_ms : all.now_ms + 1;
         }
-        turn();
+        shared_turn();
     }
     if (busy() > 0) {
-        wrong("everybody is kind, and %u clients are not served", busy());
+        shared_wrong("everybody is kind, and %u clients are not served", busy());
     }
+}
+
+static void settle(void)
+{
+    serve_all();
+    if (!all.failed) {
+        shared_rush();
+    }
+    serve_all();
     all.closing = true;
     for (uint32_t w = 0; w < all.workers_count && !all.failed; w++) {
         weir_pool_close(all.workers[w].pool, 0);
-        turn();
+        shared_turn();
         while (act_kindly()) {
-            turn();
+            shared_turn();
         }
     }
     for (uint32_t w = 0; w < all.workers_count; w++) {
         weir_engine_free(all.workers[w].engine);
     }
     if (!all.failed && hub_out(&all.hub, "shared", sizeof "shared") > 0) {
-        wrong("everything is closed, and %u credits are out",
-              hub_out(&all.hub, "shared", sizeof "shared"));
+        shared_wrong("everything is closed, and %u credits are out",
+                     hub_out(&all.hub, "shared", sizeof "shared"));
     }
     hub_fini(&all.hub);
     if (!all.failed && all.detached != all.attached + all.dropped) {
-        wrong("%llu connections left, %llu came, %llu were dropped",
-              (unsigned long long)all.detached, (unsigned long long)all.attached,
-              (unsigned long long)all.dropped);
+        shared_wrong("%llu connections left, %llu came, %llu were dropped",
+                     (unsigned long long)all.detached, (unsigned long long)all.attached,
+                     (unsigned long long)all.dropped);
     }
 }
 
@@ -770,7 +716,7 @@ bool shared_run(uint64_t seed, uint64_t steps, uint64_t *ret_steps, char *ret_fa
     all.fault_size = size;
     uint64_t i = 0;
     if (!open_all(seed)) {
-        wrong("the engines cannot be made");
+        shared_wrong("the engines cannot be made");
     }
     for (; i < steps && !all.failed; i++) {
         step();
