@@ -146,11 +146,13 @@ static void open_server(int fd)
     assert_int_equal(tls_open(desk, &opt, below, &b.stream), 0);
 }
 
+static unsigned offered; /* by one connection, instead of the profile's; 0: the profile's */
+
 static void open_client(int fd, const char *host)
 {
     struct stream *below;
     const struct tls_options opt = {
-        .client = client, .host = host, .port = 443, .done = on_done, .self = &a};
+        .client = client, .host = host, .port = 443, .offer = offered, .done = on_done, .self = &a};
     assert_int_equal(socket_adopt(loop, fd, &below), 0);
     assert_int_equal(tls_open(desk, &opt, below, &a.stream), 0);
     assert_false(a.done); /* never from inside */
@@ -459,6 +461,12 @@ static void versions_and_protocols_must_meet(void **state)
                                              .min_version = TLS_1_3});
     call_with(
         &(struct tls_profile_options){.ca = maker.ca, .offer = TLS_OFFER_HTTP1 | TLS_OFFER_H2});
+    connect_both("a.example");
+    assert_int_equal(a.result.alpn, TLS_ALPN_H2);
+    offered = TLS_OFFER_HTTP1;
+    connect_both("a.example");
+    assert_int_equal(a.result.alpn, TLS_ALPN_HTTP1);
+    offered = 0;
     connect_both("a.example");
     assert_int_equal(a.result.alpn, TLS_ALPN_H2);
     tls_client_free(client);
