@@ -110,7 +110,7 @@ static void verify_key(const struct key *key)
     check((key->on_list.home == &engine->unused) == is_unused);
     check(!is_failing || heap_is_set(&key->timer.node));
     if (key->ledger.account == 0) {
-        check(key->ledger.credits == key->pool->opt.max_per_key);
+        check(key->ledger.credits == key_most(key));
     }
     for (int i = 0; i < WEIR_STATES; i++) {
         weir_list_each(it, &key->by_state[i]) {

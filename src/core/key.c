@@ -168,6 +168,7 @@ weir_err key_intern(weir_pool *pool, const struct key_text *text, struct key **r
     key->timer.kind = TIMER_KEY;
     key->state = WEIR_KEY_UP;
     key->ramp = 1;
+    key->cap = WEIR_UNLIMITED;
     key->horizon_ms = WEIR_NEVER;
     key->used_ms = engine->now_ms;
     view_text(key);
@@ -180,7 +181,7 @@ weir_err key_intern(weir_pool *pool, const struct key_text *text, struct key **r
     check(is_there);
     list_push_back(&pool->keys, &key->on_pool);
     group_join(key);
-    weir_err err = ledger_open(pool, key, pool->opt.max_per_key);
+    weir_err err = ledger_open(pool, key, key_most(key));
     if (err != WEIR_OK) {
         key_forget(key);
         return err;

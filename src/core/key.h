@@ -44,6 +44,13 @@ void key_forget(struct key *key);
 uint32_t key_total(const struct key *key);
 
 /* Those that are, or soon will be, of use: all but the closing ones. */
+/* How many connections it may have: max_per_key, or its own cap. */
+static inline uint32_t key_most(const struct key *key)
+{
+    uint32_t most = key->pool->opt.max_per_key;
+    return key->cap < most ? key->cap : most;
+}
+
 static inline uint32_t key_alive(const struct key *key)
 {
     return key_total(key) - key->by_state[WEIR_CLOSING].count;

@@ -234,7 +234,8 @@ static weir_err reopen_ledgers(weir_pool *pool)
     weir_err err = ledger_open(pool, NULL, pool->opt.max_total);
     weir_list_each(it, &pool->keys) {
         if (err == WEIR_OK) {
-            err = ledger_open(pool, list_entry(it, struct key, on_pool), pool->opt.max_per_key);
+            struct key *key = list_entry(it, struct key, on_pool);
+            err = ledger_open(pool, key, key_most(key));
         }
     }
     return err;
@@ -267,7 +268,8 @@ weir_err weir_pool_update(weir_pool *pool, const weir_pool_options *opt)
         size_look_ahead(pool, 0);
     }
     weir_list_each(it, &pool->keys) {
-        shrink(list_entry(it, struct key, on_pool)->by_state, resolved.max_per_key, true);
+        struct key *key = list_entry(it, struct key, on_pool);
+        shrink(key->by_state, key_most(key), true);
     }
     shrink(pool->by_state, resolved.max_total, false);
     retime(pool, &old);

@@ -148,6 +148,7 @@ struct key {
     uint8_t state;   /* weir_key_state */
     uint8_t last_error;
     uint32_t pins;
+    uint32_t cap;      /* connections, where max_per_key allows more (pool_key_cap()) */
     uint64_t retry_ms; /* backing off or down until */
     uint64_t used_ms;
     uint64_t error_ms;

@@ -570,6 +570,12 @@ weir_err pool_key_pin(weir_pool *pool, const weir_key *key, struct key **ret_pin
     return WEIR_OK;
 }
 
+weir_err pool_key_cap(struct key *pin, uint32_t most)
+{
+    pin->cap = most;
+    return ledger_open(pin->pool, pin, key_most(pin));
+}
+
 uint32_t pool_total(const weir_pool *pool)
 {
     uint32_t total = 0;

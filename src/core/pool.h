@@ -18,6 +18,10 @@ struct lease;
  */
 weir_err pool_key_pin(weir_pool *pool, const weir_key *key, struct key **ret_pin);
 void pool_key_unpin(weir_pool *pool, struct key *take_pin);
+/* Connections it may have where max_per_key allows more, over all engines that share it and say the
+ * same, from now on; WEIR_UNLIMITED: as many as max_per_key. Before its first connection.
+ * WEIR_EKEYS: the hub knows too many keys, and the pin is of no use. */
+weir_err pool_key_cap(struct key *pin, uint32_t most);
 
 /* weir_try_acquire() and weir_acquire() of a pinned key. */
 weir_err pool_try_acquire_pinned(weir_pool *pool, struct key *pin, uint32_t flags,

@@ -132,6 +132,35 @@ static void arguments_are_checked(void **state)
     fake_free(fake);
 }
 
+/* Two callers, and one connection after the other. */
+static void a_pin_may_have_a_cap(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(NULL, NULL);
+    const weir_key key = {.scheme = "fake", .host = "a", .port = 1};
+    struct key *pin;
+    weir_lease first, second;
+    weir_stats stats;
+    assert_int_equal(pool_key_pin(fake->pool, &key, &pin), WEIR_OK);
+    assert_int_equal(pool_key_cap(pin, 1), WEIR_OK);
+    assert_int_equal(pool_acquire_pinned(fake->pool, pin, NULL, fake_granted, fake, &first),
+                     WEIR_OK);
+    assert_int_equal(pool_acquire_pinned(fake->pool, pin, NULL, fake_granted, fake, &second),
+                     WEIR_OK);
+    fake_expect(fake, "dial1");
+    fake_up(fake, 1);
+    fake_expect(fake, "grant:1");
+    weir_pool_stats(fake->pool, &stats);
+    assert_int_equal(stats.total, 1);
+    assert_int_equal(stats.waiting, 1);
+    assert_int_equal(pool_key_cap(pin, WEIR_UNLIMITED), WEIR_OK);
+    fake_release(fake, first, WEIR_KEEP);
+    fake_expect(fake, "grant:1");
+    fake_release(fake, second, WEIR_KEEP);
+    pool_key_unpin(fake->pool, pin);
+    fake_free(fake);
+}
+
 static void a_pin_is_as_good_as_a_key(void **state)
 {
     (void)state;
@@ -788,6 +817,7 @@ int main(void)
         cmocka_unit_test(an_untold_grant_of_a_key_that_went_down_fails),
         cmocka_unit_test(a_deadline_does_not_take_back_a_grant),
         cmocka_unit_test(arguments_are_checked),
+        cmocka_unit_test(a_pin_may_have_a_cap),
         cmocka_unit_test(a_pin_is_as_good_as_a_key),
         cmocka_unit_test(leases_run_out_before_connections),
         cmocka_unit_test(the_fullest_shared_connection_below_its_ideal_is_next),

@@ -112,7 +112,7 @@ static bool review(struct key *key, uint64_t elapsed_ms)
                                             .hold_x16 = key->leases_seen > 1 ? 0 : key->hold_ms,
                                             .busy = busy,
                                             .min = opt->size_min,
-                                            .max = opt->max_per_key});
+                                            .max = key_most(key)});
     uint32_t surplus = adapt_shrink(adapt, key_alive(key), elapsed_ms);
     for (; surplus > 0 && idle->count > opt->min_idle; surplus--) {
         pool_conn_close(conn_on_key(list_first(idle)), WEIR_ESURPLUS);

@@ -59,7 +59,7 @@ static uint32_t goal_of(const struct key *key)
     const weir_pool_options *opt = &key->pool->opt;
     uint32_t goal = opt->min_idle > opt->size_min ? opt->min_idle : opt->size_min;
     goal = goal > 0 ? goal : 1;
-    goal = goal < opt->max_per_key ? goal : opt->max_per_key;
+    goal = goal < key_most(key) ? goal : key_most(key);
     return goal < opt->max_idle ? goal : opt->max_idle;
 }
 
