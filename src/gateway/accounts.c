@@ -66,7 +66,9 @@ static void prepare(struct accounts *accounts, uint32_t index, const struct conf
     struct account *account = &accounts->at[index];
     account->info.config = config;
     account->fields_count = config->headers.count;
-    accounts->wants_body |= config->models.count > 0;
+    for (uint32_t i = 0; i < config->models.count; i++) {
+        accounts->wants_body |= strcmp(config->models.at[i], "*") != 0;
+    }
     for (uint32_t i = 0; i < config->headers.count; i++) {
         struct slice name = slice_of(config->headers.at[i].name);
         account->fields[i] = (struct http_field){.name = name,

@@ -166,6 +166,7 @@ struct config_account {
     const char *name;
     struct config_fields headers; /* its credentials */
     const char *proxy;            /* URL; "": the upstream's */
+    uint32_t max_connections;     /* to one endpoint */
     uint32_t concurrent;          /* requests at a time; 0: no limit */
     struct config_texts models;   /* with * for any text; empty: all */
     uint32_t priority;            /* the lowest is asked first */

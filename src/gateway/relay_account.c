@@ -193,10 +193,13 @@ void account_sign(struct transit *transit, struct http_head *head)
 /* --- the answer ----------------------------------------------------------------------------------
  */
 
-/* Who asked, as far as an upstream that forbids something may mean them: what the client showed,
- * else where it is. */
+/* Who asked, as far as an upstream that forbids something may mean them: a conversation, else what
+ * the client showed, else where it is. */
 static uint64_t client_of(struct transit *transit)
 {
+    if (transit->has_session) {
+        return transit->session.hash;
+    }
     const struct http_head *head = held_head(&transit->held);
     const struct http_field *shown = http_find(head, HTTP_AUTHORIZATION);
     if (shown == NULL) {

@@ -345,7 +345,11 @@ static int pin(struct upstream *upstream, const struct upstream_options *opt, ui
         .tls = strcmp(config->scheme, "https") == 0 ? fingerprint : NULL,
         .tenant = opt->config->accounts.count > 0 ? opt->config->accounts.at[account].name : NULL,
     };
-    weir_err err = pool_key_pin(upstream->pool, &key, &upstream->endpoints[index].pins[account]);
+    struct key **ret_pin = &upstream->endpoints[index].pins[account];
+    weir_err err = pool_key_pin(upstream->pool, &key, ret_pin);
+    if (err == WEIR_OK && key.tenant != NULL) {
+        err = pool_key_cap(*ret_pin, opt->config->accounts.at[account].max_connections);
+    }
     if (err == WEIR_OK && warm_of(opt->config) == WEIR_WARM_DNS && key.proxy == NULL) {
         http_connector_learn(upstream->connector, key.host);
     }

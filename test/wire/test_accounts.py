@@ -216,6 +216,23 @@ def test_concurrency_queues_and_then_refuses():
         assert row(weir, "a1")["in_flight"] == 0 and row(weir, "a2")["in_flight"] == 0
 
 
+@option("upstreams.accounts.max_connections")
+@pytest.mark.parametrize("workers", [1, 4])
+def test_an_account_has_so_many_connections(workers):
+    with Api() as api, relay(api, account("a1", max_connections=2), account("a2"), workers=workers) as weir:
+        api.gate = threading.Event()
+        threads = [threading.Thread(target=post, args=(weir,)) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: sum(api.asked.values()) == 5, "five that are served")
+        wait_for(lambda: weir.metric("weir_account_in_flight") == 12, "all that are there")
+        assert api.asked == {"k-a1": 2, "k-a2": 3} and api.up.accepted == 5
+        api.gate.set()
+        for thread in threads:
+            thread.join()
+        assert sum(api.asked.values()) == 12 and api.up.accepted == 5
+
+
 def test_who_waits_in_line_does_not_for_ever():
     with Api() as api, relay(api, account("a1", concurrent=1), upstream_pool={"acquire_timeout": "300ms"}) as weir:
         api.gate = threading.Event()
@@ -469,7 +486,7 @@ def test_several_workers_share_the_books():
     ([{"name": "a", "headers": {"Host": "x"}}], {}, "Host is not a credential"),
     ([{"name": "a"}], {"protocol": "openclaw"}, "neither protocol: openclaw"),
     ([{"name": "a"}], {"proxy_protocol": "v1"}, "neither protocol: openclaw"),
-    ([{"name": "a", "max_connections": 3}], {}, "max_per_endpoint holds for each account")])
+    ([{"name": "a", "max_connections": 0}], {}, "is outside 1")])
 def test_configurations_that_are_refused(tmp_path, accounts, more, word):
     import subprocess
     from weirtest import WEIR, yaml_of
