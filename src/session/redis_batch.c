@@ -165,10 +165,12 @@ static void on_reply(struct redis_call *call, uint32_t index, const struct resp_
 /* --- what follows from them ---------------------------------------------------------------------
  */
 
-/* Whether it is the store that it was; one that was never seen has nothing to have lost. */
-static bool note_store(struct redis_store *store, const char *epoch, const char *run_id)
+/* Whether it is the store that it was; one that was never seen has nothing to have lost, but for
+ * what was looked up in it before (`is_missed`). */
+static bool note_store(struct redis_store *store, const char *epoch, const char *run_id,
+                       bool is_missed)
 {
-    bool is_first = store->epoch[0] == '\0';
+    bool is_first = store->epoch[0] == '\0' && !is_missed;
     bool is_same = strcmp(store->epoch, epoch) == 0 && strcmp(store->run_id, run_id) == 0;
     snprintf(store->epoch, sizeof store->epoch, "%s", epoch);
     snprintf(store->run_id, sizeof store->run_id, "%s", run_id);
@@ -201,7 +203,11 @@ static void settle(struct redis_store *store, const char *run_id)
 {
     struct redis_batch *batch = &store->batch;
     uint32_t count = batch->count;
-    bool is_same = note_store(store, batch->epoch_again, run_id)
+    bool is_missed = false;
+    for (uint32_t i = 0; i < count; i++) {
+        is_missed = is_missed || batch->verdicts[i].verdict == REDIS_VANISHED;
+    }
+    bool is_same = note_store(store, batch->epoch_again, run_id, is_missed)
                    && strcmp(batch->epoch, batch->epoch_again) == 0;
     for (uint32_t i = 0; i < count; i++) { /* before it is stored: a change meanwhile comes later */
         heed_verdict(store, batch->ids[i], &batch->verdicts[i], is_same);
@@ -267,7 +273,7 @@ static void probe_done(struct redis_call *call, const struct redis_outcome *outc
     if (outcome->err != WEIR_OK || store->probe_failed) {
         redis_store_failed(store);
     } else {
-        if (!note_store(store, store->probe_epoch, outcome->run_id)) {
+        if (!note_store(store, store->probe_epoch, outcome->run_id, false)) {
             weir_sessions_renew(store->sessions);
         }
         redis_store_answered(store);

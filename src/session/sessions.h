@@ -61,7 +61,8 @@ struct stored {
 enum storing_renewal {
     RENEWAL_NONE,
     RENEWAL_ASKED,
-    RENEWAL_TOMBS /* they are on their way; the live ones are to follow */
+    RENEWAL_TOMBS, /* they are on their way; the live ones are to follow */
+    RENEWAL_LIVE   /* they are there */
 };
 
 struct storing {

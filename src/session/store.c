@@ -176,16 +176,14 @@ static void see_to_renewal(struct weir_sessions *sessions, bool is_all_written)
     struct storing *storing = sessions->storing;
     pthread_mutex_lock(&storing->mutex);
     enum storing_renewal renewal = storing->renewal;
-    bool is_free = storing->task == 0 && !storing->is_failed;
-    if (renewal == RENEWAL_ASKED) {
-        storing->renewal = RENEWAL_TOMBS;
-    } else if (renewal == RENEWAL_TOMBS && is_all_written && is_free) {
-        storing->renewal = RENEWAL_NONE;
-    }
-    enum storing_renewal next = storing->renewal;
+    bool is_idle = storing->task == 0 && !storing->is_failed && is_all_written;
+    bool is_live_due = renewal == RENEWAL_LIVE || (renewal == RENEWAL_TOMBS && is_idle);
+    storing->renewal = renewal == RENEWAL_ASKED ? RENEWAL_TOMBS
+                       : is_live_due            ? RENEWAL_NONE
+                                                : renewal;
     pthread_mutex_unlock(&storing->mutex);
-    if (next != renewal) {
-        renew(sessions, next == RENEWAL_TOMBS ? SESSION_TOMB : SESSION_LIVE);
+    if (renewal == RENEWAL_ASKED || is_live_due) {
+        renew(sessions, is_live_due ? SESSION_LIVE : SESSION_TOMB);
         keeper_wake(sessions);
     }
 }
@@ -252,6 +250,9 @@ weir_err weir_sessions_stored(weir_sessions *sessions, uint64_t task, weir_err e
     bool is_full = err == WEIR_OK && storing->count == storing->store.batch_max;
     pthread_mutex_lock(&storing->mutex);
     storing->task = 0;
+    if (is_there && storing->renewal == RENEWAL_TOMBS && !is_full) { /* they were all in it */
+        storing->renewal = RENEWAL_LIVE;
+    }
     storing->is_failed = err != WEIR_OK;
     storing->failures += err != WEIR_OK;
     storing->again_ms = err != WEIR_OK ? sessions_now_ms(sessions) + storing->store.again_ms : 0;

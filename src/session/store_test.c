@@ -437,12 +437,13 @@ static void a_store_that_lost_everything_is_told_it_again(void **state)
     time_ms += 1000;
     weir_sessions_turn(store.sessions);
     assert_true(store.writes == 2 && store.changes == 2);
+    created(); /* there is always something to write: it does not hold the others up */
     answer(WEIR_OK);
     store.answers_at_once = true;
     for (unsigned i = 0; i < 3; i++) {
         weir_sessions_turn(store.sessions);
     }
-    assert_true(store.changes == 2 + 151 && unstored() == 0);
+    assert_true(store.changes == 2 + 152 && unstored() == 0);
     assert_false(kept_of(live)->was_known);
     weir_sessions_stats stats = {.size = sizeof stats};
     weir_sessions_stats_of(store.sessions, &stats);
