@@ -118,7 +118,7 @@ def test_forwarding_fields_stay_off():
 
 
 def test_connections_are_of_one_account():
-    with Api() as api, relay(api, account("a1"), account("a2", priority=60)) as weir:
+    with Api() as api, relay(api, account("a1"), account("a2", priority=60), workers=1) as weir:
         api.says_once("k-a1", (503, ""))
         for _ in range(4):
             assert post(weir).status == 200
@@ -282,7 +282,7 @@ def test_429_until_its_reset():
         wait_for(lambda: row(weir, "a1")["state"] == "ready", "the reset")
         assert post(weir).json() == {"served_by": "k-a1"}
         log = wait_for(lambda: len(weir.access()) == 3 and weir.access())
-        assert [line["account"] for line in log] == ["a2", "a2", "a1"] and log[0]["retries"] == 1
+        assert sorted((line["account"], line["retries"]) for line in log) == [("a1", 0), ("a2", 0), ("a2", 1)]
 
 
 def test_429_of_openai_and_every_account_cooling():
@@ -399,7 +399,7 @@ def test_three_tries_and_no_more():
 
 def test_the_budget_is_shared():
     with Api() as api, relay(api, *[account(f"a{i:02}", priority=i) for i in range(1, 61)],
-                             upstream={"retry": {"budget": 0}}) as weir:
+                             upstream={"retry": {"budget": 0}}, workers=1) as weir:
         for i in range(1, 61):
             api.says(f"k-a{i:02}", 529)
         began = time.monotonic()
