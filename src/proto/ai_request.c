@@ -350,8 +350,9 @@ static const char *skip_plain(const char *at, const char *end)
         uint64_t quote = x ^ ONES('"'), slash = x ^ ONES('\\');
         uint64_t found = ((quote - ONES(1)) & ~quote) | ((slash - ONES(1)) & ~slash)
                          | ((x - ONES(0x20)) & ~x);
-        if ((found & ONES(0x80)) != 0) {
-            break;
+        found &= ONES(0x80);
+        if (found != 0) { /* the lowest mark is true, whatever a borrow did to those above */
+            return at + __builtin_ctzll(found) / 8;
         }
         at += 8;
     }
@@ -373,10 +374,28 @@ static void put_plain(struct ai_request *r, const char *at, size_t len)
     }
 }
 
+static bool is_short_escape(char c)
+{
+    switch (c) {
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't': return true;
+    default: return false;
+    }
+}
+
 static const char *in_string(struct ai_request *r, const char *at, const char *end)
 {
     const char *from = at;
     at = skip_plain(at, end);
+    while (!is_kept(r) && end - at >= 2 && at[0] == '\\' && is_short_escape(at[1])) {
+        at = skip_plain(at + 2, end); /* as it is written, like all that is kept of it */
+    }
     put_plain(r, from, (size_t)(at - from));
     if (at == end) {
         return at;
