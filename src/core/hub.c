@@ -314,11 +314,14 @@ static uint64_t rank_there(const struct share *share)
 static struct account *hindmost(const struct account *pool, const struct account *but)
 {
     struct account *last = NULL;
+    uint64_t last_ms = 0;
     uint32_t looks = 0;
     weir_list_each(it, &pool->hungry) {
         struct account *tenant = list_entry(it, struct account, on_hungry);
-        if (tenant != but && (last == NULL || rank(tenant) < rank(last))) {
+        uint64_t far_ms = rank(tenant);
+        if (tenant != but && (last == NULL || far_ms < last_ms)) {
             last = tenant;
+            last_ms = far_ms;
         }
         if (++looks == LOOKS_MAX) {
             break;
