@@ -70,6 +70,9 @@ void ring_pop(struct ring *ring)
 {
     check(ring_count(ring) > 0);
     ring->head++;
+    if (ring->head == ring->tail) {
+        ring->head = ring->tail = 0;
+    }
 }
 
 bool spsc_init(struct spsc *spsc, const struct alloc *alloc, uint32_t record_size,

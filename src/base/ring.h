@@ -48,6 +48,7 @@ void *ring_push_over(struct ring *ring);
 
 /* The first record, or NULL. It stays until ring_pop(). */
 void *ring_front(const struct ring *ring);
+/* Once empty it begins at its first place again: a long ring that holds little touches little. */
 void ring_pop(struct ring *ring);
 
 struct spsc {

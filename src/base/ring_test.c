@@ -31,6 +31,20 @@ static void first_in_first_out(void **state)
     ring_fini(&ring);
 }
 
+static void an_emptied_one_begins_anew(void **state)
+{
+    (void)state;
+    struct ring ring;
+    assert_true(ring_init(&ring, &alloc_libc, sizeof(uint64_t), 64));
+    const void *first = ring_push(&ring);
+    const void *second = ring_push(&ring);
+    ring_pop(&ring);
+    assert_ptr_equal(ring_front(&ring), second);
+    ring_pop(&ring);
+    assert_ptr_equal(ring_push(&ring), first);
+    ring_fini(&ring);
+}
+
 #define MESSAGES 200000U
 
 static void *produce(void *arg)
@@ -88,6 +102,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_in_first_out),
+        cmocka_unit_test(an_emptied_one_begins_anew),
         cmocka_unit_test(between_two_threads),
         cmocka_unit_test(memory_may_be_refused),
     };
