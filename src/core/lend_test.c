@@ -60,11 +60,56 @@ static void only_what_is_held_is_renewed_and_only_what_waits_is_cancelled(void *
     fake_free(fake);
 }
 
+static void time_does_not_go_back(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(NULL, NULL);
+    engine_pass_time(fake->engine, 20);
+    engine_pass_time(fake->engine, 10);
+    assert_int_equal(fake->engine->now_ms, 20);
+    fake->now_ms = 20;
+    fake_wait(fake, 0);
+    fake_free(fake);
+}
+
+static void granted_direct(void *arg, const weir_grant *grant)
+{
+    assert_int_equal(grant->err, WEIR_OK);
+    fake_say(arg, "direct");
+}
+
+/* The others learn of theirs from the next step, in their order. */
+static void the_answers_of_one_kind_do_not_wait_for_the_step(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.max_per_key = 3};
+    struct fake *fake = fake_open(&opt, NULL);
+    weir_key key = fake_key("a");
+    weir_lease leases[3];
+    for (unsigned i = 0; i < 3; i++) {
+        leases[i] = fake_lease_up(fake, "a");
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        fake_release(fake, leases[i], WEIR_KEEP);
+    }
+    engine_answer(fake->engine, granted_direct); /* nobody is to be told anything */
+    fake_acquire(fake, "a");
+    assert_int_equal(weir_acquire(fake->pool, &key, NULL, granted_direct, fake, leases), WEIR_OK);
+    fake_acquire(fake, "a");
+    engine_answer(fake->engine, granted_direct);
+    assert_string_equal(fake->log, "direct");
+    fake_wait(fake, 0);
+    assert_string_equal(fake->log, "direct grant:3 grant:1");
+    fake_free(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tenant_counts_what_was_renewed),
         cmocka_unit_test(only_what_is_held_is_renewed_and_only_what_waits_is_cancelled),
+        cmocka_unit_test(time_does_not_go_back),
+        cmocka_unit_test(the_answers_of_one_kind_do_not_wait_for_the_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
