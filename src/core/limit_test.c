@@ -232,23 +232,33 @@ static bool take_one(void *arg, uint32_t account)
     return office->count++ < 1;
 }
 
+static struct fake *open_listener(const weir_pool_options *opt, const struct limit_port *port,
+                                  weir_pool **ret_pool)
+{
+    struct fake *fake = fake_open(NULL, NULL);
+    weir_pool_options pool = *opt;
+    weir_pool_close(fake->pool, 0);
+    fake_expect(fake, "pool_closed");
+    assert_int_equal(engine_share(fake->engine, port), WEIR_OK);
+    fake->connector.dial = NULL;
+    pool.name = "l";
+    pool.connector = &fake->connector;
+    pool.connector_self = fake;
+    assert_int_equal(weir_pool_open(fake->engine, &pool, ret_pool), WEIR_OK);
+    return fake;
+}
+
 /* A pool of admitted connections keeps no credits that it does not use. */
 static void a_listener_gives_back_at_once(void **state)
 {
     (void)state;
     struct office office = {0};
     struct limit_port port = {&office, join, leave, take_one, hear, 1, NULL};
-    struct fake *fake = fake_open(NULL, NULL);
-    weir_pool *pool;
-    weir_pool_options opt = {
-        .name = "l", .connector = &fake->connector, .connector_self = fake, .max_total = 5};
+    weir_pool_options opt = {.max_total = 5};
     weir_conn conn;
     weir_key key = fake_key("a");
-    weir_pool_close(fake->pool, 0);
-    fake_expect(fake, "pool_closed");
-    assert_int_equal(engine_share(fake->engine, &port), WEIR_OK);
-    fake->connector.dial = NULL;
-    assert_int_equal(weir_pool_open(fake->engine, &opt, &pool), WEIR_OK);
+    weir_pool *pool;
+    struct fake *fake = open_listener(&opt, &port, &pool);
     assert_int_equal(weir_admit(pool, &key, "note", NULL, &conn), WEIR_OK);
     assert_int_equal(pool->ledger.credits, 1);
     weir_conn other;
@@ -260,15 +270,32 @@ static void a_listener_gives_back_at_once(void **state)
     fake_free(fake);
 }
 
-/* How long callers wait is told by the connections that are due here, few as they are now, and not
- * before those who wait have waited for as long as a lease lasts. */
-static void a_wait_is_foretold_by_what_is_due(void **state)
+/* A key that is to be kept warm is not dialled by those who only listen: they take nothing for it.
+ */
+static void a_listener_takes_nothing_ahead(void **state)
 {
     (void)state;
     struct office office = {0};
-    struct limit_port port = {&office, join, leave, NULL, hear, 4, NULL};
+    struct limit_port port = {&office, join, leave, take_one, hear, 1, NULL};
+    weir_pool_options opt = {.max_total = 5, .warm = WEIR_WARM_UP};
+    weir_key key = fake_key("a");
+    weir_pool *pool;
+    struct fake *fake = open_listener(&opt, &port, &pool);
+    assert_int_equal(weir_pool_warm(pool, &key, true), WEIR_OK);
+    fake_wait(fake, 1000);
+    assert_int_equal(office.count, 0);
+    assert_int_equal(pool->ledger.credits, 0);
+    fake_free(fake);
+}
+
+/* Eleven wait at one of so many engines, each for 10 s of a lease, and all of the eight connections
+ * that the key may have are at the others. */
+static void expect_foretold(uint32_t engines, uint32_t wait_ms)
+{
+    struct office office = {0};
+    struct limit_port port = {&office, join, leave, NULL, hear, engines, NULL};
     weir_pool_options opt = {.max_total = WEIR_UNLIMITED,
-                             .max_per_key = 8, /* two for each of the four */
+                             .max_per_key = 8,
                              .acquire_timeout_ms = 30000,
                              .max_age_ms = WEIR_NEVER};
     struct fake *fake = open_shared(&opt, &port);
@@ -293,18 +320,34 @@ static void a_wait_is_foretold_by_what_is_due(void **state)
     tell(fake, 1, LIMIT_GRANT, 0);
     fake_wait(fake, 1);
     assert_int_equal(weir_acquire(fake->pool, &key, NULL, fake_granted, fake, &refused),
-                     WEIR_EWAIT); /* 12 × 10 s / 2 */
-    assert_int_equal(weir_pool_retry_after(fake->pool), 60000);
-    weir_acquire_options patient = {.size = sizeof patient, .timeout_ms = 60000};
+                     WEIR_EWAIT);
+    assert_int_equal(weir_pool_retry_after(fake->pool), wait_ms);
+    weir_acquire_options patient = {.size = sizeof patient, .timeout_ms = wait_ms};
     assert_int_equal(weir_acquire(fake->pool, &key, &patient, fake_granted, fake, &refused),
                      WEIR_OK);
     fake_free(fake);
+}
+
+/* How long callers wait is told by the connections that are due here, few as they are now, and not
+ * before those who wait have waited for as long as a lease lasts. */
+static void a_wait_is_foretold_by_what_is_due(void **state)
+{
+    (void)state;
+    expect_foretold(4, 60000); /* two are due: 12 × 10 s / 2 */
+}
+
+/* Nothing is known to be due where nobody knows how many share: one at a time it is then. */
+static void a_wait_is_foretold_where_nobody_knows_who_shares(void **state)
+{
+    (void)state;
+    expect_foretold(0, 120000);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_wait_is_foretold_by_what_is_due),
+        cmocka_unit_test(a_wait_is_foretold_where_nobody_knows_who_shares),
         cmocka_unit_test(nothing_is_dialled_without_a_credit),
         cmocka_unit_test(a_want_takes_what_is_idle),
         cmocka_unit_test(a_key_gives_back_what_is_idle),
@@ -312,6 +355,7 @@ int main(void)
         cmocka_unit_test(a_hub_without_room_refuses_pools_and_keys),
         cmocka_unit_test(an_update_that_the_hub_refuses_changes_nothing),
         cmocka_unit_test(a_listener_gives_back_at_once),
+        cmocka_unit_test(a_listener_takes_nothing_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
