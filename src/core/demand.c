@@ -106,11 +106,13 @@ static bool dial(struct key *key)
     return true;
 }
 
-/* For a dial that nobody waits for, and with what no other engine needs. */
+/* For a dial that nobody waits for, and with what no other engine needs. Where somebody waits, the
+ * key's credit is asked for on his behalf: taken here, it would lie there unseen. */
 static bool may_dial_ahead(struct key *key)
 {
     enum decision held = held_back(key);
-    if (held == DECIDED_WAIT_KEY && ledger_take_ahead(key->pool->engine, &key->ledger)) {
+    if (held == DECIDED_WAIT_KEY && dials_wanted(key, false) == 0
+        && ledger_take_ahead(key->pool->engine, &key->ledger)) {
         held = held_back(key);
     }
     return held == DECIDED_DIAL;
