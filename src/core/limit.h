@@ -118,7 +118,8 @@ struct limit_port {
     void *arg;
     /* The account of that name, with that limit from now on; 0: the hub has no room for it. */
     uint32_t (*join)(void *arg, const char *name, uint32_t name_len, uint32_t limit);
-    /* Its credits are all returned with it. What is on its way to this engine goes elsewhere. */
+    /* Its credits are all returned with it. What is on its way to this engine goes elsewhere; of a
+     * connection that nobody gets the pool's credit comes back. */
     void (*leave)(void *arg, uint32_t account);
     /* One credit at once, if the hub has one free. NULL where the hub can only be written to. */
     bool (*take)(void *arg, uint32_t account);

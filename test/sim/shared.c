@@ -4,14 +4,14 @@
  * theirs arrive late, each sender's in its order. After every step: the connections of all engines
  * together, those under way from one to another included, are within max_total, and those of a key
  * within max_per_key; the hub and every engine agree with themselves; nobody is called back twice;
- * once all messages have arrived nobody waits for room while another engine holds something idle
- * that would do. Keys differ in their tenant alone, connections carry many leases, their room
- * shrinks and ends, names lead elsewhere, keys are kept warm, each in some of the worlds: no lease
- * is above what its connection takes or on one that ends, none retires for an address that its name
- * still has, and who has been named is seen to within its share. After the last step there is a
- * rush: two tenants want more than there is, each with as many callers, at some of the engines, and
- * have been served equally often when it ends. At the end everybody is served, all credits are
- * back, and no connection is lost.
+ * once all messages have arrived the engines hold all that the hub has handed out, and nobody waits
+ * for room while another engine holds something idle that would do. Keys differ in their tenant
+ * alone, connections carry many leases, their room shrinks and ends, names lead elsewhere, keys are
+ * kept warm, each in some of the worlds: no lease is above what its connection takes or on one that
+ * ends, none retires for an address that its name still has, and who has been named is seen to
+ * within its share. After the last step there is a rush: two tenants want more than there is, each
+ * with as many callers, at some of the engines, and have been served equally often when it ends. At
+ * the end everybody is served, all credits are back, and no connection is lost.
  */
 #include "core/inspect.h"
 #include "sim/shared_world.h"
@@ -69,7 +69,12 @@ static void port_leave(void *arg, uint32_t account)
     for (uint32_t i = down->head; i != down->tail; i++) {
         struct limit_msg *msg = &down->messages[i % POST_MAX];
         if (msg->account == account && msg->word == LIMIT_MOVE) {
+            const struct limit_msg credit = {.account = msg->parcel.pool_account,
+                                             .engine = (uint16_t)worker->number,
+                                             .word = LIMIT_RETURN,
+                                             .count = 1};
             parcel_drop(&msg->parcel);
+            hub_receive(&all.hub, &credit); /* that it came with */
             msg->word = LIMIT_GRANT;
             msg->count = 0;
         }
@@ -452,6 +457,47 @@ static uint32_t idle_elsewhere(const struct worker *but, const weir_key *wanted)
     return idle;
 }
 
+static void judge_out(const char *name, uint32_t name_len, uint32_t held)
+{
+    uint32_t out = hub_out(&all.hub, name, name_len);
+    if (out != held) {
+        shared_wrong("%u credits are out, and the engines hold %u", out, held);
+    }
+}
+
+static void judge_credits_of(const weir_key *wanted)
+{
+    char name[64] = "shared";
+    uint32_t name_len = 0;
+    uint32_t held = 0;
+    for (uint32_t w = 0; w < all.workers_count; w++) {
+        weir_list_each(it, &all.workers[w].pool->keys) {
+            const struct key *key = list_entry(it, struct key, on_pool);
+            const uint32_t skip = sizeof key->pool->number; /* core/limit.c */
+            if (is_same_key(&key->view, wanted)) {
+                name_len = (uint32_t)sizeof "shared" + key->text_len - skip;
+                check(name_len <= sizeof name);
+                memcpy(name + sizeof "shared", key->text + skip, key->text_len - skip);
+                held += key->ledger.credits;
+            }
+        }
+    }
+    judge_out(name, name_len, held);
+}
+
+/* Nothing is under way: what is handed out is with the engines, where it can be used. */
+static void judge_credits(void)
+{
+    uint32_t held = 0;
+    for (uint32_t w = 0; w < all.workers_count; w++) {
+        held += all.workers[w].pool->ledger.credits;
+    }
+    judge_out("shared", sizeof "shared", held);
+    for (uint32_t k = 0; k < all.keys_count; k++) {
+        judge_credits_of(&all.keys[k]);
+    }
+}
+
 /* Nothing is under way: whoever waits, waits for what others use. */
 static void judge_idle(void)
 {
@@ -530,6 +576,7 @@ void shared_calm(void)
         shared_turn();
     }
     if (!all.failed) {
+        judge_credits();
         judge_idle();
     }
 }
