@@ -180,7 +180,7 @@ static void pin(const struct accounts *accounts, const char *name, enum standing
 enum accounts_result accounts_take(struct accounts *accounts, const struct accounts_wish *wish,
                                    struct accounts_choice *ret_choice)
 {
-    enum standing standings[CONFIG_ACCOUNTS_MAX];
+    enum standing standings[CONFIG_ACCOUNTS_MAX] = {STANDING_NO};
     uint64_t soonest_ms = UINT64_MAX;
     pthread_mutex_lock(&accounts->lock);
     for (uint32_t i = 0; i < accounts->count; i++) {

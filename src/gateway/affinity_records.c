@@ -65,7 +65,7 @@ bool affinities_find(struct affinities *affinities, const struct affinity_key *k
         || strlen(session.place) > CONFIG_LABEL_MAX) {
         return false;
     }
-    strcpy(ret_account, session.place);
+    memcpy(ret_account, session.place, strlen(session.place) + 1);
     return true;
 }
 
