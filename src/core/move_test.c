@@ -550,6 +550,35 @@ static void goes_on_when_its_addressee_leaves(void **state)
     }
 }
 
+/* Its caller gave up, and its key is forgotten; the pool is not, and has room again. */
+static void takes_no_room_where_its_key_is_forgotten(void **state)
+{
+    (void)state;
+    weir_pool_options opt = narrow;
+    opt.key_idle_ms = 10;
+    open_street(&opt);
+    one_idle_at(0);
+    ask(1);
+    while (fetch(&street.sides[0])) {
+    }
+    step(&street.sides[0]);
+    assert_int_equal(stats_of(0).moved_out, 1);
+    give(1);
+    step(&street.sides[1]);
+    assert_int_equal(street.dropped, 0);
+    assert_int_equal(hub_out(&street.hub, "x", 2), 1);
+    street.now_ms += 10;
+    step(&street.sides[1]);
+    assert_int_equal(street.dropped, 1);
+    assert_int_equal(hub_out(&street.hub, "x", 2), 0);
+    ask(2);
+    settle();
+    assert_int_equal(street.sides[2].answers, 1);
+    assert_int_equal(street.sides[2].err, WEIR_OK);
+    give(2);
+    close_street();
+}
+
 /* One more than the hub has room for. */
 static void a_full_hub_closes(const weir_pool_options *opt)
 {
@@ -771,6 +800,7 @@ int main(void)
         cmocka_unit_test(an_engine_that_is_freed_drops_what_comes),
         cmocka_unit_test(a_hub_that_is_freed_drops_what_waits),
         cmocka_unit_test(goes_on_when_its_addressee_leaves),
+        cmocka_unit_test(takes_no_room_where_its_key_is_forgotten),
         cmocka_unit_test(is_closed_where_the_hub_is_full),
         cmocka_unit_test(stays_where_there_is_no_going_any_more),
         cmocka_unit_test(comes_back_where_there_are_too_many),
