@@ -432,7 +432,7 @@ static void a_restart_fails_once_and_repeats_what_may_be(void **state)
 static void time_and_cancelling_leave_the_connection_alone(void **state)
 {
     FIXTURE(4);
-    struct ask *slow = begin(f, 0, "slow", 300, 0);
+    struct ask *slow = begin(f, 0, "slow", 2000, 0);
     struct peer *peer = let_in(f, 0);
     say(peer, HELLO);
     until(hear(peer));
