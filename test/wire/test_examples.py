@@ -338,7 +338,9 @@ def postgres():
                        check=True, capture_output=True, cwd=home, **how)
         command = [programs[-1] / "postgres", "-D", home / "data", "-p", str(port), "-k", home,
                    "-h", "127.0.0.1", "-F", "-c", "shared_buffers=1MB"]
-        with server_of(command, port, home, **how):
+        asked = [programs[-1] / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+        with server_of(command, port, home, **how):  # which may answer that it is starting up
+            wait_for(lambda: subprocess.run(asked, check=False).returncode == 0, "PostgreSQL")
             yield port
 
 
