@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/hub.h"
-
 #include "base/rand.h"
-#include "core/mutant.h"
+#include "core/hub_parts.h"
 
 #include <string.h>
 
@@ -13,61 +11,10 @@
 #define NAME_BYTES_MAX (3U << 20)
 #define PARCELS_MAX    1024U
 
-#define LOOKS_MAX    64U /* at tenants in need: more than these are served in turns */
-#define AHEAD_TURNS  2U  /* by so much a tenant is ahead, and gives up a connection */
-#define BEHIND_TURNS 4U  /* by no more than this is any of them behind the first */
-#define LEASE_SCALE  16U
-#define LEASE_WEIGHT 8U
-
 /* An engine's account number: the place in the slab + 1, and the number of the join. */
 #define PLACE_BITS 20U
 #define PLACES_MAX ((1U << PLACE_BITS) - 1)
 #define JOINS_MASK ((1U << (32 - PLACE_BITS)) - 1)
-
-/* A connection that waits to be fetched. */
-struct waiting_parcel {
-    struct waiting_parcel *next;
-    struct limit_parcel parcel;
-};
-
-/* What one engine has of an account. */
-struct share {
-    struct node on_door; /* hub->doors[engine] while anything below is to be told */
-    struct account *account;
-    uint32_t number;  /* the engine's name for the account; 0: not joined */
-    uint32_t granted; /* credits it holds, or that are on their way there */
-    uint32_t need;    /* more that it could use */
-    uint32_t wanted;  /* what it has been asked to give back, as far as we know */
-    uint32_t grant_due;
-    uint32_t parcels_due; /* in the list below */
-    uint32_t due; /* a pool: credits that its tenants there are to give up, and have not yet */
-    uint32_t alive, fed; /* a tenant: as it stands there (struct limit_standing) */
-    uint32_t sent;       /* a tenant: credits that it was granted; fed with them later */
-    uint64_t spent_ms;   /* a tenant: of connections */
-    bool is_pressed;
-    bool refusal_due;
-    bool want_due;
-    struct waiting_parcel *first, *last;
-};
-
-struct account {
-    const char *name;
-    uint32_t name_len;
-    uint32_t limit;
-    uint32_t out;  /* the sum of what is granted */
-    uint32_t turn; /* the engine that is served next */
-    uint32_t joined;
-    uint64_t hash;
-    struct list hungry;    /* a pool: tenants in need, those served longest ago first */
-    uint32_t tenants, due; /* a pool: how many; what they are to give up, in all */
-    uint64_t lease_ms;     /* a pool: what a lease takes, EWMA × LEASE_SCALE */
-    uint64_t most_ms;      /* a pool: what any of them has spent */
-    struct account *pool;  /* a tenant's; NULL: none */
-    struct node on_hungry; /* a tenant: pool->hungry while it is in need */
-    uint32_t has, need;    /* a tenant: at all engines */
-    uint64_t spent_ms;     /* a tenant: at all engines */
-    struct share shares[];
-};
 
 struct name {
     const char *at;
@@ -168,11 +115,6 @@ static void account_free(struct hub *hub, struct account *account)
     slots_give(&hub->accounts, slots_id_of(&hub->accounts, account));
 }
 
-static uint32_t engine_of(const struct share *share)
-{
-    return (uint32_t)(share - share->account->shares);
-}
-
 /* The share that an engine's number names; NULL: it was left since. */
 static struct share *share_of(const struct hub *hub, uint32_t engine, uint32_t number)
 {
@@ -192,9 +134,9 @@ static struct share *share_of(const struct hub *hub, uint32_t engine, uint32_t n
 
 /* --- what is to be said ------------------------------------------------------------------- */
 
-static void ring_door(struct hub *hub, struct share *share)
+void hub_ring(struct hub *hub, struct share *share)
 {
-    uint32_t engine = (uint32_t)(share - share->account->shares);
+    uint32_t engine = hub_engine_of(share);
     struct list *door = &hub->doors[engine];
     if (list_holds(&share->on_door)) {
         return;
@@ -205,7 +147,7 @@ static void ring_door(struct hub *hub, struct share *share)
     }
 }
 
-static void want(struct hub *hub, struct share *share, uint32_t count, bool is_pressed)
+void hub_want(struct hub *hub, struct share *share, uint32_t count, bool is_pressed)
 {
     is_pressed &= count > 0;
     if (share->wanted == count && share->is_pressed == is_pressed) {
@@ -214,7 +156,7 @@ static void want(struct hub *hub, struct share *share, uint32_t count, bool is_p
     share->wanted = count;
     share->is_pressed = is_pressed;
     share->want_due = true;
-    ring_door(hub, share);
+    hub_ring(hub, share);
 }
 
 static void put_parcel(struct hub *hub, struct share *share, struct waiting_parcel *waiting)
@@ -223,7 +165,7 @@ static void put_parcel(struct hub *hub, struct share *share, struct waiting_parc
     *(share->first != NULL ? &share->last->next : &share->first) = waiting;
     share->last = waiting;
     share->parcels_due++;
-    ring_door(hub, share);
+    hub_ring(hub, share);
 }
 
 static struct waiting_parcel *take_parcel(struct share *share)
@@ -285,86 +227,6 @@ bool hub_next(struct hub *hub, uint32_t engine, struct limit_msg *ret_msg)
     return true;
 }
 
-/* --- tenants ------------------------------------------------------------------------------ */
-
-/* What a tenant has, and will have when it has been told. */
-static uint32_t has(const struct share *share)
-{
-    return share->alive + share->sent - share->fed;
-}
-
-static uint64_t turn_ms(const struct account *pool)
-{
-    uint64_t turn = TURN_GRANTS * pool->lease_ms / LEASE_SCALE;
-    return turn > 0 ? turn : 1;
-}
-
-/* How far a tenant is, in all or at one engine: the least is hindmost. */
-static uint64_t rank(const struct account *tenant)
-{
-    return tenant->spent_ms + tenant->has * turn_ms(tenant->pool);
-}
-
-static uint64_t rank_there(const struct share *share)
-{
-    return share->spent_ms + has(share) * turn_ms(share->account->pool);
-}
-
-/* Of those in need, but for one; NULL: nobody is. */
-static struct account *hindmost(const struct account *pool, const struct account *but)
-{
-    struct account *last = NULL;
-    uint64_t last_ms = 0;
-    uint32_t looks = 0;
-    weir_list_each(it, &pool->hungry) {
-        struct account *tenant = list_entry(it, struct account, on_hungry);
-        uint64_t far_ms = rank(tenant);
-        if (tenant != but && (last == NULL || far_ms < last_ms)) {
-            last = tenant;
-            last_ms = far_ms;
-        }
-        if (++looks == LOOKS_MAX) {
-            break;
-        }
-    }
-    return last;
-}
-
-static struct share *hindmost_share(const struct hub *hub, struct account *tenant,
-                                    const struct share *but)
-{
-    struct share *last = NULL;
-    for (uint32_t i = 0; i < hub->opt.engines; i++) {
-        struct share *share = &tenant->shares[i];
-        if (share->need > 0 && tenant->pool->shares[i].need > 0 && share != but
-            && (last == NULL || rank_there(share) < rank_there(last))) {
-            last = share;
-        }
-    }
-    return last;
-}
-
-/* It is in need, or no longer. */
-static void line_up(struct account *tenant)
-{
-    if (tenant->need == 0) {
-        list_leave(&tenant->on_hungry);
-    } else if (!list_holds(&tenant->on_hungry)) {
-        list_push_back(&tenant->pool->hungry, &tenant->on_hungry);
-    }
-}
-
-static void stand_fed(struct share *share)
-{
-    struct account *tenant = share->account;
-    share->need--;
-    tenant->need--;
-    share->sent++;
-    tenant->has++;
-    list_leave(&tenant->on_hungry);
-    line_up(tenant);
-}
-
 /* --- who gets what ------------------------------------------------------------------------ */
 
 /* To an engine, for a tenant of its or, where they are not told apart, whomever. */
@@ -375,10 +237,10 @@ static void grant(struct hub *hub, struct share *share, struct share *of_tenant)
     share->granted++;
     share->need--;
     if (of_tenant != NULL) {
-        stand_fed(of_tenant);
+        hub_tenant_fed(of_tenant);
     }
     door->grant_due++;
-    ring_door(hub, door);
+    hub_ring(hub, door);
 }
 
 /* Free credits to those in need: the tenant that is furthest behind; or one each, in turns. */
@@ -387,10 +249,9 @@ static void hand_out(struct hub *hub, struct account *account)
     uint32_t engines = hub->opt.engines;
     uint32_t passed = 0;
     while (account->out < account->limit && passed < engines) {
-        struct account *tenant = hindmost(account, NULL);
-        struct share *of_tenant = tenant != NULL ? hindmost_share(hub, tenant, NULL) : NULL;
+        struct share *of_tenant = hub_tenant_next(hub, account);
         if (of_tenant != NULL) {
-            grant(hub, &account->shares[engine_of(of_tenant)], of_tenant);
+            grant(hub, &account->shares[hub_engine_of(of_tenant)], of_tenant);
             continue;
         }
         struct share *share = &account->shares[account->turn];
@@ -492,7 +353,7 @@ static uint32_t levied(struct levy *levy, const struct share *share)
     return share->granted - levy->level - is_spared;
 }
 
-static void settle(struct hub *hub, struct account *account)
+void hub_settle(struct hub *hub, struct account *account)
 {
     hand_out(hub, account);
     struct standing standing = standing_of(hub, account);
@@ -511,7 +372,7 @@ static void settle(struct hub *hub, struct account *account)
         if (share == standing.richest && pressure > 0 && standing.excess == 0) {
             others = least_of(others, pressure);
         }
-        want(hub, share, least_of(others, share->granted), is_pressed);
+        hub_want(hub, share, least_of(others, share->granted), is_pressed);
     }
 }
 
@@ -551,7 +412,7 @@ static void pass_pool_credit(struct hub *hub, uint32_t from, uint32_t to,
     heir->granted += heir->number != 0;
     account->out -= heir->number == 0;
     parcel->pool_account = heir->number;
-    settle(hub, account);
+    hub_settle(hub, account);
 }
 
 static void pass(struct hub *hub, struct share *from, struct share *to, struct limit_parcel *parcel)
@@ -560,7 +421,7 @@ static void pass(struct hub *hub, struct share *from, struct share *to, struct l
     from->granted--;
     to->granted++;
     to->need--;
-    pass_pool_credit(hub, engine_of(from), engine_of(to), parcel);
+    pass_pool_credit(hub, hub_engine_of(from), hub_engine_of(to), parcel);
 }
 
 /* Nobody gets it. Its place in the pool is free; that of its key is the caller's to see to. */
@@ -571,7 +432,7 @@ static void lose(struct hub *hub, uint32_t from, const struct limit_parcel *parc
     if (share != NULL) {
         share->granted--;
         share->account->out--;
-        settle(hub, share->account);
+        hub_settle(hub, share->account);
     }
 }
 
@@ -586,7 +447,7 @@ static void forward(struct hub *hub, struct share *from, const struct limit_parc
     if (waiting == NULL) {
         from->granted--;
         account->out--;
-        lose(hub, engine_of(from), parcel);
+        lose(hub, hub_engine_of(from), parcel);
     } else {
         waiting->parcel = *parcel;
         if (to != NULL) {
@@ -594,7 +455,7 @@ static void forward(struct hub *hub, struct share *from, const struct limit_parc
         }
         put_parcel(hub, to != NULL ? to : from, waiting);
     }
-    settle(hub, account);
+    hub_settle(hub, account);
 }
 
 /* It leaves: what waits for it goes to others, as long as there are some in need. */
@@ -607,108 +468,9 @@ static void forward_all(struct hub *hub, struct share *from)
             pass(hub, from, to, &waiting->parcel);
             put_parcel(hub, to, waiting);
         } else {
-            lose(hub, engine_of(from), &waiting->parcel);
+            lose(hub, hub_engine_of(from), &waiting->parcel);
             forget_parcel(hub, waiting);
         }
-    }
-}
-
-/* --- how tenants stand -------------------------------------------------------------------- */
-
-/* Another one has to be given room before this one may keep all that it has here; so many of the
- * pool are to make room already. */
-static bool is_ahead(const struct hub *hub, const struct share *share, uint32_t due)
-{
-    struct account *tenant = share->account;
-    uint64_t by_ms = turn_ms(tenant->pool) * (AHEAD_TURNS + due);
-    const struct account *other = hindmost(tenant->pool, tenant);
-    if (other != NULL && rank(tenant) >= rank(other) + by_ms) {
-        return true;
-    }
-    const struct share *elsewhere = hindmost_share(hub, tenant, share);
-    return elsewhere != NULL && rank_there(share) >= rank_there(elsewhere) + by_ms;
-}
-
-/* It is pressed to give up one, or no longer. */
-static void press(struct hub *hub, struct share *share, bool is_pressed)
-{
-    struct account *pool = share->account->pool;
-    struct share *there = &pool->shares[engine_of(share)];
-    if (is_pressed && (!share->is_pressed || there->due == 0)) { /* or others gave one up */
-        there->due++;
-        pool->due++;
-    } else if (!is_pressed && share->is_pressed) {
-        pool->due -= there->due > 0;
-        there->due -= there->due > 0;
-    }
-    want(hub, share, is_pressed, is_pressed);
-    settle(hub, pool);
-}
-
-static void learn_lease(struct account *pool, const struct limit_standing *standing)
-{
-    if (standing->leases == 0) {
-        return;
-    }
-    uint64_t mean = standing->spent_ms * LEASE_SCALE / standing->leases;
-    uint64_t before = pool->lease_ms;
-    pool->lease_ms = before == 0 ? mean : before - before / LEASE_WEIGHT + mean / LEASE_WEIGHT;
-}
-
-static uint64_t at_least(uint64_t value, uint64_t least)
-{
-    return value > least ? value : least;
-}
-
-/* Nobody saves up more than a few turns. */
-static void spend(const struct hub *hub, struct share *share, uint64_t spent_ms)
-{
-    struct account *tenant = share->account;
-    struct account *pool = tenant->pool;
-    uint64_t behind_ms = BEHIND_TURNS * turn_ms(pool);
-    uint64_t most_ms = 0;
-    for (uint32_t i = 0; i < hub->opt.engines; i++) {
-        most_ms = at_least(most_ms, tenant->shares[i].spent_ms);
-    }
-    share->spent_ms = at_least(share->spent_ms + spent_ms + behind_ms, most_ms) - behind_ms;
-    tenant->spent_ms = at_least(tenant->spent_ms + spent_ms + behind_ms, pool->most_ms) - behind_ms;
-    pool->most_ms = at_least(pool->most_ms, tenant->spent_ms);
-}
-
-static void stand(struct hub *hub, struct share *share, const struct limit_msg *msg)
-{
-    const struct limit_standing *standing = &msg->standing;
-    struct account *tenant = share->account;
-    tenant->has -= has(share);
-    tenant->need -= share->need;
-    share->alive = standing->alive;
-    share->fed = standing->fed;
-    share->need = msg->count;
-    tenant->has += has(share);
-    tenant->need += share->need;
-    line_up(tenant);
-    learn_lease(tenant->pool, standing);
-    spend(hub, share, MUTANT(40) ? 0 : standing->spent_ms);
-    if (standing->has_yielded) {
-        share->wanted = 0;
-        share->is_pressed = false;
-    }
-    uint32_t due = tenant->pool->due - (share->is_pressed && tenant->pool->due > 0);
-    press(hub, share, share->alive > 0 && is_ahead(hub, share, due));
-}
-
-/* It goes; what was on its way to it is for anybody there. */
-static void stand_down(struct hub *hub, struct share *share)
-{
-    struct account *tenant = share->account;
-    struct share *there = &tenant->pool->shares[engine_of(share)];
-    press(hub, share, false);
-    tenant->has -= has(share);
-    tenant->need -= share->need;
-    line_up(tenant);
-    if (share->grant_due > 0) {
-        there->grant_due += share->grant_due;
-        ring_door(hub, there);
     }
 }
 
@@ -743,7 +505,7 @@ uint32_t hub_join(struct hub *hub, uint32_t engine, const char *name, uint32_t n
     }
     account->limit = limit;
     const struct share *share = enter(hub, account, engine);
-    settle(hub, account);
+    hub_settle(hub, account);
     return share->number;
 }
 
@@ -770,7 +532,7 @@ void hub_leave(struct hub *hub, uint32_t engine, uint32_t number)
     struct account *account = share->account;
     struct account *pool = account->pool;
     if (pool != NULL) {
-        stand_down(hub, share);
+        hub_tenant_leaves(hub, share);
     }
     forward_all(hub, share);
     account->out -= share->granted;
@@ -784,7 +546,7 @@ void hub_leave(struct hub *hub, uint32_t engine, uint32_t number)
             pool->tenants--;
         }
     } else if (pool == NULL) {
-        settle(hub, account);
+        hub_settle(hub, account);
     }
 }
 
@@ -811,7 +573,7 @@ static void give_back(struct hub *hub, struct share *share, uint32_t count)
     share->account->out -= count;
     share->wanted -= least_of(count, share->wanted);
     share->is_pressed = share->is_pressed && share->wanted > 0;
-    settle(hub, share->account);
+    hub_settle(hub, share->account);
 }
 
 void hub_receive(struct hub *hub, const struct limit_msg *msg)
@@ -828,7 +590,7 @@ void hub_receive(struct hub *hub, const struct limit_msg *msg)
         return;
     }
     if (msg->word == LIMIT_STAND) {
-        stand(hub, share, msg);
+        hub_tenant_stands(hub, share, msg);
         return;
     }
     if (msg->word == LIMIT_RETURN) {
@@ -837,10 +599,10 @@ void hub_receive(struct hub *hub, const struct limit_msg *msg)
     }
     check(msg->word == LIMIT_ASK);
     share->need = msg->count;
-    settle(hub, share->account);
+    hub_settle(hub, share->account);
     if (share->need > 0 && !share->refusal_due) {
         share->refusal_due = true;
-        ring_door(hub, share);
+        hub_ring(hub, share);
     }
 }
 
@@ -861,27 +623,18 @@ static void share_verify(const struct share *share)
     check(share->grant_due + share->parcels_due <= share->granted || share->account->pool != NULL);
 }
 
-static void tenant_verify(const struct account *tenant, uint32_t there, uint32_t needed)
-{
-    check(tenant->has == there && tenant->need == needed);
-    check(list_holds(&tenant->on_hungry) == (needed > 0));
-    check(tenant->pool->tenants > 0);
-}
-
 void hub_verify(const struct hub *hub)
 {
     weir_slots_each(struct account, account, &hub->accounts) {
         uint32_t out = 0;
         uint32_t joined = 0;
         uint32_t needed = 0;
-        uint32_t there = 0;
         uint32_t due = 0;
         for (uint32_t i = 0; i < hub->opt.engines; i++) {
             const struct share *share = &account->shares[i];
             share_verify(share);
             out += share->granted;
             needed += share->need;
-            there += has(share);
             due += share->due;
             joined += share->number != 0;
         }
@@ -890,7 +643,7 @@ void hub_verify(const struct hub *hub)
         check(due == account->due);
         check(needed == 0 || out >= account->limit);
         if (account->pool != NULL) {
-            tenant_verify(account, there, needed);
+            hub_tenant_verify(hub, account);
         }
     }
 }
