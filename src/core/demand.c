@@ -279,7 +279,7 @@ void demand_meet(struct key *key)
     }
 }
 
-bool demand_may_dial(struct key *key)
+bool demand_take_dial(struct key *key)
 {
     return may_dial_ahead(key);
 }

@@ -11,8 +11,9 @@
 /* What one more caller of the key would meet: a dial begun for it, or what keeps it from that. */
 enum decision demand_outlook(struct key *key);
 
-/* Whether nothing but the pool's room keeps the key from a dial ahead of its callers. */
-bool demand_may_dial(struct key *key);
+/* Takes what the key needs to dial ahead of its callers; the pool's room is still to be had.
+ * False: something keeps it from that. */
+bool demand_take_dial(struct key *key);
 
 /* Somebody waits whom no connection of the key's will ever serve, but a dial may. */
 bool demand_must_dial(const struct key *key);

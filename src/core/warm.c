@@ -137,7 +137,8 @@ static struct key *coldest(const weir_pool *pool)
     struct key *coldest = NULL;
     weir_list_each(it, &pool->keys) {
         struct key *key = list_entry(it, struct key, on_pool);
-        bool wants = warm_missing(key) > key->by_state[WEIR_DIALLING].count && demand_may_dial(key);
+        bool wants = warm_missing(key) > key->by_state[WEIR_DIALLING].count
+                     && demand_take_dial(key);
         if (wants && (coldest == NULL || key_alive(key) < key_alive(coldest))) {
             coldest = key;
         }
