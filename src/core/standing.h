@@ -6,8 +6,8 @@
  * Engines say of a tenant: so many connections, so many that it asks for, and how long it has had
  * connections since that was said last. The hub adds this up over all engines, gives what comes
  * free to the tenant that is furthest behind, and presses those that are ahead to give up one
- * (hub_tenants.c). Nothing is said before a tenant asks for room that there is not, or others do: so a pool
- * with room to spare costs no message, and a lease two additions.
+ * (hub_tenants.c). Nothing is said before a tenant asks for room that there is not, or others do:
+ * so a pool with room to spare costs no message, and a lease two additions.
  */
 #pragma once
 #include "core/parts.h"
