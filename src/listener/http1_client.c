@@ -126,7 +126,7 @@ void http1_leave(struct http1_listener *listener, const uint8_t address[16])
 
 void client_close(struct client *client, weir_err why)
 {
-    if (client->state == CLIENT_GONE || client->state == CLIENT_TUNNEL) {
+    if (client->state == CLIENT_GONE) {
         return;
     }
     struct stream *stream = client_bury(client, why);
@@ -149,7 +149,7 @@ uint64_t client_spend(struct client *client, struct http_tunnel *tunnel)
     client->stream = NULL;
     client->conn.id = 0;
     client->tunnel = tunnel;
-    client->state = CLIENT_TUNNEL;
+    client->state = CLIENT_GONE;
     client_to_grave(client);
     return lease;
 }
@@ -441,10 +441,10 @@ static void client_feed(struct client *client, const char *at, size_t len)
     struct http1_listener *listener = client->home;
     size_t used = 0;
     listener->feeding = client;
-    for (size_t step = 1; step > 0 && used < len && client->state != CLIENT_TUNNEL; used += step) {
+    for (size_t step = 1; step > 0 && used < len && client->state != CLIENT_GONE; used += step) {
         step = client_take(client, at + used, len - used);
     }
-    if (client->state == CLIENT_TUNNEL) {
+    if (client->state == CLIENT_GONE) {
         listener->feeding = NULL;
         if (client->tunnel != NULL) {
             client->tunnel->taker->on_ahead(client->tunnel, (char *)(uintptr_t)at + used,
@@ -487,7 +487,7 @@ static size_t client_take(struct client *client, const char *at, size_t len)
         step = take_body(client, at, len);
     }
     client_settle(client);
-    return client->state == CLIENT_LINGER || client->state == CLIENT_GONE ? 0 : step;
+    return client->state == CLIENT_LINGER ? 0 : step;
 }
 
 /* HTTP/2 by prior knowledge (RFC 9113 §3.3). Over TLS it is for ALPN to say so. */

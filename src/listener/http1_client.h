@@ -16,14 +16,14 @@
  * thousands. A request record comes from the listener's free list with the first byte and goes back
  * when the client is idle again.
  *
- * A client that was told 101 is a TUNNEL: its stream is somebody else's, who closes it, and what
- * the listener still has to know of it is a smaller record (http1_tunnel.c).
+ * A client that was told 101 is a tunnel: its stream is somebody else's, who closes it, and what
+ * the listener still has to know of it is a smaller record (http1_tunnel.c). The client is GONE.
  *
  * Two things go on in an OPEN request, each at its own pace: it is read, and it is answered. The
  * exchange is over when both have ended. `reading` and `answer` are the two.
  *
- * A client that is GONE, or has become a TUNNEL, has no stream and no request; its memory stays
- * until the turn's end, since the stack may still be in it.
+ * A client that is GONE has no stream and no request; its memory stays until the turn's end, since
+ * the stack may still be in it.
  */
 #pragma once
 #include "base/bytes.h"
@@ -40,7 +40,6 @@ enum client_state {
     CLIENT_OPEN,
     CLIENT_LINGER,
     CLIENT_REFUSED,
-    CLIENT_TUNNEL,
     CLIENT_GONE,
 };
 
@@ -51,7 +50,7 @@ struct client {
     struct stream *stream;
     union {
         struct request *request;    /* NULL while idle */
-        struct http_tunnel *tunnel; /* TUNNEL: until its turn ends; NULL: closed meanwhile */
+        struct http_tunnel *tunnel; /* GONE: what it became and still is, or NULL */
     };
     struct loop_timer timer; /* never later than the earliest deadline; may be early */
     weir_conn conn;          /* 0: the pool does not know it */
@@ -129,8 +128,8 @@ struct http1_listener {
     struct accept_door *door; /* NULL: clients come by hand */
     struct http1_limits limits;
 
-    struct list clients; /* every state but the next two */
-    struct list graves;  /* GONE, TUNNEL */
+    struct list clients; /* every state but GONE */
+    struct list graves;  /* GONE */
     struct list tunnels; /* http1_tunnel.c */
     struct loop_later bury;
     uint32_t refusals;      /* clients that the pool does not know */
@@ -180,7 +179,7 @@ void client_turn_away(struct client *client, enum accept_refusal why);
 void client_close(struct client *client, weir_err why);
 /* The same, after on_abort where a handler waits. */
 void client_abort(struct client *client, enum http_fault fault, weir_err why);
-/* The same for who has become a TUNNEL: returns the lease of its request, which is over. */
+/* It is GONE, its stream is the tunnel's: returns the lease of its request, which is over. */
 uint64_t client_spend(struct client *client, struct http_tunnel *tunnel);
 /* Who had a seat at the door, has none any more; one that became a tunnel had one. */
 void http1_leave(struct http1_listener *listener, const uint8_t address[16]);

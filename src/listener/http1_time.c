@@ -77,7 +77,6 @@ static uint64_t state_due_ms(const struct client *client)
     case CLIENT_OPEN: break;
     case CLIENT_LINGER:
     case CLIENT_REFUSED: return since_ms(client) + HTTP1_LINGER_MS;
-    case CLIENT_TUNNEL:
     case CLIENT_GONE: return UINT64_MAX;
     }
     const struct request *request = client->request;
@@ -181,7 +180,6 @@ void client_timer_fire(struct loop_timer *timer, uint64_t now_ms)
         client_close(client, WEIR_EFULL);
         break;
     case CLIENT_OPEN:
-    case CLIENT_TUNNEL:
     case CLIENT_GONE: unreachable();
     }
 }

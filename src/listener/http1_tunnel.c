@@ -53,8 +53,7 @@ static void tunnel_close(struct http_tunnel *tunnel)
     struct tunnelled *tunnelled = tunnel->giver;
     struct http1_listener *listener = container_of(tunnelled->on_list.home, struct http1_listener,
                                                    tunnels);
-    if (listener->feeding != NULL && listener->feeding->state == CLIENT_TUNNEL
-        && listener->feeding->tunnel == tunnel) {
+    if (listener->feeding != NULL && listener->feeding->tunnel == tunnel) {
         listener->feeding->tunnel = NULL; /* what came ahead is for nobody */
     }
     weir_release(listener->pool, (weir_lease){tunnel->lease}, WEIR_KEEP);
