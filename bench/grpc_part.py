@@ -27,11 +27,7 @@ class Part(h2_part.Part):
         self.upstream = tools.Process("grpc_server", [tools.BUILD / "bench/grpc_upstream"], tools.CORE_LOAD,
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         bench.running.append(self.upstream)
-
-    def upstream_port(self):
-        if not hasattr(self, "port"):
-            self.port = int(self.upstream.popen.stdout.readline().rsplit(":", 1)[1])
-        return self.port
+        self.upstream_port = int(self.upstream.popen.stdout.readline().rsplit(":", 1)[1])
 
     def works(self, process):
         words = ["nghttp", "-v", "--timeout=2", "-d", self.framed, *(f"-H{header}" for header in HEADERS),

@@ -27,12 +27,12 @@ class Part:
     def __init__(self, bench, tools):
         self.bench, self.tools = bench, tools
         self.candidates, self.names = {}, []
-        self.upstream = bench.upstream
+        self.upstream, self.upstream_port = bench.upstream, bench.upstream_port
 
     def start(self, name):
         scratch = self.bench.scratch
         values = {"port": self.tools.free_port(), "secure": self.tools.free_port(), "admin": self.tools.free_port(),
-                  "upstream": self.upstream_port(), "scratch": scratch, "files": 100000}
+                  "upstream": self.upstream_port, "scratch": scratch, "files": 100000}
         if name != "weir" and configs.find(name) is None:
             self.tools.say(f"*** {name} IS NOT THERE: its column is missing ***")
             return
@@ -48,9 +48,6 @@ class Part:
             if time.monotonic() > end or process.popen.poll() is not None:
                 raise SystemExit(f"bench: {name} does not answer\n" + (scratch / f"h2-{name}.log").read_text()[-2000:])
             time.sleep(0.05)
-
-    def upstream_port(self):
-        return self.bench.upstream_port
 
     def works(self, process):
         return all(self.h2load(url, 1, 1) == 1 for url in (f"http://127.0.0.1:{process.port}/100",
