@@ -37,6 +37,7 @@
 #include <unistd.h>
 
 #define STREAMS_MAX       100000U /* of all clients of HTTP/2 on one worker */
+#define GROUPS_SPARE      1024U   /* clients of whom upstreams are told (proxy_protocol) */
 #define DESCRIPTORS_SPARE 64U     /* logs, loops, the admin's clients, DNS */
 
 static int open_logs(struct server *s, char *ret_fault);
@@ -347,12 +348,31 @@ static int open_admin(struct server *s, char *ret_fault)
 /* --- crew ----------------------------------------------------------------------------------------
  */
 
+/* One for each endpoint and account, and each once more for HTTP/1.1 alone. */
+static uint64_t keys_of(const struct config_upstream *u)
+{
+    uint32_t accounts = u->accounts.count > 0 ? u->accounts.count : 1;
+    return (uint64_t)2 * u->endpoints.count * accounts;
+}
+
+/* What the proxies add to the text of those keys; room for a text is a power of two. */
+static uint64_t proxy_bytes_of(const struct config_upstream *u)
+{
+    uint64_t bytes = u->accounts.count > 0 ? 0 : strlen(u->proxy);
+    for (uint32_t i = 0; i < u->accounts.count; i++) {
+        const char *own = u->accounts.at[i].proxy;
+        bytes += strlen(own[0] != '\0' ? own : u->proxy);
+    }
+    return (uint64_t)4 * u->endpoints.count * bytes;
+}
+
 /* What one worker may need at most. Clients are spread evenly, but nothing forbids that one worker
  * has them all; memory that is never used costs nothing. */
 static weir_engine_options engine_options(struct server *s)
 {
     const struct config *config = s->config;
     uint64_t clients = 0, streams = 0, conns = 0, waiting = 0, keys = 0;
+    uint64_t proxy_bytes = 0;
     for (uint32_t i = 0; i < config->listeners.count; i++) {
         const struct config_listener *l = &config->listeners.at[i];
         clients += l->pool.max_connections;
@@ -363,7 +383,8 @@ static weir_engine_options engine_options(struct server *s)
         uint32_t total = u->pool.max_total == WEIR_UNLIMITED ? 100000 : u->pool.max_total;
         conns += total;
         waiting += u->pool.waiting_max == WEIR_NONE ? 0 : u->pool.waiting_max;
-        keys += (uint64_t)2 * u->endpoints.count; /* each once more for HTTP/1.1 alone */
+        keys += keys_of(u);
+        proxy_bytes += proxy_bytes_of(u);
     }
     weir_engine_options opt = {.size = sizeof(opt)};
     opt.conns_max = (uint32_t)(clients + conns + 64);
@@ -371,7 +392,8 @@ static weir_engine_options engine_options(struct server *s)
     opt.leases_max = opt.conns_max + opt.waiting_max
                      + (uint32_t)(streams < STREAMS_MAX ? streams : STREAMS_MAX);
     opt.keys_max = (uint32_t)(clients + keys + 64);
-    opt.key_bytes_max = opt.keys_max * 128;
+    opt.key_bytes_max = opt.keys_max * 128 + (uint32_t)proxy_bytes;
+    opt.groups_max = (uint32_t)keys + GROUPS_SPARE;
     opt.pools_max = config->listeners.count + config->upstreams.count + 1;
     opt.on_event = on_event;
     opt.event_arg = s;

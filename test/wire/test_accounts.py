@@ -454,6 +454,14 @@ def test_a_large_body_to_a_slow_upstream():
         assert post(weir, body).json() == {"served_by": "k-a2"}
 
 
+def test_as_many_accounts_as_there_may_be():
+    proxy = f"http://u:{'p' * 250}@127.0.0.1:9"
+    with Api() as api, relay(api, *[account(f"a{i:02}", priority=i, proxy=proxy if i else "") for i in range(64)],
+                             pool={"max_connections": 1}, upstream={"endpoints": [{"url": f"{api.up.url}/"}] + [
+                                 {"url": f"http://127.0.0.{i}:9", "weight": 0} for i in range(1, 9)]}) as weir:
+        assert post(weir).json() == {"served_by": "k-a00"}
+
+
 def test_several_workers_share_the_books():
     with Api() as api, relay(api, account("a1", concurrent=1), workers=4) as weir:
         busy, most, lock = 0, 0, threading.Lock()
