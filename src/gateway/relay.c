@@ -190,7 +190,7 @@ static void on_request_end(struct http_exchange *ex, const struct http_head *tra
     }
     transit->request_ended = true;
     bool has_trailers = trailers != NULL && trailers->field_count > 0;
-    bool is_kept = transit->body_held || transit->unsent != NULL;
+    bool is_kept = transit->body_held || transit->unsent != NULL || has_no_call(transit);
     if (has_trailers && is_kept && !held_take_trailers(&transit->held, trailers)) {
         transit->body_held = false;
         if (has_no_call(transit)) {

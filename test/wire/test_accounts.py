@@ -434,6 +434,14 @@ def test_a_body_is_kept_up_to_a_limit():
         assert data == long
 
 
+def test_trailers_of_a_body_that_is_not_kept():
+    routes = [{"match": {"path": "/"}, "upstream": "up", "limits": {"hold": "1KiB"}}]
+    body = b"7d0\r\n" + b"x" * 2000 + b"\r\n0\r\nX-Sum: 7\r\n\r\n"
+    with Api() as api, relay(api, account("a1"), account("a2", priority=60), routes=routes) as weir:
+        assert weir.ask("/", "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n", "POST", body=body).status == 200
+        assert api.up.bytes.lower().endswith(b"\r\n0\r\nx-sum: 7\r\n\r\n")
+
+
 def test_who_waits_for_100_is_told():
     body = json.dumps({"model": "m", "messages": ["x" * 50000]}).encode()
     with Api() as api, relay(api, account("a1"), account("a2", priority=60)) as weir, weir.client() as client:
