@@ -97,6 +97,7 @@ static void fill(struct channel *channel, const struct transit *transit)
     channel->lease = transit->lease;
     channel->timer.fire = fire;
     channel->begun_ns = transit->begun_ns;
+    channel->affinity = transit->affinity;
     channel->queue_us = us_between(transit->begun_ns, transit->granted_ns);
     channel->connect_us = transit->connect_us;
     channel->first_byte_us = us_between(transit->begun_ns, now_ns);
@@ -704,6 +705,7 @@ static void log_it(struct channel *channel, uint64_t now_ns)
         .account = channel->upstream->config->accounts.count > 0
                        ? channel->upstream->config->accounts.at[channel->account].name
                        : "",
+        .session = affinity_word((enum affinity)channel->affinity),
         .client = {text + channel->host_len + channel->path_len, channel->client_len},
         .method = SLICE("GET"),
         .host = {text, channel->host_len},

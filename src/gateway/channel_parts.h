@@ -31,6 +31,7 @@ struct channel {
     uint8_t end;       /* enum channel_end */
     uint8_t bad;       /* enum ws_error, where a side's frames were */
     uint8_t retries;
+    uint8_t affinity; /* enum affinity */
     bool deflate;
     bool is_reused;
     uint8_t client_len, trace_len;

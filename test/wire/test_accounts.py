@@ -522,14 +522,15 @@ def test_a_websocket_is_on_its_accounts_books():
         peer.send(b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
                   + token + b"\r\n\r\n")
         peer.recv()
-    with Upstream(accept) as up, Weir(up, upstream_options={"accounts": [account("a1", concurrent=1)]},
+    routes = [{"match": {"path": "/"}, "upstream": "up", "affinity": {"sources": ["session_header"]}}]
+    with Upstream(accept) as up, Weir(up, upstream_options={"accounts": [account("a1", concurrent=1)]}, routes=routes,
                                       upstream_pool={"acquire_timeout": "100ms"}) as weir:
         ask = ("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-API-Key: mine\r\n")
+               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-API-Key: mine\r\nX-Session-Id: s\r\n")
         with weir.client() as client:
             assert client.get("/", ask).response().status == 101
             assert b"x-api-key: k-a1" in up.bytes and b"mine" not in up.bytes
             assert row(weir, "a1")["in_flight"] == 1
             assert weir.ask("/").json()["error"]["code"] == "accounts_full"
         wait_for(lambda: row(weir, "a1")["in_flight"] == 0, "the end of the WebSocket")
-        assert wait_for(lambda: [it for it in weir.access() if it.get("account") == "a1"])
+        assert wait_for(lambda: [it for it in weir.access() if it.get("account") == "a1"])[0]["session"] == "new"
