@@ -167,14 +167,10 @@ static void take(struct accounts *accounts, const struct accounts_wish *wish,
     accounts->at[ret_choice->index].info.open++;
 }
 
-/* All but the one that the request is pinned to are out; that one may be gone. */
-static void pin(const struct accounts *accounts, const char *name, enum standing standings[])
+/* Where the request is pinned to one, all others are out; that one may be gone. */
+static bool is_out(const struct account *account, const struct accounts_wish *wish)
 {
-    for (uint32_t i = 0; i < accounts->count; i++) {
-        if (strcmp(accounts->at[i].info.config->name, name) != 0) {
-            standings[i] = STANDING_NO;
-        }
-    }
+    return wish->is_pinned && strcmp(account->info.config->name, wish->bound) != 0;
 }
 
 enum accounts_result accounts_take(struct accounts *accounts, const struct accounts_wish *wish,
@@ -184,14 +180,9 @@ enum accounts_result accounts_take(struct accounts *accounts, const struct accou
     uint64_t soonest_ms = UINT64_MAX;
     pthread_mutex_lock(&accounts->lock);
     for (uint32_t i = 0; i < accounts->count; i++) {
-        uint64_t left_ms = UINT64_MAX;
-        standings[i] = weigh(accounts, i, wish, &left_ms);
-        bool counts = !wish->is_pinned
-                      || strcmp(accounts->at[i].info.config->name, wish->bound) == 0;
-        soonest_ms = counts && left_ms < soonest_ms ? left_ms : soonest_ms;
-    }
-    if (wish->is_pinned) {
-        pin(accounts, wish->bound, standings);
+        if (!is_out(&accounts->at[i], wish)) {
+            standings[i] = weigh(accounts, i, wish, &soonest_ms);
+        }
     }
     enum standing best = best_of(accounts, standings);
     if (best == STANDING_USABLE) {

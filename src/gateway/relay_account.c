@@ -22,7 +22,8 @@
 static void on_turn(struct account_wait *wait, bool is_late);
 static enum accounts_result take(struct transit *transit, struct slice path, uint64_t except,
                                  struct accounts_choice *ret_choice);
-static void refuse(struct transit *transit, enum accounts_result result, uint64_t wait_ms);
+static void refuse(struct transit *transit, enum accounts_result result,
+                   const struct accounts_choice *choice);
 static bool move_on(struct transit *transit, uint64_t *counter);
 
 /* --- the body ------------------------------------------------------------------------------------
@@ -144,22 +145,23 @@ bool account_choose(struct transit *transit, struct slice path)
         return true;
     }
     if (result != ACCOUNTS_FULL || !get_in_line(transit)) {
-        refuse(transit, choice.is_down && result == ACCOUNTS_NOBODY ? ACCOUNTS_TAKEN : result,
-               choice.wait_ms);
+        refuse(transit, result, &choice);
     }
     return false;
 }
 
-static void refuse(struct transit *transit, enum accounts_result result, uint64_t wait_ms)
+static void refuse(struct transit *transit, enum accounts_result result,
+                   const struct accounts_choice *choice)
 {
-    uint32_t retry_ms = wait_ms < UINT32_MAX ? (uint32_t)wait_ms : UINT32_MAX;
-    switch (result) {
-    case ACCOUNTS_TAKEN: /* but none that an endpoint is up for */
+    uint32_t retry_ms = choice->wait_ms < UINT32_MAX ? (uint32_t)choice->wait_ms : UINT32_MAX;
+    if (result == ACCOUNTS_FULL) {
+        transit_refuse(transit, FAULT_ACCOUNTS_FULL, retry_ms);
+    } else if (result == ACCOUNTS_COOLING) {
+        transit_refuse(transit, FAULT_ACCOUNTS_COOLING, retry_ms);
+    } else if (choice->is_down) {
         transit_refuse(transit, FAULT_DOWN, upstream_retry_after_ms(transit->upstream));
-        break;
-    case ACCOUNTS_FULL: transit_refuse(transit, FAULT_ACCOUNTS_FULL, retry_ms); break;
-    case ACCOUNTS_COOLING: transit_refuse(transit, FAULT_ACCOUNTS_COOLING, retry_ms); break;
-    case ACCOUNTS_NOBODY: transit_refuse(transit, FAULT_NO_ACCOUNT, 0); break;
+    } else {
+        transit_refuse(transit, FAULT_NO_ACCOUNT, 0);
     }
 }
 
@@ -177,8 +179,7 @@ static void on_turn(struct account_wait *wait, bool is_late)
         hold_to(transit, &choice);
         transit_go(transit, head);
     } else {
-        refuse(transit, choice.is_down && result == ACCOUNTS_NOBODY ? ACCOUNTS_TAKEN : result,
-               choice.wait_ms);
+        refuse(transit, result, &choice);
     }
 }
 
