@@ -138,6 +138,7 @@ static bool get_in_line(struct transit *transit)
 
 bool account_choose(struct transit *transit, struct slice path)
 {
+    transit->except = 0;
     struct accounts_choice choice = {.wait_ms = 0};
     enum accounts_result result = take(transit, path, 0, &choice);
     if (result == ACCOUNTS_TAKEN) {

@@ -124,7 +124,7 @@ uint64_t session_hash(const struct transit *transit, struct slice path)
 void session_wish(const struct transit *transit, struct accounts_wish *wish)
 {
     wish->has_hash = transit->has_session;
-    wish->hash = transit->session.hash;
+    wish->hash = transit->has_session ? transit->session.hash : 0;
     wish->bound = transit->is_bound ? transit->bound : NULL;
     wish->is_pinned = transit->is_pinned;
 }

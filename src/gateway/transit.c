@@ -28,15 +28,16 @@ struct transit *transit_new(struct lane *lane, struct http_exchange *ex)
         if (transit == NULL) {
             return NULL;
         }
+        transit->hold = (struct hold){.stock = &relay->opt.shared->stock};
+        transit->wait = (struct account_wait){.until_ms = 0};
         transit->held = (struct held){0};
     }
-    memset(transit, 0, offsetof(struct transit, held));
+    memset(transit, 0, offsetof(struct transit, hold));
     transit->lane = lane;
     transit->ex = ex;
     transit->series = lane->nowhere;
     transit->endpoint = BALANCE_NOBODY;
     transit->body_held = true;
-    transit->hold.stock = &relay->opt.shared->stock;
     transit->begun_ns = loop_turn_ns(relay->opt.loop);
     transit->trace_len = 0;
     if (relay->log.ring != NULL) {
@@ -76,7 +77,10 @@ void transit_settle(struct transit *transit)
 void transit_leave_account(struct transit *transit)
 {
     struct upstream *upstream = transit->upstream;
-    if (upstream != NULL && account_waits(&transit->wait)) {
+    if (upstream == NULL || upstream->accounts == NULL) {
+        return;
+    }
+    if (account_waits(&transit->wait)) {
         account_line_leave(&upstream->line, &transit->wait);
         accounts_wait_over(upstream->accounts);
     }

@@ -73,9 +73,6 @@ struct transit {
     uint64_t request_bytes, answer_bytes;
     uint32_t seat; /* clients_give() */
     uint32_t account;
-    uint64_t except;                 /* accounts that it is not to be asked as: a bit for each */
-    struct account_wait wait;        /* for an account that is full */
-    struct hold hold;                /* of its body, behind what lies in `held` */
     const struct hold_block *unsent; /* the next one of them for the call at hand */
     uint8_t tries, replays;
     uint8_t model_len;
@@ -86,13 +83,12 @@ struct transit {
     bool has_session, is_bound, is_pinned; /* it is known by `session`; `bound` has it; for good */
     bool reads_answer;                     /* for its id */
     uint8_t affinity;                      /* enum affinity */
-    struct affinity_key session;
-    bool was_in_line;   /* its way begins when a turn came, not with its head */
-    bool is_continued;  /* was told to send its body by us: 100 */
-    bool asked;         /* for a lease, whose callback is still to come */
-    bool harmless;      /* may be done twice */
-    bool request_ended; /* by the client */
-    bool body_held;     /* all of the body that came lies in `held` and `hold` */
+    bool was_in_line;                      /* its way begins when a turn came, not with its head */
+    bool is_continued;                     /* was told to send its body by us: 100 */
+    bool asked;                            /* for a lease, whose callback is still to come */
+    bool harmless;                         /* may be done twice */
+    bool request_ended;                    /* by the client */
+    bool body_held;                        /* all of the body that came lies in `held` and `hold` */
     bool client_paused, upstream_paused;
     bool reused;
     bool is_grpc;
@@ -104,8 +100,13 @@ struct transit {
     uint32_t connect_us;
     struct health_watch *watch; /* while its client watches our health */
     struct transit *next_free;
-    struct held held; /* from here on not zeroed for each request */
-    struct rpc rpc;   /* where is_grpc */
+    /* From here on not zeroed for each request. */
+    struct hold hold;            /* of its body, behind what lies in `held` */
+    struct account_wait wait;    /* for an account that is full */
+    uint64_t except;             /* accounts that it is not to be asked as: a bit for each */
+    struct affinity_key session; /* where has_session; its scope where there is affinity */
+    struct held held;
+    struct rpc rpc; /* where is_grpc */
     /* For the log alone. */
     char client[46], trace[32];
     uint8_t client_len, trace_len;
