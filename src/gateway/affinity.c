@@ -20,26 +20,24 @@ struct said {
     bool is_too_long, needs_body;
 };
 
+static const struct {
+    const char *word, *label;
+} names[] = {
+#define AFFINITY_NAMES(name, word, label) {word, label},
+    AFFINITIES(AFFINITY_NAMES)
+#undef AFFINITY_NAMES
+};
+
 const char *affinity_word(enum affinity affinity)
 {
-    static const char *const words[] = {
-#define AFFINITY_WORD(name, word, label) word,
-        AFFINITIES(AFFINITY_WORD)
-#undef AFFINITY_WORD
-    };
     check(affinity < AFFINITY_COUNT);
-    return words[affinity];
+    return names[affinity].word;
 }
 
 const char *affinity_label(enum affinity affinity)
 {
-    static const char *const labels[] = {
-#define AFFINITY_LABEL(name, word, label) label,
-        AFFINITIES(AFFINITY_LABEL)
-#undef AFFINITY_LABEL
-    };
     check(affinity < AFFINITY_COUNT);
-    return labels[affinity];
+    return names[affinity].label;
 }
 
 /* --- sources -------------------------------------------------------------------------------------
@@ -197,13 +195,17 @@ static struct said ask_source(const struct affinity_ask *ask, const char *source
 /* --- keys ----------------------------------------------------------------------------------------
  */
 
-uint64_t affinity_scope(const struct http_head *head, const char *upstream)
+uint64_t affinity_client(const struct http_head *head)
 {
     const struct http_field *shown = http_find(head, HTTP_AUTHORIZATION);
     if (shown == NULL) {
         shown = http_find(head, HTTP_X_API_KEY);
     }
-    uint64_t client = shown != NULL ? XXH3_64bits(shown->value.at, shown->value.len) : 0;
+    return shown != NULL ? XXH3_64bits(shown->value.at, shown->value.len) : 0;
+}
+
+uint64_t affinity_scope(uint64_t client, const char *upstream)
+{
     return XXH3_64bits_withSeed(upstream, strlen(upstream), client);
 }
 
@@ -220,7 +222,7 @@ static struct affinity_key key_of(uint64_t scope, uint64_t kind, const void *at,
 enum affinity affinity_key_of(const struct affinity_ask *ask, struct affinity_key *ret_key)
 {
     bool misses_body = false;
-    ret_key->scope = affinity_scope(ask->head, ask->upstream);
+    ret_key->scope = ask->scope;
     for (uint32_t i = 0; i < ask->sources->count; i++) {
         const char *source = ask->sources->at[i];
         struct said said = ask_source(ask, source);

@@ -72,7 +72,7 @@ struct affinity_ask {
     const struct ai_request *body; /* NULL: it is none, or not known */
     bool is_too_large;             /* … because it is */
     const uint8_t *address;        /* the client's 16 bytes */
-    const char *upstream;          /* its name */
+    uint64_t scope;                /* affinity_scope() */
 };
 
 struct affinity_key {
@@ -85,7 +85,11 @@ struct affinity_key {
 enum affinity affinity_key_of(const struct affinity_ask *ask, struct affinity_key *ret_key);
 /* Of the answer with that id, for whom `scope` stands. */
 struct affinity_key affinity_key_of_answer(uint64_t scope, const char *id, size_t len);
-uint64_t affinity_scope(const struct http_head *head, const char *upstream);
+
+/* What the client shows of itself, Authorization or x-api-key; 0: nothing. */
+uint64_t affinity_client(const struct http_head *head);
+/* Of a client and the name of an upstream. */
+uint64_t affinity_scope(uint64_t client, const char *upstream);
 
 /* --- records: any thread -------------------------------------------------------------------------
  */

@@ -42,7 +42,7 @@ static enum affinity ask(const char *sources, const struct line *lines, const ch
                                     .head = &head,
                                     .body = json != NULL ? &body : NULL,
                                     .address = address,
-                                    .upstream = "up"};
+                                    .scope = affinity_scope(affinity_client(&head), "up")};
     return affinity_key_of(&it, ret);
 }
 

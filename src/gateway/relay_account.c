@@ -202,13 +202,8 @@ static uint64_t client_of(struct transit *transit)
     if (transit->has_session) {
         return transit->session.hash;
     }
-    const struct http_head *head = held_head(&transit->held);
-    const struct http_field *shown = http_find(head, HTTP_AUTHORIZATION);
-    if (shown == NULL) {
-        shown = http_find(head, HTTP_X_API_KEY);
-    }
-    return shown != NULL ? XXH3_64bits(shown->value.at, shown->value.len)
-                         : XXH3_64bits(transit->ex->peer->address, 16);
+    uint64_t client = affinity_client(held_head(&transit->held));
+    return client != 0 ? client : XXH3_64bits(transit->ex->peer->address, 16);
 }
 
 static enum cooldown_reason judge(struct transit *transit, const struct http_head *head)

@@ -6,6 +6,7 @@
  * What is kept is written only after an answer that served: a request that nobody could serve
  * leaves its conversation where it was.
  */
+#include "base/check.h"
 #include "gateway/relay_parts.h"
 #include "io/loop.h"
 
@@ -29,8 +30,7 @@ static const char *account_of(const struct transit *transit)
     return transit->upstream->config->accounts.at[transit->account].name;
 }
 
-/* --- before it is sent
- * -----------------------------------------------------------------------------
+/* --- before it is sent ---------------------------------------------------------------------------
  */
 
 /* False: it says nothing. */
@@ -60,13 +60,12 @@ static void note_model(struct transit *transit)
 }
 
 /* The answer that it goes on from was made somewhere: nobody else can go on. */
-static bool is_pinned(struct transit *transit, const struct http_head *head)
+static bool is_pinned(struct transit *transit, uint64_t scope)
 {
     const struct ai_text *previous = &transit->lane->relay->ai.words[AI_PREVIOUS_RESPONSE_ID];
     if (!affinity_pins(&route_of(transit)->affinity.sources) || previous->standing != AI_GOOD) {
         return false;
     }
-    uint64_t scope = affinity_scope(head, transit->upstream->config->name);
     transit->session = affinity_key_of_answer(scope, previous->at, previous->len);
     return affinities_find(affinities_of(transit), &transit->session, transit->bound);
 }
@@ -82,9 +81,9 @@ static void find(struct transit *transit, bool has_body)
         .body = has_body ? &transit->lane->relay->ai : NULL,
         .is_too_large = transit->is_too_large,
         .address = address,
-        .upstream = transit->upstream->config->name,
+        .scope = affinity_scope(affinity_client(head), transit->upstream->config->name),
     };
-    if (has_body && is_pinned(transit, head)) {
+    if (has_body && is_pinned(transit, ask.scope)) {
         transit->affinity = AFFINITY_PINNED;
         transit->has_session = transit->is_bound = transit->is_pinned = true;
         return;
@@ -144,8 +143,7 @@ void session_placed(struct transit *transit, const struct accounts_choice *choic
     }
 }
 
-/* --- when it is answered
- * ---------------------------------------------------------------------------
+/* --- when it is answered -------------------------------------------------------------------------
  */
 
 static bool is_moved(const struct transit *transit)
@@ -169,7 +167,8 @@ static void tell(struct transit *transit, struct http_head *head)
 {
     struct http_field *room = transit->lane->relay->told;
     const char *word = affinity_word((enum affinity)transit->affinity);
-    for (uint32_t i = 0; i < head->added_count && i < RELAY_TOLD_MAX - 1; i++) {
+    check(head->added_count < RELAY_TOLD_MAX);
+    for (uint32_t i = 0; i < head->added_count; i++) {
         room[i] = head->added[i];
     }
     room[head->added_count] = (struct http_field){.name = SLICE("X-Weir-Session"),
@@ -202,8 +201,7 @@ void session_ended(struct transit *transit)
     if (!transit->reads_answer || !answer->is_found) {
         return;
     }
-    const struct http_head *head = held_head(&transit->held);
-    uint64_t scope = affinity_scope(head, transit->upstream->config->name);
+    uint64_t scope = transit->session.scope;
     struct affinity_key key = affinity_key_of_answer(scope, answer->id, answer->len);
     affinities_bind(affinities_of(transit), &key, account_of(transit),
                     route_of(transit)->affinity.ttl_ms);
