@@ -58,6 +58,10 @@ int claw_connector_new(const struct claw_connector_options *opt,
         .write_timeout_ms = opt->write_timeout_ms,
         .close_timeout_ms = CLOSE_MS,
     };
+    connector->mux = (struct mux){.ops = &claw_mux_ops,
+                                  .loop = opt->loop,
+                                  .alloc = opt->alloc,
+                                  .acquire_timeout_ms = opt->acquire_timeout_ms};
     list_init(&connector->conns);
     list_init(&connector->hosts);
     connector->bury.run = bury;
@@ -76,12 +80,7 @@ void claw_connector_free(struct claw_connector *take_connector)
     loop_later_cancel(connector->opt.loop, &connector->bury);
     bury(&connector->bury);
     check(list_is_empty(&connector->conns) && list_is_empty(&connector->hosts));
-    check(connector->waits == 0);
-    while (connector->spare_waits != NULL) {
-        struct claw_wait *wait = connector->spare_waits;
-        connector->spare_waits = wait->next;
-        alloc_free(connector->opt.alloc, wait);
-    }
+    mux_fini(&connector->mux);
     names_free(connector->names);
     bytes_fini(&connector->scratch);
     ws_desk_fini(&connector->desk);
@@ -104,7 +103,7 @@ void claw_connector_secure_proxies(struct claw_connector *connector, struct tls_
 
 void claw_connector_serve(struct claw_connector *connector, weir_pool *pool)
 {
-    connector->pool = pool;
+    connector->mux.pool = pool;
     if (connector->names != NULL) {
         names_serve(connector->names, pool);
     }
@@ -185,7 +184,7 @@ void claw_conn_gone(struct claw_conn *conn, weir_err why, uint16_t code, const c
     conn->stage = CLAW_GONE;
     loop_timer_stop(connector->opt.loop, &conn->timer);
     list_leave(&conn->on_list);
-    weir_conn_down(connector->pool, conn->id, why);
+    weir_conn_down(connector->mux.pool, conn->id, why);
     lose_calls(conn, why, code, detail);
     conn->next_grave = connector->graves;
     connector->graves = conn;
@@ -226,7 +225,7 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
     struct claw_conn *conn = account != NULL ? alloc_zeroed(alloc, sizeof *conn) : NULL;
     if (conn == NULL || !key_copy_init(alloc, key, &conn->key)) {
         alloc_free(alloc, conn);
-        weir_conn_down(connector->pool, id, account != NULL ? WEIR_ENOMEM : WEIR_ECONNECT);
+        weir_conn_down(connector->mux.pool, id, account != NULL ? WEIR_ENOMEM : WEIR_ECONNECT);
         return;
     }
     conn->connector = connector;

@@ -23,9 +23,8 @@
 #pragma once
 #include <weir/weir.h>
 
-#include "base/list.h"
+#include "connector/mux.h"
 #include "connector/openclaw_identity.h"
-#include "io/loop.h"
 #include "proto/openclaw.h"
 
 #include <stdatomic.h>
@@ -170,18 +169,9 @@ struct claw_call {
     unsigned flags;      /* CLAW_CALL_REPLAY | … */
     uint64_t tag;        /* of the lease */
     /* What follows is its own. */
-    struct claw_connector *connector;
-    struct claw_conn *conn; /* while it is on its way */
-    weir_lease lease;
+    struct mux_call mux;
     uint64_t id;
-    struct loop_timer timer;
-    weir_key key;           /* borrowed, too */
-    struct claw_wait *wait; /* while it waits for a lease */
-    uint64_t deadline_ms, sent_ns;
     uint32_t tries;
-    weir_err err; /* to be told */
-    uint32_t retry_after_ms;
-    uint8_t state;
     bool was_sent;
 };
 

@@ -10,6 +10,7 @@
  * nothing of it, no call hangs on it, and it is freed when the turn ends.
  */
 #pragma once
+#include "base/list.h"
 #include "connector/keycopy.h"
 #include "connector/openclaw.h"
 #include "connector/websocket.h"
@@ -59,21 +60,13 @@ struct claw_conn {
     char host_text[280]; /* as Host says it */
 };
 
-struct claw_wait {
-    struct claw_connector *connector;
-    struct claw_call *call; /* NULL: cancelled */
-    struct claw_wait *next; /* spare */
-};
-
 struct claw_connector {
     struct claw_connector_options opt;
-    weir_pool *pool;
     struct names *names; /* NULL: nothing is resolved, or the pool has closed */
+    struct mux mux;
     struct list conns, hosts;
     struct claw_conn *graves;
     struct loop_later bury;
-    struct claw_wait *spare_waits;
-    uint32_t waits; /* not spare */
     struct bytes scratch;
     struct claw_counters counters;
     struct ws_desk desk;
@@ -115,6 +108,7 @@ void claw_talk_cut(struct claw_conn *conn, uint16_t code, const char *reason);
 /* --- openclaw_call.c ----------------------------------------------------------------------------
  */
 
+extern const struct mux_ops claw_mux_ops;
 /* An answer to the call. */
 void claw_call_answered(struct claw_call *call, const struct claw_frame *frame);
 /* Its connection is gone. */

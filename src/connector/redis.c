@@ -87,6 +87,10 @@ int redis_connector_new(const struct redis_connector_options *opt,
     own->user = keep_text(&texts, opt->user);
     own->password = keep_text(&texts, opt->password);
     own->name = keep_text(&texts, opt->name);
+    connector->mux = (struct mux){.ops = &redis_mux_ops,
+                                  .loop = opt->loop,
+                                  .alloc = opt->alloc,
+                                  .acquire_timeout_ms = opt->acquire_timeout_ms};
     list_init(&connector->conns);
     connector->bury.run = bury;
     cork_init(&connector->cork, opt->loop);
@@ -103,12 +107,8 @@ void redis_connector_free(struct redis_connector *take_connector)
     const struct alloc *alloc = connector->opt.alloc;
     loop_later_cancel(connector->opt.loop, &connector->bury);
     bury(&connector->bury);
-    check(list_is_empty(&connector->conns) && connector->waits == 0);
-    while (connector->spare_waits != NULL) {
-        struct redis_wait *wait = connector->spare_waits;
-        connector->spare_waits = wait->next;
-        alloc_free(alloc, wait);
-    }
+    check(list_is_empty(&connector->conns));
+    mux_fini(&connector->mux);
     cork_fini(&connector->cork);
     if (connector->opt.password != NULL) {
         explicit_bzero(connector->texts + room_of(connector->opt.user),
@@ -120,7 +120,7 @@ void redis_connector_free(struct redis_connector *take_connector)
 
 void redis_connector_serve(struct redis_connector *connector, weir_pool *pool)
 {
-    connector->pool = pool;
+    connector->mux.pool = pool;
 }
 
 const struct redis_counters *redis_connector_counters(const struct redis_connector *connector)
@@ -173,7 +173,7 @@ void redis_conn_gone(struct redis_conn *conn, weir_err why, const char *detail)
         stream_close(conn->stream);
         conn->stream = NULL;
     }
-    weir_conn_down(connector->pool, conn->id, why);
+    weir_conn_down(connector->mux.pool, conn->id, why);
     uint32_t places = connector->opt.calls_max + 1;
     for (; conn->owed_count > 0; conn->owed_count--) {
         struct redis_call *call = conn->owed[conn->owed_first].call;
@@ -213,7 +213,7 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
     struct redis_conn *conn = alloc_zeroed(alloc, sizeof *conn + owed);
     if (conn == NULL || !key_copy_init(alloc, key, &conn->key)) {
         alloc_free(alloc, conn);
-        weir_conn_down(connector->pool, id, WEIR_ENOMEM);
+        weir_conn_down(connector->mux.pool, id, WEIR_ENOMEM);
         return;
     }
     conn->connector = connector;

@@ -22,8 +22,7 @@
 #pragma once
 #include <weir/weir.h>
 
-#include "base/list.h"
-#include "io/loop.h"
+#include "connector/mux.h"
 #include "proto/resp.h"
 
 #include <stdatomic.h>
@@ -35,7 +34,6 @@
 #define REDIS_DETAIL_MAX   160U
 
 struct redis_connector;
-struct redis_conn;
 struct dns;
 struct tls_client;
 struct tls_desk;
@@ -159,17 +157,8 @@ struct redis_call {
     struct slice commands; /* as resp_command() writes them */
     uint32_t count;        /* of them; not 0 */
     /* What follows is its own. */
-    struct redis_connector *connector;
-    struct redis_conn *conn; /* while it is on its way */
-    weir_lease lease;
-    struct loop_timer timer;
-    weir_key key; /* borrowed, too */
-    struct redis_wait *wait;
-    uint64_t deadline_ms, sent_ns;
+    struct mux_call mux;
     uint32_t replies;
-    weir_err err; /* to be told */
-    uint32_t retry_after_ms;
-    uint8_t state;
     bool was_sent;
 };
 

@@ -21,7 +21,7 @@ static void dialled(void *self, const struct dial_result *result);
 static void on_transport(void *self)
 {
     const struct redis_conn *conn = self;
-    weir_conn_handshake(conn->connector->pool, conn->id);
+    weir_conn_handshake(conn->connector->mux.pool, conn->id);
 }
 
 static const char *text_or_null(const char *text)
@@ -174,7 +174,7 @@ static void up(struct redis_conn *conn)
     conn->stage = REDIS_UP;
     connector->refusal = REDIS_FINE;
     redis_count(&connector->counters.hellos, 1);
-    weir_conn_up(connector->pool, conn->id, conn, connector->opt.calls_max);
+    weir_conn_up(connector->mux.pool, conn->id, conn, connector->opt.calls_max);
 }
 
 /* Why it will not have us. */

@@ -8,6 +8,7 @@
  * pool knows nothing of the connection, no call hangs on it, and it is freed when the turn ends.
  */
 #pragma once
+#include "base/list.h"
 #include "connector/keycopy.h"
 #include "connector/redis.h"
 #include "io/outbox.h"
@@ -52,20 +53,12 @@ struct redis_conn {
     struct redis_owed owed[]; /* calls_max and one more: a probe */
 };
 
-struct redis_wait {
-    struct redis_connector *connector;
-    struct redis_call *call; /* NULL: cancelled */
-    struct redis_wait *next; /* spare */
-};
-
 struct redis_connector {
     struct redis_connector_options opt;
-    weir_pool *pool;
+    struct mux mux;
     struct list conns;
     struct redis_conn *graves;
     struct loop_later bury;
-    struct redis_wait *spare_waits;
-    uint32_t waits; /* not spare */
     enum redis_says refusal;
     struct redis_counters counters;
     struct cork cork;
@@ -106,6 +99,7 @@ void redis_talk_forget(struct redis_conn *conn, const struct redis_call *call);
 /* --- redis_call.c -------------------------------------------------------------------------------
  */
 
+extern const struct mux_ops redis_mux_ops;
 void redis_call_replied(struct redis_call *call, const struct resp_value *value,
                         struct resp_walk *inside, bool is_last);
 /* Its connection is gone. */
