@@ -14,6 +14,7 @@
 #include "connector/gate.h"
 #include "connector/http1.h"
 #include "connector/http2.h"
+#include "connector/named.h"
 #include "connector/names.h"
 #include "io/loop.h"
 #include "io/socket.h"
@@ -29,8 +30,7 @@ struct dialling {
     struct gate_pass pass;  /* the pool's, where there is a gate */
     struct gate_side *side; /* NULL: there is none */
     weir_key key;           /* while it waits; its texts are the pool's */
-    struct node on_list;    /* connector->dials */
-    weir_conn id;           /* 0: for a lone one */
+    struct named named;     /* connector->dials; 0: a lone one */
     uint64_t begun_ns;
     bool is_https;
     bool is_http1; /* nothing else is offered */
@@ -118,7 +118,7 @@ static void dialling_free(struct dialling *dialling)
     if (dialling->side != NULL) {
         gate_leave(dialling->side, &dialling->pass);
     }
-    list_leave(&dialling->on_list);
+    list_leave(&dialling->named.on_list);
     alloc_free(&alloc_libc, dialling);
 }
 
@@ -142,7 +142,7 @@ void http_connector_free(struct http_connector *take_connector)
         return;
     }
     for (struct node *it; (it = list_first(&take_connector->dials)) != NULL;) {
-        dialling_free(list_entry(it, struct dialling, on_list));
+        dialling_free(list_entry(it, struct dialling, named.on_list));
     }
     for (uint32_t i = 0; take_connector->sides != NULL && i < take_connector->opt.gates_count;
          i++) {
@@ -224,8 +224,8 @@ static bool is_http1(const weir_key *key)
 static void on_transport(void *self)
 {
     struct dialling *dialling = self;
-    if (dialling->id.id != 0) {
-        weir_conn_handshake(dialling->connector->pool, dialling->id);
+    if (dialling->named.id.id != 0) {
+        weir_conn_handshake(dialling->connector->pool, dialling->named.id);
     }
 }
 
@@ -277,10 +277,10 @@ static struct http_link *link_open(struct dialling *dialling, const struct dial_
     socket_patience(stream_fd(result->take_stream), opt->write_timeout_ms);
     *ret_why = WEIR_ENOMEM;
     if (!is_h2) {
-        return http1_open(connector->http1, dialling->id, result->take_stream, connect_us);
+        return http1_open(connector->http1, dialling->named.id, result->take_stream, connect_us);
     }
     const struct http2_open how = {
-        .id = dialling->id,
+        .id = dialling->named.id,
         .take_stream = result->take_stream,
         .connect_us = connect_us,
         .is_tls = dialling->is_https,
@@ -292,7 +292,7 @@ static struct http_link *link_open(struct dialling *dialling, const struct dial_
 static void begin_dial(struct dialling *dialling, const weir_key *key)
 {
     struct http_connector *connector = dialling->connector;
-    weir_conn id = dialling->id;
+    weir_conn id = dialling->named.id;
     int error = start(dialling, key, connector->opt.connect_timeout_ms, dialled);
     if (error != 0) {
         dialling->dial = NULL;
@@ -324,8 +324,7 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
         return;
     }
     dialling->connector = connector;
-    dialling->id = id;
-    list_push_back(&connector->dials, &dialling->on_list);
+    named_add(&connector->dials, &dialling->named, id);
     dialling->side = side_of(connector, key->proxy);
     if (dialling->side != NULL) {
         dialling->key = *key;
@@ -346,7 +345,7 @@ static void dialled(void *self, const struct dial_result *result)
 {
     struct dialling *dialling = self;
     struct http_connector *connector = dialling->connector;
-    weir_conn id = dialling->id;
+    weir_conn id = dialling->named.id;
     weir_err err = http_err_of_dial(result);
     dialling->dial = NULL;
     if (dialling->side != NULL) {
@@ -365,17 +364,6 @@ static void dialled(void *self, const struct dial_result *result)
 /* --- as the pool sees it ------------------------------------------------------------------------
  */
 
-static struct dialling *dialling_of(struct http_connector *connector, weir_conn id)
-{
-    weir_list_each(it, &connector->dials) {
-        struct dialling *dialling = list_entry(it, struct dialling, on_list);
-        if (dialling->id.id == id.id) {
-            return dialling;
-        }
-    }
-    return NULL;
-}
-
 static void pool_close(void *self, weir_conn id, void *object, weir_err why)
 {
     struct http_connector *connector = self;
@@ -384,8 +372,8 @@ static void pool_close(void *self, weir_conn id, void *object, weir_err why)
         link->ops->close(link, why);
         return;
     }
-    struct dialling *dialling = dialling_of(connector, id);
-    check(dialling != NULL);
+    struct named *named = named_of(&connector->dials, id);
+    struct dialling *dialling = container_of(named, struct dialling, named);
     dialling_free(dialling);
     weir_conn_down(connector->pool, id, why);
 }

@@ -183,8 +183,8 @@ void claw_conn_gone(struct claw_conn *conn, weir_err why, uint16_t code, const c
     claw_place_leave(conn);
     conn->stage = CLAW_GONE;
     loop_timer_stop(connector->opt.loop, &conn->timer);
-    list_leave(&conn->on_list);
-    weir_conn_down(connector->mux.pool, conn->id, why);
+    list_leave(&conn->named.on_list);
+    weir_conn_down(connector->mux.pool, conn->named.id, why);
     lose_calls(conn, why, code, detail);
     conn->next_grave = connector->graves;
     connector->graves = conn;
@@ -194,7 +194,7 @@ void claw_conn_gone(struct claw_conn *conn, weir_err why, uint16_t code, const c
 void claw_connector_cut(struct claw_connector *connector)
 {
     for (struct node *it; (it = list_first(&connector->conns)) != NULL;) {
-        struct claw_conn *conn = list_entry(it, struct claw_conn, on_list);
+        struct claw_conn *conn = list_entry(it, struct claw_conn, named.on_list);
         if (conn->stage < CLAW_TALKING) {
             claw_dial_end(conn);
         } else {
@@ -230,27 +230,17 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
     }
     conn->connector = connector;
     conn->account = account;
-    conn->id = id;
     conn->timer.fire = on_timer;
-    list_push_back(&connector->conns, &conn->on_list);
+    named_add(&connector->conns, &conn->named, id);
     claw_dial_begin(conn);
-}
-
-static struct claw_conn *conn_of(struct claw_connector *connector, weir_conn id)
-{
-    weir_list_each(it, &connector->conns) {
-        struct claw_conn *conn = list_entry(it, struct claw_conn, on_list);
-        if (conn->id.id == id.id) {
-            return conn;
-        }
-    }
-    return NULL;
 }
 
 static void pool_close(void *self, weir_conn id, void *object, weir_err why)
 {
-    struct claw_conn *conn = object != NULL ? object : conn_of(self, id);
-    check(conn != NULL);
+    struct claw_connector *connector = self;
+    struct claw_conn *conn = object != NULL ? object
+                                            : container_of(named_of(&connector->conns, id),
+                                                           struct claw_conn, named);
     if (conn->stage < CLAW_TALKING) {
         claw_dial_end(conn);
         claw_conn_gone(conn, why, 0, "");

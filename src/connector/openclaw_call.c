@@ -104,7 +104,7 @@ void claw_call_answered(struct claw_call *call, const struct claw_frame *frame)
                                  .payload = frame->payload,
                                  .error = frame->error,
                                  .detail = ""};
-    mux_call_answered(&call->mux, conn->id);
+    mux_call_answered(&call->mux, conn->named.id);
     mux_call_end(&call->mux);
     tell(call, &answer);
 }

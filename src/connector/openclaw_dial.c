@@ -124,7 +124,8 @@ void claw_dial_begin(struct claw_conn *conn)
 static void on_transport(void *self)
 {
     const struct claw_conn *conn = self;
-    weir_conn_handshake(conn->connector->mux.pool, conn->id); /* only the first time of a dial */
+    weir_conn_handshake(conn->connector->mux.pool,
+                        conn->named.id); /* only the first time of a dial */
 }
 
 static int dial(struct claw_conn *conn)
@@ -217,7 +218,7 @@ static void dialled(void *self, const struct dial_result *result)
         claw_dial_failed(conn, err);
         return;
     }
-    names_tell_address(conn->connector->mux.pool, conn->id, &result->peer);
+    names_tell_address(conn->connector->mux.pool, conn->named.id, &result->peer);
     conn->stream = result->take_stream;
     conn->stage = CLAW_OPENING;
     socket_patience(stream_fd(conn->stream), opt->write_timeout_ms);

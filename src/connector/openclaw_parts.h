@@ -10,8 +10,8 @@
  * nothing of it, no call hangs on it, and it is freed when the turn ends.
  */
 #pragma once
-#include "base/list.h"
 #include "connector/keycopy.h"
+#include "connector/named.h"
 #include "connector/openclaw.h"
 #include "connector/websocket.h"
 #include "connector/websocket_opening.h"
@@ -42,8 +42,8 @@ struct claw_conn {
     struct claw_account *account;
     struct claw_host *host;
     struct key_copy key;
-    struct node on_list, on_host;
-    weir_conn id;
+    struct named named; /* connector->conns */
+    struct node on_host;
     enum claw_stage stage;
     bool has_place;
     bool is_alone;    /* the device token went alone */

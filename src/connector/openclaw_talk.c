@@ -157,7 +157,7 @@ static void welcomed(struct claw_conn *conn, const struct claw_frame *frame)
         ops->on_hello(connector->opt.self, account, hello, frame->payload);
     }
     if (conn->stage == CLAW_LIVE) {
-        weir_conn_up(connector->mux.pool, conn->id, conn, connector->opt.requests_max);
+        weir_conn_up(connector->mux.pool, conn->named.id, conn, connector->opt.requests_max);
     }
 }
 
@@ -168,7 +168,7 @@ static void answered(struct claw_conn *conn, const struct claw_happening *now)
 {
     struct claw_connector *connector = conn->connector;
     if (now->owner == conn) { /* whatever it says: who answers, lives */
-        weir_conn_up(connector->mux.pool, conn->id, conn, connector->opt.requests_max);
+        weir_conn_up(connector->mux.pool, conn->named.id, conn, connector->opt.requests_max);
         return;
     }
     claw_count(&connector->counters.answers);

@@ -164,7 +164,7 @@ void redis_conn_gone(struct redis_conn *conn, weir_err why, const char *detail)
     }
     conn->stage = REDIS_GONE;
     loop_timer_stop(connector->opt.loop, &conn->timer);
-    list_leave(&conn->on_list);
+    list_leave(&conn->named.on_list);
     if (conn->dial != NULL) {
         dial_cancel(conn->dial);
         conn->dial = NULL;
@@ -173,7 +173,7 @@ void redis_conn_gone(struct redis_conn *conn, weir_err why, const char *detail)
         stream_close(conn->stream);
         conn->stream = NULL;
     }
-    weir_conn_down(connector->mux.pool, conn->id, why);
+    weir_conn_down(connector->mux.pool, conn->named.id, why);
     uint32_t places = connector->opt.calls_max + 1;
     for (; conn->owed_count > 0; conn->owed_count--) {
         struct redis_call *call = conn->owed[conn->owed_first].call;
@@ -191,7 +191,7 @@ void redis_conn_gone(struct redis_conn *conn, weir_err why, const char *detail)
 void redis_connector_cut(struct redis_connector *connector)
 {
     for (struct node *it; (it = list_first(&connector->conns)) != NULL;) {
-        redis_conn_gone(list_entry(it, struct redis_conn, on_list), WEIR_ECLOSED, "");
+        redis_conn_gone(list_entry(it, struct redis_conn, named.on_list), WEIR_ECLOSED, "");
     }
 }
 
@@ -217,7 +217,6 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
         return;
     }
     conn->connector = connector;
-    conn->id = id;
     conn->timer.fire = on_timer;
     outbox_init(&conn->out, &connector->cork, connector->opt.unsent_max);
     uint32_t reply_max = or_default(connector->opt.limits.reply_max, RESP_REPLY_MAX);
@@ -225,26 +224,17 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
     loop_buffer(connector->opt.loop, &cap);
     bytes_init(&conn->in, alloc, (size_t)reply_max + cap);
     resp_reader_init(&conn->reader, &connector->opt.limits);
-    list_push_back(&connector->conns, &conn->on_list);
+    named_add(&connector->conns, &conn->named, id);
     redis_count(&connector->counters.dials, 1);
     redis_dial_begin(conn);
 }
 
-static struct redis_conn *conn_of(struct redis_connector *connector, weir_conn id)
-{
-    weir_list_each(it, &connector->conns) {
-        struct redis_conn *conn = list_entry(it, struct redis_conn, on_list);
-        if (conn->id.id == id.id) {
-            return conn;
-        }
-    }
-    return NULL;
-}
-
 static void pool_close(void *self, weir_conn id, void *object, weir_err why)
 {
-    struct redis_conn *conn = object != NULL ? object : conn_of(self, id);
-    check(conn != NULL);
+    struct redis_connector *connector = self;
+    struct redis_conn *conn = object != NULL ? object
+                                             : container_of(named_of(&connector->conns, id),
+                                                            struct redis_conn, named);
     redis_conn_gone(conn, why, "");
 }
 

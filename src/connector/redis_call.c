@@ -106,7 +106,7 @@ void redis_call_replied(struct redis_call *call, const struct resp_value *value,
     const struct redis_conn *conn = mux->conn;
     uint32_t index = call->replies++;
     if (is_last) {
-        mux_call_answered(mux, conn->id);
+        mux_call_answered(mux, conn->named.id);
     }
     if (call->on_reply != NULL) {
         call->on_reply(call, index, value, inside);

@@ -21,7 +21,7 @@ static void dialled(void *self, const struct dial_result *result);
 static void on_transport(void *self)
 {
     const struct redis_conn *conn = self;
-    weir_conn_handshake(conn->connector->mux.pool, conn->id);
+    weir_conn_handshake(conn->connector->mux.pool, conn->named.id);
 }
 
 static const char *text_or_null(const char *text)
@@ -40,8 +40,8 @@ static int dial(struct redis_conn *conn)
     const struct dial_request request = {
         .host = key->host,
         .port = key->port,
-        .source = text_or_null(key->source),
-        .proxy = text_or_null(key->proxy),
+        .source = key->source,
+        .proxy = key->proxy,
         .proxy_tls = opt->proxy_tls,
         .timeout_ms = opt->connect_timeout_ms,
         .desk = opt->desk,
@@ -174,7 +174,7 @@ static void up(struct redis_conn *conn)
     conn->stage = REDIS_UP;
     connector->refusal = REDIS_FINE;
     redis_count(&connector->counters.hellos, 1);
-    weir_conn_up(connector->mux.pool, conn->id, conn, connector->opt.calls_max);
+    weir_conn_up(connector->mux.pool, conn->named.id, conn, connector->opt.calls_max);
 }
 
 /* Why it will not have us. */

@@ -8,8 +8,8 @@
  * pool knows nothing of the connection, no call hangs on it, and it is freed when the turn ends.
  */
 #pragma once
-#include "base/list.h"
 #include "connector/keycopy.h"
+#include "connector/named.h"
 #include "connector/redis.h"
 #include "io/outbox.h"
 #include "io/stream.h"
@@ -34,9 +34,8 @@ struct redis_owed {
 struct redis_conn {
     struct redis_connector *connector;
     struct key_copy key;
-    struct node on_list;
+    struct named named; /* connector->conns */
     struct redis_conn *next_grave;
-    weir_conn id;
     enum redis_stage stage;
     enum redis_step step;
     bool is_probed;

@@ -81,7 +81,7 @@ static void probe_replied(struct redis_conn *conn, const struct resp_value *valu
     struct redis_connector *connector = conn->connector;
     conn->is_probed = false;
     if (value->type == RESP_STATUS && slice_is(value->text, "PONG")) {
-        weir_conn_up(connector->mux.pool, conn->id, conn, connector->opt.calls_max);
+        weir_conn_up(connector->mux.pool, conn->named.id, conn, connector->opt.calls_max);
     } else {
         redis_conn_gone(conn, WEIR_EPROBE, "");
     }
@@ -97,7 +97,7 @@ static void heed_error(struct redis_conn *conn, const struct resp_value *value)
     }
     if (says == REDIS_READONLY || says == REDIS_MASTERDOWN || says == REDIS_LOADING
         || says == REDIS_NOAUTH) {
-        weir_conn_retire(connector->mux.pool, conn->id, WEIR_EGOAWAY);
+        weir_conn_retire(connector->mux.pool, conn->named.id, WEIR_EGOAWAY);
     }
 }
 

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "connector/dial.h"
 #include "connector/http.h"
+#include "connector/named.h"
 #include "connector/names.h"
 #include "io/socket.h"
 
@@ -21,8 +22,7 @@ struct line {
     struct dial *dial;     /* while it is dialled */
     struct stream *stream; /* while it is parked */
     struct ws_line_user *user;
-    weir_conn id;
-    struct node on_list; /* liner->lines */
+    struct named named; /* liner->lines */
 };
 
 struct ws_liner {
@@ -90,14 +90,14 @@ static void line_free(struct line *line)
     if (line->stream != NULL) {
         stream_close(line->stream);
     }
-    list_remove(&line->liner->lines, &line->on_list);
+    list_remove(&line->liner->lines, &line->named.on_list);
     alloc_free(&alloc_libc, line);
 }
 
 static void line_down(struct line *line, weir_err why)
 {
     weir_pool *pool = line->liner->pool;
-    weir_conn id = line->id;
+    weir_conn id = line->named.id;
     line_free(line);
     weir_conn_down(pool, id, why);
 }
@@ -105,7 +105,7 @@ static void line_down(struct line *line, weir_err why)
 static void on_transport(void *self)
 {
     const struct line *line = self;
-    weir_conn_handshake(line->liner->pool, line->id);
+    weir_conn_handshake(line->liner->pool, line->named.id);
 }
 
 static int start(struct line *line, const weir_key *key)
@@ -138,8 +138,7 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
         return;
     }
     line->liner = liner;
-    line->id = id;
-    list_push_back(&liner->lines, &line->on_list);
+    named_add(&liner->lines, &line->named, id);
     int error = start(line, key);
     if (error != 0) {
         line->dial = NULL;
@@ -170,13 +169,13 @@ static void dialled(void *self, const struct dial_result *result)
         line_down(line, err);
         return;
     }
-    names_tell_address(line->liner->pool, line->id, &result->peer);
+    names_tell_address(line->liner->pool, line->named.id, &result->peer);
     line->stream = result->take_stream;
     line->stream->owner = line;
     line->stream->on_ready = parked_ready;
     socket_patience(stream_fd(line->stream), line->liner->opt.times.write_ms);
     stream_want(line->stream, STREAM_READ);
-    err = weir_conn_up(line->liner->pool, line->id, line, 1);
+    err = weir_conn_up(line->liner->pool, line->named.id, line, 1);
     if (err != WEIR_OK) {
         line_down(line, err);
     }
@@ -185,21 +184,12 @@ static void dialled(void *self, const struct dial_result *result)
 /* --- as the pool sees it ------------------------------------------------------------------------
  */
 
-static struct line *line_of(struct ws_liner *liner, weir_conn id)
-{
-    weir_list_each(it, &liner->lines) {
-        struct line *line = list_entry(it, struct line, on_list);
-        if (line->id.id == id.id) {
-            return line;
-        }
-    }
-    return NULL;
-}
-
 static void pool_close(void *self, weir_conn id, void *object, weir_err why)
 {
-    struct line *line = object != NULL ? object : line_of(self, id);
-    check(line != NULL);
+    struct ws_liner *liner = self;
+    struct line *line = object != NULL
+                            ? object
+                            : container_of(named_of(&liner->lines, id), struct line, named);
     if (line->user != NULL) {
         line->user->close(line->user, why);
     } else {
