@@ -300,9 +300,7 @@ static void begin_dial(struct dialling *dialling, const weir_key *key)
         weir_conn_down(connector->pool, id, error == -ENOMEM ? WEIR_ENOMEM : WEIR_ECONNECT);
         return;
     }
-    if (connector->names != NULL && (key->proxy == NULL || key->proxy[0] == '\0')) {
-        names_watch(connector->names, key->host); /* the same look-up as the dial's */
-    }
+    names_watch_key(connector->names, key); /* the same look-up as the dial's */
 }
 
 static struct gate_side *side_of(struct http_connector *connector, const char *proxy)

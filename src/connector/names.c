@@ -133,6 +133,13 @@ void names_watch(struct names *names, const char *host)
     look_up(name);
 }
 
+void names_watch_key(struct names *names, const weir_key *key)
+{
+    if (names != NULL && (key->proxy == NULL || key->proxy[0] == '\0')) {
+        names_watch(names, key->host);
+    }
+}
+
 void names_learn(struct names *names, const char *host)
 {
     struct ip ip;

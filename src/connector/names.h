@@ -29,6 +29,8 @@ void names_serve(struct names *names, weir_pool *pool);
 
 /* A dial to it begins: where it leads matters from now on. */
 void names_watch(struct names *names, const char *host);
+/* The key's host, unless it is a proxy that looks it up. NULL: nothing is resolved. */
+void names_watch_key(struct names *names, const weir_key *key);
 /* The same before the first dial, for a pool that warms up; a literal address is known at once. */
 void names_learn(struct names *names, const char *host);
 

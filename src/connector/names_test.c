@@ -22,7 +22,7 @@ static void dial(void *self, weir_conn conn, const weir_key *key)
 {
     struct scene *scene = self;
     scene->dials++;
-    names_watch(scene->names, key->host);
+    names_watch_key(scene->names, key);
     assert_int_equal(weir_conn_address(scene->pool, conn, scene->goes_to), WEIR_OK);
     assert_int_equal(weir_conn_up(scene->pool, conn, scene, 1), WEIR_OK);
 }
@@ -152,6 +152,21 @@ static void literal_addresses_are_not_watched(void **state)
     scene_fini(&scene);
 }
 
+static void what_a_proxy_looks_up_is_not_watched(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_init(&scene, (weir_pool_options){0});
+    const weir_key proxied = {.host = "a.test", .port = 80, .proxy = "http://127.0.0.1:1"};
+    const weir_key direct = {.host = "a.test", .port = 80, .proxy = ""};
+    names_watch_key(scene.names, &proxied);
+    names_watch_key(NULL, &direct);
+    assert_int_equal(names_count(scene.names), 0);
+    names_watch_key(scene.names, &direct);
+    assert_int_equal(names_count(scene.names), 1);
+    scene_fini(&scene);
+}
+
 static void names_that_are_watched_are_bounded(void **state)
 {
     (void)state;
@@ -180,6 +195,7 @@ int main(void)
         cmocka_unit_test(a_name_that_moves_takes_its_connections_along),
         cmocka_unit_test(a_name_is_let_go_with_its_last_connection),
         cmocka_unit_test(literal_addresses_are_not_watched),
+        cmocka_unit_test(what_a_proxy_looks_up_is_not_watched),
         cmocka_unit_test(names_that_are_watched_are_bounded),
         cmocka_unit_test(hashes_tell_addresses_apart),
     };

@@ -161,11 +161,7 @@ static void start(struct claw_conn *conn)
         claw_dial_failed(conn, error == -ENOMEM ? WEIR_ENOMEM : WEIR_ECONNECT);
         return;
     }
-    const struct claw_connector *connector = conn->connector;
-    const weir_key *key = &conn->key.view;
-    if (connector->names != NULL && (key->proxy == NULL || key->proxy[0] == '\0')) {
-        names_watch(connector->names, key->host); /* the same look-up as the dial's */
-    }
+    names_watch_key(conn->connector->names, &conn->key.view); /* the same look-up as the dial's */
 }
 
 void claw_dial_end(struct claw_conn *conn)

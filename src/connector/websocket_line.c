@@ -143,8 +143,8 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
     if (error != 0) {
         line->dial = NULL;
         line_down(line, error == -ENOMEM ? WEIR_ENOMEM : WEIR_ECONNECT);
-    } else if (liner->names != NULL && (key->proxy == NULL || key->proxy[0] == '\0')) {
-        names_watch(liner->names, key->host); /* the same look-up as the dial's */
+    } else {
+        names_watch_key(liner->names, key); /* the same look-up as the dial's */
     }
 }
 
