@@ -23,8 +23,8 @@
  * again. When a machine loses its power, `fsync` says what it finds. A disk that takes no more does
  * not stop anything: weir_sessions_stats() says `degraded`, and on_event hears of it; the journal
  * is written anew as soon as it can be.
- *  4. A full table refuses (WEIR_EFULL); it never drops a session that lives, unless a store of the
- * program's has it as it is.
+ *  4. A full table refuses (WEIR_EFULL); it never drops a session that lives, unless a store has it
+ * as it is: a Redis, or one of the program's.
  *  5. Strings and structs passed in are copied before the call returns.
  *  6. Structs of options begin with `size`, or with 0, and zero in a field is its default.
  */
@@ -55,10 +55,10 @@ typedef enum weir_fsync {
 
 typedef enum weir_session_event_kind {
     WEIR_SESSION_CREATED = 1,
-    WEIR_SESSION_ENDED,    /* by weir_session_end() */
+    WEIR_SESSION_ENDED,    /* by weir_session_end(), here or by whoever shares the store */
     WEIR_SESSION_EXPIRED,  /* its time was up; told within a second or two */
     WEIR_SESSION_ROTATED,  /* `id` is the old one */
-    WEIR_SESSION_REBOUND,  /* served elsewhere: weir_session_rebind() */
+    WEIR_SESSION_REBOUND,  /* served elsewhere: weir_session_rebind(), here or there */
     WEIR_SESSION_DEGRADED, /* the journal takes no more; without an id */
     WEIR_SESSION_RESTORED  /* the journal is whole again; without an id */
 } weir_session_event_kind;

@@ -226,7 +226,7 @@ static uint64_t unit_ms(struct slice *rest)
     return 0;
 }
 
-/* Digits, perhaps with a fraction, times `unit`; *ret_micro: in thousandths of it. */
+/* Digits, perhaps with a fraction: a number of thousandths. */
 static bool number_of(struct slice *rest, uint64_t *ret_thousandths)
 {
     uint64_t number = 0, scale = 100;
