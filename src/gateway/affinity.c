@@ -43,6 +43,19 @@ const char *affinity_label(enum affinity affinity)
 /* --- sources -------------------------------------------------------------------------------------
  */
 
+bool affinity_is_used(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->listeners.count; i++) {
+        const struct config_listener *listener = &config->listeners.at[i];
+        for (uint32_t r = 0; r < listener->routes.count; r++) {
+            if (listener->routes.at[r].affinity.is_on) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static bool is_in_body(const char *source)
 {
     return strcmp(source, "openai") == 0 || strcmp(source, "anthropic") == 0

@@ -18,7 +18,8 @@
  * The hash of it all says which account a conversation is with (accounts.h); nothing is kept, and
  * every gateway says the same. A record is kept only where it is with another one: because its own
  * could not serve it, or because the answer that it goes on from was made there. Records are shared
- * by all workers, and bounded; where there is no room for one more the hash alone says.
+ * by all workers, and bounded; where there is no room for one more the hash alone says. With a
+ * journal (sessions.path) they outlive the process.
  */
 #pragma once
 #include "gateway/config.h"
@@ -28,9 +29,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define AFFINITY_KEY_MAX     255U
-#define AFFINITY_RECORDS_MAX 1000000U
-#define AFFINITY_SEEN        65536U /* conversations of late, for the difference of hit and new */
+#define AFFINITY_KEY_MAX   255U
+#define AFFINITY_SEEN      65536U /* conversations of late, for the difference of hit and new */
+#define AFFINITY_FAULT_MAX 400U
 
 /* name, word of X-Weir-Session and logs, label of metrics */
 #define AFFINITIES(ROW)                                                                            \
@@ -59,6 +60,8 @@ const char *affinity_label(enum affinity affinity);
 /* --- keys: pure ----------------------------------------------------------------------------------
  */
 
+/* Whether a route has affinity. */
+bool affinity_is_used(const struct config *config);
 /* Whether such a source exists. */
 bool affinity_source_is_known(const char *source);
 /* Whether one of the sources is in the body. */
@@ -96,7 +99,9 @@ uint64_t affinity_scope(uint64_t client, const char *upstream);
 
 struct affinities;
 
-int affinities_new(uint32_t ttl_max_ms, struct affinities **ret_affinities); /* 0 or -errno */
+/* Finds what the journal says. 0, or -errno and why in words ("": the number says it). */
+int affinities_new(const struct config *config, struct affinities **ret_affinities,
+                   char ret_fault[AFFINITY_FAULT_MAX]);
 void affinities_free(struct affinities *take_affinities);
 
 /* Which account has it by record: false: none does. */
@@ -112,4 +117,11 @@ void affinities_see(struct affinities *affinities, const struct affinity_key *ke
                     uint32_t ttl_ms);
 void affinities_count(struct affinities *affinities, enum affinity affinity);
 uint64_t affinities_counted(const struct affinities *affinities, enum affinity affinity);
-uint32_t affinities_records(struct affinities *affinities);
+
+struct affinities_info {
+    uint32_t records;
+    uint64_t recovered, lost; /* of the journal, at the start */
+    uint64_t syncs;           /* of the journal, to the disk */
+    bool is_degraded;         /* the journal cannot be written, or a Redis not be asked */
+};
+void affinities_info_of(struct affinities *affinities, struct affinities_info *ret_info);

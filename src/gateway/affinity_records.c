@@ -8,9 +8,12 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "gateway/affinity.h"
+#include "io/oserror.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 /* A conversation of late: half of its tag, and until when, in seconds. Others fall on the same
@@ -21,20 +24,74 @@ struct affinities {
     _Atomic uint64_t seen[AFFINITY_SEEN];
 };
 
-int affinities_new(uint32_t ttl_max_ms, struct affinities **ret_affinities)
+/* The longest that a record may be asked to last. */
+static uint32_t longest_ttl(const struct config *config)
+{
+    uint32_t ttl_ms = config->sessions.ttl_ms;
+    for (uint32_t i = 0; i < config->listeners.count; i++) {
+        const struct config_listener *listener = &config->listeners.at[i];
+        for (uint32_t r = 0; r < listener->routes.count; r++) {
+            const struct config_route *route = &listener->routes.at[r];
+            if (route->affinity.is_on && route->affinity.ttl_ms > ttl_ms) {
+                ttl_ms = route->affinity.ttl_ms;
+            }
+        }
+    }
+    return ttl_ms;
+}
+
+static int fault_of(const struct config_sessions *config, weir_err err, int error,
+                    char ret_fault[AFFINITY_FAULT_MAX])
+{
+    const char *why = err == WEIR_EEXISTS ? "another gateway has it open"
+                      : error == EPERM    ? "it is open to others: its mode has to be 0700"
+                                          : oserror_text(-error);
+    if (err == WEIR_ENOMEM) {
+        return -ENOMEM;
+    }
+    snprintf(ret_fault, AFFINITY_FAULT_MAX, "sessions.path: cannot use %s: %s", config->path, why);
+    return err == WEIR_EEXISTS ? -EBUSY : -EIO;
+}
+
+static int open_sessions(const struct config *config, weir_sessions **ret_sessions,
+                         char ret_fault[AFFINITY_FAULT_MAX])
+{
+    const struct config_sessions *it = &config->sessions;
+    uint32_t ttl_ms = longest_ttl(config);
+    uint8_t secret[EVP_MAX_MD_SIZE];
+    bool has_secret = it->secret[0] != '\0';
+    if (has_secret
+        && EVP_Digest(it->secret, strlen(it->secret), secret, NULL, EVP_sha256(), NULL) != 1) {
+        return -ENOMEM;
+    }
+    const weir_sessions_options opt = {.size = sizeof opt,
+                                       .sessions_max = it->max,
+                                       .ttl_ms = ttl_ms,
+                                       .ttl_max_ms = it->ttl_max_ms,
+                                       .affinity_ttl_ms = ttl_ms,
+                                       .path = it->path[0] != '\0' ? it->path : NULL,
+                                       .fsync = it->fsync_ms == 0              ? WEIR_FSYNC_ALWAYS
+                                                : it->fsync_ms == CONFIG_NEVER ? WEIR_FSYNC_NEVER
+                                                                               : WEIR_FSYNC_SOON,
+                                       .fsync_ms = it->fsync_ms == CONFIG_NEVER ? 0 : it->fsync_ms,
+                                       .secret = has_secret ? secret : NULL};
+    weir_err err = weir_sessions_open(&opt, ret_sessions);
+    int error = errno;
+    explicit_bzero(secret, sizeof secret);
+    return err == WEIR_OK ? 0 : fault_of(it, err, error, ret_fault);
+}
+
+int affinities_new(const struct config *config, struct affinities **ret_affinities,
+                   char ret_fault[AFFINITY_FAULT_MAX])
 {
     struct affinities *affinities = alloc_zeroed(&alloc_libc, sizeof *affinities);
     if (affinities == NULL) {
         return -ENOMEM;
     }
-    const weir_sessions_options opt = {.size = sizeof opt,
-                                       .sessions_max = AFFINITY_RECORDS_MAX,
-                                       .ttl_ms = ttl_max_ms,
-                                       .ttl_max_ms = WEIR_NEVER,
-                                       .affinity_ttl_ms = ttl_max_ms};
-    if (weir_sessions_open(&opt, &affinities->sessions) != WEIR_OK) {
+    int error = open_sessions(config, &affinities->sessions, ret_fault);
+    if (error != 0) {
         alloc_free(&alloc_libc, affinities);
-        return -ENOMEM;
+        return error;
     }
     *ret_affinities = affinities;
     return 0;
@@ -78,11 +135,11 @@ void affinities_bind(struct affinities *affinities, const struct affinity_key *k
         return;
     }
     const weir_session_new what = {.size = sizeof what, .id = id, .ttl_ms = ttl_ms};
-    weir_err err = weir_session_create(affinities->sessions, &what, &id);
-    if (err == WEIR_EEXISTS) {
-        weir_session_touch(affinities->sessions, id, true);
-    } else if (err != WEIR_OK) {
-        return; /* no room: the hash alone says */
+    if (weir_session_touch(affinities->sessions, id, true) != WEIR_OK) {
+        weir_err err = weir_session_create(affinities->sessions, &what, &id);
+        if (err != WEIR_OK && err != WEIR_EEXISTS) {
+            return; /* no room: the hash alone says */
+        }
     }
     if (weir_session_claim(affinities->sessions, id, account, &place) == WEIR_EEXISTS) {
         weir_session_rebind(affinities->sessions, id, place.epoch, account, &place);
@@ -123,9 +180,13 @@ uint64_t affinities_counted(const struct affinities *affinities, enum affinity a
     return atomic_load_explicit(&affinities->counts[affinity], memory_order_relaxed);
 }
 
-uint32_t affinities_records(struct affinities *affinities)
+void affinities_info_of(struct affinities *affinities, struct affinities_info *ret_info)
 {
     weir_sessions_stats stats = {.size = sizeof stats};
     weir_sessions_stats_of(affinities->sessions, &stats);
-    return stats.live;
+    *ret_info = (struct affinities_info){.records = stats.live,
+                                         .recovered = stats.recovered,
+                                         .lost = stats.unrecovered,
+                                         .syncs = stats.journal_syncs,
+                                         .is_degraded = stats.degraded};
 }

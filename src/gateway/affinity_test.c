@@ -151,7 +151,11 @@ static void records(void **state)
     (void)state;
     struct affinities *affinities;
     char account[CONFIG_LABEL_MAX + 1];
-    assert_int_equal(affinities_new(1800000, &affinities), 0);
+    char fault[AFFINITY_FAULT_MAX];
+    const struct config config = {
+        .sessions = {
+            .max = 1000, .ttl_ms = 1800000, .ttl_max_ms = CONFIG_NEVER, .path = "", .secret = ""}};
+    assert_int_equal(affinities_new(&config, &affinities, fault), 0);
     struct affinity_key a = affinity_key_of_answer(1, "r1", 2);
     struct affinity_key b = affinity_key_of_answer(2, "r1", 2);
     assert_false(affinities_find(affinities, &a, account));
@@ -163,7 +167,9 @@ static void records(void **state)
     affinities_bind(affinities, &a, "a2", 60000);
     assert_true(affinities_find(affinities, &a, account));
     assert_string_equal(account, "a2");
-    assert_int_equal(affinities_records(affinities), 1);
+    struct affinities_info info;
+    affinities_info_of(affinities, &info);
+    assert_int_equal(info.records, 1);
     assert_false(affinities_seen(affinities, &a, 5000));
     affinities_see(affinities, &a, 5000, 60000);
     assert_true(affinities_seen(affinities, &a, 64000));

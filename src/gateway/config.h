@@ -249,6 +249,15 @@ struct config_upstream {
 
 enum config_log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
 
+/* What is kept of conversations: gateway/affinity.h. */
+struct config_sessions {
+    uint32_t max;
+    uint32_t ttl_ms, ttl_max_ms, affinity_ttl_ms;
+    const char *path;  /* "": there is no journal */
+    uint32_t fsync_ms; /* 0: always */
+    const char *secret;
+};
+
 struct config {
     uint32_t workers; /* 0: one per processor */
     struct {
@@ -275,6 +284,7 @@ struct config {
         struct config_upstream *at;
         uint32_t count;
     } upstreams;
+    struct config_sessions sessions;
 
     struct config_arena *arena; /* what all of the above lives in */
 };

@@ -12,6 +12,7 @@
 #include "gateway/affinity.h"
 #include "gateway/config_address.h"
 #include "gateway/config_arena.h"
+#include "gateway/config_sessions.h"
 #include "gateway/secure.h"
 #include "io/clock.h"
 
@@ -53,6 +54,7 @@ void config_check(struct config *config, const struct config_places *places, boo
     check_listeners(&c);
     for (uint32_t i = 0; i < config->listeners.count; i++)
         check_routes(&c, &config->listeners.at[i]);
+    config_check_sessions(config, places, opens_files, faults);
     check_use(&c);
 }
 
@@ -618,6 +620,8 @@ static void check_routes(const struct check *c, struct config_listener *listener
     for (uint32_t i = 0; i < listener->routes.count; i++) {
         struct config_route *route = &listener->routes.at[i];
         find_upstream(c, route);
+        if (!WRITTEN(c, route->affinity.ttl_ms))
+            route->affinity.ttl_ms = c->config->sessions.affinity_ttl_ms;
         check_affinity(c, route);
         if (is_for_accounts(c, route) && !WRITTEN(c, route->forwarded))
             route->forwarded = FORWARDED_OFF; /* whose requests these are is nobody's business */

@@ -66,7 +66,7 @@ static const struct broken broken[] = {
     {LISTENER "max_age: 2s\n", 2, 1,
      "unknown option max_age here; there is upstreams.pool.max_age"},
     {LISTENER "node.name: x\n", 2, 1, "unknown option"},
-    {LISTENER "sessions: {}\n", 2, 1, "sessions is not supported by this build"},
+    {LISTENER "alerts: {}\n", 2, 1, "alerts is not supported by this build"},
     {"listeners: [{name: w, address: \"127.0.0.1:1\", tls: {}}]\n", 1, 52, "needs a certificate"},
     {LISTENER "upstreams: [{name: u, endpoints: [{url: \"http://a\"}], pool: {max_total: 3}}]\n", 2,
      62, "did you mean max_connections?"},

@@ -368,8 +368,8 @@ static bool read_part(struct value *v)
 
 static bool write_special(const struct option *option, uint32_t number, struct bytes *out)
 {
-    static const char *const words[] = {"never", "unlimited", "auto"};
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const words[] = {"never", "unlimited", "auto", "always"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         bool meant = number == (i < 2 ? UINT32_MAX : 0);
         if (meant && option->words[0] != '\0' && option_word_find(option->words, words[i]) >= 0)
             return bytes_append_json(out, slice_of(words[i]));

@@ -9,6 +9,7 @@
 
 #include "gateway/inlet.h"
 #include "gateway/metrics_accounts.h"
+#include "gateway/metrics_sessions.h"
 #include "gateway/metrics_groups.h"
 #include "gateway/metrics_histogram.h"
 #include "gateway/metrics_openclaw.h"
@@ -93,6 +94,7 @@ bool metrics_write(const struct server *server, const struct census *census, boo
     write_http(&page);
     write_listeners(&page);
     metrics_accounts_write(server, &page.prom);
+    metrics_sessions_write(server, &page.prom);
     metrics_tls_write(server, &page.prom);
     proxies_metrics_write(relay_shared_proxies(server->shared), census, &page.prom);
     metrics_websocket_write(server, &page.prom);

@@ -2,7 +2,6 @@
 #include "gateway/metrics_accounts.h"
 
 #include "gateway/accounts.h"
-#include "gateway/affinity.h"
 #include "gateway/relay.h"
 #include "gateway/server.h"
 #include "io/clock.h"
@@ -76,29 +75,8 @@ static const struct {
      write_given_up},
 };
 
-/* Several of them have one label. */
-static void write_affinity(const struct affinities *affinities, struct prom *prom)
-{
-    static const char *const labels[] = {"new", "hit", "spill", "rebound", "none"};
-    prom_family(prom, "weir_affinity_total", PROM_COUNTER,
-                "Answers on routes with affinity, by how their conversation was found.");
-    for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++) {
-        uint64_t sum = 0;
-        for (unsigned a = 0; affinities != NULL && a < AFFINITY_COUNT; a++) {
-            bool counts = strcmp(affinity_label(a), labels[i]) == 0;
-            sum += counts ? affinities_counted(affinities, a) : 0;
-        }
-        prom_u64(prom, LABELS({"result", labels[i]}), sum);
-    }
-}
-
 void metrics_accounts_write(const struct server *server, struct prom *prom)
 {
-    struct affinities *affinities = relay_shared_affinities(server->shared);
-    write_affinity(affinities, prom);
-    prom_family(prom, "weir_affinity_records", PROM_GAUGE,
-                "Conversations that are with another account than their first one.");
-    prom_u64(prom, NULL, affinities != NULL ? affinities_records(affinities) : 0);
     const struct config *config = server->config;
     struct accounts_info info;
     for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {

@@ -203,6 +203,9 @@ void session_ended(struct transit *transit)
     }
     uint64_t scope = transit->session.scope;
     struct affinity_key key = affinity_key_of_answer(scope, answer->id, answer->len);
-    affinities_bind(affinities_of(transit), &key, account_of(transit),
-                    route_of(transit)->affinity.ttl_ms);
+    uint32_t ttl_ms = transit->lane->relay->opt.config->sessions.ttl_ms;
+    if (ttl_ms < route_of(transit)->affinity.ttl_ms) {
+        ttl_ms = route_of(transit)->affinity.ttl_ms;
+    }
+    affinities_bind(affinities_of(transit), &key, account_of(transit), ttl_ms);
 }

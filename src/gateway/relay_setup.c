@@ -37,22 +37,6 @@ static bool limits_clients(const struct config *config)
     return false;
 }
 
-/* The longest; 0: no route has affinity. */
-static uint32_t affinity_ttl_of(const struct config *config)
-{
-    uint32_t ttl_ms = 0;
-    for (uint32_t i = 0; i < config->listeners.count; i++) {
-        const struct config_listener *listener = &config->listeners.at[i];
-        for (uint32_t r = 0; r < listener->routes.count; r++) {
-            const struct config_route *route = &listener->routes.at[r];
-            if (route->affinity.is_on && route->affinity.ttl_ms > ttl_ms) {
-                ttl_ms = route->affinity.ttl_ms;
-            }
-        }
-    }
-    return ttl_ms;
-}
-
 static int open_tables(struct relay_shared *shared)
 {
     const struct config *config = shared->config;
@@ -69,10 +53,6 @@ static int open_tables(struct relay_shared *shared)
         if (fine && config->upstreams.at[i].accounts.count > 0) {
             fine = accounts_new(&config->upstreams.at[i], &shared->accounts[i]) == 0;
         }
-    }
-    uint32_t ttl_ms = affinity_ttl_of(config);
-    if (fine && ttl_ms > 0) {
-        fine = affinities_new(ttl_ms, &shared->affinities) == 0;
     }
     if (fine && limits_clients(config)) {
         fine = clients_new(&shared->clients) == 0;
@@ -133,6 +113,9 @@ int relay_shared_new(const struct config *config, struct relay_shared **ret_shar
     int error = open_tables(shared);
     if (error == 0) {
         error = open_identities(shared, ret_fault);
+    }
+    if (error == 0 && affinity_is_used(config)) {
+        error = affinities_new(config, &shared->affinities, ret_fault);
     }
     if (error != 0) {
         relay_shared_free(shared);

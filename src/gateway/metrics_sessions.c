@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/metrics_sessions.h"
+
+#include "gateway/affinity.h"
+#include "gateway/relay.h"
+#include "gateway/server.h"
+
+#include <string.h>
+
+#define LABELS(...) ((const struct prom_label[]){__VA_ARGS__, {NULL, NULL}})
+
+/* Several of them have one label. */
+static void write_affinity(const struct affinities *affinities, struct prom *prom)
+{
+    static const char *const labels[] = {"new", "hit", "spill", "rebound", "none"};
+    prom_family(prom, "weir_affinity_total", PROM_COUNTER,
+                "Answers on routes with affinity, by how their conversation was found.");
+    for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++) {
+        uint64_t sum = 0;
+        for (unsigned a = 0; affinities != NULL && a < AFFINITY_COUNT; a++) {
+            bool counts = strcmp(affinity_label(a), labels[i]) == 0;
+            sum += counts ? affinities_counted(affinities, a) : 0;
+        }
+        prom_u64(prom, LABELS({"result", labels[i]}), sum);
+    }
+}
+
+static void write_store(const struct affinities_info *info, struct prom *prom)
+{
+    prom_family(prom, "weir_affinity_records", PROM_GAUGE,
+                "Conversations that are with another account than their first one.");
+    prom_u64(prom, NULL, info->records);
+    prom_family(prom, "weir_session_recovered_total", PROM_COUNTER,
+                "Records that the journal had at the start; lost: there was no room for them.");
+    prom_u64(prom, LABELS({"result", "recovered"}), info->recovered);
+    prom_u64(prom, LABELS({"result", "lost"}), info->lost);
+    prom_family(prom, "weir_session_journal_syncs_total", PROM_COUNTER,
+                "How often the journal was brought to the disk.");
+    prom_u64(prom, NULL, info->syncs);
+    prom_family(prom, "weir_session_store_degraded", PROM_GAUGE,
+                "1 while the latest records are in memory alone, though more was asked for.");
+    prom_u64(prom, NULL, info->is_degraded);
+}
+
+void metrics_sessions_write(const struct server *server, struct prom *prom)
+{
+    struct affinities *affinities = relay_shared_affinities(server->shared);
+    struct affinities_info info = {0};
+    if (affinities != NULL) {
+        affinities_info_of(affinities, &info);
+    }
+    write_affinity(affinities, prom);
+    write_store(&info, prom);
+}
