@@ -2,6 +2,7 @@
 #include "proto/ai_request.h"
 
 #include "base/check.h"
+#include "proto/json_skip.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -339,29 +340,6 @@ static void string_end(struct ai_request *r)
     }
 }
 
-#define ONES(x) (UINT64_C(0x0101010101010101) * (x))
-
-/* The first byte that is not a plain one of a string. */
-static const char *skip_plain(const char *at, const char *end)
-{
-    while (end - at >= 8) {
-        uint64_t x;
-        memcpy(&x, at, 8);
-        uint64_t quote = x ^ ONES('"'), slash = x ^ ONES('\\');
-        uint64_t found = ((quote - ONES(1)) & ~quote) | ((slash - ONES(1)) & ~slash)
-                         | ((x - ONES(0x20)) & ~x);
-        found &= ONES(0x80);
-        if (found != 0) { /* the lowest mark is true, whatever a borrow did to those above */
-            return at + __builtin_ctzll(found) / 8;
-        }
-        at += 8;
-    }
-    while (at < end && *at != '"' && *at != '\\' && (unsigned char)*at >= 0x20) {
-        at++;
-    }
-    return at;
-}
-
 static void put_plain(struct ai_request *r, const char *at, size_t len)
 {
     if (r->sink == SINK_DIGEST) {
@@ -392,9 +370,9 @@ static bool is_short_escape(char c)
 static const char *in_string(struct ai_request *r, const char *at, const char *end)
 {
     const char *from = at;
-    at = skip_plain(at, end);
+    at = json_skip_plain(at, end);
     while (!is_kept(r) && end - at >= 2 && at[0] == '\\' && is_short_escape(at[1])) {
-        at = skip_plain(at + 2, end); /* as it is written, like all that is kept of it */
+        at = json_skip_plain(at + 2, end); /* as it is written, like all that is kept of it */
     }
     put_plain(r, from, (size_t)(at - from));
     if (at == end) {
