@@ -297,6 +297,24 @@ void accounts_given_up(struct accounts *accounts, uint32_t index)
     pthread_mutex_unlock(&accounts->lock);
 }
 
+void accounts_used(struct accounts *accounts, uint32_t index, const struct ai_usage_said *said)
+{
+    check(index < accounts->count);
+    pthread_mutex_lock(&accounts->lock);
+    for (unsigned i = 0; i < AI_TOKENS_KINDS; i++) {
+        accounts->at[index].info.tokens[i] += said->tokens[i];
+    }
+    pthread_mutex_unlock(&accounts->lock);
+}
+
+void accounts_unread(struct accounts *accounts, uint32_t index)
+{
+    check(index < accounts->count);
+    pthread_mutex_lock(&accounts->lock);
+    accounts->at[index].info.unread++;
+    pthread_mutex_unlock(&accounts->lock);
+}
+
 /* --- models --------------------------------------------------------------------------------------
  */
 

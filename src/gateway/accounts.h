@@ -18,6 +18,7 @@
 #pragma once
 #include "gateway/config.h"
 #include "gateway/cooldown.h"
+#include "proto/ai_usage.h"
 #include "proto/http.h"
 
 #include <stdbool.h>
@@ -98,9 +99,14 @@ struct accounts_info {
     uint64_t cooldowns[COOLDOWN_REASONS]; /* that began, or were made longer */
     uint64_t by_code[ACCOUNTS_CODES];     /* answers */
     uint64_t given_up; /* requests that went to another account after this one's answer */
+    uint64_t tokens[AI_TOKENS_KINDS]; /* that answers say were taken */
+    uint64_t unread;                  /* answers that may say so, but are compressed */
 };
 void accounts_info_of(struct accounts *accounts, uint32_t index, struct accounts_info *ret_info);
 void accounts_given_up(struct accounts *accounts, uint32_t index);
+/* What an answer says that it took; one that could not be read. */
+void accounts_used(struct accounts *accounts, uint32_t index, const struct ai_usage_said *said);
+void accounts_unread(struct accounts *accounts, uint32_t index);
 
 /* "claude-*" and the like. */
 bool accounts_model_fits(const struct config_account *account, struct slice model);

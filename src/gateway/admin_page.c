@@ -614,6 +614,11 @@ static void account_row(struct rows *rows, const struct config_upstream *upstrea
     json_u64(&row, "weight", config->weight);
     json_text(&row, "proxy", proxy);
     json_u64(&row, "given_up", info->given_up);
+    json_u64(&row, "input_tokens", info->tokens[AI_TOKENS_INPUT]);
+    json_u64(&row, "output_tokens", info->tokens[AI_TOKENS_OUTPUT]);
+    json_u64(&row, "cache_read_tokens", info->tokens[AI_TOKENS_CACHE_READ]);
+    json_u64(&row, "cache_write_tokens", info->tokens[AI_TOKENS_CACHE_WRITE]);
+    json_u64(&row, "unread_answers", info->unread);
     row_end(rows, &row);
 }
 

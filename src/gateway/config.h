@@ -83,6 +83,7 @@ struct config_route {
         uint32_t ttl_ms;
     } affinity;
     enum config_forwarded forwarded;
+    uint32_t sse_heartbeat_ms; /* 0: none */
     struct {
         struct config_fields set;
         struct config_texts remove;

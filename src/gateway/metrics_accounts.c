@@ -59,6 +59,40 @@ static void write_given_up(struct prom *prom, const char *upstream,
     prom_u64(prom, LABELS({"upstream", upstream}, {"account", info->config->name}), info->given_up);
 }
 
+static void write_tokens(struct prom *prom, const char *upstream, const struct accounts_info *info,
+                         enum ai_tokens kind)
+{
+    prom_u64(prom, LABELS({"upstream", upstream}, {"account", info->config->name}),
+             info->tokens[kind]);
+}
+
+static void write_input(struct prom *prom, const char *upstream, const struct accounts_info *info)
+{
+    write_tokens(prom, upstream, info, AI_TOKENS_INPUT);
+}
+
+static void write_output(struct prom *prom, const char *upstream, const struct accounts_info *info)
+{
+    write_tokens(prom, upstream, info, AI_TOKENS_OUTPUT);
+}
+
+static void write_cache_read(struct prom *prom, const char *upstream,
+                             const struct accounts_info *info)
+{
+    write_tokens(prom, upstream, info, AI_TOKENS_CACHE_READ);
+}
+
+static void write_cache_write(struct prom *prom, const char *upstream,
+                              const struct accounts_info *info)
+{
+    write_tokens(prom, upstream, info, AI_TOKENS_CACHE_WRITE);
+}
+
+static void write_unread(struct prom *prom, const char *upstream, const struct accounts_info *info)
+{
+    prom_u64(prom, LABELS({"upstream", upstream}, {"account", info->config->name}), info->unread);
+}
+
 static const struct {
     const char *name, *help;
     enum prom_type type;
@@ -73,6 +107,18 @@ static const struct {
      write_cooldowns},
     {"weir_account_given_up_total", "Requests that went on as another account.", PROM_COUNTER,
      write_given_up},
+    {"weir_account_input_tokens_total",
+     "Tokens of requests that answers say were read, without those of a cache.", PROM_COUNTER,
+     write_input},
+    {"weir_account_output_tokens_total", "Tokens that answers say were written.", PROM_COUNTER,
+     write_output},
+    {"weir_account_cache_read_tokens_total", "Tokens of requests that answers say came of a cache.",
+     PROM_COUNTER, write_cache_read},
+    {"weir_account_cache_write_tokens_total",
+     "Tokens of requests that answers say were put into a cache.", PROM_COUNTER, write_cache_write},
+    {"weir_account_unread_answers_total",
+     "Answers whose tokens are not counted because they are compressed.", PROM_COUNTER,
+     write_unread},
 };
 
 void metrics_accounts_write(const struct server *server, struct prom *prom)

@@ -8,7 +8,6 @@
 #include "gateway/relay_parts.h"
 #include "io/loop.h"
 
-static void pace_upstream(struct transit *transit, bool blocked);
 static bool is_short(const struct http_head *head);
 static void tell_to_continue(struct transit *transit);
 static bool has_no_call(const struct transit *transit);
@@ -223,7 +222,7 @@ static void on_client_drain(struct http_exchange *ex)
     if (transit->channel != NULL) {
         channel_client_drained(transit->channel);
     } else {
-        pace_upstream(transit, false);
+        transit_pace_upstream(transit, false);
     }
 }
 
@@ -299,7 +298,7 @@ void transit_pace_client(struct transit *transit, bool blocked)
     }
 }
 
-static void pace_upstream(struct transit *transit, bool blocked)
+void transit_pace_upstream(struct transit *transit, bool blocked)
 {
     if (blocked != transit->upstream_paused) {
         transit->upstream_paused = blocked;
@@ -676,6 +675,9 @@ static void on_head(struct http_call *call, struct http_head *head)
     pool_lease_fetch_conn(transit->upstream->pool, transit->lease);
     forward_answer(transit->rules, head);
     session_answered(transit, head);
+    if (head->framing != HTTP_LENGTH || transit->upstream->accounts != NULL) {
+        stream_begin(transit, head);
+    }
     ex->ops->respond(ex, head);
 }
 
@@ -721,8 +723,8 @@ static void on_answer_body(struct http_call *call, const void *data, size_t len)
         transit_cut(transit, FAULT_ANSWER_SIZE);
         return;
     }
-    if (transit->reads_answer) {
-        ai_answer_feed(&transit->answer, data, len);
+    if (transit->hears != 0) {
+        stream_hear(transit, data, len);
     }
     transit->ex->ops->body(transit->ex, data, len); /* the flush tells whether to pause */
 }
@@ -730,14 +732,17 @@ static void on_answer_body(struct http_call *call, const void *data, size_t len)
 static void on_answer_flush(struct http_call *call)
 {
     struct transit *transit = call->user;
-    pace_upstream(transit, transit->ex->ops->flush(transit->ex));
+    transit_pace_upstream(transit, transit->ex->ops->flush(transit->ex));
 }
 
 static void on_answer_end(struct http_call *call, const struct http_head *trailers, bool reusable)
 {
     struct transit *transit = call->user;
     struct http_exchange *ex = transit->ex;
-    session_ended(transit); /* before its client can go on from it */
+    if (transit->hears != 0) { /* before its client can go on from it */
+        session_ended(transit);
+        stream_end(transit);
+    }
     ex->ops->end(ex, trailers);
     ex->ops->flush(ex);
     call->ops->took(call, (uint32_t)((transit->first_byte_ns - transit->granted_ns) / 1000));

@@ -20,6 +20,7 @@ void transit_ask(struct transit *transit, uint32_t flags);
 /* Takes one retry from the budget, unless it is free; false: there is none left. */
 bool transit_again(struct transit *transit, uint64_t *counter, bool is_free);
 void transit_pace_client(struct transit *transit, bool blocked);
+void transit_pace_upstream(struct transit *transit, bool blocked);
 
 /* --- relay_account.c ---------------------------------------------------------------------------
  */
@@ -50,6 +51,15 @@ void session_placed(struct transit *transit, const struct accounts_choice *choic
 /* An answer that goes to its client begins, and is complete. */
 void session_answered(struct transit *transit, struct http_head *head);
 void session_ended(struct transit *transit);
+
+/* --- relay_stream.c ------------------------------------------------------------------------------
+ */
+
+/* An answer that goes to its client begins; a part of its body, not empty, where `hears` says that
+ * something is heard; there is no more of it. */
+void stream_begin(struct transit *transit, const struct http_head *head);
+void stream_hear(struct transit *transit, const void *data, size_t len);
+void stream_end(struct transit *transit);
 
 /* --- relay_health.c ------------------------------------------------------------------------------
  */

@@ -189,7 +189,7 @@ void session_answered(struct transit *transit, struct http_head *head)
     }
     if (is_served && transit->upstream->accounts != NULL
         && affinity_pins(&route_of(transit)->affinity.sources)) {
-        transit->reads_answer = true;
+        transit->hears |= HEARS_ID;
         ai_answer_begin(&transit->answer);
     }
     tell(transit, head);
@@ -198,7 +198,7 @@ void session_answered(struct transit *transit, struct http_head *head)
 void session_ended(struct transit *transit)
 {
     const struct ai_answer *answer = &transit->answer;
-    if (!transit->reads_answer || !answer->is_found) {
+    if ((transit->hears & HEARS_ID) == 0 || !answer->is_found) {
         return;
     }
     uint64_t scope = transit->session.scope;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/transit.h"
-
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/fetch.h"
 #include "gateway/clients.h"
+#include "gateway/relay_parts.h"
 #include "io/loop.h"
 
 static void count(const struct transit *transit, uint64_t total_us, uint64_t first_byte_us);
@@ -59,6 +58,9 @@ void transit_settle(struct transit *transit)
     count(transit, total_us, first_byte_us);
     if (relay->log.ring != NULL) {
         log_it(transit, total_us, first_byte_us);
+    }
+    if (transit->hears != 0) {
+        stream_end(transit);
     }
     if (transit->watch != NULL) {
         health_watch_end(&relay->health, transit->watch);

@@ -36,9 +36,12 @@
 #include "gateway/route.h"
 #include "gateway/rpc.h"
 #include "gateway/upstream.h"
+#include "io/loop.h"
 #include "io/outbox.h"
 #include "proto/ai_answer.h"
 #include "proto/ai_request.h"
+#include "proto/ai_usage.h"
+#include "proto/sse.h"
 
 #define RELAY_TOLD_MAX    4U
 #define TRANSITS_KEPT_MAX 1024U /* unused ones kept for the next request */
@@ -54,6 +57,16 @@ enum transit_state {
     TRANSIT_CALLING,
     TRANSIT_ANSWERING,
     TRANSIT_LEFT
+};
+
+/* What is listened for in an answer while it passes (relay_stream.c). */
+enum { HEARS_ID = 1, HEARS_TOKENS = 2, HEARS_SILENCE = 4 };
+
+/* Of an event stream: when something came last. */
+struct answer_pulse {
+    struct loop_timer timer;
+    uint32_t every_ms;
+    struct sse sse;
 };
 
 struct transit {
@@ -81,7 +94,7 @@ struct transit {
     bool was_read;                         /* what its body says is known */
     bool is_too_large;                     /* to be kept, and so to be read */
     bool has_session, is_bound, is_pinned; /* it is known by `session`; `bound` has it; for good */
-    bool reads_answer;                     /* for its id */
+    uint8_t hears;                         /* of an answer: HEARS_… */
     uint8_t affinity;                      /* enum affinity */
     bool was_in_line;                      /* its way begins when a turn came, not with its head */
     bool is_continued;                     /* was told to send its body by us: 100 */
@@ -112,7 +125,9 @@ struct transit {
     uint8_t client_len, trace_len;
     char model[96];                   /* that its body names; a longer one is none */
     char bound[CONFIG_LABEL_MAX + 1]; /* where is_bound: the account */
-    struct ai_answer answer;          /* where reads_answer */
+    struct ai_answer answer;          /* where HEARS_ID */
+    struct ai_usage usage;            /* where HEARS_TOKENS */
+    struct answer_pulse pulse;        /* where HEARS_SILENCE */
     struct bytes ahead;               /* where is_websocket: what came behind the request */
     char key[WS_KEY_LEN];             /* where is_websocket: that one side has to answer */
 };
