@@ -160,6 +160,7 @@ static void take(struct accounts *accounts, const struct accounts_wish *wish,
                  const enum standing standings[], struct accounts_choice *ret_choice)
 {
     uint32_t home = home_of(accounts, wish, standings);
+    ret_choice->home = home;
     ret_choice->moved = home != BALANCE_NOBODY ? moved_of(standings[home]) : ACCOUNTS_AT_HOME;
     ret_choice->index = home != BALANCE_NOBODY && standings[home] == STANDING_USABLE
                             ? home
@@ -242,6 +243,30 @@ enum cooldown_reason accounts_answer(struct accounts *accounts, uint32_t index,
     info->by_code[answer->status < ACCOUNTS_CODES ? answer->status : 0]++;
     pthread_mutex_unlock(&accounts->lock);
     return reason;
+}
+
+bool accounts_news(struct accounts *accounts, uint64_t now_ms, uint32_t *ret_index,
+                   struct cooldown_term *ret_term)
+{
+    bool is_news = false;
+    pthread_mutex_lock(&accounts->lock);
+    for (uint32_t i = 0; !is_news && i < accounts->count; i++) {
+        is_news = cooldown_news(&accounts->at[i].info.cooldown, now_ms, ret_term);
+        *ret_index = i;
+    }
+    pthread_mutex_unlock(&accounts->lock);
+    return is_news;
+}
+
+bool accounts_are_told(struct accounts *accounts)
+{
+    bool are_told = false;
+    pthread_mutex_lock(&accounts->lock);
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        are_told |= cooldown_is_told(&accounts->at[i].info.cooldown);
+    }
+    pthread_mutex_unlock(&accounts->lock);
+    return are_told;
 }
 
 bool accounts_clear(struct accounts *accounts, struct slice name)

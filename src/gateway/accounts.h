@@ -66,6 +66,7 @@ enum accounts_moved {
 
 struct accounts_choice {
     uint32_t index;
+    uint32_t home;     /* that it is with; BALANCE_NOBODY: none */
     uint64_t wait_ms;  /* until one may be asked: with COOLING and FULL */
     uint8_t moved;     /* enum accounts_moved */
     uint32_t endpoint; /* for the caller: where it leads, */
@@ -79,6 +80,11 @@ void accounts_give(struct accounts *accounts, uint32_t index);
 /* What its upstream answered; the reason for which it cools down since. */
 enum cooldown_reason accounts_answer(struct accounts *accounts, uint32_t index,
                                      const struct cooldown_answer *answer, uint64_t now_ms);
+/* What began or ended since this was last asked, by whomever (cooldown_news()): of which account.
+ */
+bool accounts_news(struct accounts *accounts, uint64_t now_ms, uint32_t *ret_index,
+                   struct cooldown_term *ret_term);
+bool accounts_are_told(struct accounts *accounts); /* … and one is not told to be over */
 /* False: there is no account of that name. */
 bool accounts_clear(struct accounts *accounts, struct slice name);
 

@@ -490,8 +490,35 @@ static uint16_t write_certificates(const struct server *server, const struct cen
 /* --- events --------------------------------------------------------------------------------------
  */
 
+static const char *or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
+static void relay_event_row(struct rows *rows, uint32_t worker, const struct event_record *event)
+{
+    char stamp[CLOCK_STAMP + 1];
+    struct json row = row_begin(rows);
+    clock_stamp(event->wall_ms, stamp);
+    json_text(&row, "time", stamp);
+    json_text(&row, "event", relay_event_word(event->relay_kind));
+    json_u64(&row, "worker", worker);
+    json_text(&row, "pool", event->pool);
+    json_text(&row, "account", event->account);
+    json_text(&row, "from", or_null(event->from));
+    json_text(&row, "why", event->reason);
+    json_text(&row, "family", or_null(event->family));
+    json_u64(&row, "retry_after_ms", event->for_ms);
+    json_u64(&row, "count", event->count);
+    row_end(rows, &row);
+}
+
 static void event_row(struct rows *rows, uint32_t worker, const struct event_record *event)
 {
+    if (event->is_relays) {
+        relay_event_row(rows, worker, event);
+        return;
+    }
     char stamp[CLOCK_STAMP + 1];
     struct json row = row_begin(rows);
     clock_stamp(event->wall_ms, stamp);
@@ -499,7 +526,7 @@ static void event_row(struct rows *rows, uint32_t worker, const struct event_rec
     json_text(&row, "event", weir_event_word(event->kind));
     json_u64(&row, "worker", worker);
     json_text(&row, "pool", event->pool);
-    json_text(&row, "key", event->key[0] != '\0' ? event->key : NULL);
+    json_text(&row, "key", or_null(event->key));
     json_text(&row, "why", event->why != WEIR_OK ? weir_err_word(event->why) : NULL);
     if (event->kind == WEIR_EVENT_HEALTH_STATUS_CHANGED)
         json_text(&row, "health", weir_health_word(event->health));

@@ -102,9 +102,42 @@ uint64_t cooldown_left(const struct cooldown *cooldown, struct slice family, uin
     return runs ? longest->until_ms - now_ms : 0;
 }
 
+static struct cooldown_term *term_at(struct cooldown *cooldown, uint32_t index)
+{
+    return index == 0 ? &cooldown->all : &cooldown->families[index - 1];
+}
+
+/* Of whom it was told that they cool down is remembered: that they do no more is to be told, too.
+ */
 void cooldown_clear(struct cooldown *cooldown)
 {
-    *cooldown = (struct cooldown){0};
+    for (uint32_t i = 0; i <= COOLDOWN_FAMILIES_MAX; i++) {
+        term_at(cooldown, i)->until_ms = 0;
+    }
+    cooldown->errors = cooldown->forbidden = 0;
+}
+
+bool cooldown_news(struct cooldown *cooldown, uint64_t now_ms, struct cooldown_term *ret_term)
+{
+    for (uint32_t i = 0; i <= COOLDOWN_FAMILIES_MAX; i++) {
+        struct cooldown_term *term = term_at(cooldown, i);
+        bool runs = term->until_ms > now_ms;
+        if (runs != term->is_told) {
+            term->is_told = runs;
+            *ret_term = *term;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool cooldown_is_told(const struct cooldown *cooldown)
+{
+    bool is_told = cooldown->all.is_told;
+    for (uint32_t i = 0; i < COOLDOWN_FAMILIES_MAX; i++) {
+        is_told |= cooldown->families[i].is_told;
+    }
+    return is_told;
 }
 
 const char *cooldown_word(enum cooldown_reason reason)
@@ -142,8 +175,8 @@ static struct cooldown_term *term_of(struct cooldown *cooldown, struct slice fam
         if (term->until_ms > now_ms && is_of(term, family)) {
             return term;
         }
-        if (term->until_ms <= now_ms && room == NULL) {
-            room = term;
+        if (term->until_ms <= now_ms && (room == NULL || room->is_told)) {
+            room = term; /* one whose end is not told yet comes last */
         }
     }
     if (room == NULL) {

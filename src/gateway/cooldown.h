@@ -43,6 +43,7 @@ enum cooldown_reason {
 struct cooldown_term {
     uint64_t until_ms;
     uint8_t reason; /* enum cooldown_reason */
+    bool is_told;   /* cooldown_news() has told that it runs */
     uint8_t family_len;
     char family[COOLDOWN_FAMILY_LEN]; /* in lower case; empty: of all models */
 };
@@ -74,5 +75,11 @@ uint64_t cooldown_left(const struct cooldown *cooldown, struct slice family, uin
                        enum cooldown_reason *ret_reason);
 
 void cooldown_clear(struct cooldown *cooldown);
+
+/* One that has begun since this was last asked, or is over (until_ms is not after now_ms); false:
+ * there is none. */
+bool cooldown_news(struct cooldown *cooldown, uint64_t now_ms, struct cooldown_term *ret_term);
+/* Whether one was told that is not told to be over. */
+bool cooldown_is_told(const struct cooldown *cooldown);
 
 const char *cooldown_word(enum cooldown_reason reason); /* "rate_limit" */

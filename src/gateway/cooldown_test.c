@@ -32,7 +32,7 @@ static enum cooldown_reason judge_for(uint16_t status, uint64_t retry_after_ms)
 static int begin(void **state)
 {
     (void)state;
-    cooldown_clear(&it);
+    it = (struct cooldown){0};
     return 0;
 }
 
@@ -182,6 +182,43 @@ static void more_families_than_there_is_room_for(void **state)
     assert_int_equal(cooldown_left(&it, answer.family, NOW + 6000, &reason), 5000);
 }
 
+/* Each beginning and each end is told once; what is made longer has begun already. */
+static void news(void **state)
+{
+    (void)state;
+    struct cooldown_term term;
+    assert_false(cooldown_news(&it, NOW, &term));
+    struct cooldown_answer answer = {
+        .status = 429, .family = SLICE("opus"), .has_reset = true, .reset_ms = 5000};
+    cooldown_judge(&it, &answer, NOW);
+    judge(529);
+    assert_true(cooldown_news(&it, NOW, &term));
+    assert_int_equal(term.reason, COOLDOWN_OVERLOADED);
+    assert_int_equal(term.until_ms, NOW + 600000);
+    assert_true(cooldown_news(&it, NOW, &term));
+    assert_true(slice_is((struct slice){term.family, term.family_len}, "opus"));
+    assert_false(cooldown_news(&it, NOW, &term));
+    answer.reset_ms = 8000;
+    cooldown_judge(&it, &answer, NOW);
+    assert_false(cooldown_news(&it, NOW + 7999, &term));
+    assert_true(cooldown_news(&it, NOW + 8000, &term));
+    assert_true(term.until_ms <= NOW + 8000 && term.family_len == 4);
+    assert_false(cooldown_news(&it, NOW + 8000, &term));
+    assert_true(cooldown_is_told(&it));
+    /* Who is cleared is well again; whose end nobody has told does not make room while others do.
+     */
+    cooldown_clear(&it);
+    answer.family = SLICE("haiku");
+    cooldown_judge(&it, &answer, NOW + 8000);
+    assert_true(cooldown_news(&it, NOW + 8000, &term));
+    assert_true(term.until_ms == 0 && term.family_len == 0);
+    assert_true(cooldown_news(&it, NOW + 8000, &term));
+    assert_true(slice_is((struct slice){term.family, term.family_len}, "haiku"));
+    assert_true(cooldown_news(&it, NOW + 16000, &term));
+    assert_false(cooldown_news(&it, NOW + 16000, &term));
+    assert_false(cooldown_is_told(&it));
+}
+
 static void every_reason_has_a_word(void **state)
 {
     (void)state;
@@ -199,6 +236,7 @@ int main(void)
         cmocka_unit_test_setup(forbidden_to_two_clients, begin),
         cmocka_unit_test_setup(of_one_family, begin),
         cmocka_unit_test_setup(more_families_than_there_is_room_for, begin),
+        cmocka_unit_test_setup(news, begin),
         cmocka_unit_test_setup(every_reason_has_a_word, begin),
     };
     return cmocka_run_group_tests_name("gateway/cooldown", tests, NULL, NULL);

@@ -7,6 +7,8 @@
 #include "base/check.h"
 #include "base/text.h"
 
+#include <string.h>
+
 uint32_t eventlog_mask(void)
 {
     return ~((UINT32_C(1) << WEIR_EVENT_CONNECTION_REUSED)
@@ -27,6 +29,37 @@ void eventlog_add(struct eventlog *log, const weir_event *event, uint64_t wall_m
     slice_copy(r->pool, sizeof(r->pool), slice_of(event->pool_name));
     if (event->key != NULL)
         weir_key_text(event->key, r->key, sizeof(r->key));
+}
+
+static bool is_the_same(const struct event_record *r, const struct relay_event *event,
+                        uint64_t wall_ms)
+{
+    return r->is_relays && event->kind == RELAY_EVENT_SESSION_REBOUND
+           && r->relay_kind == event->kind && wall_ms - r->wall_ms < EVENTLOG_SAME_MS
+           && strcmp(r->pool, event->upstream) == 0 && strcmp(r->account, event->account) == 0
+           && strcmp(r->from, event->from) == 0 && strcmp(r->reason, event->why) == 0;
+}
+
+void eventlog_add_relays(struct eventlog *log, const struct relay_event *event, uint64_t wall_ms)
+{
+    for (uint64_t i = 1; i <= EVENTLOG_SAME && i <= log->written; i++) {
+        struct event_record *r = &log->records[(log->written - i) % EVENTLOG_MAX];
+        if (is_the_same(r, event, wall_ms)) {
+            r->count++;
+            return;
+        }
+    }
+    struct event_record *r = &log->records[log->written++ % EVENTLOG_MAX];
+    *r = (struct event_record){.wall_ms = wall_ms,
+                               .is_relays = true,
+                               .relay_kind = event->kind,
+                               .count = 1,
+                               .reason = event->why,
+                               .for_ms = event->for_ms};
+    slice_copy(r->pool, sizeof(r->pool), slice_of(event->upstream));
+    slice_copy(r->account, sizeof(r->account), slice_of(event->account));
+    slice_copy(r->from, sizeof(r->from), slice_of(event->from));
+    slice_copy(r->family, sizeof(r->family), event->family);
 }
 
 uint32_t eventlog_count(const struct eventlog *log)

@@ -7,18 +7,33 @@
 #pragma once
 #include <weir/weir.h>
 
+#include "gateway/config.h"
+#include "gateway/cooldown.h"
+#include "gateway/relay_event.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 
-#define EVENTLOG_MAX 256U /* of one worker */
+#define EVENTLOG_MAX     256U   /* of one worker */
+#define EVENTLOG_SAME_MS 10000U /* conversations that go the same way within it are one record, */
+#define EVENTLOG_SAME    32U    /* which is among so many of the newest */
 
 struct event_record {
     uint64_t wall_ms;
+    bool is_relays; /* then the second half counts, and `pool` */
     weir_event_kind kind;
     weir_err why;
     weir_health health;
     uint32_t retry_after_ms, failures, total, waiting;
     char pool[64];
     char key[160];
+
+    enum relay_event_kind relay_kind;
+    uint32_t count; /* conversations */
+    const char *reason;
+    uint64_t for_ms;
+    char account[CONFIG_LABEL_MAX + 1], from[CONFIG_LABEL_MAX + 1];
+    char family[COOLDOWN_FAMILY_LEN + 1];
 };
 
 struct eventlog {
@@ -28,6 +43,7 @@ struct eventlog {
 
 uint32_t eventlog_mask(void); /* the kinds that are kept, for weir_engine_options.events */
 void eventlog_add(struct eventlog *log, const weir_event *event, uint64_t wall_ms);
+void eventlog_add_relays(struct eventlog *log, const struct relay_event *event, uint64_t wall_ms);
 uint32_t eventlog_count(const struct eventlog *log);
 /* Oldest first. */
 const struct event_record *eventlog_at(const struct eventlog *log, uint32_t index);

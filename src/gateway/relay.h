@@ -23,6 +23,7 @@
 
 #include "gateway/channel.h"
 #include "gateway/config.h"
+#include "gateway/relay_event.h"
 #include "gateway/telemetry.h"
 #include "proto/http.h"
 
@@ -61,6 +62,8 @@ struct relay_options {
     uint32_t worker, workers;    /* which of how many: worker 0 runs the active checks */
     uint64_t seed;
     struct notify_ring *access; /* joined by this worker; NULL: no access log */
+    relay_event_fn *on_event;   /* NULL: nobody listens */
+    void *event_self;
 };
 
 /* 0 or -errno. Opens the pools. */

@@ -220,8 +220,13 @@ static enum cooldown_reason judge(struct transit *transit, const struct http_hea
     } else if (head->status == 403) {
         answer.client = client_of(transit);
     }
-    return accounts_answer(transit->upstream->accounts, transit->account, &answer,
-                           loop_now_ms(transit->lane->relay->opt.loop));
+    uint64_t now_ms = loop_now_ms(transit->lane->relay->opt.loop);
+    enum cooldown_reason reason = accounts_answer(transit->upstream->accounts, transit->account,
+                                                  &answer, now_ms);
+    if (reason != COOLDOWN_NONE) {
+        account_news_look(&transit->upstream->news);
+    }
+    return reason;
 }
 
 /* 429, 503 and 529 mean that it was not accepted; a 429 that does not say until when is the

@@ -133,6 +133,7 @@ void session_placed(struct transit *transit, const struct accounts_choice *choic
     if (!transit->has_session) {
         return;
     }
+    transit->home = choice->home;
     switch ((enum accounts_moved)choice->moved) {
     case ACCOUNTS_AT_HOME: break;
     case ACCOUNTS_HOME_FULL: transit->affinity = AFFINITY_SPILL; break;
@@ -152,12 +153,35 @@ static bool is_moved(const struct transit *transit)
            || transit->affinity == AFFINITY_DRAINED;
 }
 
+static void tell_of_move(const struct transit *transit)
+{
+    const struct relay_options *opt = &transit->lane->relay->opt;
+    const struct config_upstream *upstream = transit->upstream->config;
+    const char *word = affinity_word((enum affinity)transit->affinity);
+    const char *from = transit->home < upstream->accounts.count
+                           ? upstream->accounts.at[transit->home].name
+                           : "";
+    const struct relay_event event = {
+        .kind = RELAY_EVENT_SESSION_REBOUND,
+        .upstream = upstream->name,
+        .account = account_of(transit),
+        .from = transit->is_bound ? transit->bound : from,
+        .why = strchr(word, ':') + 1, /* rebound:… */
+    };
+    if (opt->on_event != NULL) {
+        opt->on_event(opt->event_self, &event);
+    }
+}
+
 /* Who was served by another account because its own was full is with its own all the same. */
 static void keep(struct transit *transit)
 {
     uint32_t ttl_ms = route_of(transit)->affinity.ttl_ms;
     affinities_see(affinities_of(transit), &transit->session, now_of(transit), ttl_ms);
     bool is_prolonged = transit->is_bound && transit->affinity != AFFINITY_SPILL;
+    if (transit->upstream->accounts != NULL && is_moved(transit)) {
+        tell_of_move(transit);
+    }
     if (transit->upstream->accounts != NULL && (is_moved(transit) || is_prolonged)) {
         affinities_bind(affinities_of(transit), &transit->session, account_of(transit), ttl_ms);
     }

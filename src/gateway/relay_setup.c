@@ -269,6 +269,8 @@ static int open_upstreams(struct relay *relay)
             .cork = &relay->cork,
             .secure = relay->opt.secure,
             .accounts = relay->opt.shared->accounts[i],
+            .on_event = relay->opt.on_event,
+            .event_self = relay->opt.event_self,
             .proxies = relay->opt.shared->proxies,
             .identity = relay->opt.shared->identities[i],
             .index = i,

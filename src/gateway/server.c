@@ -259,6 +259,25 @@ static void on_event(void *arg, const weir_event *event)
         event_log(&site->voice.sink, event);
 }
 
+static enum log_level relay_event_level(enum relay_event_kind kind)
+{
+    switch (kind) {
+    case RELAY_EVENT_ACCOUNT_COOLED: return LOG_WARN_LEVEL;
+    case RELAY_EVENT_ACCOUNT_RECOVERED: return LOG_INFO_LEVEL;
+    default: return LOG_DEBUG_LEVEL; /* the access log has it as well */
+    }
+}
+
+static void on_relay_event(void *self, const struct relay_event *event)
+{
+    struct site *site = self;
+    eventlog_add_relays(&site->events, event, clock_wall_ms());
+    log_to(&site->voice.sink, relay_event_level(event->kind), relay_event_word(event->kind),
+           log_text("upstream", event->upstream), log_text("account", event->account),
+           log_text("from", event->from), log_text("why", event->why),
+           log_slice("family", event->family), log_u64("for_ms", event->for_ms));
+}
+
 /* --- certificates --------------------------------------------------------------------------------
  */
 
@@ -497,6 +516,8 @@ static int open_relay(struct site *site)
                                 .secure = s->secure,
                                 .worker = worker_index(site->worker),
                                 .workers = s->sites_count,
+                                .on_event = on_relay_event,
+                                .event_self = site,
                                 .access = s->access != NULL ? notify_join(s->access) : NULL};
     if (getrandom(&opt.seed, sizeof(opt.seed), GRND_NONBLOCK) != sizeof(opt.seed))
         opt.seed = clock_now_ns() + opt.worker;

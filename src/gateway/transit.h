@@ -118,6 +118,7 @@ struct transit {
     struct account_wait wait;    /* for an account that is full */
     uint64_t except;             /* accounts that it is not to be asked as: a bit for each */
     struct affinity_key session; /* where has_session; its scope where there is affinity */
+    uint32_t home;               /* where has_session: the account that it is with */
     struct held held;
     struct rpc rpc; /* where is_grpc */
     /* For the log alone. */

@@ -40,6 +40,9 @@ int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
         .loop = opt->loop,
     };
     account_line_init(&upstream->line, opt->loop);
+    account_news_init(&upstream->news, opt->loop, opt->accounts, opt->config->name);
+    upstream->news.tell = opt->on_event;
+    upstream->news.self = opt->event_self;
     balance_init(&upstream->balance, method_of(opt->config->balance), opt->seed);
     replay_budget_init(&upstream->budget, opt->config->retry.budget, loop_now_ms(opt->loop));
     upstream->peers = alloc_zeroed(&alloc_libc, count * sizeof *upstream->peers);
@@ -72,6 +75,7 @@ void upstream_fini(struct upstream *upstream)
 {
     if (upstream->loop != NULL) {
         account_line_fini(&upstream->line);
+        account_news_fini(&upstream->news);
     }
     openclaw_free(upstream->openclaw);
     http_connector_free(upstream->connector);

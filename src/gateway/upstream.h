@@ -20,6 +20,7 @@
 #include "core/outlier.h"
 #include "core/pool.h"
 #include "gateway/account_line.h"
+#include "gateway/account_news.h"
 #include "gateway/accounts.h"
 #include "gateway/config.h"
 #include "io/tls_profile.h"
@@ -56,6 +57,7 @@ struct upstream {
     struct openclaw *openclaw; /* NULL: none */
     struct accounts *accounts; /* shared by all workers; NULL: none */
     struct account_line line;  /* requests of this worker that wait for one; where there are some */
+    struct account_news news;  /* where there are some, too */
     weir_engine *engine;
     weir_pool *pool;
     struct http_connector *connector;
@@ -81,8 +83,10 @@ struct upstream_options {
     weir_engine *engine;
     struct dns *dns;
     struct cork *cork;
-    const struct secure *secure;    /* NULL: no TLS */
-    struct accounts *accounts;      /* or NULL */
+    const struct secure *secure; /* NULL: no TLS */
+    struct accounts *accounts;   /* or NULL */
+    relay_event_fn *on_event;    /* what becomes of them; or NULL */
+    void *event_self;
     struct proxies *proxies;        /* that it, or its accounts, go through */
     struct claw_identity *identity; /* of its device, or NULL */
     uint32_t index;                 /* of this upstream in the configuration */

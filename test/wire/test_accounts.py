@@ -307,6 +307,34 @@ def test_429_of_openai_and_every_account_cooling():
         assert post(weir).json() == {"served_by": "k-a1"}
 
 
+def events(weir, kind):
+    return [it for it in json.loads(weir.admin("/api/v1/events").text)["events"] if it["event"] == kind]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_events_tell_who_cools_down_and_who_is_well_again(workers):
+    with Api() as api, relay(api, account("a1"), account("a2"), workers=workers) as weir:
+        api.says_once("k-a1", (529, "Retry-After: 2\r\n"))
+        api.says_once("k-a2", (401, ""))
+        for _ in range(8):
+            post(weir)
+        cooled = {it["account"]: it for it in events(weir, "account_cooled")}
+        assert sorted(cooled) == ["a1", "a2"] and len(events(weir, "account_cooled")) == 2
+        assert cooled["a1"]["pool"] == "up" and cooled["a1"]["why"] == "overloaded"
+        assert 1000 < cooled["a1"]["retry_after_ms"] <= 2000
+        assert cooled["a2"]["why"] == "unauthorized" and cooled["a2"]["family"] is None
+        wait_for(lambda: events(weir, "account_recovered"), "the end")
+        # Of whom it is cleared it is over, too.
+        assert weir.admin("/api/v1/accounts/up/a2/clear", "POST").status == 200
+        wait_for(lambda: len(events(weir, "account_recovered")) == 2, "what was cleared")
+        over = events(weir, "account_recovered")
+        assert [(it["account"], it["why"]) for it in over] == [("a1", "overloaded"), ("a2", "unauthorized")]
+        assert len(events(weir, "account_cooled")) == 2
+        lines = [json.loads(line) for line in weir.text().splitlines() if '"account_' in line]
+        assert [(it["level"], it["event"], it["account"]) for it in lines if it["account"] == "a1"] == [
+            ("warn", "account_cooled", "a1"), ("info", "account_recovered", "a1")]
+
+
 def test_429_without_a_reset_is_passed_on():
     with Api() as api, relay(api, account("a1"), account("a2", priority=60)) as weir:
         api.says("k-a1", 429, "X-Why: because\r\n", b"slow down")

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from test_accounts import Api, account, post, row
+from test_accounts import Api, account, events, post, row
 from test_proxies import microsocks
 from weirtest import ROOT, Upstream, Weir, free_port, wait_for
 
@@ -134,6 +134,25 @@ def test_a_cooldown_moves_a_conversation_once():
         assert weir.metric("weir_affinity_total", result="rebound") == 2
 
 
+def test_events_tell_of_conversations_that_move():
+    with Api() as api, relay(api, *four(), workers=1, log={"level": "debug", "access": "off"}) as weir:
+        homes = {n: by_session(weir, n)[0] for n in range(4 * KEYS)}
+        home = homes[0]
+        assert not events(weir, "session_rebound")
+        api.says_once(home, (529, ""))
+        moved = [by_session(weir, n)[0] for n in homes if homes[n] == home]
+        told = events(weir, "session_rebound")
+        assert {(it["pool"], it["from"], it["why"]) for it in told} == {("up", home[2:], "cooldown")}
+        for name in set(moved):
+            assert sum(it["count"] for it in told if it["account"] == name[2:]) == moved.count(name)
+        assert len(told) == len(set(moved))  # those that go the same way are one record
+        # Once moved they stay.
+        for n in homes:
+            by_session(weir, n)
+        assert events(weir, "session_rebound") == told
+        wait_for(lambda: weir.text().count('"session_rebound"') == len(moved), "a line for each")
+
+
 def test_nothing_is_kept_of_what_was_not_served():
     with Api() as api, relay(api, account("a1"), account("a2")) as weir:
         home, _, _ = by_session(weir, 1)
@@ -183,6 +202,7 @@ def test_a_broken_way_moves_a_conversation():
             words = {by_session(weir, n)[:2] for n in range(KEYS)}
             assert {served for served, _ in words} == {"k-a3"}
             assert "rebound:down" in {said for _, said in words}
+            assert {(it["account"], it["why"]) for it in events(weir, "session_rebound")} == {("a3", "down")}
 
 
 def test_an_answer_is_gone_on_from_where_it_was_made():
