@@ -10,22 +10,11 @@
 #include "gateway/config_address.h"
 #include "gateway/config_arena.h"
 #include "gateway/config_text.h"
+#include "gateway/config_value_parts.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#define MESSAGE_MAX 256
-
-/* A value on its way: where it comes from, where it goes, and room for what is wrong with it. */
-struct value {
-    const struct value_reader *reader;
-    const struct option *option;
-    const struct document_node *node;
-    const char *text; /* of a scalar */
-    void *field;
-    char message[MESSAGE_MAX];
-};
 
 struct value_type {
     const char *name;
@@ -142,7 +131,7 @@ const char *value_type_text(enum option_type type)
 /* --- refusals ----------------------------------------------------------------------------------
  */
 
-__attribute__((format(printf, 2, 3))) static bool refuse(struct value *v, const char *format, ...)
+bool value_refuse(struct value *v, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -153,7 +142,7 @@ __attribute__((format(printf, 2, 3))) static bool refuse(struct value *v, const 
 
 #define WORDS_MAX 16
 
-static const char *nearest_word(const struct value *v)
+const char *value_nearest_word(const struct value *v)
 {
     const char *words[WORDS_MAX];
     uint32_t count = 0;
@@ -166,8 +155,8 @@ static const char *nearest_word(const struct value *v)
 
 static bool refuse_word(struct value *v)
 {
-    const char *near = nearest_word(v);
-    char all[MESSAGE_MAX / 2];
+    const char *near = value_nearest_word(v);
+    char all[VALUE_MESSAGE_MAX / 2];
     size_t n = 0;
     for (const char *w = v->option->words; *w != '\0' && n < sizeof(all) - 3; w++) {
         all[n++] = *w == '|' ? ',' : *w;
@@ -175,9 +164,9 @@ static bool refuse_word(struct value *v)
             all[n++] = ' ';
     }
     all[n] = '\0';
-    return refuse(v, "%.40s is none of %s%s%s%s", v->text, all,
-                  near != NULL ? "; did you mean " : "", near != NULL ? near : "",
-                  near != NULL ? "?" : "");
+    return value_refuse(v, "%.40s is none of %s%s%s%s", v->text, all,
+                        near != NULL ? "; did you mean " : "", near != NULL ? near : "",
+                        near != NULL ? "?" : "");
 }
 
 /* --- words ---------------------------------------------------------------------------------------
@@ -205,7 +194,7 @@ static bool read_flag(struct value *v)
 {
     bool on = strcmp(v->text, "true") == 0;
     if (!on && strcmp(v->text, "false") != 0)
-        return refuse(v, "%.40s is neither true nor false", v->text);
+        return value_refuse(v, "%.40s is neither true nor false", v->text);
     *(uint32_t *)v->field = on ? WEIR_ON : WEIR_OFF;
     return true;
 }
@@ -238,189 +227,6 @@ static void write_flag(const struct option *option, const void *field, struct by
     bytes_append_text(out, *(const uint32_t *)field == WEIR_ON ? "true" : "false");
 }
 
-/* --- numbers -------------------------------------------------------------------------------------
- */
-
-/* What a word means where a number could stand: the largest for never and unlimited, else zero. */
-static bool special_word(const struct value *v, uint32_t *ret)
-{
-    if (v->option->words[0] == '\0' || option_word_find(v->option->words, v->text) < 0)
-        return false;
-    bool endless = strcmp(v->text, "never") == 0 || strcmp(v->text, "unlimited") == 0;
-    *ret = endless ? UINT32_MAX : 0;
-    return true;
-}
-
-static bool in_range(struct value *v, uint64_t number, size_t (*print)(char *, size_t, uint64_t))
-{
-    char low[40], high[40];
-    if (number >= v->option->low && number <= v->option->high)
-        return true;
-    print(low, sizeof(low), v->option->low);
-    print(high, sizeof(high), v->option->high);
-    return refuse(v, "%.40s is outside %s … %s", v->text, low, high);
-}
-
-static size_t print_number(char *ret, size_t size, uint64_t number)
-{
-    return (size_t)snprintf(ret, size, "%" PRIu64, number);
-}
-
-static bool read_count(struct value *v)
-{
-    uint64_t number;
-    if (special_word(v, v->field))
-        return true;
-    if (!text_parse_u64(slice_of(v->text), &number)) {
-        const char *near = nearest_word(v);
-        return refuse(v, "%.40s is not a number%s%s%s", v->text,
-                      near != NULL ? "; did you mean " : "", near != NULL ? near : "",
-                      near != NULL ? "?" : "");
-    }
-    if (!in_range(v, number, print_number))
-        return false;
-    *(uint32_t *)v->field = (uint32_t)number;
-    return true;
-}
-
-/* As the pool takes it: there zero in a field asks for the default. */
-static bool read_number(struct value *v)
-{
-    uint32_t number;
-    void *field = v->field;
-    v->field = &number;
-    bool good = read_count(v);
-    if (good)
-        *(uint32_t *)field = number == 0 ? WEIR_NONE : number;
-    return good;
-}
-
-static bool read_time(struct value *v)
-{
-    uint64_t ms;
-    if (special_word(v, v->field))
-        return true;
-    if (!text_parse_duration(slice_of(v->text), &ms)) {
-        uint64_t bare;
-        return text_parse_u64(slice_of(v->text), &bare)
-                   ? refuse(v, "%.40s has no unit; did you mean %.40ss?", v->text, v->text)
-                   : refuse(v, "%.40s is not a duration such as 250ms, 30s, 5m%s%s", v->text,
-                            v->option->words[0] != '\0' ? " or " : "", v->option->words);
-    }
-    if (!in_range(v, ms, text_print_duration))
-        return false;
-    *(uint32_t *)v->field = (uint32_t)ms;
-    return true;
-}
-
-static bool size_of(struct value *v, uint64_t *ret)
-{
-    if (!text_parse_size(slice_of(v->text), ret))
-        return refuse(v, "%.40s is not a size such as 500B, 32KiB, 16MiB", v->text);
-    return in_range(v, *ret, text_print_size);
-}
-
-static bool read_size(struct value *v)
-{
-    return size_of(v, v->field);
-}
-
-static bool read_size32(struct value *v)
-{
-    uint64_t bytes;
-    if (!size_of(v, &bytes))
-        return false;
-    *(uint32_t *)v->field = (uint32_t)bytes;
-    return true;
-}
-
-/* A size, with or without "/s". */
-static bool read_rate(struct value *v)
-{
-    struct slice text = slice_of(v->text);
-    if (slice_ends(text, SLICE("/s"))) {
-        v->text = config_arena_copy(v->reader->arena, text.at, text.len - 2);
-    }
-    return size_of(v, v->field);
-}
-
-/* A decimal fraction between low and high, six digits at most: "0.2". */
-static bool read_part(struct value *v)
-{
-    struct slice rest = slice_of(v->text), whole, fraction = {"0", 1};
-    uint64_t units, parts;
-    slice_split(&rest, '.', &whole);
-    bool dotted = rest.at != NULL;
-    if (dotted)
-        fraction = rest;
-    if (!text_parse_u64(whole, &units) || !text_parse_u64(fraction, &parts) || fraction.len > 6)
-        return refuse(v, "%.40s is not a number such as 0.2", v->text);
-    double scale = 1;
-    for (uint32_t i = 0; i < fraction.len; i++)
-        scale *= 10;
-    double number = (double)units + (double)parts / scale;
-    if (number < (double)v->option->low || number > (double)v->option->high)
-        return refuse(v, "%.40s is outside %" PRIu64 " … %" PRIu64, v->text, v->option->low,
-                      v->option->high);
-    *(double *)v->field = number;
-    return true;
-}
-
-static bool write_special(const struct option *option, uint32_t number, struct bytes *out)
-{
-    static const char *const words[] = {"never", "unlimited", "auto", "always"};
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        bool meant = number == (i < 2 ? UINT32_MAX : 0);
-        if (meant && option->words[0] != '\0' && option_word_find(option->words, words[i]) >= 0)
-            return bytes_append_json(out, slice_of(words[i]));
-    }
-    return false;
-}
-
-static void write_count(const struct option *option, const void *field, struct bytes *out)
-{
-    uint32_t number = *(const uint32_t *)field;
-    if (!write_special(option, number, out))
-        bytes_printf(out, "%" PRIu32, number == WEIR_NONE ? 0 : number);
-}
-
-static void write_time(const struct option *option, const void *field, struct bytes *out)
-{
-    char text[64];
-    uint32_t ms = *(const uint32_t *)field;
-    if (write_special(option, ms, out))
-        return;
-    text_print_duration(text, sizeof(text), ms);
-    bytes_append_json(out, slice_of(text));
-}
-
-static void write_bytes(uint64_t bytes, struct bytes *out)
-{
-    char text[40];
-    text_print_size(text, sizeof(text), bytes);
-    if (strpbrk(text, "KMGT") == NULL)
-        snprintf(text, sizeof(text), "%" PRIu64 "B", bytes);
-    bytes_append_json(out, slice_of(text));
-}
-
-static void write_size(const struct option *option, const void *field, struct bytes *out)
-{
-    (void)option;
-    write_bytes(*(const uint64_t *)field, out);
-}
-
-static void write_size32(const struct option *option, const void *field, struct bytes *out)
-{
-    (void)option;
-    write_bytes(*(const uint32_t *)field, out);
-}
-
-static void write_part(const struct option *option, const void *field, struct bytes *out)
-{
-    (void)option;
-    bytes_printf(out, "%.6g", *(const double *)field);
-}
-
 /* --- texts ---------------------------------------------------------------------------------------
  */
 
@@ -435,8 +241,8 @@ static bool long_enough(struct value *v)
     size_t len = strlen(v->text);
     if (len >= v->option->low && len <= v->option->high)
         return true;
-    return refuse(v, "%zu characters are outside %" PRIu64 " … %" PRIu64, len, v->option->low,
-                  v->option->high);
+    return value_refuse(v, "%zu characters are outside %" PRIu64 " … %" PRIu64, len, v->option->low,
+                        v->option->high);
 }
 
 static bool read_label(struct value *v)
@@ -444,7 +250,8 @@ static bool read_label(struct value *v)
     if (!long_enough(v))
         return false;
     if (!config_only_of(v->text, "-_."))
-        return refuse(v, "\"%.40s\" has more than letters, digits, '-', '_' and '.'", v->text);
+        return value_refuse(v, "\"%.40s\" has more than letters, digits, '-', '_' and '.'",
+                            v->text);
     return keep(v, v->text);
 }
 
@@ -454,7 +261,7 @@ static bool read_secret(struct value *v)
         return false;
     for (const char *c = v->text; *c != '\0'; c++)
         if (*c <= ' ' || *c >= 0x7f)
-            return refuse(v, "has a space or a character beyond ASCII");
+            return value_refuse(v, "has a space or a character beyond ASCII");
     return keep(v, v->text);
 }
 
@@ -471,9 +278,9 @@ static bool read_host(struct value *v)
     const char *name = strncmp(v->text, "*.", 2) == 0 ? v->text + 2 : v->text;
     bool any = strcmp(v->text, "*") == 0;
     if (!any && (name[0] == '\0' || strlen(v->text) > 255 || !config_only_of(name, "-_.:[]")))
-        return refuse(v, "\"%.40s\" is no host, *.host or *", v->text);
+        return value_refuse(v, "\"%.40s\" is no host, *.host or *", v->text);
     if (!any && name[0] != '[' && strpbrk(name, ":[]") != NULL)
-        return refuse(v, "\"%.40s\": a host is matched without its port", v->text);
+        return value_refuse(v, "\"%.40s\": a host is matched without its port", v->text);
     keep(v, v->text);
     for (char *c = *(char **)v->field; *c != '\0'; c++)
         *c = text_lower(*c);
@@ -483,19 +290,19 @@ static bool read_host(struct value *v)
 static bool read_path(struct value *v)
 {
     if (v->text[0] != '/')
-        return refuse(v, "\"%.40s\" does not begin with /", v->text);
+        return value_refuse(v, "\"%.40s\" does not begin with /", v->text);
     for (const char *c = v->text; *c != '\0'; c++)
         if (*c <= ' ' || *c >= 0x7f || *c == '#')
-            return refuse(v, "\"%.40s\" has a character that a path cannot have", v->text);
+            return value_refuse(v, "\"%.40s\" has a character that a path cannot have", v->text);
     if (strlen(v->text) > 1024)
-        return refuse(v, "is longer than 1024 characters");
+        return value_refuse(v, "is longer than 1024 characters");
     return keep(v, v->text);
 }
 
 static bool read_file_path(struct value *v)
 {
     const char *path = config_path_of(v->reader->arena, v->node->place.file, v->text);
-    return path != NULL ? keep(v, path) : refuse(v, "is longer than 4095 characters");
+    return path != NULL ? keep(v, path) : value_refuse(v, "is longer than 4095 characters");
 }
 
 static void write_text(const struct option *option, const void *field, struct bytes *out)
@@ -525,7 +332,7 @@ static bool read_address(struct value *v)
         return true;
     }
     const char *wrong = config_address_of(v->reader->arena, v->text, address);
-    return wrong == NULL ? true : refuse(v, "\"%.80s\" %s", v->text, wrong);
+    return wrong == NULL ? true : value_refuse(v, "\"%.80s\" %s", v->text, wrong);
 }
 
 static void write_address(const struct option *option, const void *field, struct bytes *out)
@@ -538,7 +345,7 @@ static bool read_url(struct value *v)
 {
     struct config_endpoint *endpoint = v->field;
     const char *wrong = config_url_of(v->reader->arena, v->text, endpoint);
-    return wrong == NULL ? true : refuse(v, "\"%.80s\" %s", v->text, wrong);
+    return wrong == NULL ? true : value_refuse(v, "\"%.80s\" %s", v->text, wrong);
 }
 
 /* --- lists ---------------------------------------------------------------------------------------
@@ -549,20 +356,20 @@ static bool list_begin(struct value *v, struct document_item *single,
                        const struct document_item **ret_first, uint32_t *ret_count)
 {
     if (v->node->kind == DOCUMENT_MAP)
-        return refuse(v, "takes %s, not a map", value_types[v->option->type].name);
+        return value_refuse(v, "takes %s, not a map", value_types[v->option->type].name);
     bool one = v->node->kind == DOCUMENT_TEXT;
     bool empty = one && v->node->text[0] == '\0' && !v->node->quoted;
     *ret_count = one ? (empty ? 0 : 1) : v->node->count;
     *ret_first = one ? (empty ? NULL : single) : v->node->items;
     if (*ret_count > v->option->high)
-        return refuse(v, "more than %" PRIu64 " of them", v->option->high);
+        return value_refuse(v, "more than %" PRIu64 " of them", v->option->high);
     return true;
 }
 
 static bool item_text(struct value *v, const struct document_item *item)
 {
     if (item->value->kind != DOCUMENT_TEXT)
-        return refuse(v, "%s in the list", document_kind_text(item->value->kind));
+        return value_refuse(v, "%s in the list", document_kind_text(item->value->kind));
     v->text = item->value->text;
     return true;
 }
@@ -578,7 +385,7 @@ static bool read_texts(struct value *v, bool (*good)(struct value *v))
         return false;
     texts.at = config_arena_take(v->reader->arena, count * sizeof(*texts.at));
     if (texts.at == NULL)
-        return refuse(v, "no memory");
+        return value_refuse(v, "no memory");
     for (; i != NULL; i = i->next) {
         if (!item_text(v, i) || !good(v))
             return false;
@@ -591,10 +398,10 @@ static bool read_texts(struct value *v, bool (*good)(struct value *v))
 static bool good_method(struct value *v)
 {
     if (!config_is_token(v->text) || strlen(v->text) > 32)
-        return refuse(v, "\"%.40s\" is no method", v->text);
+        return value_refuse(v, "\"%.40s\" is no method", v->text);
     for (const char *c = v->text; *c != '\0'; c++)
         if (*c >= 'a' && *c <= 'z')
-            return refuse(v, "%.40s: methods are upper case", v->text);
+            return value_refuse(v, "%.40s: methods are upper case", v->text);
     return true;
 }
 
@@ -606,9 +413,9 @@ static bool read_methods(struct value *v)
 static bool good_name(struct value *v)
 {
     if (!config_is_token(v->text) || strlen(v->text) > 128)
-        return refuse(v, "\"%.40s\" is no name of a field", v->text);
+        return value_refuse(v, "\"%.40s\" is no name of a field", v->text);
     if (config_is_framing(v->text) || slice_is_nocase(slice_of(v->text), "host"))
-        return refuse(v, "%.40s frames or routes the message and stays", v->text);
+        return value_refuse(v, "%.40s frames or routes the message and stays", v->text);
     return true;
 }
 
@@ -626,8 +433,8 @@ static bool good_server(struct value *v)
     const char *why = config_address_of(v->reader->arena, v->text, &address);
     if (why == NULL && address.port != 0)
         return true;
-    return refuse(v, "\"%.60s\" is no name server: 127.0.0.53, 127.0.0.1:5353 or [::1]:53 is",
-                  v->text);
+    return value_refuse(v, "\"%.60s\" is no name server: 127.0.0.53, 127.0.0.1:5353 or [::1]:53 is",
+                        v->text);
 }
 
 static bool good_pattern(struct value *v)
@@ -635,8 +442,8 @@ static bool good_pattern(struct value *v)
     size_t len = strlen(v->text);
     for (const char *c = v->text; *c != '\0'; c++)
         if (*c <= ' ' || *c >= 0x7f)
-            return refuse(v, "\"%.40s\" has a space or a character beyond ASCII", v->text);
-    return (len > 0 && len <= 128) || refuse(v, "%zu characters are outside 1 … 128", len);
+            return value_refuse(v, "\"%.40s\" has a space or a character beyond ASCII", v->text);
+    return (len > 0 && len <= 128) || value_refuse(v, "%zu characters are outside 1 … 128", len);
 }
 
 static bool read_patterns(struct value *v)
@@ -675,13 +482,13 @@ static bool read_cidrs(struct value *v)
         return false;
     struct config_cidr *at = config_arena_take(v->reader->arena, count * sizeof(*at));
     if (at == NULL)
-        return refuse(v, "no memory");
+        return value_refuse(v, "no memory");
     for (; i != NULL; i = i->next) {
         if (!item_text(v, i))
             return false;
         const char *wrong = config_cidr_of(v->text, &at[n++]);
         if (wrong != NULL)
-            return refuse(v, "\"%.60s\" %s", v->text, wrong);
+            return value_refuse(v, "\"%.60s\" %s", v->text, wrong);
     }
     cidrs->at = at;
     cidrs->count = n;
@@ -725,7 +532,8 @@ static bool read_causes(struct value *v)
         else if (text_parse_u64(slice_of(v->text), &code) && code >= 500 && code <= 599)
             read.codes[read.codes_count++] = (uint16_t)code;
         else
-            return refuse(v, "%.40s is none of connect, stale and status codes 500 … 599", v->text);
+            return value_refuse(v, "%.40s is none of connect, stale and status codes 500 … 599",
+                                v->text);
     }
     *retry = read;
     return true;
@@ -764,11 +572,11 @@ static bool read_set(struct value *v)
             return false;
         int word = option_word_find(v->option->words, v->text);
         if (word < 0)
-            return refuse(v, "%.40s is none of %s", v->text, v->option->words);
+            return value_refuse(v, "%.40s is none of %s", v->text, v->option->words);
         set |= 1U << word;
     }
     *(uint32_t *)v->field = set;
-    return set != 0 || refuse(v, "at least one of %s is needed", v->option->words);
+    return set != 0 || value_refuse(v, "at least one of %s is needed", v->option->words);
 }
 
 static void write_set(const struct option *option, const void *field, struct bytes *out)
@@ -791,14 +599,15 @@ static void write_set(const struct option *option, const void *field, struct byt
 static bool good_field(struct value *v, const char *name, const char *value)
 {
     if (!config_is_token(name) || strlen(name) > 128)
-        return refuse(v, "\"%.40s\" is no name of a field", name);
+        return value_refuse(v, "\"%.40s\" is no name of a field", name);
     if (config_is_framing(name))
-        return refuse(v, "%.40s frames the message and cannot be given here", name);
+        return value_refuse(v, "%.40s frames the message and cannot be given here", name);
     if (!config_is_field_value(value) || strlen(value) > 4096)
-        return refuse(v,
-                      "%.40s: its value has a control character, spaces around it, or more than "
-                      "4096 characters",
-                      name);
+        return value_refuse(
+            v,
+            "%.40s: its value has a control character, spaces around it, or more than "
+            "4096 characters",
+            name);
     return true;
 }
 
@@ -808,19 +617,19 @@ static bool read_fields(struct value *v)
     const struct document_node *map = v->node;
     bool empty = map->kind == DOCUMENT_TEXT && map->text[0] == '\0' && !map->quoted;
     if (map->kind != DOCUMENT_MAP && !empty)
-        return refuse(v, "takes %s, not %s", value_types[v->option->type].name,
-                      document_kind_text(map->kind));
+        return value_refuse(v, "takes %s, not %s", value_types[v->option->type].name,
+                            document_kind_text(map->kind));
     if (map->count > v->option->high)
-        return refuse(v, "more than %" PRIu64 " of them", v->option->high);
+        return value_refuse(v, "more than %" PRIu64 " of them", v->option->high);
     fields.at = config_arena_take(v->reader->arena, map->count * sizeof(*fields.at));
     if (fields.at == NULL)
-        return refuse(v, "no memory");
+        return value_refuse(v, "no memory");
     for (const struct document_item *i = map->items; i != NULL; i = i->next) {
         if (!item_text(v, i) || !good_field(v, i->key->text, v->text))
             return false;
         for (uint32_t j = 0; j < fields.count; j++)
             if (slice_is_nocase(slice_of(fields.at[j].name), i->key->text))
-                return refuse(v, "%.40s is given twice", i->key->text);
+                return value_refuse(v, "%.40s is given twice", i->key->text);
         fields.at[fields.count++] = (struct config_field){
             .name = config_arena_copy(v->reader->arena, i->key->text, strlen(i->key->text)),
             .value = config_arena_copy(v->reader->arena, v->text, strlen(v->text))};
@@ -858,7 +667,7 @@ static const struct value_type value_types[OPTION_TYPES] = {
     [OPTION_CHOICE] = {"a word", "string", false, 4, read_choice, write_choice},
     [OPTION_CIDRS] = {"a list of networks", "array", true, sizeof(struct config_texts), read_cidrs,
                       write_cidrs},
-    [OPTION_COUNT] = {"a number", "integer", false, 4, read_count, write_count},
+    [OPTION_COUNT] = {"a number", "integer", false, 4, value_read_count, value_write_count},
     [OPTION_CREDENTIALS] = {"a map of fields", "object", true, sizeof(struct config_fields),
                             read_fields, write_fields},
     [OPTION_FIELDS] = {"a map of fields", "object", true, sizeof(struct config_fields), read_fields,
@@ -870,22 +679,23 @@ static const struct value_type value_types[OPTION_TYPES] = {
                         read_methods, write_texts},
     [OPTION_NAMES] = {"a list of fields' names", "array", true, sizeof(struct config_texts),
                       read_names, write_texts},
-    [OPTION_NUMBER] = {"a number", "integer", false, 4, read_number, write_count},
+    [OPTION_NUMBER] = {"a number", "integer", false, 4, value_read_number, value_write_count},
     [OPTION_OUTPUT] = {"a word or a path", "string", false, TEXT, read_output, write_text},
-    [OPTION_PART] = {"a fraction", "number", false, sizeof(double), read_part, write_part},
+    [OPTION_PART] = {"a fraction", "number", false, sizeof(double), value_read_part,
+                     value_write_part},
     [OPTION_FILE] = {"a path", "string", false, TEXT, read_file_path, write_text},
     [OPTION_PATH] = {"a path", "string", false, TEXT, read_path, write_text},
     [OPTION_PATTERNS] = {"a list of patterns", "array", true, sizeof(struct config_texts),
                          read_patterns, write_texts},
     [OPTION_PROFILE] = {"a name", "string", false, TEXT, read_label, write_text},
-    [OPTION_RATE] = {"bytes per second", "size", false, 8, read_rate, write_size},
+    [OPTION_RATE] = {"bytes per second", "size", false, 8, value_read_rate, value_write_size},
     [OPTION_SECRET] = {"a secret", "string", false, TEXT, read_secret, write_secret},
     [OPTION_SERVERS] = {"a list of addresses", "array", true, sizeof(struct config_texts),
                         read_servers, write_texts},
     [OPTION_SET] = {"a list of words", "array", true, 4, read_set, write_set},
-    [OPTION_SIZE] = {"a size", "size", false, 8, read_size, write_size},
-    [OPTION_SIZE32] = {"a size", "size", false, 4, read_size32, write_size32},
-    [OPTION_TIME] = {"a duration", "string", false, 4, read_time, write_time},
+    [OPTION_SIZE] = {"a size", "size", false, 8, value_read_size, value_write_size},
+    [OPTION_SIZE32] = {"a size", "size", false, 4, value_read_size32, value_write_size32},
+    [OPTION_TIME] = {"a duration", "string", false, 4, value_read_time, value_write_time},
     [OPTION_URL] = {"a URL", "string", false, TEXT, read_url, write_text},
     [OPTION_WORD] = {"a word", "string", false, 4, read_word, write_word},
 };
