@@ -25,6 +25,13 @@ static void put_websocket(struct json *json, const struct access_websocket *webs
     json_close(json, '}');
 }
 
+static void put_if_any(struct json *json, const char *name, const char *text)
+{
+    if (text != NULL && text[0] != '\0') {
+        json_text(json, name, text);
+    }
+}
+
 void access_write(struct access_log *log, const struct access_entry *entry)
 {
     char stamp[CLOCK_STAMP + 1];
@@ -34,6 +41,7 @@ void access_write(struct access_log *log, const struct access_entry *entry)
     json_text(&json, "time", stamp);
     json_text(&json, "listener", entry->listener);
     json_slice(&json, "client", entry->client);
+    put_if_any(&json, "client_name", entry->client_name);
     json_slice(&json, "method", slice_sub(entry->method, 0, 32));
     json_slice(&json, "host", slice_sub(entry->host, 0, 255));
     json_slice(&json, "path", slice_sub(entry->path, 0, PATH_MAX_LOGGED));
@@ -42,12 +50,8 @@ void access_write(struct access_log *log, const struct access_entry *entry)
     json_u64(&json, "answer_bytes", entry->answer_bytes);
     json_text(&json, "upstream", entry->upstream);
     json_text(&json, "endpoint", entry->endpoint);
-    if (entry->account != NULL && entry->account[0] != '\0') {
-        json_text(&json, "account", entry->account);
-    }
-    if (entry->session != NULL && entry->session[0] != '\0') {
-        json_text(&json, "session", entry->session);
-    }
+    put_if_any(&json, "account", entry->account);
+    put_if_any(&json, "session", entry->session);
     json_bool(&json, "reused", entry->reused);
     json_u64(&json, "retries", entry->retries);
     json_open(&json, "ms", '{');

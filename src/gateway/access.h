@@ -26,6 +26,7 @@ struct access_entry {
     const char *listener, *upstream, *endpoint; /* "" where it did not come so far */
     const char *account;                        /* "" or NULL: as none */
     const char *session;                        /* what affinity said; "" or NULL: there is none */
+    const char *client_name;                    /* of the configuration; "" or NULL: none */
     struct slice client, method, host, path, trace;
     uint16_t status;   /* 499: the client left before there was one */
     const char *error; /* fault_code() */

@@ -186,6 +186,8 @@ static bool take_client(struct channel *channel, struct transit *transit, struct
     }
     channel->seat = transit->seat;
     transit->seat = 0;
+    channel->client_no = transit->has_place ? transit->client_no : 0;
+    transit->has_place = false;
     channel->account = transit->account;
     channel->has_account = transit->has_account;
     transit->has_account = false;
@@ -674,6 +676,9 @@ static void finish(struct channel *channel)
     if (channel->seat != 0) {
         clients_give(relay->opt.shared->clients, channel->seat);
     }
+    if (channel->client_no != 0) {
+        relay_leave_place(relay, channel->client_no);
+    }
     loop_timer_stop(relay->opt.loop, &channel->timer);
     weir_release_why(channel->upstream->pool, channel->lease, is_call ? WEIR_KEEP : WEIR_RETIRE,
                      WEIR_OK);
@@ -707,6 +712,9 @@ static void log_it(struct channel *channel, uint64_t now_ns)
                        : "",
         .session = affinity_word((enum affinity)channel->affinity),
         .client = {text + channel->host_len + channel->path_len, channel->client_len},
+        .client_name = channel->client_no != 0 ? client_keys_name(relay->opt.shared->client_keys,
+                                                                  channel->client_no - 1)
+                                               : "",
         .method = SLICE("GET"),
         .host = {text, channel->host_len},
         .path = {text + channel->host_len, channel->path_len},

@@ -22,7 +22,8 @@ struct channel {
     uint64_t begun_ns;
     uint32_t queue_us, connect_us, first_byte_us;
     uint32_t endpoint;
-    uint32_t seat; /* clients_give() */
+    uint32_t seat;      /* clients_give() */
+    uint32_t client_no; /* has a place: relay_leave_place(); 0: none */
     uint32_t account;
     bool has_account;  /* has a request open on its books */
     uint32_t nonce;    /* of our pings */

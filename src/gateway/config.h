@@ -248,6 +248,25 @@ struct config_upstream {
     } tls;                              /* for endpoints of https:// */
 };
 
+/* Who may use the data plane. */
+#define CONFIG_CLIENTS_MAX 1024U
+#define CONFIG_DIGEST_LEN  32U
+struct config_digest {
+    uint8_t at[CONFIG_DIGEST_LEN]; /* SHA-256 */
+};
+
+struct config_rate {
+    uint32_t count; /* requests; 0: no limit */
+    uint32_t per_s; /* in so many seconds */
+};
+
+struct config_client {
+    const char *name;
+    struct config_digest sha256; /* of its key */
+    uint32_t concurrent;         /* requests at a time; 0: no limit */
+    struct config_rate rate;
+};
+
 enum config_log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
 
 /* What is kept of conversations: gateway/affinity.h. */
@@ -286,6 +305,10 @@ struct config {
         uint32_t count;
     } upstreams;
     struct config_sessions sessions;
+    struct {
+        struct config_client *at;
+        uint32_t count; /* 0: everybody may */
+    } clients;
 
     struct config_arena *arena; /* what all of the above lives in */
 };

@@ -43,6 +43,7 @@ static void check_admin(const struct check *c);
 static void check_listeners(const struct check *c);
 static void check_upstreams(const struct check *c);
 static void check_routes(const struct check *c, struct config_listener *listener);
+static void check_clients(const struct check *c);
 static void check_use(const struct check *c);
 
 void config_check(struct config *config, const struct config_places *places, bool opens_files,
@@ -51,6 +52,7 @@ void config_check(struct config *config, const struct config_places *places, boo
     struct check c = {config, places, faults, opens_files};
     check_admin(&c);
     check_upstreams(&c);
+    check_clients(&c);
     check_listeners(&c);
     for (uint32_t i = 0; i < config->listeners.count; i++)
         check_routes(&c, &config->listeners.at[i]);
@@ -633,6 +635,34 @@ static void check_routes(const struct check *c, struct config_listener *listener
                           "all of them",
                           listener->name, AT(c, listener->routes.at[j]).line);
             break;
+        }
+    }
+}
+
+/* --- clients -------------------------------------------------------------------------------------
+ */
+
+static void check_clients(const struct check *c)
+{
+    static const struct config_digest nothing = {{0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14,
+                                                  0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
+                                                  0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c,
+                                                  0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55}};
+    for (uint32_t i = 0; i < c->config->clients.count; i++) {
+        const struct config_client *it = &c->config->clients.at[i];
+        if (memcmp(&it->sha256, &nothing, sizeof(nothing)) == 0)
+            config_error(c->faults, AT(c, it->sha256),
+                         "clients.sha256: client %s: this is the hash of no key at all", it->name);
+        for (uint32_t j = 0; j < i; j++) {
+            const struct config_client *other = &c->config->clients.at[j];
+            if (strcmp(it->name, other->name) == 0)
+                config_error(c->faults, AT(c, it->name),
+                             "clients.name: %s is taken by the client in line %u", it->name,
+                             AT(c, other->name).line);
+            if (memcmp(&it->sha256, &other->sha256, sizeof(it->sha256)) == 0)
+                config_error(c->faults, AT(c, it->sha256),
+                             "clients.sha256: client %s has the key of client %s", it->name,
+                             other->name);
         }
     }
 }

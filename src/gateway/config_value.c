@@ -265,6 +265,29 @@ static bool read_secret(struct value *v)
     return keep(v, v->text);
 }
 
+static int nibble_of(char c)
+{
+    char low = text_lower(c);
+    return low >= '0' && low <= '9' ? low - '0' : low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
+}
+
+/* What is no hash may be the key itself: it is not said again. */
+static bool read_hash(struct value *v)
+{
+    struct config_digest digest;
+    bool is_hash = strlen(v->text) == 2 * sizeof(digest.at);
+    for (size_t i = 0; is_hash && i < sizeof(digest.at); i++) {
+        int high = nibble_of(v->text[2 * i]), low = nibble_of(v->text[2 * i + 1]);
+        is_hash = high >= 0 && low >= 0;
+        digest.at[i] = is_hash ? (uint8_t)(high << 4 | low) : 0;
+    }
+    if (!is_hash)
+        return value_refuse(v, "takes the 64 hexadecimal digits of a SHA-256, as printf %%s KEY | "
+                               "sha256sum prints them");
+    *(struct config_digest *)v->field = digest;
+    return true;
+}
+
 static bool read_output(struct value *v)
 {
     if (v->text[0] != '/' && option_word_find(v->option->words, v->text) < 0)
@@ -310,6 +333,12 @@ static void write_text(const struct option *option, const void *field, struct by
     (void)option;
     const char *text = *(const char *const *)field;
     bytes_append_json(out, slice_of(text != NULL ? text : ""));
+}
+
+static void write_hash(const struct option *option, const void *field, struct bytes *out)
+{
+    (void)option, (void)field;
+    bytes_append_json(out, SLICE("***"));
 }
 
 static void write_secret(const struct option *option, const void *field, struct bytes *out)
@@ -672,6 +701,10 @@ static const struct value_type value_types[OPTION_TYPES] = {
                             read_fields, write_fields},
     [OPTION_FIELDS] = {"a map of fields", "object", true, sizeof(struct config_fields), read_fields,
                        write_fields},
+    [OPTION_FREQUENCY] = {"a rate", "string", false, sizeof(struct config_rate),
+                          value_read_frequency, value_write_frequency},
+    [OPTION_HASH] = {"a hash", "string", false, sizeof(struct config_digest), read_hash,
+                     write_hash},
     [OPTION_FLAG] = {"true or false", "boolean", false, 4, read_flag, write_flag},
     [OPTION_HOST] = {"a host", "string", false, TEXT, read_host, write_text},
     [OPTION_LABEL] = {"a name", "string", false, TEXT, read_label, write_text},

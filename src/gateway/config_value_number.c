@@ -134,6 +134,46 @@ bool value_read_part(struct value *v)
     return true;
 }
 
+static const struct {
+    char unit;
+    uint32_t seconds;
+} spans[] = {{'s', 1}, {'m', 60}, {'h', 3600}};
+
+/* "100/s" */
+bool value_read_frequency(struct value *v)
+{
+    struct slice unit = slice_of(v->text), number;
+    struct config_rate rate = {0};
+    uint64_t count = 0;
+    if (option_word_find(v->option->words, v->text) >= 0) {
+        *(struct config_rate *)v->field = (struct config_rate){.per_s = 1};
+        return true;
+    }
+    slice_split(&unit, '/', &number);
+    for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]) && unit.len == 1; i++)
+        rate.per_s = unit.at[0] == spans[i].unit ? spans[i].seconds : rate.per_s;
+    if (rate.per_s == 0 || !text_parse_u64(number, &count))
+        return value_refuse(v, "%.40s is not a rate such as 100/s, 60/m, 1000/h, or %s", v->text,
+                            v->option->words);
+    if (!in_range(v, count, print_number))
+        return false;
+    rate.count = (uint32_t)count;
+    *(struct config_rate *)v->field = rate;
+    return true;
+}
+
+void value_write_frequency(const struct option *option, const void *field, struct bytes *out)
+{
+    const struct config_rate *rate = field;
+    char unit = 's';
+    for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++)
+        unit = rate->per_s == spans[i].seconds ? spans[i].unit : unit;
+    if (rate->count == 0)
+        bytes_append_json(out, slice_of(option->words));
+    else
+        bytes_printf(out, "\"%" PRIu32 "/%c\"", rate->count, unit);
+}
+
 static bool write_special(const struct option *option, uint32_t number, struct bytes *out)
 {
     static const char *const words[] = {"never", "unlimited", "auto", "always"};

@@ -134,6 +134,9 @@ void fault_answer_make(struct fault_answer *answer, enum fault fault, uint32_t r
     add(answer, "Content-Type", "application/json", HTTP_CONTENT_TYPE);
     snprintf(answer->status, sizeof answer->status, "%.32s; error=%s", server, rows[fault].error);
     add(answer, "Proxy-Status", answer->status, HTTP_FIELD_OTHER);
+    if (status == 401) { /* RFC 9110 §15.5.2 */
+        add(answer, "WWW-Authenticate", "Bearer", HTTP_FIELD_OTHER);
+    }
     if (status == 426) { /* RFC 9110 §15.5.22, RFC 6455 §4.4 */
         answer->head.upgrade = true;
         add(answer, "Upgrade", "websocket", HTTP_UPGRADE);
@@ -159,8 +162,11 @@ unsigned fault_grpc_code(enum fault fault)
     case FAULT_ANSWER_SIZE:
     case FAULT_ACCOUNTS_COOLING:
     case FAULT_ACCOUNTS_FULL:
+    case FAULT_CLIENT_FAST:
     case FAULT_CLIENT_BUSY: return GRPC_RESOURCE_EXHAUSTED;
     case FAULT_CLIENT_LEFT: return GRPC_CANCELLED;
+    case FAULT_KEY_MISSING:
+    case FAULT_KEY_WRONG: return GRPC_UNAUTHENTICATED;
     case FAULT_BAD_REQUEST:
     case FAULT_BAD_ANSWER:
     case FAULT_INTERNAL: return GRPC_INTERNAL;

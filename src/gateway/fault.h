@@ -25,6 +25,10 @@
         "the request's body cannot be understood")                                                 \
     ROW(SLOW_REQUEST, "slow_request", 408, "http_request_error",                                   \
         "the request took too long to arrive")                                                     \
+    ROW(KEY_MISSING, "key_missing", 401, "http_request_denied",                                    \
+        "a key is required, as Authorization: Bearer or x-api-key")                                \
+    ROW(KEY_WRONG, "key_wrong", 401, "http_request_denied", "nobody has this key")                 \
+    ROW(CLIENT_FAST, "client_rate", 429, "http_request_denied", "this client asks too often")      \
     ROW(CLIENT_BUSY, "client_busy", 429, "http_request_denied",                                    \
         "this client has too many requests open")                                                  \
     ROW(ACCOUNTS_COOLING, "accounts_cooling", 429, "http_request_denied",                          \

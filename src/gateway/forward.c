@@ -24,7 +24,6 @@ static const struct slice proto_plain = {"http", 4}, proto_tls = {"https", 5};
 
 static void apply_route(const struct forward_rules *rules, struct http_field *added,
                         struct http_head *head);
-static void drop_ids(struct http_head *head, uint64_t ids);
 static void drop_named(struct http_head *head, struct http_field *added, struct slice name);
 static struct slice chain_of(const struct http_head *head, enum http_field_id id, struct slice last,
                              char room[FORWARD_CHAIN_MAX]);
@@ -99,10 +98,10 @@ void forward_request(struct forward *forward, const struct forward_rules *rules,
                 "Forwarded: ", chain_of(head, HTTP_FORWARDED, last, forward->chain[1]),
                 HTTP_FORWARDED);
         }
-        drop_ids(head, BIT(HTTP_X_FORWARDED_FOR) | BIT(HTTP_FORWARDED));
+        forward_hide(head, BIT(HTTP_X_FORWARDED_FOR) | BIT(HTTP_FORWARDED));
         add(forward, head, "X-Forwarded-For: ", chain, HTTP_X_FORWARDED_FOR);
     } else if ((came & ORIGIN_IDS) != 0) {
-        drop_ids(head, ORIGIN_IDS);
+        forward_hide(head, ORIGIN_IDS);
         came &= ~ORIGIN_IDS;
     }
     if (rules->policy != FORWARDED_OFF) {
@@ -128,7 +127,7 @@ void forward_request(struct forward *forward, const struct forward_rules *rules,
 void forward_sign(struct forward *forward, const struct http_field *fields, uint32_t count,
                   struct http_head *head)
 {
-    drop_ids(head, BIT(HTTP_AUTHORIZATION) | BIT(HTTP_X_API_KEY));
+    forward_hide(head, BIT(HTTP_AUTHORIZATION) | BIT(HTTP_X_API_KEY));
     check(head->added_count + count <= FORWARD_ADDED_MAX);
     for (uint32_t i = 0; i < count; i++) {
         drop_named(head, forward->added, fields[i].name);
@@ -138,7 +137,7 @@ void forward_sign(struct forward *forward, const struct http_field *fields, uint
 
 void forward_continued(struct http_head *head)
 {
-    drop_ids(head, BIT(HTTP_EXPECT));
+    forward_hide(head, BIT(HTTP_EXPECT));
     head->expect_continue = false;
 }
 
@@ -301,7 +300,7 @@ static void apply_route(const struct forward_rules *rules, struct http_field *ad
     check(head->added_count <= FORWARD_ADDED_MAX);
 }
 
-static void drop_ids(struct http_head *head, uint64_t ids)
+void forward_hide(struct http_head *head, uint64_t ids)
 {
     for (uint32_t i = 0; i < head->field_count; i++) {
         if ((BIT(head->fields[i].id) & ids) != 0) {
@@ -406,7 +405,7 @@ static bool trace_is_kept(struct http_head *head)
     if (count == 1 && trace_is_valid(http_find(head, HTTP_TRACEPARENT)->value)) {
         return true;
     }
-    drop_ids(head, BIT(HTTP_TRACEPARENT) | BIT(HTTP_TRACESTATE));
+    forward_hide(head, BIT(HTTP_TRACEPARENT) | BIT(HTTP_TRACESTATE));
     return false;
 }
 

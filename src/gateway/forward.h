@@ -60,6 +60,9 @@ void forward_answer(const struct forward_rules *rules, struct http_head *head);
 void forward_sign(struct forward *forward, const struct http_field *fields, uint32_t count,
                   struct http_head *head);
 
+/* Fields of these ids, a bit for each, go no further. */
+void forward_hide(struct http_head *head, uint64_t ids);
+
 /* The client was told to go on (100) already. */
 void forward_continued(struct http_head *head);
 

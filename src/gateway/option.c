@@ -19,6 +19,7 @@ typedef struct config_route of_config_route;
 typedef struct config_upstream of_config_upstream;
 typedef struct config_endpoint of_config_endpoint;
 typedef struct config_account of_config_account;
+typedef struct config_client of_config_client;
 
 #define MAP(row_path, row_doc)   {.path = (row_path), .kind = OPTION_MAP, .doc = (row_doc)},
 #define NAMED(row_path, row_doc) {.path = (row_path), .kind = OPTION_NAMED, .doc = (row_doc)},

@@ -24,6 +24,8 @@ enum option_type {
     OPTION_FIELDS,      /* struct config_fields */
     OPTION_FILE,        /* const char *: a path, made relative to the file that names it */
     OPTION_FLAG,        /* uint32_t: WEIR_OFF, WEIR_ON */
+    OPTION_FREQUENCY,   /* struct config_rate */
+    OPTION_HASH,        /* struct config_digest */
     OPTION_HOST,        /* const char *, as are LABEL, OUTPUT, PATH, PROFILE, SECRET */
     OPTION_LABEL,
     OPTION_METHODS, /* struct config_texts */

@@ -87,6 +87,9 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
         transit->is_grpc = true;
         rpc_begin(&transit->rpc, relay->opt.loop, head, transit_deadline_passed);
     }
+    if (relay->opt.shared->client_keys != NULL && !client_admit(transit, head)) {
+        return;
+    }
     bool is_health = transit->is_grpc && lane->config->grpc.health == WEIR_ON
                      && grpc_health_method_of(head->path) != GRPC_HEALTH_NONE;
     uint32_t route = routes_match(lane->routes, head);
@@ -342,9 +345,23 @@ static void *openclaw_of(struct transit *transit, const struct http_head *head, 
     return openclaw_link(openclaw, endpoint);
 }
 
+void transit_get_in_line(struct transit *transit, struct wait_line *line, wait_turn_fn *turn)
+{
+    uint32_t patience_ms = transit->upstream->config->pool.acquire_timeout_ms;
+    uint64_t now_ms = loop_now_ms(transit->lane->relay->opt.loop);
+    uint64_t until_ms = patience_ms == WEIR_NEVER ? UINT64_MAX : now_ms + patience_ms;
+    transit->state = TRANSIT_WAITING;
+    transit->was_in_line = true;
+    wait_line_join(line, &transit->wait, until_ms, turn);
+    transit_pace_client(transit, true);
+}
+
 void transit_begin(struct transit *transit, struct http_head *head)
 {
     struct upstream *upstream = transit->upstream;
+    if (transit->client_no != 0 && !client_enter(transit)) {
+        return;
+    }
     if (upstream->accounts != NULL || transit->rules->route->affinity.is_on) {
         session_read(transit);
     }
@@ -584,6 +601,9 @@ static bool send_head(struct transit *transit, void *object, struct http_head *h
     forward_request(&relay->forward, transit->rules, transit->ex->peer, trusted, head);
     if (transit->is_continued) {
         forward_continued(head);
+    }
+    if (transit->shown != 0) {
+        forward_hide(head, transit->shown);
     }
     if (transit->upstream->accounts != NULL) {
         account_sign(transit, head);

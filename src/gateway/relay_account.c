@@ -19,7 +19,7 @@
 
 #include <xxhash.h>
 
-static void on_turn(struct account_wait *wait, bool is_late);
+static void on_turn(struct waiter *wait, bool is_late);
 static enum accounts_result take(struct transit *transit, struct slice path, uint64_t except,
                                  struct accounts_choice *ret_choice);
 static void refuse(struct transit *transit, enum accounts_result result,
@@ -121,18 +121,11 @@ static void hold_to(struct transit *transit, const struct accounts_choice *choic
 static bool get_in_line(struct transit *transit)
 {
     struct upstream *upstream = transit->upstream;
-    const weir_pool_options *pool = &upstream->config->pool;
-    uint32_t most = pool->waiting_max == WEIR_NONE ? 0 : pool->waiting_max;
-    uint64_t now_ms = loop_now_ms(transit->lane->relay->opt.loop);
-    if (!accounts_wait(upstream->accounts, most)) {
+    uint32_t most = upstream->config->pool.waiting_max;
+    if (!accounts_wait(upstream->accounts, most == WEIR_NONE ? 0 : most)) {
         return false;
     }
-    transit->state = TRANSIT_WAITING;
-    transit->was_in_line = true;
-    uint64_t until_ms = pool->acquire_timeout_ms == WEIR_NEVER ? UINT64_MAX
-                                                               : now_ms + pool->acquire_timeout_ms;
-    account_line_join(&upstream->line, &transit->wait, until_ms, on_turn);
-    transit_pace_client(transit, true);
+    transit_get_in_line(transit, &upstream->line, on_turn);
     return true;
 }
 
@@ -166,7 +159,7 @@ static void refuse(struct transit *transit, enum accounts_result result,
     }
 }
 
-static void on_turn(struct account_wait *wait, bool is_late)
+static void on_turn(struct waiter *wait, bool is_late)
 {
     struct transit *transit = container_of(wait, struct transit, wait);
     struct http_head *head = held_head(&transit->held);
@@ -202,7 +195,7 @@ static uint64_t client_of(struct transit *transit)
     if (transit->has_session) {
         return transit->session.hash;
     }
-    uint64_t client = affinity_client(held_head(&transit->held));
+    uint64_t client = client_hash(transit, held_head(&transit->held));
     return client != 0 ? client : XXH3_64bits(transit->ex->peer->address, 16);
 }
 

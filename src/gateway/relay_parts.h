@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * relay_parts.h - what the parts of a relay need of each other: relay.c (there and back),
- * relay_account.c (as whom), relay_health.c (questions about ourselves), relay_end.c (answers of
- * our own).
+ * relay_client.c (for whom), relay_account.c (as whom), relay_health.c (questions about ourselves),
+ * relay_end.c (answers of our own).
  */
 #pragma once
 #include "gateway/transit.h"
@@ -21,6 +21,19 @@ void transit_ask(struct transit *transit, uint32_t flags);
 bool transit_again(struct transit *transit, uint64_t *counter, bool is_free);
 void transit_pace_client(struct transit *transit, bool blocked);
 void transit_pace_upstream(struct transit *transit, bool blocked);
+/* It waits there as long as it would wait for a connection. */
+void transit_get_in_line(struct transit *transit, struct wait_line *line, wait_turn_fn *turn);
+
+/* --- relay_client.c ------------------------------------------------------------------------------
+ */
+
+/* Where there are clients: whose key the request shows, and whether it is time for it. False: it
+ * was refused. */
+bool client_admit(struct transit *transit, const struct http_head *head);
+/* One of its client's places. False: it waits for one, or was refused. */
+bool client_enter(struct transit *transit);
+/* Who asks: the client, else what the request shows of one; 0: it shows nothing. */
+uint64_t client_hash(const struct transit *transit, const struct http_head *head);
 
 /* --- relay_account.c ---------------------------------------------------------------------------
  */

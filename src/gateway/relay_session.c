@@ -81,7 +81,7 @@ static void find(struct transit *transit, bool has_body)
         .body = has_body ? &transit->lane->relay->ai : NULL,
         .is_too_large = transit->is_too_large,
         .address = address,
-        .scope = affinity_scope(affinity_client(head), transit->upstream->config->name),
+        .scope = affinity_scope(client_hash(transit, head), transit->upstream->config->name),
     };
     if (has_body && is_pinned(transit, ask.scope)) {
         transit->affinity = AFFINITY_PINNED;

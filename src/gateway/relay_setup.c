@@ -57,6 +57,9 @@ static int open_tables(struct relay_shared *shared)
     if (fine && limits_clients(config)) {
         fine = clients_new(&shared->clients) == 0;
     }
+    if (fine && config->clients.count > 0) {
+        fine = client_keys_new(config, &shared->client_keys) == 0;
+    }
     return fine ? 0 : -ENOMEM;
 }
 
@@ -159,6 +162,7 @@ void relay_shared_free(struct relay_shared *take_shared)
     alloc_free(&alloc_libc, take_shared->identities);
     affinities_free(take_shared->affinities);
     clients_free(take_shared->clients);
+    client_keys_free(take_shared->client_keys);
     proxies_free(take_shared->proxies);
     alloc_free(&alloc_libc, take_shared);
 }
@@ -176,11 +180,13 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay)
     relay->opt = *opt;
     relay->log.ring = opt->access;
     cork_init(&relay->cork, opt->loop);
-    if (ai_request_init(&relay->ai) != 0) {
+    if (ai_request_init(&relay->ai) != 0 || client_digester_init(&relay->digester) != 0) {
+        ai_request_fini(&relay->ai);
         cork_fini(&relay->cork);
         alloc_free(&alloc_libc, relay);
         return -ENOMEM;
     }
+    wait_line_init(&relay->client_line, opt->loop);
     channels_init(&relay->channels);
     forward_init(&relay->forward, rand_mix(opt->seed));
     relay->upstreams = alloc_zeroed(&alloc_libc,
@@ -232,6 +238,8 @@ void relay_free(struct relay *take_relay)
     }
     transit_kept_free(relay);
     ai_request_fini(&relay->ai);
+    client_digester_fini(&relay->digester);
+    wait_line_fini(&relay->client_line);
     cork_fini(&relay->cork);
     alloc_free(&alloc_libc, relay->series);
     alloc_free(&alloc_libc, relay->lanes);

@@ -8,6 +8,7 @@
 
 static void count(const struct transit *transit, uint64_t total_us, uint64_t first_byte_us);
 static void log_it(struct transit *transit, uint64_t total_us, uint64_t first_byte_us);
+static void leave_client(struct transit *transit);
 
 static uint64_t us_between(uint64_t from_ns, uint64_t to_ns)
 {
@@ -28,7 +29,7 @@ struct transit *transit_new(struct lane *lane, struct http_exchange *ex)
             return NULL;
         }
         transit->hold = (struct hold){.stock = &relay->opt.shared->stock};
-        transit->wait = (struct account_wait){.until_ms = 0};
+        transit->wait = (struct waiter){.until_ms = 0};
         transit->held = (struct held){0};
     }
     memset(transit, 0, offsetof(struct transit, hold));
@@ -69,11 +70,39 @@ void transit_settle(struct transit *transit)
     if (transit->is_grpc) {
         rpc_end(&transit->rpc, relay->opt.loop);
     }
+    if (transit->client_no != 0) {
+        leave_client(transit);
+    }
     transit_leave_account(transit);
     if (transit->seat != 0) {
         clients_give(relay->opt.shared->clients, transit->seat);
         transit->seat = 0;
     }
+}
+
+static void leave_client(struct transit *transit)
+{
+    transit_leave_line(transit, false);
+    if (transit->has_place) {
+        relay_leave_place(transit->lane->relay, transit->client_no);
+        transit->has_place = false;
+    }
+}
+
+void transit_leave_line(struct transit *transit, bool is_refused)
+{
+    struct relay *relay = transit->lane->relay;
+    if (transit->waits_for_place) {
+        wait_line_leave(&relay->client_line, &transit->wait);
+        client_keys_wait_over(relay->opt.shared->client_keys, transit->client_no - 1, is_refused);
+        transit->waits_for_place = false;
+    }
+}
+
+void relay_leave_place(struct relay *relay, uint32_t client_no)
+{
+    client_keys_leave(relay->opt.shared->client_keys, client_no - 1);
+    wait_line_wake(&relay->client_line);
 }
 
 void transit_leave_account(struct transit *transit)
@@ -82,8 +111,8 @@ void transit_leave_account(struct transit *transit)
     if (upstream == NULL || upstream->accounts == NULL) {
         return;
     }
-    if (account_waits(&transit->wait)) {
-        account_line_leave(&upstream->line, &transit->wait);
+    if (wait_line_holds(&transit->wait)) {
+        wait_line_leave(&upstream->line, &transit->wait);
         accounts_wait_over(upstream->accounts);
     }
     if (transit->has_account) {
@@ -155,11 +184,14 @@ static void log_it(struct transit *transit, uint64_t total_us, uint64_t first_by
         .endpoint = upstream != NULL && transit->endpoint != BALANCE_NOBODY
                         ? upstream->endpoints[transit->endpoint].config->name
                         : "",
-        .account = transit->tries > 0 && upstream->config->accounts.count > 0
+        .account = upstream != NULL && transit->tries > 0 && upstream->config->accounts.count > 0
                        ? upstream->config->accounts.at[transit->account].name
                        : "",
         .session = affinity_word((enum affinity)transit->affinity),
         .client = {transit->client, transit->client_len},
+        .client_name = transit->client_no != 0 ? client_keys_name(relay->opt.shared->client_keys,
+                                                                  transit->client_no - 1)
+                                               : "",
         .method = head->method,
         .host = head->authority,
         .path = route_path_of(head->path),

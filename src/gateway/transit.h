@@ -26,6 +26,7 @@
 #include "gateway/access.h"
 #include "gateway/affinity.h"
 #include "gateway/channel.h"
+#include "gateway/client_keys.h"
 #include "gateway/fault.h"
 #include "gateway/forward.h"
 #include "gateway/handshake.h"
@@ -84,11 +85,14 @@ struct transit {
 
     uint64_t begun_ns, granted_ns, first_byte_ns; /* of the turns in which it happened */
     uint64_t request_bytes, answer_bytes;
-    uint32_t seat; /* clients_give() */
+    uint32_t seat;      /* clients_give() */
+    uint32_t client_no; /* of the configuration's clients, from 1; 0: nobody's key, or no clients */
+    uint64_t shown;     /* fields that show that key: a bit for each id */
     uint32_t account;
     const struct hold_block *unsent; /* the next one of them for the call at hand */
     uint8_t tries, replays;
     uint8_t model_len;
+    bool has_place, waits_for_place;       /* client_keys_leave(), client_keys_wait_over() */
     bool has_account;                      /* has a request open on the account's books */
     bool keeps;                            /* its body is kept until an account is chosen */
     bool was_read;                         /* what its body says is known */
@@ -115,7 +119,7 @@ struct transit {
     struct transit *next_free;
     /* From here on not zeroed for each request. */
     struct hold hold;            /* of its body, behind what lies in `held` */
-    struct account_wait wait;    /* for an account that is full */
+    struct waiter wait;          /* for an account that is full, or a place */
     uint64_t except;             /* accounts that it is not to be asked as: a bit for each */
     struct affinity_key session; /* where has_session; its scope where there is affinity */
     uint32_t home;               /* where has_session: the account that it is with */
@@ -145,8 +149,9 @@ struct lane {
 
 struct relay_shared {
     const struct config *config;
-    struct verdict **verdicts; /* [upstream][endpoint] */
-    struct clients *clients;   /* NULL: no route has the limit */
+    struct verdict **verdicts;       /* [upstream][endpoint] */
+    struct clients *clients;         /* NULL: no route has the limit */
+    struct client_keys *client_keys; /* NULL: everybody may */
     struct proxies *proxies;
     struct claw_identity **identities; /* of upstreams; NULL: none */
     struct accounts **accounts;        /* of upstreams; NULL: none */
@@ -171,13 +176,20 @@ struct relay {
     struct access_log log;
     struct channels channels;
     struct cork cork;
-    struct ai_request ai;                   /* what bodies are read with */
+    struct wait_line client_line;    /* requests whose clients have as many open as they may */
+    struct ai_request ai;            /* what bodies are read with */
+    struct client_digester digester; /* and keys of clients with */
     struct http_field told[RELAY_TOLD_MAX]; /* what is added to the answer at hand */
 };
+
+/* A request of that client has ended: who waits for one on this worker is next. */
+void relay_leave_place(struct relay *relay, uint32_t client_no);
 
 struct transit *transit_new(struct lane *lane, struct http_exchange *ex);
 /* Counts it and logs it; its client has what it will get. */
 void transit_settle(struct transit *transit);
+/* It waits for no place of its client's any more. */
+void transit_leave_line(struct transit *transit, bool is_refused);
 /* Its request is open on no account's books any more, and waits for none. */
 void transit_leave_account(struct transit *transit);
 /* Takes it off the books. */

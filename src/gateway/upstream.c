@@ -39,7 +39,7 @@ int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
         .keys = opt->accounts != NULL ? accounts_count(opt->accounts) : 1,
         .loop = opt->loop,
     };
-    account_line_init(&upstream->line, opt->loop);
+    wait_line_init(&upstream->line, opt->loop);
     account_news_init(&upstream->news, opt->loop, opt->accounts, opt->config->name);
     upstream->news.tell = opt->on_event;
     upstream->news.self = opt->event_self;
@@ -74,7 +74,7 @@ int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
 void upstream_fini(struct upstream *upstream)
 {
     if (upstream->loop != NULL) {
-        account_line_fini(&upstream->line);
+        wait_line_fini(&upstream->line);
         account_news_fini(&upstream->news);
     }
     openclaw_free(upstream->openclaw);
@@ -184,7 +184,7 @@ uint32_t upstream_retry_after_ms(const struct upstream *upstream)
 void upstream_give_account(struct upstream *upstream, uint32_t account)
 {
     accounts_give(upstream->accounts, account);
-    account_line_wake(&upstream->line);
+    wait_line_wake(&upstream->line);
 }
 
 static void tell_change(void *arg, uint32_t index, bool is_ejected)

@@ -19,10 +19,10 @@
 #include "core/balance.h"
 #include "core/outlier.h"
 #include "core/pool.h"
-#include "gateway/account_line.h"
 #include "gateway/account_news.h"
 #include "gateway/accounts.h"
 #include "gateway/config.h"
+#include "gateway/wait_line.h"
 #include "io/tls_profile.h"
 
 #include <stdbool.h>
@@ -56,7 +56,7 @@ struct upstream {
     const struct config_upstream *config;
     struct openclaw *openclaw; /* NULL: none */
     struct accounts *accounts; /* shared by all workers; NULL: none */
-    struct account_line line;  /* requests of this worker that wait for one; where there are some */
+    struct wait_line line;     /* requests of this worker that wait for one; where there are some */
     struct account_news news;  /* where there are some, too */
     weir_engine *engine;
     weir_pool *pool;

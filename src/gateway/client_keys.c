@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/client_keys.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/random.h>
+#include <xxhash.h>
+
+#define SECOND_NS UINT64_C(1000000000)
+
+struct client {
+    const struct config_client *config;
+    uint64_t hash;         /* of its name */
+    uint64_t interval_ns;  /* between two requests; 0: no limit */
+    uint64_t tolerance_ns; /* by which they may be early: those that may come at once */
+    _Atomic uint64_t due_ns;
+    _Atomic uint32_t open, waiting;
+    _Atomic uint64_t entered, full, fast;
+};
+
+struct client_keys {
+    uint64_t secret; /* keys are the peers' choice */
+    _Atomic uint64_t strangers[2];
+    uint32_t count;
+    uint32_t mask;   /* of slots: a power of two, and at most half of them are used */
+    uint32_t *slots; /* index + 1, from the hash on until an empty one */
+    struct client at[];
+};
+
+static uint32_t slot_of(const struct client_keys *keys, const uint8_t digest[CONFIG_DIGEST_LEN])
+{
+    return (uint32_t)XXH3_64bits_withSeed(digest, CONFIG_DIGEST_LEN, keys->secret) & keys->mask;
+}
+
+static void prepare(struct client_keys *keys, uint32_t index, const struct config_client *config)
+{
+    struct client *client = &keys->at[index];
+    client->config = config;
+    client->hash = XXH3_64bits(config->name, strlen(config->name));
+    if (config->rate.count > 0) {
+        uint64_t time_ns = config->rate.per_s * SECOND_NS;
+        client->interval_ns = time_ns / config->rate.count;
+        client->tolerance_ns = time_ns - client->interval_ns;
+    }
+    uint32_t slot = slot_of(keys, config->sha256.at);
+    while (keys->slots[slot] != 0) {
+        slot = (slot + 1) & keys->mask;
+    }
+    keys->slots[slot] = index + 1;
+}
+
+int client_keys_new(const struct config *config, struct client_keys **ret_keys)
+{
+    uint32_t count = config->clients.count, slots = 2;
+    while (slots < 2 * count) {
+        slots *= 2;
+    }
+    struct client_keys *keys = alloc_zeroed(&alloc_libc,
+                                            sizeof *keys + count * sizeof(struct client));
+    if (keys == NULL) {
+        return -ENOMEM;
+    }
+    keys->count = count;
+    keys->mask = slots - 1;
+    keys->slots = alloc_zeroed(&alloc_libc, slots * sizeof *keys->slots);
+    bool has_secret = getrandom(&keys->secret, sizeof keys->secret, 0) == sizeof keys->secret;
+    if (keys->slots == NULL || !has_secret) {
+        int error = keys->slots == NULL ? -ENOMEM : -EIO;
+        client_keys_free(keys);
+        return error;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        prepare(keys, i, &config->clients.at[i]);
+    }
+    *ret_keys = keys;
+    return 0;
+}
+
+void client_keys_free(struct client_keys *take_keys)
+{
+    if (take_keys != NULL) {
+        alloc_free(&alloc_libc, take_keys->slots);
+        alloc_free(&alloc_libc, take_keys);
+    }
+}
+
+/* --- whose it is ---------------------------------------------------------------------------------
+ */
+
+int client_digester_init(struct client_digester *digester)
+{
+    digester->context = EVP_MD_CTX_new();
+    if (digester->context == NULL
+        || EVP_DigestInit_ex(digester->context, EVP_sha256(), NULL) != 1) {
+        client_digester_fini(digester);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+void client_digester_fini(struct client_digester *digester)
+{
+    EVP_MD_CTX_free(digester->context);
+    digester->context = NULL;
+}
+
+/* Initialised once, so that no key costs an allocation. */
+static bool digest(struct client_digester *digester, struct slice key,
+                   uint8_t ret_digest[CONFIG_DIGEST_LEN])
+{
+    return EVP_DigestInit_ex(digester->context, NULL, NULL) == 1
+           && EVP_DigestUpdate(digester->context, key.at, key.len) == 1
+           && EVP_DigestFinal_ex(digester->context, ret_digest, NULL) == 1;
+}
+
+uint32_t client_keys_find(const struct client_keys *keys, struct client_digester *digester,
+                          struct slice key)
+{
+    uint8_t it[CONFIG_DIGEST_LEN];
+    uint32_t found = CLIENT_NOBODY;
+    if (key.len == 0 || key.len > CLIENT_KEY_MAX || !digest(digester, key, it)) {
+        return CLIENT_NOBODY;
+    }
+    for (uint32_t slot = slot_of(keys, it); keys->slots[slot] != 0;
+         slot = (slot + 1) & keys->mask) {
+        uint32_t index = keys->slots[slot] - 1;
+        if (CRYPTO_memcmp(keys->at[index].config->sha256.at, it, sizeof it) == 0) {
+            found = index;
+        }
+    }
+    return found;
+}
+
+void client_keys_count_stranger(struct client_keys *keys, bool has_key)
+{
+    atomic_fetch_add_explicit(&keys->strangers[has_key], 1, memory_order_relaxed);
+}
+
+/* --- what it may ---------------------------------------------------------------------------------
+ */
+
+uint32_t client_keys_pace(struct client_keys *keys, uint32_t client, uint64_t now_ns)
+{
+    check(client < keys->count);
+    struct client *it = &keys->at[client];
+    uint64_t due_ns = atomic_load_explicit(&it->due_ns, memory_order_relaxed), from_ns;
+    if (it->interval_ns == 0) {
+        return 0;
+    }
+    do {
+        from_ns = due_ns > now_ns ? due_ns : now_ns;
+        if (from_ns - now_ns > it->tolerance_ns) {
+            atomic_fetch_add_explicit(&it->fast, 1, memory_order_relaxed);
+            return (uint32_t)((from_ns - now_ns - it->tolerance_ns + 999999) / 1000000);
+        }
+    } while (!atomic_compare_exchange_weak(&it->due_ns, &due_ns, from_ns + it->interval_ns));
+    return 0;
+}
+
+/* Exact among all workers: who finds it full never took a place, not even for a moment. */
+static bool count_up(_Atomic uint32_t *count, uint32_t most)
+{
+    uint32_t now = atomic_load_explicit(count, memory_order_relaxed);
+    do {
+        if (now >= most) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak(count, &now, now + 1));
+    return true;
+}
+
+static void count_down(_Atomic uint32_t *count)
+{
+    uint32_t was = atomic_fetch_sub(count, 1);
+    check(was > 0);
+}
+
+bool client_keys_enter(struct client_keys *keys, uint32_t client)
+{
+    check(client < keys->count);
+    struct client *it = &keys->at[client];
+    uint32_t most = it->config->concurrent;
+    if (!count_up(&it->open, most != 0 ? most : UINT32_MAX)) {
+        return false;
+    }
+    atomic_fetch_add_explicit(&it->entered, 1, memory_order_relaxed);
+    return true;
+}
+
+void client_keys_leave(struct client_keys *keys, uint32_t client)
+{
+    check(client < keys->count);
+    count_down(&keys->at[client].open);
+}
+
+bool client_keys_wait(struct client_keys *keys, uint32_t client, uint32_t most)
+{
+    check(client < keys->count);
+    if (count_up(&keys->at[client].waiting, most)) {
+        return true;
+    }
+    atomic_fetch_add_explicit(&keys->at[client].full, 1, memory_order_relaxed);
+    return false;
+}
+
+void client_keys_wait_over(struct client_keys *keys, uint32_t client, bool is_refused)
+{
+    check(client < keys->count);
+    count_down(&keys->at[client].waiting);
+    atomic_fetch_add_explicit(&keys->at[client].full, is_refused, memory_order_relaxed);
+}
+
+/* --- about it ------------------------------------------------------------------------------------
+ */
+
+const char *client_keys_name(const struct client_keys *keys, uint32_t client)
+{
+    check(client < keys->count);
+    return keys->at[client].config->name;
+}
+
+uint64_t client_keys_hash(const struct client_keys *keys, uint32_t client)
+{
+    check(client < keys->count);
+    return keys->at[client].hash;
+}
+
+uint32_t client_keys_count(const struct client_keys *keys)
+{
+    return keys->count;
+}
+
+void client_keys_info_of(const struct client_keys *keys, uint32_t client,
+                         struct client_info *ret_info)
+{
+    check(client < keys->count);
+    const struct client *it = &keys->at[client];
+    *ret_info = (struct client_info){
+        .config = it->config,
+        .open = atomic_load_explicit(&it->open, memory_order_relaxed),
+        .waiting = atomic_load_explicit(&it->waiting, memory_order_relaxed),
+        .entered = atomic_load_explicit(&it->entered, memory_order_relaxed),
+        .full = atomic_load_explicit(&it->full, memory_order_relaxed),
+        .fast = atomic_load_explicit(&it->fast, memory_order_relaxed),
+    };
+}
+
+uint64_t client_keys_strangers(const struct client_keys *keys, bool has_key)
+{
+    return atomic_load_explicit(&keys->strangers[has_key], memory_order_relaxed);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * client_keys.h - who may use the data plane: the clients of the configuration, shared by all
+ * workers; what each has open, and how often it asks.
+ *
+ * A client is known by the SHA-256 of its key, and the key itself is kept nowhere. A digest is
+ * found through a hash whose secret nobody outside knows, and compared in constant time: how long a
+ * look-up takes says nothing of how near a guess was. Of keys that are nobody's nothing is kept but
+ * their number.
+ *
+ *     client_keys_find ──▶ client_keys_pace ──▶ client_keys_enter ──▶ … ──▶ client_keys_leave
+ *                                                 │  ▲ all places are taken
+ *                                                 └──┘ client_keys_wait
+ *
+ * Who has entered holds its place until it leaves, so the count is what is really open. The
+ * rate is a GCRA (ITU-T I.371): so many requests at once as it allows in its time, and from then on
+ * one at a time as they become due. No locks: a client is two words that workers compare and swap.
+ */
+#pragma once
+#include "base/text.h"
+#include "gateway/config.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CLIENT_KEY_MAX 1024U /* bytes of a key; a longer one is nobody's */
+#define CLIENT_NOBODY  UINT32_MAX
+#define CLIENT_FULL_MS 1000U /* Retry-After where all that is known is that others are served */
+
+struct client_keys;
+
+/* Of at least one client. 0 or -errno. */
+int client_keys_new(const struct config *config, struct client_keys **ret_keys);
+void client_keys_free(struct client_keys *take_keys);
+
+/* What digests are made with, by one thread. */
+struct client_digester {
+    void *context; /* EVP_MD_CTX */
+};
+int client_digester_init(struct client_digester *digester); /* 0 or -ENOMEM */
+void client_digester_fini(struct client_digester *digester);
+
+/* Whose key that is; CLIENT_NOBODY: nobody's. */
+uint32_t client_keys_find(const struct client_keys *keys, struct client_digester *digester,
+                          struct slice key);
+/* A request without a key of anybody's. */
+void client_keys_count_stranger(struct client_keys *keys, bool has_key);
+
+/* One more request: 0, or for how many milliseconds the client is too early with it. */
+uint32_t client_keys_pace(struct client_keys *keys, uint32_t client, uint64_t now_ns);
+
+/* False: it has as many requests open as it may. */
+bool client_keys_enter(struct client_keys *keys, uint32_t client);
+void client_keys_leave(struct client_keys *keys, uint32_t client);
+/* False: as many of its requests wait already; then it is refused. */
+bool client_keys_wait(struct client_keys *keys, uint32_t client, uint32_t most);
+/* is_refused: it did not enter in time. */
+void client_keys_wait_over(struct client_keys *keys, uint32_t client, bool is_refused);
+
+const char *client_keys_name(const struct client_keys *keys, uint32_t client);
+/* The same for every gateway and every worker: of its name. */
+uint64_t client_keys_hash(const struct client_keys *keys, uint32_t client);
+
+/* --- for whoever watches -------------------------------------------------------------------------
+ */
+
+struct client_info {
+    const struct config_client *config;
+    uint32_t open, waiting;
+    uint64_t entered, full, fast; /* requests, by what came of them */
+};
+uint32_t client_keys_count(const struct client_keys *keys);
+void client_keys_info_of(const struct client_keys *keys, uint32_t client,
+                         struct client_info *ret_info);
+uint64_t client_keys_strangers(const struct client_keys *keys, bool has_key);
