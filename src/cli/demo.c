@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/faults.h"
 #include "cli/run.h"
+#include "gateway/demo_ai.h"
 #include "gateway/demo_openclaw.h"
 #include "io/oserror.h"
 #include "io/tls_make.h"
@@ -32,6 +33,7 @@ static const char template[] = "# What `weir demo` runs; `weir serve -c` takes t
                                "      - { match: { path: /slow }, upstream: slow }\n"
                                "      - { match: { path: /events }, upstream: events }\n"
                                "      - { match: { path: /openclaw }, upstream: claw }\n"
+                               "      - { match: { path: /v1 }, upstream: ai, affinity: {} }\n"
                                "      - { match: { path: / }, upstream: plain }\n"
                                "  - name: secure\n"
                                "    address: \"127.0.0.1:%u\"\n"
@@ -49,7 +51,16 @@ static const char template[] = "# What `weir demo` runs; `weir serve -c` takes t
                                "  - name: claw\n"
                                "    protocol: openclaw\n"
                                "    openclaw: { token: demo }\n"
-                               "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n";
+                               "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
+                               "  - name: ai\n"
+                               "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
+                               "    accounts:\n"
+                               "      - name: small\n"
+                               "        headers: { x-api-key: " DEMO_AI_KEY_SMALL " }\n"
+                               "        priority: 1\n"
+                               "      - name: spare\n"
+                               "        headers: { x-api-key: demo-spare }\n"
+                               "        priority: 2\n";
 
 #define PATH_BYTES 32
 
@@ -62,6 +73,7 @@ struct ports {
 struct cast {
     struct demo *demo;
     struct demo_openclaw *claw;
+    struct demo_ai *ai;
 };
 
 static void print_welcome(const struct server *server, void *arg)
@@ -76,7 +88,7 @@ static void print_welcome(const struct server *server, void *arg)
         "  https      https://127.0.0.1:%u   with a certificate made just now\n"
         "  admin      http://127.0.0.1:%u\n"
         "  upstreams  127.0.0.1:%u %u (plain), %u (slow), %u (events),\n"
-        "             %u (an OpenClaw gateway), inside this program\n\n"
+        "             %u (an OpenClaw gateway), %u (an AI API), inside this program\n\n"
         "Try, in another terminal:\n\n"
         "  curl -i http://127.0.0.1:%u/                      a plain answer, through the pool\n"
         "  curl -i 'http://127.0.0.1:%u/slow?ms=2000'        one that takes its time\n"
@@ -90,12 +102,18 @@ static void print_welcome(const struct server *server, void *arg)
         "  curl -d '{\"a\": 1}' http://127.0.0.1:%u/openclaw/claw/echo       asks OpenClaw\n"
         "  curl -N http://127.0.0.1:%u/openclaw/claw/events                its events, and\n"
         "  curl -d '{\"count\": 3}' http://127.0.0.1:%u/openclaw/claw/emit   three of them\n"
+        "  curl -id '{\"stream\": true, \"messages\": [{\"content\": \"hi\"}]}' "
+        "http://127.0.0.1:%u/v1/messages\n"
+        "      an AI API with two accounts: at the fourth within 20 s the first one cools down,\n"
+        "      and the conversation moves; who has it, and for how long:\n"
+        "  curl -s http://127.0.0.1:%u/api/v1/accounts\n"
         "  curl -s http://127.0.0.1:%u/metrics | grep reused\n"
         "  curl -s http://127.0.0.1:%u/api/v1/pools\n\n"
         "Ctrl-C ends it.\n",
         WEIR_VERSION, web, secure, admin, demo_port(demo, 0), demo_port(demo, 1),
-        demo_port(demo, 2), demo_port(demo, 3), demo_openclaw_port(cast->claw), web, web, web, web,
-        secure, web, web, web, web, web, admin, admin);
+        demo_port(demo, 2), demo_port(demo, 3), demo_openclaw_port(cast->claw),
+        demo_ai_port(cast->ai), web, web, web, web, secure, web, web, web, web, web, web, admin,
+        admin, admin);
     fflush(stdout);
 }
 
@@ -134,7 +152,8 @@ static int run_demo(struct loop *loop, struct cast *cast, const struct ports *po
     struct config_faults faults;
     int len = snprintf(text, sizeof(text), template, ports->admin, ports->web, ports->secure,
                        ports->certificate, ports->key, demo_port(demo, 0), demo_port(demo, 1),
-                       demo_port(demo, 2), demo_port(demo, 3), demo_openclaw_port(cast->claw));
+                       demo_port(demo, 2), demo_port(demo, 3), demo_openclaw_port(cast->claw),
+                       demo_ai_port(cast->ai));
     struct config *config = config_read_text("demo", text, (size_t)len, &faults);
     struct run_options opt = {
         .command = "demo", .config = config, .loop = loop, .on_ready = print_welcome, .arg = cast};
@@ -154,13 +173,20 @@ static int run_demo(struct loop *loop, struct cast *cast, const struct ports *po
 
 static int open_cast(struct loop *loop, struct cast *ret_cast)
 {
+    *ret_cast = (struct cast){0};
     int error = demo_open(loop, &ret_cast->demo);
-    if (error == 0) {
+    if (error == 0)
+        error = demo_ai_open(loop, &ret_cast->ai);
+    if (error == 0)
         error = demo_openclaw_open(&(struct demo_openclaw_options){0}, &ret_cast->claw);
-        if (error != 0)
-            demo_close(ret_cast->demo);
-    }
     return error;
+}
+
+static void close_cast(const struct cast *cast)
+{
+    demo_openclaw_close(cast->claw);
+    demo_ai_close(cast->ai);
+    demo_close(cast->demo);
 }
 
 static bool port_of(const char *text, unsigned *ret)
@@ -186,7 +212,7 @@ int command_demo(int count, char **words)
         return EXIT_USAGE;
     }
     struct loop *loop;
-    struct cast cast;
+    struct cast cast = {0};
     int error = loop_new(&(struct loop_options){0}, &loop);
     if (error != 0) {
         fprintf(stderr, "weir demo: %s\n", oserror_text(error));
@@ -202,9 +228,8 @@ int command_demo(int count, char **words)
                 oserror_text(error));
     } else {
         status = run_demo(loop, &cast, &ports);
-        demo_openclaw_close(cast.claw);
-        demo_close(cast.demo);
     }
+    close_cast(&cast);
     loop_free(loop);
     return status;
 }

@@ -240,6 +240,40 @@ def test_demo():
             assert b'weir_pool_reused_total{pool="plain"}' in page.body
 
 
+def test_demo_accounts():
+    """Two accounts, of which one cools down once it has been asked enough."""
+    with Demo("--port", "0", "--tls-port", "0", "--admin-port", "0") as demo:
+        admin = demo.port("admin")
+
+        def accounts():
+            with Client(admin) as client:
+                rows = client.send("GET /api/v1/accounts HTTP/1.1\r\nHost: localhost\r\n\r\n").response().json()["accounts"]
+            return {row["account"]: row for row in rows}
+
+        words, sessions = b" ".join([b"Hello", b"from", b"a", b"demo", b"account."]), []
+        with Client(demo.port("gateway")) as client:
+            for stream in (b"false", b"true", b"false", b"true", b"false"):
+                body = b'{"stream": %s, "messages": [{"role": "user", "content": "hi"}]}' % stream
+                client.send(b"POST /v1/messages HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+                answer = client.response("POST")
+                sessions.append(answer.header("x-weir-session"))
+                if stream == b"true":
+                    said = "".join(re.findall(r'"text_delta","text":"([^"]*)"', answer.body.decode()))
+                    assert answer.status == 200 and said.encode() == words
+                else:
+                    assert answer.status == 200 and words in answer.body
+        assert sessions == ["new", "hit", "hit", "rebound:cooldown", "hit"]
+        small, spare = accounts()["small"], accounts()["spare"]
+        assert small["state"] == "cooling" and small["reason"] == "rate_limit" and 0 < small["cooldown_seconds"] <= 20
+        assert spare["state"] == "ready"
+        assert (small["input_tokens"], small["output_tokens"]) == (36, 15)
+        assert (spare["input_tokens"], spare["output_tokens"]) == (24, 10)
+        # The line that is printed does what it says.
+        line = re.search(r"  (curl -id .*)\n", demo.text)[1]
+        done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60, check=True)
+        assert " 200 " in done.stdout and "message_stop" in done.stdout
+
+
 def websocket_line(demo):
     """The line of the demo's that tries its WebSocket, as it is printed."""
     return re.search(r"python3 -m websockets (\S+)", demo.text)[1]
