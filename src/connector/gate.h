@@ -1,24 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * gate.h - one outbound proxy, however many pools and workers go through it: how many connections
- * may be on their way through it at a time, and what came of those that were.
+ * may be on their way through it at a time, how many there may be in all, and what came of those
+ * that were dialled.
  *
- * A dial for which there is no room waits, in its turn on its worker, and is begun when there is;
- * its pool keeps the time of it all. Always true: `connecting` is never more than connecting_max.
+ *     arrive ──▶ waiting ──▶ inside: a dial, with a place ──▶ gate_move: a connection's place
+ *                   └──▶ refused, once its time is over          └──▶ gate_give
  *
- * Counts are atomic; a *side* is one connector's part and belongs to its loop's thread. Since
- * nobody tells a side of what ended on another worker, it looks while somebody waits.
+ * Always true: `connecting` is never more than connecting_max, `connections`, dials included, never
+ * more than connections_max. Of a gate without that limit no places are counted, and nobody is
+ * refused.
+ *
+ * A dial for which there is no room waits, in its turn on its worker, and is begun when there is.
+ * Places that come free go to the sides that want one in turn. Meanwhile the other sides are asked
+ * to give up what they have idle, and who is asked whether a connection may be used again says no
+ * (gate_is_wanted): so no upstream keeps a proxy for itself. A place is its own for GATE_TURN_MS.
+ *
+ * A *side* is one connector's part and belongs to its loop's thread. What is of the gate is atomic
+ * or under its mutex. Nobody tells a side of dials that ended on another worker: it looks while
+ * somebody waits.
  */
 #pragma once
 #include "base/list.h"
 #include "connector/dial.h"
+#include "connector/gate_place.h"
 #include "io/loop.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
-#define GATE_LOOK_MS 10U /* between two looks while somebody waits */
+#define GATE_LOOK_MS 10U  /* between two looks while somebody waits */
+#define GATE_TURN_MS 100U /* for which a place is had before it is asked for */
 
-/* What came of a dial: the proxy opened the way, or which step it failed in. */
+/* What came of a dial: the proxy opened the way, or which step it failed in; full: there was no
+ * place for it in its time. */
 #define GATE_RESULTS(ROW)                                                                          \
     ROW(ok)                                                                                        \
     ROW(resolve)                                                                                   \
@@ -26,35 +41,57 @@
     ROW(tls)                                                                                       \
     ROW(proxy)                                                                                     \
     ROW(timeout)                                                                                   \
-    ROW(local)
+    ROW(local)                                                                                     \
+    ROW(full)
 
 struct gate {
-    const char *url;         /* the proxy's, as keys name it; borrowed */
-    uint32_t connecting_max; /* UINT32_MAX: no limit */
+    const char *url;          /* the proxy's, as keys name it; borrowed */
+    uint32_t connecting_max;  /* UINT32_MAX: no limit */
+    uint32_t connections_max; /* the same */
     _Atomic uint32_t connecting, waiting;
 #define GATE_ROW(name) _Atomic uint64_t name;
     GATE_RESULTS(GATE_ROW)
 #undef GATE_ROW
+    _Atomic uint32_t wanting; /* turns.count, for who does not lock */
+    pthread_mutex_t mutex;    /* of what follows, and of gate_side.held */
+    uint32_t connections;
+    struct list sides; /* all */
+    struct list turns; /* those that want a place */
 };
 
-/* One dial. All zeroes: it knows no gate. */
-struct gate_pass {
-    struct node on_side;
-    bool is_inside; /* it was begun, and has not ended */
-};
+struct gate_pass;
 
 struct gate_side {
     struct gate *gate; /* NULL: there is none, and every dial may begin */
     struct loop *loop;
     struct loop_timer timer;
+    struct loop_wake *wake;
     struct list waiting;
-    /* Its turn has come. */
+    struct node on_gate, on_turns;
+    uint32_t held; /* places */
+    /* Its turn has come; its time is over. */
     void (*begin)(void *self, struct gate_pass *pass);
+    void (*refuse)(void *self, struct gate_pass *pass);
+    /* Another side wants a place: to close an idle connection of which gate_is_wanted(). */
+    void (*yield)(void *self, struct gate_side *side);
     void *self;
 };
 
-void gate_side_init(struct gate_side *side, struct gate *gate, struct loop *loop);
-/* Its dials have left. */
+/* One dial. All zeroes: it knows no gate. */
+struct gate_pass {
+    struct node on_side;
+    struct gate_place place;
+    uint64_t until_ms; /* how long it waits for a place; UINT64_MAX: as long as its pool lets it */
+    bool is_inside;    /* it was begun, and has not ended */
+};
+
+void gate_init(struct gate *gate, const char *url, uint32_t connecting_max,
+               uint32_t connections_max);
+void gate_fini(struct gate *gate);
+
+/* The functions, and self, are given before. gate may be NULL. 0 or -errno. */
+int gate_side_init(struct gate_side *side, struct gate *gate, struct loop *loop);
+/* Its dials and connections have left; also one that was not made. */
 void gate_side_fini(struct gate_side *side);
 
 /* Begins now, from inside, or later. */
@@ -62,3 +99,4 @@ void gate_arrive(struct gate_side *side, struct gate_pass *pass);
 /* The dial has ended, or never begun. */
 void gate_leave(struct gate_side *side, struct gate_pass *pass);
 void gate_tell(struct gate *gate, const struct dial_result *result);
+uint32_t gate_places(struct gate *gate); /* taken */

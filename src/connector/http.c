@@ -56,6 +56,8 @@ struct http_connector {
 static void dialled(void *self, const struct dial_result *result);
 static void dialled_lone(void *self, const struct dial_result *result);
 static void pool_dial_begins(void *self, struct gate_pass *pass);
+static void pool_dial_refused(void *self, struct gate_pass *pass);
+static void pool_yield(void *self, struct gate_side *side);
 
 /* --- opening ------------------------------------------------------------------------------------
  */
@@ -65,9 +67,15 @@ static int open_sides(struct http_connector *connector)
     uint32_t count = connector->opt.gates_count;
     connector->sides = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *connector->sides);
     for (uint32_t i = 0; connector->sides != NULL && i < count; i++) {
-        gate_side_init(&connector->sides[i], connector->opt.gates[i], connector->opt.loop);
-        connector->sides[i].begin = pool_dial_begins;
-        connector->sides[i].self = connector;
+        struct gate_side *side = &connector->sides[i];
+        side->begin = pool_dial_begins;
+        side->refuse = pool_dial_refused;
+        side->yield = pool_yield;
+        side->self = connector;
+        int error = gate_side_init(side, connector->opt.gates[i], connector->opt.loop);
+        if (error != 0) {
+            return error;
+        }
     }
     return connector->sides != NULL ? 0 : -ENOMEM;
 }
@@ -144,14 +152,14 @@ void http_connector_free(struct http_connector *take_connector)
     for (struct node *it; (it = list_first(&take_connector->dials)) != NULL;) {
         dialling_free(list_entry(it, struct dialling, named.on_list));
     }
+    names_free(take_connector->names);
+    http1_connector_free(take_connector->http1);
+    http2_connector_free(take_connector->http2);
     for (uint32_t i = 0; take_connector->sides != NULL && i < take_connector->opt.gates_count;
          i++) {
         gate_side_fini(&take_connector->sides[i]);
     }
     alloc_free(&alloc_libc, take_connector->sides);
-    names_free(take_connector->names);
-    http1_connector_free(take_connector->http1);
-    http2_connector_free(take_connector->http2);
     alloc_free(&alloc_libc, take_connector);
 }
 
@@ -277,12 +285,14 @@ static struct http_link *link_open(struct dialling *dialling, const struct dial_
     socket_patience(stream_fd(result->take_stream), opt->write_timeout_ms);
     *ret_why = WEIR_ENOMEM;
     if (!is_h2) {
-        return http1_open(connector->http1, dialling->named.id, result->take_stream, connect_us);
+        return http1_open(connector->http1, dialling->named.id, result->take_stream, connect_us,
+                          &dialling->pass.place);
     }
     const struct http2_open how = {
         .id = dialling->named.id,
         .take_stream = result->take_stream,
         .connect_us = connect_us,
+        .take_place = &dialling->pass.place,
         .is_tls = dialling->is_https,
         .is_trusted = opt->speaks == HTTP_SPEAKS_HTTP2,
     };
@@ -313,6 +323,14 @@ static struct gate_side *side_of(struct http_connector *connector, const char *p
     return NULL;
 }
 
+/* Half the time of a dial: the other half is the dial's own. */
+static uint64_t wait_end_ms(const struct http_connector *connector)
+{
+    uint32_t timeout_ms = connector->opt.connect_timeout_ms;
+    return timeout_ms != WEIR_NEVER ? loop_now_ms(connector->opt.loop) + timeout_ms / 2
+                                    : UINT64_MAX;
+}
+
 static void pool_dial(void *self, weir_conn id, const weir_key *key)
 {
     struct http_connector *connector = self;
@@ -326,6 +344,7 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
     dialling->side = side_of(connector, key->proxy);
     if (dialling->side != NULL) {
         dialling->key = *key;
+        dialling->pass.until_ms = wait_end_ms(connector);
         gate_arrive(dialling->side, &dialling->pass);
     } else {
         begin_dial(dialling, key);
@@ -337,6 +356,44 @@ static void pool_dial_begins(void *self, struct gate_pass *pass)
     (void)self;
     struct dialling *dialling = container_of(pass, struct dialling, pass);
     begin_dial(dialling, &dialling->key);
+}
+
+/* A limit of ours, like that of descriptors: no failure of whom it was to. */
+static void pool_dial_refused(void *self, struct gate_pass *pass)
+{
+    struct http_connector *connector = self;
+    struct dialling *dialling = container_of(pass, struct dialling, pass);
+    weir_conn id = dialling->named.id;
+    dialling_free(dialling);
+    weir_conn_down(connector->pool, id, WEIR_EFILES);
+}
+
+struct idlest {
+    const struct gate_side *side;
+    struct http_link *link;
+    uint64_t since_ms;
+};
+
+static bool find_idlest(void *arg, const weir_conn_info *info)
+{
+    struct idlest *idlest = arg;
+    struct http_link *link = info->object;
+    if (info->state == WEIR_IDLE && link->place.side == idlest->side && gate_is_wanted(&link->place)
+        && (idlest->link == NULL || info->since_ms < idlest->since_ms)) {
+        idlest->link = link;
+        idlest->since_ms = info->since_ms;
+    }
+    return true;
+}
+
+static void pool_yield(void *self, struct gate_side *side)
+{
+    const struct http_connector *connector = self;
+    struct idlest idlest = {.side = side};
+    weir_pool_each(connector->pool, find_idlest, &idlest);
+    if (idlest.link != NULL) {
+        idlest.link->ops->close(idlest.link, WEIR_EEVICTED);
+    }
 }
 
 static void dialled(void *self, const struct dial_result *result)
@@ -388,7 +445,7 @@ static bool pool_reusable(void *self, void *object)
 {
     (void)self;
     struct http_link *link = object;
-    return link->ops->reusable(link);
+    return !gate_is_wanted(&link->place) && link->ops->reusable(link);
 }
 
 static void pool_probe(void *self, weir_conn id, void *object)
@@ -414,13 +471,31 @@ static void *pool_detach(void *self, void *object)
 {
     (void)self;
     struct http_link *link = object;
-    return link->ops->detach != NULL ? link->ops->detach(link) : NULL;
+    struct gate_place place = link->place;
+    if (link->ops->detach == NULL) {
+        return NULL;
+    }
+    link->place = (struct gate_place){0};
+    struct http_parcel *parcel = link->ops->detach(link);
+    if (parcel != NULL) {
+        parcel->gate = gate_lift(&place);
+    } else {
+        link->place = place;
+    }
+    return parcel;
 }
 
 static void pool_attach(void *self, weir_conn id, void *parcel)
 {
     struct http_parcel *take_parcel = parcel;
-    take_parcel->land(take_parcel, self, id);
+    struct http_connector *connector = self;
+    struct gate *gate = take_parcel->gate;
+    if (connector != NULL && gate != NULL) {
+        take_parcel->place = gate_land(gate, side_of(connector, gate->url));
+    } else if (gate != NULL) {
+        gate_drop(gate);
+    }
+    take_parcel->land(take_parcel, connector, id);
 }
 
 struct http1_connector *http1_of(struct http_connector *connector)

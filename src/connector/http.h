@@ -28,6 +28,7 @@
 #pragma once
 #include <weir/weir.h>
 
+#include "connector/gate_place.h"
 #include "proto/http.h"
 
 struct cork;
@@ -66,7 +67,6 @@ struct http_connector_options {
     uint32_t ping_least_ms;         /* HTTP/2: never asked more often than this [0] */
 };
 
-struct gate;
 struct http_connector;
 struct proxy_header;
 struct dial_result;
@@ -125,10 +125,13 @@ struct http_link_ops {
 struct http_parcel {
     /* Is up at another connector, or, with NULL, closed. On any thread. */
     void (*land)(struct http_parcel *take_parcel, struct http_connector *connector, weir_conn id);
+    struct gate *gate;       /* of the place that it has there, or NULL */
+    struct gate_place place; /* while it lands */
 };
 
 struct http_link {
     const struct http_link_ops *ops;
+    struct gate_place place; /* at the gate of its proxy; given with the stream's end */
 };
 
 /* Begins a call on a leased connection: `object` as the lease gave it. NULL: no memory, and the

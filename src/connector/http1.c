@@ -184,14 +184,15 @@ void http1_connector_serve(struct http1_connector *connector, weir_pool *pool)
  */
 
 struct http_link *http1_open(struct http1_connector *connector, weir_conn id,
-                             struct stream *take_stream, uint32_t connect_us)
+                             struct stream *take_stream, uint32_t connect_us,
+                             struct gate_place *take_place)
 {
     struct conn *conn = alloc_zeroed(&alloc_libc, sizeof *conn);
     if (conn == NULL) {
         stream_close(take_stream);
         return NULL;
     }
-    conn->link.ops = &link_ops;
+    conn->link = (struct http_link){&link_ops, gate_move(take_place)};
     conn->connector = connector;
     conn->id = id;
     conn->connect_us = connect_us;
@@ -236,11 +237,12 @@ static void parcel_land(struct http_parcel *take_parcel, struct http_connector *
     struct stream *stream;
     struct http_link *link = NULL;
     if (socket_adopt(http1->opt->loop, own.fd, &stream) == 0) {
-        link = http1_open(http1, id, stream, own.connect_us);
+        link = http1_open(http1, id, stream, own.connect_us, &own.parcel.place);
     }
     if (link != NULL) {
         container_of(link, struct conn, link)->uses = own.uses;
     } else {
+        gate_give(&own.parcel.place);
         weir_conn_down(http1->pool, id, WEIR_ENOMEM);
     }
 }
@@ -255,7 +257,7 @@ static struct http_parcel *link_detach(struct http_link *take_link)
     if (parcel == NULL) {
         return NULL;
     }
-    *parcel = (struct parcel){.parcel = {parcel_land},
+    *parcel = (struct parcel){.parcel = {.land = parcel_land},
                               .fd = socket_detach(conn->stream),
                               .uses = conn->uses,
                               .connect_us = conn->connect_us};
@@ -267,6 +269,7 @@ static struct http_parcel *link_detach(struct http_link *take_link)
 static void conn_free(struct conn *conn)
 {
     conn_spend(conn);
+    gate_give(&conn->link.place);
     list_leave(&conn->on_list);
     loop_later_cancel(conn->connector->opt->loop, &conn->freeing);
     alloc_free(&alloc_libc, conn);
@@ -794,8 +797,10 @@ static bool call_tunnel(struct http_call *call, struct http_tunnel *tunnel, stru
     if (given == NULL) {
         return false;
     }
-    *given = (struct given){
-        .link = {&given_ops}, .connector = connector, .id = conn->id, .tunnel = tunnel};
+    *given = (struct given){.link = {&given_ops, gate_move(&conn->link.place)},
+                            .connector = connector,
+                            .id = conn->id,
+                            .tunnel = tunnel};
     list_push_back(&connector->given, &given->on_list);
     pool_conn_moved(connector->pool, conn->id, given);
     *ret_ahead = conn->ahead;
@@ -815,6 +820,7 @@ static void given_free(struct given *given)
         given->tunnel->taker->on_cut(given->tunnel);
     }
     check(given->tunnel == NULL);
+    gate_give(&given->link.place);
     list_leave(&given->on_list);
     alloc_free(&alloc_libc, given);
 }

@@ -122,7 +122,7 @@ struct http_link *http2_open(struct http2_connector *connector, const struct htt
         stream_close(how->take_stream);
         return NULL;
     }
-    session->link.ops = &link_ops;
+    session->link = (struct http_link){&link_ops, gate_move(how->take_place)};
     session->connector = connector;
     session->stream = how->take_stream;
     session->id = how->id;
@@ -186,6 +186,7 @@ static bool greet(struct session *session)
 static void session_spend(struct session *session)
 {
     session->state = SESSION_DEAD;
+    gate_give(&session->link.place);
     if (session->stream != NULL) {
         stream_close(session->stream);
         session->stream = NULL;

@@ -55,11 +55,12 @@ struct http2_open {
     weir_conn id; /* 0: no pool knows it */
     struct stream *take_stream;
     uint32_t connect_us;
+    struct gate_place *take_place;
     bool is_tls;
     /* Up at once, with one lease until SETTINGS are there; else up when they are. */
     bool is_trusted;
 };
 
 /* A connection over this stream, which is taken in any case. It says weir_conn_up() or
- * weir_conn_down(). NULL: no memory, and nothing is said. */
+ * weir_conn_down(). NULL: no memory, and nothing is said; the place may be taken all the same. */
 struct http_link *http2_open(struct http2_connector *connector, const struct http2_open *how);

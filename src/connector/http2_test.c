@@ -275,7 +275,8 @@ static void open_world(const struct http_connector_options *opt)
     assert_int_equal(socket_adopt(world.loop, ends[0], &stream), 0);
     world.peer = ends[1];
     open_server();
-    const struct http2_open how = {.take_stream = stream, .connect_us = 7};
+    struct gate_place place = {0};
+    const struct http2_open how = {.take_stream = stream, .connect_us = 7, .take_place = &place};
     world.link = http2_open(world.connector, &how);
     assert_non_null(world.link);
 }

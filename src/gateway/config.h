@@ -233,7 +233,7 @@ struct config_upstream {
     uint32_t warm_timeout_ms;
     const char *proxy; /* URL of what connections go through, as in weir_key; "": none */
     struct {
-        uint32_t connecting_max; /* over all upstreams of this proxy */
+        uint32_t max_connections, connecting_max; /* over all upstreams of this proxy */
     } proxy_limits;
     unsigned proxy_protocol; /* version of the PROXY header for endpoints; 0: none */
     struct {

@@ -412,7 +412,9 @@ static void check_proxy_limits(const struct check *c, uint32_t index)
         bool is_shared = names_proxy(other, u->proxy);
         for (uint32_t k = 0; k < u->accounts.count; k++)
             is_shared |= names_proxy(other, u->accounts.at[k].proxy);
-        if (is_shared && u->proxy_limits.connecting_max != other->proxy_limits.connecting_max) {
+        bool is_same = u->proxy_limits.connecting_max == other->proxy_limits.connecting_max
+                       && u->proxy_limits.max_connections == other->proxy_limits.max_connections;
+        if (is_shared && !is_same) {
             config_error(c->faults, AT(c, u->proxy),
                          "upstream %s: its proxy has other proxy_limits in upstream %s", u->name,
                          other->name);

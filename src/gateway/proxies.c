@@ -37,9 +37,9 @@ static void take(struct proxies *proxies, uint32_t upstream, const char *url)
     struct one *one = seek(proxies, url);
     if (one == &proxies->at[proxies->count]) {
         proxies->count++;
-        one->gate.url = url;
-        one->gate.connecting_max =
-            proxies->config->upstreams.at[upstream].proxy_limits.connecting_max;
+        const struct config_upstream *config = &proxies->config->upstreams.at[upstream];
+        gate_init(&one->gate, url, config->proxy_limits.connecting_max,
+                  config->proxy_limits.max_connections);
         proxies_name(url, one->name);
     }
     uint32_t *end = &proxies->first[upstream + 1];
@@ -84,6 +84,8 @@ void proxies_free(struct proxies *take_proxies)
 {
     if (take_proxies == NULL)
         return;
+    for (uint32_t i = 0; i < take_proxies->count; i++)
+        gate_fini(&take_proxies->at[i].gate);
     alloc_free(&alloc_libc, take_proxies->first);
     alloc_free(&alloc_libc, take_proxies->gates);
     alloc_free(&alloc_libc, take_proxies);
@@ -193,6 +195,15 @@ static uint64_t sum_u32(const struct proxies *proxies, const char *name, size_t 
     return sum;
 }
 
+static uint64_t sum_places(struct proxies *proxies, const char *name)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < proxies->count; i++)
+        if (strcmp(proxies->at[i].name, name) == 0)
+            sum += gate_places(&proxies->at[i].gate);
+    return sum;
+}
+
 static void write_results(const struct proxies *proxies, const char *name, struct prom *prom)
 {
 #define GATE_ROW(word)                                                                             \
@@ -202,8 +213,7 @@ static void write_results(const struct proxies *proxies, const char *name, struc
 #undef GATE_ROW
 }
 
-void proxies_metrics_write(const struct proxies *proxies, const struct census *census,
-                           struct prom *prom)
+void proxies_metrics_write(struct proxies *proxies, const struct census *census, struct prom *prom)
 {
     prom_family(prom, "weir_proxy_connections", PROM_GAUGE,
                 "Connections through a proxy, and dials that are to become one.");
@@ -211,6 +221,12 @@ void proxies_metrics_write(const struct proxies *proxies, const struct census *c
         if (is_first_of_name(proxies, i))
             prom_u64(prom, LABELS({"proxy", proxies->at[i].name}),
                      connections_of(proxies, census, proxies->at[i].name));
+    prom_family(prom, "weir_proxy_places", PROM_GAUGE,
+                "Connections and dials begun that count against max_connections; 0 without it.");
+    for (uint32_t i = 0; i < proxies->count; i++)
+        if (is_first_of_name(proxies, i))
+            prom_u64(prom, LABELS({"proxy", proxies->at[i].name}),
+                     sum_places(proxies, proxies->at[i].name));
     prom_family(prom, "weir_proxy_connecting", PROM_GAUGE, "Dials through a proxy under way.");
     for (uint32_t i = 0; i < proxies->count; i++)
         if (is_first_of_name(proxies, i))
@@ -222,8 +238,9 @@ void proxies_metrics_write(const struct proxies *proxies, const struct census *c
         if (is_first_of_name(proxies, i))
             prom_u64(prom, LABELS({"proxy", proxies->at[i].name}),
                      sum_u32(proxies, proxies->at[i].name, offsetof(struct gate, waiting)));
-    prom_family(prom, "weir_proxy_dials_total", PROM_COUNTER,
-                "Dials through a proxy: ok, or the step that failed.");
+    prom_family(
+        prom, "weir_proxy_dials_total", PROM_COUNTER,
+        "Dials through a proxy: ok, or the step that failed; full: max_connections was reached.");
     for (uint32_t i = 0; i < proxies->count; i++)
         if (is_first_of_name(proxies, i))
             write_results(proxies, proxies->at[i].name, prom);

@@ -24,5 +24,4 @@ struct gate *const *proxies_gates(const struct proxies *proxies, uint32_t upstre
 /* "socks5://host:port": a proxy without user and password. */
 void proxies_name(const char *proxy, char ret_name[PROXIES_NAME_MAX]);
 
-void proxies_metrics_write(const struct proxies *proxies, const struct census *census,
-                           struct prom *prom);
+void proxies_metrics_write(struct proxies *proxies, const struct census *census, struct prom *prom);

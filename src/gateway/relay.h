@@ -49,7 +49,7 @@ int relay_shared_new(const struct config *config, struct relay_shared **ret_shar
                      char ret_fault[RELAY_FAULT_MAX]);
 struct accounts *relay_shared_accounts(const struct relay_shared *shared, uint32_t upstream);
 struct affinities *relay_shared_affinities(const struct relay_shared *shared); /* or NULL */
-const struct proxies *relay_shared_proxies(const struct relay_shared *shared);
+struct proxies *relay_shared_proxies(const struct relay_shared *shared);
 void relay_shared_free(struct relay_shared *take_shared); /* after the last relay */
 
 struct relay_options {

@@ -138,7 +138,7 @@ struct affinities *relay_shared_affinities(const struct relay_shared *shared)
     return shared->affinities;
 }
 
-const struct proxies *relay_shared_proxies(const struct relay_shared *shared)
+struct proxies *relay_shared_proxies(const struct relay_shared *shared)
 {
     return shared->proxies;
 }

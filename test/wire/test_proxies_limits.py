@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dials through a proxy are bounded over workers and upstreams, without an error for who waits his turn; its figures."""
+"""Dials and connections through a proxy are bounded over workers and upstreams, without an error for who waits his turn;
+its figures."""
+import select
+import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
 import weirtest
+import wsraw
 from test_proxies import Scripted, microsocks
 from weirtest import Upstream, Weir, dead_port, wait_for
 
@@ -48,6 +53,114 @@ def test_dials_under_way():
                 client.close()
 
 
+def of_one_proxy(url, most, ports=(81, 82), workers=1, **more):
+    """Two upstreams, /a and /b."""
+    shared = {"proxy": url, "proxy_limits": {"max_connections": most}, **more}
+    upstreams = [{"name": name, "endpoints": [{"url": f"http://127.0.0.1:{port}"}], **shared} for name, port in zip("ab", ports)]
+    routes = [{"match": {"path": f"/{name}"}, "upstream": name} for name in "ab"]
+    return Weir(routes=routes, upstreams=upstreams, workers=workers)
+
+
+class Counted:
+    """A proxy that answers requests itself. It knows how many connections there were at once, since who has hung up has said
+    so before he comes again."""
+
+    def __init__(self):
+        self.lock, self.peers, self.most = threading.Lock(), [], 0
+
+    def is_open(self, peer):
+        try:
+            return not select.select([peer.sock], [], [], 0)[0] or peer.sock.recv(1, socket.MSG_PEEK) != b""
+        except (OSError, ValueError):  # it is closed here as well
+            return False
+
+    def script(self, peer):
+        with self.lock:
+            self.peers = [peer, *filter(self.is_open, self.peers)]
+            self.most = max(self.most, len(self.peers))
+        peer.head()
+        peer.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        while peer.request() is not None:
+            time.sleep(0.002)  # the work of an answer
+            peer.ok()
+
+
+@option("upstreams.proxy_limits.max_connections")
+@pytest.mark.parametrize("workers, most", [(1, 1), (1, 3), (4, 2), (4, 7)])
+def test_connections_in_all(workers, most):
+    counted, served = Counted(), {"/a": 0, "/b": 0}
+    with Upstream(counted.script) as proxy, of_one_proxy(proxy.url, most, workers=workers) as weir:
+        end = time.monotonic() + 3
+
+        def ask(path):
+            with weir.client() as client:
+                while time.monotonic() < end:
+                    assert client.get(path).final().status == 200
+                    served[path] += 1
+        threads = [threading.Thread(target=ask, args=(path,)) for path in ("/a", "/b") * 6]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            assert figure(weir, "places") <= most
+        for thread in threads:
+            thread.join()
+        assert counted.most == most
+        assert min(served.values()) > 20, served  # neither keeps the proxy for itself
+        assert figure(weir, "dials_total", result="full") == 0
+        # A place is had for its time: connections are used again.
+        assert figure(weir, "dials_total", result="ok") < sum(served.values()) / 2, served
+
+
+def test_what_is_idle_is_given_up():
+    with Upstream() as one, Upstream() as two, microsocks() as proxy, \
+            of_one_proxy(f"socks5://127.0.0.1:{proxy.port}", 2, (one.port, two.port), 4) as weir:
+        for path in ("/a", "/b") * 3:
+            clients = [weir.client().get(path) for _ in range(2)]
+            assert [client.final().status for client in clients] == [200, 200]
+            for client in clients:
+                client.close()
+        assert weir.metric("weir_pool_failed_total") == 0 and figure(weir, "places") <= 2
+
+
+def test_who_finds_no_place_is_told_so_and_nobody_is_down():
+    held = threading.Event()
+
+    def script(peer):
+        while peer.request() is not None:
+            held.wait(20)
+            peer.ok()
+    with Upstream(script) as one, Upstream() as two, microsocks() as proxy, \
+            of_one_proxy(f"socks5://127.0.0.1:{proxy.port}", 1, (one.port, two.port),
+                         pool={"connect_timeout": "600ms"}) as weir:
+        with weir.client() as client:
+            client.get("/a")
+            wait_for(lambda: one.requests == 1, "the one that holds the place")
+            for _ in range(4):
+                answer = weir.ask("/b")
+                assert answer.status == 503 and answer.json()["error"]["code"] == "pool_full"
+            assert figure(weir, "dials_total", result="full") >= 1 and figure(weir, "places") == 1
+            assert two.accepted == 0
+            held.set()
+            assert client.final().status == 200
+        wait_for(lambda: weir.ask("/b").status == 200, "its place")
+
+
+def test_a_websocket_keeps_its_place():
+    with wsraw.upstream(wsraw.echo) as up, microsocks() as proxy:
+        options = {"proxy": f"socks5://127.0.0.1:{proxy.port}", "proxy_limits": {"max_connections": 1}}
+        with Weir(up, upstream_options=options, upstream_pool={"acquire_timeout": "300ms"}) as weir:
+            with wsraw.WsClient(weir.port) as client:
+                with wsraw.WsClient(weir.port, opens=False) as other:
+                    assert other.answer.status == 503
+                client.say(wsraw.TEXT, "still here")
+                assert client.frame().data == b"still here"
+
+            def is_free():
+                with wsraw.WsClient(weir.port, opens=False) as next_one:
+                    return next_one.answer.status == 101
+            wait_for(is_free, "its place")
+
+
 def test_what_failed_is_counted_by_its_step():
     with Upstream() as up:
         name = f"socks5://127.0.0.1:{dead_port()}"
@@ -67,6 +180,9 @@ def test_one_proxy_has_one_limit(tmp_path):
     conf.write_text(weirtest.yaml_of({
         "listeners": [{"name": "web", "address": "127.0.0.1:0", "routes": [{"upstream": "a"}]}],
         "upstreams": [{"name": "a", **one}, {"name": "b", "proxy_limits": {"connecting_max": 5}, **one}]}))
+    done = subprocess.run([str(weirtest.WEIR), "check", "-c", str(conf)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "other proxy_limits in upstream a" in done.stdout
+    conf.write_text(conf.read_text().replace("connecting_max", "max_connections"))
     done = subprocess.run([str(weirtest.WEIR), "check", "-c", str(conf)], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "other proxy_limits in upstream a" in done.stdout
     assert "pw@" not in done.stdout + done.stderr
