@@ -207,6 +207,7 @@ struct http_link *http1_open(struct http1_connector *connector, weir_conn id,
     conn->state = CONN_IDLE;
     take_stream->owner = conn;
     take_stream->on_ready = conn_ready;
+    socket_read_ahead(take_stream);
     conn_want(conn);
     weir_err err = id.id != 0 ? weir_conn_up(connector->pool, id, conn, 1) : WEIR_OK;
     if (err != WEIR_OK) {
@@ -250,7 +251,8 @@ static void parcel_land(struct http_parcel *take_parcel, struct http_connector *
 static struct http_parcel *link_detach(struct http_link *take_link)
 {
     struct conn *conn = container_of(take_link, struct conn, link);
-    if (conn->state != CONN_IDLE || !stream_is_socket(conn->stream)) {
+    if (conn->state != CONN_IDLE || !stream_is_socket(conn->stream)
+        || socket_has_arrived(conn->stream)) {
         return NULL;
     }
     struct parcel *parcel = alloc_zeroed(&alloc_libc, sizeof *parcel);
@@ -360,7 +362,7 @@ static void conn_warm(struct conn *conn)
 static void conn_readable(struct conn *conn)
 {
     size_t cap;
-    char *buf = loop_buffer(conn->connector->opt->loop, &cap);
+    char *buf = loop_inbox(conn->connector->opt->loop, &cap);
     conn_warm(conn);
     ssize_t n = stream_read(conn->stream, buf, cap);
     if (n == -EAGAIN) {

@@ -189,7 +189,7 @@ static void tunnel_close(struct channel_side *side)
 static void tunnel_read(struct channel_side *side)
 {
     size_t cap;
-    char *buf = loop_buffer(channel_relay(channel_of(side))->opt.loop, &cap);
+    char *buf = loop_inbox(channel_relay(channel_of(side))->opt.loop, &cap);
     ssize_t n = stream_read(side->tunnel.stream, buf, cap);
     if (n > 0) {
         channel_heard(side, buf, (size_t)n);

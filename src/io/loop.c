@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/fetch.h"
+#include "io/arrival.h"
 #include "io/clock.h"
 #include "io/loop_guest.h"
 #include "io/watch.h"
@@ -70,6 +71,7 @@ struct loop {
     _Atomic bool is_rung;     /* without the bell */
     struct loop_guest *guest;
 
+    struct arrivals arrivals;
     struct epoll_event batch[BATCH_MAX];
     struct wheel wheel;
 };
@@ -144,6 +146,7 @@ int loop_new(const struct loop_options *opt, struct loop **ret_loop)
     read_clock(loop);
     loop->hooks_ms = UINT64_MAX;
     list_init(&loop->laters);
+    arrivals_init(&loop->arrivals, alloc);
     list_init(&loop->wakes);
     wheel_init(&loop->wheel, TICK_MS, loop->now_ms);
     loop->buffer_bytes = opt->read_buffer_bytes > 0 ? opt->read_buffer_bytes : BUFFER_BYTES;
@@ -180,6 +183,7 @@ static void reap_wakes(struct loop *loop)
 void loop_free(struct loop *loop)
 {
     let_go(loop);
+    arrivals_fini(&loop->arrivals);
     check(loop->hooks == NULL && loop->wheel.count == 0 && loop->wakes.count == 0);
     if (loop->guest != NULL) {
         loop_guest_free(loop->guest);
@@ -210,7 +214,8 @@ void loop_stop(struct loop *loop)
 static bool is_pending(const struct loop *loop)
 {
     return loop->happened || loop->laters.count > 0
-           || atomic_load_explicit(&loop->is_rung, memory_order_relaxed);
+           || atomic_load_explicit(&loop->is_rung, memory_order_relaxed)
+           || arrivals_are_wanted(&loop->arrivals);
 }
 
 static int wait_ms(const struct loop *loop, uint64_t now_ms)
@@ -229,6 +234,7 @@ static int wait_ms(const struct loop *loop, uint64_t now_ms)
 
 /* What was put off is done after so many events: it is not to wait for a long batch. */
 #define GROUP 32
+_Static_assert(GROUP <= ARRIVALS_MAX, "a group's arrivals have a place");
 
 #define AHEAD_WATCHES 8 /* so far ahead of the event at hand a watch is brought into the cache, */
 #define AHEAD_OWNERS  4 /* and so far what its owner will touch */
@@ -250,7 +256,53 @@ static void fetch_owner(const struct loop *loop, int at, int count)
     }
 }
 
-/* An earlier callback of the batch may have closed a later watch, or taken its interest away. */
+/* For sockets with data, and nothing else to say. What came lies one behind the other. */
+static void receive_ahead(struct loop *loop, int from, int to)
+{
+    for (int i = from; i < to && KEPT_MAX - loop->kept_bytes >= ARRIVAL_BYTES; i++) {
+        struct watch *watch = loop->batch[i].data.ptr;
+        bool is_apt = watch->is_eager && !watch->is_bulk && !watch->has_arrived;
+        if (!is_apt || loop->batch[i].events != EPOLLIN || (watch->wants & STREAM_READ) == 0) {
+            continue;
+        }
+        char *room = (char *)loop->buffer + loop->kept_bytes;
+        size_t came = arrivals_receive(&loop->arrivals, watch, i, room);
+        loop->kept_bytes += (came + KEPT_ALIGN - 1) & ~(KEPT_ALIGN - 1);
+    }
+}
+
+/* An earlier callback of the batch may have closed the watch, or taken its interest away. */
+static void hear(struct watch *watch, uint32_t events)
+{
+    unsigned wants = watch->wants;
+    unsigned ready = (events & EPOLLIN ? STREAM_READ : 0) | (events & EPOLLOUT ? STREAM_WRITE : 0)
+                     | (events & EPOLLRDHUP ? STREAM_HANGUP : 0);
+    ready &= wants;
+    if (events & (EPOLLERR | EPOLLHUP) && wants != 0) {
+        ready = wants | STREAM_READ;
+    }
+    if (ready != 0) {
+        watch->on_ready(watch, ready);
+    }
+}
+
+/* Arrivals are in the order of the events. */
+static void hear_group(struct loop *loop, int from, int to, int count)
+{
+    struct arrivals *arrivals = &loop->arrivals;
+    unsigned next = 0;
+    for (int i = from; i < to; i++) {
+        struct watch *watch = loop->batch[i].data.ptr;
+        fetch_watch(loop, i + AHEAD_WATCHES, count);
+        fetch_owner(loop, i + AHEAD_OWNERS, count);
+        if (next < arrivals->count && arrivals->group[next].event == i) {
+            arrivals->at_hand = &arrivals->group[next++];
+        }
+        hear(watch, loop->batch[i].events);
+        arrivals->at_hand = NULL;
+    }
+}
+
 static void dispatch(struct loop *loop, int count)
 {
     for (int i = 0; i < AHEAD_WATCHES; i++) {
@@ -259,23 +311,14 @@ static void dispatch(struct loop *loop, int count)
     for (int i = 0; i < AHEAD_OWNERS; i++) {
         fetch_owner(loop, i, count);
     }
-    for (int i = 0; i < count; i++) {
-        struct watch *watch = loop->batch[i].data.ptr;
-        uint32_t events = loop->batch[i].events;
-        fetch_watch(loop, i + AHEAD_WATCHES, count);
-        fetch_owner(loop, i + AHEAD_OWNERS, count);
-        unsigned wants = watch->wants;
-        unsigned ready = (events & EPOLLIN ? STREAM_READ : 0)
-                         | (events & EPOLLOUT ? STREAM_WRITE : 0)
-                         | (events & EPOLLRDHUP ? STREAM_HANGUP : 0);
-        ready &= wants;
-        if (events & (EPOLLERR | EPOLLHUP) && wants != 0) {
-            ready = wants | STREAM_READ;
-        }
-        if (ready != 0) {
-            watch->on_ready(watch, ready);
-        }
-        if (i % GROUP == GROUP - 1) {
+    for (int from = 0; from < count; from += GROUP) {
+        int to = count - from < GROUP ? count : from + GROUP;
+        loop->kept++;
+        receive_ahead(loop, from, to);
+        hear_group(loop, from, to, count);
+        arrivals_settle(&loop->arrivals);
+        loop_buffer_let_go(loop);
+        if (to - from == GROUP) {
             run_laters(loop);
         }
     }
@@ -324,6 +367,10 @@ static int turn(struct loop *loop, int wait)
     if (atomic_load_explicit(&loop->is_rung, memory_order_relaxed)) {
         loop->happened = true;
         hear_wakes(loop);
+    }
+    if (loop->arrivals.left.count > 0) {
+        loop->happened = true;
+        arrivals_tell(&loop->arrivals);
     }
     if (count > 0) {
         loop->happened = true;
@@ -375,6 +422,16 @@ void *loop_buffer(struct loop *loop, size_t *ret_cap)
 {
     *ret_cap = loop->buffer_bytes;
     return loop->buffer + loop->kept_bytes;
+}
+
+void *loop_inbox(struct loop *loop, size_t *ret_cap)
+{
+    const struct arrival *arrival = loop->arrivals.at_hand;
+    if (arrival == NULL || arrival->got <= 0) {
+        return loop_buffer(loop, ret_cap);
+    }
+    *ret_cap = (size_t)arrival->got;
+    return arrival->at;
 }
 
 bool loop_buffer_keep(struct loop *loop, const void *data, size_t len)
@@ -626,8 +683,21 @@ void watch_change(struct watch *watch, unsigned events)
     }
 }
 
+ssize_t loop_arrival_read(struct watch *watch, void *buf, size_t cap)
+{
+    return arrivals_read(&watch->loop->arrivals, watch, buf, cap);
+}
+
+ssize_t loop_arrival_peek(const struct watch *watch, void *buf, size_t cap)
+{
+    return arrivals_peek(&watch->loop->arrivals, watch, buf, cap);
+}
+
 void watch_close(struct watch *watch, void (*gone)(struct watch *watch))
 {
+    if (watch->has_arrived) {
+        arrivals_drop(&watch->loop->arrivals, watch);
+    }
     watch_want(watch, 0);
     watch->wants = 0;
     watch->closed = true;

@@ -6,10 +6,10 @@
  * per loop. It is a loop of its own, a guest in a program's uv_loop_t, or one descriptor to poll
  * with a time-out. Nobody above io/ knows which.
  *
- * A turn is: poll; the hooks' word of the time; readiness callbacks, with what was put off by
- * loop_later() after every few of them; expired timers; what was put off since; the turn hooks (the
- * engine's step, flushing of counters), in the order they were added. Hooks run once per turn, only
- * when something happened.
+ * A turn is: poll; the hooks' word of the time; readiness callbacks, in groups: what has come for
+ * those that read ahead (socket.h), the callbacks, what was put off by loop_later(); expired
+ * timers; what was put off since; the turn hooks (the engine's step, flushing of counters), in the
+ * order they were added. Hooks run once per turn, only when something happened.
  *
  * Nothing here is called from another thread but loop_wake_send().
  */
@@ -48,6 +48,10 @@ uint64_t loop_now_ns(const struct loop *loop);  /* a fresh reading, for measurin
 
 /* The loop's read buffer: valid until the next read of any stream of this loop. */
 void *loop_buffer(struct loop *loop, size_t *ret_cap);
+
+/* Where a read of the stream whose callback this is costs least: what was received ahead lies there
+ * (socket_read_ahead()), and a read to that very place copies nothing. Else the read buffer. */
+void *loop_inbox(struct loop *loop, size_t *ret_cap);
 
 /* Keeps what a read has brought beyond the next read: reads go behind it until everything kept is
  * let go, one call for each. False where `data` was not read there, or too much is kept already. */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/socket.h"
 
+#include "io/receive.h"
 #include "io/watch.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <netinet/tcp.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Long enough for a reader that pauses, short enough for a host that is gone; time-outs that mean
@@ -145,26 +145,17 @@ int socket_connected(struct stream *stream)
 /* --- a stream's operations ----------------------------------------------------------------------
  */
 
-/* recv() and send() are points where a thread may be cancelled: in a program of several threads
- * that is four locked instructions for each request and reply, and nobody is cancelled here.
- * Sanitizers want to see the functions. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(SYS_recvfrom)
-#    define receive_from(fd, buf, cap) recv((fd), (buf), (cap), 0)
-#    define send_to(fd, data, len)     send((fd), (data), (len), MSG_NOSIGNAL)
-#else
-#    define receive_from(fd, buf, cap) syscall(SYS_recvfrom, (fd), (buf), (cap), 0, NULL, NULL)
-#    define send_to(fd, data, len)                                                                 \
-        syscall(SYS_sendto, (fd), (data), (len), MSG_NOSIGNAL, NULL, NULL)
-#endif
-
 static ssize_t socket_read(struct stream *stream, void *buf, size_t cap)
 {
-    int fd = socket_of(stream)->watch.fd;
-    ssize_t got;
-    do {
-        got = receive_from(fd, buf, cap);
-    } while (got < 0 && errno == EINTR);
-    return got >= 0 ? got : -errno;
+    struct watch *watch = &socket_of(stream)->watch;
+    if (watch->has_arrived) {
+        return loop_arrival_read(watch, buf, cap);
+    }
+    ssize_t got = fd_receive(watch->fd, buf, cap);
+    if (watch->is_bulk && got < (ssize_t)ARRIVAL_BYTES) {
+        watch->is_bulk = false;
+    }
+    return got;
 }
 
 static ssize_t send_parts(int fd, const struct iovec *parts, int count)
@@ -180,7 +171,7 @@ static ssize_t socket_writev(struct stream *stream, const struct iovec *parts, i
     int fd = socket_of(stream)->watch.fd;
     ssize_t sent;
     do {
-        sent = count == 1 ? send_to(fd, parts[0].iov_base, parts[0].iov_len)
+        sent = count == 1 ? fd_send(fd, parts[0].iov_base, parts[0].iov_len)
                           : send_parts(fd, parts, count);
     } while (sent < 0 && errno == EINTR);
     return sent >= 0 ? sent : -errno;
@@ -228,6 +219,18 @@ bool stream_is_socket(const struct stream *stream)
     return stream->ops == &socket_ops;
 }
 
+void socket_read_ahead(struct stream *stream)
+{
+    if (stream_is_socket(stream)) {
+        socket_of(stream)->watch.is_eager = true;
+    }
+}
+
+bool socket_has_arrived(const struct stream *socket)
+{
+    return socket_of(socket)->watch.has_arrived;
+}
+
 int socket_detach(struct stream *take_socket)
 {
     struct socket *socket = socket_of(take_socket);
@@ -259,6 +262,9 @@ int socket_local(const struct stream *socket, struct address *ret)
 
 bool socket_is_dirty(const struct stream *socket)
 {
+    if (socket_has_arrived(socket)) {
+        return true;
+    }
     char byte;
     ssize_t got = recv(stream_fd(socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return got >= 0 || (errno != EAGAIN && errno != EINTR);
@@ -266,6 +272,10 @@ bool socket_is_dirty(const struct stream *socket)
 
 ssize_t socket_peek(const struct stream *socket, void *buf, size_t cap)
 {
+    const struct watch *watch = &socket_of(socket)->watch;
+    if (watch->has_arrived) {
+        return loop_arrival_peek(watch, buf, cap);
+    }
     ssize_t got;
     do {
         got = recv(stream_fd(socket), buf, cap, MSG_PEEK | MSG_DONTWAIT);

@@ -26,8 +26,14 @@ int socket_connect(struct loop *loop, const struct address *to, const struct add
 /* 0: connected; -EINPROGRESS: not yet; other -errno: failed. */
 int socket_connected(struct stream *stream);
 
+/* Its owner reads to loop_inbox() whenever he is told, all that there is: the loop may receive for
+ * him before it tells him. Nothing where the stream is no socket. */
+void socket_read_ahead(struct stream *stream);
+/* It has done so, and he has not read it yet. */
+bool socket_has_arrived(const struct stream *socket);
+
 /* Takes the descriptor out of the loop, open and non-blocking, and frees the stream: for moving a
- * connection to another worker, whose loop adopts it. */
+ * connection to another worker, whose loop adopts it. What has arrived is lost. */
 int socket_detach(struct stream *take_socket);
 
 /* Whether it is one of this file, with nothing over it. */

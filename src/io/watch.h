@@ -10,6 +10,7 @@
  * the watch: its memory is the loop's until gone() is called, at the end of the turn.
  */
 #pragma once
+#include "io/arrival.h"
 #include "io/loop.h"
 #include "io/stream.h"
 
@@ -25,8 +26,13 @@ struct watch {
     };
     int fd;
     uint8_t wants;
-    bool closed;
-    bool is_shared; /* with other loops: an event wakes one of them (EPOLLEXCLUSIVE). Reads only. */
+    bool closed : 1;
+    bool is_shared : 1; /* with other loops: an event wakes one of them (EPOLLEXCLUSIVE). Reads
+                           only. */
+    /* A socket whose owner reads all there is whenever he is told. */
+    bool is_eager : 1;    /* the loop may receive for it before it tells him (arrival.h) */
+    bool is_bulk : 1;     /* but not now: he reads more at a time */
+    bool has_arrived : 1; /* and what has is to be read from there */
 };
 
 static inline void watch_init(struct watch *watch, struct loop *loop, int fd,
@@ -37,6 +43,10 @@ static inline void watch_init(struct watch *watch, struct loop *loop, int fd,
 
 /* Of what `ahead` leads to. */
 #define WATCH_AHEAD_BYTES 192U
+
+/* Of a watch for which something has arrived. */
+ssize_t loop_arrival_read(struct watch *watch, void *buf, size_t cap);
+ssize_t loop_arrival_peek(const struct watch *watch, void *buf, size_t cap);
 
 void watch_change(struct watch *watch, unsigned events);
 

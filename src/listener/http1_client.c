@@ -60,6 +60,7 @@ struct client *client_new(struct http1_listener *listener, struct stream *take_s
     memcpy(client->address, address, sizeof client->address);
     take_stream->owner = client;
     take_stream->on_ready = client_ready;
+    socket_read_ahead(take_stream);
     list_push_back(&listener->clients, &client->on_list);
     client_want(client);
     client_arm_state(client);
@@ -389,9 +390,9 @@ static void client_readable(struct client *client)
     struct http1_listener *listener = client->home;
     struct request *request = client->request;
     size_t cap;
-    char *buf = loop_buffer(listener->loop, &cap);
-    pool_conn_fetch(listener->pool, client->conn); /* while the kernel copies */
     size_t held = request != NULL ? bytes_len(&request->held) : 0;
+    char *buf = held > 0 ? loop_buffer(listener->loop, &cap) : loop_inbox(listener->loop, &cap);
+    pool_conn_fetch(listener->pool, client->conn); /* while the kernel copies */
     ssize_t n = held < cap ? stream_read(client->stream, buf + held, cap - held) : -ENOBUFS;
     if (n == -EAGAIN) {
         return;
