@@ -144,10 +144,10 @@ def test_a_wrong_token_is_tried_once():
 
 @option("upstreams.openclaw.password")
 def test_password():
-    with double(token="open sesame") as claw, weir_for(claw, openclaw={"token": "", "password": "secret"}) as weir:
+    with double(token="sesame") as claw, weir_for(claw, openclaw={"token": "", "password": "sesame"}) as weir:
         assert post(weir, "echo", {}).status == 200
-        assert claw.connects[0]["auth"] == {"password": "open sesame"}
-        assert "open sesame" not in weir.admin("/api/v1/config").text
+        assert claw.connects[0]["auth"] == {"password": "sesame"}
+        assert "sesame" not in weir.admin("/api/v1/config").text
 
 
 @option("upstreams.openclaw.identity")
