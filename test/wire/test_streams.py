@@ -11,6 +11,7 @@ import threading
 import pytest
 from aiohttp import web
 
+from h2peer import H2Upstream
 from weirtest import DEADLINE, Upstream, Weir, wait_for
 
 option = pytest.mark.option
@@ -228,6 +229,35 @@ def test_heartbeats_of_http2():
         end.set()
         seen += curl.stdout.read()
         assert curl.wait(DEADLINE) == 0 and seen.replace(PING, b"") == b"data: 1\n\ndata: 2\n\n"
+
+
+def h2_stream(*pieces):
+    def script(peer, stream):
+        peer.h2.send_headers(stream, [(":status", "200"), ("content-type", "text/event-stream")])
+        for piece in pieces:
+            peer.h2.send_data(stream, piece)
+    return script
+
+
+def test_heartbeats_of_an_upstream_of_http2():
+    with H2Upstream(h2_stream(b"data: 1\n\n")) as up, front(up, "50ms", upstream_options={"protocol": "h2"}) as weir, \
+            weir.client() as client:
+        client.get("/s")
+        until(client, PING, 3)
+        peer = up.peers[0]
+        with peer.lock:
+            peer.h2.send_data(1, b"data: 2\n\n", end_stream=True)
+            peer.send()
+        answer = client.response()
+        assert answer.complete and answer.body.replace(PING, b"") == b"data: 1\n\ndata: 2\n\n"
+
+
+def test_who_leaves_resets_the_upstreams_stream():
+    with H2Upstream(h2_stream(b"data: 1\n\n")) as up, front(up, "50ms", upstream_options={"protocol": "h2"}) as weir:
+        with weir.client() as client:
+            client.get("/s")
+            until(client, PING, 2)
+        wait_for(lambda: up.peers[0].resets == [(1, 8)], "RST_STREAM CANCEL")
 
 
 # --- how a stream ends ---------------------------------------------------------------------------------------------
