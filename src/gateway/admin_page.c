@@ -9,6 +9,7 @@
 
 #include "gateway/accounts.h"
 #include "gateway/admin_tls.h"
+#include "gateway/client_keys.h"
 #include "gateway/config_dump.h"
 #include "gateway/inlet.h"
 #include "gateway/metrics.h"
@@ -153,7 +154,7 @@ static uint16_t write_index(const struct server *server, const struct census *ce
     bytes_printf(
         out,
         "weir %s, %s\n\n/livez\n/readyz\n/healthz\n/metrics\n/api/v1/pools\n"
-        "/api/v1/endpoints\n/api/v1/accounts\n/api/v1/keys\n/api/v1/connections\n/api/v1/listeners\n"
+        "/api/v1/endpoints\n/api/v1/accounts\n/api/v1/clients\n/api/v1/keys\n/api/v1/connections\n/api/v1/listeners\n"
         "/api/v1/certificates\n"
         "/api/v1/events\n/api/v1/config\n/api/v1/process\n",
         WEIR_VERSION, state_word(server));
@@ -594,7 +595,7 @@ static void worker_rows(struct json *row, const struct server *server)
     json_close(row, ']');
 }
 
-/* --- accounts ------------------------------------------------------------------------------------
+/* --- accounts and clients ------------------------------------------------------------------------
  */
 
 static void term_rows(struct json *row, const struct cooldown *cooldown, uint64_t now_ms)
@@ -613,6 +614,14 @@ static void term_rows(struct json *row, const struct cooldown *cooldown, uint64_
         json_close(row, '}');
     }
     json_close(row, ']');
+}
+
+static void token_cells(struct json *row, const uint64_t tokens[AI_TOKENS_KINDS])
+{
+    json_u64(row, "input_tokens", tokens[AI_TOKENS_INPUT]);
+    json_u64(row, "output_tokens", tokens[AI_TOKENS_OUTPUT]);
+    json_u64(row, "cache_read_tokens", tokens[AI_TOKENS_CACHE_READ]);
+    json_u64(row, "cache_write_tokens", tokens[AI_TOKENS_CACHE_WRITE]);
 }
 
 static void account_row(struct rows *rows, const struct config_upstream *upstream,
@@ -641,10 +650,7 @@ static void account_row(struct rows *rows, const struct config_upstream *upstrea
     json_u64(&row, "weight", config->weight);
     json_text(&row, "proxy", proxy);
     json_u64(&row, "given_up", info->given_up);
-    json_u64(&row, "input_tokens", info->tokens[AI_TOKENS_INPUT]);
-    json_u64(&row, "output_tokens", info->tokens[AI_TOKENS_OUTPUT]);
-    json_u64(&row, "cache_read_tokens", info->tokens[AI_TOKENS_CACHE_READ]);
-    json_u64(&row, "cache_write_tokens", info->tokens[AI_TOKENS_CACHE_WRITE]);
+    token_cells(&row, info->tokens);
     json_u64(&row, "unread_answers", info->unread);
     row_end(rows, &row);
 }
@@ -663,6 +669,37 @@ static uint16_t write_accounts(const struct server *server, const struct census 
             accounts_info_of(relay_shared_accounts(server->shared, u), i, &info);
             account_row(&rows, upstream, &info, now_ms);
         }
+    }
+    return rows_close(&rows);
+}
+
+static void client_row(struct rows *rows, const struct client_info *info)
+{
+    struct json row = row_begin(rows);
+    json_text(&row, "client", info->config->name);
+    json_u64(&row, "in_flight", info->open);
+    json_u64(&row, "waiting", info->waiting);
+    json_u64(&row, "concurrent", info->config->concurrent);
+    json_u64(&row, "rate", info->config->rate.count);
+    json_u64(&row, "rate_seconds", info->config->rate.per_s);
+    json_u64(&row, "requests", info->entered);
+    json_u64(&row, "refused_concurrent", info->full);
+    json_u64(&row, "refused_rate", info->fast);
+    token_cells(&row, info->tokens);
+    row_end(rows, &row);
+}
+
+static uint16_t write_clients(const struct server *server, const struct census *census,
+                              bool openmetrics, struct bytes *out)
+{
+    (void)census, (void)openmetrics;
+    const struct client_keys *keys = relay_shared_clients(server->shared);
+    struct rows rows;
+    struct client_info info;
+    rows_open(&rows, "clients", out);
+    for (uint32_t i = 0; keys != NULL && i < client_keys_count(keys); i++) {
+        client_keys_info_of(keys, i, &info);
+        client_row(&rows, &info);
     }
     return rows_close(&rows);
 }
@@ -731,6 +768,7 @@ static const struct admin_page pages[] = {
     {"/api/v1/pools", CENSUS_POOLS, false, false, JSON_TYPE, write_pools, NULL},
     {"/api/v1/endpoints", CENSUS_ENDPOINTS, false, false, JSON_TYPE, write_endpoints, NULL},
     {"/api/v1/accounts", 0, false, false, JSON_TYPE, write_accounts, NULL},
+    {"/api/v1/clients", 0, false, false, JSON_TYPE, write_clients, NULL},
     {"/api/v1/keys", CENSUS_KEYS, false, false, JSON_TYPE, write_keys, NULL},
     {"/api/v1/connections", CENSUS_CONNECTIONS, false, false, JSON_TYPE, write_connections, NULL},
     {"/api/v1/listeners", 0, false, false, JSON_TYPE, write_listeners, NULL},

@@ -22,6 +22,7 @@ struct client {
     _Atomic uint64_t due_ns;
     _Atomic uint32_t open, waiting;
     _Atomic uint64_t entered, full, fast;
+    _Atomic uint64_t tokens[AI_TOKENS_KINDS];
 };
 
 struct client_keys {
@@ -216,6 +217,15 @@ void client_keys_wait_over(struct client_keys *keys, uint32_t client, bool is_re
     atomic_fetch_add_explicit(&keys->at[client].full, is_refused, memory_order_relaxed);
 }
 
+void client_keys_used(struct client_keys *keys, uint32_t client, const struct ai_usage_said *said)
+{
+    check(client < keys->count);
+    for (uint32_t i = 0; i < AI_TOKENS_KINDS; i++) {
+        atomic_fetch_add_explicit(&keys->at[client].tokens[i], said->tokens[i],
+                                  memory_order_relaxed);
+    }
+}
+
 /* --- about it ------------------------------------------------------------------------------------
  */
 
@@ -249,6 +259,9 @@ void client_keys_info_of(const struct client_keys *keys, uint32_t client,
         .full = atomic_load_explicit(&it->full, memory_order_relaxed),
         .fast = atomic_load_explicit(&it->fast, memory_order_relaxed),
     };
+    for (uint32_t i = 0; i < AI_TOKENS_KINDS; i++) {
+        ret_info->tokens[i] = atomic_load_explicit(&it->tokens[i], memory_order_relaxed);
+    }
 }
 
 uint64_t client_keys_strangers(const struct client_keys *keys, bool has_key)

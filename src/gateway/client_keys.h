@@ -19,6 +19,7 @@
 #pragma once
 #include "base/text.h"
 #include "gateway/config.h"
+#include "proto/ai_usage.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -57,6 +58,9 @@ bool client_keys_wait(struct client_keys *keys, uint32_t client, uint32_t most);
 /* is_refused: it did not enter in time. */
 void client_keys_wait_over(struct client_keys *keys, uint32_t client, bool is_refused);
 
+/* What an answer says that it took. */
+void client_keys_used(struct client_keys *keys, uint32_t client, const struct ai_usage_said *said);
+
 const char *client_keys_name(const struct client_keys *keys, uint32_t client);
 /* The same for every gateway and every worker: of its name. */
 uint64_t client_keys_hash(const struct client_keys *keys, uint32_t client);
@@ -66,8 +70,9 @@ uint64_t client_keys_hash(const struct client_keys *keys, uint32_t client);
 
 struct client_info {
     const struct config_client *config;
-    uint32_t open, waiting;
-    uint64_t entered, full, fast; /* requests, by what came of them */
+    uint64_t open, waiting;           /* requests now */
+    uint64_t entered, full, fast;     /* and so far, by what came of them */
+    uint64_t tokens[AI_TOKENS_KINDS]; /* that answers say were taken */
 };
 uint32_t client_keys_count(const struct client_keys *keys);
 void client_keys_info_of(const struct client_keys *keys, uint32_t client,

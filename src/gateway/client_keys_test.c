@@ -107,11 +107,15 @@ static void so_many_are_open_at_a_time(void **state)
     assert_true(client_keys_enter(keys, 0));
     client_keys_wait_over(keys, 0, false);
     client_keys_wait_over(keys, 0, true);
+    client_keys_used(keys, 0, &(struct ai_usage_said){{1, 2, 3, 4}});
+    client_keys_used(keys, 0, &(struct ai_usage_said){{10, 20, 30, 40}});
     client_keys_info_of(keys, 0, &info);
     assert_int_equal(info.open, 2);
     assert_int_equal(info.waiting, 0);
     assert_int_equal(info.entered, 3);
     assert_int_equal(info.full, 2);
+    assert_int_equal(info.tokens[AI_TOKENS_INPUT], 11);
+    assert_int_equal(info.tokens[AI_TOKENS_CACHE_WRITE], 44);
     client_keys_free(keys);
 }
 

@@ -9,10 +9,11 @@
 
 #include "gateway/inlet.h"
 #include "gateway/metrics_accounts.h"
-#include "gateway/metrics_sessions.h"
+#include "gateway/metrics_clients.h"
 #include "gateway/metrics_groups.h"
 #include "gateway/metrics_histogram.h"
 #include "gateway/metrics_openclaw.h"
+#include "gateway/metrics_sessions.h"
 #include "gateway/metrics_tls.h"
 #include "gateway/metrics_websocket.h"
 #include "gateway/process.h"
@@ -95,6 +96,7 @@ bool metrics_write(const struct server *server, const struct census *census, boo
     write_listeners(&page);
     metrics_accounts_write(server, &page.prom);
     metrics_sessions_write(server, &page.prom);
+    metrics_clients_write(server, &page.prom);
     metrics_tls_write(server, &page.prom);
     proxies_metrics_write(relay_shared_proxies(server->shared), census, &page.prom);
     metrics_websocket_write(server, &page.prom);

@@ -695,7 +695,8 @@ static void on_head(struct http_call *call, struct http_head *head)
     pool_lease_fetch_conn(transit->upstream->pool, transit->lease);
     forward_answer(transit->rules, head);
     session_answered(transit, head);
-    if (head->framing != HTTP_LENGTH || transit->upstream->accounts != NULL) {
+    if (head->framing != HTTP_LENGTH || transit->upstream->accounts != NULL
+        || transit->client_no != 0) {
         stream_begin(transit, head);
     }
     ex->ops->respond(ex, head);

@@ -33,6 +33,7 @@
 
 struct accounts;
 struct affinities;
+struct client_keys;
 struct claw_counters;
 struct dns;
 struct loop;
@@ -48,7 +49,8 @@ struct relay_shared;
 int relay_shared_new(const struct config *config, struct relay_shared **ret_shared,
                      char ret_fault[RELAY_FAULT_MAX]);
 struct accounts *relay_shared_accounts(const struct relay_shared *shared, uint32_t upstream);
-struct affinities *relay_shared_affinities(const struct relay_shared *shared); /* or NULL */
+struct affinities *relay_shared_affinities(const struct relay_shared *shared);     /* or NULL */
+const struct client_keys *relay_shared_clients(const struct relay_shared *shared); /* or NULL */
 struct proxies *relay_shared_proxies(const struct relay_shared *shared);
 void relay_shared_free(struct relay_shared *take_shared); /* after the last relay */
 

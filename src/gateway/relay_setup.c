@@ -138,6 +138,11 @@ struct affinities *relay_shared_affinities(const struct relay_shared *shared)
     return shared->affinities;
 }
 
+const struct client_keys *relay_shared_clients(const struct relay_shared *shared)
+{
+    return shared->client_keys;
+}
+
 struct proxies *relay_shared_proxies(const struct relay_shared *shared)
 {
     return shared->proxies;

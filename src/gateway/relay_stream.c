@@ -5,7 +5,8 @@
  *
  *     heard      of which answers                                       for
  *     id         served ones, on routes where an answer's id binds      affinity.h
- *     tokens     JSON and event streams of upstreams with accounts      accounts.h
+ *     tokens     JSON and event streams of upstreams with accounts,     accounts.h
+ *                or to clients of the configuration                     client_keys.h
  *     silence    event streams, where the route has sse_heartbeat       the client: ": ping"
  *
  * Not a byte of it is changed, held back or copied; a heartbeat stands between two events, or there
@@ -34,7 +35,7 @@ static enum content content_of(const struct http_head *head)
 /* Whether somebody wants to know how many tokens it takes. */
 static bool is_metered(const struct transit *transit)
 {
-    return transit->upstream->accounts != NULL;
+    return transit->upstream->accounts != NULL || transit->client_no != 0;
 }
 
 static void watch_silence(struct transit *transit, const struct http_head *head)
@@ -59,7 +60,7 @@ void stream_begin(struct transit *transit, const struct http_head *head)
         return;
     }
     if (http_has(head, HTTP_CONTENT_ENCODING)) {
-        if (is_metered_here) {
+        if (is_metered_here && transit->upstream->accounts != NULL) {
             accounts_unread(transit->upstream->accounts, transit->account);
         }
         return;
@@ -104,6 +105,17 @@ static void on_silence(struct loop_timer *timer, uint64_t now_ms)
     }
 }
 
+static void note_usage(struct transit *transit, const struct ai_usage_said *said)
+{
+    if (transit->upstream->accounts != NULL) {
+        accounts_used(transit->upstream->accounts, transit->account, said);
+    }
+    if (transit->client_no != 0) {
+        client_keys_used(transit->lane->relay->opt.shared->client_keys, transit->client_no - 1,
+                         said);
+    }
+}
+
 /* However it ended: what an answer that was cut has said until then was taken, too. */
 void stream_end(struct transit *transit)
 {
@@ -112,7 +124,7 @@ void stream_end(struct transit *transit)
         loop_timer_stop(transit->lane->relay->opt.loop, &transit->pulse.timer);
     }
     if ((transit->hears & HEARS_TOKENS) != 0 && ai_usage_get(&transit->usage, &said)) {
-        accounts_used(transit->upstream->accounts, transit->account, &said);
+        note_usage(transit, &said);
     }
     transit->hears = 0;
 }

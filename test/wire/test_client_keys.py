@@ -2,6 +2,7 @@
 """Keys of the data plane: who is let in, what becomes of the key, how much each client may ask at a time and in a time."""
 import base64
 import hashlib
+import json
 import re
 import subprocess
 import threading
@@ -12,7 +13,7 @@ import pytest
 import peers
 from meanwhile import Meanwhile
 from test_accounts import Api, account, post
-from weirtest import WEIR, Upstream, Weir, wait_for, yaml_of
+from weirtest import ROOT, WEIR, Upstream, Weir, free_port, wait_for, yaml_of
 
 option = pytest.mark.option
 
@@ -143,7 +144,7 @@ def test_the_key_goes_no_further():
         assert b"key-a" not in up.bytes
         # Neither a log nor a page shows it, nor what it is known by.
         everything = weir.text() + weir.access_log.read_text() + weir.admin("/metrics").text
-        for page in ("config", "keys", "pools", "connections", "listeners"):
+        for page in ("clients", "config", "keys", "pools", "connections", "listeners"):
             everything += weir.admin(f"/api/v1/{page}").text
         assert "key-a" not in everything and digest("key-a") not in everything.lower()
 
@@ -329,6 +330,83 @@ def test_conversations_are_kept_apart_by_client():
                 again = post(weir, headers=headers + "X-Session-Id: s\r\n")
                 assert again.header("x-weir-session") == "hit" and again.json()["served_by"] == homes[name]
         assert len(set(homes.values())) > 1
+
+
+# --- what is shown of them -----------------------------------------------------------------------------------------
+
+
+def rows(weir):
+    return {it["client"]: it for it in json.loads(weir.admin("/api/v1/clients").text)["clients"]}
+
+
+def test_pages_and_metrics():
+    gate = Gate()
+    clients = [client("a", concurrent=1), client("b", rate="2/m"), client("c", rate="unlimited", concurrent=0)]
+    with Upstream(gate) as up, Weir(up, workers=2, upstream_pool={"waiting_max": 1}, clients=clients) as weir:
+        assert rows(weir)["b"] == {
+            "client": "b", "in_flight": 0, "waiting": 0, "concurrent": 10, "rate": 2, "rate_seconds": 60, "requests": 0,
+            "refused_concurrent": 0, "refused_rate": 0, "input_tokens": 0, "output_tokens": 0, "cache_read_tokens": 0,
+            "cache_write_tokens": 0}
+        assert rows(weir)["c"]["rate"] == rows(weir)["c"]["concurrent"] == 0
+        answers, threads = in_threads(2, lambda: weir.ask("/", bearer("a")).status)
+        wait_for(lambda: rows(weir)["a"]["waiting"] == 1, "one that waits")
+        assert weir.metric("weir_client_in_flight", client="a") == weir.metric("weir_client_waiting", client="a") == 1
+        assert weir.ask("/", bearer("a")).status == 429
+        gate.free.set()
+        for thread in threads:
+            thread.join()
+        assert [weir.ask("/", bearer("b")).status for _ in range(3)] == [200, 200, 429] and answers == [200, 200]
+        assert [weir.ask("/", headers).status for headers in ("", api_key("z"), bearer("z"))] == [401] * 3
+        wait_for(lambda: rows(weir)["a"]["in_flight"] == 0, "nothing open")
+        for name, requests, concurrent, rate in (("a", 2, 1, 0), ("b", 2, 0, 1), ("c", 0, 0, 0)):
+            row = rows(weir)[name]
+            assert (row["requests"], row["refused_concurrent"], row["refused_rate"]) == (requests, concurrent, rate)
+            assert weir.metric("weir_client_requests_total", client=name) == requests
+            assert weir.metric("weir_client_refused_total", client=name, reason="concurrent") == concurrent
+            assert weir.metric("weir_client_refused_total", client=name, reason="rate") == rate
+        assert weir.metric("weir_client_strangers_total", reason="missing") == 1
+        assert weir.metric("weir_client_strangers_total", reason="wrong") == 2
+        assert rows(weir)["a"]["waiting"] == weir.metric("weir_client_in_flight") == 0
+
+
+@pytest.mark.parametrize("accounts", [[], [account("a1")]])
+def test_tokens_of_clients(accounts):
+    usage = json.dumps({"usage": {"input_tokens": 25, "output_tokens": 4, "cache_read_input_tokens": 300,
+                                  "cache_creation_input_tokens": 7}}).encode()
+    with Api() as api, Weir(api.up, clients=[client("a"), client("b")], upstream_options={"accounts": accounts}) as weir:
+        for key in ("k-a1", ""):
+            api.says(key, 200, "", usage)
+        for _ in range(2):
+            assert post(weir, headers=bearer("a")).body == usage
+        row = wait_for(lambda: rows(weir)["a"]["input_tokens"] == 50 and rows(weir)["a"], "what it took")
+        assert (row["output_tokens"], row["cache_read_tokens"], row["cache_write_tokens"]) == (8, 600, 14)
+        for kind, number in {"input": 50, "output": 8, "cache_read": 600, "cache_write": 14}.items():
+            assert weir.metric(f"weir_client_{kind}_tokens_total", client="a") == number
+            assert weir.metric(f"weir_client_{kind}_tokens_total", client="b") == 0
+            assert weir.metric(f"weir_account_{kind}_tokens_total") == (number if accounts else 0)
+
+
+def test_without_clients_there_are_none():
+    with Upstream() as up, Weir(up) as weir:
+        assert rows(weir) == {} and weir.ask("/").status == 200
+        assert weir.metric("weir_client_strangers_total") == 0
+
+
+def test_the_example():
+    ports = {"port": free_port(), "admin": free_port()}
+    text = (ROOT / "examples/relay-clients.yaml").read_text()
+    with Api() as api:
+        for old, new in {"https://api.anthropic.com": api.up.url, "127.0.0.1:8080": f"127.0.0.1:{ports['port']}",
+                         "127.0.0.1:9901": f"127.0.0.1:{ports['admin']}"}.items():
+            text = text.replace(old, new)
+        env = {"A1_KEY": "k1", "TEAM_A_SHA256": digest("key-a"), "TEAM_B_SHA256": digest("key-b")}
+        with Weir(config=text, ports=ports, env=env) as weir:
+            said = json.dumps({"messages": [{"role": "user", "content": "hi"}]}).encode()
+            ask = f"Content-Length: {len(said)}\r\n"
+            for headers, status in {bearer("a"): 200, api_key("b"): 200, bearer("c"): 401, "": 401}.items():
+                answer = weir.ask("/v1/messages", ask + headers, "POST", body=said)
+                assert answer.status == status and (status == 401 or answer.header("x-weir-session") == "new")
+            assert set(api.asked) == {"k1"} and rows(weir)["team-b"]["rate_seconds"] == 3600
 
 
 # --- what may not be written ---------------------------------------------------------------------------------------
