@@ -19,7 +19,8 @@
  * every gateway says the same. A record is kept only where it is with another one: because its own
  * could not serve it, or because the answer that it goes on from was made there. Records are shared
  * by all workers, and bounded; where there is no room for one more the hash alone says. With a
- * journal (sessions.path) they outlive the process.
+ * journal (sessions.path) they outlive the process, with a Redis (sessions.redis) all gateways that
+ * share it have them: affinity_looks.h.
  */
 #pragma once
 #include "gateway/config.h"
@@ -104,12 +105,35 @@ int affinities_new(const struct config *config, struct affinities **ret_affiniti
                    char ret_fault[AFFINITY_FAULT_MAX]);
 void affinities_free(struct affinities *take_affinities);
 
-/* Which account has it by record: false: none does. */
-bool affinities_find(struct affinities *affinities, const struct affinity_key *key,
-                     char ret_account[CONFIG_LABEL_MAX + 1]);
-/* It is with that account from now on, for ttl_ms after it was last said. */
+/* Nothing that is looked up comes any more: no worker runs, and those who waited are gone. */
+void affinities_end(struct affinities *affinities);
+
+/* What who waits for a record has; all zeroes but for `done`, it waits for none. */
+struct affinity_look {
+    void (*done)(struct affinity_look *look); /* on the worker that has asked */
+    struct affinity_errand *errand;
+};
+/* It does not wait any more. */
+void affinity_look_leave(struct affinity_look *look);
+
+/* What a record says. */
+struct affinity_bound {
+    uint32_t epoch; /* grows with each move; 0: there is no record */
+    char account[CONFIG_LABEL_MAX + 1];
+};
+enum affinity_where {
+    AFFINITY_NOWHERE, /* no record says; the hash does */
+    AFFINITY_BOUND,   /* as ret_bound says */
+    AFFINITY_LATER    /* look->done() is called; then it is to be asked without a look */
+};
+/* Which account has it by record. `look` NULL: by what is here. */
+enum affinity_where affinities_find(struct affinities *affinities, const struct affinity_key *key,
+                                    uint64_t now_ms, struct affinity_look *look,
+                                    struct affinity_bound *ret_bound);
+/* It is with that account from now on, for ttl_ms after it was last said; unless somebody has moved
+ * it elsewhere since `epoch` was found, who was first then. Epoch 0 moves nothing. */
 void affinities_bind(struct affinities *affinities, const struct affinity_key *key,
-                     const char *account, uint32_t ttl_ms);
+                     const char *account, uint32_t epoch, uint32_t ttl_ms);
 /* Whether it was served here within ttl_ms, as far as is remembered. */
 bool affinities_seen(const struct affinities *affinities, const struct affinity_key *key,
                      uint64_t now_ms);
@@ -122,6 +146,10 @@ struct affinities_info {
     uint32_t records;
     uint64_t recovered, lost; /* of the journal, at the start */
     uint64_t syncs;           /* of the journal, to the disk */
-    bool is_degraded;         /* the journal cannot be written, or a Redis not be asked */
+    bool is_degraded;         /* the journal cannot be written, or the Redis not be asked */
+    bool has_redis, is_redis_up;
+    uint64_t writes, write_failures, outages; /* batches for the Redis */
+    uint64_t cache_hits, cache_misses;        /* what was known here, or was not */
+    uint64_t found, absent, failed;           /* what was asked for then */
 };
 void affinities_info_of(struct affinities *affinities, struct affinities_info *ret_info);

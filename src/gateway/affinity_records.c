@@ -7,7 +7,8 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "gateway/affinity.h"
+#include "gateway/affinity_looks.h"
+#include "gateway/config_sessions.h"
 #include "io/oserror.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@
  * place; then it is new again. */
 struct affinities {
     weir_sessions *sessions;
+    struct affinity_looks *looks; /* NULL: nobody else knows */
     _Atomic uint64_t counts[AFFINITY_COUNT];
     _Atomic uint64_t seen[AFFINITY_SEEN];
 };
@@ -49,7 +51,9 @@ static int fault_of(const struct config_sessions *config, weir_err err, int erro
     if (err == WEIR_ENOMEM) {
         return -ENOMEM;
     }
-    snprintf(ret_fault, AFFINITY_FAULT_MAX, "sessions.path: cannot use %s: %s", config->path, why);
+    bool has_path = config->path[0] != '\0';
+    snprintf(ret_fault, AFFINITY_FAULT_MAX, "%s: cannot use %s: %s",
+             has_path ? "sessions.path" : "sessions.redis", has_path ? config->path : "it", why);
     return err == WEIR_EEXISTS ? -EBUSY : -EIO;
 }
 
@@ -64,6 +68,7 @@ static int open_sessions(const struct config *config, weir_sessions **ret_sessio
         && EVP_Digest(it->secret, strlen(it->secret), secret, NULL, EVP_sha256(), NULL) != 1) {
         return -ENOMEM;
     }
+    const weir_sessions_redis redis = config_sessions_redis(it);
     const weir_sessions_options opt = {.size = sizeof opt,
                                        .sessions_max = it->max,
                                        .ttl_ms = ttl_ms,
@@ -74,7 +79,8 @@ static int open_sessions(const struct config *config, weir_sessions **ret_sessio
                                                 : it->fsync_ms == CONFIG_NEVER ? WEIR_FSYNC_NEVER
                                                                                : WEIR_FSYNC_SOON,
                                        .fsync_ms = it->fsync_ms == CONFIG_NEVER ? 0 : it->fsync_ms,
-                                       .secret = has_secret ? secret : NULL};
+                                       .secret = has_secret ? secret : NULL,
+                                       .redis = it->redis.url[0] != '\0' ? &redis : NULL};
     weir_err err = weir_sessions_open(&opt, ret_sessions);
     int error = errno;
     explicit_bzero(secret, sizeof secret);
@@ -89,20 +95,35 @@ int affinities_new(const struct config *config, struct affinities **ret_affiniti
         return -ENOMEM;
     }
     int error = open_sessions(config, &affinities->sessions, ret_fault);
+    if (error == 0 && config->sessions.redis.url[0] != '\0') {
+        error = affinity_looks_new(affinities->sessions, &config->sessions, &affinities->looks);
+    }
     if (error != 0) {
-        alloc_free(&alloc_libc, affinities);
+        affinities_free(affinities);
         return error;
     }
     *ret_affinities = affinities;
     return 0;
 }
 
+void affinities_end(struct affinities *affinities)
+{
+    if (affinities != NULL && affinities->looks != NULL) {
+        affinity_looks_end(affinities->looks);
+    }
+}
+
 void affinities_free(struct affinities *take_affinities)
 {
-    if (take_affinities != NULL) {
-        weir_sessions_close(take_affinities->sessions);
-        alloc_free(&alloc_libc, take_affinities);
+    if (take_affinities == NULL) {
+        return;
     }
+    affinities_end(take_affinities);
+    if (take_affinities->sessions != NULL) {
+        weir_sessions_close(take_affinities->sessions);
+    }
+    affinity_looks_free(take_affinities->looks);
+    alloc_free(&alloc_libc, take_affinities);
 }
 
 static bool id_of(struct affinities *affinities, const struct affinity_key *key,
@@ -112,22 +133,34 @@ static bool id_of(struct affinities *affinities, const struct affinity_key *key,
     return weir_session_id_of(affinities->sessions, NULL, both, sizeof both, ret_id) == WEIR_OK;
 }
 
-bool affinities_find(struct affinities *affinities, const struct affinity_key *key,
-                     char ret_account[CONFIG_LABEL_MAX + 1])
+enum affinity_where affinities_find(struct affinities *affinities, const struct affinity_key *key,
+                                    uint64_t now_ms, struct affinity_look *look,
+                                    struct affinity_bound *ret_bound)
 {
-    weir_session_id id;
+    struct affinity_state state = {.is_here = false};
     weir_session session = {.size = sizeof session};
-    if (!id_of(affinities, key, &id)
-        || weir_session_get(affinities->sessions, id, &session) != WEIR_OK || session.bound_ms == 0
-        || strlen(session.place) > CONFIG_LABEL_MAX) {
-        return false;
+    if (!id_of(affinities, key, &state.id)) {
+        return AFFINITY_NOWHERE;
     }
-    memcpy(ret_account, session.place, strlen(session.place) + 1);
-    return true;
+    state.is_here = weir_session_get(affinities->sessions, state.id, &session) == WEIR_OK;
+    state.idle_ms = session.idle_ms;
+    if (look != NULL && affinities->looks != NULL) {
+        switch (affinity_looks_ask(affinities->looks, key, &state, now_ms, look)) {
+        case AFFINITY_NOT_ASKED: break;
+        case AFFINITY_ASKED: return AFFINITY_LATER;
+        case AFFINITY_CAME: return affinities_find(affinities, key, now_ms, NULL, ret_bound);
+        }
+    }
+    if (!state.is_here || session.bound_ms == 0 || strlen(session.place) > CONFIG_LABEL_MAX) {
+        return AFFINITY_NOWHERE;
+    }
+    ret_bound->epoch = session.epoch;
+    memcpy(ret_bound->account, session.place, strlen(session.place) + 1);
+    return AFFINITY_BOUND;
 }
 
 void affinities_bind(struct affinities *affinities, const struct affinity_key *key,
-                     const char *account, uint32_t ttl_ms)
+                     const char *account, uint32_t epoch, uint32_t ttl_ms)
 {
     weir_session_id id;
     weir_session_place place;
@@ -141,8 +174,9 @@ void affinities_bind(struct affinities *affinities, const struct affinity_key *k
             return; /* no room: the hash alone says */
         }
     }
-    if (weir_session_claim(affinities->sessions, id, account, &place) == WEIR_EEXISTS) {
-        weir_session_rebind(affinities->sessions, id, place.epoch, account, &place);
+    if (weir_session_claim(affinities->sessions, id, account, &place) == WEIR_EEXISTS
+        && epoch != 0) {
+        weir_session_rebind(affinities->sessions, id, epoch, account, &place);
     }
 }
 
@@ -188,5 +222,13 @@ void affinities_info_of(struct affinities *affinities, struct affinities_info *r
                                          .recovered = stats.recovered,
                                          .lost = stats.unrecovered,
                                          .syncs = stats.journal_syncs,
-                                         .is_degraded = stats.degraded};
+                                         .is_degraded = stats.degraded || stats.store_down,
+                                         .has_redis = affinities->looks != NULL,
+                                         .is_redis_up = !stats.store_down,
+                                         .writes = stats.store_writes,
+                                         .write_failures = stats.store_failures,
+                                         .outages = stats.store_outages};
+    if (affinities->looks != NULL) {
+        affinity_looks_info(affinities->looks, ret_info);
+    }
 }

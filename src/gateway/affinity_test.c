@@ -150,23 +150,30 @@ static void records(void **state)
 {
     (void)state;
     struct affinities *affinities;
-    char account[CONFIG_LABEL_MAX + 1];
+    struct affinity_bound bound = {0}, first;
     char fault[AFFINITY_FAULT_MAX];
-    const struct config config = {
-        .sessions = {
-            .max = 1000, .ttl_ms = 1800000, .ttl_max_ms = CONFIG_NEVER, .path = "", .secret = ""}};
+    const struct config config = {.sessions = {.max = 1000,
+                                               .ttl_ms = 1800000,
+                                               .ttl_max_ms = CONFIG_NEVER,
+                                               .path = "",
+                                               .secret = "",
+                                               .redis = {.url = "", .ca = "", .prefix = "weir"}}};
     assert_int_equal(affinities_new(&config, &affinities, fault), 0);
     struct affinity_key a = affinity_key_of_answer(1, "r1", 2);
     struct affinity_key b = affinity_key_of_answer(2, "r1", 2);
-    assert_false(affinities_find(affinities, &a, account));
-    affinities_bind(affinities, &a, "a1", 60000);
-    assert_true(affinities_find(affinities, &a, account));
-    assert_string_equal(account, "a1");
-    assert_false(affinities_find(affinities, &b, account));
-    affinities_bind(affinities, &a, "a2", 60000);
-    affinities_bind(affinities, &a, "a2", 60000);
-    assert_true(affinities_find(affinities, &a, account));
-    assert_string_equal(account, "a2");
+    assert_int_equal(affinities_find(affinities, &a, 0, NULL, &bound), AFFINITY_NOWHERE);
+    affinities_bind(affinities, &a, "a1", 0, 60000);
+    assert_int_equal(affinities_find(affinities, &a, 0, NULL, &bound), AFFINITY_BOUND);
+    assert_string_equal(bound.account, "a1");
+    assert_int_equal(affinities_find(affinities, &b, 0, NULL, &bound), AFFINITY_NOWHERE);
+    first = bound;
+    affinities_bind(affinities, &a, "a2", first.epoch, 60000);
+    affinities_bind(affinities, &a, "a2", 0, 60000);
+    /* Who comes later, or was only served by it, moves nothing. */
+    affinities_bind(affinities, &a, "a3", first.epoch, 60000);
+    affinities_bind(affinities, &a, "a1", 0, 60000);
+    assert_int_equal(affinities_find(affinities, &a, 0, NULL, &bound), AFFINITY_BOUND);
+    assert_string_equal(bound.account, "a2");
     struct affinities_info info;
     affinities_info_of(affinities, &info);
     assert_int_equal(info.records, 1);

@@ -269,10 +269,21 @@ struct config_client {
 
 enum config_log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
 
-/* What is kept of conversations: gateway/affinity.h. */
+/* What is kept of conversations, and where: gateway/affinity.h. There is a Redis if there is a URL,
+ * and a journal if there is a path. */
+enum config_store { STORE_AUTO, STORE_MEMORY, STORE_HYBRID, STORE_REDIS };
 struct config_sessions {
+    enum config_store store;
     uint32_t max;
     uint32_t ttl_ms, ttl_max_ms, affinity_ttl_ms;
+    uint32_t cache, cache_ttl_ms, batch; /* with a Redis */
+    struct {
+        const char *url; /* "": there is none */
+        const char *ca;  /* "": the system's */
+        const char *prefix;
+        uint32_t wait; /* for so many replicas */
+        uint32_t timeout_ms;
+    } redis;
     const char *path;  /* "": there is no journal */
     uint32_t fsync_ms; /* 0: always */
     const char *secret;

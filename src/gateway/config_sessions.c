@@ -3,6 +3,9 @@
 
 #include "base/text.h"
 #include "gateway/affinity.h"
+#include "io/tls_profile.h"
+#include "session/redis.h"
+#include "session/redis_wire.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -47,6 +50,97 @@ static void check_secret(const struct check *c)
     }
 }
 
+weir_sessions_redis config_sessions_redis(const struct config_sessions *config)
+{
+    return (weir_sessions_redis){.size = sizeof(weir_sessions_redis),
+                                 .url = config->redis.url,
+                                 .prefix = config->redis.prefix,
+                                 .ca = config->redis.ca[0] != '\0' ? config->redis.ca : NULL,
+                                 .replicas = config->redis.wait,
+                                 .timeout_ms = config->redis.timeout_ms,
+                                 .batch_max = config->batch};
+}
+
+/* Each word of `store` promises something that another option has to make true, or must not. */
+static void check_store(const struct check *c)
+{
+    const struct config_sessions *s = c->sessions;
+    bool has_redis = s->redis.url[0] != '\0', has_path = s->path[0] != '\0';
+    const char *why = "";
+    switch (s->store) {
+    case STORE_AUTO: return;
+    case STORE_MEMORY: why = has_redis ? "memory asks no Redis, and there is redis.url" : ""; break;
+    case STORE_HYBRID:
+        why = !has_redis  ? "hybrid needs redis.url"
+              : !has_path ? "hybrid keeps a journal, too, and needs a path"
+                          : "";
+        break;
+    case STORE_REDIS:
+        why = !has_redis ? "redis needs redis.url"
+              : has_path ? "redis keeps no journal, and there is a path; hybrid has both"
+                         : "";
+        break;
+    }
+    if (why[0] != '\0') {
+        config_error(c->faults, AT(c, s->store), "sessions.store: %s", why);
+    }
+}
+
+static void check_redis_files(const struct check *c)
+{
+    const struct config_sessions *s = c->sessions;
+    const struct tls_profile_options opt = {.ca = s->redis.ca};
+    struct tls_profile *profile;
+    struct tls_fault fault;
+    if (s->redis.ca[0] == '\0') {
+        return;
+    }
+    if (tls_profile_read(&opt, &profile, &fault) != 0) {
+        config_error(c->faults, AT(c, s->redis.ca), "sessions.redis.ca: %s", fault.text);
+    } else {
+        tls_profile_free(profile);
+    }
+}
+
+static void check_redis(const struct check *c, bool opens_files)
+{
+    const struct config_sessions *s = c->sessions;
+    const weir_sessions_redis redis = config_sessions_redis(s);
+    if (s->redis.url[0] == '\0') {
+        if (s->redis.ca[0] != '\0' || s->redis.wait != 0) {
+            config_error(c->faults, s->redis.wait != 0 ? AT(c, s->redis.wait) : AT(c, s->redis.ca),
+                         "sessions.redis: there is no url");
+        }
+        return;
+    }
+    const char *word = redis_store_fault(&redis);
+    if (word != NULL && strcmp(word, "redis.prefix") == 0) {
+        config_error(c->faults, AT(c, s->redis.prefix),
+                     "sessions.redis.prefix: at most %u bytes, none of them a brace",
+                     REDIS_PREFIX_MAX);
+    } else if (word != NULL && strcmp(word, "redis.ca") == 0) {
+        config_error(c->faults, AT(c, s->redis.ca),
+                     "sessions.redis.ca is for rediss://, and the url is redis://");
+    } else if (word != NULL) {
+        config_error(
+            c->faults, AT(c, s->redis.url),
+            "sessions.redis.url is none: redis[s]://[[user]:password@]host[:port][/number], "
+            "user and password percent-encoded");
+    } else if (opens_files) {
+        check_redis_files(c);
+    }
+    if (s->secret[0] == '\0' && s->path[0] == '\0') {
+        config_error(
+            c->faults, AT(c, s->redis.url),
+            "sessions.redis: without sessions.secret nothing is found again after a start, "
+            "nor by another gateway");
+    } else if (s->secret[0] == '\0') {
+        config_advise(c->faults, AT(c, s->redis.url),
+                      "sessions.secret is empty: gateways that share a Redis find each other's "
+                      "records only if they have the same one");
+    }
+}
+
 static void check_path(const struct check *c, bool opens_files)
 {
     const struct config_sessions *s = c->sessions;
@@ -80,9 +174,13 @@ void config_check_sessions(const struct config *config, const struct config_plac
     const struct check c = {config, &config->sessions, places, faults};
     check_times(&c);
     check_secret(&c);
+    check_store(&c);
+    check_redis(&c, opens_files);
     check_path(&c, opens_files);
-    if (config->sessions.path[0] != '\0' && !affinity_is_used(config)) {
-        config_advise(faults, AT(&c, config->sessions.path),
+    bool has_path = config->sessions.path[0] != '\0';
+    if ((has_path || config->sessions.redis.url[0] != '\0') && !affinity_is_used(config)) {
+        config_advise(faults,
+                      has_path ? AT(&c, config->sessions.path) : AT(&c, config->sessions.redis.url),
                       "no route has affinity: sessions has nothing to keep");
     }
 }

@@ -42,6 +42,29 @@ static void write_store(const struct affinities_info *info, struct prom *prom)
     prom_u64(prom, NULL, info->is_degraded);
 }
 
+static void write_redis(const struct affinities_info *info, struct prom *prom)
+{
+    prom_family(prom, "weir_redis_up", PROM_GAUGE,
+                "1 while the Redis of sessions.redis answers; absent where there is none.");
+    if (info->has_redis) {
+        prom_u64(prom, NULL, info->is_redis_up);
+    }
+    prom_family(prom, "weir_redis_outages_total", PROM_COUNTER, "How often it began not to.");
+    prom_u64(prom, NULL, info->outages);
+    prom_family(prom, "weir_session_store_batches_total", PROM_COUNTER,
+                "Batches of records that it was given; failed: it did not take them.");
+    prom_u64(prom, LABELS({"result", "written"}), info->writes - info->write_failures);
+    prom_u64(prom, LABELS({"result", "failed"}), info->write_failures);
+    prom_family(prom, "weir_session_cache_total", PROM_COUNTER,
+                "Requests by whether this gateway knew of their conversation without asking it.");
+    prom_u64(prom, LABELS({"result", "hit"}), info->cache_hits);
+    prom_u64(prom, LABELS({"result", "miss"}), info->cache_misses);
+    prom_family(prom, "weir_session_lookups_total", PROM_COUNTER, "Records that it was asked for.");
+    prom_u64(prom, LABELS({"result", "found"}), info->found);
+    prom_u64(prom, LABELS({"result", "absent"}), info->absent);
+    prom_u64(prom, LABELS({"result", "failed"}), info->failed);
+}
+
 void metrics_sessions_write(const struct server *server, struct prom *prom)
 {
     struct affinities *affinities = relay_shared_affinities(server->shared);
@@ -51,4 +74,5 @@ void metrics_sessions_write(const struct server *server, struct prom *prom)
     }
     write_affinity(affinities, prom);
     write_store(&info, prom);
+    write_redis(&info, prom);
 }

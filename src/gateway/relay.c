@@ -362,8 +362,9 @@ void transit_begin(struct transit *transit, struct http_head *head)
     if (transit->client_no != 0 && !client_enter(transit)) {
         return;
     }
-    if (upstream->accounts != NULL || transit->rules->route->affinity.is_on) {
-        session_read(transit);
+    bool is_read = upstream->accounts != NULL || transit->rules->route->affinity.is_on;
+    if (is_read && !session_read(transit)) {
+        return;
     }
     if (upstream->accounts == NULL) {
         transit->endpoint = upstream_choose(upstream, 0, session_hash(transit, head->path),

@@ -54,8 +54,9 @@ bool account_failed(struct transit *transit, uint64_t *counter);
 /* --- relay_session.c ---------------------------------------------------------------------------
  */
 
-/* What its body and its fields say, once. */
-void session_read(struct transit *transit);
+/* What its body and its fields say, once. False: it waits for what others know of its conversation,
+ * and transit_begin() is called again. */
+bool session_read(struct transit *transit);
 /* What the choice among endpoints goes by. */
 uint64_t session_hash(const struct transit *transit, struct slice path);
 void session_wish(const struct transit *transit, struct accounts_wish *wish);

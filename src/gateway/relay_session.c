@@ -60,17 +60,17 @@ static void note_model(struct transit *transit)
 }
 
 /* The answer that it goes on from was made somewhere: nobody else can go on. */
-static bool is_pinned(struct transit *transit, uint64_t scope)
+static void note_pin(struct transit *transit, uint64_t scope)
 {
     const struct ai_text *previous = &transit->lane->relay->ai.words[AI_PREVIOUS_RESPONSE_ID];
-    if (!affinity_pins(&route_of(transit)->affinity.sources) || previous->standing != AI_GOOD) {
-        return false;
+    if (affinity_pins(&route_of(transit)->affinity.sources) && previous->standing == AI_GOOD) {
+        transit->has_pin = true;
+        transit->pin = affinity_key_of_answer(scope, previous->at, previous->len);
     }
-    transit->session = affinity_key_of_answer(scope, previous->at, previous->len);
-    return affinities_find(affinities_of(transit), &transit->session, transit->bound);
 }
 
-static void find(struct transit *transit, bool has_body)
+/* What it is known by. */
+static void note_keys(struct transit *transit, bool has_body)
 {
     struct http_head *head = held_head(&transit->held);
     uint8_t address[16];
@@ -83,36 +83,88 @@ static void find(struct transit *transit, bool has_body)
         .address = address,
         .scope = affinity_scope(client_hash(transit, head), transit->upstream->config->name),
     };
-    if (has_body && is_pinned(transit, ask.scope)) {
-        transit->affinity = AFFINITY_PINNED;
-        transit->has_session = transit->is_bound = transit->is_pinned = true;
-        return;
+    if (has_body) {
+        note_pin(transit, ask.scope);
     }
     transit->affinity = affinity_key_of(&ask, &transit->session);
     transit->has_session = transit->affinity == AFFINITY_HIT;
+    transit->is_sought = transit->has_pin || transit->has_session;
+}
+
+static void on_look(struct affinity_look *look)
+{
+    struct transit *transit = container_of(look, struct transit, look);
+    transit->was_looked = true;
+    transit_begin(transit, held_head(&transit->held));
+}
+
+/* Others may know, where there are accounts to be bound to. */
+static enum affinity_where where_is(struct transit *transit, const struct affinity_key *key)
+{
+    bool looks = transit->upstream->accounts != NULL && !transit->was_looked;
+    transit->was_looked = false;
+    transit->look.done = on_look;
+    enum affinity_where where = affinities_find(affinities_of(transit), key, now_of(transit),
+                                                looks ? &transit->look : NULL, &transit->bound);
+    if (where == AFFINITY_LATER) {
+        transit->state = TRANSIT_WAITING;
+        transit->was_in_line = true; /* what there is goes first, from the copy */
+        transit_pace_client(transit, true);
+    }
+    return where;
+}
+
+static void note_pinned(struct transit *transit)
+{
+    transit->session = transit->pin;
+    transit->affinity = AFFINITY_PINNED;
+    transit->has_session = transit->is_bound = transit->is_pinned = true;
+}
+
+/* False: it waits for what others know. */
+static bool seek(struct transit *transit)
+{
+    if (transit->has_pin) {
+        enum affinity_where where = where_is(transit, &transit->pin);
+        if (where == AFFINITY_LATER) {
+            return false;
+        }
+        transit->has_pin = false; /* it is known where it is, or that nobody knows */
+        if (where == AFFINITY_BOUND) {
+            note_pinned(transit);
+            return true;
+        }
+    }
     if (transit->has_session) {
-        transit->is_bound = affinities_find(affinities_of(transit), &transit->session,
-                                            transit->bound);
+        enum affinity_where where = where_is(transit, &transit->session);
+        if (where == AFFINITY_LATER) {
+            return false;
+        }
+        transit->is_bound = where == AFFINITY_BOUND;
         bool is_known = transit->is_bound
                         || affinities_seen(affinities_of(transit), &transit->session,
                                            now_of(transit));
         transit->affinity = is_known ? AFFINITY_HIT : AFFINITY_NEW;
     }
+    return true;
 }
 
-void session_read(struct transit *transit)
+bool session_read(struct transit *transit)
 {
-    if (transit->was_read) {
-        return;
+    if (!transit->was_read) {
+        transit->was_read = true;
+        bool has_body = transit->keeps && read_body(transit);
+        if (has_body) {
+            note_model(transit);
+        }
+        if (route_of(transit)->affinity.is_on) {
+            note_keys(transit, has_body);
+        }
     }
-    transit->was_read = true;
-    bool has_body = transit->keeps && read_body(transit);
-    if (has_body) {
-        note_model(transit);
+    if (transit->is_sought) {
+        transit->is_sought = !seek(transit);
     }
-    if (route_of(transit)->affinity.is_on) {
-        find(transit, has_body);
-    }
+    return !transit->is_sought;
 }
 
 uint64_t session_hash(const struct transit *transit, struct slice path)
@@ -124,7 +176,7 @@ void session_wish(const struct transit *transit, struct accounts_wish *wish)
 {
     wish->has_hash = transit->has_session;
     wish->hash = transit->has_session ? transit->session.hash : 0;
-    wish->bound = transit->is_bound ? transit->bound : NULL;
+    wish->bound = transit->is_bound ? transit->bound.account : NULL;
     wish->is_pinned = transit->is_pinned;
 }
 
@@ -165,7 +217,7 @@ static void tell_of_move(const struct transit *transit)
         .kind = RELAY_EVENT_SESSION_REBOUND,
         .upstream = upstream->name,
         .account = account_of(transit),
-        .from = transit->is_bound ? transit->bound : from,
+        .from = transit->is_bound ? transit->bound.account : from,
         .why = strchr(word, ':') + 1, /* rebound:… */
     };
     if (opt->on_event != NULL) {
@@ -183,7 +235,9 @@ static void keep(struct transit *transit)
         tell_of_move(transit);
     }
     if (transit->upstream->accounts != NULL && (is_moved(transit) || is_prolonged)) {
-        affinities_bind(affinities_of(transit), &transit->session, account_of(transit), ttl_ms);
+        uint32_t epoch = transit->is_bound && is_moved(transit) ? transit->bound.epoch : 0;
+        affinities_bind(affinities_of(transit), &transit->session, account_of(transit), epoch,
+                        ttl_ms);
     }
 }
 
@@ -231,5 +285,5 @@ void session_ended(struct transit *transit)
     if (ttl_ms < route_of(transit)->affinity.ttl_ms) {
         ttl_ms = route_of(transit)->affinity.ttl_ms;
     }
-    affinities_bind(affinities_of(transit), &key, account_of(transit), ttl_ms);
+    affinities_bind(affinities_of(transit), &key, account_of(transit), 0, ttl_ms);
 }

@@ -224,6 +224,7 @@ void relay_free(struct relay *take_relay)
     }
     struct relay *relay = take_relay;
     const struct config *config = relay->opt.config;
+    affinities_end(relay->opt.shared->affinities);
     health_service_fini(&relay->health);
     check(list_is_empty(&relay->channels.open));
     loop_later_cancel(relay->opt.loop, &relay->channels.leaving);

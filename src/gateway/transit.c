@@ -74,6 +74,7 @@ void transit_settle(struct transit *transit)
         leave_client(transit);
     }
     transit_leave_account(transit);
+    affinity_look_leave(&transit->look);
     if (transit->seat != 0) {
         clients_give(relay->opt.shared->clients, transit->seat);
         transit->seat = 0;

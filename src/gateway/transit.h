@@ -16,7 +16,8 @@
  *                └──▶ LEFT (the client left; the lease's callback is still to come) ──▶ (gone)
  *
  * To an upstream with accounts a body is kept, too, until one is chosen (account_keeps_body()), and
- * a request whose accounts are full waits in line before it asks for a lease.
+ * a request whose accounts are full waits in line before it asks for a lease. WAITING is also one
+ * whose conversation others may know: it begins anew when they have been asked.
  *
  * One that asks for a WebSocket ends with 101, and is a channel (channel.h) from then on; of a
  * client of HTTP/2 it stays, as CHANNEL, since its exchange goes on.
@@ -96,6 +97,7 @@ struct transit {
     bool has_account;                      /* has a request open on the account's books */
     bool keeps;                            /* its body is kept until an account is chosen */
     bool was_read;                         /* what its body says is known */
+    bool is_sought, has_pin, was_looked;   /* relay_session.c: where its conversation is */
     bool is_too_large;                     /* to be kept, and so to be read */
     bool has_session, is_bound, is_pinned; /* it is known by `session`; `bound` has it; for good */
     uint8_t hears;                         /* of an answer: HEARS_… */
@@ -116,6 +118,7 @@ struct transit {
     uint64_t body_max;       /* 0: no limit */
     uint32_t connect_us;
     struct health_watch *watch; /* while its client watches our health */
+    struct affinity_look look;  /* while it waits for what others know */
     struct transit *next_free;
     /* From here on not zeroed for each request. */
     struct hold hold;            /* of its body, behind what lies in `held` */
@@ -123,18 +126,19 @@ struct transit {
     uint64_t except;             /* accounts that it is not to be asked as: a bit for each */
     struct affinity_key session; /* where has_session; its scope where there is affinity */
     uint32_t home;               /* where has_session: the account that it is with */
+    struct affinity_key pin;     /* where has_pin */
     struct held held;
     struct rpc rpc; /* where is_grpc */
     /* For the log alone. */
     char client[46], trace[32];
     uint8_t client_len, trace_len;
-    char model[96];                   /* that its body names; a longer one is none */
-    char bound[CONFIG_LABEL_MAX + 1]; /* where is_bound: the account */
-    struct ai_answer answer;          /* where HEARS_ID */
-    struct ai_usage usage;            /* where HEARS_TOKENS */
-    struct answer_pulse pulse;        /* where HEARS_SILENCE */
-    struct bytes ahead;               /* where is_websocket: what came behind the request */
-    char key[WS_KEY_LEN];             /* where is_websocket: that one side has to answer */
+    char model[96];              /* that its body names; a longer one is none */
+    struct affinity_bound bound; /* where is_bound */
+    struct ai_answer answer;     /* where HEARS_ID */
+    struct ai_usage usage;       /* where HEARS_TOKENS */
+    struct answer_pulse pulse;   /* where HEARS_SILENCE */
+    struct bytes ahead;          /* where is_websocket: what came behind the request */
+    char key[WS_KEY_LEN];        /* where is_websocket: that one side has to answer */
 };
 
 /* One listener on this worker. */
