@@ -22,6 +22,9 @@
 /* Never to be seen in the peer's table (RFC 7541 §7.1.3); nghttp2 sees to authorization and short
  * cookies. */
 #define NEVER_INDEXED (BIT(HTTP_X_API_KEY) | BIT(HTTP_PROXY_AUTHORIZATION) | BIT(HTTP_COOKIE))
+#define FIXED_NAME    NGHTTP2_NV_FLAG_NO_COPY_NAME /* one that stays for ever, in lower case */
+/* Another value in each request: in the peer's table they would only push out what comes again. */
+#define NEVER_AGAIN   (BIT(HTTP_TRACEPARENT) | BIT(HTTP_IDEMPOTENCY_KEY) | BIT(HTTP_LAST_EVENT_ID))
 
 /* --- the answer ---------------------------------------------------------------------------------
  */
@@ -139,7 +142,7 @@ bool gathering_head(struct gathering *gathering, uint8_t asked, bool is_end,
 /* --- the request --------------------------------------------------------------------------------
  */
 
-/* nghttp2 copies both, and makes names lower-case; it only reads. */
+/* nghttp2 only reads; it copies both, and makes names lower-case, but for FIXED_NAME. */
 static nghttp2_nv nv_of(struct slice name, struct slice value, uint8_t flags)
 {
     union {
@@ -147,6 +150,17 @@ static nghttp2_nv nv_of(struct slice name, struct slice value, uint8_t flags)
         uint8_t *to;
     } a = {name.at}, b = {value.at};
     return (nghttp2_nv){a.to, b.to, name.len, value.len, flags};
+}
+
+/* The same, of names that no rule speaks of. */
+static bool is_never_again(struct slice name)
+{
+    switch (name.len) {
+    case 12: return slice_is_nocase(name, "x-request-id") || slice_is_nocase(name, "grpc-timeout");
+    case 14: return slice_is_nocase(name, "grpc-trace-bin");
+    case 16: return slice_is_nocase(name, "x-correlation-id");
+    default: return false;
+    }
 }
 
 static size_t add_fields(nghttp2_nv *nva, const struct http_field *fields, unsigned count,
@@ -162,9 +176,12 @@ static size_t add_fields(nghttp2_nv *nva, const struct http_field *fields, unsig
         if (field->drop || (NEVER_COPIED >> id & 1) != 0) {
             continue;
         }
-        bool is_secret = (NEVER_INDEXED >> id & 1) != 0;
-        nva[added++] = nv_of(field->name, field->value,
-                             is_secret ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE);
+        struct slice fixed = http_field_name((enum http_field_id)id);
+        bool is_kept_out = id == HTTP_FIELD_OTHER ? is_never_again(field->name)
+                                                  : ((NEVER_INDEXED | NEVER_AGAIN) >> id & 1) != 0;
+        unsigned flags = (is_kept_out ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE)
+                         | (fixed.len > 0 ? FIXED_NAME : NGHTTP2_NV_FLAG_NONE);
+        nva[added++] = nv_of(fixed.len > 0 ? fixed : field->name, field->value, (uint8_t)flags);
     }
     return added;
 }
@@ -185,25 +202,23 @@ size_t request_fields(struct http2_connector *connector, const struct http_head 
     nghttp2_nv *nva = connector->nva;
     size_t count = 0;
     if (head->upgrade) { /* RFC 8441 §4: a WebSocket, nothing else is asked for here */
-        nva[count++] = nv_of(SLICE(":method"), SLICE("CONNECT"), NGHTTP2_NV_FLAG_NONE);
-        nva[count++] = nv_of(SLICE(":protocol"), SLICE("websocket"), NGHTTP2_NV_FLAG_NONE);
+        nva[count++] = nv_of(SLICE(":method"), SLICE("CONNECT"), FIXED_NAME);
+        nva[count++] = nv_of(SLICE(":protocol"), SLICE("websocket"), FIXED_NAME);
     } else {
-        nva[count++] = nv_of(SLICE(":method"), head->method, NGHTTP2_NV_FLAG_NONE);
+        nva[count++] = nv_of(SLICE(":method"), head->method, FIXED_NAME);
     }
-    nva[count++] = nv_of(SLICE(":scheme"), is_tls ? SLICE("https") : SLICE("http"),
-                         NGHTTP2_NV_FLAG_NONE);
-    nva[count++] = nv_of(SLICE(":authority"), head->authority, NGHTTP2_NV_FLAG_NONE);
-    nva[count++] = nv_of(SLICE(":path"), head->path, NGHTTP2_NV_FLAG_NONE);
+    nva[count++] = nv_of(SLICE(":scheme"), is_tls ? SLICE("https") : SLICE("http"), FIXED_NAME);
+    nva[count++] = nv_of(SLICE(":authority"), head->authority, FIXED_NAME);
+    nva[count++] = nv_of(SLICE(":path"), head->path, FIXED_NAME);
     count += add_fields(nva + count, head->fields, head->field_count, false);
     count += add_fields(nva + count, head->added, head->added_count, true);
     if (head->framing == HTTP_LENGTH
         || (head->framing == HTTP_NO_BODY && http_has(head, HTTP_CONTENT_LENGTH))) {
         uint64_t number = head->framing == HTTP_LENGTH ? head->content_length : 0;
-        nva[count++] = nv_of(SLICE("content-length"), number_of(number, length),
-                             NGHTTP2_NV_FLAG_NONE);
+        nva[count++] = nv_of(SLICE("content-length"), number_of(number, length), FIXED_NAME);
     }
     if (grpc_is(head)) {
-        nva[count++] = nv_of(SLICE("te"), SLICE("trailers"), NGHTTP2_NV_FLAG_NONE);
+        nva[count++] = nv_of(SLICE("te"), SLICE("trailers"), FIXED_NAME);
     }
     return count;
 }
@@ -223,8 +238,10 @@ struct call_fields *fields_copy(const nghttp2_nv *nva, size_t count)
     copy->count = count;
     for (size_t i = 0; i < count; i++) {
         copy->at[i] = nva[i];
-        copy->at[i].name = memcpy(to, nva[i].name, nva[i].namelen);
-        to += nva[i].namelen;
+        if ((nva[i].flags & FIXED_NAME) == 0) {
+            copy->at[i].name = memcpy(to, nva[i].name, nva[i].namelen);
+            to += nva[i].namelen;
+        }
         copy->at[i].value = to;
         if (nva[i].valuelen > 0) {
             memcpy(to, nva[i].value, nva[i].valuelen);

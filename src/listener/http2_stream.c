@@ -232,13 +232,16 @@ static void count_answer(struct http2_counters *counters, unsigned status)
     }
 }
 
-static nghttp2_nv nv_of(struct slice name, struct slice value)
+/* nghttp2 copies both, and makes names lower-case, but for those that are fixed: they stay for
+ * ever. */
+static nghttp2_nv nv_of(struct slice name, struct slice value, bool is_fixed)
 {
     union {
         const char *borrowed;
         uint8_t *bytes; /* nghttp2 only reads */
     } n = {.borrowed = name.at}, v = {.borrowed = value.len > 0 ? value.at : ""};
-    return (nghttp2_nv){n.bytes, v.bytes, name.len, value.len, NGHTTP2_NV_FLAG_NONE};
+    return (nghttp2_nv){n.bytes, v.bytes, name.len, value.len,
+                        is_fixed ? NGHTTP2_NV_FLAG_NO_COPY_NAME : NGHTTP2_NV_FLAG_NONE};
 }
 
 static size_t put_fields(nghttp2_nv *nva, size_t count, const struct http_field *fields,
@@ -251,7 +254,8 @@ static size_t put_fields(nghttp2_nv *nva, size_t count, const struct http_field 
             id = http_field_id_of(field->name);
         }
         if (!field->drop && (NEVER_COPIED >> id & 1) == 0 && count < 2 * HTTP_FIELDS_MAX - 4) {
-            nva[count++] = nv_of(field->name, field->value);
+            struct slice fixed = http_field_name((enum http_field_id)id);
+            nva[count++] = nv_of(fixed.len > 0 ? fixed : field->name, field->value, fixed.len > 0);
         }
     }
     return count;
@@ -295,7 +299,7 @@ static size_t fill_head(struct http2_stream *stream, const struct http_head *hea
     room[1] = (char)('0' + head->status / 10 % 10);
     room[2] = (char)('0' + head->status % 10);
     size_t count = 0;
-    nva[count++] = nv_of(SLICE(":status"), (struct slice){room, 3});
+    nva[count++] = nv_of(SLICE(":status"), (struct slice){room, 3}, true);
     count = put_fields(nva, count, head->fields, head->field_count, false);
     count = put_fields(nva, count, head->added, head->added_count, true);
     if (says_length(head, stream->method_id)) {
@@ -303,10 +307,11 @@ static size_t fill_head(struct http2_stream *stream, const struct http_head *hea
                               ? 0
                               : head->content_length;
         struct slice text = {room + 4, (uint32_t)print_u64(length, room + 4)};
-        nva[count++] = nv_of(SLICE("content-length"), text);
+        nva[count++] = nv_of(SLICE("content-length"), text, true);
     }
     if (head->status >= 200 && !http_has(head, HTTP_DATE)) {
-        nva[count++] = nv_of(SLICE("date"), (struct slice){loop_http_date(stream->home->loop), 29});
+        struct slice date = {loop_http_date(stream->home->loop), 29};
+        nva[count++] = nv_of(SLICE("date"), date, true);
     }
     return count;
 }
@@ -410,7 +415,8 @@ static void submit_trailers(struct http2_stream *stream)
         uint32_t lens[2];
         memcpy(lens, at, sizeof lens);
         at += sizeof lens;
-        nva[count++] = nv_of((struct slice){at, lens[0]}, (struct slice){at + lens[0], lens[1]});
+        nva[count++] = nv_of((struct slice){at, lens[0]}, (struct slice){at + lens[0], lens[1]},
+                             false);
         at += lens[0] + lens[1];
     }
     if (nghttp2_submit_trailer(stream->client->session, stream->id, nva, count) != 0) {

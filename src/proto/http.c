@@ -25,6 +25,8 @@ struct known_field {
     uint8_t id;
 };
 
+#define NO_PLACE 2 /* nobody's */
+
 /* No two known names share a place under place_of(); a test walks all of them. */
 static const struct known_field known_fields[64] = {
     [0] = {"x-api-key", 9, HTTP_X_API_KEY},
@@ -59,6 +61,44 @@ static const struct known_field known_fields[64] = {
     [55] = {"x-forwarded-host", 16, HTTP_X_FORWARDED_HOST},
     [57] = {"transfer-encoding", 17, HTTP_TRANSFER_ENCODING},
     [59] = {"expect", 6, HTTP_EXPECT},
+};
+
+/* Where those are, by id. */
+static const uint8_t places[HTTP_FIELD_IDS] = {
+    [HTTP_FIELD_OTHER] = NO_PLACE,
+    [HTTP_X_FORWARDED_MORE] = NO_PLACE,
+    [HTTP_HOST] = 8,
+    [HTTP_CONTENT_LENGTH] = 48,
+    [HTTP_TRANSFER_ENCODING] = 57,
+    [HTTP_CONNECTION] = 51,
+    [HTTP_KEEP_ALIVE] = 52,
+    [HTTP_PROXY_CONNECTION] = 50,
+    [HTTP_PROXY_AUTHENTICATE] = 16,
+    [HTTP_PROXY_AUTHORIZATION] = 27,
+    [HTTP_TE] = 18,
+    [HTTP_TRAILER] = 41,
+    [HTTP_UPGRADE] = 17,
+    [HTTP_HTTP2_SETTINGS] = 21,
+    [HTTP_EXPECT] = 59,
+    [HTTP_DATE] = 54,
+    [HTTP_SERVER] = 6,
+    [HTTP_VIA] = 30,
+    [HTTP_FORWARDED] = 11,
+    [HTTP_X_FORWARDED_FOR] = 44,
+    [HTTP_X_FORWARDED_PROTO] = 3,
+    [HTTP_X_FORWARDED_HOST] = 55,
+    [HTTP_X_REAL_IP] = 24,
+    [HTTP_AUTHORIZATION] = 35,
+    [HTTP_X_API_KEY] = 0,
+    [HTTP_COOKIE] = 39,
+    [HTTP_CONTENT_TYPE] = 25,
+    [HTTP_CONTENT_ENCODING] = 7,
+    [HTTP_RETRY_AFTER] = 1,
+    [HTTP_IDEMPOTENCY_KEY] = 34,
+    [HTTP_TRACEPARENT] = 37,
+    [HTTP_TRACESTATE] = 38,
+    [HTTP_USER_AGENT] = 12,
+    [HTTP_LAST_EVENT_ID] = 36,
 };
 
 /* Of the first eight bytes, folded; those behind a shorter name do not count. Multiplying mixes
@@ -127,6 +167,12 @@ enum http_field_id http_field_id_of(struct slice name)
         return unknown_id(name);
     }
     return (enum http_field_id)known->id;
+}
+
+struct slice http_field_name(enum http_field_id id)
+{
+    const struct known_field *known = &known_fields[places[id]];
+    return (struct slice){known->name, known->len};
 }
 
 #if defined(__SSE2__)

@@ -142,6 +142,8 @@ const struct http_field *http_find(const struct http_head *head, enum http_field
 enum http_field_id http_field_id_of(struct slice name); /* case ignored */
 /* The same; bytes before `end` may be looked at, too, which is faster. */
 enum http_field_id http_field_id_near(struct slice name, const char *end);
+/* The name in lower case, which stays for ever; empty where an id has no name of its own. */
+struct slice http_field_name(enum http_field_id id);
 enum http_method http_method_of(struct slice method); /* case counts */
 
 bool http_name_valid(struct slice name);           /* a token (RFC 9110 §5.6.2), not empty */

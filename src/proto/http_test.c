@@ -69,8 +69,11 @@ static void every_known_field_has_its_id(void **state)
         }
         if (id != HTTP_X_FORWARDED_MORE) {
             assert_int_not_equal(http_field_id_of(slice_sub(text, 0, text.len - 1)), id);
+            assert_true(slice_is(http_field_name((enum http_field_id)id), name));
         }
     }
+    assert_int_equal(http_field_name(HTTP_FIELD_OTHER).len, 0);
+    assert_int_equal(http_field_name(HTTP_X_FORWARDED_MORE).len, 0);
     assert_int_equal(http_field_id_of(SLICE("X-Forwarded-")), HTTP_FIELD_OTHER);
     assert_int_equal(http_field_id_of(SLICE("")), HTTP_FIELD_OTHER);
     assert_int_equal(http_field_id_of(SLICE("content_length")), HTTP_FIELD_OTHER);
