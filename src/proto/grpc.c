@@ -50,8 +50,8 @@ bool grpc_is(const struct http_head *head)
 bool grpc_is_type(struct slice content_type)
 {
     const struct slice name = SLICE("application/grpc");
-    if (content_type.len < name.len
-        || !slice_same_nocase(slice_sub(content_type, 0, name.len), name)) {
+    const struct slice start = slice_sub(content_type, 0, name.len);
+    if (!slice_same(start, name) && !slice_same_nocase(start, name)) { /* as a rule, the first */
         return false;
     }
     char next = content_type.len > name.len ? content_type.at[name.len] : ';';
