@@ -64,6 +64,7 @@ int http2_connector_new(const struct http_connector_options *opt,
     list_init(&connector->sessions);
     list_init(&connector->spare);
     list_init(&connector->rooms);
+    shelf_init(&connector->shelf, &alloc_libc, HTTP2_SHELF_MAX);
     if (frames_listen(connector) != 0 || make_option(connector) != 0) {
         http2_connector_free(connector);
         return -ENOMEM;
@@ -91,6 +92,7 @@ void http2_connector_free(struct http2_connector *take_connector)
     }
     nghttp2_session_callbacks_del(connector->callbacks);
     nghttp2_option_del(connector->option);
+    shelf_fini(&connector->shelf);
     alloc_free(&alloc_libc, connector);
 }
 
@@ -169,7 +171,9 @@ static bool greet(struct session *session)
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, connector->header_bytes_max},
     };
-    if (nghttp2_session_client_new2(&session->ng, connector->callbacks, session, connector->option)
+    nghttp2_mem memory = memory_of(connector);
+    if (nghttp2_session_client_new3(&session->ng, connector->callbacks, session, connector->option,
+                                    &memory)
         != 0) {
         session->ng = NULL;
         return false;

@@ -36,8 +36,10 @@
 #define HTTP2_EARN_FRAME   3U          /* and these for each frame that carries something, either */
 #define HTTP2_EARN_BYTES   512U        /* way: peers answer one with window updates and a ping */
 #define HTTP2_SPARE_MAX    256U        /* calls kept for the next ones */
-#define HTTP2_PING_MS      30000U      /* [ping_interval_ms] */
-#define HTTP2_PING_WAIT_MS 5000U       /* [ping_timeout_ms] */
+#define HTTP2_OUT_KEPT     512U        /* of memory for a body that one of them keeps */
+#define HTTP2_SHELF_MAX    (128U << 10) /* bytes of nghttp2's kept for the next calls */
+#define HTTP2_PING_MS      30000U       /* [ping_interval_ms] */
+#define HTTP2_PING_WAIT_MS 5000U        /* [ping_timeout_ms] */
 
 struct http2_connector;
 

@@ -10,6 +10,7 @@
 #pragma once
 #include "base/bytes.h"
 #include "base/list.h"
+#include "base/shelf.h"
 #include "connector/http2.h"
 #include "io/loop.h"
 #include "io/outbox.h"
@@ -136,6 +137,7 @@ struct http2_connector {
     struct list sessions;   /* all of them, of every state */
     struct list spare;      /* calls */
     struct list rooms;      /* gatherings */
+    struct shelf shelf;     /* nghttp2's blocks */
     nghttp2_nv nva[2 * HTTP_FIELDS_MAX];
 };
 
@@ -169,6 +171,12 @@ int frames_listen(struct http2_connector *connector);
 void frames_count(struct session *session, const uint8_t *at, size_t len);
 /* A frame with something in it went either way: tokens come back. */
 void frames_earn(struct session *session, size_t bytes);
+
+/* --- http2_memory.c -----------------------------------------------------------------------------
+ */
+
+/* Where its connections' nghttp2 has its memory from. */
+nghttp2_mem memory_of(struct http2_connector *connector);
 
 /* --- http2_call.c -------------------------------------------------------------------------------
  */

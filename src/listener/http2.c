@@ -68,6 +68,7 @@ int http2_listener_new(struct loop *loop, weir_pool *pool, const struct http2_li
     fill_options(listener, opt);
     list_init(&listener->clients);
     list_init(&listener->graves);
+    shelf_init(&listener->shelf, listener->opt.alloc, HTTP2_SHELF_MAX);
     cork_init(&listener->cork, loop);
     listener->bury.run = bury_graves;
     drain_init(&listener->drain, loop, cut_left);
@@ -146,6 +147,7 @@ void http2_listener_free(struct http2_listener *take_listener)
     drain_fini(&listener->drain);
     cork_fini(&listener->cork);
     http2_frames_close(listener);
+    shelf_fini(&listener->shelf);
     alloc_free(listener->opt.alloc, listener);
 }
 

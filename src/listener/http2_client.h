@@ -23,6 +23,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/list.h"
+#include "base/shelf.h"
 #include "io/outbox.h"
 #include "listener/drain.h"
 #include "listener/guest.h"
@@ -82,6 +83,7 @@ struct http2_client {
     uint32_t withheld;                 /* bytes of paused bodies, */
     uint32_t debt;                     /* and of these, what the connection's window waits for */
     int32_t last_id;                   /* of the streams it opened */
+    int32_t begun;                     /* the stream whose body this frame may go on with; or 0 */
     int32_t resets[HTTP2_RESETS_KEPT]; /* the last ones that we reset: the client cannot know yet */
     uint8_t resets_at;
     struct http2_scan scan;
@@ -155,6 +157,7 @@ struct http2_listener {
     struct loop_later bury;
     struct http2_stream *spare;
     uint32_t spare_count;
+    struct shelf shelf;                  /* nghttp2's blocks */
     uint32_t refusals;                   /* of clients: turned away */
     struct http2_request *spare_request; /* at most one is kept */
 

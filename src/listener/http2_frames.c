@@ -15,7 +15,8 @@
  *
  * A session that was refused memory is not to be trusted with what it frees: nghttp2 1.52 forgets
  * an item's memory while a stream still points to it, where its queue of streams cannot grow. So
- * from then on, blocks are kept until the session has gone.
+ * from then on, blocks are kept until the session has gone. (Their size is not known any more, so
+ * the shelf is not for them.)
  */
 
 /* Before each of nghttp2's blocks. */
@@ -29,11 +30,9 @@ struct http2_memory {
 static void *memory_resize(void *block, size_t size, void *user)
 {
     struct http2_client *client = user;
-    const struct alloc *alloc = client->home->opt.alloc;
     struct http2_memory *head = block != NULL ? (struct http2_memory *)block - 1 : NULL;
     size_t before = head != NULL ? head->size : 0;
-    head = head != NULL ? alloc_resize(alloc, head, sizeof *head + size)
-                        : alloc_new(alloc, sizeof *head + size);
+    head = shelf_resize(&client->home->shelf, head, sizeof *head + before, sizeof *head + size);
     if (head == NULL) {
         client->is_starved = true;
         return NULL;
@@ -68,7 +67,7 @@ static void memory_free(void *block, void *user)
         head->next = client->kept;
         client->kept = head;
     } else {
-        alloc_free(client->home->opt.alloc, head);
+        shelf_give(&client->home->shelf, head, sizeof *head + head->size);
     }
 }
 
@@ -207,6 +206,16 @@ static void tell(struct http2_client *client, struct http2_stream *stream)
     }
 }
 
+/* Nothing more will come for it: its flush need not wait for the end of the read, and what it gives
+ * on may leave from where it lies. */
+static void tell_all(struct http2_client *client, struct http2_stream *stream)
+{
+    list_leave(&stream->on_told);
+    if (http2_is_heard(stream)) {
+        client->home->handler->on_flush(&stream->exchange);
+    }
+}
+
 static void refuse_verdict(struct http2_stream *stream, enum http2_verdict verdict)
 {
     struct http2_client *client = stream->client;
@@ -270,8 +279,12 @@ static void request_whole(struct http2_client *client, struct http2_stream *stre
     }
     stream->answer = HTTP2_ANSWER_NONE;
     http2_arm_stream(stream);
-    tell(client, stream);
     listener->handler->on_request(listener->handler_self, &stream->exchange, &head, end);
+    if (end) {
+        tell_all(client, stream);
+    } else {
+        tell(client, stream);
+    }
 }
 
 static void trailers_whole(struct http2_client *client, struct http2_stream *stream)
@@ -287,17 +300,17 @@ static void trailers_whole(struct http2_client *client, struct http2_stream *str
         refuse_verdict(stream, verdict);
         return;
     }
-    tell(client, stream);
     listener->handler->on_request_end(&stream->exchange,
                                       trailers.field_count > 0 ? &trailers : NULL);
+    tell_all(client, stream);
 }
 
 static void body_whole(struct http2_client *client, struct http2_stream *stream)
 {
     stream->reading = HTTP2_READING_DONE;
     if (http2_is_heard(stream)) {
-        tell(client, stream);
         client->home->handler->on_request_end(&stream->exchange, NULL);
+        tell_all(client, stream);
     }
 }
 
