@@ -128,11 +128,20 @@ static void call_leave(struct call *call)
     list_leave(&call->on_list);
 }
 
+/* What it needs no more; a little stays for the next time. */
+static void out_spare(struct call *call)
+{
+    if (call->out.size > HTTP2_OUT_KEPT) {
+        bytes_release(&call->out);
+    }
+}
+
 /* Its caller has been told. */
 static void call_recycle(struct call *call)
 {
     struct http2_connector *connector = call->session->connector;
-    bytes_release(&call->out);
+    bytes_clear(&call->out);
+    out_spare(call);
     alloc_free(&alloc_libc, call->trailers);
     alloc_free(&alloc_libc, call->waiting);
     call->trailers = call->waiting = NULL;
@@ -390,7 +399,7 @@ void call_written(struct call *call)
     size_t waits = bytes_len(&call->out);
     if (waits == 0) {
         call->deadline.write_ms = UINT64_MAX;
-        bytes_release(&call->out);
+        out_spare(call);
     } else if (waits < call->waited || call->deadline.write_ms == UINT64_MAX) {
         call->deadline.write_ms = session_later(session_now_ms(call->session),
                                                 options_of(call)->write_timeout_ms);

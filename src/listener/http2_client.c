@@ -23,6 +23,7 @@ static void judge_window(struct http2_stream *stream, uint64_t now_ms);
 static void settle(struct http2_client *client);
 static void linger(struct http2_client *client);
 static void wake_givers(struct http2_client *client);
+static bool is_unknown(const struct http2_client *client, const struct http2_frame_head *head);
 static bool admit_frame(struct http2_client *client, const struct http2_frame_head *head);
 static void judge_block(struct http2_client *client);
 static void tell_flushes(struct http2_client *client);
@@ -323,10 +324,8 @@ void http2_client_feed(struct http2_client *client, const char *at, size_t len)
         if (!found) {
             continue;
         }
-        bool is_old = (head.type == NGHTTP2_DATA || head.type == NGHTTP2_HEADERS)
-                      && nghttp2_session_get_stream_user_data(client->session, head.stream) == NULL
-                      && head.stream != 0;
-        if (is_old && seen - fed > HTTP2_FRAME_HEAD) { /* or it began in what is not fed yet */
+        if (is_unknown(client, &head)
+            && seen - fed > HTTP2_FRAME_HEAD) { /* or it began in what is not fed yet */
             goes_on = feed_library(client, at + fed, seen - fed - HTTP2_FRAME_HEAD);
             fed = seen - HTTP2_FRAME_HEAD;
         }
@@ -365,6 +364,16 @@ static bool was_reset(const struct http2_client *client, int32_t id)
     return false;
 }
 
+/* A head or a body of a stream that was there before, but is not now; or its beginning has not been
+ * fed yet. */
+static bool is_unknown(const struct http2_client *client, const struct http2_frame_head *head)
+{
+    bool is_judged = head->type == NGHTTP2_DATA || head->type == NGHTTP2_HEADERS;
+    return is_judged && head->stream != 0 && head->stream <= client->last_id
+           && head->stream != client->begun
+           && nghttp2_session_get_stream_user_data(client->session, head->stream) == NULL;
+}
+
 /* What nghttp2 forgives and RFC 9113 §5.1 does not: a head or a body for a stream that is over, or
  * was passed by. */
 static bool admit_stream(struct http2_client *client, const struct http2_frame_head *head)
@@ -379,13 +388,22 @@ static bool admit_stream(struct http2_client *client, const struct http2_frame_h
         }
         return true;
     }
-    if (head->stream % 2 == 0 || was_reset(client, head->stream)
+    if (head->stream % 2 == 0 || head->stream == client->begun || was_reset(client, head->stream)
         || nghttp2_session_get_stream_user_data(client->session, head->stream) != NULL) {
         return true;
     }
     http2_tally(&client->home->counters.protocol_errors, 1);
     http2_client_end(client, NGHTTP2_STREAM_CLOSED, WEIR_EPROTOCOL);
     return false;
+}
+
+/* The stream whose body comes next, as a rule, and which needs no looking up then; or 0. */
+static int32_t goes_on_with(const struct http2_client *client, const struct http2_frame_head *head)
+{
+    bool begins = head->type == NGHTTP2_HEADERS && head->stream > client->last_id
+                  && head->stream % 2 == 1 && (head->flags & NGHTTP2_FLAG_END_HEADERS) != 0;
+    bool goes_on = head->type == NGHTTP2_DATA && head->stream == client->begun;
+    return (begins || goes_on) && (head->flags & NGHTTP2_FLAG_END_STREAM) == 0 ? head->stream : 0;
 }
 
 /* What nghttp2 lets pass, having no use for it: RFC 9113 §4.2, §6.3. */
@@ -418,7 +436,10 @@ static bool admit_frame(struct http2_client *client, const struct http2_frame_he
     } else {
         client->block = HTTP2_BLOCK_NONE;
     }
-    return admit_stream(client, head);
+    int32_t begun = goes_on_with(client, head);
+    bool is_fine = admit_stream(client, head);
+    client->begun = begun;
+    return is_fine;
 }
 
 /* A header block that is not complete has a deadline, and keeps the room that it is read into. */
