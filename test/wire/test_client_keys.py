@@ -12,6 +12,7 @@ import pytest
 
 import peers
 from meanwhile import Meanwhile
+from openclawpeer import double
 from test_accounts import Api, account, post
 from weirtest import ROOT, WEIR, Upstream, Weir, free_port, wait_for, yaml_of
 
@@ -32,6 +33,10 @@ def bearer(name):
 
 def api_key(name):
     return f"x-api-key: key-{name}\r\n"
+
+
+def rows(weir):
+    return {it["client"]: it for it in json.loads(weir.admin("/api/v1/clients").text)["clients"]}
 
 
 class Gate:
@@ -138,7 +143,7 @@ def test_the_key_goes_no_further():
         # A body that came later, so that the head is sent from its copy.
         with weir.client() as conn:
             conn.send(f"POST / HTTP/1.1\r\nHost: t\r\n{bearer('a')}Content-Length: 5\r\n\r\n")
-            time.sleep(0.05)
+            wait_for(lambda: weir.metric("weir_pool_connections", pool="listener:web", state="active") == 1, "its head")
             conn.send(b"hello")
             assert conn.final().status == 200
         assert b"key-a" not in up.bytes
@@ -154,6 +159,14 @@ def test_with_accounts_their_credentials_are_set():
         assert post(weir).status == 401
         assert post(weir, headers=api_key("a") + "Authorization: Bearer theirs\r\n").json() == {"served_by": "k-a1"}
         assert b"key-a" not in api.up.bytes and b"theirs" not in api.up.bytes
+
+
+def test_what_a_route_sets_stays():
+    routes = [{"match": {"path": "/"}, "upstream": "up", "request_headers": {"set": {"Authorization": "Bearer ours"}}}]
+    with Upstream() as up, Weir(up, clients=[client("a")], routes=routes) as weir:
+        for headers in (bearer("a"), api_key("a"), bearer("a") + api_key("a")):
+            assert weir.ask("/", headers).status == 200
+        assert up.bytes.count(b"Authorization: Bearer ours\r\n") == 3 and b"key-a" not in up.bytes
 
 
 def test_a_retry_does_not_show_it_either():
@@ -182,7 +195,7 @@ def test_so_many_at_a_time(workers):
         gate.free.set()
         for thread in threads + more:
             thread.join()
-        assert answers == [200] * 8 and others == [200] * 3
+        assert answers == [200] * 8 and others == [200] * 3 and gate.most == 5
 
 
 def test_who_waits_keeps_the_limit():
@@ -193,6 +206,34 @@ def test_who_waits_keeps_the_limit():
         for thread in threads:
             thread.join()
         assert sum(answers, []) == [200] * 48 and gate.most == 1
+
+
+def test_streams_of_one_connection_wait_alike():
+    gate = Gate()
+    with Upstream(gate) as up, Weir(up, workers=1, clients=[client("a", concurrent=2, rate="unlimited")]) as weir:
+        done, threads = in_threads(1, lambda: subprocess.run(
+            [peers.find("h2load", "nghttp2-client"), "-n", "300", "-c", "2", "-m", "30", "-H", "x-api-key: key-a",
+             f"http://127.0.0.1:{weir.port}/"], capture_output=True, text=True, check=True).stdout)
+        wait_for(lambda: rows(weir)["a"]["waiting"] == 58 and gate.open == 2, "all but two in line")
+        assert rows(weir)["a"]["in_flight"] == 2
+        gate.free.set()
+        threads[0].join()
+        assert "300 succeeded, 0 failed" in done[0] and gate.most <= 2
+
+
+def test_requests_to_openclaw_wait_alike():
+    with double() as claw, Weir([claw.http_url], workers=1, clients=[client("a", concurrent=1)], upstream_options={
+            "protocol": "openclaw", "openclaw": {"token": "demo"}}) as weir:
+        first, second = weir.client(), weir.client()
+        for conn, method in ((first, "hold"), (second, "echo")):
+            conn.send(f"POST /openclaw/up/{method} HTTP/1.1\r\nHost: t\r\n{bearer('a')}Content-Length: 7\r\n\r\n" '{"i":1}')
+            wait_for(lambda: claw.requests, "the first one")
+        wait_for(lambda: rows(weir)["a"]["waiting"] == 1, "the second one")
+        assert len(claw.requests) == 1
+        claw.behave(release=True)
+        assert first.final("POST").json() == {"i": 1} and second.final("POST").json() == {"i": 1}
+        assert weir.ask("/openclaw/up/echo", "Content-Length: 2\r\n", "POST", body=b"{}").status == 401
+        first.close(), second.close()
 
 
 def test_who_waits_too_long_is_refused():
@@ -240,6 +281,7 @@ def test_a_place_ends_with_its_client():
                 conn.get("/", bearer("a"))
                 wait_for(lambda: gate.open == 1, "a request")
                 other.get("/", bearer("a"))
+                wait_for(lambda: rows(weir)["a"]["waiting"] == 1, "the second one in line")
                 conn.reset()
                 gate.free.set()
                 assert other.final().status == 200
@@ -248,8 +290,9 @@ def test_a_place_ends_with_its_client():
                 conn.get("/", bearer("a"))
                 wait_for(lambda: gate.open == 1, "a request")
                 other = weir.client().get("/", bearer("a"))
-                time.sleep(0.03)
+                wait_for(lambda: rows(weir)["a"]["waiting"] == 1, "the second one in line")
                 other.reset()
+                wait_for(lambda: rows(weir)["a"]["waiting"] == 0, "that it left")
                 gate.free.set()
                 assert conn.final().status == 200
             gate.free.clear()
@@ -333,10 +376,6 @@ def test_conversations_are_kept_apart_by_client():
 
 
 # --- what is shown of them -----------------------------------------------------------------------------------------
-
-
-def rows(weir):
-    return {it["client"]: it for it in json.loads(weir.admin("/api/v1/clients").text)["clients"]}
 
 
 def test_pages_and_metrics():
@@ -458,6 +497,18 @@ def test_a_flood_of_keys_that_are_nobodys():
                 thread.join()
         assert up.requests == meanwhile.asked + 1
         assert weir.ask("/", bearer("c0")).status == 200
+
+
+def test_a_flood_of_such_keys_by_http2():
+    with Upstream() as up, Weir(up, clients=[client("a", rate="unlimited")]) as weir:
+        with Meanwhile(weir, lambda: weir.ask("/", bearer("a")).status == 200) as meanwhile:
+            for _ in range(3):
+                done = subprocess.run([peers.find("h2load", "nghttp2-client"), "-n", "5000", "-c", "10", "-m", "100", "-H",
+                                       f"authorization: Bearer {'z' * 3000}", f"http://127.0.0.1:{weir.port}/"],
+                                      capture_output=True, text=True, check=True)
+                assert "0 2xx, 0 3xx, 5000 4xx, 0 5xx" in done.stdout, done.stdout
+        assert up.requests == meanwhile.asked + 1
+        assert weir.metric("weir_client_strangers_total", reason="wrong") == 15000
 
 
 def test_a_flood_of_one_client_is_not_the_others_affair():
