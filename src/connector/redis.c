@@ -123,6 +123,19 @@ void redis_connector_serve(struct redis_connector *connector, weir_pool *pool)
     connector->mux.pool = pool;
 }
 
+void redis_connector_moved(struct redis_connector *connector, const struct redis_place *place)
+{
+    struct node *next;
+    for (struct node *it = list_first(&connector->conns); it != NULL; it = next) {
+        const struct redis_conn *conn = list_entry(it, struct redis_conn, named.on_list);
+        next = list_next(it);
+        if (conn->stage == REDIS_UP
+            && (conn->place.port != place->port || strcmp(conn->place.host, place->host) != 0)) {
+            weir_conn_retire(connector->mux.pool, conn->named.id, WEIR_EGOAWAY);
+        }
+    }
+}
+
 const struct redis_counters *redis_connector_counters(const struct redis_connector *connector)
 {
     return &connector->counters;
@@ -165,6 +178,7 @@ void redis_conn_gone(struct redis_conn *conn, weir_err why, const char *detail)
     conn->stage = REDIS_GONE;
     loop_timer_stop(connector->opt.loop, &conn->timer);
     list_leave(&conn->named.on_list);
+    redis_sentinels_cancel(&conn->query);
     if (conn->dial != NULL) {
         dial_cancel(conn->dial);
         conn->dial = NULL;

@@ -7,6 +7,9 @@
  *                                  │ an old one                          │ loading, master down
  *                                  └──▶ AUTH ──▶ (RESP2) ──▶ …           └──▶ down: backs off
  *
+ * With sentinels (redis_sentinel.h) each dial begins with the question where the master is, and
+ * ROLE comes before INFO.
+ *
  * One per pool, on the loop of the pool's engine. A *call* is some commands that are written
  * together and whose replies come in their order; it lies inside its owner, so that none allocates.
  * Calls of many share a connection (a pipeline), each with a deadline of its own.
@@ -34,6 +37,8 @@
 #define REDIS_DETAIL_MAX   160U
 
 struct redis_connector;
+struct redis_place;
+struct redis_sentinels;
 struct dns;
 struct tls_client;
 struct tls_desk;
@@ -79,6 +84,7 @@ const char *redis_says_word(enum redis_says says); /* "" for REDIS_FINE */
     ROW(denied)      /* dials refused for who we are, */                                           \
     ROW(loading)     /* or while the server loads its data, */                                     \
     ROW(master_down) /* or has no master */                                                        \
+    ROW(not_master)  /* or is none, where the master was looked for */                             \
     ROW(read_only)   /* connections given up, since the server is a replica by now */              \
     ROW(commands)                                                                                  \
     ROW(replies)                                                                                   \
@@ -112,6 +118,9 @@ struct redis_connector_options {
     const char *user, *password; /* NULL: none; a user without a password is none. Copied */
     const char *name;            /* as CLIENT LIST shows us; NULL: none. Copied */
     uint32_t database;
+    /* Who says where the master is, whatever a key's host and port are; a server that is none is
+     * not talked to. NULL: a key says where. Borrowed. */
+    struct redis_sentinels *sentinels;
 };
 
 int redis_connector_new(const struct redis_connector_options *opt,
@@ -121,6 +130,8 @@ void redis_connector_free(struct redis_connector *take_connector); /* its pool h
 void redis_connector_cut(struct redis_connector *connector);
 /* The pool to report to; called once, right after it was opened. */
 void redis_connector_serve(struct redis_connector *connector, weir_pool *pool);
+/* The master is there: connections to anywhere else end with the calls that they carry. */
+void redis_connector_moved(struct redis_connector *connector, const struct redis_place *place);
 /* Any thread may read them. */
 const struct redis_counters *redis_connector_counters(const struct redis_connector *connector);
 /* What the last dial was refused with, if it was: REDIS_LOADING, REDIS_WRONGPASS, … */

@@ -14,6 +14,8 @@
 #include <string.h>
 
 static void dialled(void *self, const struct dial_result *result);
+static void located(struct redis_sentinels_query *query, weir_err err,
+                    const struct redis_place *place);
 
 /* --- the transport ------------------------------------------------------------------------------
  */
@@ -29,7 +31,7 @@ static const char *text_or_null(const char *text)
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
-static int dial(struct redis_conn *conn)
+static int dial(struct redis_conn *conn, const char *host, uint16_t port)
 {
     const struct redis_connector_options *opt = &conn->connector->opt;
     const weir_key *key = &conn->key.view;
@@ -38,8 +40,8 @@ static int dial(struct redis_conn *conn)
         return -EPROTONOSUPPORT;
     }
     const struct dial_request request = {
-        .host = key->host,
-        .port = key->port,
+        .host = host,
+        .port = port,
         .source = key->source,
         .proxy = key->proxy,
         .proxy_tls = opt->proxy_tls,
@@ -52,13 +54,36 @@ static int dial(struct redis_conn *conn)
     return dial_start(opt->loop, opt->dns, &request, dialled, conn, &conn->dial);
 }
 
-void redis_dial_begin(struct redis_conn *conn)
+static void dial_to(struct redis_conn *conn, const char *host, uint16_t port)
 {
-    int error = dial(conn);
+    int error = dial(conn, host, port);
     if (error != 0) {
         conn->dial = NULL;
         redis_conn_gone(conn, error == -ENOMEM ? WEIR_ENOMEM : WEIR_ECONNECT, "");
     }
+}
+
+void redis_dial_begin(struct redis_conn *conn)
+{
+    struct redis_sentinels *sentinels = conn->connector->opt.sentinels;
+    if (sentinels != NULL) {
+        conn->query.done = located;
+        redis_sentinels_ask(sentinels, &conn->query);
+    } else {
+        dial_to(conn, conn->key.view.host, conn->key.view.port);
+    }
+}
+
+static void located(struct redis_sentinels_query *query, weir_err err,
+                    const struct redis_place *place)
+{
+    struct redis_conn *conn = container_of(query, struct redis_conn, query);
+    if (err != WEIR_OK) {
+        redis_conn_gone(conn, err, "no sentinel says where the master is");
+        return;
+    }
+    conn->place = *place;
+    dial_to(conn, place->host, place->port);
 }
 
 /* --- the handshake ------------------------------------------------------------------------------
@@ -101,7 +126,8 @@ static uint32_t auth_of(const struct redis_connector_options *opt, struct slice 
 static bool is_wanted(const struct redis_connector_options *opt, enum redis_step step)
 {
     return (step != REDIS_STEP_AUTH || text_or_null(opt->password) != NULL)
-           && (step != REDIS_STEP_SELECT || opt->database != 0);
+           && (step != REDIS_STEP_SELECT || opt->database != 0)
+           && (step != REDIS_STEP_ROLE || opt->sentinels != NULL);
 }
 
 static uint32_t words_of(const struct redis_conn *conn, struct slice words[7], char number[12])
@@ -115,6 +141,7 @@ static uint32_t words_of(const struct redis_conn *conn, struct slice words[7], c
         words[0] = SLICE("SELECT");
         words[1] = slice_of(number);
         return 2;
+    case REDIS_STEP_ROLE: words[0] = SLICE("ROLE"); return 1;
     case REDIS_STEP_INFO:
         words[0] = SLICE("INFO");
         words[1] = SLICE("server");
@@ -204,6 +231,22 @@ static void refused(struct redis_conn *conn, struct slice error)
     redis_conn_gone(conn, why, "");
 }
 
+/* A replica, or a sentinel: where the master was, or will be. */
+static void is_no_master(struct redis_conn *conn)
+{
+    conn->connector->refusal = REDIS_READONLY;
+    redis_count(&conn->connector->counters.not_master, 1);
+    redis_conn_gone(conn, WEIR_EREFUSED, "");
+}
+
+/* Which begins with a word: "master", "slave" or "sentinel". */
+static bool is_master(const struct resp_value *role, struct resp_walk *inside)
+{
+    struct resp_value word;
+    return role->type == RESP_ARRAY && resp_next(inside, &word) && word.type == RESP_TEXT
+           && slice_is(word.text, "master");
+}
+
 /* "run_id:<40 digits>", which another process does not have. */
 static void note_run_id(struct redis_conn *conn, struct slice info)
 {
@@ -229,12 +272,13 @@ void redis_dial_heard(struct redis_conn *conn, const struct resp_value *value,
 {
     enum redis_step step = conn->step;
     bool has_failed = value->type == RESP_FAILED;
-    (void)inside;
     if (has_failed && step == REDIS_STEP_HELLO && is_old(value)) {
         redis_count(&conn->connector->counters.old, 1);
         take_step(conn, REDIS_STEP_AUTH);
     } else if (has_failed && step != REDIS_STEP_INFO) { /* whose process it is, it may keep */
         refused(conn, value->text);
+    } else if (step == REDIS_STEP_ROLE && !is_master(value, inside)) {
+        is_no_master(conn);
     } else if (step == REDIS_STEP_PING) {
         up(conn);
     } else {

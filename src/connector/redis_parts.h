@@ -10,7 +10,7 @@
 #pragma once
 #include "connector/keycopy.h"
 #include "connector/named.h"
-#include "connector/redis.h"
+#include "connector/redis_sentinel.h"
 #include "io/outbox.h"
 #include "io/stream.h"
 
@@ -19,6 +19,7 @@ enum redis_step {
     REDIS_STEP_HELLO,
     REDIS_STEP_AUTH, /* RESP2 from here on */
     REDIS_STEP_SELECT,
+    REDIS_STEP_ROLE, /* where sentinels have said that it is the master */
     REDIS_STEP_INFO,
     REDIS_STEP_PING,
     REDIS_STEPS
@@ -40,6 +41,8 @@ struct redis_conn {
     enum redis_step step;
     bool is_probed;
     uint8_t wants;
+    struct redis_sentinels_query query;
+    struct redis_place place; /* as the sentinels said */
     struct dial *dial;
     struct stream *stream;
     struct loop_timer timer; /* of the handshake */
