@@ -315,14 +315,16 @@ WEIR_API weir_err weir_session_confirm(weir_sessions *sessions, weir_session_id 
 /* --- a Redis ------------------------------------------------------------------------------------
  */
 
-/* Sessions shared through a Redis, alone or a master with replicas. What is answered WEIR_OK is in
- * memory, and in the journal if there is one; the Redis has it soon_ms later, touches and counters
- * counters_ms later. While it cannot be asked, all goes on from here, and it is told when it is
- * back; one that comes back empty is told everything: that some ended first, then those that live.
- * Needs Redis 5 or later, and 7 for weir_affinity_claim(); with ACLs, the commands EVALSHA, SCRIPT
- * LOAD, what the scripts call (GET, SET, DEL, PTTL, TIME, HGET, HMGET, HGETALL, HSET, HDEL,
- * PEXPIREAT), PEXPIRE, WAIT, PING and SELECT, on all keys that begin with the prefix. It must not
- * evict (maxmemory-policy noeviction): a session that it has lost alone has ended. */
+/* Sessions shared through a Redis, alone or a master with replicas, which Sentinels may watch. What
+ * is answered WEIR_OK is in memory, and in the journal if there is one; the Redis has it soon_ms
+ * later, touches and counters counters_ms later. While it cannot be asked, all goes on from here,
+ * and it is told when it is back; one that comes back empty is told everything: that some ended
+ * first, then those that live. So it is after a fail-over of its Sentinels, since a replica may
+ * know less than its master did. Needs Redis 5 or later, and 7 for weir_affinity_claim(); with
+ * ACLs, the commands EVALSHA, SCRIPT LOAD, what the scripts call (GET, SET, DEL, PTTL, TIME, HGET,
+ * HMGET, HGETALL, HSET, HDEL, PEXPIREAT), PEXPIRE, WAIT, PING, SELECT and with Sentinels ROLE, on
+ * all keys that begin with the prefix. It must not evict (maxmemory-policy noeviction): a session
+ * that it has lost alone has ended. */
 typedef struct weir_sessions_redis {
     size_t size;
     /* "redis://[[user]:password@]host[:port][/database]", or rediss:// with TLS; user and password
@@ -338,6 +340,11 @@ typedef struct weir_sessions_redis {
     uint32_t soon_ms;     /* [20] */
     uint32_t counters_ms; /* [60 000] */
     uint32_t again_ms;    /* also between two attempts to find it back [1000] */
+    /* Where its Sentinels are, at most 16: "redis://[[user]:password@]host[:port][,host[:port]]…",
+     * or rediss:// with TLS. `url` has no port then, and its host is what they call the master;
+     * they are asked where it is before each connection, and every again_ms. With TLS, a
+     * certificate of the master's is for the address that they tell. NULL: there are none. */
+    const char *sentinels;
 } weir_sessions_redis;
 
 /* WEIR_OK: where the id is served, for all who share the Redis: `place`, which was named here

@@ -30,23 +30,45 @@ static weir_sessions_redis whole_of(const weir_sessions_redis *opt)
     return own;
 }
 
+struct urls {
+    struct redis_url url;
+    struct redis_sentinels_url sentinels;
+};
+
+/* NULL: they are URLs. A password may be in them. */
+static const char *read_urls(const weir_sessions_redis *own, struct urls *ret_urls)
+{
+    *ret_urls = (struct urls){0};
+    if (own->url == NULL || !redis_url_parse(own->url, &ret_urls->url)) {
+        return "redis.url";
+    }
+    if (own->sentinels == NULL) {
+        return NULL;
+    }
+    if (!redis_sentinels_url_parse(own->sentinels, &ret_urls->sentinels)) {
+        return "redis.sentinels";
+    }
+    return ret_urls->url.has_port ? "redis.url" : NULL; /* they say which */
+}
+
 const char *redis_store_fault(const weir_sessions_redis *opt)
 {
-    struct redis_url url;
+    struct urls urls;
     struct redis_wire wire;
     if (opt->size > sizeof *opt) {
         return "redis.size";
     }
     weir_sessions_redis own = whole_of(opt);
-    const char *word = own.url == NULL || !redis_url_parse(own.url, &url)   ? "redis.url"
-                       : !redis_wire_init(&wire, own.prefix, 0, 0)          ? "redis.prefix"
-                       : own.batch_max > SESSIONS_BATCH_MAX                 ? "redis.batch_max"
-                       : own.timeout_ms > 600000                            ? "redis.timeout"
-                       : own.again_ms > 600000                              ? "redis.again"
-                       : own.ca != NULL && own.ca[0] != '\0' && !url.is_tls ? "redis.ca"
-                                                                            : NULL;
-    explicit_bzero(&url, sizeof url); /* a password may be in it */
-    return word;
+    const char *word = read_urls(&own, &urls);
+    bool is_tls = urls.url.is_tls || urls.sentinels.is_tls;
+    explicit_bzero(&urls, sizeof urls);
+    return word != NULL                                     ? word
+           : !redis_wire_init(&wire, own.prefix, 0, 0)      ? "redis.prefix"
+           : own.batch_max > SESSIONS_BATCH_MAX             ? "redis.batch_max"
+           : own.timeout_ms > 600000                        ? "redis.timeout"
+           : own.again_ms > 600000                          ? "redis.again"
+           : own.ca != NULL && own.ca[0] != '\0' && !is_tls ? "redis.ca"
+                                                            : NULL;
 }
 
 /* --- up and down --------------------------------------------------------------------------------
@@ -92,12 +114,19 @@ static void probe_fire(struct loop_timer *timer, uint64_t now_ms)
 /* --- its thread ---------------------------------------------------------------------------------
  */
 
+/* The sentinels' pool last: dials of the other one ask them. */
 static void end_soon(struct redis_store *store)
 {
     if (store->is_ending) {
+        bool is_last = store->has_ended && !redis_master_end(store);
+        store->has_ended = false;
+        if (is_last) {
+            loop_stop(store->loop);
+        }
         return;
     }
     store->is_ending = true;
+    redis_master_unwatch(store);
     loop_timer_stop(store->loop, &store->probe_timer);
     redis_batch_cancel(store);
     redis_jobs_cancel(store);
@@ -131,7 +160,8 @@ static void on_pool(void *arg, const weir_event *event)
 {
     struct redis_store *store = arg;
     if (event->kind == WEIR_EVENT_POOL_CLOSED) {
-        loop_stop(store->loop);
+        store->has_ended = true;
+        loop_wake_send(store->wake);
     }
 }
 
@@ -153,6 +183,7 @@ static void *store_main(void *self)
     struct redis_store *store = self;
     if (store->sessions != NULL) {
         arm(store);
+        redis_master_watch(store);
     }
     loop_run(store->loop);
     return NULL;
@@ -165,49 +196,71 @@ static int open_tls(struct redis_store *store, const char *ca)
 {
     const struct tls_profile_options opt = {.ca = ca};
     struct tls_fault fault;
-    int error = store->url.is_tls ? tls_profile_read(&opt, &store->profile, &fault) : 0;
-    if (error == 0 && store->url.is_tls) {
+    bool is_tls = store->url.is_tls || store->sentinels_url.is_tls;
+    int error = is_tls ? tls_profile_read(&opt, &store->profile, &fault) : 0;
+    if (error == 0 && is_tls) {
         error = tls_desk_new(store->loop, &store->desk);
     }
-    if (error == 0 && store->url.is_tls) {
+    if (error == 0 && is_tls) {
         error = tls_client_new(store->desk, store->profile, &store->client);
     }
     return error;
 }
 
-static int open_connector(struct redis_store *store)
+struct redis_connector_options redis_store_connecting(const struct redis_store *store,
+                                                      uint32_t timeout_ms)
 {
-    const struct redis_connector_options opt = {
+    return (struct redis_connector_options){
         .loop = store->loop,
         .dns = store->dns,
         .alloc = &alloc_libc,
         .desk = store->desk,
         .tls = store->client,
-        .connect_timeout_ms = store->timeout_ms,
-        .tls_timeout_ms = store->timeout_ms,
-        .write_timeout_ms = store->timeout_ms,
-        .handshake_timeout_ms = store->timeout_ms,
-        .acquire_timeout_ms = store->timeout_ms,
-        .unsent_max = UINT32_MAX, /* a batch, and look-ups; each of them is bounded */
-        .user = store->url.user,
-        .password = store->url.password,
+        .connect_timeout_ms = timeout_ms,
+        .tls_timeout_ms = timeout_ms,
+        .write_timeout_ms = timeout_ms,
+        .handshake_timeout_ms = timeout_ms,
+        .acquire_timeout_ms = timeout_ms,
         .name = "weir",
-        .database = store->url.database,
     };
+}
+
+static int open_connector(struct redis_store *store)
+{
+    struct redis_connector_options opt = redis_store_connecting(store, store->timeout_ms);
+    opt.unsent_max = UINT32_MAX; /* a batch, and look-ups; each of them is bounded */
+    opt.user = store->url.user;
+    opt.password = store->url.password;
+    opt.database = store->url.database;
+    opt.sentinels = store->sentinels;
     return redis_connector_new(&opt, &store->connector);
 }
 
-static int open_pool(struct redis_store *store)
+static int open_engine(struct redis_store *store)
 {
+    uint32_t sentinels = store->sentinels_url.count;
     const weir_engine_options engine = {.size = sizeof engine,
-                                        .conns_max = CONNS_MAX,
-                                        .keys_max = 4,
+                                        .conns_max = CONNS_MAX + sentinels,
+                                        .keys_max = 4 + sentinels,
                                         .now_ms = loop_now_ms(store->loop)};
+    if (weir_engine_new(&engine, &store->engine) != WEIR_OK) {
+        return -ENOMEM;
+    }
+    store->step =
+        (struct loop_hook){.run = step, .tick = tick, .self = store, .deadline_ms = UINT64_MAX};
+    loop_hook_add(store->loop, &store->step);
+    return 0;
+}
+
+int redis_store_open_pool(struct redis_store *store, struct redis_connector *connector,
+                          const char *name, uint32_t conns_max, weir_pool **ret_pool)
+{
     weir_pool_options pool = {.size = sizeof pool,
+                              .name = name,
                               .connector = &redis_pool_connector,
-                              .connector_self = store->connector,
-                              .max_total = CONNS_MAX,
-                              .streams_conns_max = CONNS_MAX,
+                              .connector_self = connector,
+                              .max_total = conns_max,
+                              .streams_conns_max = conns_max,
                               .waiting_max = SESSIONS_FETCHES + REDIS_CLAIMS_MAX + 2,
                               .acquire_timeout_ms = store->timeout_ms,
                               .connect_timeout_ms = store->timeout_ms,
@@ -218,18 +271,20 @@ static int open_pool(struct redis_store *store)
                               .retry_cap_ms = 500,
                               .failures_max = 2,
                               .down_for_ms = 500};
-    if (weir_engine_new(&engine, &store->engine) != WEIR_OK) {
+    if (weir_pool_open(store->engine, &pool, ret_pool) != WEIR_OK) {
         return -ENOMEM;
     }
-    store->step =
-        (struct loop_hook){.run = step, .tick = tick, .self = store, .deadline_ms = UINT64_MAX};
-    loop_hook_add(store->loop, &store->step);
-    if (weir_pool_open(store->engine, &pool, &store->pool) != WEIR_OK) {
-        return -ENOMEM;
-    }
-    redis_connector_serve(store->connector, store->pool);
-    weir_pool_on_event(store->pool, on_pool, store, 0);
+    redis_connector_serve(connector, *ret_pool);
     return 0;
+}
+
+static int open_pool(struct redis_store *store)
+{
+    int error = redis_store_open_pool(store, store->connector, "master", CONNS_MAX, &store->pool);
+    if (error == 0) {
+        weir_pool_on_event(store->pool, on_pool, store, 0);
+    }
+    return error;
 }
 
 static int open_parts(struct redis_store *store, const char *ca)
@@ -240,8 +295,11 @@ static int open_parts(struct redis_store *store, const char *ca)
     error = error == 0 ? loop_wake_new(store->loop, woken, store, &store->wake) : error;
     error = error == 0 ? dns_open(store->loop, &dns, &store->dns) : error;
     error = error == 0 ? open_tls(store, ca) : error;
+    error = error == 0 ? redis_master_open(store) : error;
     error = error == 0 ? open_connector(store) : error;
+    error = error == 0 ? open_engine(store) : error;
     error = error == 0 ? open_pool(store) : error;
+    error = error == 0 ? redis_master_serve(store) : error;
     return error == 0 && !redis_batch_init(store) ? -ENOMEM : error;
 }
 
@@ -272,7 +330,10 @@ weir_err redis_store_new(const weir_sessions_redis *opt, uint32_t affinity_ttl_m
     if (store == NULL) {
         return WEIR_ENOMEM;
     }
-    redis_url_parse(own.url, &store->url); /* was checked */
+    redis_url_parse(own.url, &store->url); /* was checked, as the other was */
+    if (own.sentinels != NULL) {
+        redis_sentinels_url_parse(own.sentinels, &store->sentinels_url);
+    }
     set_options(store, &own);
     store->affinity_ttl_ms = affinity_ttl_ms;
     store->probe_timer.fire = probe_fire;
@@ -360,6 +421,7 @@ void redis_store_free(struct redis_store *take_store)
         stop(store);
     }
     redis_connector_free(store->connector);
+    redis_master_close(store);
     close_tls(store);
     close_loop(store);
     redis_batch_fini(store);

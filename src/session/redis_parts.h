@@ -4,7 +4,7 @@
  */
 #pragma once
 #include "base/list.h"
-#include "connector/redis.h"
+#include "connector/redis_sentinel.h"
 #include "io/dns.h"
 #include "io/tls_profile.h"
 #include "session/redis.h"
@@ -65,9 +65,14 @@ struct redis_store {
     struct redis_connector *connector;
     weir_pool *pool;
     weir_key key;
+    struct redis_sentinels_url sentinels_url; /* count 0: there are none, and none of this */
+    weir_key sentinel_keys[REDIS_SENTINELS_MAX];
+    struct redis_connector *sentinels_connector;
+    weir_pool *sentinels_pool;
+    struct redis_sentinels *sentinels;
     struct loop_wake *wake;
     pthread_t thread;
-    bool is_running, is_ending;
+    bool is_running, is_ending, has_ended; /* has: its pool, and what follows is to come */
     enum redis_doing doing;
     struct redis_batch batch;
     struct redis_call probe;
@@ -93,6 +98,25 @@ struct redis_store {
 /* Something could not be asked, or was answered. Any thread of the store's. */
 void redis_store_failed(struct redis_store *store);
 void redis_store_answered(struct redis_store *store);
+
+/* For connectors and pools of the store's. */
+struct redis_connector_options redis_store_connecting(const struct redis_store *store,
+                                                      uint32_t timeout_ms);
+int redis_store_open_pool(struct redis_store *store, struct redis_connector *connector,
+                          const char *name, uint32_t conns_max, weir_pool **ret_pool);
+
+/* --- redis_master.c: nothing happens without sentinels ------------------------------------------
+ */
+
+int redis_master_open(struct redis_store *store);
+/* The store's own pool is open; theirs. */
+int redis_master_serve(struct redis_store *store);
+void redis_master_watch(struct redis_store *store);
+void redis_master_unwatch(struct redis_store *store);
+/* The store's own pool has closed. True: theirs is to close, and the loop stops then. */
+bool redis_master_end(struct redis_store *store);
+/* The store's own connector is gone. */
+void redis_master_close(struct redis_store *store);
 
 /* --- redis_batch.c ------------------------------------------------------------------------------
  */

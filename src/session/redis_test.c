@@ -542,6 +542,10 @@ static void options_that_make_no_sense_are_named(void **state)
                {{.url = "redis://x", .timeout_ms = 600001}, "redis.timeout"},
                {{.url = "redis://x", .again_ms = 600001}, "redis.again"},
                {{.url = "redis://x", .ca = "ca.pem"}, "redis.ca"},
+               {{.url = "redis://x", .sentinels = ""}, "redis.sentinels"},
+               {{.url = "redis://x", .sentinels = "redis://a,"}, "redis.sentinels"},
+               {{.url = "redis://x:6379", .sentinels = "redis://a"}, "redis.url"},
+               {{.url = "redis://x", .sentinels = "redis://a", .ca = "ca.pem"}, "redis.ca"},
                {{.size = 4096, .url = "redis://x"}, "redis.size"}};
     weir_sessions *sessions;
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -551,6 +555,10 @@ static void options_that_make_no_sense_are_named(void **state)
     }
     const weir_sessions_redis no_ca = {.url = "rediss://x", .ca = "/nowhere/ca.pem"};
     weir_sessions_options opt = {.sessions_max = 10, .redis = &no_ca};
+    assert_int_equal(weir_sessions_open(&opt, &sessions), WEIR_EIO);
+    const weir_sessions_redis no_ca_of_sentinels = {
+        .url = "redis://x", .sentinels = "rediss://a", .ca = "/nowhere/ca.pem"};
+    opt.redis = &no_ca_of_sentinels;
     assert_int_equal(weir_sessions_open(&opt, &sessions), WEIR_EIO);
     opt = (weir_sessions_options){.sessions_max = 10};
     assert_int_equal(weir_sessions_open(&opt, &sessions), WEIR_OK);

@@ -37,19 +37,20 @@ static const char *put_decoded(struct room *room, struct slice text)
     return kept;
 }
 
-static bool take_scheme(struct slice *rest, struct redis_url *url)
+static bool take_scheme(struct slice *rest, bool *ret_is_tls)
 {
     static const struct slice plain = {"redis://", 8}, tls = {"rediss://", 9};
-    url->is_tls = slice_starts(*rest, tls);
-    if (!url->is_tls && !slice_starts(*rest, plain)) {
+    *ret_is_tls = slice_starts(*rest, tls);
+    if (!*ret_is_tls && !slice_starts(*rest, plain)) {
         return false;
     }
-    *rest = slice_sub(*rest, url->is_tls ? tls.len : plain.len, rest->len);
+    *rest = slice_sub(*rest, *ret_is_tls ? tls.len : plain.len, rest->len);
     return true;
 }
 
 /* The last "@" ends it: a host has none. */
-static bool take_user(struct slice *rest, struct redis_url *url, struct room *room)
+static bool take_user(struct slice *rest, struct room *room, const char **ret_user,
+                      const char **ret_password)
 {
     uint32_t at = rest->len;
     while (at > 0 && rest->at[at - 1] != '@') {
@@ -65,13 +66,13 @@ static bool take_user(struct slice *rest, struct redis_url *url, struct room *ro
         return false; /* a user without a password, or a password that looks like one */
     }
     if (colon > 0) {
-        url->user = put_decoded(room, slice_sub(info, 0, colon));
-        if (url->user == NULL) {
+        *ret_user = put_decoded(room, slice_sub(info, 0, colon));
+        if (*ret_user == NULL) {
             return false;
         }
     }
-    url->password = put_decoded(room, slice_sub(info, colon + 1, info.len));
-    return url->password != NULL && url->password[0] != '\0';
+    *ret_password = put_decoded(room, slice_sub(info, colon + 1, info.len));
+    return *ret_password != NULL && (*ret_password)[0] != '\0';
 }
 
 static bool take_database(struct slice *rest, struct redis_url *url)
@@ -87,9 +88,10 @@ static bool take_database(struct slice *rest, struct redis_url *url)
     return true;
 }
 
-static bool take_port(struct slice *rest, struct redis_url *url)
+/* *port is as it was where none is said. */
+static bool take_port(struct slice *rest, uint16_t *port)
 {
-    uint64_t port = REDIS_PORT;
+    uint64_t number = *port;
     bool is_v6 = rest->len > 0 && rest->at[0] == '[';
     uint32_t end = is_v6 ? slice_find(*rest, ']') + 1 : slice_find(*rest, ':');
     if (end > rest->len) {
@@ -98,11 +100,11 @@ static bool take_port(struct slice *rest, struct redis_url *url)
     struct slice text = slice_sub(*rest, end, rest->len);
     *rest = slice_sub(*rest, 0, end);
     if (text.len > 0
-        && (text.at[0] != ':' || !text_parse_u64(slice_sub(text, 1, text.len), &port) || port == 0
-            || port > UINT16_MAX)) {
+        && (text.at[0] != ':' || !text_parse_u64(slice_sub(text, 1, text.len), &number)
+            || number == 0 || number > UINT16_MAX)) {
         return false;
     }
-    url->port = (uint16_t)port;
+    *port = (uint16_t)number;
     if (is_v6) {
         *rest = slice_sub(*rest, 1, rest->len - 1);
     }
@@ -113,7 +115,7 @@ static bool is_host(struct slice host)
 {
     for (uint32_t i = 0; i < host.len; i++) {
         unsigned char c = (unsigned char)host.at[i];
-        if (c <= ' ' || c >= 0x7f || strchr("/?#%[]@\\", c) != NULL) {
+        if (c <= ' ' || c >= 0x7f || strchr("/?#%[]@\\,", c) != NULL) {
             return false;
         }
     }
@@ -124,12 +126,37 @@ bool redis_url_parse(const char *text, struct redis_url *ret_url)
 {
     struct slice rest = slice_of(text);
     struct room room = {ret_url->room};
+    uint16_t said = 0;
     *ret_url = (struct redis_url){0};
-    if (rest.len > REDIS_URL_MAX || !take_scheme(&rest, ret_url)
-        || !take_user(&rest, ret_url, &room) || !take_database(&rest, ret_url)
-        || !take_port(&rest, ret_url) || !is_host(rest)) {
+    if (rest.len > REDIS_URL_MAX || !take_scheme(&rest, &ret_url->is_tls)
+        || !take_user(&rest, &room, &ret_url->user, &ret_url->password)
+        || !take_database(&rest, ret_url) || !take_port(&rest, &said) || !is_host(rest)) {
         return false;
     }
+    ret_url->has_port = said != 0;
+    ret_url->port = ret_url->has_port ? said : REDIS_PORT;
     ret_url->host = put(&room, rest);
     return true;
+}
+
+bool redis_sentinels_url_parse(const char *text, struct redis_sentinels_url *ret_url)
+{
+    struct slice rest = slice_of(text), part;
+    struct room room = {ret_url->room};
+    *ret_url = (struct redis_sentinels_url){0};
+    if (rest.len > REDIS_URL_MAX || !take_scheme(&rest, &ret_url->is_tls)
+        || !take_user(&rest, &room, &ret_url->user, &ret_url->password)) {
+        return false;
+    }
+    bool is_fine = true;
+    while (is_fine && slice_split(&rest, ',', &part)) {
+        uint16_t port = REDIS_SENTINEL_PORT;
+        is_fine = ret_url->count < REDIS_SENTINELS_MAX && take_port(&part, &port) && is_host(part);
+        if (is_fine) {
+            ret_url->at[ret_url->count].host = put(&room, part);
+            ret_url->at[ret_url->count].port = port;
+            ret_url->count++;
+        }
+    }
+    return is_fine;
 }

@@ -31,6 +31,7 @@ struct redis_server {
     uint16_t port;
     char folder[64];
     const char *more[12]; /* arguments, up to the first NULL */
+    bool is_sentinel;     /* its folder has sentinel.conf, which says all */
     int fd;               /* of the client that looks; -1 */
 };
 
@@ -51,10 +52,17 @@ static inline void redis_exec(const struct redis_server *server)
     const char *args[32] = {"redis-server", "--port", port, "--bind",     "127.0.0.1", "--dir",
                             server->folder, "--save", "",   "--loglevel", "warning"};
     unsigned count = 11;
+    char config[96];
     int null = open("/dev/null", O_RDWR);
     snprintf(port, sizeof port, "%u", (unsigned)server->port);
     for (unsigned i = 0; server->more[i] != NULL; i++) {
         args[count++] = server->more[i];
+    }
+    if (server->is_sentinel) {
+        snprintf(config, sizeof config, "%s/sentinel.conf", server->folder);
+        args[1] = config;
+        args[2] = "--sentinel";
+        args[3] = NULL;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     dup2(null, 0);
@@ -102,6 +110,29 @@ static inline void redis_start(struct redis_server *server)
     redis_run(server);
 }
 
+/* One that watches the master at that port, as "mymaster": two of them fail it over. `more`: lines
+ * of its configuration. */
+static inline void redis_start_sentinel(struct redis_server *server, uint16_t master_port,
+                                        const char *more)
+{
+    char config[96];
+    server->port = redis_free_port();
+    server->is_sentinel = true;
+    snprintf(server->folder, sizeof server->folder, "/tmp/weir-redis-XXXXXX");
+    assert_non_null(mkdtemp(server->folder));
+    snprintf(config, sizeof config, "%s/sentinel.conf", server->folder);
+    FILE *file = fopen(config, "w");
+    assert_non_null(file);
+    fprintf(file,
+            "port %u\nbind 127.0.0.1\ndir %s\n"
+            "sentinel monitor mymaster 127.0.0.1 %u 2\n"
+            "sentinel down-after-milliseconds mymaster 500\n"
+            "sentinel failover-timeout mymaster 2000\n%s",
+            (unsigned)server->port, server->folder, (unsigned)master_port, more);
+    assert_int_equal(fclose(file), 0);
+    redis_run(server);
+}
+
 static inline void redis_kill(struct redis_server *server)
 {
     close(server->fd);
@@ -118,9 +149,9 @@ static inline void redis_pause(const struct redis_server *server, bool is_paused
 static inline void redis_end(struct redis_server *server)
 {
     char name[96];
-    static const char *const files[] = {"dump.rdb", "appendonly.aof"};
+    static const char *const files[] = {"dump.rdb", "appendonly.aof", "sentinel.conf"};
     redis_kill(server);
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < sizeof files / sizeof *files; i++) {
         snprintf(name, sizeof name, "%s/%s", server->folder, files[i]);
         unlink(name);
     }
