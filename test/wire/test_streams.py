@@ -21,7 +21,8 @@ EVENTS = "text/event-stream; charset=utf-8"
 
 
 class Api:
-    """Answers each path with its pieces, one write each; a threading.Event among them is waited for."""
+    """Answers each path with its pieces, one write each; a threading.Event among them is waited for. "PATH stream" is what
+    a request to that path is told whose body has the text "stream" in it; "left" goes before it."""
 
     def __init__(self):
         self.answers = {}  # path -> (content type, headers, pieces)
@@ -66,13 +67,17 @@ class Api:
         self.ready.set()
 
     async def _answer(self, request):
-        await request.read()
-        kind, headers, pieces = self.answers[request.path]
+        body = await request.read()
+        words = [word for word in ("left", "stream") if f'"{word}"'.encode() in body]
+        names = [f"{request.path} {word}" for word in words] + [request.path]
+        kind, headers, pieces = next(self.answers[name] for name in names if name in self.answers)
         answer = web.StreamResponse(headers={"Content-Type": kind, **headers})
         try:
             await answer.prepare(request)
             for piece in pieces:
                 if isinstance(piece, threading.Event):
+                    if hasattr(piece, "reached"):
+                        piece.reached.set()
                     assert await asyncio.get_running_loop().run_in_executor(None, piece.wait, DEADLINE)
                 else:
                     await answer.write(piece)
