@@ -347,9 +347,10 @@ static bool may_be_evicted(const struct world *world, const struct sim_conn *con
     if (is_idle(conn) && (tally.waiting_fresh > 0 || world->burst)) {
         return true; /* for a caller of its own key that wants a fresh one */
     }
-    /* Or for one whose time is up by now. Where the clock jumps, the end of a back-off and the end
-     * of that caller's wait come in one step, in their order: at the first, a connection goes for
-     * it; and it hears that its time is up before the connector hears that. */
+    /* Or for one whose time, or whose dial's, is up by now. Where the clock jumps, the end of a
+     * back-off, or a review of the size, and the end of that caller's wait come in one step, in
+     * their order: at the first, a connection goes for it; and it hears that its time is up before
+     * the connector hears that. */
     if (is_idle(conn) && world->timers_ran && tally.of_key >= home->opt.max_per_key
         && home->pairs[conn->key].gave_up_fresh == world->steps) {
         return true;

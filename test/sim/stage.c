@@ -199,7 +199,9 @@ void world_granted(void *arg, const weir_grant *grant)
         struct sim_pair *pair = &pool->pairs[client->key];
         pair->left_count = pair->left == world->steps ? pair->left_count + 1 : 1;
         pair->left = world->steps;
-        if (grant->err == WEIR_EACQUIRE_TIMEOUT && (client->flags & WEIR_FRESH)) {
+        bool is_late = grant->err == WEIR_EACQUIRE_TIMEOUT || grant->err == WEIR_ECONNECT_TIMEOUT
+                       || grant->err == WEIR_ETLS_TIMEOUT;
+        if (is_late && (client->flags & WEIR_FRESH)) {
             pair->gave_up_fresh = world->steps;
         }
         if (grant->err != WEIR_ECANCELED && grant->err != WEIR_EDOWN

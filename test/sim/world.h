@@ -94,7 +94,8 @@ struct sim_pair {
     uint32_t joined_count;    /* and how many */
     uint64_t left;            /* a step in which some left it unserved, */
     uint32_t left_count;
-    uint64_t gave_up_fresh; /* a step in which a caller's time for a fresh connection ran out */
+    uint64_t gave_up_fresh; /* a step in which the time of a caller for a fresh connection, or of
+                               his dial, ran out */
     uint64_t failed_step, forgiven_step;
     bool unknown; /* a dial of an unknown round failed: only the core knows whether it counted */
 };
