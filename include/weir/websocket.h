@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * websocket.h - WebSockets (RFC 6455, RFC 7692), dialled and accepted, and their manager: limits
- * that are kept, pings that decide life, names, broadcasts that nobody can hold up.
+ * websocket.h - WebSockets (RFC 6455, RFC 7692), dialled and accepted, the latter over HTTP/1.1 and
+ * over HTTP/2 (RFC 8441), and their manager: limits that are kept, pings that decide life, names,
+ * broadcasts that nobody can hold up.
  *
  *     static void on_message(void *arg, weir_websocket ws, weir_websocket_kind kind,
  *                            const void *data, size_t len)
@@ -210,15 +211,17 @@ typedef struct weir_websocket_accept_options {
 } weir_websocket_accept_options;
 
 /* Makes a WebSocket of a request that asks for one, inside its on_request. The exchange has ended
- * when this returns, whatever it says, but for WEIR_EINVAL and WEIR_ESTATE (not inside on_request,
- * or not HTTP/1.1). WEIR_EPROTOCOL: it did not ask, or not rightly, and was answered 400 or 426;
- * WEIR_EFULL: max_total, answered 503; WEIR_ENOMEM, answered 503. The connection keeps its place in
- * the server's pool; on_open comes from inside. opt and ret_ws may be NULL. */
+ * when this returns, whatever it says, but for WEIR_EINVAL and WEIR_ESTATE (not inside on_request).
+ * WEIR_EPROTOCOL: it did not ask, or not rightly, and was answered 400 or 426; WEIR_EFULL:
+ * max_total, answered 503; WEIR_ENOMEM, answered 503. The connection keeps its place in the
+ * server's pool; one of HTTP/2 carries as many as it may have streams, beside other requests.
+ * on_open comes from inside. opt and ret_ws may be NULL. */
 WEIR_API weir_err weir_websocket_accept(weir_websocket_manager *manager, weir_exchange *ex,
                                         const weir_websocket_accept_options *opt,
                                         const weir_websocket_handler *handler, void *arg,
                                         weir_websocket *ret_ws);
-/* Whether the request of this exchange asks for a WebSocket; during on_request. */
+/* Whether the request of this exchange asks for a WebSocket; during on_request. Who answers such a
+ * request of HTTP/2 himself, and with 2xx, would open one without knowing: 501 is said instead. */
 WEIR_API bool weir_websocket_is_asked(const weir_exchange *ex);
 
 /* Sends a message. What the peer does not take is kept. WEIR_EAGAIN: more than unsent_max would be,

@@ -124,6 +124,7 @@ static struct weir_server *server_alloc(weir_runtime *runtime, const weir_server
         server->stalls[i].update.run = stall_update;
         server->stalls[i].health_changed.run = health_changed;
         list_init(&server->stalls[i].watchers);
+        list_init(&server->stalls[i].ways);
         server->stalls[i].look.fire = server_look;
     }
     return server;

@@ -51,6 +51,7 @@ struct weir_exchange {
     uint8_t state;      /* enum exchange_state */
     uint8_t version;    /* 10, 11, 20 */
     bool is_waited_for; /* its client waits for 100 before it sends the body */
+    bool is_connect;    /* an answer of 2xx would open a WebSocket (RFC 8441 §5) */
     struct rpc *rpc;    /* NULL: it is no call of gRPC */
     void *user;
 };
@@ -79,6 +80,7 @@ struct stall {
     struct loop_timer look;
     struct worker_note update, health_changed;
     struct list watchers;                      /* of grpc.health.v1 */
+    struct list ways;                          /* server_way.c */
     struct http_field fields[HTTP_FIELDS_MAX]; /* of the answer being written */
 #define STALL_ROW(name) _Atomic uint64_t name;
     STALL_COUNTERS(STALL_ROW)
@@ -167,6 +169,15 @@ void server_settle(struct weir_exchange *exchange, bool is_complete);
 /* The same without an answer of ours. */
 void server_forget(struct weir_exchange *exchange);
 void server_refuse(struct http_exchange *ex, uint16_t status, struct slice reason);
+
+/* --- server_way.c: a stream of HTTP/2 that is a WebSocket's (RFC 8441) --------------------------
+ */
+
+/* What follows the answer, which is a 200 without an end, is tunnel->stream's, whose taker is set.
+ * 0: the exchange has become that (server_exchange_became), or -ENOMEM: nothing has changed. */
+int server_way_open(weir_exchange *ex, const struct http_head *answer, struct http_tunnel *tunnel);
+void server_ways_drain(struct stall *stall);
+void server_ways_cut(struct stall *stall);
 
 /* --- server_grpc.c ------------------------------------------------------------------------------
  */

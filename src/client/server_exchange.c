@@ -188,9 +188,10 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
     }
     exchange->is_waited_for = head->expect_continue && !end;
     exchange->version = version_of(ex, head);
+    exchange->is_connect = head->upgrade && ex->ops->tunnel == NULL;
     if (is_call) {
         rpc_open(exchange, head, end);
-    } else if (end || server->handler->on_body != NULL) {
+    } else if (end || exchange->is_connect || server->handler->on_body != NULL) {
         tell_request(exchange, head, end);
     } else {
         gather(exchange, head);
@@ -269,7 +270,9 @@ static void on_body(struct http_exchange *ex, const void *data, size_t len)
     if (exchange->received > server->body_max) {
         too_large(exchange);
     } else if (exchange->state != EXCHANGE_GATHERING) {
-        server->handler->on_body(server->self, exchange, data, len);
+        if (server->handler->on_body != NULL) { /* else it came behind an extended CONNECT */
+            server->handler->on_body(server->self, exchange, data, len);
+        }
     } else if (!bytes_append(&exchange->body, data, len)) {
         too_little(exchange);
     }
@@ -483,6 +486,9 @@ static weir_err take_reply(struct weir_exchange *exchange, const weir_reply *rep
     }
     if (status < 200 || status > 599) {
         return ground_fault(WEIR_EINVAL, "status");
+    }
+    if (exchange->is_connect && status < 300) {
+        status = 501; /* who answers so has not seen that a WebSocket was asked for */
     }
     struct http_head head = {.status = status,
                              .reason = http_reason_of(status),

@@ -52,6 +52,7 @@ static struct http2_listener_options http2_options(struct stall *stall)
         .max_concurrent_streams = opt->max_concurrent_streams,
         .max_session_memory = opt->max_session_memory,
         .ping_interval_ms = opt->ping_interval_ms,
+        .websocket = true,
         .on_full = server_on_full,
         .refuse_self = stall,
     };
@@ -179,11 +180,13 @@ static void stall_drained(void *arg)
 void stall_drain(struct stall *stall, void *grace_ms)
 {
     health_close(stall);
+    server_ways_drain(stall);
     front_drain(stall->front, *(const uint32_t *)grace_ms, stall_drained, stall->server);
 }
 
 static void close_readers(struct stall *stall)
 {
+    server_ways_cut(stall);
     if (stall->front != NULL) {
         front_shut(stall->front);
     }

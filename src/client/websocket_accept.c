@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * From a request to an open WebSocket (RFC 6455 §4.2): judged, answered, and its stream taken from
- * the server, which keeps the client's place.
+ * From a request to an open WebSocket (RFC 6455 §4.2, RFC 8441): judged, answered, and its stream
+ * taken from the server, which keeps the client's place.
  */
 #include "base/check.h"
 #include "client/server.h"
@@ -47,10 +47,15 @@ static const struct http_tunneler taker = {
 /* --- what was asked -----------------------------------------------------------------------------
  */
 
+static bool is_asked(const weir_exchange *ex, const struct http_head *head)
+{
+    return ex->is_connect || ws_is_asked(head);
+}
+
 bool weir_websocket_is_asked(const weir_exchange *ex)
 {
     const struct http_head *head;
-    return server_exchange_under(ex, &head) != NULL && ws_is_asked(head);
+    return server_exchange_under(ex, &head) != NULL && is_asked(ex, head);
 }
 
 static void refuse(weir_exchange *ex, uint16_t status, const char *text)
@@ -137,6 +142,58 @@ static bool put_answer(const struct accepting *accepting, struct bytes *out)
     return is_put && bytes_append_text(out, "\r\n");
 }
 
+/* The same for HTTP/2. False: there are too many fields. */
+static bool list_answer(const struct accepting *accepting, struct http_field fields[],
+                        char ret_terms[WS_TERMS_TEXT_MAX], struct http_head *ret_head)
+{
+    const weir_websocket_accept_options *opt = accepting->opt;
+    uint16_t count = 0;
+    if (opt->protocol != NULL) {
+        fields[count++] = (struct http_field){.name = SLICE("Sec-WebSocket-Protocol"),
+                                              .value = slice_of(opt->protocol)};
+    }
+    if (accepting->deflates) {
+        size_t len = ws_terms_write_answer(&accepting->terms, ret_terms);
+        fields[count++] = (struct http_field){.name = SLICE("Sec-WebSocket-Extensions"),
+                                              .value = {ret_terms, (uint32_t)len}};
+    }
+    for (size_t i = 0; i < opt->field_count; i++) {
+        if (count == HTTP_FIELDS_MAX || !server_take_field(&fields[count++], &opt->fields[i])) {
+            return false;
+        }
+    }
+    *ret_head = (struct http_head){.status = 200,
+                                   .reason = http_reason_of(200),
+                                   .framing = HTTP_CHUNKED,
+                                   .fields = fields,
+                                   .field_count = count};
+    return true;
+}
+
+/* On a stream of HTTP/2 (RFC 8441). */
+static weir_err begin_on_stream(struct sock *sock, weir_exchange *ex,
+                                const struct accepting *accepting)
+{
+    struct bay *bay = sock->bay;
+    char terms[WS_TERMS_TEXT_MAX];
+    struct http_head answer;
+    if (!ws_end_prepare(&sock->end, &bay->desk)) {
+        return WEIR_ENOMEM;
+    }
+    sock->tunnel = (struct http_tunnel){.taker = &taker};
+    memcpy(sock->address, ex->ex->peer->address, sizeof sock->address);
+    if (!list_answer(accepting, bay->fields, terms, &answer)
+        || server_way_open(ex, &answer, &sock->tunnel) != 0) {
+        ws_end_forget(&sock->end);
+        return WEIR_ENOMEM;
+    }
+    ws_end_open(&sock->end, &bay->desk, sock->tunnel.stream, true,
+                accepting->deflates ? &accepting->terms : NULL);
+    sock_show(sock);
+    ws_end_raw(&sock->end, "", 0); /* it is at rest now */
+    return WEIR_OK;
+}
+
 /* The stream is taken and the answer said. WEIR_ESTATE: this is no exchange that can become one. */
 static weir_err begin(struct sock *sock, weir_exchange *ex, struct http_exchange *under,
                       const struct accepting *accepting, struct slice answer)
@@ -148,8 +205,7 @@ static weir_err begin(struct sock *sock, weir_exchange *ex, struct http_exchange
     struct bytes none;
     sock->tunnel = (struct http_tunnel){.taker = &taker};
     memcpy(sock->address, under->peer->address, sizeof sock->address);
-    int error = under->ops->tunnel != NULL ? under->ops->tunnel(under, &sock->tunnel, &none)
-                                           : -EALREADY;
+    int error = under->ops->tunnel(under, &sock->tunnel, &none);
     if (error != 0) {
         ws_end_forget(&sock->end);
         return error == -ENOMEM ? WEIR_ENOMEM : WEIR_ESTATE;
@@ -163,8 +219,8 @@ static weir_err begin(struct sock *sock, weir_exchange *ex, struct http_exchange
     return WEIR_OK;
 }
 
-static weir_err accept_on(struct sock *sock, weir_exchange *ex, struct http_exchange *under,
-                          const struct accepting *accepting, weir_websocket *ret_ws)
+static weir_err begin_on_connection(struct sock *sock, weir_exchange *ex,
+                                    struct http_exchange *under, const struct accepting *accepting)
 {
     struct bytes answer;
     bytes_init(&answer, sock->bay->manager->alloc, ANSWER_MAX);
@@ -172,6 +228,14 @@ static weir_err accept_on(struct sock *sock, weir_exchange *ex, struct http_exch
                        ? begin(sock, ex, under, accepting, bytes_slice(&answer))
                        : WEIR_ENOMEM;
     bytes_fini(&answer);
+    return err;
+}
+
+static weir_err accept_on(struct sock *sock, weir_exchange *ex, struct http_exchange *under,
+                          const struct accepting *accepting, weir_websocket *ret_ws)
+{
+    weir_err err = under->ops->tunnel != NULL ? begin_on_connection(sock, ex, under, accepting)
+                                              : begin_on_stream(sock, ex, accepting);
     if (err != WEIR_OK) {
         sock_undo(sock);
         if (err == WEIR_ENOMEM) {
@@ -206,14 +270,14 @@ static const char *fault_of(const weir_websocket_accept_options *opt,
 static weir_err judge(weir_exchange *ex, struct accepting *accepting)
 {
     const struct http_head *head = accepting->head;
-    enum ws_opening opening = WS_OPENING_METHOD;
-    if (ws_is_asked(head)) {
-        opening = ws_judge_request(head, &accepting->key);
+    if (!is_asked(ex, head)) {
+        refuse(ex, 426, "this is a WebSocket: ask for an upgrade");
+        return WEIR_EPROTOCOL;
     }
+    enum ws_opening opening = ex->is_connect ? ws_judge_connect(head)
+                                             : ws_judge_request(head, &accepting->key);
     if (opening != WS_OPENING_FINE) {
-        bool is_asked = ws_is_asked(head);
-        refuse(ex, is_asked ? (uint16_t)ws_opening_status(opening) : 426,
-               is_asked ? ws_opening_text(opening) : "this is a WebSocket: ask for an upgrade");
+        refuse(ex, (uint16_t)ws_opening_status(opening), ws_opening_text(opening));
         return WEIR_EPROTOCOL;
     }
     return WEIR_OK;

@@ -9,6 +9,7 @@
 #include "support/blocking.h"
 #include "support/unit.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -164,6 +165,91 @@ static void answers_where_memory_is_refused(void **state)
     assert_true(told_later > 0);
 }
 
+/* --- over HTTP/2 ---------------------------------------------------------------------------------
+ */
+
+/* The preface, SETTINGS; CONNECT of a WebSocket; a message "hi" and a close, masked with zeroes. */
+static const char opening[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+                              "\0\0\0\4\0\0\0\0\0"
+                              "\0\0\x65\1\4\0\0\0\1"
+                              "\0\7:method\7CONNECT"
+                              "\0\x09:protocol\x09websocket"
+                              "\0\7:scheme\4http"
+                              "\0\xa:authority\1h"
+                              "\0\5:path\1/"
+                              "\0\x15sec-websocket-version\2"
+                              "13"
+                              "\0\0\x10\0\0\0\0\0\1"
+                              "\x81\x82\0\0\0\0hi\x88\x82\0\0\0\0\x03\xe8";
+
+/* Whether the stream, or the connection, has ended: in what was heard are whole frames. */
+static bool is_over(const uint8_t *at, size_t len)
+{
+    enum { HEADERS = 1, RST_STREAM = 3, GOAWAY = 7, END_STREAM = 1 };
+    for (size_t used = 0; used + 9 <= len;) {
+        size_t payload = (size_t)at[used] << 16 | (size_t)at[used + 1] << 8 | at[used + 2];
+        uint8_t type = at[used + 3], flags = at[used + 4];
+        if (type == RST_STREAM || type == GOAWAY
+            || (type <= HEADERS && (flags & END_STREAM) != 0)) {
+            return true;
+        }
+        used += 9 + payload;
+    }
+    return false;
+}
+
+static void talk_over_http2(struct talk *talk)
+{
+    uint8_t heard[4096];
+    size_t len = 0;
+    int fd = join_port(weir_server_port(talk->server));
+    uint64_t end_ms = clock_now_ms() + DEADLINE_MS;
+    assert_int_equal(send(fd, opening, sizeof opening - 1, MSG_NOSIGNAL), sizeof opening - 1);
+    for (ssize_t n = -1; n != 0 && !is_over(heard, len); len += n > 0 ? (size_t)n : 0) {
+        assert_true(clock_now_ms() < end_ms);
+        weir_runtime_turn(talk->runtime, 10);
+        n = recv(fd, heard + len, sizeof heard - len, MSG_DONTWAIT);
+        n = n < 0 && errno == ECONNRESET ? 0 : n;
+    }
+    close(fd);
+}
+
+static void live_over_http2(const struct alloc *alloc, void *arg)
+{
+    struct talk talk = {0};
+    uint32_t *lives = arg;
+    *lives += 1;
+    const weir_server_options server = {.address = "127.0.0.1:0", .max_connections = 8};
+    static const weir_server_handler handler = {.on_request = on_request};
+    weir_runtime_options opt = {.conns_max = 16,
+                                .waiting_max = 8,
+                                .keys_max = 8,
+                                .posts_max = 16,
+                                .seed = 1,
+                                .allocator = unit_allocator(alloc)};
+    if (weir_runtime_open_hosted(&opt, &talk.runtime) != WEIR_OK) {
+        return;
+    }
+    if (weir_websocket_manager_new(talk.runtime, NULL, &talk.manager) == WEIR_OK) {
+        if (weir_server_listen(talk.runtime, &server, &handler, &talk, &talk.server) == WEIR_OK) {
+            talk_over_http2(&talk);
+            assert_int_equal(weir_server_close(talk.server, 100), WEIR_OK);
+        }
+        assert_int_equal(weir_websocket_manager_free(talk.manager, 100), WEIR_OK);
+    }
+    assert_int_equal(weir_runtime_close(talk.runtime, 0), WEIR_OK);
+    assert_int_equal(talk.ends_opened, talk.ends_closed);
+    assert_true(unit_count(alloc)->refused > 0 || talk.ends_opened == 1);
+}
+
+static void answers_over_http2_where_memory_is_refused(void **state)
+{
+    (void)state;
+    uint32_t lives = 0;
+    torture(live_over_http2, &lives);
+    assert_true(lives > 30);
+}
+
 /* --- who was let in, and cannot be heard ---------------------------------------------------------
  */
 
@@ -254,6 +340,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_where_memory_is_refused),
+        cmocka_unit_test(answers_over_http2_where_memory_is_refused),
         cmocka_unit_test(who_cannot_be_heard_is_told_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

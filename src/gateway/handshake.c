@@ -56,18 +56,7 @@ void handshake_limit(struct http_head *request, bool has_key)
 
 enum fault handshake_ask(const struct http_head *request, struct slice *ret_key)
 {
-    unsigned count;
-    enum ws_opening opening = WS_OPENING_FINE;
-    if (ret_key != NULL) {
-        opening = ws_judge_request(request, ret_key);
-    } else {
-        const struct http_field *version = ws_field(request, SLICE("Sec-WebSocket-Version"),
-                                                    &count);
-        if (count != 1 || !slice_is(version->value, "13")) {
-            opening = WS_OPENING_VERSION;
-        }
-    }
-    switch (opening) {
+    switch (ret_key != NULL ? ws_judge_request(request, ret_key) : ws_judge_connect(request)) {
     case WS_OPENING_FINE: return FAULT_NONE;
     case WS_OPENING_VERSION: return FAULT_WEBSOCKET_VERSION;
     default: return FAULT_WEBSOCKET;

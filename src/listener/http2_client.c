@@ -459,12 +459,11 @@ static void judge_block(struct http2_client *client)
 /* Each handler that was told something in this read hears that it is over. */
 static void tell_flushes(struct http2_client *client)
 {
-    struct http2_listener *listener = client->home;
     struct node *node;
     while ((node = list_pop_front(&client->told)) != NULL) {
         struct http2_stream *stream = container_of(node, struct http2_stream, on_told);
         if (http2_is_heard(stream)) {
-            listener->handler->on_flush(&stream->exchange);
+            stream->exchange.handler->on_flush(&stream->exchange);
         }
     }
 }

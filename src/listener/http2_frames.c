@@ -208,11 +208,11 @@ static void tell(struct http2_client *client, struct http2_stream *stream)
 
 /* Nothing more will come for it: its flush need not wait for the end of the read, and what it gives
  * on may leave from where it lies. */
-static void tell_all(struct http2_client *client, struct http2_stream *stream)
+static void tell_all(struct http2_stream *stream)
 {
     list_leave(&stream->on_told);
     if (http2_is_heard(stream)) {
-        client->home->handler->on_flush(&stream->exchange);
+        stream->exchange.handler->on_flush(&stream->exchange);
     }
 }
 
@@ -281,7 +281,7 @@ static void request_whole(struct http2_client *client, struct http2_stream *stre
     http2_arm_stream(stream);
     listener->handler->on_request(listener->handler_self, &stream->exchange, &head, end);
     if (end) {
-        tell_all(client, stream);
+        tell_all(stream);
     } else {
         tell(client, stream);
     }
@@ -300,17 +300,17 @@ static void trailers_whole(struct http2_client *client, struct http2_stream *str
         refuse_verdict(stream, verdict);
         return;
     }
-    listener->handler->on_request_end(&stream->exchange,
-                                      trailers.field_count > 0 ? &trailers : NULL);
-    tell_all(client, stream);
+    stream->exchange.handler->on_request_end(&stream->exchange,
+                                             trailers.field_count > 0 ? &trailers : NULL);
+    tell_all(stream);
 }
 
-static void body_whole(struct http2_client *client, struct http2_stream *stream)
+static void body_whole(struct http2_stream *stream)
 {
     stream->reading = HTTP2_READING_DONE;
     if (http2_is_heard(stream)) {
-        client->home->handler->on_request_end(&stream->exchange, NULL);
-        tell_all(client, stream);
+        stream->exchange.handler->on_request_end(&stream->exchange, NULL);
+        tell_all(stream);
     }
 }
 
@@ -330,7 +330,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
                                                                        frame->hd.stream_id);
     if (stream != NULL && !stream->closed && !stream->bad) {
         if (!is_head) {
-            body_whole(client, stream);
+            body_whole(stream);
         } else if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
             request_whole(client, stream, end);
         } else {
@@ -375,7 +375,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     http2_budget_earn(&client->budget, len);
     take_window(client, stream, (uint32_t)len);
     tell(client, stream);
-    client->home->handler->on_body(&stream->exchange, data, len);
+    stream->exchange.handler->on_body(&stream->exchange, data, len);
     return 0;
 }
 

@@ -124,7 +124,7 @@ void http2_stream_close(struct http2_stream *stream, enum http_fault fault)
         stream->answer = HTTP2_ANSWER_ABORTED;
         fault = fault == HTTP_FINE ? HTTP_FAULT_CANCELLED : fault;
         http2_tally(&client->home->counters.left, fault == HTTP_FAULT_CANCELLED);
-        client->home->handler->on_abort(&stream->exchange, fault);
+        stream->exchange.handler->on_abort(&stream->exchange, fault);
     }
 }
 
@@ -179,7 +179,7 @@ void http2_stream_refuse(struct http2_stream *stream, const struct http1_refusal
     struct http2_listener *listener = client->home;
     if (http2_is_heard(stream)) {
         stream->answer = HTTP2_ANSWER_ABORTED;
-        listener->handler->on_abort(&stream->exchange, fault);
+        stream->exchange.handler->on_abort(&stream->exchange, fault);
     }
     if (end_call(stream, refusal)) {
         http2_tally(&listener->counters.cut, 1);
@@ -209,7 +209,7 @@ void http2_stream_drained(struct http2_stream *stream)
 {
     stream->waits = false;
     if (stream->answer == HTTP2_ANSWER_BODY) {
-        stream->home->handler->on_drain(&stream->exchange);
+        stream->exchange.handler->on_drain(&stream->exchange);
     }
 }
 

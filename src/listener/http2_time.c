@@ -188,7 +188,7 @@ static void give_up(struct http2_stream *stream, enum http_fault fault)
 {
     if (http2_is_heard(stream)) {
         stream->answer = HTTP2_ANSWER_ABORTED;
-        stream->home->handler->on_abort(&stream->exchange, fault);
+        stream->exchange.handler->on_abort(&stream->exchange, fault);
     }
     http2_stream_reset(stream, NGHTTP2_CANCEL);
 }

@@ -62,16 +62,23 @@ static bool is_key(struct slice text)
            && EVP_DecodeBlock(bytes, (const uint8_t *)text.at, WS_KEY_LEN) == sizeof bytes;
 }
 
+enum ws_opening ws_judge_connect(const struct http_head *request)
+{
+    unsigned count;
+    const struct http_field *version = ws_field(request, SLICE("Sec-WebSocket-Version"), &count);
+    return count == 1 && slice_same(version->value, VERSION) ? WS_OPENING_FINE : WS_OPENING_VERSION;
+}
+
 enum ws_opening ws_judge_request(const struct http_head *request, struct slice *ret_key)
 {
     if (request->method_id != HTTP_GET || request->framing != HTTP_NO_BODY) {
         return WS_OPENING_METHOD;
     }
-    unsigned count;
-    const struct http_field *version = ws_field(request, SLICE("Sec-WebSocket-Version"), &count);
-    if (count != 1 || !slice_same(version->value, VERSION)) {
-        return WS_OPENING_VERSION;
+    enum ws_opening opening = ws_judge_connect(request);
+    if (opening != WS_OPENING_FINE) {
+        return opening;
     }
+    unsigned count;
     const struct http_field *key = ws_field(request, NAME_KEY, &count);
     if (count != 1 || !is_key(key->value)) {
         return WS_OPENING_KEY;

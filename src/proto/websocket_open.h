@@ -27,6 +27,8 @@ enum ws_opening {
 
 /* A server's judgement of a request; ret_key is within the head. */
 enum ws_opening ws_judge_request(const struct http_head *request, struct slice *ret_key);
+/* The same of an extended CONNECT. */
+enum ws_opening ws_judge_connect(const struct http_head *request);
 unsigned ws_opening_status(enum ws_opening opening); /* 101, 400, 426; of an answer's: 502 */
 const char *ws_opening_text(enum ws_opening opening);
 
