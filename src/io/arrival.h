@@ -22,8 +22,9 @@
 struct watch;
 
 #define ARRIVALS_MAX  32U
-/* A read that fills it is one of many: the next of that watch are made when it asks for them. */
-#define ARRIVAL_BYTES ((size_t)16 * 1024)
+/* What fills it is long: the next of that watch is received when its owner asks for it. Many long
+ * ones ahead would drive each other out of the cache. */
+#define ARRIVAL_BYTES ((size_t)4 * 1024)
 
 struct arrival {
     struct watch *watch; /* NULL: read whole, or closed */
