@@ -8,6 +8,7 @@
 #include "connector/http.h"
 #include "gateway/inlet.h"
 #include "gateway/server.h"
+#include "gateway/upstream.h"
 #include "listener/guest.h"
 #include "runtime/worker.h"
 
@@ -283,6 +284,9 @@ static bool write_group(void *arg, const weir_group_info *info)
 {
     struct grouping *grouping = arg;
     struct census_sheet *sheet = grouping->sheet;
+    struct slice tenant = upstream_account_of(info->key->tenant);
+    if (grouping->is_tenant && tenant.len == 0)
+        return true; /* sessions of nobody in particular */
     if (!has_room(grouping)) {
         sheet->cut = true;
         return false;
@@ -291,7 +295,7 @@ static bool write_group(void *arg, const weir_group_info *info)
     *row = (struct census_group){
         .pool = grouping->pool, .is_tenant = grouping->is_tenant, .info = *info};
     if (grouping->is_tenant)
-        slice_copy(row->name, sizeof(row->name), slice_of(info->key->tenant));
+        slice_copy(row->name, sizeof(row->name), tenant);
     else
         snprintf(row->name, sizeof(row->name),
                  strchr(info->key->host, ':') != NULL ? "[%s]:%u" : "%s:%u", info->key->host,

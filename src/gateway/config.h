@@ -55,6 +55,7 @@ struct config_fields {
 };
 
 enum config_forwarded { FORWARDED_REPLACE, FORWARDED_APPEND, FORWARDED_OFF };
+enum config_isolate { ISOLATE_ACCOUNT, ISOLATE_SESSION };
 
 /* Paths of PEM files; relative ones were made relative to the file that named them. */
 struct config_certificate {
@@ -82,6 +83,7 @@ struct config_route {
         struct config_texts sources; /* as gateway/affinity.h has them */
         uint32_t ttl_ms;
     } affinity;
+    enum config_isolate isolate;
     enum config_forwarded forwarded;
     uint32_t sse_heartbeat_ms; /* 0: none */
     struct {

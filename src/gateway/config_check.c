@@ -619,6 +619,24 @@ static void check_affinity(const struct check *c, const struct config_route *rou
                       route->upstream_name);
 }
 
+/* A conversation's connections are leased by requests, and are nobody else's. */
+static void check_isolation(const struct check *c, const struct config_route *route)
+{
+    const struct config *config = c->config;
+    if (route->isolate != ISOLATE_SESSION)
+        return;
+    if (!route->affinity.is_on)
+        config_error(c->faults, AT(c, route->isolate),
+                     "isolate: session needs affinity, which says what a session is");
+    if (route->upstream < config->upstreams.count
+        && (config->upstreams.at[route->upstream].protocol == PROTOCOL_OPENCLAW
+            || config->upstreams.at[route->upstream].proxy_protocol != 0))
+        config_error(c->faults, AT(c, route->isolate),
+                     "upstream %s: isolate: session goes with neither protocol: openclaw nor "
+                     "proxy_protocol",
+                     route->upstream_name);
+}
+
 static void check_routes(const struct check *c, struct config_listener *listener)
 {
     for (uint32_t i = 0; i < listener->routes.count; i++) {
@@ -627,6 +645,7 @@ static void check_routes(const struct check *c, struct config_listener *listener
         if (!WRITTEN(c, route->affinity.ttl_ms))
             route->affinity.ttl_ms = c->config->sessions.affinity_ttl_ms;
         check_affinity(c, route);
+        check_isolation(c, route);
         if (is_for_accounts(c, route) && !WRITTEN(c, route->forwarded))
             route->forwarded = FORWARDED_OFF; /* whose requests these are is nobody's business */
         for (uint32_t j = 0; j < i; j++) {

@@ -375,10 +375,20 @@ void transit_begin(struct transit *transit, struct http_head *head)
     }
 }
 
+static struct upstream_way way_of(const struct transit *transit)
+{
+    bool is_apart = transit->has_session && transit->rules->route->isolate == ISOLATE_SESSION;
+    return (struct upstream_way){.endpoint = transit->endpoint,
+                                 .account = transit->account,
+                                 .client = transit->ex->peer,
+                                 .over_http1 = transit->over_http1,
+                                 .session = is_apart ? &transit->session : NULL};
+}
+
 void transit_go(struct transit *transit, struct http_head *head)
 {
     uint32_t endpoint = transit->endpoint;
-    const struct upstream_way way = {endpoint, transit->account, transit->ex->peer, false};
+    const struct upstream_way way = way_of(transit);
     void *object = openclaw_of(transit, head, endpoint);
     if (object != NULL
         || (endpoint != BALANCE_NOBODY
@@ -412,8 +422,7 @@ void transit_ask(struct transit *transit, uint32_t flags)
     };
     transit->state = TRANSIT_WAITING;
     transit->tries++;
-    const struct upstream_way way = {transit->endpoint, transit->account, transit->ex->peer,
-                                     transit->over_http1};
+    const struct upstream_way way = way_of(transit);
     weir_err err = upstream_lease(upstream, &way, &opt, granted, transit, &transit->lease);
     if (err != WEIR_OK) {
         lease_failed(transit, err, weir_pool_retry_after(upstream->pool));
@@ -488,8 +497,9 @@ static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_a
     if (err != WEIR_EDOWN) {
         upstream->endpoints[failed].failed++;
     }
-    if (is_of_endpoint(err) && upstream->config->proxy_protocol != 0) {
-        upstream_judge(upstream, failed, false); /* its key knows nothing of its clients' keys */
+    bool is_apart = upstream->config->proxy_protocol != 0 || way_of(transit).session != NULL;
+    if (is_of_endpoint(err) && is_apart) { /* its key knows nothing of these keys */
+        upstream_judge(upstream, failed, false);
     }
     transit_refuse(transit, fault_of_err(err), retry_after_ms);
 }

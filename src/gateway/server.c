@@ -36,6 +36,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#define SESSION_BYTES     256U    /* more of a key's text: whose session it is, the way there */
 #define STREAMS_MAX       100000U /* of all clients of HTTP/2 on one worker */
 #define GROUPS_SPARE      1024U   /* clients of whom upstreams are told (proxy_protocol) */
 #define DESCRIPTORS_SPARE 64U     /* logs, loops, the admin's clients, DNS */
@@ -385,6 +386,18 @@ static uint64_t proxy_bytes_of(const struct config_upstream *u)
     return (uint64_t)4 * u->endpoints.count * bytes;
 }
 
+/* Each conversation has keys of its own, as many as have a connection or wait for one. */
+static bool is_isolated(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->listeners.count; i++) {
+        const struct config_listener *l = &config->listeners.at[i];
+        for (uint32_t r = 0; r < l->routes.count; r++)
+            if (l->routes.at[r].isolate == ISOLATE_SESSION)
+                return true;
+    }
+    return false;
+}
+
 /* What one worker may need at most. Clients are spread evenly, but nothing forbids that one worker
  * has them all; memory that is never used costs nothing. */
 static weir_engine_options engine_options(struct server *s)
@@ -405,13 +418,14 @@ static weir_engine_options engine_options(struct server *s)
         keys += keys_of(u);
         proxy_bytes += proxy_bytes_of(u);
     }
+    uint64_t sessions = is_isolated(config) ? conns + waiting : 0;
     weir_engine_options opt = {.size = sizeof(opt)};
     opt.conns_max = (uint32_t)(clients + conns + 64);
     opt.waiting_max = (uint32_t)(waiting + 64);
     opt.leases_max = opt.conns_max + opt.waiting_max
                      + (uint32_t)(streams < STREAMS_MAX ? streams : STREAMS_MAX);
-    opt.keys_max = (uint32_t)(clients + keys + 64);
-    opt.key_bytes_max = opt.keys_max * 128 + (uint32_t)proxy_bytes;
+    opt.keys_max = (uint32_t)(clients + keys + sessions + 64);
+    opt.key_bytes_max = opt.keys_max * 128 + (uint32_t)(proxy_bytes + sessions * SESSION_BYTES);
     opt.groups_max = (uint32_t)keys + GROUPS_SPARE;
     opt.pools_max = config->listeners.count + config->upstreams.count + 1;
     opt.on_event = on_event;

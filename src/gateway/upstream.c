@@ -19,6 +19,7 @@
 /* gRPC servers take more pings than that for an attack, unless they say otherwise. */
 #define GRPC_PING_LEAST_MS 300000U
 /* After that one who took no HTTP/1.1 is asked again. */
+#define TENANT_MAX         160U /* an account's session, or a client's two ends */
 #define HTTP2_ALONE_MS     60000U
 
 static int open_pool(struct upstream *upstream, const struct upstream_options *opt);
@@ -124,15 +125,19 @@ bool upstream_speaks_http2_alone(struct upstream *upstream, uint32_t endpoint, w
 /* Where the endpoint's own key does not say all. */
 static bool has_key_of_its_own(const struct upstream *upstream, const struct upstream_way *way)
 {
-    return upstream->config->proxy_protocol != 0 || way->over_http1;
+    return upstream->config->proxy_protocol != 0 || way->over_http1 || way->session != NULL;
 }
 
 static weir_key key_of_its_own(const struct upstream *upstream, const struct upstream_way *way,
-                               char ret_tenant[ANNOUNCE_TENANT_MAX])
+                               char ret_tenant[TENANT_MAX])
 {
     weir_key key = *pool_key_view(upstream->endpoints[way->endpoint].pins[way->account]);
     if (upstream->config->proxy_protocol != 0) {
         announce_tenant(way->client, ret_tenant);
+        key.tenant = ret_tenant;
+    } else if (way->session != NULL) { /* "account~session": no name of an account has a ~ */
+        snprintf(ret_tenant, TENANT_MAX, "%s~%016llx%016llx", key.tenant != NULL ? key.tenant : "",
+                 (unsigned long long)way->session->hash, (unsigned long long)way->session->tag);
         key.tenant = ret_tenant;
     }
     if (way->over_http1) {
@@ -145,7 +150,7 @@ weir_err upstream_try_lease(struct upstream *upstream, const struct upstream_way
                             uint32_t flags, weir_lease *ret_lease, void **ret_object)
 {
     struct endpoint *at = &upstream->endpoints[way->endpoint];
-    char tenant[ANNOUNCE_TENANT_MAX];
+    char tenant[TENANT_MAX];
     if (!has_key_of_its_own(upstream, way)) {
         return pool_try_acquire_pinned(upstream->pool, at->pins[way->account], flags, ret_lease,
                                        ret_object);
@@ -159,7 +164,7 @@ weir_err upstream_lease(struct upstream *upstream, const struct upstream_way *wa
                         weir_lease *ret_lease)
 {
     struct endpoint *at = &upstream->endpoints[way->endpoint];
-    char tenant[ANNOUNCE_TENANT_MAX];
+    char tenant[TENANT_MAX];
     if (!has_key_of_its_own(upstream, way)) {
         return pool_acquire_pinned(upstream->pool, at->pins[way->account], opt, fn, arg, ret_lease);
     }

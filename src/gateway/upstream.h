@@ -21,6 +21,7 @@
 #include "core/pool.h"
 #include "gateway/account_news.h"
 #include "gateway/accounts.h"
+#include "gateway/affinity.h"
 #include "gateway/config.h"
 #include "gateway/wait_line.h"
 #include "io/tls_profile.h"
@@ -112,8 +113,15 @@ uint32_t upstream_choose(struct upstream *upstream, uint32_t account, uint64_t h
 struct upstream_way {
     uint32_t endpoint, account;
     const struct http_peer *client;
-    bool over_http1; /* for upstream_may_speak_http1() */
+    bool over_http1;                    /* for upstream_may_speak_http1() */
+    const struct affinity_key *session; /* whose connections they are, and no other's; or NULL */
 };
+/* The account's name in the tenant of a key; empty: there is none. */
+static inline struct slice upstream_account_of(const char *tenant)
+{
+    struct slice name = slice_of(tenant != NULL ? tenant : "");
+    return slice_sub(name, 0, slice_find(name, '~'));
+}
 weir_err upstream_try_lease(struct upstream *upstream, const struct upstream_way *way,
                             uint32_t flags, weir_lease *ret_lease, void **ret_object);
 weir_err upstream_lease(struct upstream *upstream, const struct upstream_way *way,

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is kept of conversations: in memory, and in a journal that outlives a gateway that is killed."""
+import collections
 import json
+import re
 import subprocess
+import threading
 
 import pytest
 
-from test_accounts import Api, post
+from test_accounts import Api, account, post
 from test_affinity import KEYS, by_session, four, relay, word
-from weirtest import WEIR, wait_for, yaml_of
+from weirtest import WEIR, Upstream, Weir, dead_port, wait_for, yaml_of
 
 option = pytest.mark.option
 
@@ -207,3 +210,58 @@ def test_what_is_good_is_not_refused(tmp_path):
     assert code == 0 and "sessions" not in text, text
     code, text = check(tmp_path, {"path": "sessions"})
     assert code == 0 and "sessions has nothing to keep" in text
+
+
+@option("listeners.routes.isolate")
+@pytest.mark.parametrize("isolate", ["account", "session"])
+def test_isolation(isolate):
+    """Which connections served which conversation; more of them than there may be connections."""
+    served, lock = collections.defaultdict(set), threading.Lock()
+
+    def script(peer):
+        while (request := peer.request()) is not None:
+            head, _ = request
+            with lock:
+                served[peer].add(re.search(rb"x-session-id: (\w+)", head, re.IGNORECASE).group(1))
+            peer.ok(b"ok")
+    routes = [{"match": {"path": "/"}, "upstream": "up", "affinity": {"sources": ["session_header"]}, "isolate": isolate}]
+    with Upstream(script) as up, Weir(up, routes=routes, upstream_pool={"max_connections": 4, "max_per_endpoint": 4},
+                                      upstream_options={"accounts": [account("a", max_connections=4)]}) as weir:
+        for _ in range(3):
+            for number in range(12):
+                assert weir.ask("/", f"X-Session-Id: s{number}\r\n").status == 200
+        assert len(set().union(*served.values())) == 12
+        assert (max(len(it) for it in served.values()) == 1) == (isolate == "session")
+        # A conversation keeps its connection, and no metric knows of any.
+        before = len(served)
+        for _ in range(3):
+            assert weir.ask("/", "X-Session-Id: s11\r\n").status == 200
+        assert len(served) == before
+        assert "~" not in weir.admin("/metrics").text
+        assert weir.metric("weir_pool_connections", pool="up") <= 4
+
+
+def test_isolation_by_a_broken_endpoint():
+    routes = [{"match": {"path": "/"}, "upstream": "up", "affinity": {"sources": ["session_header"]}, "isolate": "session"}]
+    def script(peer):
+        while peer.request() is not None:
+            peer.ok(b"ok")
+    with Upstream(script) as up, Weir([f"http://127.0.0.1:{dead_port()}", up.url], routes=routes) as weir:
+        assert {weir.ask("/", f"X-Session-Id: s{n}\r\n").status for n in range(20)} == {200}
+
+
+def test_isolation_needs_affinity(tmp_path):
+    def said(route, **upstream):
+        path = tmp_path / "weir.yaml"
+        path.write_text(yaml_of({
+            "listeners": [{"name": "web", "address": "127.0.0.1:0", "routes": [
+                {"match": {}, "upstream": "up", "isolate": "session", **route}]}],
+            "upstreams": [{"name": "up", "endpoints": [{"url": "http://127.0.0.1:1"}], "balance": "hash", **upstream}]}))
+        done = subprocess.run([str(WEIR), "check", "-c", str(path)], capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+    code, text = said({})
+    assert code == 1 and "isolate: session needs affinity" in text
+    code, text = said({"affinity": {}}, proxy_protocol="v2")
+    assert code == 1 and "goes with neither" in text
+    code, text = said({"affinity": {}})
+    assert code == 0, text
