@@ -152,12 +152,13 @@ static void records(void **state)
     struct affinities *affinities;
     struct affinity_bound bound = {0}, first;
     char fault[AFFINITY_FAULT_MAX];
-    const struct config config = {.sessions = {.max = 1000,
-                                               .ttl_ms = 1800000,
-                                               .ttl_max_ms = CONFIG_NEVER,
-                                               .path = "",
-                                               .secret = "",
-                                               .redis = {.url = "", .ca = "", .prefix = "weir"}}};
+    const struct config config = {
+        .sessions = {.max = 1000,
+                     .ttl_ms = 1800000,
+                     .ttl_max_ms = CONFIG_NEVER,
+                     .path = "",
+                     .secret = "",
+                     .redis = {.url = "", .sentinels = "", .ca = "", .prefix = "weir"}}};
     assert_int_equal(affinities_new(&config, &affinities, fault), 0);
     struct affinity_key a = affinity_key_of_answer(1, "r1", 2);
     struct affinity_key b = affinity_key_of_answer(2, "r1", 2);

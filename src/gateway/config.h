@@ -280,8 +280,9 @@ struct config_sessions {
     uint32_t ttl_ms, ttl_max_ms, affinity_ttl_ms;
     uint32_t cache, cache_ttl_ms, batch; /* with a Redis */
     struct {
-        const char *url; /* "": there is none */
-        const char *ca;  /* "": the system's */
+        const char *url;       /* "": there is none */
+        const char *sentinels; /* the same; else url's host is what they call the master */
+        const char *ca;        /* "": the system's */
         const char *prefix;
         uint32_t wait; /* for so many replicas */
         uint32_t timeout_ms;

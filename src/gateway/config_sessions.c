@@ -5,6 +5,7 @@
 #include "gateway/affinity.h"
 #include "io/tls_profile.h"
 #include "session/redis.h"
+#include "session/redis_url.h"
 #include "session/redis_wire.h"
 
 #include <string.h>
@@ -52,13 +53,15 @@ static void check_secret(const struct check *c)
 
 weir_sessions_redis config_sessions_redis(const struct config_sessions *config)
 {
-    return (weir_sessions_redis){.size = sizeof(weir_sessions_redis),
-                                 .url = config->redis.url,
-                                 .prefix = config->redis.prefix,
-                                 .ca = config->redis.ca[0] != '\0' ? config->redis.ca : NULL,
-                                 .replicas = config->redis.wait,
-                                 .timeout_ms = config->redis.timeout_ms,
-                                 .batch_max = config->batch};
+    return (weir_sessions_redis){
+        .size = sizeof(weir_sessions_redis),
+        .url = config->redis.url,
+        .sentinels = config->redis.sentinels[0] != '\0' ? config->redis.sentinels : NULL,
+        .prefix = config->redis.prefix,
+        .ca = config->redis.ca[0] != '\0' ? config->redis.ca : NULL,
+        .replicas = config->redis.wait,
+        .timeout_ms = config->redis.timeout_ms,
+        .batch_max = config->batch};
 }
 
 /* Each word of `store` promises something that another option has to make true, or must not. */
@@ -107,8 +110,11 @@ static void check_redis(const struct check *c, bool opens_files)
     const struct config_sessions *s = c->sessions;
     const weir_sessions_redis redis = config_sessions_redis(s);
     if (s->redis.url[0] == '\0') {
-        if (s->redis.ca[0] != '\0' || s->redis.wait != 0) {
-            config_error(c->faults, s->redis.wait != 0 ? AT(c, s->redis.wait) : AT(c, s->redis.ca),
+        if (s->redis.ca[0] != '\0' || s->redis.wait != 0 || redis.sentinels != NULL) {
+            config_error(c->faults,
+                         s->redis.wait != 0        ? AT(c, s->redis.wait)
+                         : redis.sentinels != NULL ? AT(c, s->redis.sentinels)
+                                                   : AT(c, s->redis.ca),
                          "sessions.redis: there is no url");
         }
         return;
@@ -121,6 +127,16 @@ static void check_redis(const struct check *c, bool opens_files)
     } else if (word != NULL && strcmp(word, "redis.ca") == 0) {
         config_error(c->faults, AT(c, s->redis.ca),
                      "sessions.redis.ca is for rediss://, and the url is redis://");
+    } else if (word != NULL && strcmp(word, "redis.sentinels") == 0) {
+        config_error(c->faults, AT(c, s->redis.sentinels),
+                     "sessions.redis.sentinels is none: "
+                     "redis[s]://[[user]:password@]host[:port][,host[:port]]..., at most %u",
+                     REDIS_SENTINELS_MAX);
+    } else if (word != NULL && redis.sentinels != NULL) {
+        config_error(
+            c->faults, AT(c, s->redis.url),
+            "sessions.redis.url is none: redis[s]://[[user]:password@]master[/number], where "
+            "master is the name that the sentinels have for it, without a port");
     } else if (word != NULL) {
         config_error(
             c->faults, AT(c, s->redis.url),

@@ -2,6 +2,7 @@
 """Gateways that share what they keep of conversations through a real redis-server, which is stopped, killed and emptied."""
 import contextlib
 import json
+import pathlib
 import signal
 import socket
 import subprocess
@@ -295,6 +296,56 @@ def test_timeout():
     assert waits("3s") > 2.5 > waits("50ms")
 
 
+class Sentinel(Redis):
+    """One of those that watch the master at a port, as "leader"."""
+
+    def __init__(self, master):
+        self.port, self.directory = free_port(), tempfile.TemporaryDirectory(prefix="weir-sentinel-")
+        config = pathlib.Path(self.directory.name) / "sentinel.conf"
+        config.write_text(f"port {self.port}\nbind 127.0.0.1\ndir {self.directory.name}\n"
+                          f"sentinel monitor leader 127.0.0.1 {master} 2\n"
+                          "sentinel down-after-milliseconds leader 500\nsentinel failover-timeout leader 2000\n")
+        self.command = [find("redis-server", "redis-server"), str(config), "--sentinel"]
+        self.start()
+
+    def watches(self, replica):
+        return "OK 3 usable" in self.ask("SENTINEL", "CKQUORUM", "leader") \
+            and all(word in self.ask("SENTINEL", "REPLICAS", "leader") for word in (str(replica.port), "\r\nslave\r\n"))
+
+
+@option("sessions.redis.sentinels")
+def test_a_master_that_dies_is_followed():
+    with contextlib.ExitStack() as stack:
+        master, api = stack.enter_context(Redis()), stack.enter_context(Api())
+        replica = stack.enter_context(Redis("--replicaof", "127.0.0.1", str(master.port)))
+        wait_for(lambda: "master_link_status:up" in replica.ask("INFO", "replication"), "the replica")
+        sentinels = [stack.enter_context(Sentinel(master.port)) for _ in range(3)]
+        wait_for(lambda: all(it.watches(replica) for it in sentinels), "the sentinels to agree")
+        sessions = {"secret": SECRET, "redis": {"url": "redis://leader", "timeout": "500ms", "sentinels":
+                                                "redis://" + ",".join(f"127.0.0.1:{it.port}" for it in sentinels)}}
+        weir = stack.enter_context(relay(api, *four(), sessions=sessions))
+        places = {n: move(api, weir, n)[1] for n in range(KEYS)}
+        is_stored(master, KEYS)
+        wait_for(lambda: len(replica.keys("weir:s:*")) == KEYS, "the replica to have it")
+        master.kill()
+        n = KEYS
+
+        def is_promoted():
+            """Meanwhile conversations go on, and begin; and no client sees an error."""
+            nonlocal n
+            assert all(by_session(weir, k) == (places[k], "hit", 200) for k in range(KEYS))
+            assert by_session(weir, n)[1:] == ("new", 200)
+            n += 1
+            return "role:master" in replica.ask("INFO", "replication")
+        wait_for(is_promoted, "the replica to be the master")
+        places[n] = move(api, weir, n)[1]
+        is_stored(replica, KEYS + 1)
+        wait_for(lambda: weir.metric("weir_redis_up") == 1, "it to be back")
+        assert weir.metric("weir_redis_outages_total") >= 1
+        other = stack.enter_context(relay(api, *four(), sessions=sessions))
+        assert all(by_session(other, k)[:2] == (place, "hit") for k, place in places.items())
+
+
 @option("sessions.redis.ca")
 def test_tls_and_acl(tmp_path):
     with Authority() as authority, Authority() as stranger, Api() as api, \
@@ -315,16 +366,20 @@ def test_tls_and_acl(tmp_path):
                 assert "p%40ss" not in weir.admin("/api/v1/config").text and "p@ss" not in weir.text()
 
 
-def test_the_example(tmp_path):
+@pytest.mark.parametrize("example", ["relay-redis.yaml", "relay-redis-sentinel.yaml"])
+def test_the_example(tmp_path, example):
     def gateway(folder, ports):
-        text = (ROOT / "examples/relay-redis.yaml").read_text()
+        text = (ROOT / "examples" / example).read_text()
         for old, new in {"https://api.openai.com": api.up.url, "127.0.0.1:8080": f"127.0.0.1:{ports['port']}",
                          "127.0.0.1:9901": f"127.0.0.1:{ports['admin']}", "path: sessions": f"path: {folder}"}.items():
             assert text.count(old) >= 1
             text = text.replace(old, new)
-        env = {"A1_KEY": "k1", "A2_KEY": "k2", "SECRET": SECRET, "REDIS": f"redis://127.0.0.1:{redis.port}"}
-        return Weir(config=text, ports=ports, env=env)
-    with Redis() as redis, Api() as api, gateway(tmp_path / "one", {"port": free_port(), "admin": free_port()}) as one, \
+        where = {"REDIS": f"redis://127.0.0.1:{redis.port}"}
+        if "sentinel" in example:
+            where = {"REDIS": "redis://leader", "SENTINELS": f"redis://127.0.0.1:{sentinel.port}"}
+        return Weir(config=text, ports=ports, env={"A1_KEY": "k1", "A2_KEY": "k2", "SECRET": SECRET, **where})
+    with Redis() as redis, Redis("--replicaof", "127.0.0.1", str(redis.port)), Sentinel(redis.port) as sentinel, Api() as api, \
+            gateway(tmp_path / "one", {"port": free_port(), "admin": free_port()}) as one, \
             gateway(tmp_path / "two", {"port": free_port(), "admin": free_port()}) as two:
         for key in ("k1", "k2"):
             api.says(key, 200, "", json.dumps({"id": f"resp_{key}", "served_by": key}).encode())
@@ -346,6 +401,10 @@ def test_the_example(tmp_path):
     ({"secret": SECRET, "redis": {"url": "redis://h", "ca": "x.pem"}}, "is for rediss://"),
     ({"secret": SECRET, "redis": {"url": "rediss://h", "ca": "nothing.pem"}}, "sessions.redis.ca"),
     ({"redis": {"wait": 1}}, "sessions.redis: there is no url"),
+    ({"redis": {"sentinels": "redis://h"}}, "sessions.redis: there is no url"),
+    ({"secret": SECRET, "redis": {"url": "redis://m", "sentinels": "redis://h,"}}, "sessions.redis.sentinels is none"),
+    ({"secret": SECRET, "redis": {"url": "redis://m:1", "sentinels": "redis://h"}}, "without a port"),
+    ({"secret": SECRET, "redis": {"url": "redis://m", "sentinels": "redis://h", "ca": "x.pem"}}, "is for rediss://"),
     ({"redis": {"mode": "cluster"}}, "not supported by this build"),
 ])
 def test_bad_combinations_are_refused(tmp_path, sessions, said):
