@@ -4,6 +4,8 @@
 #include "support/unit.h"
 
 #include <openssl/evp.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -162,6 +164,47 @@ static void one_in_an_hour(void **state)
     client_keys_free(keys);
 }
 
+enum { THREADS = 4, ROUNDS = 20000, PLACES = 3, RATE = 5000 };
+static _Atomic uint32_t inside, most, in_time;
+
+static void *work(void *arg)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        in_time += client_keys_pace(keys, 0, NOW) == 0;
+        if (client_keys_enter(keys, 0)) {
+            uint32_t now = ++inside, seen = most;
+            while (now > seen && !atomic_compare_exchange_weak(&most, &seen, now)) {
+            }
+            inside--;
+            client_keys_leave(keys, 0);
+        }
+        if (client_keys_wait(keys, 0, 2)) {
+            client_keys_wait_over(keys, 0, false);
+        }
+    }
+    return arg;
+}
+
+static void workers_count_together(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    struct client_info info;
+    open_with(1, PLACES, RATE, 1);
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, work, NULL), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    client_keys_info_of(keys, 0, &info);
+    assert_in_range(most, 1, PLACES);
+    assert_int_equal(in_time, RATE);
+    assert_int_equal(info.open + info.waiting, 0);
+    assert_int_equal(info.fast, THREADS * ROUNDS - RATE);
+    client_keys_free(keys);
+}
+
 static void strangers_are_counted(void **state)
 {
     (void)state;
@@ -197,6 +240,7 @@ int main(void)
         cmocka_unit_test(without_a_limit_all_enter),
         cmocka_unit_test(so_many_come_in_their_time),
         cmocka_unit_test(one_in_an_hour),
+        cmocka_unit_test(workers_count_together),
         cmocka_unit_test(strangers_are_counted),
     };
     return cmocka_run_group_tests_name("gateway/client_keys", tests, open_it, close_it);
