@@ -15,6 +15,7 @@ static void granted(void *arg, const weir_grant *grant);
 static void lease_failed(struct transit *transit, weir_err err, uint32_t retry_after_ms);
 static void send_first(struct transit *transit, void *object, struct http_head *head);
 static void send_kept(struct transit *transit, void *object);
+static void send_unsent(struct transit *transit);
 static bool send_head(struct transit *transit, void *object, struct http_head *head);
 static void end_request(struct transit *transit);
 static void on_websocket_head(struct transit *transit, struct http_head *head);
@@ -213,9 +214,14 @@ static void on_request_end(struct http_exchange *ex, const struct http_head *tra
 static void on_client_flush(struct http_exchange *ex)
 {
     struct transit *transit = ex->user;
-    if (!has_no_call(transit)) {
-        bool is_blocked = transit->call->ops->flush(transit->call);
-        transit_pace_client(transit, is_blocked || transit->unsent != NULL);
+    if (has_no_call(transit)) {
+        return;
+    }
+    bool is_blocked = transit->call->ops->flush(transit->call);
+    if (!is_blocked && transit->unsent != NULL) {
+        send_unsent(transit); /* it took what it had not: nobody will say that it drained */
+    } else {
+        transit_pace_client(transit, is_blocked);
     }
 }
 
