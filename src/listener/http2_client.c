@@ -79,6 +79,7 @@ struct http2_client *http2_client_new(struct http2_listener *listener, struct st
     client->aged_ms = aged_at(client, now_ms);
     client->scan.left = sizeof http2_preface;
     list_init(&client->streams);
+    list_init(&client->laden);
     list_init(&client->told);
     list_init(&client->over);
     outbox_init(&client->out, &listener->cork, HTTP2_KEPT_MAX);
@@ -558,8 +559,8 @@ static void flush(struct http2_client *client)
         client->blocked = blocked;
         http2_arm_client(client);
     }
-    weir_list_each(node, &client->streams) {
-        struct http2_stream *stream = container_of(node, struct http2_stream, on_client);
+    weir_list_each(node, &client->laden) {
+        struct http2_stream *stream = container_of(node, struct http2_stream, on_laden);
         if (stream->framed > 0) {
             bytes_consume(&stream->body, stream->framed);
             client->pending -= stream->framed;
@@ -624,8 +625,8 @@ static void settle(struct http2_client *client)
 
 static void wake_givers(struct http2_client *client)
 {
-    weir_list_each_safe(node, &client->streams) {
-        struct http2_stream *stream = container_of(node, struct http2_stream, on_client);
+    weir_list_each_safe(node, &client->laden) {
+        struct http2_stream *stream = container_of(node, struct http2_stream, on_laden);
         size_t left = bytes_len(&stream->body);
         /* One that has sent all goes on, however much the others have that are not read. */
         if (stream->waits && left < HTTP2_BODY_HIGH
@@ -634,6 +635,9 @@ static void wake_givers(struct http2_client *client)
         }
         if (client->state != HTTP2_OPEN) {
             return;
+        }
+        if (bytes_len(&stream->body) == 0 && !stream->waits) {
+            list_leave(&stream->on_laden);
         }
     }
 }

@@ -72,6 +72,7 @@ struct http2_client {
     uint8_t block;           /* enum http2_block: of the last frame that began */
 
     struct list streams; /* open: struct http2_stream, the oldest first */
+    struct list laden;   /* of these, that have some of a body to send, or a giver that waits */
     struct list told;    /* of these, whose handler was told something in this read */
     struct list over;    /* closed while frames are being gathered: freed when they are sent */
     struct http2_request *request; /* a header block is being read into it */
@@ -115,6 +116,7 @@ struct http2_stream {
     struct http2_client *client;   /* NULL: it is closed, or the record is on the free list */
     struct http2_listener *home;
     struct node on_client; /* client->streams or ->over */
+    struct node on_laden;  /* client->laden */
     struct node on_told;   /* client->told */
     struct http2_stream *spare;
     weir_lease lease;

@@ -110,6 +110,7 @@ void http2_stream_close(struct http2_stream *stream, enum http_fault fault)
     struct http2_client *client = stream->client;
     stream->closed = true;
     list_leave(&stream->on_told);
+    list_leave(&stream->on_laden);
     list_move_back(&client->streams, &client->over, &stream->on_client);
     if (stream->lease.id != 0) {
         weir_release(client->home->pool, stream->lease, WEIR_KEEP);
@@ -390,6 +391,9 @@ static bool exchange_body(struct http_exchange *exchange, const void *data, size
         return true;
     }
     client->pending += len;
+    if (!list_holds(&stream->on_laden)) {
+        list_push_back(&client->laden, &stream->on_laden);
+    }
     return is_blocked(stream);
 }
 
