@@ -523,7 +523,8 @@ static bool is_all_sent(const struct conn *conn)
 /* `surplus`: bytes behind the answer that nobody asked for. */
 static void answer_end(struct conn *conn, const struct http_head *trailers, size_t surplus)
 {
-    bool reusable = conn->keep_alive && surplus == 0 && is_all_sent(conn);
+    bool reusable = conn->keep_alive && surplus == 0 && is_all_sent(conn)
+                    && !socket_holds_more(conn->stream);
     if (reusable) {
         conn->state = CONN_IDLE;
         conn->paused = false;
@@ -741,7 +742,7 @@ static bool link_reusable(struct http_link *link)
 {
     const struct conn *conn = container_of(link, struct conn, link);
     fetch(conn, CONN_HOT_BYTES); /* it is about to be called */
-    return conn->state == CONN_IDLE;
+    return conn->state == CONN_IDLE && !socket_has_arrived(conn->stream);
 }
 
 /* Nothing to ask by: what it is known to be is all there is to say. */

@@ -38,7 +38,7 @@ size_t arrivals_receive(struct arrivals *arrivals, struct watch *watch, int even
     }
     arrivals->group[arrivals->count++] = (struct arrival){watch, room, got, event};
     watch->has_arrived = true;
-    watch->is_bulk = got == (ssize_t)ARRIVAL_BYTES;
+    watch->is_full = watch->is_bulk = got == (ssize_t)ARRIVAL_BYTES;
     return got > 0 ? (size_t)got : 0;
 }
 

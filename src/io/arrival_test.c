@@ -309,6 +309,36 @@ static void bulk_is_not_received_ahead(void **state)
     table_free(table);
 }
 
+static void what_filled_its_room_may_have_more_behind_it(void **state)
+{
+    (void)state;
+    static char much[ARRIVAL_BYTES + 1];
+    memset(much, 'x', sizeof much);
+    struct table *table = table_new(1);
+    struct end *end = &table->ends[0];
+    assert_int_equal(send(end->peer, much, ARRIVAL_BYTES, MSG_NOSIGNAL), ARRIVAL_BYTES);
+    loop_turn(table->loop, 0);
+    assert_int_equal(end->got, ARRIVAL_BYTES);
+    assert_false(socket_holds_more(end->stream));
+
+    end->got = 0;
+    end->most = ARRIVAL_BYTES; /* that one is read as one of many */
+    assert_int_equal(send(end->peer, much, sizeof much, MSG_NOSIGNAL), sizeof much);
+    loop_turn(table->loop, 0);
+    assert_int_equal(end->got, ARRIVAL_BYTES);
+    assert_true(socket_holds_more(end->stream));
+    loop_turn(table->loop, 0);
+    assert_int_equal(end->got, sizeof much);
+    assert_false(socket_holds_more(end->stream));
+
+    end->got = 0;
+    assert_int_equal(send(end->peer, much, sizeof much, MSG_NOSIGNAL), sizeof much);
+    loop_turn(table->loop, 0);
+    assert_true(end->was_there);
+    assert_true(socket_holds_more(end->stream));
+    table_free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +350,7 @@ int main(void)
         cmocka_unit_test(an_end_that_nobody_heard_shows_again),
         cmocka_unit_test(without_memory_the_connection_ends_with_the_reason),
         cmocka_unit_test(bulk_is_not_received_ahead),
+        cmocka_unit_test(what_filled_its_room_may_have_more_behind_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,6 +152,7 @@ static ssize_t socket_read(struct stream *stream, void *buf, size_t cap)
         return loop_arrival_read(watch, buf, cap);
     }
     ssize_t got = fd_receive(watch->fd, buf, cap);
+    watch->is_full = got == (ssize_t)cap;
     if (watch->is_bulk && got < (ssize_t)ARRIVAL_BYTES) {
         watch->is_bulk = false;
     }
@@ -226,9 +227,9 @@ void socket_read_ahead(struct stream *stream)
     }
 }
 
-bool socket_has_arrived(const struct stream *socket)
+bool socket_has_arrived(const struct stream *stream)
 {
-    return socket_of(socket)->watch.has_arrived;
+    return stream_is_socket(stream) && socket_of(stream)->watch.has_arrived;
 }
 
 int socket_detach(struct stream *take_socket)
@@ -268,6 +269,11 @@ bool socket_is_dirty(const struct stream *socket)
     char byte;
     ssize_t got = recv(stream_fd(socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return got >= 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+bool socket_holds_more(const struct stream *stream)
+{
+    return stream_is_socket(stream) && socket_of(stream)->watch.is_full && socket_is_dirty(stream);
 }
 
 ssize_t socket_peek(const struct stream *socket, void *buf, size_t cap)

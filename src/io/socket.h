@@ -29,8 +29,8 @@ int socket_connected(struct stream *stream);
 /* Its owner reads to loop_inbox() whenever he is told, all that there is: the loop may receive for
  * him before it tells him. Nothing where the stream is no socket. */
 void socket_read_ahead(struct stream *stream);
-/* It has done so, and he has not read it yet. */
-bool socket_has_arrived(const struct stream *socket);
+/* It has done so, and he has not read it yet. False where the stream is no socket. */
+bool socket_has_arrived(const struct stream *stream);
 
 /* Takes the descriptor out of the loop, open and non-blocking, and frees the stream: for moving a
  * connection to another worker, whose loop adopts it. What has arrived is lost. */
@@ -45,6 +45,10 @@ int socket_local(const struct stream *socket, struct address *ret);
 /* Whether anything is there to be read, or the peer is gone, without reading it: an idle connection
  * of which this is true is not fit for reuse. One system call. */
 bool socket_is_dirty(const struct stream *socket);
+
+/* Whether something is behind what was read last, the end included. One system call where that read
+ * filled its room, else none. False where the stream is no socket. */
+bool socket_holds_more(const struct stream *stream);
 
 /* What is there to be read, without reading it. > 0 bytes; 0: the peer has closed its direction;
  * -EAGAIN; other -errno. */

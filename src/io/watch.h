@@ -33,6 +33,7 @@ struct watch {
     bool is_eager : 1;    /* the loop may receive for it before it tells him (arrival.h) */
     bool is_bulk : 1;     /* but not now: he reads more at a time */
     bool has_arrived : 1; /* and what has is to be read from there */
+    bool is_full : 1;     /* what was received last filled its room: there may be more */
 };
 
 static inline void watch_init(struct watch *watch, struct loop *loop, int fd,

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What upstreams answer: unusable answers become 502, cut ones are seen as cut, and a connection that
 said one byte too much never carries another request."""
+import pathlib
+import signal
+import socket
+
 import pytest
 
-from weirtest import Upstream, Weir, wait_for
+from weirtest import Client, Upstream, Weir, wait_for
 
 
 class Scripted:
@@ -119,6 +123,68 @@ def test_connection_is_discarded(scripted, name):
     answer = scripted.weir.ask()
     assert answer.status == 200 and answer.body == b"ok"
     assert scripted.upstream.accepted == before + 1
+
+
+# What the relay receives at a time ends within, at, and before the answer's end.
+@pytest.mark.parametrize("length", (4000, 4095, 4096, 4097, 8192, 65536))
+def test_surplus_behind_what_was_received_is_nobodys_answer(length):
+    head = "HTTP/1.1 200 OK\r\nContent-Length: {:05}\r\n\r\n"
+    body = length - len(head.format(0))
+    answers = [head.format(body).encode() + b"x" * body + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL"]
+
+    def script(peer):
+        if peer.request() is not None:
+            wait_for(lambda: weir.metric("weir_pool_waiting", pool="up") == 1, "one to wait")
+            peer.send(answers.pop())
+            while peer.request() is not None:
+                peer.ok(b"good")
+
+    def later(peer):
+        if answers:
+            return script(peer)
+        while peer.request() is not None:
+            peer.ok(b"good")
+        return None
+
+    with Upstream(later) as upstream, Weir(upstream, upstream_pool={"max_connections": 1}) as weir:
+        first, second = Client(weir.port), Client(weir.port)
+        first.get("/first")
+        wait_for(lambda: weir.metric("weir_pool_connections", pool="up", state="active") == 1, "a lease")
+        second.get("/second")
+        assert first.response().body == b"x" * body
+        assert second.response().body == b"good"
+        assert upstream.accepted == 2
+
+
+def stopped(process):
+    process.send_signal(signal.SIGSTOP)
+    wait_for(lambda: pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T", "a stop")
+
+
+@pytest.mark.parametrize("method", ("GET", "POST"))
+@pytest.mark.parametrize("how", ("surplus", "end"))
+def test_what_an_idle_connection_said_meanwhile_is_known(method, how):
+    """The request is ready before it, and it before the request is looked at."""
+
+    def script(peer):
+        while peer.request() is not None:
+            peer.ok(b"good")
+
+    with Upstream(script) as upstream, Weir(upstream) as weir:
+        client = Client(weir.port)
+        client.get("/first")
+        assert client.response().body == b"good"
+        stopped(weir.process)
+        client.send(f"{method} /second HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi")
+        idle = upstream.peers[0].sock
+        if how == "surplus":
+            idle.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL")
+        else:
+            idle.shutdown(socket.SHUT_WR)
+        weir.process.send_signal(signal.SIGCONT)
+        answer = client.response()
+        assert answer.status == 200 and answer.body == b"good"
+        assert upstream.accepted == 2
 
 
 def test_body_on_head_is_discarded(scripted):
