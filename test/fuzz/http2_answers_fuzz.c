@@ -173,7 +173,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memory->at = data + (size > 0);
     memory->left = size - (size > 0);
     is_closed = false;
-    const struct http2_open how = {.take_stream = &memory->stream};
+    struct gate_place place = {0};
+    const struct http2_open how = {.take_stream = &memory->stream, .take_place = &place};
     struct http_link *link = http2_open(connector, &how);
     check(link != NULL);
     for (unsigned i = 0; i < CALLS; i++) {
