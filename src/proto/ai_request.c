@@ -40,11 +40,9 @@ enum where {
 enum sink { SINK_NONE, SINK_KEY, SINK_ROLE, SINK_DIGEST, SINK_WORD /* + enum ai_word */ };
 
 static const char *in_string(struct ai_request *r, const char *at, const char *end);
-static void in_escape(struct ai_request *r, char c);
-static void in_hex(struct ai_request *r, char c);
-static bool take_value(struct ai_request *r, char c);
-static void take_key(struct ai_request *r, char c, bool may_end);
 static void take_after(struct ai_request *r, char c);
+static bool is_of_number(char c);
+static void take(struct ai_request *r, char c);
 static void make_digest(struct ai_request *r);
 
 int ai_request_init(struct ai_request *request)
@@ -89,57 +87,12 @@ void ai_request_feed(struct ai_request *r, const void *data, size_t len)
         char c = *at;
         if (r->state == IN_STRING) {
             at = in_string(r, at, end);
-            continue;
+        } else if (r->state == IN_NUMBER && !is_of_number(c)) {
+            r->state = AFTER_VALUE; /* it is looked at again */
+        } else {
+            take(r, c);
+            at++;
         }
-        bool is_space = c == ' ' || c == '\n' || c == '\r' || c == '\t';
-        switch ((enum state)r->state) {
-        case IN_ESCAPE: in_escape(r, c); break;
-        case IN_HEX: in_hex(r, c); break;
-        case IN_LITERAL:
-            if (*r->literal++ != c) {
-                r->state = IS_BAD;
-            } else if (*r->literal == '\0') {
-                r->state = AFTER_VALUE;
-            }
-            break;
-        case IN_NUMBER:
-            if (memchr("0123456789+-.eE", c, 15) != NULL) {
-                break;
-            }
-            r->state = AFTER_VALUE;
-            continue; /* it is looked at again */
-        case AT_FIRST:
-            if (c == ']') {
-                take_after(r, c);
-                break;
-            }
-            /* fall through */
-        case AT_VALUE:
-            if (!is_space && !take_value(r, c)) {
-                r->state = IS_BAD;
-            }
-            break;
-        case AT_KEY:
-        case AT_FIRST_KEY:
-            if (!is_space) {
-                take_key(r, c, r->state == AT_FIRST_KEY);
-            }
-            break;
-        case AT_COLON:
-            if (!is_space) {
-                r->state = c == ':' ? AT_VALUE : IS_BAD;
-            }
-            break;
-        case AFTER_VALUE:
-            if (!is_space) {
-                take_after(r, c);
-            }
-            break;
-        case IS_OVER: r->state = is_space ? IS_OVER : IS_BAD; break;
-        case IN_STRING:
-        case IS_BAD: unreachable();
-        }
-        at++;
     }
 }
 
@@ -613,5 +566,57 @@ static void take_after(struct ai_request *r, char c)
         close_level(r);
     } else {
         r->state = IS_BAD;
+    }
+}
+
+/* Between tokens, where there may be spaces. */
+static void take_mark(struct ai_request *r, char c)
+{
+    switch ((enum state)r->state) {
+    case AT_KEY:
+    case AT_FIRST_KEY: take_key(r, c, r->state == AT_FIRST_KEY); break;
+    case AT_COLON: r->state = c == ':' ? AT_VALUE : IS_BAD; break;
+    case AFTER_VALUE: take_after(r, c); break;
+    case AT_FIRST:
+    case AT_VALUE:
+        if (c == ']' && r->state == AT_FIRST) {
+            take_after(r, c);
+        } else if (!take_value(r, c)) {
+            r->state = IS_BAD;
+        }
+        break;
+    default: r->state = IS_BAD; break; /* something behind the end */
+    }
+}
+
+static void in_literal(struct ai_request *r, char c)
+{
+    if (*r->literal++ != c) {
+        r->state = IS_BAD;
+    } else if (*r->literal == '\0') {
+        r->state = AFTER_VALUE;
+    }
+}
+
+static bool is_of_number(char c)
+{
+    return memchr("0123456789+-.eE", c, 15) != NULL;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static void take(struct ai_request *r, char c)
+{
+    if (r->state == IN_ESCAPE) {
+        in_escape(r, c);
+    } else if (r->state == IN_HEX) {
+        in_hex(r, c);
+    } else if (r->state == IN_LITERAL) {
+        in_literal(r, c);
+    } else if (r->state != IN_NUMBER && !is_space(c)) {
+        take_mark(r, c);
     }
 }

@@ -129,8 +129,8 @@ static bool seconds_of(const struct moment *at, int64_t *ret_seconds)
         || at->hour > 23 || at->minute > 59 || at->second > 60) {
         return false;
     }
-    *ret_seconds = days_of(at->year, at->month, at->day) * 86400 + at->hour * 3600 + at->minute * 60
-                   + at->second;
+    *ret_seconds = days_of(at->year, at->month, at->day) * 86400 + (int64_t)at->hour * 3600
+                   + (int64_t)at->minute * 60 + at->second;
     return true;
 }
 
@@ -147,7 +147,7 @@ static bool offset_of(struct slice text, uint32_t at, int64_t *ret_seconds)
         || minutes > 59) {
         return false;
     }
-    int64_t seconds = (int64_t)hours * 3600 + minutes * 60;
+    int64_t seconds = (int64_t)hours * 3600 + (int64_t)minutes * 60;
     *ret_seconds = text.at[at] == '-' ? -seconds : seconds;
     return true;
 }

@@ -143,7 +143,8 @@ static int worker_init_engine(struct worker *worker, const weir_engine_options *
 static int crew_share_limits(struct crew *crew, const weir_engine_options *opt)
 {
     uint64_t records = (uint64_t)opt->keys_max + opt->groups_max;
-    uint64_t accounts = records * crew->size + 2 * LIMIT_POOLS; /* each has callers of no tenant */
+    uint64_t accounts = records * crew->size
+                        + UINT64_C(2) * LIMIT_POOLS; /* each has callers of no tenant */
     uint64_t names = (uint64_t)opt->key_bytes_max * 3 * crew->size;
     const struct limits_options limits = {
         .engines = crew->size,
