@@ -102,6 +102,14 @@ uint32_t census_pools_count(const struct server *server)
     return config->upstreams.count + config->listeners.count + openclaws_count(config);
 }
 
+uint32_t census_openclaw_of(const struct config *config, uint32_t upstream)
+{
+    uint32_t pool = config->upstreams.count + config->listeners.count;
+    for (uint32_t i = 0; i < upstream; i++)
+        pool += config->upstreams.at[i].protocol == PROTOCOL_OPENCLAW;
+    return pool;
+}
+
 struct census_who census_who_of(const struct server *server, uint32_t pool)
 {
     const struct config *config = server->config;
@@ -200,8 +208,16 @@ static void write_endpoints(const struct site *site, struct census_sheet *sheet)
 struct writer {
     struct census_sheet *sheet;
     uint32_t pool;
-    bool is_listener;
+    enum census_kind kind;
 };
+
+/* What a connection has become, where it is of HTTP. */
+static const struct http_tunnel *tunnel_of(enum census_kind kind, void *object)
+{
+    if (object == NULL || kind == CENSUS_OPENCLAW)
+        return NULL;
+    return kind == CENSUS_LISTENER ? guest_tunnel(object) : http_link_tunnel(object);
+}
 
 static bool write_key(void *arg, const weir_key_info *info)
 {
@@ -229,9 +245,7 @@ static bool write_conn(void *arg, const weir_conn_info *info)
     row->info = *info;
     weir_key_text(info->key, row->text, sizeof(row->text));
     slice_copy(row->note, sizeof(row->note), slice_of(info->note));
-    const struct http_tunnel *tunnel = info->object == NULL ? NULL
-                                       : w->is_listener     ? guest_tunnel(info->object)
-                                                            : http_link_tunnel(info->object);
+    const struct http_tunnel *tunnel = tunnel_of(w->kind, info->object);
     row->is_websocket = tunnel != NULL;
     if (row->is_websocket)
         channel_info_of(tunnel, &row->websocket);
@@ -249,7 +263,7 @@ static void write_rows(const struct site *site, struct census_sheet *sheet, bool
         return;
     }
     for (uint32_t i = 0; i < pools_of(site); i++) {
-        struct writer writer = {sheet, i, i >= site->server->config->upstreams.count};
+        struct writer writer = {sheet, i, census_who_of(site->server, i).kind};
         if (conns)
             weir_pool_each(pool_of(site, i), write_conn, &writer);
         else

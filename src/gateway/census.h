@@ -104,10 +104,14 @@ void census_forget_all(struct server *server);
 
 /* Whose pools there are, in the order of the sheets: upstreams, listeners, and the other pool of
  * each upstream of OpenClaw gateways. */
+enum census_kind { CENSUS_UPSTREAM, CENSUS_LISTENER, CENSUS_OPENCLAW };
+
 struct census_who {
-    enum { CENSUS_UPSTREAM, CENSUS_LISTENER, CENSUS_OPENCLAW } kind;
+    enum census_kind kind;
     uint32_t index; /* of the upstream or listener in the configuration */
     char name[80];  /* of the pool */
 };
 uint32_t census_pools_count(const struct server *server);
 struct census_who census_who_of(const struct server *server, uint32_t pool);
+/* The other pool of an upstream; of OpenClaw gateways. */
+uint32_t census_openclaw_of(const struct config *config, uint32_t upstream);

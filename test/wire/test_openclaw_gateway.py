@@ -51,6 +51,14 @@ def test_requests_share_one_connection():
         assert "openclaw:up" in [pool["name"] for pool in json.loads(weir.admin("/api/v1/pools").text)["pools"]]
 
 
+def test_connections_are_listed():
+    with double() as claw, weir_for(claw) as weir:
+        wait_for(lambda: claw.open == 1, "hello-ok")
+        listed = json.loads(weir.admin("/api/v1/connections").text)["connections"]
+        assert [conn["state"] for conn in listed if conn["pool"] == "openclaw:up"] == ["idle"]
+        assert post(weir, "health").status == 200
+
+
 def test_a_connection_is_there_before_the_first_request():
     with double() as claw, weir_for(claw):
         wait_for(lambda: claw.open == 1, "hello-ok")
