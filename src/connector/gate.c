@@ -3,6 +3,9 @@
 
 #include "base/check.h"
 
+#include <errno.h>
+#include <string.h>
+
 static void look(struct gate_side *side);
 static void on_wake(void *self);
 static void want_no_more(struct gate_side *side);
@@ -71,6 +74,39 @@ void gate_side_fini(struct gate_side *side)
         loop_wake_free(side->wake);
         side->wake = NULL;
     }
+}
+
+int gate_sides_open(const struct gate_side *like, struct gate *const *gates, uint32_t count,
+                    const struct alloc *alloc, struct gate_side **ret_sides)
+{
+    struct gate_side *sides = alloc_zeroed(alloc, (count + 1) * sizeof *sides);
+    *ret_sides = sides;
+    for (uint32_t i = 0; sides != NULL && i < count; i++) {
+        sides[i] = *like;
+        int error = gate_side_init(&sides[i], gates[i], like->loop);
+        if (error != 0) {
+            return error;
+        }
+    }
+    return sides != NULL ? 0 : -ENOMEM;
+}
+
+void gate_sides_close(const struct alloc *alloc, struct gate_side *take_sides, uint32_t count)
+{
+    for (uint32_t i = 0; take_sides != NULL && i < count; i++) {
+        gate_side_fini(&take_sides[i]);
+    }
+    alloc_free(alloc, take_sides);
+}
+
+struct gate_side *gate_side_of(struct gate_side *sides, uint32_t count, const char *proxy)
+{
+    for (uint32_t i = 0; proxy != NULL && i < count; i++) {
+        if (strcmp(sides[i].gate->url, proxy) == 0) {
+            return &sides[i];
+        }
+    }
+    return NULL;
 }
 
 /* --- places -------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@
  * somebody waits.
  */
 #pragma once
+#include "base/alloc.h"
 #include "base/list.h"
 #include "connector/dial.h"
 #include "connector/gate_place.h"
@@ -93,6 +94,14 @@ void gate_fini(struct gate *gate);
 int gate_side_init(struct gate_side *side, struct gate *gate, struct loop *loop);
 /* Its dials and connections have left; also one that was not made. */
 void gate_side_fini(struct gate_side *side);
+
+/* One for each gate, each like that one, whose functions, self and loop are given. Also what is
+ * half made is closed. 0 or -errno. */
+int gate_sides_open(const struct gate_side *like, struct gate *const *gates, uint32_t count,
+                    const struct alloc *alloc, struct gate_side **ret_sides);
+void gate_sides_close(const struct alloc *alloc, struct gate_side *take_sides, uint32_t count);
+/* The one at the gate of that proxy. NULL: there is none, and every dial may begin. */
+struct gate_side *gate_side_of(struct gate_side *sides, uint32_t count, const char *proxy);
 
 /* Begins now, from inside, or later. */
 void gate_arrive(struct gate_side *side, struct gate_pass *pass);

@@ -64,20 +64,13 @@ static void pool_yield(void *self, struct gate_side *side);
 
 static int open_sides(struct http_connector *connector)
 {
-    uint32_t count = connector->opt.gates_count;
-    connector->sides = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *connector->sides);
-    for (uint32_t i = 0; connector->sides != NULL && i < count; i++) {
-        struct gate_side *side = &connector->sides[i];
-        side->begin = pool_dial_begins;
-        side->refuse = pool_dial_refused;
-        side->yield = pool_yield;
-        side->self = connector;
-        int error = gate_side_init(side, connector->opt.gates[i], connector->opt.loop);
-        if (error != 0) {
-            return error;
-        }
-    }
-    return connector->sides != NULL ? 0 : -ENOMEM;
+    const struct http_connector_options *opt = &connector->opt;
+    const struct gate_side like = {.loop = opt->loop,
+                                   .begin = pool_dial_begins,
+                                   .refuse = pool_dial_refused,
+                                   .yield = pool_yield,
+                                   .self = connector};
+    return gate_sides_open(&like, opt->gates, opt->gates_count, &alloc_libc, &connector->sides);
 }
 
 int http_connector_new(const struct http_connector_options *opt,
@@ -155,11 +148,7 @@ void http_connector_free(struct http_connector *take_connector)
     names_free(take_connector->names);
     http1_connector_free(take_connector->http1);
     http2_connector_free(take_connector->http2);
-    for (uint32_t i = 0; take_connector->sides != NULL && i < take_connector->opt.gates_count;
-         i++) {
-        gate_side_fini(&take_connector->sides[i]);
-    }
-    alloc_free(&alloc_libc, take_connector->sides);
+    gate_sides_close(&alloc_libc, take_connector->sides, take_connector->opt.gates_count);
     alloc_free(&alloc_libc, take_connector);
 }
 
@@ -315,12 +304,7 @@ static void begin_dial(struct dialling *dialling, const weir_key *key)
 
 static struct gate_side *side_of(struct http_connector *connector, const char *proxy)
 {
-    for (uint32_t i = 0; proxy != NULL && i < connector->opt.gates_count; i++) {
-        if (strcmp(connector->opt.gates[i]->url, proxy) == 0) {
-            return &connector->sides[i];
-        }
-    }
-    return NULL;
+    return gate_side_of(connector->sides, connector->opt.gates_count, proxy);
 }
 
 /* Half the time of a dial: the other half is the dial's own. */

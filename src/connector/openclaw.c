@@ -19,6 +19,7 @@
 #define SHORT_DOUBLINGS 3U /* 8 s: less than a dial may take */
 
 static void bury(struct loop_later *later);
+static void yield(void *self, struct gate_side *side);
 static void on_timer(struct loop_timer *timer, uint64_t now_ms);
 
 /* --- opening ------------------------------------------------------------------------------------
@@ -34,6 +35,17 @@ static void set_numbers(struct claw_connector_options *opt)
     opt->unsent_max = opt->unsent_max != 0 ? opt->unsent_max : CLAW_PAYLOAD_MAX;
 }
 
+static int open_sides(struct claw_connector *connector)
+{
+    const struct claw_connector_options *opt = &connector->opt;
+    const struct gate_side like = {.loop = opt->loop,
+                                   .begin = claw_gate_open,
+                                   .refuse = claw_gate_refused,
+                                   .yield = yield,
+                                   .self = connector};
+    return gate_sides_open(&like, opt->gates, opt->gates_count, opt->alloc, &connector->sides);
+}
+
 int claw_connector_new(const struct claw_connector_options *opt,
                        struct claw_connector **ret_connector)
 {
@@ -41,13 +53,19 @@ int claw_connector_new(const struct claw_connector_options *opt,
     if (connector == NULL) {
         return -ENOMEM;
     }
-    int error = opt->dns != NULL ? names_new(opt->loop, opt->dns, &connector->names) : 0;
+    list_init(&connector->conns);
+    list_init(&connector->hosts);
+    connector->opt = *opt;
+    set_numbers(&connector->opt);
+    int error = open_sides(connector);
+    if (error == 0 && opt->dns != NULL) {
+        error = names_new(opt->loop, opt->dns, &connector->names);
+    }
     if (error != 0) {
+        gate_sides_close(opt->alloc, connector->sides, opt->gates_count);
         alloc_free(opt->alloc, connector);
         return error;
     }
-    connector->opt = *opt;
-    set_numbers(&connector->opt);
     const struct ws_limits limits = {
         .message_bytes_max = connector->opt.message_max,
         .fragments_max = FRAGMENTS_MAX,
@@ -62,8 +80,6 @@ int claw_connector_new(const struct claw_connector_options *opt,
                                   .loop = opt->loop,
                                   .alloc = opt->alloc,
                                   .acquire_timeout_ms = opt->acquire_timeout_ms};
-    list_init(&connector->conns);
-    list_init(&connector->hosts);
     connector->bury.run = bury;
     bytes_init(&connector->scratch, opt->alloc, SIZE_MAX / 4);
     ws_desk_init(&connector->desk, opt->loop, opt->alloc, &claw_end_ops, &limits, opt->seed);
@@ -80,6 +96,7 @@ void claw_connector_free(struct claw_connector *take_connector)
     loop_later_cancel(connector->opt.loop, &connector->bury);
     bury(&connector->bury);
     check(list_is_empty(&connector->conns) && list_is_empty(&connector->hosts));
+    gate_sides_close(connector->opt.alloc, connector->sides, connector->opt.gates_count);
     mux_fini(&connector->mux);
     names_free(connector->names);
     bytes_fini(&connector->scratch);
@@ -181,6 +198,7 @@ void claw_conn_gone(struct claw_conn *conn, weir_err why, uint16_t code, const c
         note_life(conn);
     }
     claw_place_leave(conn);
+    claw_gate_leave(conn);
     conn->stage = CLAW_GONE;
     loop_timer_stop(connector->opt.loop, &conn->timer);
     list_leave(&conn->named.on_list);
@@ -230,6 +248,7 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
     }
     conn->connector = connector;
     conn->account = account;
+    conn->side = gate_side_of(connector->sides, connector->opt.gates_count, key->proxy);
     conn->timer.fire = on_timer;
     named_add(&connector->conns, &conn->named, id);
     claw_dial_begin(conn);
@@ -278,11 +297,49 @@ static void pool_probe(void *self, weir_conn id, void *object)
     }
 }
 
+/* Others want its place, and it has had its time. */
+static bool is_to_yield(const struct claw_conn *conn)
+{
+    const struct claw_connector_options *opt = &conn->connector->opt;
+    const struct claw_ops *ops = opt->ops;
+    return conn->stage == CLAW_LIVE && gate_is_wanted(&conn->place)
+           && loop_now_ms(opt->loop) - conn->up_ms >= CLAW_STAY_MS
+           && (ops == NULL || ops->is_heard == NULL || !ops->is_heard(opt->self, conn->account));
+}
+
+struct idlest {
+    const struct gate_side *side;
+    weir_conn conn;
+    uint64_t since_ms;
+};
+
+static bool find_idlest(void *arg, const weir_conn_info *info)
+{
+    struct idlest *idlest = arg;
+    const struct claw_conn *conn = info->object;
+    if (info->state == WEIR_IDLE && conn->side == idlest->side && is_to_yield(conn)
+        && info->since_ms < idlest->since_ms) {
+        idlest->conn = conn->named.id;
+        idlest->since_ms = info->since_ms;
+    }
+    return true;
+}
+
+static void yield(void *self, struct gate_side *side)
+{
+    struct claw_connector *connector = self;
+    struct idlest idlest = {.side = side, .since_ms = UINT64_MAX};
+    weir_pool_each(connector->mux.pool, find_idlest, &idlest);
+    if (idlest.since_ms != UINT64_MAX) {
+        weir_conn_retire(connector->mux.pool, idlest.conn, WEIR_EEVICTED);
+    }
+}
+
 static bool pool_reusable(void *self, void *object)
 {
     const struct claw_conn *conn = object;
     (void)self;
-    return conn->stage == CLAW_LIVE;
+    return conn->stage == CLAW_LIVE && !is_to_yield(conn);
 }
 
 static uint32_t pool_leases(void *self, const weir_key *key)

@@ -4,7 +4,7 @@
  * they are, watch for ticks and carry many requests at a time; and requests, from the wish to the
  * answer.
  *
- *   dial ──▶ [place] ──▶ transport, TLS ──▶ upgrade ──▶ challenge, connect ──▶ hello-ok: up
+ *   dial ──▶ [places] ─▶ transport, TLS ──▶ upgrade ──▶ challenge, connect ──▶ hello-ok: up
  *     ▲         ▲             │                │               │
  *     │         └─ starting: in retryAfterMs, in the same dial ─┤
  *     │                       └── down: the pool backs off ─────┤
@@ -18,7 +18,8 @@
  * What is always true: done() comes once, from an event of the loop or a step of the engine, never
  * from inside claw_call_begin(); nothing after claw_call_cancel(). What a gateway can make us keep
  * is bounded by message_max and requests_max. No more than handshakes_max handshakes with one host
- * and port are under way.
+ * and port are under way; what goes through a proxy has a place at its gate (gate.h) from its dial
+ * to its end, and gives it up to others when it was idle for CLAW_STAY_MS and nobody listens.
  */
 #pragma once
 #include <weir/weir.h>
@@ -32,11 +33,13 @@
 #define CLAW_HANDSHAKE_MS   15000U
 #define CLAW_HANDSHAKES_MAX 16U
 #define CLAW_REQUESTS_MAX   100U
-#define CLAW_TRIES_MAX      3U   /* of one request, the first included */
-#define CLAW_STARTING_MS    500U /* where a gateway that starts does not say how long */
+#define CLAW_TRIES_MAX      3U    /* of one request, the first included */
+#define CLAW_STAY_MS        1000U /* as dear as a handshake is */
+#define CLAW_STARTING_MS    500U  /* where a gateway that starts does not say how long */
 
 struct claw_connector;
 struct dns;
+struct gate;
 struct tls_client;
 struct tls_desk;
 
@@ -85,6 +88,9 @@ struct claw_counters {
 
 /* What its owner hears; from events of the loop. All may be NULL. */
 struct claw_ops {
+    /* Whether somebody listens for its events: such a connection is not given up for others that
+     * want its place at a proxy. NULL: nobody. */
+    bool (*is_heard)(void *self, struct claw_account *account);
     void (*on_hello)(void *self, struct claw_account *account, const struct claw_hello *hello,
                      struct slice payload);
     void (*on_event)(void *self, struct claw_account *account, const struct claw_frame *frame);
@@ -97,7 +103,9 @@ struct claw_connector_options {
     struct tls_desk *desk;        /* of the loop; where a key's scheme may be wss */
     struct tls_client *tls;       /* offers http/1.1; borrowed, as the next */
     struct tls_client *proxy_tls; /* for proxies of https:// */
-    uint32_t connect_timeout_ms;  /* WEIR_NEVER, here and below: none */
+    struct gate *const *gates;    /* of proxies that keys name; borrowed, as the array is */
+    uint32_t gates_count;
+    uint32_t connect_timeout_ms; /* WEIR_NEVER, here and below: none */
     uint32_t tls_timeout_ms;
     uint32_t write_timeout_ms;
     uint32_t handshake_timeout_ms; /* from the upgrade to hello-ok [CLAW_HANDSHAKE_MS] */

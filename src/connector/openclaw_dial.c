@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * From a key to a WebSocket on which nothing was said yet: a place at its host, the transport, the
- * upgrade. A dial may begin again, in the pool's eyes the same one: what bounds it all is the
- * pool's time.
+ * From a key to a WebSocket on which nothing was said yet: a place at its host and one at the gate
+ * of its proxy, the transport, the upgrade. A dial may begin again, in the pool's eyes the same
+ * one: what bounds it all is the pool's time.
  */
 #include "base/check.h"
 #include "connector/dial.h"
@@ -96,6 +96,45 @@ void claw_place_leave(struct claw_conn *conn)
     }
 }
 
+/* Half the time of a dial: the other half is the dial's own. */
+static uint64_t wait_end_ms(const struct claw_conn *conn)
+{
+    uint32_t timeout_ms = conn->connector->opt.connect_timeout_ms;
+    return timeout_ms != WEIR_NEVER ? loop_now_ms(loop_of(conn)) + timeout_ms / 2 : UINT64_MAX;
+}
+
+static void arrive(struct claw_conn *conn)
+{
+    if (conn->side == NULL) {
+        start(conn);
+        return;
+    }
+    conn->stage = CLAW_AT_GATE;
+    conn->pass.until_ms = wait_end_ms(conn);
+    gate_arrive(conn->side, &conn->pass);
+}
+
+void claw_gate_open(void *self, struct gate_pass *pass)
+{
+    (void)self;
+    start(container_of(pass, struct claw_conn, pass));
+}
+
+/* A limit of ours, like that of descriptors: no failure of whom it was to. */
+void claw_gate_refused(void *self, struct gate_pass *pass)
+{
+    (void)self;
+    claw_dial_failed(container_of(pass, struct claw_conn, pass), WEIR_EFILES);
+}
+
+void claw_gate_leave(struct claw_conn *conn)
+{
+    if (conn->side != NULL) {
+        gate_leave(conn->side, &conn->pass);
+        gate_give(&conn->place);
+    }
+}
+
 /* --- beginning, and beginning again -------------------------------------------------------------
  */
 
@@ -108,7 +147,7 @@ static void try_start(struct claw_conn *conn)
     } else if (!conn->has_place && !place_take(conn)) {
         claw_conn_gone(conn, WEIR_ENOMEM, 0, "");
     } else if (conn->has_place) {
-        start(conn);
+        arrive(conn);
     }
 }
 
@@ -187,6 +226,7 @@ void claw_dial_again(struct claw_conn *conn, uint32_t after_ms)
 {
     claw_dial_end(conn);
     claw_place_leave(conn);
+    claw_gate_leave(conn);
     conn->stage = CLAW_PAUSED;
     loop_timer_set(loop_of(conn), &conn->timer, loop_now_ms(loop_of(conn)) + after_ms);
 }
@@ -210,6 +250,11 @@ static void dialled(void *self, const struct dial_result *result)
     const struct claw_connector_options *opt = &conn->connector->opt;
     weir_err err = http_err_of_dial(result);
     conn->dial = NULL;
+    if (conn->side != NULL) {
+        gate_tell(conn->side->gate, result);
+        conn->place = gate_move(&conn->pass.place);
+        gate_leave(conn->side, &conn->pass);
+    }
     if (err != WEIR_OK) {
         claw_dial_failed(conn, err);
         return;

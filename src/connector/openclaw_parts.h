@@ -2,14 +2,16 @@
  *
  * openclaw_parts.h - a connection to a gateway from the inside: private to connector/openclaw*.c.
  *
- *     PAUSED ──▶ QUEUED ──▶ DIALLING ──▶ OPENING ──▶ TALKING ──▶ UP ──▶ ENDING ──▶ GONE
- *       ▲                                              │         │ (we close)       ▲
- *       └── starting, or with another token ───────────┘         └── it is lost ────┘
+ *     PAUSED ─▶ QUEUED ─▶ AT_GATE ─▶ DIALLING ─▶ OPENING ─▶ TALKING ─▶ UP ─▶ ENDING ─▶ GONE
+ *       ▲                                                     │        │ (we close)     ▲
+ *       └── starting, or with another token ──────────────────┘        └── it is lost ──┘
  *
- * Always true: between QUEUED and UP it holds one of its host's places; from GONE on the pool knows
+ * Always true: between QUEUED and UP it holds one of its host's places, and from DIALLING to GONE
+ * one at the gate of its proxy, if that has a gate; from GONE on the pool knows
  * nothing of it, no call hangs on it, and it is freed when the turn ends.
  */
 #pragma once
+#include "connector/gate.h"
 #include "connector/keycopy.h"
 #include "connector/named.h"
 #include "connector/openclaw.h"
@@ -20,6 +22,7 @@
 enum claw_stage {
     CLAW_PAUSED,
     CLAW_QUEUED,
+    CLAW_AT_GATE,
     CLAW_DIALLING,
     CLAW_OPENING,
     CLAW_TALKING,
@@ -52,6 +55,9 @@ struct claw_conn {
     weir_err why;            /* of the end */
     struct loop_timer timer; /* of the pause, the handshake, the ticks */
     uint64_t up_ms, probe_id;
+    struct gate_side *side; /* at its proxy's gate; NULL: there is none */
+    struct gate_pass pass;  /* of the dial */
+    struct gate_place place;
     struct dial *dial;
     struct stream *stream; /* until it is the end's */
     struct ws_opener opener;
@@ -62,7 +68,8 @@ struct claw_conn {
 
 struct claw_connector {
     struct claw_connector_options opt;
-    struct names *names; /* NULL: nothing is resolved, or the pool has closed */
+    struct gate_side *sides; /* one for each gate */
+    struct names *names;     /* NULL: nothing is resolved, or the pool has closed */
     struct mux mux;
     struct list conns, hosts;
     struct claw_conn *graves;
@@ -90,6 +97,11 @@ void claw_dial_begin(struct claw_conn *conn);
 /* Whatever of the way there is under way ends; nothing is told. */
 void claw_dial_end(struct claw_conn *conn);
 void claw_place_leave(struct claw_conn *conn);
+/* Its place at the gate of its proxy, or its turn to get one. */
+void claw_gate_leave(struct claw_conn *conn);
+/* For sides of gates. */
+void claw_gate_open(void *self, struct gate_pass *pass);
+void claw_gate_refused(void *self, struct gate_pass *pass);
 void claw_dial_time(struct claw_conn *conn, uint64_t now_ms);
 /* On its way, and not to be: the pool backs off. */
 void claw_dial_failed(struct claw_conn *conn, weir_err why);

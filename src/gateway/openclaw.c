@@ -19,11 +19,12 @@ static int open_pool(struct openclaw *openclaw, const struct openclaw_options *o
 static int pin_endpoints(struct openclaw *openclaw, const struct openclaw_options *opt);
 static struct claw_account *account_of(void *self, const weir_key *key);
 static void on_event(void *self, struct claw_account *account, const struct claw_frame *frame);
+static bool is_heard(void *self, struct claw_account *account);
 static void beat(struct loop_timer *timer, uint64_t now_ms);
 static void looked(struct claw_call *look, const struct claw_answer *answer);
 
 static const struct http_link_ops link_ops = {.call = openclaw_call_open};
-static const struct claw_ops ops = {.on_event = on_event};
+static const struct claw_ops ops = {.is_heard = is_heard, .on_event = on_event};
 
 /* --- opening ------------------------------------------------------------------------------------
  */
@@ -76,6 +77,8 @@ static int open_pool(struct openclaw *openclaw, const struct openclaw_options *o
         .desk = opt->desk,
         .tls = opt->tls,
         .proxy_tls = opt->proxy_tls,
+        .gates = opt->gates,
+        .gates_count = opt->gates_count,
         .connect_timeout_ms = asked->connect_timeout_ms,
         .tls_timeout_ms = asked->tls_timeout_ms,
         .write_timeout_ms = asked->write_timeout_ms,
@@ -262,6 +265,13 @@ static void on_event(void *self, struct claw_account *account, const struct claw
     weir_list_each(node, &openclaw->readers) {
         openclaw_reader_event(node, frame);
     }
+}
+
+static bool is_heard(void *self, struct claw_account *account)
+{
+    const struct openclaw *openclaw = self;
+    (void)account;
+    return !list_is_empty(&openclaw->readers);
 }
 
 static void beat(struct loop_timer *timer, uint64_t now_ms)

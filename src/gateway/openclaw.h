@@ -41,6 +41,8 @@ struct openclaw_options {
     struct dns *dns;
     struct tls_desk *desk; /* NULL: no TLS */
     struct tls_client *tls, *proxy_tls;
+    struct gate *const *gates; /* of its proxy */
+    uint32_t gates_count;
     const char *fingerprint; /* of `tls`, for keys */
     uint32_t workers;
     uint64_t seed;

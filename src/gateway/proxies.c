@@ -144,15 +144,28 @@ static uint64_t connections_as(const struct census_sheet *sheet, uint32_t upstre
 }
 
 /* In the pool of an upstream now, as it itself counts. */
+static uint64_t total_of(const struct census_sheet *sheet, uint32_t pool)
+{
+    return pool < sheet->pools_count ? sheet->pools[pool].stats.total : 0;
+}
+
+static uint64_t openclaw_connections_in(const struct census_sheet *sheet,
+                                        const struct config *config, uint32_t upstream,
+                                        const char *name)
+{
+    const struct config_upstream *it = &config->upstreams.at[upstream];
+    return it->protocol == PROTOCOL_OPENCLAW && is_named(it->proxy, name)
+               ? total_of(sheet, census_openclaw_of(config, upstream))
+               : 0;
+}
+
 static uint64_t connections_in(const struct census_sheet *sheet,
                                const struct config_upstream *config, uint32_t upstream,
                                const char *name)
 {
     uint64_t sum = 0;
     if (config->accounts.count == 0)
-        return is_named(config->proxy, name) && upstream < sheet->pools_count
-                   ? sheet->pools[upstream].stats.total
-                   : 0;
+        return is_named(config->proxy, name) ? total_of(sheet, upstream) : 0;
     for (uint32_t i = 0; i < config->accounts.count; i++) {
         const struct config_account *account = &config->accounts.at[i];
         if (is_named(account->proxy[0] != '\0' ? account->proxy : config->proxy, name))
@@ -168,6 +181,9 @@ static uint64_t connections_of(const struct proxies *proxies, const struct censu
     for (uint32_t u = 0; u < proxies->config->upstreams.count; u++)
         for (uint32_t w = 0; w < census->sheets_count; w++)
             sum += connections_in(&census->sheets[w], &proxies->config->upstreams.at[u], u, name);
+    for (uint32_t u = 0; u < proxies->config->upstreams.count; u++)
+        for (uint32_t w = 0; w < census->sheets_count; w++)
+            sum += openclaw_connections_in(&census->sheets[w], proxies->config, u, name);
     return sum;
 }
 

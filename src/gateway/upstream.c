@@ -395,6 +395,7 @@ static int pin_endpoints(struct upstream *upstream, const struct upstream_option
 
 static int open_openclaw(struct upstream *upstream, const struct upstream_options *opt)
 {
+    uint32_t gates_count;
     struct openclaw_options openclaw = {
         .config = opt->config,
         .identity = opt->identity,
@@ -403,7 +404,9 @@ static int open_openclaw(struct upstream *upstream, const struct upstream_option
         .dns = opt->dns,
         .workers = opt->workers,
         .seed = rand_mix(opt->seed),
+        .gates = proxies_gates(opt->proxies, opt->index, &gates_count),
     };
+    openclaw.gates_count = gates_count;
     if (opt->secure != NULL) {
         openclaw.desk = secure_desk(opt->secure, opt->worker);
         openclaw.tls = secure_client(opt->secure, opt->worker, opt->index);

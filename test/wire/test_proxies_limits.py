@@ -11,6 +11,8 @@ import pytest
 
 import weirtest
 import wsraw
+from openclawpeer import double
+from test_openclaw_gateway import Events, post
 from test_proxies import Scripted, microsocks
 from weirtest import Upstream, Weir, dead_port, wait_for
 
@@ -159,6 +161,44 @@ def test_a_websocket_keeps_its_place():
                 with wsraw.WsClient(weir.port, opens=False) as next_one:
                     return next_one.answer.status == 101
             wait_for(is_free, "its place")
+
+
+def claw_and_web(proxy, claw, up):
+    shared = {"proxy": f"socks5://127.0.0.1:{proxy.port}", "proxy_limits": {"max_connections": 1},
+              "pool": {"connect_timeout": "3s"}}
+    upstreams = [{"name": "up", "endpoints": [{"url": claw.http_url}], "protocol": "openclaw",
+                  "openclaw": {"token": "demo"}, **shared},
+                 {"name": "web", "endpoints": [{"url": up.url}], **shared}]
+    return Weir(routes=[{"match": {"path": "/web"}, "upstream": "web"}, {"upstream": "up"}], upstreams=upstreams)
+
+
+def test_a_connection_to_openclaw_has_a_place_and_gives_it_up_when_idle():
+    with Upstream() as up, double() as claw, microsocks() as proxy, claw_and_web(proxy, claw, up) as weir:
+        wait_for(lambda: claw.open == 1, "its connection")
+        assert figure(weir, "places") == figure(weir, "connections") == 1
+        with weir.client() as client:
+            client.send("POST /openclaw/up/hold HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}")
+            wait_for(lambda: len(claw.requests) == 1, "a request on it")
+            refused = weir.ask("/web")
+            assert refused.status == 503 and refused.json()["error"]["code"] == "pool_full"
+            assert up.accepted == 0 and claw.open == 1
+            claw.behave(release=True)
+            assert client.response("POST").status == 200
+        for _ in range(2):
+            assert weir.ask("/web").status == 200
+            assert figure(weir, "places") <= 1
+            assert post(weir, "health").status == 200  # and the other way
+        assert figure(weir, "dials_total", result="ok") == len(claw.connects) + up.accepted
+
+
+def test_a_connection_whose_events_are_read_keeps_its_place():
+    with Upstream() as up, double() as claw, microsocks() as proxy, claw_and_web(proxy, claw, up) as weir:
+        reader = Events(weir)
+        assert weir.ask("/web").status == 503
+        claw.event("chat", {"n": 1})
+        reader.until(b'{"n": 1}')
+        reader.client.close()
+        wait_for(lambda: weir.ask("/web").status == 200, "its place")
 
 
 def test_what_failed_is_counted_by_its_step():
