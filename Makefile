@@ -112,7 +112,7 @@ fuzz: packages-check ## libFuzzer: T= one target (all without), FUZZ_SECONDS= ea
 fuzz-long: ## the same, an hour each
 	@$(MAKE) fuzz FUZZ_SECONDS=3600
 
-soak: packages-test ## the floods and leaks of test/wire again and again, SOAK_SECONDS=
+soak: packages-test ## 100 seeds of gateways and Redis killed, then the floods and leaks of test/wire again and again, SOAK_SECONDS=
 	@$(MAKE) -s build/dev/build.ninja
 	@ninja -C build/dev --quiet
 	@$(TEST) build/dev --soak $(SOAK_SECONDS)
