@@ -16,6 +16,7 @@
 #include "io/socket.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 struct attempt {
@@ -64,7 +65,8 @@ struct dial {
     uint64_t started_ms, resolved_ms, deadline_ms;
     struct dial_result result;
     struct attempt attempts[DNS_ADDRESSES_MAX];
-    char *host; /* for TLS and for a proxy; behind the rest */
+    char *host;  /* for TLS and for a proxy; behind the rest */
+    char *whose; /* for TLS; behind the rest */
 };
 
 static void on_resolved(struct dns_query *query, enum dns_error error,
@@ -91,6 +93,20 @@ static void close_announcement(struct dial *dial);
 static bool is_said(const char *text)
 {
     return text != NULL && text[0] != '\0';
+}
+
+static const char *or_nothing(const char *text)
+{
+    return text != NULL ? text : "";
+}
+
+/* For whom TLS resumes: two that differ in a part differ as a whole. Its size. */
+static size_t say_whose(const struct dial_request *request, char *ret, size_t cap)
+{
+    const char *source = or_nothing(request->source), *proxy = or_nothing(request->proxy);
+    return (size_t)snprintf(ret, cap, "%zu %zu %s%s%s", strlen(source), strlen(proxy), source,
+                            proxy, or_nothing(request->tenant))
+           + 1;
 }
 
 /* 0; -EINVAL: not a proxy's URL, or without a target's host; -EPROTONOSUPPORT: no TLS for it. */
@@ -134,12 +150,15 @@ int dial_start(struct loop *loop, struct dns *dns, const struct dial_request *re
     size_t host_size = (request->tls != NULL || has_proxy) && request->host != NULL
                            ? strlen(request->host) + 1
                            : 0;
-    struct dial *dial = alloc_zeroed(loop_alloc(loop), sizeof *dial + host_size);
+    size_t whose_size = host_size > 0 ? say_whose(request, NULL, 0) : 0;
+    struct dial *dial = alloc_zeroed(loop_alloc(loop), sizeof *dial + host_size + whose_size);
     if (dial == NULL) {
         return -ENOMEM;
     }
     if (host_size > 0) {
         dial->host = memcpy(dial + 1, request->host, host_size);
+        dial->whose = dial->host + host_size;
+        say_whose(request, dial->whose, whose_size);
     }
     dial->desk = request->desk;
     dial->tls = request->tls;
@@ -545,6 +564,7 @@ static void shake_hands(struct dial *dial, struct tls_client *tls, struct slice 
         .client = tls,
         .host = host.at,
         .port = port,
+        .whose = dial->whose,
         .offer = host.at == dial->host ? dial->tls_offer : 0, /* a proxy has its own */
         .timeout_ms = dial->tls_timeout_ms,
         .done = on_handshake,

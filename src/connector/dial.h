@@ -56,6 +56,8 @@ struct dial_request {
     const char *unix_path;        /* instead of host and port; copied */
     const char *source;           /* a literal local address to come from; NULL or "": any */
     const char *proxy;            /* as in weir_key (tunnel.h); NULL or "": none; copied */
+    const char *tenant;           /* as in weir_key; NULL or "": nobody's; copied. TLS resumes what
+                                     was the same tenant's from the same source by the same proxy */
     struct tls_client *proxy_tls; /* for a proxy of "https://" */
     uint32_t timeout_ms;          /* [DIAL_TIMEOUT_MS] of all of it but TLS with the target */
     uint32_t attempt_delay_ms;    /* [DIAL_ATTEMPT_DELAY_MS] */

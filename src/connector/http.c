@@ -239,6 +239,7 @@ static int start(struct dialling *dialling, const weir_key *key, uint32_t timeou
         .port = key->port,
         .source = key->source,
         .proxy = key->proxy,
+        .tenant = key->tenant,
         .announce_version = opt->announce_version,
         .announce = opt->announce_version > 0 ? opt->announce(key) : (struct proxy_header){0},
         .timeout_ms = timeout_ms,

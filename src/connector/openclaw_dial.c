@@ -180,6 +180,7 @@ static int dial(struct claw_conn *conn)
         .port = key->port,
         .source = key->source,
         .proxy = key->proxy,
+        .tenant = key->tenant,
         .proxy_tls = opt->proxy_tls,
         .timeout_ms = opt->connect_timeout_ms,
         .desk = opt->desk,

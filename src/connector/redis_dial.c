@@ -44,6 +44,7 @@ static int dial(struct redis_conn *conn, const char *host, uint16_t port)
         .port = port,
         .source = key->source,
         .proxy = key->proxy,
+        .tenant = key->tenant,
         .proxy_tls = opt->proxy_tls,
         .timeout_ms = opt->connect_timeout_ms,
         .desk = opt->desk,

@@ -120,6 +120,7 @@ static int start(struct line *line, const weir_key *key)
         .port = key->port,
         .source = key->source,
         .proxy = key->proxy,
+        .tenant = key->tenant,
         .timeout_ms = opt->times.connect_ms,
         .desk = opt->desk,
         .tls = is_tls ? opt->tls : NULL,

@@ -576,7 +576,8 @@ static bool set_client(struct tls *tls, const struct tls_options *opt)
     if (!set_peer_name(tls, opt->host)) {
         return false;
     }
-    tls->origin = tls_origin_of(tls_client_memory(opt->client), opt->host, opt->port);
+    const struct tls_place place = {opt->host, opt->port, opt->whose != NULL ? opt->whose : ""};
+    tls->origin = tls_origin_of(tls_client_memory(opt->client), &place);
     SSL_SESSION *session = tls->origin != NULL ? tls_origin_recall(tls->origin) : NULL;
     if (session != NULL) {
         SSL_set_session(tls->ssl, session);

@@ -92,10 +92,12 @@ typedef void tls_done_fn(void *self, struct stream *stream, const struct tls_res
 struct tls_options {
     struct tls_server *server; /* one of the two */
     struct tls_client *client;
-    const char *host;    /* client: the name dialled; what the certificate must be for, and SNI,
-                            unless the profile names another; copied */
-    uint16_t port;       /* client: with host, whose tickets may be used */
-    unsigned offer;      /* client: TLS_OFFER_…, instead of the profile's; 0: the profile's */
+    const char *host;  /* client: the name dialled; what the certificate must be for, and SNI,
+                          unless the profile names another; copied */
+    uint16_t port;     /* client: with host and `whose`, which tickets may be used */
+    const char *whose; /* client: for whom it is. A ticket says who comes again, so it is shown for
+                          whom it was given to, and for nobody else; NULL: for all; copied */
+    unsigned offer;    /* client: TLS_OFFER_…, instead of the profile's; 0: the profile's */
     uint32_t timeout_ms; /* [TLS_TIMEOUT_MS] of the handshake; UINT32_MAX: none */
     tls_done_fn *done;   /* once, never from inside tls_open(). On an error the stream is still to
                             be closed, and good for nothing else. Owner and on_ready are set here. */

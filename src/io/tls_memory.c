@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What servers gave us to resume with: a few tickets for each place, newest first. A ticket of TLS
- * 1.3 is used once (RFC 8446 §C.4); a session of TLS 1.2 as long as it lasts.
+ * 1.3 is used once (RFC 8446 §C.4); a session of TLS 1.2 as long as it lasts. A place is
+ * somebody's: by a ticket a server knows who comes again, whatever address he comes from then.
  *
  * An origin that no connection uses stays for its tickets, and is the first to go when there are
  * too many. All of it belongs to one loop's thread.
@@ -29,12 +30,8 @@ struct tls_origin {
     uint32_t count;
     SSL_SESSION *tickets[TICKETS_MAX];
     uint16_t port;
+    const char *whose; /* behind the host */
     char host[];
-};
-
-struct place {
-    const char *host;
-    uint16_t port;
 };
 
 struct tls_memory *tls_memory_new(void)
@@ -92,18 +89,19 @@ void tls_memory_forget(struct tls_memory *memory)
 static bool is_place(const void *value, const void *key)
 {
     const struct tls_origin *origin = value;
-    const struct place *place = key;
-    return origin->port == place->port && strcmp(origin->host, place->host) == 0;
+    const struct tls_place *place = key;
+    return origin->port == place->port && strcmp(origin->host, place->host) == 0
+           && strcmp(origin->whose, place->whose) == 0;
 }
 
-static struct tls_origin *origin_new(struct tls_memory *memory, const struct place *place,
+static struct tls_origin *origin_new(struct tls_memory *memory, const struct tls_place *place,
                                      uint64_t hash)
 {
-    size_t size = strlen(place->host) + 1;
+    size_t size = strlen(place->host) + 1, whose_size = strlen(place->whose) + 1;
     if (memory->by_name.count >= ORIGINS_MAX && !list_is_empty(&memory->unused)) {
         origin_drop(list_entry(list_first(&memory->unused), struct tls_origin, on_unused));
     }
-    struct tls_origin *origin = alloc_zeroed(&alloc_libc, sizeof *origin + size);
+    struct tls_origin *origin = alloc_zeroed(&alloc_libc, sizeof *origin + size + whose_size);
     if (origin == NULL) {
         return NULL;
     }
@@ -111,6 +109,7 @@ static struct tls_origin *origin_new(struct tls_memory *memory, const struct pla
     origin->hash = hash;
     origin->port = place->port;
     memcpy(origin->host, place->host, size);
+    origin->whose = memcpy(origin->host + size, place->whose, whose_size);
     if (!map_put(&memory->by_name, hash, origin)) {
         alloc_free(&alloc_libc, origin);
         return NULL;
@@ -118,13 +117,13 @@ static struct tls_origin *origin_new(struct tls_memory *memory, const struct pla
     return origin;
 }
 
-struct tls_origin *tls_origin_of(struct tls_memory *memory, const char *host, uint16_t port)
+struct tls_origin *tls_origin_of(struct tls_memory *memory, const struct tls_place *place)
 {
-    const struct place place = {host, port};
-    uint64_t hash = XXH3_64bits_withSeed(host, strlen(host), port);
-    struct tls_origin *origin = map_find(&memory->by_name, hash, is_place, &place);
+    uint64_t hash = XXH3_64bits_withSeed(place->host, strlen(place->host), place->port);
+    hash = XXH3_64bits_withSeed(place->whose, strlen(place->whose), hash);
+    struct tls_origin *origin = map_find(&memory->by_name, hash, is_place, place);
     if (origin == NULL) {
-        origin = origin_new(memory, &place, hash);
+        origin = origin_new(memory, place, hash);
     }
     if (origin != NULL) {
         list_leave(&origin->on_unused);

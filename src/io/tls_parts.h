@@ -158,8 +158,14 @@ struct tls_memory;
 struct tls_memory *tls_memory_new(void);
 void tls_memory_free(struct tls_memory *take_memory); /* its origins live while they are used */
 void tls_memory_forget(struct tls_memory *memory);    /* all tickets */
-/* A reference to whoever answers there; NULL: no memory, and nothing is resumed. */
-struct tls_origin *tls_origin_of(struct tls_memory *memory, const char *host, uint16_t port);
+/* Who answers there, to whom. */
+struct tls_place {
+    const char *host;
+    uint16_t port;
+    const char *whose; /* "": anybody */
+};
+/* A reference to it; NULL: no memory, and nothing is resumed. */
+struct tls_origin *tls_origin_of(struct tls_memory *memory, const struct tls_place *place);
 void tls_origin_leave(struct tls_origin *origin);
 void tls_origin_remember(struct tls_origin *origin, SSL_SESSION *take_session);
 SSL_SESSION *tls_origin_recall(struct tls_origin *origin); /* a reference, or NULL */

@@ -146,13 +146,19 @@ static void open_server(int fd)
     assert_int_equal(tls_open(desk, &opt, below, &b.stream), 0);
 }
 
-static unsigned offered; /* by one connection, instead of the profile's; 0: the profile's */
+static unsigned offered;  /* by one connection, instead of the profile's; 0: the profile's */
+static const char *whose; /* the client's connections are */
 
 static void open_client(int fd, const char *host)
 {
     struct stream *below;
-    const struct tls_options opt = {
-        .client = client, .host = host, .port = 443, .offer = offered, .done = on_done, .self = &a};
+    const struct tls_options opt = {.client = client,
+                                    .host = host,
+                                    .port = 443,
+                                    .whose = whose,
+                                    .offer = offered,
+                                    .done = on_done,
+                                    .self = &a};
     assert_int_equal(socket_adopt(loop, fd, &below), 0);
     assert_int_equal(tls_open(desk, &opt, below, &a.stream), 0);
     assert_false(a.done); /* never from inside */
@@ -337,6 +343,24 @@ static void tickets_stay_with_their_origin(void **state)
     assert_false(a.result.resumed);
     connect_both("a.example");
     assert_true(a.result.resumed);
+    maker_free(&maker);
+}
+
+/* Nor for somebody else at the same one: it would say that both are one. */
+static void tickets_stay_with_whose_they_are(void **state)
+{
+    (void)state;
+    static const char *const turns[] = {"a", "b", "a", NULL, "b", NULL, "ab"};
+    static const bool resumed[] = {false, false, true, false, true, true, false};
+    struct maker maker = maker_of(-DAY_S, DAY_S, false, "a.example", NULL);
+    usual_pair(&maker, TLS_OFFER_HTTP1);
+    for (size_t i = 0; i < sizeof turns / sizeof turns[0]; i++) {
+        whose = turns[i];
+        connect_both("a.example");
+        assert_int_equal(a.result.resumed, resumed[i]);
+        turn_until(loop, a.last == -EAGAIN);
+    }
+    whose = NULL;
     maker_free(&maker);
 }
 
@@ -857,6 +881,7 @@ int main(void)
         TEST(a_small_buffer_is_told_of_what_is_left),
         TEST(tickets_resume_and_rotate),
         TEST(tickets_stay_with_their_origin),
+        TEST(tickets_stay_with_whose_they_are),
         TEST(the_name_chooses_the_certificate),
         TEST(bad_certificates_are_refused_with_a_reason),
         TEST(clients_show_certificates_where_asked),
