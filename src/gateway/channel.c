@@ -45,16 +45,29 @@ const char *channel_end_word(enum channel_end end)
 
 /* --- birth ------------------------------------------------------------------------------------ */
 
-bool channel_open(struct transit *transit, bool deflate)
+static bool is_client_ready(const struct transit *transit)
 {
-    struct relay *relay = transit->lane->relay;
-    struct slice peer_ahead = {"", 0};
-    struct bytes client_ahead;
+    const struct http_exchange_ops *ops = transit->ex->ops;
+    return ops->tunnel == NULL || ops->tunnel_ready(transit->ex) == 0;
+}
+
+struct channel *channel_prepare(struct transit *transit, bool deflate, struct slice *ret_ahead)
+{
     struct channel *channel = channel_new(transit, deflate);
-    if (channel == NULL || !take_upstream(channel, transit, &peer_ahead)) {
+    *ret_ahead = (struct slice){"", 0};
+    if (channel == NULL || !is_client_ready(transit)
+        || !take_upstream(channel, transit, ret_ahead)) {
         alloc_free(&alloc_libc, channel);
-        return false;
+        return NULL;
     }
+    return channel;
+}
+
+bool channel_open(struct channel *take_channel, struct transit *transit, struct slice ahead)
+{
+    struct channel *channel = take_channel;
+    struct relay *relay = transit->lane->relay;
+    struct bytes client_ahead;
     if (!take_client(channel, transit, &client_ahead)) {
         channel->peer.ops->close(&channel->peer);
         weir_release_why(transit->upstream->pool, transit->lease, WEIR_RETIRE, WEIR_ECANCELED);
@@ -66,7 +79,7 @@ bool channel_open(struct transit *transit, bool deflate)
     count_one(&series->channels.opened);
     count_one(&series->by_code[transit->status]);
     timing_add(&series->first_byte, channel->first_byte_us);
-    hear_ahead(channel, peer_ahead, &client_ahead);
+    hear_ahead(channel, ahead, &client_ahead);
     if (relay->channels.is_draining) {
         channel_goodbye(channel, CHANNEL_END_DRAIN);
     }
@@ -311,7 +324,11 @@ static void lose(struct channel_side *side)
         channel->end = side->is_upstream ? CHANNEL_END_UPSTREAM_LEFT : CHANNEL_END_CLIENT_LEFT;
     }
     side_close(side);
-    enter(channel, CHANNEL_CLOSING);
+    if (channel->is_starved && channel->state == CHANNEL_OPEN) {
+        channel_goodbye(channel, CHANNEL_END_INTERNAL); /* the other one hears whose fault it was */
+    } else {
+        enter(channel, CHANNEL_CLOSING);
+    }
 }
 
 static void hear_bad(struct channel_side *side, bool is_mute)

@@ -20,6 +20,8 @@
  *   - What a side says reaches the other one whole and in order; a broken frame does not, but all
  *     before it does.
  *   - An end without a close frame stays one: the other side sees its connection end.
+ *   - Who is let in is never cut for want of memory of ours without a word, unless it does not take
+ *     any: no memory is missing between the 101 and the first frame.
  */
 #pragma once
 #include "base/list.h"
@@ -146,10 +148,14 @@ struct channels {
 
 void channels_init(struct channels *channels);
 
-/* After the answer was judged and given to the client: takes over from `transit`, which lives on
- * only where its client speaks HTTP/2. False: it could not, and nothing has changed but that the
- * answer was given. */
-bool channel_open(struct transit *transit, bool deflate);
+/* Once the upstream's answer was judged, inside on_head(), and before the client is given any:
+ * takes the upstream's side. What needs memory is here, so that its want can still be answered.
+ * NULL: there is none, and nothing has changed. */
+struct channel *channel_prepare(struct transit *transit, bool deflate, struct slice *ret_ahead);
+/* After the client was given its answer: takes over from `transit`, which lives on only where its
+ * client speaks HTTP/2. ahead: what the upstream has said already. False: the client is gone, or
+ * does not take its answer, and nothing is left of the channel. */
+bool channel_open(struct channel *take_channel, struct transit *transit, struct slice ahead);
 
 /* Of a client that speaks HTTP/2. */
 void channel_client_body(struct channel *channel, const void *data, size_t len);

@@ -35,6 +35,7 @@ struct channel {
     uint8_t affinity; /* enum affinity */
     bool deflate;
     bool is_reused;
+    bool is_starved; /* what a side did not take could not be kept */
     uint8_t client_len, trace_len;
     uint16_t host_len, path_len;
     struct channel_side client, peer;

@@ -240,13 +240,14 @@ enum channel_passed channel_pass(struct channel_side *side, char *at, size_t len
     while (step(&p, len)) {
     }
     count(side, side->messages - messages, len);
-    send(&p);
-    if (p.reader->error != WS_FINE) {
-        channel_of(side)->bad = (uint8_t)p.reader->error;
-        return CHANNEL_PASSED_BAD;
+    enum ws_error bad = p.reader->error;
+    if (bad == WS_FINE && !reader_put(side, p.reader)) {
+        return CHANNEL_PASSED_MEMORY; /* before what begins a frame is sent */
     }
-    if (!reader_put(side, p.reader)) {
-        return CHANNEL_PASSED_MEMORY;
+    send(&p);
+    if (bad != WS_FINE) {
+        channel_of(side)->bad = (uint8_t)bad;
+        return CHANNEL_PASSED_BAD;
     }
     return p.is_broken ? CHANNEL_PASSED_BROKEN : CHANNEL_PASSED;
 }

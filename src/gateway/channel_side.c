@@ -24,7 +24,7 @@ static void tunnel_want(struct channel_side *side)
     }
 }
 
-static bool keep(struct channel_side *side, const struct iovec *parts, int count, size_t skip)
+static bool put(struct channel_side *side, const struct iovec *parts, int count, size_t skip)
 {
     if (side->kept == NULL) {
         side->kept = alloc_new(&alloc_libc, sizeof *side->kept);
@@ -39,6 +39,15 @@ static bool keep(struct channel_side *side, const struct iovec *parts, int count
             return false;
         }
         skip -= cut;
+    }
+    return true;
+}
+
+static bool keep(struct channel_side *side, const struct iovec *parts, int count, size_t skip)
+{
+    if (!put(side, parts, count, skip)) {
+        channel_of(side)->is_starved = true;
+        return false;
     }
     if (!side->is_blocked) {
         side->is_blocked = true;

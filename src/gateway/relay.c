@@ -741,10 +741,16 @@ static void on_websocket_head(struct transit *transit, struct http_head *head)
     const struct http_head *answer = handshake_answer(&transit->lane->relay->handshake, head,
                                                       !is_http2, is_http1,
                                                       (struct slice){transit->key, WS_KEY_LEN});
+    struct slice ahead;
+    struct channel *channel = channel_prepare(transit, deflate, &ahead);
+    if (channel == NULL) {
+        transit_refuse(transit, FAULT_INTERNAL, 0);
+        return;
+    }
     transit->status = answer->status;
     ex->ops->respond(ex, answer);
     ex->ops->flush(ex);
-    if (!channel_open(transit, deflate)) {
+    if (!channel_open(channel, transit, ahead)) {
         transit_cut(transit, FAULT_INTERNAL);
     } else if (!is_http2) {
         transit->ex = NULL;

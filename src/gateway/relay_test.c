@@ -76,6 +76,50 @@ void *realloc(void *ptr, size_t size)
 #    define COUNTS_ALLOCATIONS false
 #endif
 
+/* --- memory that is refused --------------------------------------------------------------------
+ *
+ * All of it that is weir's own: the linker puts ours in the place of alloc_libc (--wrap).
+ */
+
+extern const struct alloc __real_alloc_libc; /* NOLINT(bugprone-reserved-identifier) */
+
+static struct {
+    unsigned long calls, fail_at; /* 0: none */
+    bool fail_all;
+} memory;
+
+static bool is_refused(void)
+{
+    memory.calls++;
+    return memory.fail_all || memory.calls == memory.fail_at;
+}
+
+static void *wrap_alloc(void *self, size_t size)
+{
+    return is_refused() ? NULL : __real_alloc_libc.alloc(self, size);
+}
+
+static void *wrap_resize(void *self, void *ptr, size_t size)
+{
+    return is_refused() ? NULL : __real_alloc_libc.resize(self, ptr, size);
+}
+
+static void wrap_free(void *self, void *ptr)
+{
+    __real_alloc_libc.free(self, ptr);
+}
+
+static void *wrap_zeroed(void *self, size_t size)
+{
+    return is_refused() ? NULL : __real_alloc_libc.zeroed(self, size);
+}
+
+/* NOLINTNEXTLINE(bugprone-reserved-identifier) */
+const struct alloc __wrap_alloc_libc = {.alloc = wrap_alloc,
+                                        .resize = wrap_resize,
+                                        .free = wrap_free,
+                                        .zeroed = wrap_zeroed};
+
 /* --- the world ---------------------------------------------------------------------------------
  */
 
@@ -591,6 +635,133 @@ static void a_check_has_its_time(void **state)
     close_world();
 }
 
+/* --- WebSockets ---------------------------------------------------------------------------------
+ */
+
+#define UPGRADE                                                                                    \
+    "GET /in HTTP/1.1\r\nHost: h.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"            \
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+#define AGREED                                                                                     \
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"            \
+    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+#define CELLS_MAX 1024
+
+static void *cells[CELLS_MAX];
+static unsigned cells_count;
+
+/* So that the next one needs memory. */
+static void take_all_cells(void)
+{
+    memory.fail_all = true;
+    cells_count = 0;
+    while ((cells[cells_count] = loop_cell_take(world.loop)) != NULL) {
+        assert_true(++cells_count < CELLS_MAX);
+    }
+    memory.fail_all = false;
+}
+
+static void give_all_cells(void)
+{
+    while (cells_count > 0) {
+        loop_cell_give(world.loop, cells[--cells_count]);
+    }
+}
+
+static void ask_for_websocket(void)
+{
+    open_world("", "");
+    say(world.clients[0], UPGRADE);
+    serve();
+    hear(world.server);
+    assert_has("dGhlIHNhbXBsZSBub25jZQ==");
+}
+
+/* Of a close frame that a client is told; 0: it is something else. */
+static unsigned close_code_of(const char *frame)
+{
+    return (uint8_t)frame[0] == 0x88 ? (unsigned)(uint8_t)frame[2] << 8 | (uint8_t)frame[3] : 0;
+}
+
+/* A frame of the client's in two parts, of which the first is for its reader to keep. */
+static bool half_and_half(void)
+{
+    say(world.clients[0], "\x81\x85"
+                          "abcd"
+                          "\x09\x07");
+    for (int i = 0; i < 3; i++) {
+        turn();
+    }
+    ssize_t len = recv(world.clients[0], text, sizeof text, 0);
+    if (len > 0) {
+        assert_int_equal(close_code_of(text), 1013);
+        hear(world.server); /* nothing of the frame before it */
+        assert_int_equal((uint8_t)text[0], 0x88);
+        return false;
+    }
+    assert_true(len < 0 && errno == EAGAIN);
+    say(world.clients[0], "\x0f\x08\x0e");
+    size_t heard = 0;
+    while (heard < 11) {
+        until((len = recv(world.server, text + heard, sizeof text - heard, 0)) > 0);
+        heard += (size_t)len;
+    }
+    assert_memory_equal(text + 6, "\x09\x07\x0f\x08\x0e", 5);
+    return true;
+}
+
+/* Whatever memory is missing from the upstream's 101 on: a client is refused before its own, or
+ * told 1013 behind it, and never just cut. */
+static void no_memory_for_a_websocket_is_said(void **state)
+{
+    (void)state;
+    unsigned refused = 0, closed_later = 0;
+    bool was_refused = true;
+    for (unsigned long n = 1; was_refused; n++) {
+        assert_true(n < 100);
+        ask_for_websocket();
+        take_all_cells();
+        memory.fail_at = memory.calls + n;
+        say(world.server, AGREED);
+        hear(world.clients[0]);
+        if (strncmp(text, "HTTP/1.1 500 ", 13) == 0) {
+            assert_has("\"code\":\"internal\"");
+            refused++;
+        } else {
+            assert_memory_equal(text, "HTTP/1.1 101 ", 13);
+            closed_later += !half_and_half();
+        }
+        was_refused = memory.calls >= memory.fail_at;
+        memory.fail_at = 0;
+        give_all_cells();
+        close_world();
+    }
+    assert_int_equal(refused, 3); /* the channel, the client's side, the upstream's */
+    assert_int_equal(closed_later, 1);
+}
+
+/* A client does not take what comes, and it cannot be kept: the upstream hears whose fault it is.
+ */
+static void no_memory_for_a_slow_client_is_said_to_the_upstream(void **state)
+{
+    (void)state;
+    static char frame[4 + 60000] = "\x82\x7e\xea\x60";
+    ask_for_websocket();
+    say(world.server, AGREED);
+    hear(world.clients[0]);
+    memory.fail_all = true;
+    ssize_t len, sent = 0;
+    while ((len = recv(world.server, text, sizeof text, 0)) < 0) {
+        ssize_t n = send(world.server, frame + sent, sizeof frame - (size_t)sent, MSG_NOSIGNAL);
+        sent = n > 0 ? (sent + n) % (ssize_t)sizeof frame : sent;
+        turn();
+    }
+    memory.fail_all = false;
+    assert_true(len >= 8 && (uint8_t)text[0] == 0x88);
+    assert_int_equal(
+        ((uint8_t)text[6] ^ (uint8_t)text[2]) << 8 | ((uint8_t)text[7] ^ (uint8_t)text[3]), 1011);
+    close_world();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -609,6 +780,8 @@ int main(void)
         cmocka_unit_test(checks_decide_who_gets_requests),
         cmocka_unit_test(a_check_that_cannot_connect_fails),
         cmocka_unit_test(a_check_has_its_time),
+        cmocka_unit_test(no_memory_for_a_websocket_is_said),
+        cmocka_unit_test(no_memory_for_a_slow_client_is_said_to_the_upstream),
     };
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_install_malloc_and_free_hooks(count_one_more, nothing);

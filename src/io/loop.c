@@ -722,9 +722,14 @@ static bool slab_add(struct loop *loop)
     return true;
 }
 
+bool loop_cell_ready(struct loop *loop)
+{
+    return loop->spare != NULL || slab_add(loop);
+}
+
 void *loop_cell_take(struct loop *loop)
 {
-    if (loop->spare == NULL && !slab_add(loop)) {
+    if (!loop_cell_ready(loop)) {
         return NULL;
     }
     struct cell *cell = loop->spare;

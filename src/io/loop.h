@@ -63,6 +63,7 @@ void loop_buffer_let_go(struct loop *loop);
  * poisoned: under the address sanitizer a stream that is used after its close shows. */
 #define LOOP_CELL_BYTES 64U
 void *loop_cell_take(struct loop *loop);
+bool loop_cell_ready(struct loop *loop); /* the next one that is taken is there; false: no memory */
 void loop_cell_give(struct loop *loop, void *cell);
 
 const struct alloc *loop_alloc(const struct loop *loop);

@@ -249,6 +249,12 @@ static void exchange_pause(struct http_exchange *exchange, bool paused)
     }
 }
 
+static int exchange_tunnel_ready(struct http_exchange *exchange)
+{
+    const struct client *client = request_of(exchange)->client;
+    return client == NULL || loop_cell_ready(client->home->loop) ? 0 : -ENOMEM;
+}
+
 /* The bytes behind the request's head are of the new protocol; of the answer, 101 was all. */
 static int exchange_tunnel(struct http_exchange *exchange, struct http_tunnel *tunnel,
                            struct bytes *ret_ahead)
@@ -278,5 +284,6 @@ const struct http_exchange_ops http1_exchange_ops = {
     .flush = exchange_flush,
     .abort = exchange_abort,
     .pause = exchange_pause,
+    .tunnel_ready = exchange_tunnel_ready,
     .tunnel = exchange_tunnel,
 };

@@ -246,6 +246,9 @@ struct http_exchange_ops {
     /* The handler keeps the time of this exchange itself (a call of gRPC): silence and a slow body
      * end nothing. NULL: not here, which is HTTP/1.x. */
     void (*untime)(struct http_exchange *ex);
+    /* Before a 101 is given: sees to it that no memory is missing for tunnel() in the same event.
+     * -ENOMEM: some is. NULL with HTTP/2. */
+    int (*tunnel_ready)(struct http_exchange *ex);
     /* After 101 was given and flushed: the exchange is over, and nothing more is heard of it.
      * `tunnel->taker` is set already. *ret_ahead becomes the caller's: what the client has sent
      * since. -EALREADY: it cannot be, -ENOMEM: nothing has changed. NULL with HTTP/2, where the
