@@ -57,6 +57,8 @@ class Peer:
                                            v.decode() if isinstance(v, bytes) else v
                                            for k, v in event.headers}
             self.bodies[event.stream_id] = b""
+            if self.heads[event.stream_id].get("expect") == "100-continue" and event.stream_ended is None:
+                self.h2.send_headers(event.stream_id, [(":status", "100")])
         elif isinstance(event, h2.events.DataReceived):
             self.bodies[event.stream_id] += event.data
             self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
