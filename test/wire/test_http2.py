@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/2 towards clients: requests and answers translated, limits kept, floods ended; curl and h2load as they are."""
+import contextlib
 import os
+import pathlib
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -12,7 +15,7 @@ import h2raw
 import peers
 from h2raw import H2, ENHANCE_YOUR_CALM, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, raw
 from hyperframe.frame import PingFrame, RstStreamFrame, SettingsFrame
-from weirtest import Upstream, Weir, wait_for
+from weirtest import Upstream, Weir, free_port, wait_for
 
 option = pytest.mark.option
 
@@ -237,7 +240,37 @@ def many_at_once(peer):
 # --- real clients ------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def servers(authority, pair):
+    """Real ones, each as Weir's endpoint and options: nginx by HTTP/1.1, nghttpd by HTTP/2, HAProxy by TLS with either."""
+    verified = {"tls": {"ca": str(authority.certificate)}}
+    with tempfile.TemporaryDirectory(prefix="weir-nghttpd-") as home, peers.nginx({"small": b"small"}) as nginx:
+        pathlib.Path(home).chmod(0o755)
+        (pathlib.Path(home) / "small").write_bytes(b"small")
+        port = free_port()
+        command = [peers.find("nghttpd", "nghttp2-server"), "--no-tls", "-d", home, str(port)]
+        with peers.Server(command, port) as nghttpd, \
+             peers.haproxy_tls(pair, "http", "alpn h2,http/1.1", nginx.port) as haproxy:
+            secure = f"https://localhost:{haproxy.port}"
+            yield [(nginx.url, {}), (nghttpd.url, {"protocol": "h2"}), (secure, {"protocol": "h2", **verified}),
+                   (secure, {"protocol": "http1", **verified}), (secure, verified)]
+
+
 def test_curl():
+    """By ALPN and by prior knowledge; where neither is to be had, --http2 asks for an upgrade, and has HTTP/1.1."""
+    with certs.Authority() as authority:
+        pair = authority.sign("localhost")
+        curl = [peers.find("curl", "curl"), "-sS", "--cacert", str(authority.certificate), "-w", " %{http_version}"]
+        with servers(authority, pair) as behind:
+            for url, options in behind:
+                for tls in ({}, {"tls": {"certificate": pair[0], "key": pair[1]}}):
+                    with Weir([url], listener=tls, upstream_options=options) as weir:
+                        to = f"{'https' if tls else 'http'}://localhost:{weir.port}/small"
+                        for flag, version, times in (("--http2", "2" if tls else "1.1", 2), ("--http1.1", "1.1", 2),
+                                                     ("--http2-prior-knowledge", "2", 1)):  # it fails by itself at a second one
+                            done = subprocess.run([*curl, flag, *[to] * times], capture_output=True, text=True, timeout=20,
+                                                  check=True)
+                            assert done.stdout == f"small {version}" * times, (url, flag, done)
     with Upstream() as up, Weir(up) as weir:
         got = subprocess.run([peers.find("curl", "curl"), "-s", "-i", "--http2-prior-knowledge", "-d", "x=1",
                               f"http://127.0.0.1:{weir.port}/a"], capture_output=True, text=True, timeout=20, check=True)
