@@ -16,6 +16,7 @@ import time
 import certs
 import peers
 import pytest
+from h2raw import H2
 from weirtest import DEADLINE, WEIR, Client, Upstream, Weir, serve_ok, wait_for
 
 option = pytest.mark.option
@@ -228,7 +229,9 @@ def test_another_host_than_the_name_is_421(pair):
             assert client.get(host="a.test:443").final().status == 200
             answer = client.get(host="b.test").final()
             assert (answer.status, answer.json()["error"]["code"]) == (421, "misdirected")
-        assert up.requests == 1
+        with H2(weir.port, sock=TlsClient(weir.port, name="a.test", alpn=["h2"]).sock) as h2:
+            assert [h2.get(authority=name).status for name in ("a.test", "b.test", "A.test:443")] == [200, 421, 200]
+        assert up.requests == 3
 
 
 @option("listeners.pool.tls_timeout")
@@ -278,6 +281,10 @@ def test_bytes_one_by_one(pair):
         threading.Thread(target=serve, daemon=True).start()
         with TlsClient(middle.getsockname()[1]) as client:
             assert client.get(host="localhost").final().body == b"ok"
+        with TlsClient(weir.port) as client:  # and records of one byte each
+            for byte in b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n" + b"x" * 100:
+                client.send(bytes([byte]))
+            assert client.final().body == b"ok"
 
 
 def test_large_bodies_both_ways(pair):
@@ -462,6 +469,30 @@ def test_a_body_without_close_notify_is_cut(authority, pair):
          Weir(up, upstream_options={"tls": {"ca": str(authority.certificate)}}) as weir:
         answer = weir.ask()
         assert not answer.complete
+
+
+def test_idle_connections_are_watched_through_tls(authority, pair):
+    """Tickets come when the handshake is over, to connections that nobody uses yet: they are no news. Anything else is."""
+    idle = []
+
+    def script(peer):
+        idle.append(peer)
+        serve_ok(peer)
+
+    def many_tickets(context):
+        context.minimum_version, context.num_tickets = ssl.TLSVersion.TLSv1_3, 20
+
+    with TlsUpstream(pair, script, setup=many_tickets) as up, Weir(up, workers=1, upstream_pool={"min_idle": 3},
+                                                                  upstream_options={"tls": {"ca": str(authority.certificate)}}) as weir:
+        wait_for(lambda: weir.metric("weir_pool_connections", pool="up", state="idle") == 3, "three that wait")
+        for _ in range(20):
+            assert weir.ask().status == 200
+        assert len(idle) == 3 and weir.metric("weir_pool_created_total", pool="up") == 3
+        idle[0].sock.sendall(b"x")
+        wait_for(lambda: len(idle) == 4, "the one that spoke unasked to be replaced")
+        idle[1].sock.shutdown(socket.SHUT_RDWR)
+        wait_for(lambda: len(idle) == 5, "the one that hung up to be replaced")
+        assert weir.ask().status == 200
 
 
 def test_nginx_as_upstream(authority, pair):
