@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real gRPC server (grpcio) with all four kinds of call, bytes in and out, and grpc.health.v1."""
 import concurrent.futures
+import pathlib
 import threading
 import time
 
@@ -10,16 +11,21 @@ import grpc
 class GrpcServer:
     """/t.T/Echo, /t.T/Sum (client stream), /t.T/Count (server stream), /t.T/Chat (both), /t.T/Fail, /t.T/Wait."""
 
-    def __init__(self, options=(), health=b"\x08\x01"):
+    def __init__(self, options=(), health=b"\x08\x01", pair=None):
+        """`pair`: a certificate's file and its key's, for localhost; the server speaks TLS then."""
         self.health = health
         self.seen, self.cancelled, self.metadata = [], [], []
         self.deadlines = []
         self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(16),
                                   options=(("grpc.so_reuseport", 0), *options))
         self.server.add_generic_rpc_handlers((self,))
-        self.port = self.server.add_insecure_port("127.0.0.1:0")
+        if pair:
+            certificate, key = (pathlib.Path(file).read_bytes() for file in pair)
+            self.port = self.server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))
+        else:
+            self.port = self.server.add_insecure_port("127.0.0.1:0")
         self.server.start()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https://localhost' if pair else 'http://127.0.0.1'}:{self.port}"
 
     def service(self, details):
         self.seen.append(details.method)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""gRPC all the way: grpcio's client through a listener of HTTP/2 to grpcio's server."""
+"""gRPC all the way: grpcio's client through a listener of HTTP/2 to grpcio's server, with and without TLS."""
+import pathlib
 import queue
 import time
 
+import certs
 import grpc
 import pytest
 
@@ -10,11 +12,27 @@ from grpcpeer import GrpcServer
 from weirtest import Weir, wait_for
 
 
-@pytest.fixture(name="through")
-def through_weir():
-    with GrpcServer() as server, Weir(server, upstream_options={"protocol": "grpc"}) as weir:
-        with grpc.insecure_channel(f"127.0.0.1:{weir.port}") as channel:
+@pytest.fixture(name="authority", scope="module")
+def an_authority():
+    with certs.Authority() as made:
+        yield made
+
+
+@pytest.fixture(name="through", params=["plain", "tls"])
+def through_weir(request, authority):
+    """A server and a channel to it through weir; TLS is on both sides, or on none."""
+    if request.param == "plain":
+        with GrpcServer() as server, Weir(server, upstream_options={"protocol": "grpc"}) as weir, \
+             grpc.insecure_channel(f"127.0.0.1:{weir.port}") as channel:
             yield server, channel
+        return
+    pair = authority.sign("localhost")
+    trust = grpc.ssl_channel_credentials(pathlib.Path(authority.certificate).read_bytes())
+    with GrpcServer(pair=pair) as server, \
+         Weir(server, listener={"tls": {"certificate": pair[0], "key": pair[1]}},
+              upstream_options={"protocol": "grpc", "tls": {"ca": str(authority.certificate)}}) as weir, \
+         grpc.secure_channel(f"localhost:{weir.port}", trust) as channel:
+        yield server, channel
 
 
 def test_all_four_kinds_in_lock_step(through):

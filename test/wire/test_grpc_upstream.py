@@ -179,6 +179,29 @@ def test_connections_that_grow_old_lose_nothing():
         assert count > 10
 
 
+@pytest.mark.parametrize("protocol", ["grpc", "h2"])
+def test_no_server_is_asked_too_often(protocol):
+    """grpcio takes its leave of who sends PING more often than every five minutes: known of gRPC, and learnt of the rest."""
+    with GrpcServer() as server, Weir(server, upstream_options={"protocol": protocol, "pool": {"probe_every": "50ms"}}) as weir:
+        def left():
+            return weir.metric("weir_pool_closed_total", pool="up", reason="goaway")
+
+        def call():
+            with Call(weir, "Echo") as it:
+                assert it.say(b"x").done().result()[0] == 0
+            return True
+
+        call()
+        if protocol == "h2":
+            wait_for(lambda: call() and left() == 1, "the server to complain", every=0.2)
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            call()
+            time.sleep(0.2)
+        assert left() == (0 if protocol == "grpc" else 1)
+        assert weir.metric("weir_pool_created_total", pool="up") == 1 + left()
+
+
 @pytest.mark.parametrize("health, good", [(b"\x08\x01", True), (b"\x08\x02", False), (None, False), (b"", False)])
 def test_health_is_asked(health, good):
     with GrpcServer(health=health) as sick, \
