@@ -135,6 +135,9 @@ static int stream_begin(struct http2_client *client, int32_t id)
     http2_tally(&listener->counters.requests, 1);
     http2_budget_stream(&client->budget);
     client->fresh = false;
+    if (id == INT32_MAX && client->leaving != HTTP2_LEAVING) {
+        http2_client_last_word(client); /* RFC 9113 §5.1.1: it can open no more */
+    }
     return 0;
 }
 

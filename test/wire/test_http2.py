@@ -192,6 +192,15 @@ def test_drain_lets_streams_end():
         assert weir.process.wait(10) == 0
 
 
+def test_the_last_stream_of_all():
+    """A client that has no number left is told that there is no use in staying, and has its answer."""
+    with Upstream() as up, Weir(up, pool={"keepalive_timeout": "60s"}) as weir, H2(weir.port) as h2:
+        assert h2.get().status == 200
+        assert h2.answer(h2.request(stream=2**31 - 1)).body == b"ok"
+        assert h2.drain() and h2.goaways == [(2**31 - 1, NO_ERROR)]
+        still_serves(weir)
+
+
 # --- slow ones ---------------------------------------------------------------------------------------
 
 
