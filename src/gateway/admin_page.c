@@ -496,45 +496,43 @@ static const char *or_null(const char *text)
     return text[0] != '\0' ? text : NULL;
 }
 
-static void relay_event_row(struct rows *rows, uint32_t worker, const struct event_record *event)
+static void relay_event(struct json *row, const struct event_record *event)
 {
-    char stamp[CLOCK_STAMP + 1];
-    struct json row = row_begin(rows);
-    clock_stamp(event->wall_ms, stamp);
-    json_text(&row, "time", stamp);
-    json_text(&row, "event", relay_event_word(event->relay_kind));
-    json_u64(&row, "worker", worker);
-    json_text(&row, "pool", event->pool);
-    json_text(&row, "account", event->account);
-    json_text(&row, "from", or_null(event->from));
-    json_text(&row, "why", event->reason);
-    json_text(&row, "family", or_null(event->family));
-    json_u64(&row, "retry_after_ms", event->for_ms);
-    json_u64(&row, "count", event->count);
-    row_end(rows, &row);
+    json_text(row, "account", event->account);
+    json_text(row, "from", or_null(event->from));
+    json_text(row, "why", event->reason);
+    json_text(row, "family", or_null(event->family));
+    json_u64(row, "retry_after_ms", event->for_ms);
+    json_u64(row, "count", event->count);
+}
+
+static void pool_event(struct json *row, const struct event_record *event)
+{
+    json_text(row, "key", or_null(event->key));
+    json_text(row, "why", event->why != WEIR_OK ? weir_err_word(event->why) : NULL);
+    if (event->kind == WEIR_EVENT_HEALTH_STATUS_CHANGED)
+        json_text(row, "health", weir_health_word(event->health));
+    json_u64(row, "failures", event->failures);
+    json_u64(row, "retry_after_ms", event->retry_after_ms);
+    json_u64(row, "total", event->total);
+    json_u64(row, "waiting", event->waiting);
 }
 
 static void event_row(struct rows *rows, uint32_t worker, const struct event_record *event)
 {
-    if (event->is_relays) {
-        relay_event_row(rows, worker, event);
-        return;
-    }
     char stamp[CLOCK_STAMP + 1];
     struct json row = row_begin(rows);
     clock_stamp(event->wall_ms, stamp);
     json_text(&row, "time", stamp);
-    json_text(&row, "event", weir_event_word(event->kind));
+    json_text(&row, "event",
+              event->is_relays ? relay_event_word(event->relay_kind)
+                               : weir_event_word(event->kind));
     json_u64(&row, "worker", worker);
     json_text(&row, "pool", event->pool);
-    json_text(&row, "key", or_null(event->key));
-    json_text(&row, "why", event->why != WEIR_OK ? weir_err_word(event->why) : NULL);
-    if (event->kind == WEIR_EVENT_HEALTH_STATUS_CHANGED)
-        json_text(&row, "health", weir_health_word(event->health));
-    json_u64(&row, "failures", event->failures);
-    json_u64(&row, "retry_after_ms", event->retry_after_ms);
-    json_u64(&row, "total", event->total);
-    json_u64(&row, "waiting", event->waiting);
+    if (event->is_relays)
+        relay_event(&row, event);
+    else
+        pool_event(&row, event);
     row_end(rows, &row);
 }
 
