@@ -8,7 +8,7 @@
 #include <weir/websocket.h>
 
 #include "base/text.h"
-#include "io/clock.h"
+#include "support/await.h"
 #include "support/unit.h"
 
 #include <stdio.h>
@@ -101,11 +101,7 @@ static void converse(struct talk *talk)
     taken += took(weir_openclaw_fan_out(gateways, 2, WEIR_OPENCLAW_ALL, &request, on_result, talk))
                  ? 2
                  : 0;
-    uint64_t end_ms = clock_now_ms() + DEADLINE_MS;
-    while (talk->told < taken) {
-        assert_true(clock_now_ms() < end_ms);
-        weir_runtime_turn(talk->runtime, 10);
-    }
+    await_true(talk->told >= taken, DEADLINE_MS, weir_runtime_turn(talk->runtime, 10));
     took(weir_openclaw_disconnect(talk->claw, NULL, 0));
     taken += took(weir_openclaw_call(gateways[1], &request, on_result, talk, NULL)); /* closed */
     assert_int_equal(weir_openclaw_close(talk->claw), WEIR_OK);

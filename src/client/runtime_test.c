@@ -114,11 +114,8 @@ static void serves_other_threads_from_its_hosts_loop(void **state)
     for (int i = 0; i < 3; i++) {
         assert_int_equal(pthread_create(&threads[i], NULL, take_and_give, &shop), 0);
     }
-    uint64_t end_ms = clock_now_ms() + SHOP_DEADLINE_MS;
-    while (shop.validated < 3) {
-        assert_true(clock_now_ms() < end_ms);
-        assert_int_equal(weir_runtime_turn(shop.runtime, 10), WEIR_OK);
-    }
+    await_true(shop.validated >= 3, SHOP_DEADLINE_MS,
+               assert_int_equal(weir_runtime_turn(shop.runtime, 10), WEIR_OK));
     for (int i = 0; i < 3; i++) {
         pthread_join(threads[i], NULL);
     }
@@ -140,11 +137,7 @@ static void lives_in_a_loop_of_libuv(void **state)
     weir_shared *pool = shop_pool(&shop, &(weir_pool_options){.max_total = 1});
     weir_key key = shop_key("a");
     assert_int_equal(weir_acquire_async(pool, &key, NULL, give_back, &call, NULL), WEIR_OK);
-    uint64_t end_ms = clock_now_ms() + SHOP_DEADLINE_MS;
-    while (call.calls == 0) {
-        assert_true(clock_now_ms() < end_ms);
-        uv_run(&loop, UV_RUN_ONCE);
-    }
+    await_true(call.calls > 0, SHOP_DEADLINE_MS, uv_run(&loop, UV_RUN_ONCE));
     assert_int_equal(call.err, WEIR_OK);
     shop_close(&shop);
     uv_run(&loop, UV_RUN_DEFAULT);

@@ -108,11 +108,8 @@ static void converse(struct talk *talk)
     const weir_websocket_request request = {.url = url, .protocols = "a, b"};
     weir_err err = weir_websocket_dial(talk->manager, &request, &handler, talk, NULL);
     assert_true(err == WEIR_OK || err == WEIR_ENOMEM);
-    uint64_t end_ms = clock_now_ms() + DEADLINE_MS;
-    while (err == WEIR_OK && talk->closed == 0) {
-        assert_true(clock_now_ms() < end_ms);
-        weir_runtime_turn(talk->runtime, 10);
-    }
+    await_true(err != WEIR_OK || talk->closed > 0, DEADLINE_MS,
+               weir_runtime_turn(talk->runtime, 10));
     err = weir_websocket_broadcast(talk->manager, WEIR_WEBSOCKET_TEXT, "x", 1);
     assert_true(err == WEIR_OK || err == WEIR_ENOMEM);
 }
@@ -263,12 +260,9 @@ static void *refuse(void *self, size_t size)
 /* What there is to read, once there is any. */
 static ssize_t hear(struct talk *talk, int fd, char *ret, size_t size)
 {
-    uint64_t end_ms = clock_now_ms() + DEADLINE_MS;
     ssize_t len;
-    while ((len = recv(fd, ret, size, MSG_DONTWAIT)) < 0) {
-        assert_true(clock_now_ms() < end_ms);
-        weir_runtime_turn(talk->runtime, 10);
-    }
+    await_true((len = recv(fd, ret, size, MSG_DONTWAIT)) >= 0, DEADLINE_MS,
+               weir_runtime_turn(talk->runtime, 10));
     return len;
 }
 
@@ -312,13 +306,9 @@ static void who_cannot_be_heard_is_told_so(void **state)
                      WEIR_OK);
     int one = join(&talk), other = join(&talk);
     assert_int_equal(send(one, frame, 3, 0), 3);
-    weir_websocket_stats stats;
-    uint64_t end_ms = clock_now_ms() + DEADLINE_MS;
-    do {
-        assert_true(clock_now_ms() < end_ms);
-        weir_runtime_turn(talk.runtime, 10);
-        weir_websocket_manager_stats(talk.manager, &stats);
-    } while (stats.bytes_in < 3);
+    weir_websocket_stats stats = {0};
+    await_true(stats.bytes_in >= 3, DEADLINE_MS, weir_runtime_turn(talk.runtime, 10);
+               weir_websocket_manager_stats(talk.manager, &stats));
     count.backing = &nothing;
     assert_int_equal(send(other, frame, sizeof frame - 1, 0), sizeof frame - 1);
     assert_int_equal(hear(&talk, other, said, sizeof said), sizeof later - 1);

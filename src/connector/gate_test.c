@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "connector/gate.h"
 
-#include "support/unit.h"
+#include "support/turns.h"
 
 #define PASSES 5
 
@@ -60,15 +60,6 @@ static void scene_fini(struct scene *scene)
     loop_free(scene->loop);
 }
 
-static void turn_until(struct scene *scene, uint32_t count)
-{
-    uint64_t end_ms = loop_now_ms(scene->loop) + 10000;
-    while (scene->count < count && loop_now_ms(scene->loop) < end_ms) {
-        loop_turn(scene->loop, 20);
-    }
-    assert_int_equal(scene->count, count);
-}
-
 static void who_comes_waits_his_turn(void **state)
 {
     (void)state;
@@ -83,7 +74,7 @@ static void who_comes_waits_his_turn(void **state)
     gate_leave(&scene.one, &scene.passes[2]); /* gives up waiting */
     gate_leave(&scene.one, &scene.passes[0]);
     gate_leave(&scene.two, &scene.passes[1]);
-    turn_until(&scene, 4);
+    turn_until(scene.loop, scene.count == 4);
     assert_true(scene.passes[3].is_inside && scene.passes[4].is_inside);
     assert_false(scene.passes[2].is_inside);
     gate_leave(&scene.two, &scene.passes[3]);
@@ -106,12 +97,12 @@ static void places_are_given_in_turn(void **state)
     assert_int_equal(scene.gate.connections, 2);
     assert_int_equal(scene.gate.connecting, 1);
     gate_leave(&scene.one, &scene.passes[1]); /* it failed: the next is of the same side */
-    turn_until(&scene, 3);
+    turn_until(scene.loop, scene.count == 3);
     assert_int_equal(scene.begun[2], 2);
     gate_give(&first);
     assert_null(first.side);
     gate_give(&first); /* a second time is nothing */
-    turn_until(&scene, 4);
+    turn_until(scene.loop, scene.count == 4);
     assert_int_equal(scene.begun[3], 3);
     assert_int_equal(scene.gate.connections, 2);
     gate_leave(&scene.one, &scene.passes[2]);
@@ -168,7 +159,7 @@ static void others_are_asked_once_they_had_their_time(void **state)
     assert_int_equal(scene.gate.connections, 1);
     assert_false(gate_is_wanted(&place));
     gate_drop(gate_lift(&place));
-    turn_until(&scene, 2);
+    turn_until(scene.loop, scene.count == 2);
     gate_leave(&scene.two, &scene.passes[2]);
     scene_fini(&scene);
 }

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clang-format off */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-/* clang-format on */
 #include "connector/http1.h"
 
 #include "io/loop.h"
 #include "io/outbox.h"
 #include "io/socket.h"
+#include "support/await.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -150,14 +144,7 @@ static int teardown(void **state)
     return 0;
 }
 
-#define until(condition)                                                                           \
-    do {                                                                                           \
-        uint64_t end_ms = loop_now_ns(world.loop) / 1000000 + DEADLINE_MS;                         \
-        while (!(condition)) {                                                                     \
-            assert_true(loop_now_ns(world.loop) / 1000000 < end_ms);                               \
-            loop_turn(world.loop, 50);                                                             \
-        }                                                                                          \
-    } while (0)
+#define until(condition) await_true(condition, DEADLINE_MS, loop_turn(world.loop, 50))
 
 static void begin(const char *method, enum http_method id, enum http_framing framing)
 {

@@ -3,18 +3,12 @@
  * A connection without a pool, and at its other end a server session of nghttp2 that does what the
  * test says, or frames by hand.
  */
-/* clang-format off */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-/* clang-format on */
 #include "connector/http2.h"
 
 #include "io/loop.h"
 #include "io/outbox.h"
 #include "io/socket.h"
+#include "support/await.h"
 
 #include <errno.h>
 #include <nghttp2/nghttp2.h>
@@ -242,15 +236,7 @@ static void serve(void)
     }
 }
 
-#define until(condition)                                                                           \
-    do {                                                                                           \
-        uint64_t end_ms = loop_now_ns(world.loop) / 1000000 + DEADLINE_MS;                         \
-        while (!(condition)) {                                                                     \
-            assert_true(loop_now_ns(world.loop) / 1000000 < end_ms);                               \
-            serve();                                                                               \
-            loop_turn(world.loop, 5);                                                              \
-        }                                                                                          \
-    } while (0)
+#define until(condition) await_true(condition, DEADLINE_MS, serve(); loop_turn(world.loop, 5))
 
 static void settle(void)
 {

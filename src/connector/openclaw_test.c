@@ -82,15 +82,7 @@ static void play(struct fixture *f)
     }
 }
 
-#define until(condition)                                                                           \
-    do {                                                                                           \
-        uint64_t until_ms_ = clock_now_ms() + TURNS_DEADLINE_MS;                                   \
-        while (!(condition)) {                                                                     \
-            assert_true(clock_now_ms() < until_ms_);                                               \
-            loop_turn(f->loop, 1);                                                                 \
-            play(f);                                                                               \
-        }                                                                                          \
-    } while (0)
+#define until(condition) await_true(condition, TURNS_DEADLINE_MS, loop_turn(f->loop, 1); play(f))
 
 static void say_raw(struct peer *peer, unsigned first, const void *at, size_t len)
 {

@@ -3,19 +3,13 @@
  * The whole data path in one thread: a client on a pair of sockets, listener, relay, connector, and
  * an upstream that the test plays itself. What needs the real program is in test/wire.
  */
-/* clang-format off */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-/* clang-format on */
 #include "gateway/relay.h"
 
 #include "io/dns.h"
 #include "io/loop.h"
 #include "io/socket.h"
 #include "listener/http1.h"
+#include "support/await.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -148,14 +142,7 @@ static void turn(void)
     loop_turn(world.loop, 5);
 }
 
-#define until(condition)                                                                           \
-    do {                                                                                           \
-        uint64_t end_ns = loop_now_ns(world.loop) + UINT64_C(1000000) * DEADLINE_MS;               \
-        while (!(condition)) {                                                                     \
-            assert_true(loop_now_ns(world.loop) < end_ns);                                         \
-            turn();                                                                                \
-        }                                                                                          \
-    } while (0)
+#define until(condition) await_true(condition, DEADLINE_MS, turn())
 
 static int listen_somewhere(uint16_t *ret_port)
 {

@@ -467,10 +467,7 @@ static void it_lives_in_a_programs_own_loop(void **state)
     struct errand errand = {.later.run = on_errand, .loop = loop};
     loop_timer_set(loop, &alarm.timer, loop_now_ms(loop) + 20);
     loop_later(loop, &errand.later);
-    uint64_t end_ms = clock_now_ms() + TURNS_DEADLINE_MS;
-    while (fired == 0 && clock_now_ms() < end_ms) {
-        uv_run(&uv, UV_RUN_ONCE);
-    }
+    await_true(fired > 0, TURNS_DEADLINE_MS, uv_run(&uv, UV_RUN_ONCE));
     assert_int_equal(fired, 1);
     assert_int_equal(errand.runs, 1);
     assert_int_equal(counter.runs, 2);

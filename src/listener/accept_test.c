@@ -5,7 +5,7 @@
  */
 #include "listener/accept.h"
 
-#include "io/clock.h"
+#include "support/await.h"
 #include "support/unit.h"
 
 #include <errno.h>
@@ -132,11 +132,7 @@ static uint32_t house_seen(const struct house *house)
 
 static void house_until(struct house *house, uint32_t seen)
 {
-    uint64_t end_ms = clock_now_ms() + DEADLINE_MS;
-    while (house_seen(house) < seen) {
-        assert_true(clock_now_ms() < end_ms);
-        house_turn(house);
-    }
+    await_true(house_seen(house) >= seen, DEADLINE_MS, house_turn(house));
 }
 
 /* From 127.0.0.HOST. */

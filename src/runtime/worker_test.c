@@ -6,6 +6,7 @@
 
 #include "io/clock.h"
 #include "listener/http1.h"
+#include "support/await.h"
 #include "support/unit.h"
 
 #include <errno.h>
@@ -44,11 +45,7 @@ static void close_crew(struct post *post)
 
 static void until_ran(struct post *post, uint32_t wanted)
 {
-    uint64_t end_ms = clock_now_ms() + DEADLINE_MS;
-    while (post->ran < wanted) {
-        assert_true(clock_now_ms() < end_ms);
-        loop_turn(post->loop, 10);
-    }
+    await_true(post->ran >= wanted, DEADLINE_MS, loop_turn(post->loop, 10));
 }
 
 /* --- letters ------------------------------------------------------------------------------------

@@ -4,8 +4,7 @@
  * make true, and blocking sockets that speak to a server on the loopback.
  */
 #pragma once
-#include "io/clock.h"
-#include "support/unit.h"
+#include "support/await.h"
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -13,14 +12,7 @@
 
 #define DEADLINE_MS 20000
 
-#define until(condition)                                                                           \
-    do {                                                                                           \
-        uint64_t end_ms_ = clock_now_ms() + DEADLINE_MS;                                           \
-        while (!(condition)) {                                                                     \
-            assert_true(clock_now_ms() < end_ms_);                                                 \
-            poll(NULL, 0, 1);                                                                      \
-        }                                                                                          \
-    } while (0)
+#define until(condition) await_true(condition, DEADLINE_MS, poll(NULL, 0, 1))
 
 /* A connection whose reads end at the deadline. */
 static inline int join_port(uint16_t port)

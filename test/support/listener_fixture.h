@@ -4,10 +4,9 @@
  * the loop's hook, what a listener says of itself, and the wait for what comes of the loop's turns.
  */
 #pragma once
-#include "io/clock.h"
 #include "io/loop.h"
 #include "listener/http1.h"
-#include "support/unit.h"
+#include "support/await.h"
 
 #define DEADLINE_MS 10000U
 #define BIG_BYTES   (4U << 20)
@@ -53,13 +52,4 @@ static inline bool path_is(const struct http_head *head, const char *path)
 }
 
 /* The fixture's turn(): the loop's, and the client's. */
-#define until(f, peer, condition)                                                                  \
-    do {                                                                                           \
-        uint64_t end_ms_ = clock_now_ms() + DEADLINE_MS;                                           \
-        while (!(condition)) {                                                                     \
-            if (clock_now_ms() >= end_ms_) {                                                       \
-                fail_msg("never: %s", #condition);                                                 \
-            }                                                                                      \
-            turn((f), (peer));                                                                     \
-        }                                                                                          \
-    } while (0)
+#define until(f, peer, condition) await_true(condition, DEADLINE_MS, turn((f), (peer)))

@@ -6,9 +6,8 @@
  */
 #pragma once
 #include "base/bytes.h"
-#include "io/clock.h"
 #include "proto/resp.h"
-#include "support/unit.h"
+#include "support/await.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -90,16 +89,13 @@ static inline int redis_try_connect(uint16_t port)
 /* It takes connections when this returns. */
 static inline void redis_run(struct redis_server *server)
 {
-    uint64_t end_ms = clock_now_ms() + REDIS_DEADLINE_MS;
     server->pid = fork();
     if (server->pid == 0) {
         redis_exec(server);
     }
-    while ((server->fd = redis_try_connect(server->port)) < 0) {
-        assert_true(clock_now_ms() < end_ms);
-        assert_int_equal(waitpid(server->pid, NULL, WNOHANG), 0);
-        poll(NULL, 0, 5); /* there is nothing to be told by */
-    }
+    await_true((server->fd = redis_try_connect(server->port)) >= 0, REDIS_DEADLINE_MS,
+               assert_int_equal(waitpid(server->pid, NULL, WNOHANG), 0);
+               poll(NULL, 0, 5)); /* there is nothing to be told by */
 }
 
 static inline void redis_start(struct redis_server *server)

@@ -6,6 +6,7 @@
 #pragma once
 #include "session/redis.h"
 #include "session/redis_wire.h"
+#include "support/await.h"
 #include "support/redis_server.h"
 
 #include <stdatomic.h>
@@ -14,16 +15,7 @@ static const char secret[32] = "the same for all who share them";
 static struct redis_server server;
 
 /* What comes about without a word to wait for is looked for again and again. */
-#define until(condition)                                                                           \
-    do {                                                                                           \
-        uint64_t until_ms_ = clock_now_ms() + REDIS_DEADLINE_MS;                                   \
-        while (!(condition)) {                                                                     \
-            if (clock_now_ms() > until_ms_) {                                                      \
-                fail_msg("never became true: %s", #condition);                                     \
-            }                                                                                      \
-            poll(NULL, 0, 1);                                                                      \
-        }                                                                                          \
-    } while (0)
+#define until(condition) await_true(condition, REDIS_DEADLINE_MS, poll(NULL, 0, 1))
 
 /* --- those who share ----------------------------------------------------------------------------
  */

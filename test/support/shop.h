@@ -6,8 +6,7 @@
 #pragma once
 #include <weir/runtime.h>
 
-#include "io/clock.h"
-#include "support/unit.h"
+#include "support/await.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,16 +18,7 @@
 #define SHOP_LETTERS     32U
 
 /* Waits for a condition that another thread makes true. */
-#define shop_until(condition)                                                                      \
-    do {                                                                                           \
-        uint64_t shop_end_ms_ = clock_now_ms() + SHOP_DEADLINE_MS;                                 \
-        while (!(condition)) {                                                                     \
-            if (clock_now_ms() > shop_end_ms_) {                                                   \
-                fail_msg("never became true: %s", #condition);                                     \
-            }                                                                                      \
-            sched_yield();                                                                         \
-        }                                                                                          \
-    } while (0)
+#define shop_until(condition) await_true(condition, SHOP_DEADLINE_MS, sched_yield())
 
 struct shop;
 
