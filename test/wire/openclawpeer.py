@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenClaw gateways for tests: our double (openclaw_double.c), and the real one where WEIR_OPENCLAW names the folder
 in which tools/openclaw.sh has installed it. And the client as a process (openclaw_tool.c)."""
-import base64
 import contextlib
-import hashlib
 import json
 import os
 import pathlib
@@ -18,6 +16,7 @@ import time
 import urllib.request
 
 from weirtest import ROOT, free_port, wait_for
+from wsraw import TEXT, accept_of, frame
 
 BUILD = pathlib.Path(os.environ.get("WEIR_BUILD", ROOT / "build/dev")) / "test"
 REAL = os.environ.get("WEIR_OPENCLAW")
@@ -160,23 +159,18 @@ class Real(Double):
 @contextlib.contextmanager
 def raw(server):
     """A client of `server` (a socket) that was let in, and of which nothing is read from then on."""
-    def frame(text):
-        data = text.encode()
-        head = bytes([0x81, len(data)]) if len(data) < 126 else b"\x81\x7e" + len(data).to_bytes(2, "big")
-        return head + data
     connection, _ = server.accept()
     with connection:
         connection.settimeout(DEADLINE)
         head = b""
         while b"\r\n\r\n" not in head:
             head += connection.recv(4096)
-        key = re.search(rb"Sec-WebSocket-Key: (\S+)", head)[1]
-        accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        accept = accept_of(re.search(rb"Sec-WebSocket-Key: (\S+)", head)[1].decode()).encode()
         connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
-        connection.sendall(frame('{"type":"event","event":"connect.challenge","payload":{"nonce":"n"}}'))
+        connection.sendall(frame(TEXT, '{"type":"event","event":"connect.challenge","payload":{"nonce":"n"}}'))
         connection.recv(65536)
-        connection.sendall(frame('{"type":"res","id":"1","ok":true,"payload":{"type":"hello-ok","protocol":4}}'))
+        connection.sendall(frame(TEXT, '{"type":"res","id":"1","ok":true,"payload":{"type":"hello-ok","protocol":4}}'))
         yield connection
 
 

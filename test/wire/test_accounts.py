@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accounts of an upstream: whose credentials a request bears, which account it goes as, what an answer does to that
 account, and what a client hears when there is none left. The upstream answers as the Anthropic and OpenAI APIs do."""
-import base64
 import collections
 import datetime
-import hashlib
 import json
-import re
 import threading
 import time
 
@@ -14,6 +11,7 @@ import pytest
 
 from test_proxies import microsocks
 from weirtest import Upstream, Weir, free_port, wait_for
+from wsraw import WsClient, hold, upstream
 
 option = pytest.mark.option
 
@@ -543,20 +541,10 @@ def test_configurations_that_are_refused(tmp_path, accounts, more, word):
 
 
 def test_a_websocket_is_on_its_accounts_books():
-    def accept(peer):
-        head = peer.head().decode()
-        key = re.search(r"(?i)sec-websocket-key: (\S+)", head).group(1)
-        token = base64.b64encode(hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest())
-        peer.send(b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-                  + token + b"\r\n\r\n")
-        peer.recv()
     routes = [{"match": {"path": "/"}, "upstream": "up", "affinity": {"sources": ["session_header"]}}]
-    with Upstream(accept) as up, Weir(up, upstream_options={"accounts": [account("a1", concurrent=1)]}, routes=routes,
-                                      upstream_pool={"acquire_timeout": "100ms"}) as weir:
-        ask = ("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-API-Key: mine\r\nX-Session-Id: s\r\n")
-        with weir.client() as client:
-            assert client.get("/", ask).response().status == 101
+    with upstream(hold) as up, Weir(up, upstream_options={"accounts": [account("a1", concurrent=1)]}, routes=routes,
+                                    upstream_pool={"acquire_timeout": "100ms"}) as weir:
+        with WsClient(weir.port, headers="X-API-Key: mine\r\nX-Session-Id: s\r\n"):
             assert b"x-api-key: k-a1" in up.bytes and b"mine" not in up.bytes
             assert row(weir, "a1")["in_flight"] == 1
             assert weir.ask("/").json()["error"]["code"] == "accounts_full"

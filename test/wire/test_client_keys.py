@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys of the data plane: who is let in, what becomes of the key, how much each client may ask at a time and in a time."""
-import base64
 import hashlib
 import json
-import re
 import subprocess
 import threading
 import time
@@ -15,6 +13,7 @@ from meanwhile import Meanwhile
 from openclawpeer import double
 from test_accounts import Api, account, post
 from weirtest import ROOT, WEIR, Upstream, Weir, free_port, wait_for, yaml_of
+from wsraw import WsClient, hold, upstream
 
 option = pytest.mark.option
 
@@ -302,27 +301,18 @@ def test_a_place_ends_with_its_client():
 
 
 def test_a_websocket_has_a_place():
-    def accept(peer):
-        head = peer.head().decode()
-        key = re.search(r"(?i)sec-websocket-key: (\S+)", head).group(1)
-        token = base64.b64encode(hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest())
-        peer.send(b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-                  + token + b"\r\n\r\n")
-        peer.recv()
-    ask = ("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
-    with Upstream(accept) as up, Weir(up, upstream_pool={"acquire_timeout": "100ms"},
-                                      clients=[client("a", concurrent=1)]) as weir:
-        with weir.client() as conn:
-            assert conn.get("/", ask).final().status == 401
-        with weir.client() as conn:
-            assert conn.get("/", ask + bearer("a")).response().status == 101
+    with upstream(hold) as up, Weir(up, upstream_pool={"acquire_timeout": "100ms"},
+                                    clients=[client("a", concurrent=1)]) as weir:
+        def status_of(headers):
+            with WsClient(weir.port, headers=headers, opens=False) as ws:
+                return ws.answer.status
+        assert status_of("") == 401
+        with WsClient(weir.port, headers=bearer("a")):
             assert b"key-a" not in up.bytes
-            assert weir.ask("/", ask + bearer("a")).status == 429
+            assert status_of(bearer("a")) == 429
         line = wait_for(lambda: [it for it in weir.access() if it["status"] == 101])[0]
         assert line["client_name"] == "a"
-        with weir.client() as conn:
-            assert conn.get("/", ask + bearer("a")).response().status == 101
+        assert status_of(bearer("a")) == 101
 
 
 # --- in a time -----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from h2raw import CANCEL, H2, PROTOCOL_ERROR
 from hyperframe.frame import RstStreamFrame, WindowUpdateFrame
 from serving import Tool
-from test_websocket_h2 import CONNECT, VERSION, H2Ws
+from test_websocket_h2 import CONNECT, VERSION, H2Ws, echoes_what_comes_with_the_request
 from weirtest import ROOT, Weir, wait_for
 from wsraw import BINARY, CLOSE, CONT, PING, PONG, TEXT, WsClient, close_payload, frame
 
@@ -69,12 +69,7 @@ def test_http1_and_http2_beside_each_other(server):
 
 def test_frames_that_come_with_the_request(server):
     with H2(server.port) as h2:
-        h2.until(lambda: h2.settings, "SETTINGS")
-        number = h2.request(pseudo=CONNECT, extra=VERSION, end=False)
-        h2.data(number, frame(TEXT, "early", mask=b"abcd"))
-        stream = h2.stream(number)
-        h2.until(lambda: len(stream.body) >= 7, "the echo")
-        assert stream.status == 200 and stream.body == frame(TEXT, "early")
+        echoes_what_comes_with_the_request(h2)
 
 
 @pytest.mark.parametrize("server", [("--protocol", "chat", "--deflate")], indirect=True)

@@ -47,6 +47,15 @@ class H2Ws:
         return self.reader.frame()
 
 
+def echoes_what_comes_with_the_request(h2):
+    h2.until(lambda: h2.settings, "SETTINGS")
+    number = h2.request(pseudo=CONNECT, extra=VERSION, end=False)
+    h2.data(number, frame(TEXT, "early", mask=b"abcd"))
+    stream = h2.stream(number)
+    h2.until(lambda: len(stream.body) >= 7, "the echo")
+    assert stream.status == 200 and stream.body == frame(TEXT, "early")
+
+
 @contextlib.contextmanager
 def chain(script, inner=None, outer=None):
     """HTTP/1.1 or HTTP/2 to the outer gateway, HTTP/2 to the inner one, HTTP/1.1 to the upstream."""
@@ -126,12 +135,7 @@ def test_end_stream_in_the_opening_is_malformed():
 
 def test_data_before_the_answer_is_kept():
     with upstream(echo) as up, Weir(up) as weir, H2(weir.port) as h2:
-        h2.until(lambda: h2.settings, "SETTINGS")
-        number = h2.request(pseudo=CONNECT, extra=VERSION, end=False)
-        h2.data(number, frame(TEXT, "early", mask=b"abcd"))
-        stream = h2.stream(number)
-        h2.until(lambda: len(stream.body) >= 7, "the echo")
-        assert stream.status == 200 and stream.body == frame(TEXT, "early")
+        echoes_what_comes_with_the_request(h2)
 
 
 def test_bad_frames_end_the_stream_alone():
