@@ -5,6 +5,7 @@
  */
 #include <weir/grpc.h>
 
+#include "support/hosted.h"
 #include "support/unit.h"
 
 #include <stdio.h>
@@ -54,13 +55,7 @@ static void serve(const struct alloc *alloc, const weir_server_handler *how,
 {
     weir_runtime *runtime;
     weir_server *server;
-    weir_runtime_options opt = {.conns_max = 16,
-                                .waiting_max = 8,
-                                .keys_max = 8,
-                                .posts_max = 16,
-                                .seed = 1,
-                                .allocator = unit_allocator(alloc)};
-    weir_err err = weir_runtime_open_hosted(&opt, &runtime);
+    weir_err err = hosted_open(alloc, &runtime);
     assert_true(may_be(err));
     if (err != WEIR_OK) {
         return;

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "support/await.h"
+#include "support/hosted.h"
 #include "support/unit.h"
 
 #include <stdio.h>
@@ -116,13 +117,7 @@ static void live(const struct alloc *alloc, void *arg)
     *lives += 1;
     const weir_server_options server = {.address = "127.0.0.1:0", .max_connections = 8};
     static const weir_server_handler handler = {.on_request = on_request};
-    weir_runtime_options opt = {.conns_max = 16,
-                                .waiting_max = 8,
-                                .keys_max = 8,
-                                .posts_max = 16,
-                                .seed = 1,
-                                .allocator = unit_allocator(alloc)};
-    if (weir_runtime_open_hosted(&opt, &talk.runtime) != WEIR_OK) {
+    if (hosted_open(alloc, &talk.runtime) != WEIR_OK) {
         return;
     }
     const weir_websocket_manager_options options = {.pool = {.max_total = 8},

@@ -3,6 +3,7 @@
  * Runtimes: with threads, as a guest in a loop that polls, as a guest of libuv; what they are given
  * to run; memory that is refused.
  */
+#include "support/hosted.h"
 #include "support/shop.h"
 
 #include <poll.h>
@@ -330,14 +331,8 @@ static void live(const struct alloc *alloc, void *arg)
     (void)arg;
     struct shop shop;
     weir_shared *pool;
-    weir_runtime_options opt = {.conns_max = 10,
-                                .waiting_max = 10,
-                                .keys_max = 10,
-                                .posts_max = 4,
-                                .seed = 1,
-                                .allocator = unit_allocator(alloc)};
     shop_init(&shop, 0);
-    if (weir_runtime_open_hosted(&opt, &shop.runtime) != WEIR_OK) {
+    if (hosted_open(alloc, &shop.runtime) != WEIR_OK) {
         return;
     }
     weir_shared_options options = {

@@ -7,6 +7,7 @@
 
 #include "io/clock.h"
 #include "support/blocking.h"
+#include "support/hosted.h"
 #include "support/unit.h"
 
 #include <errno.h>
@@ -121,13 +122,7 @@ static void live(const struct alloc *alloc, void *arg)
     *lives += 1;
     const weir_server_options server = {.address = "127.0.0.1:0", .max_connections = 8};
     static const weir_server_handler handler = {.on_request = on_request};
-    weir_runtime_options opt = {.conns_max = 16,
-                                .waiting_max = 8,
-                                .keys_max = 8,
-                                .posts_max = 16,
-                                .seed = 1,
-                                .allocator = unit_allocator(alloc)};
-    if (weir_runtime_open_hosted(&opt, &talk.runtime) != WEIR_OK) {
+    if (hosted_open(alloc, &talk.runtime) != WEIR_OK) {
         return;
     }
     const weir_websocket_manager_options options = {
@@ -218,13 +213,7 @@ static void live_over_http2(const struct alloc *alloc, void *arg)
     *lives += 1;
     const weir_server_options server = {.address = "127.0.0.1:0", .max_connections = 8};
     static const weir_server_handler handler = {.on_request = on_request};
-    weir_runtime_options opt = {.conns_max = 16,
-                                .waiting_max = 8,
-                                .keys_max = 8,
-                                .posts_max = 16,
-                                .seed = 1,
-                                .allocator = unit_allocator(alloc)};
-    if (weir_runtime_open_hosted(&opt, &talk.runtime) != WEIR_OK) {
+    if (hosted_open(alloc, &talk.runtime) != WEIR_OK) {
         return;
     }
     if (weir_websocket_manager_new(talk.runtime, NULL, &talk.manager) == WEIR_OK) {
@@ -294,13 +283,7 @@ static void who_cannot_be_heard_is_told_so(void **state)
     struct alloc nothing = alloc_libc;
     nothing.zeroed = refuse;
     alloc_count_init(&count, &alloc_libc);
-    weir_runtime_options opt = {.conns_max = 16,
-                                .waiting_max = 8,
-                                .keys_max = 8,
-                                .posts_max = 16,
-                                .seed = 1,
-                                .allocator = unit_allocator(&count.hooks)};
-    assert_int_equal(weir_runtime_open_hosted(&opt, &talk.runtime), WEIR_OK);
+    assert_int_equal(hosted_open(&count.hooks, &talk.runtime), WEIR_OK);
     assert_int_equal(weir_websocket_manager_new(talk.runtime, NULL, &talk.manager), WEIR_OK);
     assert_int_equal(weir_server_listen(talk.runtime, &server, &handler, &talk, &talk.server),
                      WEIR_OK);
