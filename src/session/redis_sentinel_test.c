@@ -156,6 +156,18 @@ static void go_on(weir_sessions *sessions, struct things *things)
     assert_int_equal(weir_session_touch(sessions, things->ids[things->count / 2], true), WEIR_OK);
 }
 
+/* So many things, all on the master. */
+static weir_sessions *begun(struct things *things, unsigned count)
+{
+    weir_sessions *sessions = opened_by_sentinels();
+    for (things->count = 0; things->count < count;) {
+        go_on(sessions, things);
+    }
+    until(is_stored(sessions));
+    assert_true(is_there('s', things->ids[count - 1]));
+    return sessions;
+}
+
 /* What is on the master, all of it; and somebody else finds it there. */
 static void find_all(weir_sessions *sessions, const struct things *things)
 {
@@ -172,28 +184,29 @@ static void find_all(weir_sessions *sessions, const struct things *things)
     weir_sessions_close(stranger);
 }
 
+/* While the replica is made the master, and after. */
+static void go_over(weir_sessions *sessions, struct things *things)
+{
+    while (!is_promoted(&other)) {
+        go_on(sessions, things);
+        poll(NULL, 0, 20);
+    }
+    swap();
+    go_on(sessions, things);
+    find_all(sessions, things);
+}
+
 /* --- tests --------------------------------------------------------------------------------------
  */
 
 static void a_master_that_dies_is_followed(void **state)
 {
     (void)state;
-    struct things things = {.count = 0};
-    weir_sessions *sessions = opened_by_sentinels();
-    for (unsigned i = 0; i < 20; i++) {
-        go_on(sessions, &things);
-    }
-    until(is_stored(sessions));
-    assert_true(is_there('s', things.ids[19]));
+    struct things things;
+    weir_sessions *sessions = begun(&things, 20);
     assert_string_equal(redis_says(&server, "WAIT", "1", "5000"), "1");
     redis_kill(&server);
-    while (!is_promoted(&other)) {
-        go_on(sessions, &things);
-        poll(NULL, 0, 20);
-    }
-    swap();
-    go_on(sessions, &things);
-    find_all(sessions, &things);
+    go_over(sessions, &things);
     assert_true(stats_of(sessions).store_outages > 0);
     weir_sessions_close(sessions);
     follow(&other, &server); /* it comes back as who it is now */
@@ -204,19 +217,11 @@ static void a_master_that_dies_is_followed(void **state)
 static void one_that_lives_on_is_left(void **state)
 {
     (void)state;
-    struct things things = {.count = 0};
-    weir_sessions *sessions = opened_by_sentinels();
-    go_on(sessions, &things);
-    until(is_stored(sessions));
+    struct things things;
+    weir_sessions *sessions = begun(&things, 1);
     assert_string_equal(redis_says(&server, "WAIT", "1", "5000"), "1");
     until(strcmp(redis_says(&sentinels[0], "SENTINEL", "FAILOVER", "mymaster"), "OK") == 0);
-    while (!is_promoted(&other)) {
-        go_on(sessions, &things);
-        poll(NULL, 0, 20);
-    }
-    swap();
-    go_on(sessions, &things);
-    find_all(sessions, &things);
+    go_over(sessions, &things);
     weir_sessions_close(sessions);
 }
 
@@ -224,12 +229,9 @@ static void one_that_lives_on_is_left(void **state)
 static void who_says_that_it_is_the_master_is_left_all_the_same(void **state)
 {
     (void)state;
-    struct things things = {.count = 0};
+    struct things things;
     char port[8];
-    weir_sessions *sessions = opened_by_sentinels();
-    go_on(sessions, &things);
-    until(is_stored(sessions));
-    assert_true(is_there('s', things.ids[0]));
+    weir_sessions *sessions = begun(&things, 1);
     for (unsigned i = 0; i < SENTINELS; i++) {
         assert_string_equal(redis_says(&sentinels[i], "SENTINEL", "REMOVE", "mymaster"), "OK");
     }
@@ -253,10 +255,8 @@ static void who_says_that_it_is_the_master_is_left_all_the_same(void **state)
 static void sentinels_are_asked_in_turn(void **state)
 {
     (void)state;
-    struct things things = {.count = 0};
-    weir_sessions *sessions = opened_by_sentinels();
-    go_on(sessions, &things);
-    until(is_stored(sessions));
+    struct things things;
+    weir_sessions *sessions = begun(&things, 1);
     redis_kill(&sentinels[0]);
     redis_pause(&sentinels[1], true);
     redis_says(&server, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
