@@ -97,11 +97,11 @@ uint16_t admin_port(const struct admin *admin)
 /* --- who may -------------------------------------------------------------------------------------
  */
 
-/* Takes the same time wherever the first difference is. */
-static bool same_secret(struct slice shown, const char *secret)
+/* Takes the same time wherever the first difference is. An empty secret is nobody's. */
+static bool is_secret(struct slice shown, const char *secret)
 {
     size_t len = strlen(secret);
-    unsigned difference = shown.len == len ? 0 : 1;
+    unsigned difference = shown.len == len && len > 0 ? 0 : 1;
     for (size_t i = 0; i < shown.len; i++)
         difference |= (unsigned char)shown.at[i] ^ (unsigned char)secret[i % (len + 1)];
     return difference == 0;
@@ -195,14 +195,17 @@ static bool origin_is_ours(const struct http_head *head)
 static uint16_t refusal_of(struct admin *admin, const struct http_exchange *exchange,
                            const struct http_head *head, const struct admin_page *page)
 {
-    const char *token = admin->server->config->admin.token;
+    const struct config *config = admin->server->config;
     const uint8_t *address = exchange->peer->address;
+    bool is_viewer = false;
     if (!host_is_ours(admin, head->authority) || !origin_is_ours(head))
         return 403;
-    if (token[0] != '\0' && (page == NULL || !page->open)) {
+    if (config->admin.token[0] != '\0' && (page == NULL || !page->open)) {
         if (guesses_too_much(admin, address))
             return 429;
-        if (!same_secret(bearer_of(head), token)) {
+        struct slice shown = bearer_of(head);
+        is_viewer = is_secret(shown, config->admin.viewer_token);
+        if (!is_secret(shown, config->admin.token) && !is_viewer) {
             if (http_has(head, HTTP_AUTHORIZATION))
                 guess_noted(admin, address);
             return 401;
@@ -210,6 +213,8 @@ static uint16_t refusal_of(struct admin *admin, const struct http_exchange *exch
     }
     if (page == NULL)
         return 404;
+    if (page->posts && is_viewer)
+        return 403;
     if (page->posts)
         return head->method_id == HTTP_POST ? 0 : 405;
     return head->method_id == HTTP_GET || head->method_id == HTTP_HEAD ? 0 : 405;
@@ -227,6 +232,7 @@ static const char *status_reason(uint16_t status)
     case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
+    case 409: return "Conflict";
     case 413: return "Content Too Large";
     case 429: return "Too Many Requests";
     case 500: return "Internal Server Error";
@@ -340,14 +346,14 @@ static void command_send(void *self, uint16_t status)
 static void command_run(struct admin_request *request)
 {
     uint16_t status = 500;
+    const struct slice input = bytes_slice(&request->input);
     if (request->page->run != NULL) {
-        struct server *server = request->admin->server;
-        command_send(request, request->page->run(server, slice_of(request->path), &request->body));
+        const struct admin_ask ask = {.path = slice_of(request->path), .input = input};
+        command_send(request, request->page->run(request->admin->server, &ask, &request->body));
         return;
     }
-    const struct slice command = {bytes_at(&request->input), (uint32_t)bytes_len(&request->input)};
-    request->proxy = admin_proxy_start(request->admin->server, command, &request->body,
-                                       command_send, request, &status);
+    request->proxy = admin_proxy_start(request->admin->server, input, &request->body, command_send,
+                                       request, &status);
     if (request->proxy == NULL)
         command_send(request, status);
 }
@@ -403,6 +409,10 @@ static void on_request(void *self, struct http_exchange *exchange, struct http_h
     if (page->posts) {
         if (end)
             command_run(request);
+    } else if (page->run != NULL) {
+        const struct admin_ask ask = {.path = path,
+                                      .query = slice_sub(head->path, path.len + 1, head->path.len)};
+        command_send(request, page->run(admin->server, &ask, &request->body));
     } else if (page->census == 0) {
         page_send(request);
     } else if (census_take(admin->server, page->census, census_done, request, &request->census)

@@ -2,12 +2,13 @@
  *
  * admin_page.c - each page as a writer of JSON, text or metrics.
  *
- * A list is written row by row: a row is made in a buffer of fixed size and appended; one that does
- * not fit is left out and said so ("cut": true).
+ * A list is written row by row: admin_rows.h.
  */
 #include "gateway/admin_page.h"
 
 #include "gateway/accounts.h"
+#include "gateway/admin_rows.h"
+#include "gateway/admin_sessions.h"
 #include "gateway/admin_tls.h"
 #include "gateway/client_keys.h"
 #include "gateway/config_dump.h"
@@ -26,51 +27,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ROW_BYTES    4096
 #define JSON_TYPE    "application/json"
 #define TEXT_TYPE    "text/plain; charset=utf-8"
 #define EVENTS_SHOWN 500U
 
 #define ACCOUNTS_PATH "/api/v1/accounts/"
 #define CLEAR_PATH    "/clear"
-
-/* A page that is one list. */
-struct rows {
-    struct bytes *out;
-    const char *before; /* what stands before the next row */
-    bool cut;
-    char room[ROW_BYTES];
-};
-
-static void rows_open(struct rows *rows, const char *name, struct bytes *out)
-{
-    rows->out = out;
-    rows->before = "\n";
-    rows->cut = false;
-    bytes_printf(out, "{\"%s\":[", name);
-}
-
-static struct json row_begin(struct rows *rows)
-{
-    struct json row = json_into(rows->room, sizeof(rows->room));
-    json_open(&row, NULL, '{');
-    return row;
-}
-
-static void row_end(struct rows *rows, struct json *row)
-{
-    json_close(row, '}');
-    bool good = !row->full && bytes_append_text(rows->out, rows->before)
-                && bytes_append(rows->out, row->at, row->len);
-    rows->cut = rows->cut || !good;
-    rows->before = ",\n";
-}
-
-static uint16_t rows_close(struct rows *rows)
-{
-    bytes_printf(rows->out, "\n],\"cut\":%s}\n", rows->cut ? "true" : "false");
-    return 200;
-}
 
 /* --- alive, ready, healthy -----------------------------------------------------------------------
  */
@@ -154,7 +116,8 @@ static uint16_t write_index(const struct server *server, const struct census *ce
     bytes_printf(
         out,
         "weir %s, %s\n\n/livez\n/readyz\n/healthz\n/metrics\n/api/v1/pools\n"
-        "/api/v1/endpoints\n/api/v1/accounts\n/api/v1/clients\n/api/v1/keys\n/api/v1/connections\n/api/v1/listeners\n"
+        "/api/v1/endpoints\n/api/v1/accounts\n/api/v1/clients\n/api/v1/sessions\n/api/v1/keys\n"
+        "/api/v1/connections\n/api/v1/listeners\n"
         "/api/v1/certificates\n"
         "/api/v1/events\n/api/v1/config\n/api/v1/process\n",
         WEIR_VERSION, state_word(server));
@@ -703,10 +666,11 @@ static uint16_t write_clients(const struct server *server, const struct census *
 }
 
 /* /api/v1/accounts/UPSTREAM/ACCOUNT/clear: what is held against it is forgotten. */
-static uint16_t run_clear(const struct server *server, struct slice path, struct bytes *out)
+static uint16_t run_clear(const struct server *server, const struct admin_ask *ask,
+                          struct bytes *out)
 {
-    struct slice account = slice_sub(path, sizeof(ACCOUNTS_PATH) - 1,
-                                     path.len - (uint32_t)(sizeof(CLEAR_PATH) - 1));
+    struct slice account = slice_sub(ask->path, sizeof(ACCOUNTS_PATH) - 1,
+                                     ask->path.len - (uint32_t)(sizeof(CLEAR_PATH) - 1));
     struct slice upstream;
     slice_split(&account, '/', &upstream);
     bool is_known = false;
@@ -717,10 +681,10 @@ static uint16_t run_clear(const struct server *server, struct slice path, struct
     if (is_known)
         log_to(&server->voice.sink, LOG_INFO_LEVEL, "account cleared",
                log_slice("upstream", upstream), log_slice("account", account));
-    bytes_append_text(out, is_known ? "{\"cleared\":true}\n"
-                                    : "{\"error\":{\"code\":404,\"message\":\"there is no such "
-                                      "account\"}}\n");
-    return is_known ? 200 : 404;
+    if (!is_known)
+        return rows_fault(out, 404, "there is no such account");
+    bytes_append_text(out, "{\"cleared\":true}\n");
+    return 200;
 }
 
 static uint16_t write_process(const struct server *server, const struct census *census,
@@ -767,6 +731,7 @@ static const struct admin_page pages[] = {
     {"/api/v1/endpoints", CENSUS_ENDPOINTS, false, false, JSON_TYPE, write_endpoints, NULL},
     {"/api/v1/accounts", 0, false, false, JSON_TYPE, write_accounts, NULL},
     {"/api/v1/clients", 0, false, false, JSON_TYPE, write_clients, NULL},
+    {SESSIONS_PATH, 0, false, false, JSON_TYPE, NULL, admin_sessions_list},
     {"/api/v1/keys", CENSUS_KEYS, false, false, JSON_TYPE, write_keys, NULL},
     {"/api/v1/connections", CENSUS_CONNECTIONS, false, false, JSON_TYPE, write_connections, NULL},
     {"/api/v1/listeners", 0, false, false, JSON_TYPE, write_listeners, NULL},
@@ -776,18 +741,32 @@ static const struct admin_page pages[] = {
     {"/api/v1/process", 0, false, false, JSON_TYPE, write_process, NULL},
     {"/api/v1/proxies/test", 0, false, true, JSON_TYPE, NULL, NULL},
 };
-static const struct admin_page clear_page = {.path = ACCOUNTS_PATH,
-                                             .posts = true,
-                                             .type = JSON_TYPE,
-                                             .run = run_clear};
+/* What stands between these two is somebody's name. */
+static const struct {
+    const char *begin, *end;
+    struct admin_page page;
+} named_pages[] = {
+    {ACCOUNTS_PATH, CLEAR_PATH, {.posts = true, .type = JSON_TYPE, .run = run_clear}},
+    {SESSIONS_PATH "/",
+     "/rebind",
+     {.posts = true, .type = JSON_TYPE, .run = admin_sessions_rebind}},
+    {SESSIONS_PATH "/", "/end", {.posts = true, .type = JSON_TYPE, .run = admin_sessions_end}},
+    {SESSIONS_PATH "/", "", {.type = JSON_TYPE, .run = admin_sessions_one}},
+};
+
+static const struct admin_page *named_page_find(struct slice path)
+{
+    for (size_t i = 0; i < sizeof(named_pages) / sizeof(named_pages[0]); i++)
+        if (slice_starts(path, slice_of(named_pages[i].begin))
+            && slice_ends(path, slice_of(named_pages[i].end)))
+            return &named_pages[i].page;
+    return NULL;
+}
 
 const struct admin_page *admin_page_find(struct slice path)
 {
-    if (path.len < ADMIN_PATH_MAX && slice_starts(path, SLICE(ACCOUNTS_PATH))
-        && slice_ends(path, SLICE(CLEAR_PATH)))
-        return &clear_page;
     for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
         if (slice_is(path, pages[i].path))
             return &pages[i];
-    return NULL;
+    return path.len < ADMIN_PATH_MAX ? named_page_find(path) : NULL;
 }

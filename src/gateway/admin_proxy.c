@@ -2,6 +2,7 @@
 #include "gateway/admin_proxy.h"
 
 #include "connector/tunnel.h"
+#include "gateway/admin_rows.h"
 #include "gateway/probe.h"
 #include "proto/json.h"
 #include "proto/json_texts.h"
@@ -28,20 +29,6 @@ struct way {
     struct proxy proxy, target; /* the latter is parsed as if it were one */
     char target_url[JSON_TEXTS_MAX + 8];
 };
-
-static uint16_t say_fault(struct bytes *out, uint16_t status, const char *message)
-{
-    char room[ANSWER_BYTES];
-    struct json json = json_into(room, sizeof(room));
-    json_open(&json, NULL, '{');
-    json_open(&json, "error", '{');
-    json_u64(&json, "code", status);
-    json_text(&json, "message", message);
-    json_close(&json, '}');
-    json_close(&json, '}');
-    bytes_append(out, json.at, json.len);
-    return status;
-}
 
 static void write_steps(struct json *json, const struct trial_result *result)
 {
@@ -184,6 +171,6 @@ struct admin_proxy *admin_proxy_start(const struct server *server, struct slice 
         return proxy;
     if (proxy != NULL)
         admin_proxy_cancel(proxy);
-    *ret_status = say_fault(out, status, why);
+    *ret_status = rows_fault(out, status, why);
     return NULL;
 }

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "proto/json_read.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -150,10 +151,24 @@ static struct said of_openai(const struct ai_request *body)
     return said;
 }
 
+static const char session_mark[] = "session_";
+
+/* Where that begins in "user_…_account_…_session_ID"; its length: nowhere. */
+static uint32_t session_in(struct slice text)
+{
+    uint32_t at = text.len;
+    while (at-- > 0) {
+        struct slice end = slice_sub(text, at, text.len);
+        if (slice_starts(end, SLICE(session_mark)) && end.len > sizeof session_mark - 1) {
+            return at;
+        }
+    }
+    return text.len;
+}
+
 /* "user_…_account_…_session_ID", or {"session_id": ID}. */
 static struct said of_anthropic(const struct ai_request *body)
 {
-    static const char mark[] = "session_";
     struct said said = of_word(body, AI_USER_ID);
     struct slice text = {said.at, (uint32_t)said.len}, value;
     if (said.at == NULL || said.is_too_long) {
@@ -163,11 +178,9 @@ static struct said of_anthropic(const struct ai_request *body)
         && json_member(json_trim(text), SLICE("session_id"), &value) && value.len > 2) {
         return said_of(slice_sub(value, 1, value.len - 1));
     }
-    for (uint32_t at = text.len; at-- > 0;) {
-        struct slice end = slice_sub(text, at, text.len);
-        if (slice_starts(end, SLICE(mark)) && end.len > sizeof mark - 1) {
-            return said_of(slice_sub(end, sizeof mark - 1, end.len));
-        }
+    uint32_t at = session_in(text);
+    if (at < text.len) {
+        return said_of(slice_sub(text, at + sizeof session_mark - 1, text.len));
     }
     return said;
 }
@@ -207,6 +220,40 @@ static struct said ask_source(const struct affinity_ask *ask, const char *source
 
 /* --- keys ----------------------------------------------------------------------------------------
  */
+
+uint64_t affinity_user_of(struct slice user_id)
+{
+    static const char *const members[] = {"account_uuid", "device_id"};
+    struct slice text = user_id, value;
+    bool is_object = text.len > 0 && text.at[0] == '{' && json_check(text);
+    for (uint32_t i = 0; is_object && i < sizeof members / sizeof *members; i++) {
+        if (json_member(json_trim(user_id), slice_of(members[i]), &value) && value.len > 2) {
+            text = slice_sub(value, 1, value.len - 1);
+            break;
+        }
+    }
+    text = is_object ? text : slice_sub(text, 0, session_in(text));
+    while (text.len > 0 && text.at[text.len - 1] == '_') {
+        text.len--;
+    }
+    return text.len > 0 ? XXH3_64bits(text.at, text.len) : 0;
+}
+
+uint64_t affinity_user(const struct ai_request *body)
+{
+    const struct ai_text *word = &body->words[AI_USER_ID];
+    return word->standing == AI_GOOD
+               ? affinity_user_of((struct slice){word->at, (uint32_t)word->len})
+               : 0;
+}
+
+void affinity_user_text(uint64_t user, char ret_text[AFFINITY_USER_TEXT])
+{
+    ret_text[0] = '\0';
+    if (user != 0) {
+        snprintf(ret_text, AFFINITY_USER_TEXT, "%016llx", (unsigned long long)user);
+    }
+}
 
 uint64_t affinity_client(const struct http_head *head)
 {

@@ -90,6 +90,13 @@ enum affinity affinity_key_of(const struct affinity_ask *ask, struct affinity_ke
 /* Of the answer with that id, for whom `scope` stands. */
 struct affinity_key affinity_key_of_answer(uint64_t scope, const char *id, size_t len);
 
+/* Of the user that a body names (metadata.user_id, but for its session); 0: it names none. The text
+ * of it, and of 0 the empty one. */
+#define AFFINITY_USER_TEXT 17U
+uint64_t affinity_user(const struct ai_request *body);
+uint64_t affinity_user_of(struct slice user_id);
+void affinity_user_text(uint64_t user, char ret_text[AFFINITY_USER_TEXT]);
+
 /* What the client shows of itself, Authorization or x-api-key; 0: nothing. */
 uint64_t affinity_client(const struct http_head *head);
 /* Of a client and the name of an upstream. */
@@ -130,10 +137,20 @@ enum affinity_where {
 enum affinity_where affinities_find(struct affinities *affinities, const struct affinity_key *key,
                                     uint64_t now_ms, struct affinity_look *look,
                                     struct affinity_bound *ret_bound);
-/* It is with that account from now on, for ttl_ms after it was last said; unless somebody has moved
- * it elsewhere since `epoch` was found, who was first then. Epoch 0 moves nothing. */
+/* Whose conversation that is, for whoever looks for it; kept with a record from its beginning. */
+struct affinity_owner {
+    const char *upstream, *client; /* by name; "": it shows no key of ours */
+    uint64_t user;                 /* affinity_user() */
+};
+/* Where it is now, and for how long after that was last said. */
+struct affinity_place {
+    const char *account;
+    uint32_t epoch, ttl_ms;
+};
+/* It is there from now on; unless somebody has moved it elsewhere since `epoch` was found, who was
+ * first then. Epoch 0 moves nothing. */
 void affinities_bind(struct affinities *affinities, const struct affinity_key *key,
-                     const char *account, uint32_t epoch, uint32_t ttl_ms);
+                     const struct affinity_owner *owner, const struct affinity_place *place);
 /* Whether it was served here within ttl_ms, as far as is remembered. */
 bool affinities_seen(const struct affinities *affinities, const struct affinity_key *key,
                      uint64_t now_ms);
@@ -141,6 +158,10 @@ void affinities_see(struct affinities *affinities, const struct affinity_key *ke
                     uint32_t ttl_ms);
 void affinities_count(struct affinities *affinities, enum affinity affinity);
 uint64_t affinities_counted(const struct affinities *affinities, enum affinity affinity);
+
+/* The records themselves: sessions whose place is the account, whose `account` is the upstream, and
+ * whose key is the client's name. */
+struct weir_sessions *affinities_sessions(const struct affinities *affinities);
 
 struct affinities_info {
     uint32_t records;

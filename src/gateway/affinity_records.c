@@ -159,25 +159,43 @@ enum affinity_where affinities_find(struct affinities *affinities, const struct 
     return AFFINITY_BOUND;
 }
 
+/* False: there is no room, and the hash alone says. */
+static bool create(struct affinities *affinities, weir_session_id id,
+                   const struct affinity_owner *owner, uint32_t ttl_ms)
+{
+    char user[AFFINITY_USER_TEXT];
+    affinity_user_text(owner->user, user);
+    const weir_session_new what = {.size = sizeof what,
+                                   .id = id,
+                                   .user = user,
+                                   .account = owner->upstream,
+                                   .key = owner->client,
+                                   .ttl_ms = ttl_ms};
+    weir_err err = weir_session_create(affinities->sessions, &what, &id);
+    return err == WEIR_OK || err == WEIR_EEXISTS;
+}
+
 void affinities_bind(struct affinities *affinities, const struct affinity_key *key,
-                     const char *account, uint32_t epoch, uint32_t ttl_ms)
+                     const struct affinity_owner *owner, const struct affinity_place *place)
 {
     weir_session_id id;
-    weir_session_place place;
+    weir_session_place found;
     if (!id_of(affinities, key, &id)) {
         return;
     }
-    const weir_session_new what = {.size = sizeof what, .id = id, .ttl_ms = ttl_ms};
-    if (weir_session_touch(affinities->sessions, id, true) != WEIR_OK) {
-        weir_err err = weir_session_create(affinities->sessions, &what, &id);
-        if (err != WEIR_OK && err != WEIR_EEXISTS) {
-            return; /* no room: the hash alone says */
-        }
+    if (weir_session_touch(affinities->sessions, id, true) != WEIR_OK
+        && !create(affinities, id, owner, place->ttl_ms)) {
+        return;
     }
-    if (weir_session_claim(affinities->sessions, id, account, &place) == WEIR_EEXISTS
-        && epoch != 0) {
-        weir_session_rebind(affinities->sessions, id, epoch, account, &place);
+    if (weir_session_claim(affinities->sessions, id, place->account, &found) == WEIR_EEXISTS
+        && place->epoch != 0) {
+        weir_session_rebind(affinities->sessions, id, place->epoch, place->account, &found);
     }
+}
+
+weir_sessions *affinities_sessions(const struct affinities *affinities)
+{
+    return affinities->sessions;
 }
 
 /* --- of late -------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/affinity.h"
 
+#include <weir/session.h>
+
 #include "support/unit.h"
 
 #include <stdio.h>
@@ -146,6 +148,52 @@ static void sources(void **state)
     assert_true(affinity_wants_body(&both) && affinity_pins(&both));
 }
 
+static void bind(struct affinities *affinities, const struct affinity_key *key, const char *account,
+                 uint32_t epoch)
+{
+    const struct affinity_owner owner = {.upstream = "up", .client = "team", .user = 0xabc};
+    const struct affinity_place place = {account, epoch, 60000};
+    affinities_bind(affinities, key, &owner, &place);
+}
+
+/* Adds up who is shown. */
+static bool on_found(void *arg, const weir_session *session)
+{
+    assert_string_equal(session->place, "a2");
+    ++*(unsigned *)arg;
+    return true;
+}
+
+static unsigned found(struct affinities *affinities, const char *user, const char *client)
+{
+    unsigned count = 0;
+    const weir_session_query query = {
+        .size = sizeof query, .user = user, .account = "up", .key = client};
+    weir_sessions_find(affinities_sessions(affinities), &query, on_found, &count);
+    return count;
+}
+
+static void a_user_is_known_whatever_the_session(void **state)
+{
+    (void)state;
+    char text[AFFINITY_USER_TEXT];
+    uint64_t user = affinity_user_of(SLICE("user_1_account_2"));
+    assert_true(user != 0);
+    assert_int_equal(affinity_user_of(SLICE("user_1_account_2_session_a")), user);
+    assert_int_equal(affinity_user_of(SLICE("user_1_account_2__session_b")), user);
+    assert_int_not_equal(affinity_user_of(SLICE("user_1_account_3_session_a")), user);
+    uint64_t account = affinity_user_of(SLICE("{\"session_id\":\"x\",\"account_uuid\":\"u\"}"));
+    assert_int_equal(affinity_user_of(SLICE("{\"account_uuid\":\"u\",\"session_id\":\"y\"}")),
+                     account);
+    assert_int_equal(affinity_user_of(SLICE("u")), account);
+    assert_int_equal(affinity_user_of(SLICE("")), 0);
+    assert_int_equal(affinity_user_of(SLICE("session_x")), 0);
+    affinity_user_text(0, text);
+    assert_string_equal(text, "");
+    affinity_user_text(0xabc, text);
+    assert_string_equal(text, "0000000000000abc");
+}
+
 static void records(void **state)
 {
     (void)state;
@@ -163,18 +211,21 @@ static void records(void **state)
     struct affinity_key a = affinity_key_of_answer(1, "r1", 2);
     struct affinity_key b = affinity_key_of_answer(2, "r1", 2);
     assert_int_equal(affinities_find(affinities, &a, 0, NULL, &bound), AFFINITY_NOWHERE);
-    affinities_bind(affinities, &a, "a1", 0, 60000);
+    bind(affinities, &a, "a1", 0);
     assert_int_equal(affinities_find(affinities, &a, 0, NULL, &bound), AFFINITY_BOUND);
     assert_string_equal(bound.account, "a1");
     assert_int_equal(affinities_find(affinities, &b, 0, NULL, &bound), AFFINITY_NOWHERE);
     first = bound;
-    affinities_bind(affinities, &a, "a2", first.epoch, 60000);
-    affinities_bind(affinities, &a, "a2", 0, 60000);
+    bind(affinities, &a, "a2", first.epoch);
+    bind(affinities, &a, "a2", 0);
     /* Who comes later, or was only served by it, moves nothing. */
-    affinities_bind(affinities, &a, "a3", first.epoch, 60000);
-    affinities_bind(affinities, &a, "a1", 0, 60000);
+    bind(affinities, &a, "a3", first.epoch);
+    bind(affinities, &a, "a1", 0);
     assert_int_equal(affinities_find(affinities, &a, 0, NULL, &bound), AFFINITY_BOUND);
     assert_string_equal(bound.account, "a2");
+    assert_int_equal(found(affinities, "0000000000000abc", "team"), 1);
+    assert_int_equal(found(affinities, "0000000000000abd", NULL), 0);
+    assert_int_equal(found(affinities, NULL, "other"), 0);
     struct affinities_info info;
     affinities_info_of(affinities, &info);
     assert_int_equal(info.records, 1);
@@ -204,6 +255,7 @@ static int close_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_user_is_known_whatever_the_session),
         cmocka_unit_test(every_source),
         cmocka_unit_test(in_their_order),
         cmocka_unit_test(an_id_that_is_too_long_is_none),

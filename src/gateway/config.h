@@ -299,7 +299,8 @@ struct config {
     } node;
     struct {
         struct config_address address;
-        const char *token; /* "": none */
+        const char *token;        /* "": none */
+        const char *viewer_token; /* with it one may look, and change nothing; "": none */
     } admin;
     struct {
         struct config_texts servers; /* "address" or "address:port"; none: the system's */

@@ -117,6 +117,9 @@ static void check_admin(const struct check *c)
         config_error(c->faults, AT(c, c->config->admin.address),
                      "admin.address: %s can be reached from elsewhere and needs admin.token",
                      address->text);
+    if (c->config->admin.viewer_token[0] != '\0' && c->config->admin.token[0] == '\0')
+        config_error(c->faults, AT(c, c->config->admin.viewer_token),
+                     "admin.viewer_token: without admin.token everybody may do everything");
 }
 
 /* --- certificates --------------------------------------------------------------------------------

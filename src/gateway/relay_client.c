@@ -110,3 +110,9 @@ uint64_t client_hash(const struct transit *transit, const struct http_head *head
     return transit->client_no != 0 ? client_keys_hash(keys_of(transit), transit->client_no - 1)
                                    : affinity_client(head);
 }
+
+const char *client_name(const struct transit *transit)
+{
+    return transit->client_no != 0 ? client_keys_name(keys_of(transit), transit->client_no - 1)
+                                   : "";
+}

@@ -34,6 +34,8 @@ bool client_admit(struct transit *transit, const struct http_head *head);
 bool client_enter(struct transit *transit);
 /* Who asks: the client, else what the request shows of one; 0: it shows nothing. */
 uint64_t client_hash(const struct transit *transit, const struct http_head *head);
+/* "": none that the configuration names. */
+const char *client_name(const struct transit *transit);
 
 /* --- relay_account.c ---------------------------------------------------------------------------
  */

@@ -83,6 +83,7 @@ static void note_keys(struct transit *transit, bool has_body)
         .address = address,
         .scope = affinity_scope(client_hash(transit, head), transit->upstream->config->name),
     };
+    transit->user = has_body ? affinity_user(&transit->lane->relay->ai) : 0;
     if (has_body) {
         note_pin(transit, ask.scope);
     }
@@ -225,6 +226,16 @@ static void tell_of_move(const struct transit *transit)
     }
 }
 
+static void bind(struct transit *transit, const struct affinity_key *key, uint32_t epoch,
+                 uint32_t ttl_ms)
+{
+    const struct affinity_owner owner = {.upstream = transit->upstream->config->name,
+                                         .client = client_name(transit),
+                                         .user = transit->user};
+    const struct affinity_place place = {account_of(transit), epoch, ttl_ms};
+    affinities_bind(affinities_of(transit), key, &owner, &place);
+}
+
 /* Who was served by another account because its own was full is with its own all the same. */
 static void keep(struct transit *transit)
 {
@@ -236,8 +247,7 @@ static void keep(struct transit *transit)
     }
     if (transit->upstream->accounts != NULL && (is_moved(transit) || is_prolonged)) {
         uint32_t epoch = transit->is_bound && is_moved(transit) ? transit->bound.epoch : 0;
-        affinities_bind(affinities_of(transit), &transit->session, account_of(transit), epoch,
-                        ttl_ms);
+        bind(transit, &transit->session, epoch, ttl_ms);
     }
 }
 
@@ -285,5 +295,5 @@ void session_ended(struct transit *transit)
     if (ttl_ms < route_of(transit)->affinity.ttl_ms) {
         ttl_ms = route_of(transit)->affinity.ttl_ms;
     }
-    affinities_bind(affinities_of(transit), &key, account_of(transit), 0, ttl_ms);
+    bind(transit, &key, 0, ttl_ms);
 }

@@ -125,6 +125,7 @@ struct transit {
     struct waiter wait;          /* for an account that is full, or a place */
     uint64_t except;             /* accounts that it is not to be asked as: a bit for each */
     struct affinity_key session; /* where has_session; its scope where there is affinity */
+    uint64_t user;               /* where there is affinity: affinity_user() */
     uint32_t home;               /* where has_session: the account that it is with */
     struct affinity_key pin;     /* where has_pin */
     struct held held;

@@ -26,8 +26,8 @@ def word(answer):
     return answer.header("x-weir-session")
 
 
-def by_session(weir, number, **fields):
-    answer = post(weir, headers=f"X-Session-Id: s{number}\r\n", **fields)
+def by_session(weir, number, headers="", **fields):
+    answer = post(weir, headers=f"X-Session-Id: s{number}\r\n{headers}", **fields)
     return answer.json().get("served_by"), word(answer), answer.status
 
 

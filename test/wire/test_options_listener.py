@@ -78,6 +78,27 @@ def test_admin_token():
             assert "s3cret" not in weir.text()
 
 
+@option("admin.viewer_token")
+def test_who_shows_the_viewers_token_looks_and_changes_nothing():
+    api_key = {"Authorization": "Bearer see"}, {"Authorization": "Bearer do"}
+
+    class Keyed(Weir):
+        def admin(self, path, method="GET", headers=None, body=None):
+            return super().admin(path, method, headers or api_key[1], body)
+
+    clear = "/api/v1/accounts/up/a1/clear"
+    accounts = [{"name": "a1", "headers": {"x-api-key": "k"}}]
+    ports = {"port": free_port(), "admin": free_port()}
+    admin = {"address": f"127.0.0.1:{ports['admin']}", "token": "do", "viewer_token": "see"}
+    with Upstream() as up, Keyed(up, ports=ports, admin=admin, upstream_options={"accounts": accounts}) as weir:
+        for viewer in api_key:
+            assert weir.admin("/api/v1/accounts", headers=viewer).status == 200
+        assert weir.admin(clear, "POST", headers=api_key[0]).status == 403
+        assert weir.admin(clear, "POST", headers=api_key[1]).status == 200
+        assert weir.admin("/api/v1/accounts", headers={"Authorization": "Bearer "}).status == 401
+        assert '"see"' not in weir.admin("/api/v1/config").text
+
+
 @option("log.level")
 def test_log_level():
     with Upstream() as up:

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/api/v1/sessions: what is kept of conversations is found, moved and ended."""
+import json
+
+import pytest
+
+from test_accounts import Api
+from test_affinity import by_session, four, relay
+from test_client_keys import bearer, client
+from weirtest import wait_for
+
+def page(weir, path="", **words):
+    query = "&".join(f"{name}={value}" for name, value in words.items())
+    answer = weir.admin(f"/api/v1/sessions{path}" + (f"?{query}" if query else ""))
+    return answer.status, json.loads(answer.text)
+
+
+def sessions(weir, **words):
+    status, said = page(weir, **words)
+    assert status == 200, said
+    return said["sessions"]
+
+
+def do(weir, session, what, **body):
+    answer = weir.admin(f"/api/v1/sessions/{session}/{what}", "POST", body=json.dumps(body) if body else None)
+    return answer.status, json.loads(answer.text)
+
+
+@pytest.fixture(name="gateway")
+def fixture_gateway():
+    with Api() as api, relay(api, *four()) as weir:
+        yield api, weir
+
+
+def user(name):
+    return {"metadata": {"user_id": f"user_{name}_account__session_x"}}
+
+
+def moved(api, weir, number, headers="", **fields):
+    """A conversation that is not with the account that its hash says: those that had it and have it."""
+    home, _, _ = by_session(weir, number, headers, **fields)
+    api.says_once(home, (529, ""))
+    second, said, _ = by_session(weir, number, headers, **fields)
+    assert said == "rebound:cooldown"
+    weir.admin(f"/api/v1/accounts/up/{home[2:]}/clear", "POST")
+    return home[2:], second[2:]
+
+
+def test_what_is_kept_is_found_by_all_that_it_is_known_by(gateway):
+    api, weir = gateway
+    assert sessions(weir) == []
+    places = {n: moved(api, weir, n, **user(n % 2))[1] for n in range(6)}
+    rows = sessions(weir)
+    assert sorted(row["account"] for row in rows) == sorted(places.values())
+    assert {row["upstream"] for row in rows} == {"up"} and {row["status"] for row in rows} == {"active"}
+    assert all(len(row["id"]) == 32 and row["epoch"] == 1 and row["bound_seconds"] > 0 for row in rows)
+    for row in rows:
+        assert page(weir, "/" + row["id"])[1]["account"] == row["account"]
+        assert [found["id"] for found in sessions(weir, id=row["id"][:12])] == [row["id"]]
+    for account in {f"a{i}" for i in range(4)}:
+        assert len(sessions(weir, account=account)) == list(places.values()).count(account)
+    assert len(sessions(weir, user="user_0_account")) == 3 and len(sessions(weir, user="user_2_account")) == 0
+    assert sessions(weir, user="user_1_account__session_of%20another")[0]["user"]
+    assert len(sessions(weir, upstream="up", status="active")) == 6
+    assert sessions(weir, upstream="other") == [] and sessions(weir, status="failed") == []
+    assert sessions(weir, key="team-a") == []
+    status, said = page(weir, limit=2)
+    assert status == 200 and len(said["sessions"]) == 2 and said["cut"]
+    assert not page(weir, limit=6)[1]["cut"]
+    assert "user_0" not in weir.admin("/api/v1/sessions").text and "s0" not in weir.admin("/api/v1/sessions").text
+
+
+def test_the_sessions_of_a_key():
+    clients = [client("team-a"), client("team-b")]
+    with Api() as api, relay(api, *four(), clients=clients) as weir:
+        for number, team in enumerate(("team-a", "team-a", "team-b")):
+            moved(api, weir, number, bearer(team))
+        assert len(sessions(weir)) == 3
+        for team, count in (("team-a", 2), ("team-b", 1), ("team-c", 0)):
+            assert [row["key"] for row in sessions(weir, key=team)] == [team] * count
+        assert "key-team" not in weir.admin("/api/v1/sessions").text
+
+
+def test_a_session_is_rebound_and_its_next_request_goes_there(gateway):
+    api, weir = gateway
+    home, second = moved(api, weir, 1)
+    row = sessions(weir)[0]
+    third = next(f"a{i}" for i in range(4) if f"a{i}" not in (home, second))
+    status, said = do(weir, row["id"], "rebind", account=third, epoch=row["epoch"])
+    assert status == 200 and said["account"] == third and said["epoch"] == row["epoch"] + 1
+    assert by_session(weir, 1)[:2] == (f"k-{third}", "hit")
+    assert do(weir, row["id"], "rebind", account=home, epoch=row["epoch"])[0] == 409
+    assert by_session(weir, 1)[0] == f"k-{third}"
+    assert do(weir, row["id"], "rebind", account=second)[0] == 200
+    assert by_session(weir, 1)[0] == f"k-{second}"
+    wait_for(lambda: weir.text().count('"session rebound"') == 2, "a line for each")
+
+
+def test_a_session_is_ended_and_goes_home(gateway):
+    api, weir = gateway
+    home, _ = moved(api, weir, 1)
+    row = sessions(weir)[0]
+    assert do(weir, row["id"], "end") == (200, {"ended": True})
+    assert sessions(weir) == [] and page(weir, "/" + row["id"])[0] == 404
+    assert by_session(weir, 1)[0] == f"k-{home}"
+    assert do(weir, row["id"], "end")[0] == 404
+    wait_for(lambda: '"session ended"' in weir.text(), "its line")
+
+
+@pytest.mark.parametrize("query", ["colour=red", "limit=x", "limit=10001", "status=busy", "user=%zz", "user=%00",
+                                   "id=" + "a" * 300])
+def test_what_cannot_be_asked_is_refused(gateway, query):
+    _, weir = gateway
+    assert weir.admin(f"/api/v1/sessions?{query}").status == 400
+
+
+def test_a_wrong_command_changes_nothing(gateway):
+    api, weir = gateway
+    _, second = moved(api, weir, 1)
+    row = sessions(weir)[0]
+    path = f"/api/v1/sessions/{row['id']}"
+    for body in ("", "[]", "{}", '{"account":1}', '{"account":"a1","colour":"red"}', '{"account":"a1","epoch":-1}',
+                 '{"account":"a1","account":"a2"}', '{"account":"' + "a" * 200 + '"}'):
+        assert weir.admin(f"{path}/rebind", "POST", body=body).status == 400, body
+    assert do(weir, row["id"], "rebind", account="nobody")[0] == 404
+    assert do(weir, "0" * 32, "rebind", account="a1")[0] == 404
+    assert do(weir, "nonsense", "end")[0] == 404 and weir.admin("/api/v1/sessions/").status == 404
+    for method, where in (("POST", ""), ("DELETE", ""), ("GET", "/end"), ("GET", "/rebind")):
+        assert weir.admin(path + where, method).status == 405
+    assert sessions(weir)[0]["account"] == second and sessions(weir)[0]["epoch"] == row["epoch"]
