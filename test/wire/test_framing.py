@@ -142,12 +142,13 @@ def test_connection_names_length(relay):
     """Connection: Content-Length removes the field's text at most; the body still frames."""
     relay.upstream.received.clear()
     with relay.client() as client:
-        client.send(post(f"{CL}: 3", "Connection: Content-Length", body="abc") + SMUGGLED)
+        client.send(post(f"{CL}: 3", "Connection: Content-Length", body="abc", path="/named") + SMUGGLED)
         first = client.response()
         assert first.status in (200, 400)
         if first.status == 200:
             assert client.response().status == 200
-    assert relay.upstream.requests in (0, 2)
+    seen = relay.upstream.bytes  # what an earlier client cut may arrive only now
+    assert seen.count(b"POST /named ") + seen.count(b"GET /smuggled ") in (0, 2)
 
 
 def test_get_body_is_a_body(relay):
