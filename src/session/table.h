@@ -8,7 +8,7 @@
  * it holds the lock.
  *
  *   a record     128 bytes: the first cache line is all that a look-up needs
- *   ids          open addressing, a tag beside each index; removing closes the gap
+ *   ids          a hash table of lines of the cache, twelve places each, a byte of tag beside each
  *   names        users, accounts, keys and places are kept once each, in chained cells of text; a
  *                name of the first three heads the list of its sessions
  *   time         a wheel of 8192 buckets of a second. A touch writes `expires_ms` and nothing else;
@@ -85,14 +85,14 @@ struct table_count {
 };
 
 struct table_head;
-struct table_slot;
+struct table_line;
 struct table_name;
 struct table_cell;
 
 struct table {
     struct table_head *head;
     uint32_t *wheel;
-    struct table_slot *slots;
+    struct table_line *lines;
     uint64_t *changed; /* a bit for each record, for table_take_changed() */
     uint32_t *buckets; /* of names */
     struct table_name *names;

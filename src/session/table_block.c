@@ -9,12 +9,13 @@
  */
 #include "session/table_parts.h"
 
-#define ALIGN   64U
-#define VISITED 0x80000000U /* of a cell's `next`, while a block is judged */
+#define ALIGN    64U
+#define PER_LINE 8U          /* records for each line of twelve places */
+#define VISITED  0x80000000U /* of a cell's `next`, while a block is judged */
 
 /* Where the parts begin. */
 struct layout {
-    size_t wheel, changed, slots, buckets, names, cells, sessions, end;
+    size_t wheel, changed, lines, buckets, names, cells, sessions, end;
 };
 
 static size_t place(size_t *end, size_t count, size_t size)
@@ -30,7 +31,7 @@ static struct layout layout_of(const struct table_head *head)
     place(&layout.end, 1, sizeof(struct table_head));
     layout.wheel = place(&layout.end, TABLE_WHEEL, sizeof(uint32_t));
     layout.changed = place(&layout.end, head->sessions.max / 64U + 1, sizeof(uint64_t));
-    layout.slots = place(&layout.end, head->slots_count, sizeof(struct table_slot));
+    layout.lines = place(&layout.end, head->lines_count, sizeof(struct table_line));
     layout.buckets = place(&layout.end, head->buckets_count, sizeof(uint32_t));
     layout.names = place(&layout.end, head->names.max, sizeof(struct table_name));
     layout.cells = place(&layout.end, head->cells.max, sizeof(struct table_cell));
@@ -52,7 +53,7 @@ static bool head_of(const struct table_options *opt, struct table_head *ret_head
         .layout = TABLE_LAYOUT,
         .tomb_ms = opt->tomb_ms,
         .has_store = opt->has_store,
-        .slots_count = (uint32_t)(sessions + sessions / 2 + 2),
+        .lines_count = (uint32_t)(sessions / PER_LINE + 1),
         .buckets_count = (uint32_t)(names / 2 + 1),
         .key = opt->key,
         .sessions.max = (uint32_t)sessions,
@@ -70,7 +71,7 @@ static void parts_find(struct table *table, void *block)
     struct layout layout = layout_of(table->head);
     table->wheel = (void *)(base + layout.wheel);
     table->changed = (void *)(base + layout.changed);
-    table->slots = (void *)(base + layout.slots);
+    table->lines = (void *)(base + layout.lines);
     table->buckets = (void *)(base + layout.buckets);
     table->names = (void *)(base + layout.names);
     table->cells = (void *)(base + layout.cells);
@@ -106,7 +107,7 @@ static bool head_is_ours(const struct table_head *head, size_t size)
     return head->magic == TABLE_MAGIC && head->layout == TABLE_LAYOUT && head->has_store <= 1
            && head->names.max > 0 && head->cells.max > 0 && head_of(&opt, &same)
            && head->bytes == same.bytes && head->bytes == size
-           && head->slots_count == same.slots_count && head->buckets_count == same.buckets_count
+           && head->lines_count == same.lines_count && head->buckets_count == same.buckets_count
            && head->sessions.touched <= head->sessions.max && head->names.touched <= head->names.max
            && head->cells.touched <= head->cells.max;
 }
@@ -224,7 +225,7 @@ static bool sessions_derive(struct table *table)
     struct table_head *head = table->head;
     head->sessions.free = 0;
     head->count.live = head->count.tombs = head->count.clean = 0;
-    memset(table->slots, 0, head->slots_count * sizeof *table->slots);
+    memset(table->lines, 0, head->lines_count * sizeof *table->lines);
     memset(table->changed, 0, (head->sessions.max / 64U + 1) * sizeof *table->changed);
     memset(table->wheel, 0, TABLE_WHEEL * sizeof *table->wheel);
     for (uint32_t i = 0; i < head->sessions.touched; i++) {

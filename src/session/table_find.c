@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * table_find.c - from an id to its record: open addressing with linear probing, at most two thirds
- * full. The high half of the hash says where to begin, the low half is the tag.
+ * table_find.c - from an id to its record: a hash table of lines, each a line of the cache.
+ *
+ * The high half of the hash says which line is an id's home, its low byte is the tag. Where the
+ * home is full the next line with room takes it, and every line that was passed counts that, so
+ * that a search ends at the first line that nobody has passed. Nothing moves when one goes, and
+ * tags are compared all at once: a search that finds has one branch that could be foreseen wrongly,
+ * so that searches that follow each other wait for memory together.
  */
 #include "session/table_parts.h"
+
+#define ONES  UINT64_C(0x0101010101010101)
+#define LOW   UINT64_C(0x7f7f7f7f7f7f7f7f)
+#define FIRST 8U /* tags of the first word; the others are in the second, of half the size */
 
 static uint64_t hash_of(const struct table *table, struct session_id id)
 {
@@ -12,65 +21,95 @@ static uint64_t hash_of(const struct table *table, struct session_id id)
 
 static uint32_t home_of(const struct table *table, uint64_t hash)
 {
-    return (uint32_t)((hash >> 32) * table->head->slots_count >> 32);
+    return (uint32_t)((hash >> 32) * table->head->lines_count >> 32);
 }
 
-static uint32_t after(const struct table *table, uint32_t slot)
+static uint32_t after(const struct table *table, uint32_t line)
 {
-    return slot + 1 < table->head->slots_count ? slot + 1 : 0;
+    return line + 1 < table->head->lines_count ? line + 1 : 0;
+}
+
+/* 0 is the tag of what is free. */
+static uint8_t tag_of(uint64_t hash)
+{
+    return (uint8_t)hash != 0 ? (uint8_t)hash : 1;
+}
+
+/* Bit 7 of every byte that is the tag. */
+static uint64_t same(uint64_t bytes, uint8_t tag)
+{
+    uint64_t differs = bytes ^ (ONES * tag);
+    return ~(((differs & LOW) + LOW) | differs | LOW);
+}
+
+/* Who in the line has the tag: bits for match_slot(). */
+static uint64_t match(const struct table_line *line, uint8_t tag)
+{
+    uint64_t first;
+    uint32_t second;
+    memcpy(&first, line->tags, sizeof first);
+    memcpy(&second, line->tags + FIRST, sizeof second);
+    return same(first, tag) >> 7 | (uint32_t)same(second, tag) >> 6;
+}
+
+static unsigned match_slot(uint64_t matches)
+{
+    unsigned bit = (unsigned)__builtin_ctzll(matches);
+    return bit / 8 + (bit % 8) * FIRST;
 }
 
 struct session *ids_find(const struct table *table, struct session_id id)
 {
     uint64_t hash = hash_of(table, id);
-    for (uint32_t i = home_of(table, hash); table->slots[i].session != 0; i = after(table, i)) {
-        if (table->slots[i].tag == (uint32_t)hash) {
-            struct session *session = session_nth(table, table->slots[i].session);
+    uint32_t at = home_of(table, hash);
+    for (uint32_t rest = table->head->lines_count; rest > 0; rest--, at = after(table, at)) {
+        const struct table_line *line = &table->lines[at];
+        for (uint64_t m = match(line, tag_of(hash)); m != 0; m &= m - 1) {
+            struct session *session = session_nth(table, line->sessions[match_slot(m)]);
             if (session_id_same(session->id, id)) {
                 return session;
             }
+        }
+        if (line->passed == 0) {
+            break;
         }
     }
     return NULL;
 }
 
+/* There are more places than records. */
 void ids_put(struct table *table, const struct session *session)
 {
-    uint64_t hash = hash_of(table, session->id);
-    uint32_t i = home_of(table, hash);
-    while (table->slots[i].session != 0) {
-        i = after(table, i);
+    uint64_t hash = hash_of(table, session->id), room;
+    struct table_line *line = &table->lines[home_of(table, hash)];
+    while ((room = match(line, 0)) == 0) {
+        line->passed++;
+        line = &table->lines[after(table, (uint32_t)(line - table->lines))];
     }
-    table->slots[i] = (struct table_slot){(uint32_t)hash, session_one(table, session)};
+    line->tags[match_slot(room)] = tag_of(hash);
+    line->sessions[match_slot(room)] = session_one(table, session);
 }
 
-/* How far `slot` lies behind `home`, going round. */
-static uint32_t distance(const struct table *table, uint32_t home, uint32_t slot)
+static bool line_remove(struct table_line *line, uint8_t tag, uint32_t one)
 {
-    return slot >= home ? slot - home : slot + table->head->slots_count - home;
-}
-
-/* Moves up whoever could not begin nearer to his home because of the one that goes. */
-static void close_gap(struct table *table, uint32_t gap)
-{
-    for (uint32_t i = after(table, gap); table->slots[i].session != 0; i = after(table, i)) {
-        const struct session *session = session_nth(table, table->slots[i].session);
-        uint32_t home = home_of(table, hash_of(table, session->id));
-        if (distance(table, home, i) >= distance(table, gap, i)) {
-            table->slots[gap] = table->slots[i];
-            gap = i;
+    for (uint64_t m = match(line, tag); m != 0; m &= m - 1) {
+        if (line->sessions[match_slot(m)] == one) {
+            line->sessions[match_slot(m)] = 0;
+            line->tags[match_slot(m)] = 0;
+            return true;
         }
     }
-    table->slots[gap] = (struct table_slot){0};
+    return false;
 }
 
 void ids_remove(struct table *table, const struct session *session)
 {
+    uint64_t hash = hash_of(table, session->id);
     uint32_t one = session_one(table, session);
-    uint32_t i = home_of(table, hash_of(table, session->id));
-    while (table->slots[i].session != one) {
-        check(table->slots[i].session != 0);
-        i = after(table, i);
+    struct table_line *line = &table->lines[home_of(table, hash)];
+    while (!line_remove(line, tag_of(hash), one)) {
+        check(line->passed > 0);
+        line->passed--;
+        line = &table->lines[after(table, (uint32_t)(line - table->lines))];
     }
-    close_gap(table, i);
 }

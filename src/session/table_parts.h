@@ -7,7 +7,7 @@
 #include "session/table.h"
 
 #define TABLE_MAGIC  UINT64_C(0x3120736e73697277)
-#define TABLE_LAYOUT 2U /* grows when the meaning of a byte in the block changes */
+#define TABLE_LAYOUT 3U /* grows when the meaning of a byte in the block changes */
 
 /* A slab of equal parts: those below `touched` were taken at least once. */
 struct table_slab {
@@ -20,7 +20,7 @@ struct table_head {
     uint32_t layout;
     uint32_t tomb_ms;
     uint32_t has_store;
-    uint32_t slots_count, buckets_count;
+    uint32_t lines_count, buckets_count;
     uint32_t hand;   /* of the clock */
     uint64_t second; /* the wheel has done its work up to this one */
     struct siphash_key key;
@@ -28,10 +28,13 @@ struct table_head {
     struct table_count count;
 };
 
-struct table_slot {
-    uint32_t tag;
-    uint32_t session; /* 0: free */
+/* Places of the hash table, as many as fit a line of the cache. */
+struct table_line {
+    uint8_t tags[12]; /* 0: free */
+    uint32_t passed;  /* ids that live in a line behind this one, since this one was full */
+    uint32_t sessions[12];
 };
+_Static_assert(sizeof(struct table_line) == 64, "a line of the cache");
 
 struct table_name {
     uint32_t hash;
