@@ -12,6 +12,7 @@
  * processes (--pid), of the others that belong to the run (--also), of the whole machine, and the
  * upstream's counters are read.
  * --hold: one request on each connection, then "held", and nothing more until standard input ends.
+ * --body: requests are POSTs of what the file has, 128 KiB at most.
  * --tls: HTTPS, TLS 1.3, nothing verified. --each: a connection for each request, closed after it;
  * its handshake is full, or resumed with the ticket that its predecessor got.
  * The result is one line of JSON.
@@ -41,6 +42,7 @@
 #define PIDS_MAX        16
 #define CONNECTIONS_MAX 20000
 #define HOLD_AT_ONCE    64
+#define BODY_MAX        (128U << 10) /* goes into a socket's buffer at once */
 
 struct link {
     char *head; /* of an answer, where it did not come whole */
@@ -56,7 +58,7 @@ struct link {
 
 struct options {
     uint16_t port;
-    const char *path, *counters;
+    const char *path, *counters, *body;
     unsigned connections;
     double warm_s, seconds, rate;
     int pid[PIDS_MAX], also[PIDS_MAX];
@@ -78,7 +80,7 @@ static struct link *links;
 static struct link **free_links; /* a ring of the links without a request: longest free first */
 static unsigned free_head, free_count;
 static struct histogram latencies;
-static char request[512], buffer[BUFFER_BYTES];
+static char *request, buffer[BUFFER_BYTES];
 static size_t request_len;
 static uint64_t answered, failed, opened, resumed;
 static SSL_CTX *tls;
@@ -88,6 +90,7 @@ static int loop;
 static const uint64_t *counters;
 
 static void options_read(int argc, char **argv);
+static void request_make(void);
 static void tls_start(void);
 static void link_open(struct link *link);
 static void link_send(struct link *link, uint64_t due_ns);
@@ -104,11 +107,7 @@ int main(int argc, char **argv)
     free_links = calloc(options.connections, sizeof *free_links);
     if (loop < 0 || !links || !free_links)
         net_die("start");
-    request_len = (size_t)snprintf(request, sizeof request,
-                                   "GET %s HTTP/1.1\r\nHost: %s:%u\r\nUser-Agent: bench\r\n"
-                                   "Accept: */*\r\n\r\n",
-                                   options.path, options.tls ? "localhost" : "127.0.0.1",
-                                   options.port);
+    request_make();
     if (options.tls)
         tls_start();
     if (options.hold)
@@ -118,23 +117,61 @@ int main(int argc, char **argv)
     return failed > 0 ? 2 : 0;
 }
 
+/* All of a file, or nothing where there is none. */
+static char *body_read(size_t *ret_len)
+{
+    *ret_len = 0;
+    if (!options.body)
+        return NULL;
+    FILE *file = fopen(options.body, "rb");
+    char *body = file ? malloc(BODY_MAX) : NULL;
+    if (!body)
+        net_die(options.body);
+    *ret_len = fread(body, 1, BODY_MAX, file);
+    fclose(file);
+    return body;
+}
+
+static void request_make(void)
+{
+    size_t body_len;
+    char *body = body_read(&body_len), length[64] = "";
+    if (body)
+        snprintf(length, sizeof length, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+                 body_len);
+    size_t size = strlen(options.path) + sizeof length + 256;
+    request = malloc(size + body_len);
+    if (!request)
+        net_die("malloc");
+    request_len = (size_t)snprintf(
+        request, size,
+        "%s %s HTTP/1.1\r\nHost: %s:%u\r\nUser-Agent: bench\r\nAccept: */*\r\n%s\r\n",
+        body ? "POST" : "GET", options.path, options.tls ? "localhost" : "127.0.0.1", options.port,
+        length);
+    if (body)
+        memcpy(request + request_len, body, body_len);
+    request_len += body_len;
+    free(body);
+}
+
 static void usage(void)
 {
     fputs("usage: load --port P [--path /N] [--connections N] [--warm S] [--seconds S] [--rate N]\n"
           "            [--pid PID] [--also PID] [--counters FILE] [--hold]\n"
-          "            [--tls] [--each full|resumed]\n",
+          "            [--tls] [--each full|resumed] [--body FILE]\n",
           stderr);
     exit(1);
 }
 
 static void options_read(int argc, char **argv)
 {
-    static const struct option words[] = {
-        {"port", 1, 0, 'p'}, {"path", 1, 0, 'u'},    {"connections", 1, 0, 'c'},
-        {"warm", 1, 0, 'w'}, {"seconds", 1, 0, 's'}, {"rate", 1, 0, 'r'},
-        {"pid", 1, 0, 'i'},  {"also", 1, 0, 'a'},    {"counters", 1, 0, 'f'},
-        {"hold", 0, 0, 'h'}, {"tls", 0, 0, 't'},     {"each", 1, 0, 'e'},
-        {0, 0, 0, 0}};
+    static const struct option words[] = {{"port", 1, 0, 'p'},        {"path", 1, 0, 'u'},
+                                          {"connections", 1, 0, 'c'}, {"warm", 1, 0, 'w'},
+                                          {"seconds", 1, 0, 's'},     {"rate", 1, 0, 'r'},
+                                          {"pid", 1, 0, 'i'},         {"also", 1, 0, 'a'},
+                                          {"counters", 1, 0, 'f'},    {"hold", 0, 0, 'h'},
+                                          {"tls", 0, 0, 't'},         {"each", 1, 0, 'e'},
+                                          {"body", 1, 0, 'b'},        {0, 0, 0, 0}};
     int word;
     while ((word = getopt_long(argc, argv, "", words, NULL)) != -1) {
         switch (word) {
@@ -145,6 +182,7 @@ static void options_read(int argc, char **argv)
         case 's': options.seconds = strtod(optarg, NULL); break;
         case 'r': options.rate = strtod(optarg, NULL); break;
         case 'f': options.counters = optarg; break;
+        case 'b': options.body = optarg; break;
         case 'h': options.hold = true; break;
         case 't': options.tls = true; break;
         case 'e':
@@ -241,6 +279,9 @@ static void link_open(struct link *link)
         net_die("connect");
     link->head_len = 0;
     link->in_body = false;
+    const int room = 2 * BODY_MAX;
+    if (options.body && setsockopt(link->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room) < 0)
+        net_die("SO_SNDBUF");
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = link};
     if (epoll_ctl(loop, EPOLL_CTL_ADD, link->fd, &event) < 0)
         net_die("epoll_ctl");

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * upstream.c - a minimal keep-alive HTTP server: GET /N is answered with N bytes.
+ * upstream.c - a minimal keep-alive HTTP server: GET /N is answered with N bytes, and so is POST.
  *
  *     upstream LISTEN COUNTERS [PEM]      a port on 127.0.0.1, a file; HTTPS with that certificate
  *                                         and key
  *
  * It counts the connections it accepted and the requests it answered in COUNTERS, a file of two
  * 64-bit numbers that others map: so reuse is counted by the one who cannot be wrong about it.
- * Requests have no body; an answer that the kernel does not take whole blocks nobody else.
+ * A request's body has a length, and is read and forgotten; an answer that the kernel does not take
+ * whole blocks nobody else.
  */
 #include "net.h"
 
@@ -48,6 +49,8 @@ struct conn {
     SSL *ssl;   /* NULL: plain */
     char *part; /* the beginning of a request, where one did not come whole */
     size_t part_len;
+    size_t body_left; /* of a request that waits for its answer, of answer_size */
+    size_t answer_size;
     const char *rest; /* of an answer, inside its bytes */
     size_t rest_len;
 };
@@ -213,22 +216,19 @@ static const struct answer *answer_of(size_t size)
     return answer;
 }
 
-/* Answers one request; false when the connection is gone. */
-static bool request_answer(struct conn *conn, const char *request)
+/* Answers one request; the connection may be gone then. */
+static void request_answer(struct conn *conn, size_t size)
 {
-    size_t size = 0;
-    if (strncmp(request, "GET /", 5) == 0)
-        size = strtoul(request + 5, NULL, 10);
     const struct answer *answer = size <= ANSWER_MAX ? answer_of(size) : NULL;
     if (!answer) {
         conn_close(conn);
-        return false;
+        return;
     }
     atomic_fetch_add_explicit(&counters->requests, 1, memory_order_relaxed);
     ssize_t sent = conn_write(conn, answer->bytes, answer->len);
     if (sent < 0 && errno != EAGAIN) {
         conn_close(conn);
-        return false;
+        return;
     }
     if (sent < (ssize_t)answer->len) {
         size_t done = sent < 0 ? 0 : (size_t)sent;
@@ -236,7 +236,25 @@ static bool request_answer(struct conn *conn, const char *request)
         conn->rest_len = answer->len - done;
         watch(conn, EPOLL_CTL_MOD, EPOLLOUT);
     }
-    return true;
+}
+
+/* A whole head, of which `here` bytes of body were read with it. */
+static void request_begin(struct conn *conn, const char *head, size_t here)
+{
+    const char *path = strchr(head, '/'), *length = strcasestr(head, "\r\nContent-Length:");
+    size_t body = length ? strtoul(length + strlen("\r\nContent-Length:"), NULL, 10) : 0;
+    conn->part_len = 0;
+    conn->answer_size = path ? strtoul(path + 1, NULL, 10) : 0;
+    conn->body_left = body > here ? body - here : 0;
+    if (conn->body_left == 0)
+        request_answer(conn, conn->answer_size);
+}
+
+static void body_read(struct conn *conn, size_t len)
+{
+    conn->body_left -= len < conn->body_left ? len : conn->body_left;
+    if (conn->body_left == 0)
+        request_answer(conn, conn->answer_size);
 }
 
 /* Nobody sends the next request before the answer, so one request is all there is to look for. */
@@ -252,10 +270,15 @@ static void on_readable(struct conn *conn)
         return;
     }
     size_t len = held + (size_t)got;
+    if (conn->body_left > 0) {
+        body_read(conn, len);
+        return;
+    }
     buffer[len] = '\0';
-    if (len >= 4 && memcmp(buffer + len - 4, "\r\n\r\n", 4) == 0) {
-        conn->part_len = 0;
-        request_answer(conn, buffer);
+    char *end = strstr(buffer, "\r\n\r\n");
+    if (end) {
+        end[2] = '\0';
+        request_begin(conn, buffer, len - (size_t)(end + 4 - buffer));
         return;
     }
     char *part = len < sizeof buffer / 2 ? realloc(conn->part, len) : NULL;
