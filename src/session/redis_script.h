@@ -11,14 +11,14 @@
  * hash fields, where whatever is no hash goes; the tombstone, where whatever is no text goes. */
 #define SCRIPT_COMMON                                                                              \
     "local w=redis.call('TIME') local now=w[1]*1000+math.floor(w[2]/1000)\n"                       \
-    "local function int(v) return string.format('%.0f',v) end\n"                                   \
+    "local function int(v) return string.format('%d',v) end\n"                                     \
     "local function num(v) v=tonumber(v or 0)"                                                     \
     " if v and v>=0 and v<9e15 then return v end return 0 end\n"                                   \
     "local S,T=KEYS[1],KEYS[2] local healed=false\n"                                               \
     "local function heal(k) redis.call('DEL',k) healed=true end\n"                                 \
     "local t=redis.pcall('GET',T) if type(t)=='table' then heal(T) t=false end\n"                  \
     "local function ended() return {1,t,math.max(redis.call('PTTL',T),1)} end\n"                   \
-    "local function sig(v) if #v<=8 then return '='..v end"                                        \
+    "local function sig(v) if #v<=16 then return '='..v end"                                       \
     " return '#'..string.sub(redis.sha1hex(v),1,8) end\n"                                          \
     "local function signed(v) local ok,m=pcall(cmsgpack.unpack,v or '')"                           \
     " if ok and type(m)=='table' then return m end return {} end\n"
@@ -50,7 +50,7 @@
     "for n in pairs(old) do if not new[n] then redis.call('HDEL',S,n) changed=true end end\n"      \
     "if changed then set(O,cmsgpack.pack(new)) end\n"                                              \
     "redis.call('HSET',S,unpack(f))\n"                                                             \
-    "redis.call('PEXPIREAT',S,int(ex+ARGV[6]))\n"                                                  \
+    "if ex>num(c[1]) then redis.call('PEXPIREAT',S,int(ex+ARGV[6])) end\n"                         \
     "return verdict\n"
 
 /* ARGV: where it went or "", for how long, slack. Kept as long as somebody might have the session.
