@@ -44,6 +44,19 @@ const struct command commands[] = {
      "  options        the name of every option, one per line\n"
      "  reference      every option with default, range and meaning, as Markdown\n",
      command_config},
+    {"show", "LIST [-o table|json] [NAME=VALUE ...]", "what a gateway that runs is doing",
+     "LIST is one of pools, endpoints, accounts, keys, connections, listeners, clients, sessions,\n"
+     "certificates, events, process.\n"
+     "\n"
+     "  -o json       all that is known, as the admin interface says it\n"
+     "  --admin ADDR  where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
+     "  NAME=VALUE    of sessions only those whose id begins so, or with that user, upstream,\n"
+     "                account, key (the name of a client), status; limit=N [100]\n"
+     "\n"
+     "WEIR_ADMIN_TOKEN is shown to an admin interface that asks for one.\n"
+     "\n"
+     "Exit status: 0 shown, 1 it cannot be asked, 2 not understood.\n",
+     command_show},
     {"simulate", "TRACE|--rate N [OPTION ...]", "play arrivals through the pool, and advise sizes",
      "Runs the real pool core on a virtual clock under the arrivals that TRACE recorded, and says\n"
      "how long callers waited and how many connections it took; then finds the smallest pool that\n"

@@ -20,6 +20,7 @@ extern const struct command commands[]; /* ended by a NULL name */
 int command_serve(int count, char **words);
 int command_demo(int count, char **words);
 int command_check(int count, char **words);
+int command_show(int count, char **words);
 int command_simulate(int count, char **words);
 int command_config(int count, char **words);
 int command_version(int count, char **words);

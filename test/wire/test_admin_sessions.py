@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """/api/v1/sessions: what is kept of conversations is found, moved and ended."""
 import json
+import os
+import socket
+import subprocess
+import threading
 
 import pytest
 
 from test_accounts import Api
 from test_affinity import by_session, four, relay
 from test_client_keys import bearer, client
-from weirtest import wait_for
+from weirtest import WEIR, Weir, wait_for
 
 def page(weir, path="", **words):
     query = "&".join(f"{name}={value}" for name, value in words.items())
@@ -128,3 +132,93 @@ def test_a_wrong_command_changes_nothing(gateway):
     for method, where in (("POST", ""), ("DELETE", ""), ("GET", "/end"), ("GET", "/rebind")):
         assert weir.admin(path + where, method).status == 405
     assert sessions(weir)[0]["account"] == second and sessions(weir)[0]["epoch"] == row["epoch"]
+
+
+# --- weir show -----------------------------------------------------------------------------------------------------
+
+
+def show(*words, env=None):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_ADMIN")}
+    return subprocess.run([str(WEIR), "show", *words], capture_output=True, text=True, timeout=60, check=False,
+                          env={**clean, **(env or {})})
+
+
+def test_the_command_shows_them(gateway):
+    api, weir = gateway
+    places = sorted(moved(api, weir, n)[1] for n in range(3))
+    where = f"127.0.0.1:{weir.admin_port}"
+    for said in (show("sessions", "--admin", where), show("sessions", env={"WEIR_ADMIN": where}),
+                 show("sessions", "-c", str(weir.config_path))):
+        assert said.returncode == 0 and not said.stderr, said
+        head, *rows = said.stdout.splitlines()
+        assert head.split()[:3] == ["id", "upstream", "account"]
+        assert sorted(row.split()[2] for row in rows) == places
+    one = sessions(weir)[0]
+    said = show("sessions", "-o", "json", f"id={one['id']}", "user=", "--admin", where)
+    assert [row["id"] for row in json.loads(said.stdout)["sessions"]] == [one["id"]]
+    assert show("sessions", "limit=1", "--admin", where).stdout.endswith("… and more\n")
+    assert show("sessions", "user=a b&c", "--admin", where).stdout.count("\n") == 1
+    for other in ("pools", "endpoints", "accounts", "keys", "connections", "listeners", "clients", "certificates",
+                  "events", "process"):
+        said = show(other, "--admin", where)
+        assert said.returncode == 0 and said.stdout and not said.stderr, said
+    assert "up" in show("pools", "--admin", where).stdout and str(weir.process.pid) in show(
+        "process", "--admin", where).stdout
+
+
+def test_the_command_shows_its_token_and_finds_a_unix_socket(tmp_path):
+    path = f"unix:{tmp_path}/admin.sock"
+
+    class Hidden(Weir):
+        def _ready(self):
+            return show("process", "--admin", path, env={"WEIR_ADMIN_TOKEN": "see"}).returncode == 0
+
+    admin = {"address": path, "token": "do", "viewer_token": "see"}
+    with Hidden(admin=admin) as weir:
+        said = show("listeners", "--admin", path, env={"WEIR_ADMIN_TOKEN": "do"})
+        assert said.returncode == 0 and f"127.0.0.1:{weir.port}" in said.stdout
+        for token in ("", "wrong"):
+            said = show("listeners", "--admin", path, env={"WEIR_ADMIN_TOKEN": token})
+            assert said.returncode == 1 and "401" in said.stderr and not said.stdout
+
+
+@pytest.mark.parametrize("words", [(), ("colours",), ("pools", "id=1"), ("sessions", "id"), ("pools", "-o", "xml"),
+                                   ("sessions", "user=" + "x" * 4000)])
+def test_the_command_says_what_it_does_not_understand(words):
+    said = show(*words)
+    assert said.returncode == 2 and said.stderr.startswith("weir show: ") and not said.stdout
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
+                                    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{]",
+                                    b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\n{}", None])
+def test_what_is_no_admin_interface_is_no_list(answer):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        if answer is not None:
+            listener.listen()
+
+            def serve():
+                peer, _ = listener.accept()
+                with peer:
+                    peer.recv(65536)
+                    peer.sendall(answer)
+
+            threading.Thread(target=serve, daemon=True).start()
+        said = show("pools", "--admin", f"127.0.0.1:{port}")
+        assert said.returncode == 1 and said.stderr.startswith("weir show: ") and not said.stdout
+
+
+def test_what_a_terminal_might_obey_is_not_shown():
+    rows = json.dumps({"sessions": [{"id": "a\x1b[2Jb", "upstream": None}], "cut": False}).encode()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def serve():
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(65536)
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(rows), rows))
+
+        threading.Thread(target=serve, daemon=True).start()
+        said = show("sessions", "--admin", f"127.0.0.1:{listener.getsockname()[1]}")
+        assert "a?[2Jb" in said.stdout and "\x1b" not in said.stdout

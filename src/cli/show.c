@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * show.c - `weir show`: a list of the admin interface as a table, or as it came.
+ */
+#include "base/bytes.h"
+#include "cli/ask.h"
+#include "cli/command.h"
+#include "proto/json_read.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define COLUMNS_MAX 12U
+#define CELL_MAX    256U /* bytes of a cell as it is shown */
+#define QUERY_MAX   2048U
+
+/* What can be shown, and the columns of its table. */
+static const struct shown {
+    const char *name;
+    const char *columns[COLUMNS_MAX];
+} pages[] = {
+    {"pools",
+     {"name", "kind", "health", "total", "idle", "active", "waiting", "max_connections", "created",
+      "reused", "refused"}},
+    {"endpoints",
+     {"upstream", "endpoint", "url", "state", "healthy", "weight", "priority", "busy", "answered",
+      "failed"}},
+    {"accounts",
+     {"upstream", "account", "state", "reason", "cooldown_seconds", "in_flight", "concurrent",
+      "priority", "weight", "input_tokens", "output_tokens"}},
+    {"keys",
+     {"key", "worker", "pool", "state", "idle", "active", "waiting", "grants", "reused", "errors"}},
+    {"connections",
+     {"id", "worker", "pool", "key", "state", "why", "uses", "age_ms", "in_state_ms"}},
+    {"listeners",
+     {"name", "address", "port", "state", "connections", "max_connections", "requests"}},
+    {"clients",
+     {"client", "in_flight", "waiting", "concurrent", "requests", "refused_concurrent",
+      "refused_rate", "input_tokens", "output_tokens"}},
+    {"sessions",
+     {"id", "upstream", "account", "key", "user", "status", "epoch", "requests", "idle_seconds",
+      "expires_seconds"}},
+    {"certificates", {"listener", "certificate", "days_left", "weakness"}},
+    {"events",
+     {"time", "event", "worker", "pool", "key", "account", "from", "why", "total", "waiting"}},
+    {"process",
+     {"node", "version", "state", "pid", "started", "uptime_seconds", "resident_bytes",
+      "cpu_seconds"}},
+};
+
+static const struct shown *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+        if (strcmp(pages[i].name, name) == 0)
+            return &pages[i];
+    return NULL;
+}
+
+/* --- the table -----------------------------------------------------------------------------------
+ */
+
+/* As it is, texts without their quotes; what a terminal might take for more than a letter is a
+ * question mark. */
+static void cell_of(struct slice row, const char *column, char ret_cell[CELL_MAX])
+{
+    struct slice value;
+    snprintf(ret_cell, CELL_MAX, "-");
+    if (!json_member(row, slice_of(column), &value) || slice_is(value, "null"))
+        return;
+    if (value.at[0] != '"')
+        slice_copy(ret_cell, CELL_MAX, value);
+    else if (json_get_text(value, ret_cell, CELL_MAX) == JSON_NO_TEXT)
+        snprintf(ret_cell, CELL_MAX, "…");
+    for (char *at = ret_cell; *at != '\0'; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+    if (ret_cell[0] == '\0')
+        snprintf(ret_cell, CELL_MAX, "-");
+}
+
+struct table {
+    const struct shown *page;
+    struct slice rows; /* an array, or one object */
+    size_t widths[COLUMNS_MAX];
+    unsigned count;
+};
+
+static void print_row(const struct table *table, struct slice row)
+{
+    char cell[CELL_MAX];
+    for (unsigned c = 0; c < table->count; c++) {
+        bool is_last = c + 1 == table->count;
+        if (row.at != NULL)
+            cell_of(row, table->page->columns[c], cell);
+        else
+            snprintf(cell, sizeof(cell), "%s", table->page->columns[c]);
+        printf("%-*s%s", is_last ? 0 : (int)table->widths[c], cell, is_last ? "\n" : "  ");
+    }
+}
+
+static void measure(struct table *table, struct slice row)
+{
+    char cell[CELL_MAX];
+    for (unsigned c = 0; c < table->count; c++) {
+        cell_of(row, table->page->columns[c], cell);
+        size_t width = strlen(cell);
+        table->widths[c] = width > table->widths[c] ? width : table->widths[c];
+    }
+}
+
+static void each_row(struct table *table, void (*fn)(struct table *table, struct slice row))
+{
+    struct json_at at = {0};
+    struct slice name, row;
+    if (json_is_object(table->rows)) {
+        fn(table, table->rows);
+        return;
+    }
+    while (json_next(table->rows, &at, &name, &row))
+        fn(table, row);
+}
+
+static void print_one(struct table *table, struct slice row)
+{
+    print_row(table, row);
+}
+
+/* False: it is not what such a page says. */
+static bool print_table(const struct shown *page, struct slice body)
+{
+    struct table table = {.page = page};
+    struct slice cut;
+    bool is_cut = false;
+    if (!json_check(body))
+        return false;
+    body = json_trim(body);
+    if (!json_member(body, slice_of(page->name), &table.rows))
+        table.rows = body;
+    while (table.count < COLUMNS_MAX && page->columns[table.count] != NULL) {
+        table.widths[table.count] = strlen(page->columns[table.count]);
+        table.count++;
+    }
+    each_row(&table, measure);
+    print_row(&table, (struct slice){NULL, 0});
+    each_row(&table, print_one);
+    if (json_member(body, SLICE("cut"), &cut) && json_get_bool(cut, &is_cut) && is_cut)
+        printf("… and more\n");
+    return true;
+}
+
+/* --- the command ---------------------------------------------------------------------------------
+ */
+
+static int usage(const char *why, const char *what)
+{
+    fprintf(stderr, "weir show: %s%s; `weir show --help` says what can be shown\n", why, what);
+    return EXIT_USAGE;
+}
+
+/* "user=ann" as the query says it. False: it is none, or there is no room. */
+static bool add_word(char path[QUERY_MAX], const char *word, bool is_first)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    const char *equals = strchr(word, '=');
+    size_t len = strlen(path);
+    if (equals == NULL || len + 3 * strlen(word) + 2 > QUERY_MAX)
+        return false;
+    path[len++] = is_first ? '?' : '&';
+    for (const char *at = word; *at != '\0'; at++) {
+        bool is_plain = at == equals || strchr(plain, *at) != NULL;
+        len += (size_t)snprintf(path + len, 4, is_plain ? "%c" : "%%%02X", (unsigned char)*at);
+    }
+    return true;
+}
+
+static int show(const struct shown *page, const struct ask *ask, bool is_json)
+{
+    struct bytes body;
+    bytes_init(&body, &alloc_libc, ASK_ANSWER_MAX);
+    int status = ask_admin(ask, &body);
+    if (status == 0 && is_json) {
+        printf("%.*s", (int)bytes_len(&body), bytes_at(&body));
+    } else if (status == 0 && !print_table(page, bytes_slice(&body))) {
+        fprintf(stderr, "weir show: what answers there is no admin interface\n");
+        status = 1;
+    }
+    bytes_fini(&body);
+    return status;
+}
+
+int command_show(int count, char **words)
+{
+    const char *output = "table";
+    struct ask ask = {.command = "show"};
+    const struct command_option options[] = {
+        {"-o", &output, NULL},           {"--output", &output, NULL},   {"-c", &ask.config, NULL},
+        {"--config", &ask.config, NULL}, {"--admin", &ask.admin, NULL}, {0}};
+    char path[QUERY_MAX];
+    int left = command_options("show", count, words, options);
+    bool is_json = strcmp(output, "json") == 0;
+    if (left < 0)
+        return EXIT_USAGE;
+    if (!is_json && strcmp(output, "table") != 0)
+        return usage("-o is table or json, not ", output);
+    const struct shown *page = left > 0 ? find(words[0]) : NULL;
+    if (page == NULL)
+        return usage(left > 0 ? "there is no list of " : "what?", left > 0 ? words[0] : "");
+    snprintf(path, sizeof(path), "/api/v1/%s", page->name);
+    for (int i = 1; i < left; i++)
+        if (strcmp(page->name, "sessions") != 0 || !add_word(path, words[i], i == 1))
+            return usage("not understood: ", words[i]);
+    ask.path = path;
+    return show(page, &ask, is_json);
+}
