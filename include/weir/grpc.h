@@ -113,7 +113,8 @@ typedef struct weir_grpc_request {
 } weir_grpc_request;
 
 /* Begins a call. WEIR_EINVAL (weir_runtime_fault() names the field), WEIR_ETOO_LARGE: send_max; and
- * as weir_http_send(). */
+ * as weir_http_send(). What the peer says it has not touched (GOAWAY, REFUSED_STREAM) is called
+ * again, as long as no more than 64 KiB of messages had gone. */
 WEIR_API weir_err weir_grpc_call_open(weir_grpc_client *client, const weir_grpc_request *request,
                                       const weir_grpc_handler *handler, void *arg,
                                       weir_grpc_call **ret_call);

@@ -26,6 +26,7 @@
 #define UNSENT_MAX   (1U << 20)
 #define MESSAGE_MAX  1024U /* of a status */
 #define METADATA_MAX 64U
+#define KEPT_MAX     (64U << 10) /* of messages that have gone, for a peer that did not touch them */
 #define TIMEOUT_GRACE                                                                              \
     100U /* ms that the peer may take to say itself that the deadline has passed */
 
@@ -44,6 +45,8 @@ struct weir_grpc_call {
     pthread_mutex_t mutex;
     weir_http_call http;
     struct bytes out;
+    size_t gone; /* of it: kept while `keeps`, in case they have to go again */
+    bool keeps;
     bool is_finished; /* by the program */
     bool is_over;     /* on_end came */
     bool waits;       /* for the program: pull had nothing */
@@ -55,6 +58,7 @@ struct weir_grpc_call {
     uint32_t code;
     bool has_code;
     bool is_told;   /* on_end was called */
+    bool is_grpc;   /* what answered */
     weir_err fault; /* why it was called off from here */
     uint16_t http_status;
     char message[MESSAGE_MAX + 1];
@@ -136,7 +140,20 @@ static void call_disown(weir_grpc_call *call)
     }
 }
 
-/* Under the mutex, or before anybody else knows the call. */
+/* The functions that follow: under the mutex, or before anybody else knows the call. */
+
+static size_t unsent_of(const weir_grpc_call *call)
+{
+    return bytes_len(&call->out) - call->gone;
+}
+
+static void forget_what_has_gone(weir_grpc_call *call)
+{
+    bytes_consume(&call->out, call->gone);
+    call->gone = 0;
+    call->keeps = false;
+}
+
 static weir_err put_message(weir_grpc_call *call, const void *message, size_t len)
 {
     return grpc_put(&call->out, message, (uint32_t)len) ? WEIR_OK : WEIR_ENOMEM;
@@ -169,8 +186,7 @@ weir_err weir_grpc_send(weir_grpc_call *call, const void *message, size_t len)
     weir_err err = WEIR_OK;
     if (call->is_finished || call->is_over) {
         err = WEIR_ESTATE;
-    } else if (bytes_len(&call->out) > 0
-               && bytes_len(&call->out) + len > call->client->unsent_max) {
+    } else if (unsent_of(call) > 0 && unsent_of(call) + len > call->client->unsent_max) {
         call->was_full = true;
         err = WEIR_EAGAIN;
     } else {
@@ -192,13 +208,15 @@ static size_t pull(void *arg, void *buf, size_t cap)
 {
     weir_grpc_call *call = arg;
     pthread_mutex_lock(&call->mutex);
-    size_t len = bytes_len(&call->out) < cap ? bytes_len(&call->out) : cap;
+    size_t len = unsent_of(call) < cap ? unsent_of(call) : cap;
     if (len > 0) {
-        memcpy(buf, bytes_at(&call->out), len);
-        bytes_consume(&call->out, len);
+        memcpy(buf, bytes_at(&call->out) + call->gone, len);
+        call->gone += len;
     }
-    bool is_empty = bytes_len(&call->out) == 0;
-    bool tells = call->was_full && is_empty;
+    if (!call->keeps || call->gone > KEPT_MAX) {
+        forget_what_has_gone(call);
+    }
+    bool tells = call->was_full && unsent_of(call) == 0;
     call->was_full = call->was_full && !tells;
     call->waits = len == 0 && !call->is_finished;
     size_t result = len > 0 || call->is_finished ? len : WEIR_HTTP_LATER;
@@ -207,6 +225,18 @@ static size_t pull(void *arg, void *buf, size_t cap)
         call->handler.on_writable(call->arg);
     }
     return result;
+}
+
+/* From the first message on, for a peer that has not touched it (GOAWAY, REFUSED_STREAM). */
+static bool rewind_messages(void *arg)
+{
+    weir_grpc_call *call = arg;
+    pthread_mutex_lock(&call->mutex);
+    bool keeps = call->keeps;
+    call->gone = keeps ? 0 : call->gone;
+    call->waits = false; /* it is asked again anyway */
+    pthread_mutex_unlock(&call->mutex);
+    return keeps;
 }
 
 /* --- messages that come -------------------------------------------------------------------------
@@ -268,6 +298,7 @@ static bool on_body(void *arg, const void *data, size_t len)
     weir_grpc_call *call = arg;
     const char *at = data;
     bool goes_on = true;
+    len = call->is_grpc ? len : 0; /* a page for people says nothing to a program */
     while (len > 0 && call->fault == WEIR_OK) {
         bool begun;
         if (call->scan.left > 0) {
@@ -311,7 +342,13 @@ static void read_status(weir_grpc_call *call, const weir_http_answer *answer)
 static bool on_head(void *arg, const weir_http_answer *answer)
 {
     weir_grpc_call *call = arg;
+    weir_text type = weir_http_field_of(answer, "content-type");
+    pthread_mutex_lock(&call->mutex);
+    forget_what_has_gone(call);
+    pthread_mutex_unlock(&call->mutex);
     call->http_status = weir_http_status(answer);
+    call->is_grpc = call->http_status == 200 && type.at != NULL
+                    && grpc_is_type((struct slice){type.at, (uint32_t)type.len});
     read_status(call, answer); /* where there is nothing else: trailers only */
     if (call->http_status == 200 && call->handler.on_head != NULL) {
         call->handler.on_head(call->arg, answer);
@@ -369,9 +406,12 @@ static void on_end(void *arg, weir_err err, const weir_http_result *result)
         status.code = code_of_err(err);
         status.err = err;
         status.message = weir_err_text(err);
+    } else if (!call->has_code && !call->is_grpc) {
+        status.code = grpc_code_of_http(call->http_status);
+        status.err = WEIR_EPROTOCOL;
+        status.message = "what answered does not speak gRPC";
     } else if (!call->has_code || !grpc_scan_is_whole(&call->scan)) {
-        status.code = call->http_status != 200 ? grpc_code_of_http(call->http_status)
-                                               : GRPC_INTERNAL;
+        status.code = GRPC_INTERNAL;
         status.err = WEIR_EPROTOCOL;
         status.message = "the answer has no status, or ends in the middle of a message";
     } else {
@@ -387,6 +427,7 @@ static const weir_http_handler http_handler = {
     .on_body = on_body,
     .on_end = on_end,
     .pull = pull,
+    .rewind = rewind_messages,
     .on_trailers = on_trailers,
 };
 
@@ -404,6 +445,7 @@ static weir_grpc_call *call_new(weir_grpc_client *client, const weir_grpc_handle
     memcpy(&call->handler, handler, size);
     call->client = client;
     call->arg = arg;
+    call->keeps = true;
     atomic_init(&call->owners, 2);
     pthread_mutex_init(&call->mutex, NULL);
     bytes_init(&call->out, &alloc_libc, 2 * (size_t)UINT32_MAX); /* unsent_max and a message */

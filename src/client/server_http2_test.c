@@ -3,7 +3,7 @@
  * The server under HTTP/2 and TLS, with the library's own client at the other end: many exchanges
  * on one connection of the pool, the same limits and the same end for all of them.
  */
-#include "io/tls_make.h"
+#include "support/pair.h"
 #include "support/web.h"
 
 #define AT_ONCE 40U
@@ -276,37 +276,6 @@ static void one_that_is_removed_opens_no_more_streams(void **state)
 
 /* --- TLS ----------------------------------------------------------------------------------------
  */
-
-struct pair {
-    char certificate[64], key[64];
-};
-
-static void write_file(char *path, const char *text)
-{
-    strcpy(path, "/tmp/weir-server-XXXXXX");
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    close(fd);
-}
-
-static void pair_make(struct pair *pair, const char *name)
-{
-    char *certificate, *key;
-    const struct tls_make_options opt = {
-        .names = &name, .names_count = 1, .from_s = -3600, .to_s = 3600};
-    assert_int_equal(tls_make_self_signed(&opt, &certificate, &key), 0);
-    write_file(pair->certificate, certificate);
-    write_file(pair->key, key);
-    free(certificate);
-    free(key);
-}
-
-static void pair_drop(const struct pair *pair)
-{
-    unlink(pair->certificate);
-    unlink(pair->key);
-}
 
 static void say_version(void *self, weir_exchange *ex)
 {
