@@ -53,6 +53,8 @@ typedef enum weir_websocket_slow {
     WEIR_WEBSOCKET_CUT = 2   /* it is closed, with 1008 */
 } weir_websocket_slow;
 
+enum { WEIR_WEBSOCKET_ONLY = 3 }; /* http2, beside WEIR_OFF and WEIR_ON */
+
 typedef struct weir_websocket_manager_options {
     size_t size;
     /* The pool's options; zero means the number of the profile websocket-manager. max_total [1000]
@@ -77,6 +79,11 @@ typedef struct weir_websocket_manager_options {
     weir_event_fn *on_event;   /* as in weir_http_client_options, of those that are dialled */
     void *event_arg;
     uint32_t events; /* which kinds: bits 1 << WEIR_EVENT_… [all] */
+    /* Dial WebSockets as streams of HTTP/2 (RFC 8441), many on one connection. WEIR_ON: of wss://,
+     * where the server speaks it; else over HTTP/1.1. WEIR_WEBSOCKET_ONLY: over nothing else, and
+     * ws:// by prior knowledge. `pool` is then of those connections, too; those that are accepted
+     * come over either, whatever this says. [WEIR_OFF] */
+    uint32_t http2;
 } weir_websocket_manager_options;
 
 /* opt may be NULL. WEIR_EINVAL: weir_runtime_fault() names the field; WEIR_EEXISTS: the name is
@@ -103,8 +110,8 @@ WEIR_API const char *weir_websocket_manager_name(const weir_websocket_manager *m
 /* The options in force, defaults filled in; of `tls` only whether it verifies. */
 WEIR_API void weir_websocket_manager_options_of(const weir_websocket_manager *manager,
                                                 weir_websocket_manager_options *ret_opt);
-/* All or nothing. The name, deflate, dns_…, tls and who is told of events stay. New limits and
- * times act soon on every worker, also on connections that are there: message_max and
+/* All or nothing. The name, deflate, http2, dns_…, tls and who is told of events stay. New limits
+ * and times act soon on every worker, also on connections that are there: message_max and
  * fragments_max from their next message on; no connection is closed because max_total has become
  * less. WEIR_EINVAL: weir_runtime_fault() names the field; max_total can be at most what the
  * manager was made with, or 4096 where that was less. */

@@ -376,3 +376,6 @@ struct weir_http_answer {
     struct bytes body;
     char *url_text;
 };
+
+/* What the end of a call is called. */
+weir_err http_err_of(enum http_fault why);

@@ -282,7 +282,7 @@ void request_timer(struct loop_timer *timer, uint64_t now)
 /* --- what the connector tells -------------------------------------------------------------------
  */
 
-static weir_err err_of(enum http_fault why)
+weir_err http_err_of(enum http_fault why)
 {
     switch (why) {
     case HTTP_FAULT_REFUSED: return WEIR_ECONNECT;
@@ -352,7 +352,7 @@ static void on_fail(struct http_call *call, enum http_fault why)
         .sent = call->sent,
         .replays = request->replays,
     };
-    request_let_go(request, http_call_fate(call), err_of(why));
+    request_let_go(request, http_call_fate(call), http_err_of(why));
     if (!request->is_canceled && replay_stale(&it)
         && (replay_is_free(&it) || replay_budget_take(&lane->budget, now_ms(request)))
         && request_rewind(request)) {
@@ -361,7 +361,8 @@ static void on_fail(struct http_call *call, enum http_fault why)
         lane_count(&lane->retries, 1);
         request_again(request, it.untouched ? 0 : WEIR_FRESH);
     } else {
-        request_end(request, request->is_canceled ? request_why_canceled(request) : err_of(why));
+        request_end(request,
+                    request->is_canceled ? request_why_canceled(request) : http_err_of(why));
     }
 }
 

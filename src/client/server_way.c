@@ -1,207 +1,97 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The stream of HTTP/2 that an extended CONNECT has opened (RFC 8441), as a byte stream: what comes
- * is kept until it is read, at most WAY_KEPT_MAX and what the stream's window lets come beyond;
- * what is written is the exchange's body.
+ * The way (way.h) of an exchange that an extended CONNECT has begun: its answer's body.
  */
-#include "base/bytes.h"
-#include "base/check.h"
 #include "client/server.h"
-#include "io/stream.h"
+#include "client/way.h"
 
 #include <errno.h>
-#include <string.h>
-
-#define WAY_KEPT_MAX  65536U /* then no more is asked for */
-#define WAY_ROOM_MAX  (2U << 20)
-#define WAY_WRITE_MAX 65536U /* taken at a time */
 
 struct server_way {
-    struct stream stream; /* first */
+    struct way way; /* first */
     struct stall *stall;
-    struct http_exchange *ex; /* NULL: it is over */
+    struct http_exchange *ex; /* until the way is over */
     struct http_tunnel *tunnel;
     struct node on_stall;
-    struct bytes in;
-    struct loop_later kick; /* its owner hears in an event of its own */
-    unsigned wants;
-    int error; /* 0, or what reading tells once `in` is empty */
-    bool has_ended : 1;
-    bool is_blocked : 1;
-    bool is_paused : 1;
-    bool is_cut : 1; /* its end must not look like one */
+    bool is_cut; /* its end must not look like one */
 };
 
-static struct server_way *way_of(struct stream *stream)
+static struct server_way *at(struct way *way)
 {
-    return container_of(stream, struct server_way, stream);
+    return container_of(way, struct server_way, way);
 }
 
-/* --- what its owner is told ---------------------------------------------------------------------
+/* --- as the way asks ----------------------------------------------------------------------------
  */
 
-static unsigned events_of(const struct server_way *way)
+static void put(struct way *way, const void *data, size_t len)
 {
-    bool is_over = way->has_ended || way->error != 0;
-    unsigned events = bytes_len(&way->in) > 0 || is_over ? STREAM_READ : 0;
-    events |= is_over ? STREAM_HANGUP : 0;
-    events |= !way->is_blocked || way->error != 0 ? STREAM_WRITE : 0;
-    return events & way->wants;
+    struct http_exchange *ex = at(way)->ex;
+    ex->ops->body(ex, data, len);
 }
 
-static void kick_if(struct server_way *way)
+static bool flush(struct way *way)
 {
-    if (events_of(way) != 0) {
-        loop_later(way->stall->loop, &way->kick);
-    }
+    struct http_exchange *ex = at(way)->ex;
+    return ex->ops->flush(ex);
 }
 
-static void kicked(struct loop_later *later)
+static void pause(struct way *way, bool paused)
 {
-    struct server_way *way = container_of(later, struct server_way, kick);
-    unsigned events = events_of(way);
-    if (events != 0 && way->stream.on_ready != NULL) {
-        way->stream.on_ready(&way->stream, events);
-    }
-}
-
-/* --- as a stream --------------------------------------------------------------------------------
- */
-
-static void pace(struct server_way *way)
-{
-    bool is_full = bytes_len(&way->in) >= WAY_KEPT_MAX;
-    if (way->ex != NULL && is_full != way->is_paused) {
-        way->is_paused = is_full;
-        way->ex->ops->pause(way->ex, is_full);
-    }
-}
-
-static ssize_t way_read(struct stream *stream, void *buf, size_t cap)
-{
-    struct server_way *way = way_of(stream);
-    size_t len = bytes_len(&way->in);
-    if (len == 0) {
-        return way->error != 0 ? way->error : way->has_ended ? 0 : -EAGAIN;
-    }
-    len = len < cap ? len : cap;
-    memcpy(buf, bytes_at(&way->in), len);
-    bytes_consume(&way->in, len);
-    pace(way);
-    kick_if(way); /* there may be more */
-    return (ssize_t)len;
-}
-
-static ssize_t way_writev(struct stream *stream, const struct iovec *parts, int count)
-{
-    struct server_way *way = way_of(stream);
-    size_t taken = 0;
-    if (way->ex == NULL) {
-        return way->error != 0 ? way->error : -EPIPE;
-    }
-    if (way->is_blocked) {
-        return -EAGAIN;
-    }
-    for (int i = 0; i < count && taken < WAY_WRITE_MAX; i++) {
-        size_t room = WAY_WRITE_MAX - taken;
-        size_t len = parts[i].iov_len < room ? parts[i].iov_len : room;
-        if (len > 0) {
-            way->ex->ops->body(way->ex, parts[i].iov_base, len);
-        }
-        taken += len;
-    }
-    way->is_blocked = way->ex->ops->flush(way->ex);
-    return (ssize_t)taken;
-}
-
-static void way_want(struct stream *stream, unsigned events)
-{
-    struct server_way *way = way_of(stream);
-    way->wants = events;
-    kick_if(way);
+    struct http_exchange *ex = at(way)->ex;
+    ex->ops->pause(ex, paused);
 }
 
 /* The answer ends, and with it the exchange. */
-static void finish(struct server_way *way)
+static bool end(struct way *way)
 {
-    struct http_exchange *ex = way->ex;
-    if (ex != NULL) {
-        way->ex = NULL;
-        way->has_ended = true;
-        ex->user = NULL;
-        if (way->is_cut) {
-            ex->ops->abort(ex);
-            return;
-        }
+    struct http_exchange *ex = at(way)->ex;
+    ex->user = NULL;
+    if (at(way)->is_cut) {
+        ex->ops->abort(ex);
+    } else {
         ex->ops->end(ex, NULL);
         ex->ops->flush(ex);
     }
+    return true;
 }
 
-static int way_shutdown(struct stream *stream)
+static void closed(struct way *way)
 {
-    struct server_way *way = way_of(stream);
-    finish(way);
-    kick_if(way);
-    return 0;
+    struct server_way *own = at(way);
+    if (!way->is_over) {
+        way->is_over = end(way);
+    }
+    list_remove(&own->stall->ways, &own->on_stall);
+    way_fini(way);
+    alloc_free(own->stall->server->alloc, own);
 }
 
-static void way_close(struct stream *stream)
-{
-    struct server_way *way = way_of(stream);
-    finish(way);
-    loop_later_cancel(way->stall->loop, &way->kick);
-    list_remove(&way->stall->ways, &way->on_stall);
-    bytes_fini(&way->in);
-    alloc_free(way->stall->server->alloc, way);
-}
-
-static int way_fd(const struct stream *stream)
-{
-    (void)stream;
-    return -1; /* it has none of its own */
-}
-
-static const struct stream_ops way_ops = {
-    .read = way_read,
-    .writev = way_writev,
-    .want = way_want,
-    .shutdown = way_shutdown,
-    .close = way_close,
-    .fd = way_fd,
+static const struct way_ops ops = {
+    .body = put,
+    .flush = flush,
+    .pause = pause,
+    .end = end,
+    .closed = closed,
 };
 
 /* --- from the listener --------------------------------------------------------------------------
  */
 
-static void broken(struct server_way *way, int error)
-{
-    way->error = error;
-    way->is_blocked = false;
-    kick_if(way);
-}
-
 static void on_body(struct http_exchange *ex, const void *data, size_t len)
 {
-    struct server_way *way = ex->user;
-    if (way == NULL || way->error != 0) {
-        return;
+    struct server_way *own = ex->user;
+    if (own != NULL) {
+        way_hear(&own->way, data, len);
     }
-    if (!bytes_append(&way->in, data, len)) {
-        broken(way, -ENOMEM);
-        return;
-    }
-    pace(way);
-    kick_if(way);
 }
 
 static void on_request_end(struct http_exchange *ex, const struct http_head *trailers)
 {
-    struct server_way *way = ex->user;
+    struct server_way *own = ex->user;
     (void)trailers;
-    if (way != NULL) {
-        way->has_ended = true;
-        kick_if(way);
+    if (own != NULL) {
+        way_ended(&own->way);
     }
 }
 
@@ -212,20 +102,18 @@ static void on_flush(struct http_exchange *ex)
 
 static void on_drain(struct http_exchange *ex)
 {
-    struct server_way *way = ex->user;
-    if (way != NULL) {
-        way->is_blocked = false;
-        kick_if(way);
+    struct server_way *own = ex->user;
+    if (own != NULL) {
+        way_drained(&own->way);
     }
 }
 
 static void on_abort(struct http_exchange *ex, enum http_fault why)
 {
-    struct server_way *way = ex->user;
+    struct server_way *own = ex->user;
     (void)why;
-    if (way != NULL) {
-        way->ex = NULL;
-        broken(way, -ECONNRESET);
+    if (own != NULL) {
+        way_broken(&own->way, -ECONNRESET);
     }
 }
 
@@ -250,26 +138,22 @@ int server_way_open(weir_exchange *ex, const struct http_head *answer, struct ht
 {
     struct stall *stall = ex->stall;
     struct http_exchange *under = ex->ex;
-    struct server_way *way = alloc_zeroed(stall->server->alloc, sizeof *way);
-    if (way == NULL) {
+    struct server_way *own = alloc_zeroed(stall->server->alloc, sizeof *own);
+    if (own == NULL) {
         return -ENOMEM;
     }
-    *way = (struct server_way){.stream = {.ops = &way_ops},
-                               .stall = stall,
-                               .ex = under,
-                               .tunnel = tunnel,
-                               .kick = {.run = kicked}};
-    bytes_init(&way->in, stall->server->alloc, WAY_ROOM_MAX);
-    list_push_back(&stall->ways, &way->on_stall);
+    *own = (struct server_way){.stall = stall, .ex = under, .tunnel = tunnel};
+    way_init(&own->way, &ops, stall->loop, stall->server->alloc);
+    list_push_back(&stall->ways, &own->on_stall);
     server_exchange_became(ex);
     under->handler = &way_handler;
-    under->user = way;
+    under->user = own;
     under->ops->untime(under);
     under->ops->respond(under, answer);
-    way->is_blocked = under->ops->flush(under);
-    tunnel->stream = &way->stream;
+    own->way.is_blocked = under->ops->flush(under);
+    tunnel->stream = &own->way.stream;
     tunnel->close = tunnel_close;
-    tunnel->giver = way;
+    tunnel->giver = own;
     return 0;
 }
 
@@ -286,8 +170,8 @@ void server_ways_drain(struct stall *stall)
 void server_ways_cut(struct stall *stall)
 {
     while (!list_is_empty(&stall->ways)) {
-        struct server_way *way = list_entry(list_first(&stall->ways), struct server_way, on_stall);
-        way->is_cut = true;
-        way->tunnel->taker->on_cut(way->tunnel);
+        struct server_way *own = list_entry(list_first(&stall->ways), struct server_way, on_stall);
+        own->is_cut = true;
+        own->tunnel->taker->on_cut(own->tunnel);
     }
 }

@@ -3,8 +3,9 @@
  * websocket.h - what the manager of WebSockets is made of: private to client/websocket*.c.
  *
  *   manager ──┬── names
- *             └── bay (one for each worker) ── desk, socks; and, once something was dialled, pool,
- *                                              names of hosts, TLS
+ *             └── bay (one for each worker) ── desk, socks; and, once something was dialled, names
+ *                                              of hosts, TLS, a pool of lines (HTTP/1.1) and,
+ *                                              where http2 is on, one of calls (HTTP/2)
  *
  * A bay and all that is in it belong to its worker's thread, but for its slots, which are taken and
  * given under a lock, and their tags, by which any thread sees whether an id still lives. What
@@ -12,7 +13,7 @@
  *
  * A connection is a `struct sock`:
  *
- *      dialled   WAITING (for a line) ──▶ OPENING ──▶ OPEN ──▶ gone
+ *      dialled   WAITING (for a lease) ─▶ OPENING ──▶ OPEN ──▶ gone
  *                   └── failed, cancelled ──┴── refused, late, cancelled ──▶ gone
  *      accepted                                  OPEN ──▶ gone
  *
@@ -39,6 +40,7 @@
 
 struct dns;
 struct opening;
+struct ws_call;
 
 struct line_user {
     struct ws_line_user user; /* first */
@@ -58,10 +60,12 @@ struct sock {
     };
     union {
         struct http_tunnel tunnel; /* accepted */
-        struct line_user line;     /* dialled */
+        struct line_user line;     /* dialled, on a line */
+        struct ws_call *call;      /* dialled, as a call: what is left of it, or NULL */
         struct sock *next_grave;   /* gone */
     };
     bool is_dialled : 1;
+    bool is_call : 1; /* … over the other pool */
     bool was_open : 1;
     bool is_cancelled : 1;
 };
@@ -96,6 +100,10 @@ struct bay {
     bool is_closed; /* the pool has said so */
     weir_pool *pool;
     struct ws_liner *liner;
+    weir_pool *calls_pool; /* NULL: not asked for so far */
+    struct http_connector *http;
+    struct list calls;
+    bool is_calls_closed;
     struct dns *dns;
     struct tls_desk *tls_desk; /* NULL: no wss:// so far */
     struct tls_client *tls;
@@ -127,6 +135,7 @@ struct weir_websocket_manager {
     char *dns_servers;
     struct tls_profile *profile; /* under the mutex while it is NULL */
     bool has_files;              /* it was read from files */
+    uint32_t http2;              /* as in opt, where it stays */
     uint32_t room;               /* max_total cannot be more */
     _Atomic uint32_t seats;      /* taken */
     _Atomic uint32_t seats_max, casting_max, unsent_max, slow; /* as in opt */
@@ -217,6 +226,20 @@ void line_release(struct sock *sock, weir_err why);  /* the stream is closed */
 /* Fields of the program's own, in an opening. */
 bool ws_fields_fit(const weir_http_field *fields, size_t count);
 bool ws_protocols_fit(const char *protocols); /* a list of tokens */
+
+/* --- websocket_call.c ---------------------------------------------------------------------------
+ */
+
+/* The pool of calls. WEIR_ENOMEM: nothing has changed. */
+weir_err bay_calls_open(struct bay *bay, const weir_websocket_manager_options *opt);
+void bay_calls_update(struct bay *bay, const weir_websocket_manager_options *opt);
+void bay_calls_close(struct bay *bay); /* at once, with all that is left of its calls */
+/* An opening asks for its lease. */
+weir_err ws_call_begin(struct opening *opening);
+/* It has failed, or was given up. */
+void ws_call_end(struct ws_call *call);
+/* The WebSocket is gone, its stream is closed. call may be NULL. */
+void ws_call_gone(struct ws_call *call, weir_err why);
 
 /* --- websocket_cast.c ---------------------------------------------------------------------------
  */

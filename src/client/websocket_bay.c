@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "client/options.h"
 #include "client/websocket.h"
+#include "connector/http.h"
 #include "io/dns.h"
 
 #include <errno.h>
@@ -39,6 +40,7 @@ struct bay *bay_new(weir_websocket_manager *manager, struct worker *worker)
     bay->grace.fire = grace_over;
     bay->bury.run = bay_bury;
     list_init(&bay->casts);
+    list_init(&bay->calls);
     bay->tags = alloc_zeroed(alloc, manager->room * sizeof *bay->tags);
     if (bay->tags == NULL || !slots_init(&bay->socks, alloc, sizeof(struct sock), manager->room)) {
         alloc_free(alloc, bay->tags);
@@ -181,13 +183,19 @@ static weir_err open_dials(struct bay *bay)
     return WEIR_OK;
 }
 
+static unsigned offer_of(uint32_t http2)
+{
+    return (http2 != WEIR_OFF ? TLS_OFFER_H2 : 0)
+           | (http2 != WEIR_WEBSOCKET_ONLY ? TLS_OFFER_HTTP1 : 0);
+}
+
 static int profile_of(weir_websocket_manager *manager, struct tls_profile **ret_profile,
                       const char **ret_fault)
 {
     int error = 0;
     pthread_mutex_lock(&manager->mutex);
     if (manager->profile == NULL) {
-        error = options_tls_profile(&manager->opt.tls, OPTIONS_TLS, TLS_OFFER_HTTP1,
+        error = options_tls_profile(&manager->opt.tls, OPTIONS_TLS, offer_of(manager->opt.http2),
                                     &manager->profile, ret_fault);
     }
     *ret_profile = manager->profile;
@@ -220,7 +228,17 @@ static weir_err secure(struct bay *bay)
         return error == -ENOMEM ? WEIR_ENOMEM : WEIR_ETLS;
     }
     ws_liner_secure(bay->liner, bay->tls_desk, bay->tls);
+    if (bay->http != NULL) {
+        http_connector_secure(bay->http, bay->tls_desk, bay->tls);
+    }
     return WEIR_OK;
+}
+
+static weir_err open_calls(struct bay *bay)
+{
+    weir_websocket_manager_options opt;
+    manager_options(bay->manager, &opt);
+    return opt.http2 == WEIR_OFF || bay->http != NULL ? WEIR_OK : bay_calls_open(bay, &opt);
 }
 
 weir_err bay_dials(struct bay *bay, bool is_tls)
@@ -229,6 +247,7 @@ weir_err bay_dials(struct bay *bay, bool is_tls)
         return WEIR_ECLOSED;
     }
     weir_err err = bay->dials ? WEIR_OK : open_dials(bay);
+    err = err == WEIR_OK ? open_calls(bay) : err;
     return err == WEIR_OK && is_tls ? secure(bay) : err;
 }
 
@@ -266,6 +285,7 @@ static void update_begins(struct worker_note *note)
         weir_err err = weir_pool_update(bay->pool, &pool);
         check(err == WEIR_OK); /* they were looked at */
         ws_liner_update(bay->liner, &times);
+        bay_calls_update(bay, &opt);
     }
     bay->update_at = 0;
     update_some(bay);
@@ -363,6 +383,7 @@ void bay_close(struct bay *bay)
         }
         check(bay->is_closed);
     }
+    bay_calls_close(bay);
     bay_bury(&bay->bury);
     loop_later_cancel(bay->loop, &bay->bury);
     check(bay->socks.count == 0);

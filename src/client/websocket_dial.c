@@ -2,12 +2,10 @@
  *
  * From a URL to an open WebSocket: a line from the pool, the request (RFC 6455 §4.1), the answer.
  */
+#include "client/websocket_dial.h"
+
 #include "base/check.h"
 #include "client/http.h"
-#include "client/websocket.h"
-#include "proto/http1.h"
-#include "proto/url.h"
-#include "proto/websocket_open.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,31 +13,12 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
-#define REQUEST_MAX   65536U /* bytes of the opening request */
 #define ANSWER_MAX    32768U /* of the head of its answer */
 #define INTERIM_MAX   16U    /* answers of 1xx before it */
 #define PROTOCOLS_MAX 1024U
 
-struct opening {
-    struct sock *sock;
-    struct worker_note note; /* the dial begins on its worker */
-    struct url url;
-    char *url_text, *source, *proxy, *tenant;
-    bool is_tls;
-    weir_lease lease; /* while it waits for a line */
-    struct stream *stream;
-    struct bytes out, in;
-    struct http1_progress progress;
-    unsigned interims;
-    char key[WS_KEY_LEN];
-    struct slice protocols; /* within `out`, of which nothing is consumed before the answer */
-    size_t protocols_at, sent;
-    struct ws_terms offered;
-    weir_err why; /* it is over: on_close is to come */
-    uint16_t status;
-};
-
 static void opening_begins(struct worker_note *note);
+static weir_err line_begin(struct opening *opening);
 static void granted(void *arg, const weir_grant *grant);
 static void opening_fire(struct loop_timer *timer, uint64_t now_ms);
 static void opening_ready(struct stream *stream, unsigned events);
@@ -253,6 +232,8 @@ weir_err weir_websocket_dial(weir_websocket_manager *manager, const weir_websock
     sock->opening = opening;
     sock->is_dialled = true;
     err = opening_make(opening, request);
+    opening->is_call = manager->http2 == WEIR_WEBSOCKET_ONLY
+                       || (manager->http2 == WEIR_ON && opening->is_tls);
     if (err != WEIR_OK) {
         opening_free(opening);
         sock_undo(sock);
@@ -271,6 +252,10 @@ weir_err weir_websocket_dial(weir_websocket_manager *manager, const weir_websock
 
 void line_release(struct sock *sock, weir_err why)
 {
+    if (sock->is_call) {
+        ws_call_gone(sock->call, why);
+        return;
+    }
     struct line_user line = sock->line;
     if (line.line != NULL) {
         ws_line_end(line.line, why);
@@ -278,18 +263,20 @@ void line_release(struct sock *sock, weir_err why)
     }
 }
 
-/* From an event; a lease that waits is over. */
-static void opening_failed(struct opening *opening, weir_err err)
+void opening_failed(struct opening *opening, weir_err err, const char *detail)
 {
     struct sock *sock = opening->sock;
     const weir_websocket_end end = {.size = sizeof end,
                                     .err = err,
                                     .code = WS_CODE_ABNORMAL,
                                     .status = opening->status,
-                                    .detail = ""};
+                                    .detail = detail};
     loop_timer_stop(sock->bay->loop, &sock->end.timer);
     if (opening->stream != NULL) {
         stream_close(opening->stream);
+    }
+    if (opening->call != NULL) {
+        ws_call_end(opening->call);
     }
     opening_free(opening);
     sock_gone(sock, &end);
@@ -297,7 +284,7 @@ static void opening_failed(struct opening *opening, weir_err err)
 
 void opening_abort(struct sock *sock, weir_err why)
 {
-    opening_failed(sock->opening, why);
+    opening_failed(sock->opening, why, "");
 }
 
 void sock_cancel(struct sock *sock)
@@ -308,8 +295,8 @@ void sock_cancel(struct sock *sock)
     }
     sock->is_cancelled = true;
     if (opening->lease.id != 0) {
-        weir_release(sock->bay->pool, opening->lease, WEIR_KEEP); /* granted() hears of it */
-    } else if (opening->stream != NULL) {
+        weir_release(opening->pool, opening->lease, WEIR_KEEP); /* granted() hears of it */
+    } else if (opening->stream != NULL || opening->call != NULL) {
         opening->why = WEIR_ECANCELED;
         loop_timer_set(sock->bay->loop, &sock->end.timer, loop_now_ms(sock->bay->loop));
     }
@@ -321,25 +308,31 @@ void sock_cancel(struct sock *sock)
 static void opening_begins(struct worker_note *note)
 {
     struct opening *opening = container_of(note, struct opening, note);
-    struct sock *sock = opening->sock;
-    struct bay *bay = sock->bay;
-    const weir_websocket_manager *manager = bay->manager;
-    weir_err err = sock->is_cancelled ? WEIR_ECANCELED : bay_dials(bay, opening->is_tls);
+    const struct sock *sock = opening->sock;
+    weir_err err = sock->is_cancelled ? WEIR_ECANCELED : bay_dials(sock->bay, opening->is_tls);
     if (err == WEIR_OK) {
-        const weir_key key = {
-            .scheme = opening->is_tls ? "wss" : "ws",
-            .host = sock->host,
-            .port = opening->url.port,
-            .source = opening->source,
-            .proxy = opening->proxy,
-            .tls = opening->is_tls ? tls_profile_fingerprint(manager->profile) : NULL,
-            .tenant = opening->tenant,
-        };
-        err = weir_acquire(bay->pool, &key, NULL, granted, opening, &opening->lease);
+        err = opening->is_call ? ws_call_begin(opening) : line_begin(opening);
     }
     if (err != WEIR_OK) {
-        opening_failed(opening, err);
+        opening_failed(opening, err, "");
     }
+}
+
+static weir_err line_begin(struct opening *opening)
+{
+    struct sock *sock = opening->sock;
+    struct bay *bay = sock->bay;
+    const weir_key key = {
+        .scheme = opening->is_tls ? "wss" : "ws",
+        .host = sock->host,
+        .port = opening->url.port,
+        .source = opening->source,
+        .proxy = opening->proxy,
+        .tls = opening->is_tls ? tls_profile_fingerprint(bay->manager->profile) : NULL,
+        .tenant = opening->tenant,
+    };
+    opening->pool = bay->pool;
+    return weir_acquire(bay->pool, &key, NULL, granted, opening, &opening->lease);
 }
 
 static void user_close(struct ws_line_user *user, weir_err why)
@@ -367,10 +360,9 @@ static void granted(void *arg, const weir_grant *grant)
 {
     struct opening *opening = arg;
     struct sock *sock = opening->sock;
-    struct bay *bay = sock->bay;
     opening->lease = (weir_lease){0};
     if (grant->err != WEIR_OK) {
-        opening_failed(opening, sock->is_cancelled ? WEIR_ECANCELED : grant->err);
+        opening_failed(opening, sock->is_cancelled ? WEIR_ECANCELED : grant->err, "");
         return;
     }
     sock->line = (struct line_user){.user = {.close = user_close, .cut = user_cut},
@@ -379,9 +371,16 @@ static void granted(void *arg, const weir_grant *grant)
     opening->stream = ws_line_take(grant->object, &sock->line.user);
     opening->stream->owner = opening;
     opening->stream->on_ready = opening_ready;
+    opening_arm(opening);
+    stream_want(opening->stream, STREAM_READ | STREAM_WRITE);
+}
+
+void opening_arm(struct opening *opening)
+{
+    struct sock *sock = opening->sock;
+    struct bay *bay = sock->bay;
     sock->end.timer.fire = opening_fire;
     loop_timer_set(bay->loop, &sock->end.timer, loop_now_ms(bay->loop) + bay->open_timeout_ms);
-    stream_want(opening->stream, STREAM_READ | STREAM_WRITE);
 }
 
 static void opening_fire(struct loop_timer *timer, uint64_t now_ms)
@@ -389,7 +388,7 @@ static void opening_fire(struct loop_timer *timer, uint64_t now_ms)
     struct sock *sock = container_of(container_of(timer, struct ws_end, timer), struct sock, end);
     (void)now_ms;
     weir_err why = sock->opening->why;
-    opening_failed(sock->opening, why != WEIR_OK ? why : WEIR_EFIRST_BYTE_TIMEOUT);
+    opening_failed(sock->opening, why != WEIR_OK ? why : WEIR_EFIRST_BYTE_TIMEOUT, "");
 }
 
 /* --- the handshake ------------------------------------------------------------------------------
@@ -409,9 +408,8 @@ static bool write_request(struct opening *opening)
     return true;
 }
 
-/* What the server says of extensions is an answer to what was offered, or it must not say it. */
-static bool take_terms(const struct opening *opening, const struct http_head *head,
-                       struct ws_terms *ret_terms, bool *ret_deflates)
+bool opening_terms(const struct opening *opening, const struct http_head *head,
+                   struct ws_terms *ret_terms, bool *ret_deflates)
 {
     unsigned count;
     const struct http_field *field = ws_field(head, SLICE("Sec-WebSocket-Extensions"), &count);
@@ -423,9 +421,8 @@ static bool take_terms(const struct opening *opening, const struct http_head *he
            && ws_terms_accept(field->value, &opening->offered, ret_terms);
 }
 
-/* The answer is good: from here on it is a WebSocket. */
-static void open_end(struct opening *opening, const struct http_head *head,
-                     const struct ws_terms *terms, size_t used)
+void opening_done(struct opening *opening, const struct http_head *head,
+                  const struct ws_terms *terms, struct stream *take_stream)
 {
     struct sock *sock = opening->sock;
     struct bay *bay = sock->bay;
@@ -438,18 +435,32 @@ static void open_end(struct opening *opening, const struct http_head *head,
     const weir_http_answer answer = {.head = head};
     const weir_websocket_opening told = {
         .size = sizeof told, .protocol = protocol, .deflate = terms != NULL, .answer = &answer};
-    struct bytes in = opening->in; /* the head lies in it, and what came behind it */
-    bytes_init(&opening->in, in.alloc, ANSWER_MAX);
     loop_timer_stop(bay->loop, &sock->end.timer);
-    ws_end_open(&sock->end, &bay->desk, opening->stream, false, terms);
+    ws_end_open(&sock->end, &bay->desk, take_stream, false, terms);
     opening->stream = NULL;
+    opening->call = NULL;
     opening_free(opening);
     sock_opened(sock, &told);
+}
+
+/* On a line: the head lies in what was read, and so may what came behind it. */
+static void open_end(struct opening *opening, const struct http_head *head,
+                     const struct ws_terms *terms, size_t used)
+{
+    struct sock *sock = opening->sock;
+    struct bytes in = opening->in;
+    bytes_init(&opening->in, in.alloc, ANSWER_MAX);
+    opening_done(opening, head, terms, opening->stream);
     bytes_consume(&in, used);
     if (bytes_len(&in) > 0) {
         ws_end_feed(&sock->end, bytes_at(&in), bytes_len(&in));
     }
     bytes_fini(&in);
+}
+
+struct slice opening_protocols(const struct opening *opening)
+{
+    return (struct slice){bytes_at(&opening->out) + opening->protocols_at, opening->protocols.len};
 }
 
 /* True: it goes on reading. */
@@ -466,7 +477,7 @@ static bool take_answer(struct opening *opening)
                                         bytes_len(&opening->in), &limits, asked, &head);
     if (used <= 0) {
         if (used < 0) {
-            opening_failed(opening, WEIR_EPROTOCOL);
+            opening_failed(opening, WEIR_EPROTOCOL, "");
         }
         return used == 0;
     }
@@ -476,12 +487,10 @@ static bool take_answer(struct opening *opening)
     }
     opening->status = head.status;
     const struct slice key = {opening->key, WS_KEY_LEN};
-    struct slice protocols = opening->protocols;
-    protocols.at = bytes_at(&opening->out) + opening->protocols_at;
-    bool is_good = ws_judge_answer(&head, key, protocols) == WS_OPENING_FINE
-                   && take_terms(opening, &head, &terms, &deflates);
+    bool is_good = ws_judge_answer(&head, key, opening_protocols(opening)) == WS_OPENING_FINE
+                   && opening_terms(opening, &head, &terms, &deflates);
     if (!is_good) {
-        opening_failed(opening, WEIR_EPROTOCOL);
+        opening_failed(opening, WEIR_EPROTOCOL, "");
         return false;
     }
     open_end(opening, &head, deflates ? &terms : NULL, (size_t)used);
@@ -493,7 +502,7 @@ static void opening_ready(struct stream *stream, unsigned events)
     struct opening *opening = stream->owner;
     size_t cap;
     if ((events & STREAM_WRITE) != 0 && !write_request(opening)) {
-        opening_failed(opening, WEIR_ERESET);
+        opening_failed(opening, WEIR_ERESET, "");
         return;
     }
     if ((events & STREAM_READ) == 0) {
@@ -507,10 +516,12 @@ static void opening_ready(struct stream *stream, unsigned events)
         return;
     }
     if (n <= 0 || !bytes_append(&opening->in, buf, (size_t)n)) {
-        opening_failed(opening, n == 0         ? WEIR_EHANGUP
-                                : n == -EPROTO ? WEIR_EPROTOCOL
-                                : n < 0        ? WEIR_ERESET
-                                               : WEIR_ENOMEM);
+        opening_failed(opening,
+                       n == 0         ? WEIR_EHANGUP
+                       : n == -EPROTO ? WEIR_EPROTOCOL
+                       : n < 0        ? WEIR_ERESET
+                                      : WEIR_ENOMEM,
+                       "");
         return;
     }
     take_answer(opening);

@@ -115,11 +115,15 @@ static void converse(struct talk *talk)
     assert_true(err == WEIR_OK || err == WEIR_ENOMEM);
 }
 
+struct lives {
+    uint32_t count, http2;
+};
+
 static void live(const struct alloc *alloc, void *arg)
 {
     struct talk talk = {0};
-    uint32_t *lives = arg;
-    *lives += 1;
+    struct lives *lives = arg;
+    lives->count++;
     const weir_server_options server = {.address = "127.0.0.1:0", .max_connections = 8};
     static const weir_server_handler handler = {.on_request = on_request};
     if (hosted_open(alloc, &talk.runtime) != WEIR_OK) {
@@ -129,7 +133,8 @@ static void live(const struct alloc *alloc, void *arg)
         .pool = {.max_total = 8, .idle_timeout_ms = 2000},
         .close_timeout_ms = 200,
         .open_timeout_ms = 2000,
-        .deflate = *lives % 2 == 0 ? WEIR_ON : WEIR_OFF};
+        .http2 = lives->http2,
+        .deflate = lives->count % 2 == 0 ? WEIR_ON : WEIR_OFF};
     weir_err err = weir_websocket_manager_new(talk.runtime, &options, &talk.manager);
     assert_true(err == WEIR_OK || err == WEIR_ENOMEM);
     if (err == WEIR_OK) {
@@ -150,11 +155,21 @@ static void live(const struct alloc *alloc, void *arg)
 static void answers_where_memory_is_refused(void **state)
 {
     (void)state;
-    uint32_t lives = 0;
+    struct lives lives = {0};
     memset(text, 'a', sizeof text);
     torture(live, &lives);
-    assert_true(lives > 30);
+    assert_true(lives.count > 30);
     assert_true(told_later > 0);
+}
+
+/* Both ends of a stream of HTTP/2. */
+static void dials_over_http2_where_memory_is_refused(void **state)
+{
+    (void)state;
+    struct lives lives = {.http2 = WEIR_WEBSOCKET_ONLY};
+    memset(text, 'a', sizeof text);
+    torture(live, &lives);
+    assert_true(lives.count > 30);
 }
 
 /* --- over HTTP/2 ---------------------------------------------------------------------------------
@@ -313,6 +328,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_where_memory_is_refused),
+        cmocka_unit_test(dials_over_http2_where_memory_is_refused),
         cmocka_unit_test(answers_over_http2_where_memory_is_refused),
         cmocka_unit_test(who_cannot_be_heard_is_told_so),
     };

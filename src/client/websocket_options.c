@@ -39,6 +39,7 @@ static const char *set_numbers(weir_websocket_manager_options *opt)
     opt->broadcasts_max = either(opt->broadcasts_max, 64);
     opt->slow = either(opt->slow, WEIR_WEBSOCKET_SKIP);
     opt->deflate = either(opt->deflate, WEIR_OFF);
+    opt->http2 = either(opt->http2, WEIR_OFF);
     opt->deflate_min = opt->deflate_min == WEIR_NONE ? 0 : either(opt->deflate_min, 1024);
     opt->dns_ttl_ms = either(opt->dns_ttl_ms, 300000);
     if (opt->message_max > UINT32_MAX) {
@@ -49,6 +50,9 @@ static const char *set_numbers(weir_websocket_manager_options *opt)
     }
     if (opt->deflate != WEIR_ON && opt->deflate != WEIR_OFF) {
         return "deflate";
+    }
+    if (opt->http2 != WEIR_OFF && opt->http2 != WEIR_ON && opt->http2 != WEIR_WEBSOCKET_ONLY) {
+        return "http2";
     }
     if (opt->open_timeout_ms >= WEIR_MOST || opt->close_timeout_ms >= WEIR_MOST) {
         return opt->open_timeout_ms >= WEIR_MOST ? "open_timeout" : "close_timeout";
@@ -112,6 +116,7 @@ weir_err manager_take_options(weir_websocket_manager *manager,
         err = WEIR_ENOMEM;
     }
     manager->opt.dns_servers = NULL;
+    manager->http2 = manager->opt.http2;
     err = err == WEIR_OK ? take_tls(manager) : err;
     if (err == WEIR_OK) {
         uint32_t most = manager->opt.pool.max_total;
@@ -147,8 +152,9 @@ bool manager_is_like(weir_websocket_manager *manager, const weir_websocket_manag
            && a.open_timeout_ms == b->open_timeout_ms && a.close_timeout_ms == b->close_timeout_ms
            && a.broadcasts_max == b->broadcasts_max && a.slow == b->slow && a.deflate == b->deflate
            && a.deflate_min == b->deflate_min && a.dns_ttl_ms == b->dns_ttl_ms
-           && a.on_event == b->on_event && a.event_arg == b->event_arg && a.events == b->events
-           && same_text(manager->dns_servers, like->dns_servers) && same_tls(manager, like);
+           && a.http2 == b->http2 && a.on_event == b->on_event && a.event_arg == b->event_arg
+           && a.events == b->events && same_text(manager->dns_servers, like->dns_servers)
+           && same_tls(manager, like);
 }
 
 /* --- showing ------------------------------------------------------------------------------------
@@ -182,6 +188,7 @@ static void keep(weir_websocket_manager_options *next, const weir_websocket_mana
 {
     next->pool.name = was->pool.name;
     next->deflate = was->deflate;
+    next->http2 = was->http2;
     next->dns_ttl_ms = was->dns_ttl_ms;
     next->dns_servers = was->dns_servers;
     next->tls = was->tls;

@@ -51,6 +51,7 @@ static void what_differs_is_another_manager(void **state)
         {.deflate = WEIR_ON},       {.deflate_min = 5},
         {.dns_ttl_ms = 5},          {.dns_servers = "127.0.0.1"},
         {.event_arg = &arg},        {.tls = {.verify = WEIR_OFF}},
+        {.http2 = WEIR_ON},         {.http2 = WEIR_WEBSOCKET_ONLY},
     };
     assert_int_equal(weir_runtime_open(&(weir_runtime_options){.workers = 1}, &runtime), WEIR_OK);
     assert_int_equal(weir_websocket_manager_get(runtime, NULL, &first), WEIR_OK);
@@ -74,6 +75,7 @@ static void what_is_wrong_changes_nothing(void **state)
     } bad[] = {
         {{.size = 100000}, "size"},
         {{.slow = 3}, "slow"},
+        {{.http2 = 4}, "http2"},
         {{.message_max = 1ULL << 33}, "message_max"},
         {{.pool = {.name = "another"}}, "name"},
         {{.pool = {.max_total = 4097}}, "max_total"},
@@ -86,6 +88,7 @@ static void what_is_wrong_changes_nothing(void **state)
     }
     weir_websocket_manager_options_of(p.manager, &opt);
     assert_int_equal(opt.unsent_max, 77);
+    assert_int_equal(opt.http2, WEIR_OFF);
     assert_int_equal(opt.message_max, 1U << 20);
     assert_int_equal(opt.pool.max_total, 1000);
     assert_string_equal(opt.pool.name, "websocket-manager");

@@ -786,9 +786,10 @@ static const struct http_link_ops link_ops = {
 
 static void given_close(struct http_tunnel *tunnel)
 {
-    struct given *given = tunnel->giver;
-    given->tunnel = NULL;
-    stream_close(tunnel->stream);
+    ((struct given *)tunnel->giver)->tunnel = NULL;
+    if (tunnel->stream != NULL) {
+        stream_close(tunnel->stream);
+    }
 }
 
 static bool call_tunnel(struct http_call *call, struct http_tunnel *tunnel, struct slice *ret_ahead)

@@ -75,7 +75,8 @@ void *realloc(void *ptr, size_t size)
  * All of it that is weir's own: the linker puts ours in the place of alloc_libc (--wrap).
  */
 
-extern const struct alloc __real_alloc_libc; /* NOLINT(bugprone-reserved-identifier) */
+extern const struct alloc
+    __real_alloc_libc; /* NOLINT(*-reserved-identifier,readability-identifier-naming) */
 
 static struct {
     unsigned long calls, fail_at; /* 0: none */
@@ -108,7 +109,7 @@ static void *wrap_zeroed(void *self, size_t size)
     return is_refused() ? NULL : __real_alloc_libc.zeroed(self, size);
 }
 
-/* NOLINTNEXTLINE(bugprone-reserved-identifier) */
+/* NOLINTNEXTLINE(*-reserved-identifier,readability-identifier-naming) */
 const struct alloc __wrap_alloc_libc = {.alloc = wrap_alloc,
                                         .resize = wrap_resize,
                                         .free = wrap_free,

@@ -138,6 +138,21 @@ void ws_key_of(const uint8_t random[WS_KEY_BYTES], char ret[WS_KEY_LEN])
     memcpy(ret, base64, WS_KEY_LEN);
 }
 
+static bool is_protocol_good(const struct http_head *answer, struct slice protocols)
+{
+    unsigned count;
+    const struct http_field *chosen = ws_field(answer, SLICE("Sec-WebSocket-Protocol"), &count);
+    return count == 0 || (count == 1 && has_word(protocols, chosen->value, true));
+}
+
+enum ws_opening ws_judge_agreed(const struct http_head *answer, struct slice protocols)
+{
+    if (answer->status < 200 || answer->status >= 300) {
+        return WS_OPENING_STATUS;
+    }
+    return is_protocol_good(answer, protocols) ? WS_OPENING_FINE : WS_OPENING_PROTOCOL;
+}
+
 enum ws_opening ws_judge_answer(const struct http_head *answer, struct slice key,
                                 struct slice protocols)
 {
@@ -154,9 +169,5 @@ enum ws_opening ws_judge_answer(const struct http_head *answer, struct slice key
     if (count != 1 || !slice_same(accept->value, (struct slice){expected, sizeof expected})) {
         return WS_OPENING_ACCEPT;
     }
-    const struct http_field *chosen = ws_field(answer, SLICE("Sec-WebSocket-Protocol"), &count);
-    if (count > 1 || (count == 1 && !has_word(protocols, chosen->value, true))) {
-        return WS_OPENING_PROTOCOL;
-    }
-    return WS_OPENING_FINE;
+    return is_protocol_good(answer, protocols) ? WS_OPENING_FINE : WS_OPENING_PROTOCOL;
 }

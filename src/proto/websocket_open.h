@@ -42,6 +42,9 @@ void ws_key_of(const uint8_t random[WS_KEY_BYTES], char ret[WS_KEY_LEN]);
 enum ws_opening ws_judge_answer(const struct http_head *answer, struct slice key,
                                 struct slice protocols);
 
+/* The same of what answers an extended CONNECT (RFC 8441 §5): any success agrees. */
+enum ws_opening ws_judge_agreed(const struct http_head *answer, struct slice protocols);
+
 /* The one field of that name; NULL: none. *ret_count: how many there are. */
 const struct http_field *ws_field(const struct http_head *head, struct slice name,
                                   unsigned *ret_count);

@@ -126,6 +126,29 @@ static void answers(void **state)
     assert_int_equal(ws_opening_status(WS_OPENING_FINE), 101);
 }
 
+static enum ws_opening judge_agreed(unsigned status, struct slice protocol, unsigned times,
+                                    struct slice offered)
+{
+    struct http_field field = {.name = SLICE("sec-websocket-protocol"), .value = protocol};
+    struct http_field fields[] = {field, field};
+    struct http_head head = {
+        .status = (uint16_t)status, .field_count = (uint16_t)times, .fields = fields};
+    return ws_judge_agreed(&head, offered);
+}
+
+static void answers_of_http2(void **state)
+{
+    (void)state;
+    const struct slice none = SLICE(""), mqtt = SLICE("mqtt");
+    assert_int_equal(judge_agreed(200, none, 0, none), WS_OPENING_FINE);
+    assert_int_equal(judge_agreed(299, mqtt, 1, SLICE("a, mqtt")), WS_OPENING_FINE);
+    assert_int_equal(judge_agreed(199, none, 0, none), WS_OPENING_STATUS);
+    assert_int_equal(judge_agreed(300, none, 0, none), WS_OPENING_STATUS);
+    assert_int_equal(judge_agreed(101, none, 0, none), WS_OPENING_STATUS);
+    assert_int_equal(judge_agreed(200, mqtt, 1, none), WS_OPENING_PROTOCOL);
+    assert_int_equal(judge_agreed(200, mqtt, 2, mqtt), WS_OPENING_PROTOCOL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +156,7 @@ int main(void)
         cmocka_unit_test(requests),
         cmocka_unit_test(who_does_not_ask),
         cmocka_unit_test(answers),
+        cmocka_unit_test(answers_of_http2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -128,9 +128,12 @@ class H2Upstream:
                 sock, _ = self.listener.accept()
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.settimeout(DEADLINE * 6)
-                peer = Peer(self, sock)
+                peer = self.peer_of(sock)
                 self.peers.append(peer)
                 threading.Thread(target=peer.run, daemon=True).start()
+
+    def peer_of(self, sock):
+        return Peer(self, sock)
 
     def asked(self, peer, stream):
         self.requests += 1

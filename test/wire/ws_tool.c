@@ -18,6 +18,7 @@
  *     --protocol NAME  asked for, or chosen                           --pair CERTIFICATE KEY   ours
  *     --max N          message_max                                    --workers N   [2]
  *     --dns SERVERS    who knows names                                --spare N     idle lines
+ *     --http2 HOW      dials over it: on, only                       --proxy URL   through it
  */
 #include <weir/websocket.h>
 
@@ -32,9 +33,9 @@
 
 static struct {
     bool deflates;
-    uint32_t workers, spare;
+    uint32_t workers, spare, http2;
     uint64_t message_max;
-    const char *ca, *protocol, *dns;
+    const char *ca, *protocol, *dns, *proxy;
     weir_server_certificate pair;
 } with = {.workers = 2, .message_max = 64U << 20};
 
@@ -58,6 +59,7 @@ static void open_all(void)
         .message_max = with.message_max,
         .pool = {.max_total = 20000, .min_idle = with.spare},
         .dns_servers = with.dns,
+        .http2 = with.http2,
         .tls = {.ca = with.ca},
     };
     must(weir_runtime_open(&opt, &runtime), "runtime");
@@ -221,7 +223,8 @@ static int ask_at(const char *url, uint32_t count, size_t size)
 {
     static const weir_websocket_handler handler = {
         .on_open = asks, .on_message = answered, .on_close = asked};
-    const weir_websocket_request request = {.url = url, .protocols = with.protocol};
+    const weir_websocket_request request = {
+        .url = url, .protocols = with.protocol, .proxy = with.proxy};
     run.count = count;
     run.size = size;
     run.pattern = malloc(size + 1);
@@ -249,6 +252,10 @@ static char **take_options(char **at)
             with.workers = (uint32_t)strtoul(*++at, NULL, 10);
         } else if (strcmp(*at, "--dns") == 0) {
             with.dns = *++at;
+        } else if (strcmp(*at, "--proxy") == 0) {
+            with.proxy = *++at;
+        } else if (strcmp(*at, "--http2") == 0) {
+            with.http2 = strcmp(*++at, "only") == 0 ? WEIR_WEBSOCKET_ONLY : WEIR_ON;
         } else if (strcmp(*at, "--spare") == 0) {
             with.spare = (uint32_t)strtoul(*++at, NULL, 10);
         } else if (strcmp(*at, "--pair") == 0) {
