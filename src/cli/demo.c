@@ -10,6 +10,7 @@
 #include "cli/faults.h"
 #include "cli/run.h"
 #include "gateway/demo_ai.h"
+#include "gateway/demo_grpc.h"
 #include "gateway/demo_openclaw.h"
 #include "io/oserror.h"
 #include "io/tls_make.h"
@@ -34,6 +35,7 @@ static const char template[] = "# What `weir demo` runs; `weir serve -c` takes t
                                "      - { match: { path: /events }, upstream: events }\n"
                                "      - { match: { path: /openclaw }, upstream: claw }\n"
                                "      - { match: { path: /v1 }, upstream: ai, affinity: {} }\n"
+                               "      - { match: { path: /demo.Words }, upstream: words }\n"
                                "      - { match: { path: / }, upstream: plain }\n"
                                "  - name: secure\n"
                                "    address: \"127.0.0.1:%u\"\n"
@@ -51,6 +53,9 @@ static const char template[] = "# What `weir demo` runs; `weir serve -c` takes t
                                "  - name: claw\n"
                                "    protocol: openclaw\n"
                                "    openclaw: { token: demo }\n"
+                               "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
+                               "  - name: words\n"
+                               "    protocol: grpc\n"
                                "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
                                "  - name: ai\n"
                                "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
@@ -74,6 +79,7 @@ struct cast {
     struct demo *demo;
     struct demo_openclaw *claw;
     struct demo_ai *ai;
+    struct demo_grpc *words;
 };
 
 static void print_welcome(const struct server *server, void *arg)
@@ -88,7 +94,7 @@ static void print_welcome(const struct server *server, void *arg)
         "  https      https://127.0.0.1:%u   with a certificate made just now\n"
         "  admin      http://127.0.0.1:%u\n"
         "  upstreams  127.0.0.1:%u %u (plain), %u (slow), %u (events),\n"
-        "             %u (an OpenClaw gateway), %u (an AI API), inside this program\n\n"
+        "             %u (an OpenClaw gateway), %u (an AI API), %u (gRPC), inside this program\n\n"
         "Try, in another terminal:\n\n"
         "  curl -i http://127.0.0.1:%u/                      a plain answer, through the pool\n"
         "  curl -i 'http://127.0.0.1:%u/slow?ms=2000'        one that takes its time\n"
@@ -99,6 +105,10 @@ static void print_welcome(const struct server *server, void *arg)
         "      or, in a browser's console:\n"
         "      ws = new WebSocket(\"ws://127.0.0.1:%u/echo\")\n"
         "      ws.onmessage = said => console.log(said.data); ws.onopen = () => ws.send(\"hi\")\n"
+        "  printf '\\0\\0\\0\\0\\5hello' | curl -s --http2-prior-knowledge --data-binary @- "
+        "-H 'content-type: application/grpc' -H 'te: trailers' "
+        "http://127.0.0.1:%u/demo.Words/Echo | tail -c 5\n"
+        "      a call of gRPC: its message comes back; /demo.Words/Count counts down from one\n"
         "  curl -d '{\"a\": 1}' http://127.0.0.1:%u/openclaw/claw/echo       asks OpenClaw\n"
         "  curl -N http://127.0.0.1:%u/openclaw/claw/events                its events, and\n"
         "  curl -d '{\"count\": 3}' http://127.0.0.1:%u/openclaw/claw/emit   three of them\n"
@@ -112,8 +122,8 @@ static void print_welcome(const struct server *server, void *arg)
         "Ctrl-C ends it.\n",
         WEIR_VERSION, web, secure, admin, demo_port(demo, 0), demo_port(demo, 1),
         demo_port(demo, 2), demo_port(demo, 3), demo_openclaw_port(cast->claw),
-        demo_ai_port(cast->ai), web, web, web, web, secure, web, web, web, web, web, web, admin,
-        admin, admin);
+        demo_ai_port(cast->ai), demo_grpc_port(cast->words), web, web, web, web, secure, web, web,
+        web, web, web, web, web, admin, admin, admin);
     fflush(stdout);
 }
 
@@ -153,7 +163,7 @@ static int run_demo(struct loop *loop, struct cast *cast, const struct ports *po
     int len = snprintf(text, sizeof(text), template, ports->admin, ports->web, ports->secure,
                        ports->certificate, ports->key, demo_port(demo, 0), demo_port(demo, 1),
                        demo_port(demo, 2), demo_port(demo, 3), demo_openclaw_port(cast->claw),
-                       demo_ai_port(cast->ai));
+                       demo_grpc_port(cast->words), demo_ai_port(cast->ai));
     struct config *config = config_read_text("demo", text, (size_t)len, &faults);
     struct run_options opt = {
         .command = "demo", .config = config, .loop = loop, .on_ready = print_welcome, .arg = cast};
@@ -179,11 +189,14 @@ static int open_cast(struct loop *loop, struct cast *ret_cast)
         error = demo_ai_open(loop, &ret_cast->ai);
     if (error == 0)
         error = demo_openclaw_open(&(struct demo_openclaw_options){0}, &ret_cast->claw);
+    if (error == 0)
+        error = demo_grpc_open(&ret_cast->words);
     return error;
 }
 
 static void close_cast(const struct cast *cast)
 {
+    demo_grpc_close(cast->words);
     demo_openclaw_close(cast->claw);
     demo_ai_close(cast->ai);
     demo_close(cast->demo);

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 
+import grpc
 import pytest
 import websockets
 
@@ -240,6 +241,22 @@ def test_demo():
         with Client(demo.port("admin")) as client:
             page = client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").response()
             assert b'weir_pool_reused_total{pool="plain"}' in page.body
+
+
+def test_demo_grpc():
+    """The line that is printed, and a real client."""
+    with Demo("--port", "0", "--tls-port", "0", "--admin-port", "0") as demo:
+        line = re.search(r"  (printf .*)\n", demo.text)[1]
+        assert subprocess.run(["sh", "-c", line], capture_output=True, check=True, timeout=20).stdout == b"hello"
+        with grpc.insecure_channel(f"127.0.0.1:{demo.port('gateway')}") as channel:
+            assert channel.unary_unary("/demo.Words/Echo")(b"a", timeout=20) == b"a"
+            assert list(channel.stream_stream("/demo.Words/Echo")(iter([b"a", b"b"]), timeout=20)) == [b"a", b"b"]
+            assert list(channel.unary_stream("/demo.Words/Count")(b"3", timeout=20)) == [b"3", b"2", b"1"]
+            assert sum(1 for _ in channel.unary_stream("/demo.Words/Count")(b"100000", timeout=60)) == 100000
+            assert channel.unary_unary("/grpc.health.v1.Health/Check")(b"\x0a\x05words", timeout=20) == b"\x08\x01"
+            with pytest.raises(grpc.RpcError) as failed:
+                list(channel.unary_stream("/demo.Words/Count")(b"many", timeout=20))
+            assert failed.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_demo_accounts():
