@@ -681,23 +681,28 @@ static bool tries_code_again(struct transit *transit, uint16_t status)
     return false;
 }
 
+/* Upstreams are not heard that switch without having been asked to: 101 is of a WebSocket. */
+static bool is_agreed(const struct transit *transit, uint16_t status)
+{
+    bool is_any_http2 = transit->ex->ops->tunnel == NULL || transit->call->ops->tunnel == NULL;
+    return handshake_is_agreed(status, is_any_http2);
+}
+
 static void on_head(struct http_call *call, struct http_head *head)
 {
     struct transit *transit = call->user;
     struct http_exchange *ex = transit->ex;
-    bool is_final = head->status >= 200 || head->status == 101;
-    if (transit->upstream->accounts != NULL && is_final && account_answered(transit, head)) {
-        return;
-    }
-    bool is_any_http2 = ex->ops->tunnel == NULL || call->ops->tunnel == NULL;
-    if (transit->is_websocket && handshake_is_agreed(head->status, is_any_http2)) {
-        on_websocket_head(transit, head);
-        return;
-    }
-    if (head->status < 200) {
+    if (head->status < 200 && head->status != 101) { /* there is more to come */
         if (transit->held.head.version_minor > 0) {
             ex->ops->respond(ex, head);
         }
+        return;
+    }
+    if (transit->upstream->accounts != NULL && account_answered(transit, head)) {
+        return;
+    }
+    if (transit->is_websocket && is_agreed(transit, head->status)) {
+        on_websocket_head(transit, head);
         return;
     }
     upstream_judge(transit->upstream, transit->endpoint, head->status < 500);
