@@ -5,6 +5,7 @@
 #include <weir/http.h>
 
 #include "io/tls_make.h"
+#include "support/listening.h"
 #include "support/unit.h"
 
 #include <arpa/inet.h>
@@ -74,8 +75,6 @@ static void use_text(SSL_CTX *context, const char *certificate, const char *key)
 static void server_open(struct server *server, const char *name)
 {
     char *certificate, *key;
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof any;
     const struct tls_make_options opt = {
         .names = &name, .names_count = 1, .from_s = -3600, .to_s = 3600};
     *server = (struct server){.ca = "/tmp/weir-https-XXXXXX"};
@@ -87,11 +86,7 @@ static void server_open(struct server *server, const char *name)
     use_text(server->context, certificate, key);
     free(certificate);
     free(key);
-    server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(server->listener, (struct sockaddr *)&any, sizeof any), 0);
-    assert_int_equal(listen(server->listener, 16), 0);
-    getsockname(server->listener, (struct sockaddr *)&any, &len);
-    server->port = ntohs(any.sin_port);
+    server->listener = listening(0, 16, &server->port);
     assert_int_equal(pthread_create(&server->thread, NULL, serve, server), 0);
 }
 

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "connector/openclaw_parts.h"
 #include "io/dns.h"
+#include "support/listening.h"
 #include "support/turns.h"
 
 #include <arpa/inet.h>
@@ -229,16 +230,11 @@ static void heard_of_pool(void *arg, const weir_event *event)
 static bool open_fixture(struct fixture *f, const struct alloc *alloc, uint32_t requests_max)
 {
     static const struct claw_ops ops = {.on_event = on_event};
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof address;
     memset(f, 0, sizeof *f);
     f->alloc = alloc;
     f->account = (struct claw_account){.path = "/", .version = "1", .token = "T"};
-    f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    assert_int_equal(bind(f->listener, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(f->listener, 8), 0);
-    assert_int_equal(getsockname(f->listener, (struct sockaddr *)&address, &len), 0);
-    f->key = (weir_key){.scheme = "ws", .host = "127.0.0.1", .port = ntohs(address.sin_port)};
+    f->key = (weir_key){.scheme = "ws", .host = "127.0.0.1"};
+    f->listener = listening(SOCK_NONBLOCK, 8, &f->key.port);
     const struct loop_options loop = {0};
     assert_int_equal(loop_new(&loop, &f->loop), 0);
     const weir_engine_options engine = {.size = sizeof engine, .now_ms = loop_now_ms(f->loop)};

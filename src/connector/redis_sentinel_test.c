@@ -8,6 +8,7 @@
 #include "connector/redis_parts.h"
 #include "io/dns.h"
 #include "io/socket.h"
+#include "support/listening.h"
 #include "support/turns.h"
 
 #include <arpa/inet.h>
@@ -99,13 +100,7 @@ static void play(struct fixture *f)
 
 static void listen_as(struct actor *actor)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof address;
-    actor->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    assert_int_equal(bind(actor->listener, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(actor->listener, 8), 0);
-    assert_int_equal(getsockname(actor->listener, (struct sockaddr *)&address, &len), 0);
-    actor->port = ntohs(address.sin_port);
+    actor->listener = listening(SOCK_NONBLOCK, 8, &actor->port);
     actor->role = "*3\r\n$6\r\nmaster\r\n:1\r\n*0\r\n";
 }
 

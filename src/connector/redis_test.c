@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "connector/redis_parts.h"
 #include "io/dns.h"
+#include "support/listening.h"
 #include "support/maker.h"
 #include "support/redis_server.h"
 #include "support/turns.h"
@@ -178,13 +179,8 @@ static void heard_of_pool(void *arg, const weir_event *event)
 
 static void listen_here(struct fixture *f)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof address;
-    f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    assert_int_equal(bind(f->listener, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(f->listener, 8), 0);
-    assert_int_equal(getsockname(f->listener, (struct sockaddr *)&address, &len), 0);
-    f->key = (weir_key){.scheme = "redis", .host = "127.0.0.1", .port = ntohs(address.sin_port)};
+    f->key = (weir_key){.scheme = "redis", .host = "127.0.0.1"};
+    f->listener = listening(SOCK_NONBLOCK, 8, &f->key.port);
 }
 
 /* False: memory was refused. port 0: the test plays the server. */

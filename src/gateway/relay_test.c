@@ -10,6 +10,7 @@
 #include "io/socket.h"
 #include "listener/http1.h"
 #include "support/await.h"
+#include "support/listening.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -145,25 +146,13 @@ static void turn(void)
 
 #define until(condition) await_true(condition, DEADLINE_MS, turn())
 
-static int listen_somewhere(uint16_t *ret_port)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof any;
-    assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof any), 0);
-    assert_int_equal(listen(fd, 16), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&any, &len), 0);
-    *ret_port = ntohs(any.sin_port);
-    return fd;
-}
-
 /* `more`: lines of the route and of the upstream, in YAML's flow form. */
 static void open_world(const char *route, const char *upstream)
 {
     char text[2048];
     memset(&world, 0, sizeof world);
     world.server = -1;
-    world.upstream = listen_somewhere(&world.port);
+    world.upstream = listening(SOCK_NONBLOCK, 16, &world.port);
     int len = snprintf(text, sizeof text,
                        "log: { access: off }\n"
                        "listeners: [ { name: web, address: \"127.0.0.1:0\",\n"
@@ -548,7 +537,7 @@ static void nobody_there_is_a_bad_gateway(void **state)
     assert_has("HTTP/1.1 503 ");
     assert_has("Retry-After: 9\r\n");
     assert_has("\"code\":\"down\"");
-    world.upstream = listen_somewhere(&world.port);
+    world.upstream = listening(SOCK_NONBLOCK, 16, &world.port);
     close_world();
 }
 
@@ -611,7 +600,7 @@ static void a_check_that_cannot_connect_fails(void **state)
     open_world("", ", health: { path: /healthz, interval: 10ms, failures: 1, recovery: 10ms }");
     close(world.upstream);
     until(is_unhealthy());
-    world.upstream = listen_somewhere(&world.port);
+    world.upstream = listening(SOCK_NONBLOCK, 16, &world.port);
     close_world();
 }
 

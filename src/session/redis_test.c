@@ -3,6 +3,7 @@
  * redis_test.c - sessions that share a real redis-server, which is stopped, killed, emptied and
  * filled with nonsense meanwhile.
  */
+#include "support/listening.h"
 #include "support/redis_sharing.h"
 
 #include <pthread.h>
@@ -432,16 +433,12 @@ static void nonsense_is_no_answer(void **state)
                                       ":1\r\n",
                                       "-NOAUTH Authentication required.\r\n"};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-        socklen_t len = sizeof address;
         struct nonsense nonsense = {.says = all[i]};
         pthread_t thread;
-        nonsense.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        assert_int_equal(bind(nonsense.listener, (struct sockaddr *)&address, sizeof address), 0);
-        assert_int_equal(listen(nonsense.listener, 8), 0);
-        getsockname(nonsense.listener, (struct sockaddr *)&address, &len);
+        uint16_t port;
+        nonsense.listener = listening(0, 8, &port);
         pthread_create(&thread, NULL, talk_nonsense, &nonsense);
-        weir_sessions *a = opened_at(ntohs(address.sin_port), NULL, 20);
+        weir_sessions *a = opened_at(port, NULL, 20);
         weir_session_id id = created(a, "k");
         until(nonsense.answers > 0 && stats_of(a).store_down);
         weir_session_touch(a, id, true);

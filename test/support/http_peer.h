@@ -17,6 +17,7 @@
  *   /bad-gzip         says gzip, and is not             /cut-gzip  half of it
  */
 #pragma once
+#include "support/listening.h"
 #include "support/unit.h"
 
 #include <arpa/inet.h>
@@ -414,13 +415,7 @@ static inline void peer_open(struct http_peer_server *server)
 {
     memset(server, 0, sizeof *server);
     sem_init(&server->ends, 0, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof address;
-    server->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(server->fd, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(listen(server->fd, 512), 0);
-    assert_int_equal(getsockname(server->fd, (struct sockaddr *)&address, &len), 0);
-    server->port = ntohs(address.sin_port);
+    server->fd = listening(0, 512, &server->port);
     assert_int_equal(pthread_create(&server->thread, NULL, peer_main, server), 0);
 }
 
