@@ -64,6 +64,14 @@ def test_max_header_list_size():
         assert h2.get(extra=[("x-long", "a" * 700)]).status == 200
         assert h2.get(extra=[("x-long", "a" * 1000)]).status == 431
         assert h2.settings[SettingsFrame.MAX_HEADER_LIST_SIZE] == 1024
+    with Upstream() as up, Weir(up, listener={"http2": {"max_header_list_size": "128KiB"}}) as weir, H2(weir.port) as h2:
+        for fields, status in ((1, 200), (2, 200), (3, 431)):  # as many frames as it takes
+            block = h2.encoder.encode(h2.fields(extra=[(f"x-{i}", os.urandom(21850).hex()) for i in range(fields)]), huffman=False)
+            parts = [block[at:at + 16384] for at in range(0, len(block), 16384)]
+            stream, h2.next_id = h2.next_id, h2.next_id + 2
+            h2.send(b"".join(raw(9 if i else 1, (0 if i else 1) | (4 if part is parts[-1] else 0), stream, part)
+                             for i, part in enumerate(parts)))
+            assert h2.answer(stream).status == status
 
 
 @option("listeners.http2.max_session_memory")
