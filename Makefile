@@ -95,9 +95,9 @@ conform-ws: packages-test build/dev/build.ninja ## WebSocket case by case, throu
 	@ninja -C build/dev weir ws_tool
 	@$(PYTHON) test/conform/ws.py
 
-test-openclaw: packages-test build/dev/build.ninja ## the OpenClaw client against a real gateway, from npm (900 MB, into the user's cache)
-	@ninja -C build/dev openclaw_tool openclaw_double
-	@home=$$(tools/openclaw.sh) && cd test/wire && WEIR_OPENCLAW=$$home $(PYTHON) -m pytest -q -p no:cacheprovider test_openclaw.py
+test-openclaw: packages-test build/dev/build.ninja ## OpenClaw, client and upstream, against a real gateway, from npm (900 MB, into the user's cache)
+	@ninja -C build/dev weir openclaw_tool openclaw_double
+	@home=$$(tools/openclaw.sh) && cd test/wire && WEIR_OPENCLAW=$$home $(PYTHON) -m pytest -q -p no:cacheprovider test_openclaw.py test_openclaw_gateway.py
 
 story: packages-test ## a story or several: F=test/story/NAME (all without F)
 	@$(MAKE) -s build/dev/build.ninja

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenClaw gateways for tests: our double (openclaw_double.c), and the real one where WEIR_OPENCLAW names the folder
 in which tools/openclaw.sh has installed it. And the client as a process (openclaw_tool.c)."""
+import base64
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -14,6 +16,8 @@ import tempfile
 import threading
 import time
 import urllib.request
+
+import websockets
 
 from weirtest import ROOT, free_port, wait_for
 from wsraw import TEXT, accept_of, frame
@@ -108,13 +112,14 @@ class Real(Double):
     """The real one, of the npm registry; ready in 8 to 19 s."""
     is_real = True
 
-    def __init__(self):
+    def __init__(self, **gateway):
         super().__init__(token="T")
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="weir-openclaw-"))
         state = self.home / ".openclaw"
         state.mkdir()
         (state / "openclaw.json").write_text(json.dumps({"gateway": {
-            "mode": "local", "bind": "loopback", "port": self.port, "auth": {"mode": "token", "token": self.token}}}))
+            "mode": "local", "bind": "loopback", "port": self.port, "auth": {"mode": "token", "token": self.token},
+            **gateway}}))
         skipped = ("CHANNELS", "CRON", "GMAIL_WATCHER", "CANVAS_HOST")
         self.environment = {**os.environ, "HOME": str(self.home), "OPENCLAW_STATE_DIR": str(state),
                             "OPENCLAW_DISABLE_BONJOUR": "1", "OPENCLAW_NO_AUTO_UPDATE": "1",
@@ -154,6 +159,39 @@ class Real(Double):
     def stop(self):
         self.kill()
         shutil.rmtree(self.home, ignore_errors=True)
+
+
+def openssl(*arguments):
+    return subprocess.run(["openssl", *arguments], capture_output=True, check=True).stdout
+
+
+async def connect(url, token, device=None, headers=()):
+    """A user's own client, by hand: what it is answered. `device`: the file of an identity, which is paired by that where the
+    client is local."""
+    async with websockets.connect(url, extra_headers=list(headers)) as ws:
+        nonce, now = json.loads(await ws.recv())["payload"]["nonce"], int(time.time() * 1000)
+        scopes = ["operator.read", "operator.write"]
+        params = {"minProtocol": 3, "maxProtocol": 4, "role": "operator", "scopes": scopes, "caps": [], "auth": {"token": token},
+                  "client": {"id": "cli", "version": "1", "platform": "linux", "mode": "cli"}}
+        if device is not None:
+            with tempfile.TemporaryDirectory() as home:
+                key, text = pathlib.Path(home) / "key", pathlib.Path(home) / "text"
+                seed = bytes.fromhex(json.loads(device.read_text())["seed"])
+                key.write_bytes(bytes.fromhex("302e020100300506032b657004220420") + seed)  # RFC 8410
+                public = openssl("pkey", "-inform", "DER", "-in", key, "-pubout", "-outform", "DER")[-32:]
+                number = hashlib.sha256(public).hexdigest()
+                text.write_text(f"v3|{number}|cli|cli|operator|{','.join(scopes)}|{now}|{token}|{nonce}|linux|")
+                signature = openssl("pkeyutl", "-sign", "-rawin", "-keyform", "DER", "-inkey", key, "-in", text)
+            params["device"] = {"id": number, "publicKey": url64(public), "signature": url64(signature), "signedAt": now,
+                                "nonce": nonce}
+        await ws.send(json.dumps({"type": "req", "id": "1", "method": "connect", "params": params}))
+        while (said := json.loads(await ws.recv())).get("id") != "1":
+            pass
+        return said
+
+
+def url64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The library's client of OpenClaw gateways (openclaw_tool.c): requirement 000, TC-001 to TC-010, and what goes wrong.
 Each against our double; with WEIR_OPENCLAW also against the real gateway (`make test-openclaw`)."""
+import asyncio
 import json
 import os
 import socket
@@ -221,6 +222,36 @@ def test_a_device_signs_for_the_real_one_too(gateway, tmp_path):
     with tool() as client:
         client.gateway("a", gateway, device=tmp_path / "device.json")
         assert client.call("a", "health")["ok"]
+
+
+if REAL:  # the double pairs whoever it sees; the real one a device that its user has approved, as his own client does
+
+    @pytest.mark.parametrize("gateway", ["real"], indirect=True)
+    def test_a_paired_device_needs_no_token_at_the_real_one(gateway, tmp_path):
+        file = tmp_path / "device.json"
+
+        def health(token=True):
+            """What comes of it, how many handshakes it took, and which device token is kept then."""
+            with tool() as client:
+                client.gateway("a", gateway, token=token, device=file)
+                said = client.call("a", "health")
+                return said, client.stats()["handshakes"], [kept["token"] for kept in json.loads(file.read_text())["tokens"]]
+
+        assert health()[2] == [], "not paired yet"
+        assert health(token=False)[0]["err"] == "denied"
+        paired = asyncio.run(openclawpeer.connect(gateway.url, gateway.token, device=file))
+        assert paired["ok"], paired
+        said, handshakes, kept = health()
+        assert said["ok"] and handshakes == 1 and kept == [paired["payload"]["auth"]["deviceToken"]]
+        said, handshakes, again = health(token=False)  # it goes alone
+        assert said["ok"] and handshakes == 1 and again == kept
+        text = file.read_text()
+        file.write_text(text.replace(kept[0], "taken-back"))
+        said, handshakes, _ = health(token=False)
+        assert said["err"] == "denied" and "device token mismatch" in said["detail"] and handshakes == 1
+        file.write_text(text.replace(kept[0], "taken-back"))
+        said, handshakes, again = health()  # the token is tried, once, and another device token comes
+        assert said["ok"] and handshakes == 2 and again == kept
 
 
 def test_a_device_file_that_others_may_read_is_refused(tmp_path):

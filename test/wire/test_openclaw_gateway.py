@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from openclawpeer import double
+from openclawpeer import REAL, Real, connect, double
 from weirtest import DEADLINE, Weir, free_port, wait_for
 
 option = pytest.mark.option
@@ -368,6 +368,38 @@ def test_http_and_websockets_pass():
                               headers=f"Authorization: Bearer {token}\r\nContent-Length: {len(invoke)}\r\n")
             assert (answer.status, answer.body) == (status, body)
         assert asyncio.run(direct(f"ws://127.0.0.1:{weir.port}/")) == ("connect.challenge", "hello-ok", {"a": 1})
+
+
+if REAL:
+    def real_behind(real, **route):
+        return Weir([real.http_url], routes=[{"upstream": "up", **route}],
+                    upstream_options={"protocol": "openclaw", "openclaw": {"token": real.token}})
+
+    def test_the_real_one_for_requests_and_for_its_own_clients():
+        """It refuses who comes by a proxy that it does not know. `forwarded: off`: it sees weir alone."""
+        import asyncio
+
+        real = Real(trustedProxies=["127.0.0.1"]).start()
+        try:
+            with real_behind(real) as weir:
+                assert post(weir, "health").json()["ok"]
+                assert post(weir, "chat.send", {}).json()["error"]["code"] == "INVALID_REQUEST"
+                assert weir.ask("/readyz").status == 403
+            with real_behind(real, forwarded="off") as weir:
+                reader, url = Events(weir), f"ws://127.0.0.1:{weir.port}"
+                assert post(weir, "health").json()["ok"] and weir.ask("/readyz").status == 200
+                assert asyncio.run(connect(url, real.token))["payload"]["type"] == "hello-ok"
+                assert asyncio.run(connect(url, "wrong"))["error"]["details"]["code"] == "AUTH_TOKEN_MISMATCH"
+                reader.until(b"event: ")
+                reader.client.close()
+            with Weir([real.http_url], listener={"trusted_proxies": ["127.0.0.1"]},
+                      routes=[{"upstream": "up", "forwarded": "append"}],
+                      upstream_options={"protocol": "openclaw", "openclaw": {"token": real.token}}) as weir:
+                far = [("X-Forwarded-For", "203.0.113.9")]
+                said = asyncio.run(connect(f"ws://127.0.0.1:{weir.port}", real.token, headers=far))
+                assert said["payload"]["type"] == "hello-ok", said
+        finally:
+            real.stop()
 
 
 def test_two_workers_and_two_gateways():
