@@ -103,7 +103,6 @@ struct bay {
     weir_pool *calls_pool; /* NULL: not asked for so far */
     struct http_connector *http;
     struct list calls;
-    bool is_calls_closed;
     struct dns *dns;
     struct tls_desk *tls_desk; /* NULL: no wss:// so far */
     struct tls_client *tls;
@@ -178,6 +177,9 @@ void bay_look_empty(struct bay *bay);
 /* Says goodbye to all; the last one that goes takes one off manager->pending. */
 void bay_shut(struct bay *bay, uint32_t grace_ms);
 void bay_close(struct bay *bay); /* it is empty; its pool, and the rest of what dials */
+/* What one of its two pools says is told, until it is closed: then it is NULL. */
+void bay_hears(struct bay *bay, weir_pool *pool, const weir_websocket_manager_options *opt);
+void bay_pool_close(struct bay *bay, weir_pool *const *pool); /* at once */
 /* What dialling needs, TLS where that is wanted. WEIR_ENOMEM, WEIR_ETLS, WEIR_EIO, WEIR_EEXISTS. */
 weir_err bay_dials(struct bay *bay, bool is_tls);
 weir_err bay_has_tls(weir_websocket_manager *manager, const char **ret_fault);

@@ -104,7 +104,9 @@ static void on_event(void *arg, const weir_event *event)
     struct bay *bay = arg;
     const weir_websocket_manager_options *opt = &bay->manager->opt;
     uint32_t events = opt->events != 0 ? opt->events : UINT32_MAX;
-    if (event->kind == WEIR_EVENT_POOL_CLOSED) {
+    if (event->kind == WEIR_EVENT_POOL_CLOSED && event->pool == bay->calls_pool) {
+        bay->calls_pool = NULL;
+    } else if (event->kind == WEIR_EVENT_POOL_CLOSED) {
         bay->is_closed = true;
         bay->pool = NULL;
     }
@@ -113,6 +115,12 @@ static void on_event(void *arg, const weir_event *event)
         told.pool = NULL;
         opt->on_event(opt->event_arg, &told);
     }
+}
+
+void bay_hears(struct bay *bay, weir_pool *pool, const weir_websocket_manager_options *opt)
+{
+    uint32_t events = opt->on_event == NULL ? 0 : opt->events != 0 ? opt->events : UINT32_MAX;
+    weir_pool_on_event(pool, on_event, bay, events | 1U << WEIR_EVENT_POOL_CLOSED);
 }
 
 static weir_pool_options pool_options(const struct bay *bay,
@@ -138,8 +146,7 @@ static weir_err open_pool(struct bay *bay, const weir_websocket_manager_options 
     weir_err err = weir_pool_open(worker_engine(bay->worker), &pool, &bay->pool);
     if (err == WEIR_OK) {
         ws_liner_serve(bay->liner, bay->pool);
-        uint32_t events = opt->on_event == NULL ? 0 : opt->events != 0 ? opt->events : UINT32_MAX;
-        weir_pool_on_event(bay->pool, on_event, bay, events | 1U << WEIR_EVENT_POOL_CLOSED);
+        bay_hears(bay, bay->pool, opt);
     }
     return err;
 }
@@ -373,15 +380,19 @@ void bay_shut(struct bay *bay, uint32_t grace_ms)
     bay_look_empty(bay);
 }
 
+void bay_pool_close(struct bay *bay, weir_pool *const *pool)
+{
+    weir_pool_close(*pool, 0);
+    for (uint32_t i = 0; *pool != NULL && i < CLOSING_STEPS_MAX; i++) {
+        weir_step(worker_engine(bay->worker), loop_now_ms(bay->loop));
+    }
+    check(*pool == NULL);
+}
+
 void bay_close(struct bay *bay)
 {
-    weir_engine *engine = worker_engine(bay->worker);
     if (bay->pool != NULL) {
-        weir_pool_close(bay->pool, 0);
-        for (uint32_t i = 0; !bay->is_closed && i < CLOSING_STEPS_MAX; i++) {
-            weir_step(engine, loop_now_ms(bay->loop));
-        }
-        check(bay->is_closed);
+        bay_pool_close(bay, &bay->pool);
     }
     bay_calls_close(bay);
     bay_bury(&bay->bury);

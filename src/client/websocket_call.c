@@ -21,10 +21,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TRIES_MAX         3U
-#define LEAVE_MS          1000U
-#define FINGERPRINT_MAX   160U
-#define CLOSING_STEPS_MAX 1000000U /* each closes something, so there is an end */
+#define TRIES_MAX       3U
+#define LEAVE_MS        1000U
+#define FINGERPRINT_MAX 160U
 
 struct ws_call {
     struct way way;            /* HTTP/2 */
@@ -40,7 +39,6 @@ struct ws_call {
 };
 
 static void granted(void *arg, const weir_grant *grant);
-static void on_event(void *arg, const weir_event *event);
 static void leave_over(struct loop_timer *timer, uint64_t now_ms);
 static const struct http_caller caller;
 static const struct http_tunneler taker;
@@ -96,28 +94,11 @@ weir_err bay_calls_open(struct bay *bay, const weir_websocket_manager_options *o
         return err;
     }
     http_connector_serve(bay->http, bay->calls_pool);
-    uint32_t events = opt->on_event == NULL ? 0 : opt->events != 0 ? opt->events : UINT32_MAX;
-    weir_pool_on_event(bay->calls_pool, on_event, bay, events | 1U << WEIR_EVENT_POOL_CLOSED);
+    bay_hears(bay, bay->calls_pool, opt);
     if (bay->tls != NULL) {
         http_connector_secure(bay->http, bay->tls_desk, bay->tls);
     }
     return WEIR_OK;
-}
-
-static void on_event(void *arg, const weir_event *event)
-{
-    struct bay *bay = arg;
-    const weir_websocket_manager_options *opt = &bay->manager->opt;
-    uint32_t events = opt->events != 0 ? opt->events : UINT32_MAX;
-    if (event->kind == WEIR_EVENT_POOL_CLOSED) {
-        bay->is_calls_closed = true;
-        bay->calls_pool = NULL;
-    }
-    if (opt->on_event != NULL && (events >> event->kind & 1)) {
-        weir_event told = *event;
-        told.pool = NULL;
-        opt->on_event(opt->event_arg, &told);
-    }
 }
 
 void bay_calls_update(struct bay *bay, const weir_websocket_manager_options *opt)
@@ -141,11 +122,7 @@ void bay_calls_close(struct bay *bay)
     while (!list_is_empty(&bay->calls)) { /* all of them are LEAVING */
         ws_call_end(container_of(list_first(&bay->calls), struct ws_call, on_bay));
     }
-    weir_pool_close(bay->calls_pool, 0);
-    for (uint32_t i = 0; !bay->is_calls_closed && i < CLOSING_STEPS_MAX; i++) {
-        weir_step(worker_engine(bay->worker), loop_now_ms(bay->loop));
-    }
-    check(bay->is_calls_closed);
+    bay_pool_close(bay, &bay->calls_pool);
     http_connector_free(bay->http);
     bay->http = NULL;
 }
@@ -286,10 +263,7 @@ static struct ws_call *call_new(struct opening *opening, const weir_grant *grant
 static void granted(void *arg, const weir_grant *grant)
 {
     struct opening *opening = arg;
-    struct sock *sock = opening->sock;
-    opening->lease = (weir_lease){0};
-    if (grant->err != WEIR_OK) {
-        opening_failed(opening, sock->is_cancelled ? WEIR_ECANCELED : grant->err, "");
+    if (!opening_granted(opening, grant)) {
         return;
     }
     if (opening->tries++ == 0) {

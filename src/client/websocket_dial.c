@@ -360,9 +360,7 @@ static void granted(void *arg, const weir_grant *grant)
 {
     struct opening *opening = arg;
     struct sock *sock = opening->sock;
-    opening->lease = (weir_lease){0};
-    if (grant->err != WEIR_OK) {
-        opening_failed(opening, sock->is_cancelled ? WEIR_ECANCELED : grant->err, "");
+    if (!opening_granted(opening, grant)) {
         return;
     }
     sock->line = (struct line_user){.user = {.close = user_close, .cut = user_cut},
@@ -373,6 +371,16 @@ static void granted(void *arg, const weir_grant *grant)
     opening->stream->on_ready = opening_ready;
     opening_arm(opening);
     stream_want(opening->stream, STREAM_READ | STREAM_WRITE);
+}
+
+bool opening_granted(struct opening *opening, const weir_grant *grant)
+{
+    opening->lease = (weir_lease){0};
+    if (grant->err == WEIR_OK) {
+        return true;
+    }
+    opening_failed(opening, opening->sock->is_cancelled ? WEIR_ECANCELED : grant->err, "");
+    return false;
 }
 
 void opening_arm(struct opening *opening)

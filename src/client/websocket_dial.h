@@ -42,6 +42,8 @@ struct opening {
 
 /* From an event; a lease that waits is over. detail: in words, or "". */
 void opening_failed(struct opening *opening, weir_err err, const char *detail);
+/* It waits for no lease any more. False: it has got none, and has failed. */
+bool opening_granted(struct opening *opening, const weir_grant *grant);
 /* From now on it has its time. */
 void opening_arm(struct opening *opening);
 /* What was offered as subprotocols; empty: nothing. */
