@@ -21,6 +21,7 @@ struct accounts {
     pthread_mutex_t lock;
     bool wants_body;
     _Atomic uint32_t waiting;
+    uint32_t wanted[PRIORITIES][CONFIG_ACCOUNTS_MAX]; /* by so many of those that wait */
     uint32_t count;
     struct balance by_hash, by_load;
     struct balance_peer peers[CONFIG_ACCOUNTS_MAX];
@@ -202,6 +203,17 @@ enum accounts_result accounts_take(struct accounts *accounts, const struct accou
     return ACCOUNTS_TAKEN;
 }
 
+/* How many wait for that account who come first. */
+static uint32_t ahead_of(const struct accounts *accounts, uint32_t index,
+                         const struct accounts_wish *wish)
+{
+    uint32_t ahead = 0;
+    for (unsigned i = wish->priority + wish->is_due; i < PRIORITIES; i++) {
+        ahead += accounts->wanted[i][index];
+    }
+    return ahead;
+}
+
 static enum standing weigh(struct accounts *accounts, uint32_t index,
                            const struct accounts_wish *wish, uint64_t *soonest_ms)
 {
@@ -219,7 +231,8 @@ static enum standing weigh(struct accounts *accounts, uint32_t index,
         *soonest_ms = left_ms < *soonest_ms ? left_ms : *soonest_ms;
         return STANDING_COOLING;
     }
-    bool is_full = info->config->concurrent != 0 && info->open >= info->config->concurrent;
+    uint32_t most = info->config->concurrent;
+    bool is_full = most != 0 && (uint64_t)info->open + ahead_of(accounts, index, wish) >= most;
     return is_full ? STANDING_FULL : STANDING_USABLE;
 }
 
@@ -286,18 +299,47 @@ bool accounts_clear(struct accounts *accounts, struct slice name)
 /* --- waiting and watching ------------------------------------------------------------------------
  */
 
-/* Counted before it is compared, so that two workers never take the same place. */
-bool accounts_wait(struct accounts *accounts, uint32_t most)
+static uint64_t wanted_by(struct accounts *accounts, const struct accounts_wish *wish)
 {
-    if (atomic_fetch_add(&accounts->waiting, 1) < most) {
-        return true;
+    uint64_t soonest_ms = UINT64_MAX, wanted = 0;
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        bool is_out_of_it = is_out(&accounts->at[i], wish)
+                            || weigh(accounts, i, wish, &soonest_ms) <= STANDING_EXCEPTED;
+        wanted |= (uint64_t)!is_out_of_it << i;
     }
-    atomic_fetch_sub(&accounts->waiting, 1);
-    return false;
+    return wanted;
 }
 
-void accounts_wait_over(struct accounts *accounts)
+/* Locked. */
+static void want(struct accounts *accounts, const struct accounts_wait *wait, int32_t by)
 {
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        if ((wait->wanted >> i & 1) != 0) {
+            accounts->wanted[wait->priority][i] += (uint32_t)by;
+        }
+    }
+}
+
+/* Counted before it is compared, so that two workers never take the same place. */
+bool accounts_wait(struct accounts *accounts, const struct accounts_wish *wish, uint32_t most,
+                   struct accounts_wait *ret_wait)
+{
+    if (atomic_fetch_add(&accounts->waiting, 1) >= most) {
+        atomic_fetch_sub(&accounts->waiting, 1);
+        return false;
+    }
+    pthread_mutex_lock(&accounts->lock);
+    *ret_wait = (struct accounts_wait){wanted_by(accounts, wish), wish->priority};
+    want(accounts, ret_wait, 1);
+    pthread_mutex_unlock(&accounts->lock);
+    return true;
+}
+
+void accounts_wait_over(struct accounts *accounts, const struct accounts_wait *wait)
+{
+    pthread_mutex_lock(&accounts->lock);
+    want(accounts, wait, -1);
+    pthread_mutex_unlock(&accounts->lock);
     atomic_fetch_sub(&accounts->waiting, 1);
 }
 

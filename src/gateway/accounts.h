@@ -4,11 +4,12 @@
  * requests each has open, and which of them cool down.
  *
  * Usable is an account that serves the model, takes new requests, and neither cools down nor has as
- * many requests open as it may. Of those with the lowest priority a request that is known by a hash
- * gets the one that the hash stands for (weighted rendezvous hashing, so that every gateway with
- * these accounts chooses alike); any other gets the least busy one. Which account such a request is
- * with does not depend on how busy they are: where that one is full, or cools down, another serves
- * it, and the choice says so.
+ * many requests open as it may; where others wait for it, a place is free for them first, and for
+ * who comes only if there are more. Of those with the lowest priority a request that is known by a
+ * hash gets the one that the hash stands for (weighted rendezvous hashing, so that every gateway
+ * with these accounts chooses alike); any other gets the least busy one. Which account such a
+ * request is with does not depend on how busy they are: where that one is full, or cools down,
+ * another serves it, and the choice says so.
  *
  *     accounts_take ──▶ a lease ──▶ accounts_answer … ──▶ accounts_give
  *
@@ -46,6 +47,8 @@ struct accounts_wish {
     bool is_pinned;     /* that one or none */
     struct slice model; /* empty: it names none */
     uint64_t except;    /* a bit for each that is not to be chosen */
+    enum config_priority priority;
+    bool is_due; /* it came before those that wait alike, or is one of them */
     uint64_t now_ms;
 };
 
@@ -91,8 +94,15 @@ bool accounts_clear(struct accounts *accounts, struct slice name);
 /* --- callers that wait for a full account: over all workers ------------------------------------
  */
 
-bool accounts_wait(struct accounts *accounts, uint32_t most); /* false: as many wait already */
-void accounts_wait_over(struct accounts *accounts);
+/* What one of them waits for. */
+struct accounts_wait {
+    uint64_t wanted; /* a bit for each that it may be asked as */
+    enum config_priority priority;
+};
+/* False: as many wait already. */
+bool accounts_wait(struct accounts *accounts, const struct accounts_wish *wish, uint32_t most,
+                   struct accounts_wait *ret_wait);
+void accounts_wait_over(struct accounts *accounts, const struct accounts_wait *wait);
 uint32_t accounts_waiting(const struct accounts *accounts);
 
 /* --- for whoever watches -------------------------------------------------------------------------

@@ -131,12 +131,106 @@ static void limits_hold(void **state)
     assert_int_equal(info.open, 2);
     assert_int_equal(info.by_code[503], 1);
     assert_int_equal(info.cooldowns[COOLDOWN_UNAVAILABLE], 1);
-    assert_true(accounts_wait(accounts, 1));
-    assert_false(accounts_wait(accounts, 1));
+    const struct accounts_wish wish = {.now_ms = NOW};
+    struct accounts_wait wait;
+    assert_true(accounts_wait(accounts, &wish, 1, &wait));
+    assert_false(accounts_wait(accounts, &wish, 1, &wait));
     assert_int_equal(accounts_waiting(accounts), 1);
-    accounts_wait_over(accounts);
+    accounts_wait_over(accounts, &wait);
     accounts_free(accounts);
     rows[0].concurrent = rows[1].concurrent = 0;
+}
+
+static struct accounts_wish wish_for(const char *model, enum config_priority priority)
+{
+    return (struct accounts_wish){.model = slice_of(model), .priority = priority, .now_ms = NOW};
+}
+
+static enum accounts_result try(struct accounts_wish wish, bool is_due)
+{
+    struct accounts_choice choice;
+    wish.is_due = is_due;
+    enum accounts_result result = accounts_take(accounts, &wish, &choice);
+    if (result == ACCOUNTS_TAKEN) {
+        accounts_give(accounts, choice.index);
+    }
+    return result;
+}
+
+/* A place that is free is theirs who wait for it, whatever worker they wait on. */
+static void nobody_overtakes_those_in_line(void **state)
+{
+    (void)state;
+    struct accounts_choice choice;
+    struct accounts_wait first, second;
+    const struct accounts_wish any = wish_for("", PRIORITY_NORMAL);
+    rows[0] = row("a", 1, 1);
+    rows[0].concurrent = 2;
+    open_with(1);
+    assert_int_equal(take(0, "", 0, &choice), ACCOUNTS_TAKEN);
+    assert_int_equal(take(0, "", 0, &choice), ACCOUNTS_TAKEN);
+    assert_true(accounts_wait(accounts, &any, 9, &first));
+    accounts_give(accounts, 0);
+    assert_int_equal(try(any, false), ACCOUNTS_FULL);
+    assert_int_equal(try(any, true), ACCOUNTS_TAKEN);
+    accounts_give(accounts, 0); /* there is one for who comes now, too */
+    assert_int_equal(try(any, false), ACCOUNTS_TAKEN);
+    assert_true(accounts_wait(accounts, &any, 9, &second));
+    assert_int_equal(try(any, false), ACCOUNTS_FULL);
+    accounts_wait_over(accounts, &first);
+    assert_int_equal(try(any, false), ACCOUNTS_TAKEN);
+    accounts_wait_over(accounts, &second);
+    accounts_free(accounts);
+    rows[0].concurrent = 0;
+}
+
+static void who_waits_for_another_account_holds_up_nobody(void **state)
+{
+    (void)state;
+    struct accounts_choice choice;
+    struct accounts_wait wait;
+    static const char *opus[] = {"opus"}, *haiku[] = {"haiku"};
+    rows[0] = row("a", 1, 1), rows[1] = row("b", 1, 1);
+    rows[0].models.at = opus, rows[0].models.count = 1;
+    rows[1].models.at = haiku, rows[1].models.count = 1;
+    rows[0].concurrent = rows[1].concurrent = 1;
+    open_with(2);
+    const struct accounts_wish wish = wish_for("opus", PRIORITY_NORMAL);
+    assert_int_equal(take(0, "opus", 0, &choice), ACCOUNTS_TAKEN);
+    assert_true(accounts_wait(accounts, &wish, 9, &wait));
+    accounts_give(accounts, 0);
+    assert_int_equal(try(wish, false), ACCOUNTS_FULL);
+    assert_int_equal(try(wish_for("haiku", PRIORITY_LOW), false), ACCOUNTS_TAKEN);
+    accounts_wait_over(accounts, &wait);
+    accounts_free(accounts);
+    rows[0] = rows[1] = row("", 1, 1);
+}
+
+static void a_higher_priority_comes_first(void **state)
+{
+    (void)state;
+    struct accounts_choice choice;
+    struct accounts_wait waits[PRIORITIES];
+    rows[0] = row("a", 1, 1);
+    rows[0].concurrent = 1;
+    open_with(1);
+    assert_int_equal(take(0, "", 0, &choice), ACCOUNTS_TAKEN);
+    for (unsigned p = 0; p < PRIORITIES; p++) {
+        const struct accounts_wish wish = wish_for("", (enum config_priority)p);
+        assert_true(accounts_wait(accounts, &wish, 9, &waits[p]));
+    }
+    accounts_give(accounts, 0);
+    for (unsigned p = PRIORITIES; p-- > 0;) { /* p is the highest that still waits */
+        for (unsigned other = 0; other < PRIORITIES; other++) {
+            const struct accounts_wish wish = wish_for("", (enum config_priority)other);
+            assert_int_equal(try(wish, true), other >= p ? ACCOUNTS_TAKEN : ACCOUNTS_FULL);
+            assert_int_equal(try(wish, false), other > p ? ACCOUNTS_TAKEN : ACCOUNTS_FULL);
+        }
+        accounts_wait_over(accounts, &waits[p]);
+    }
+    assert_int_equal(try(wish_for("", PRIORITY_LOW), false), ACCOUNTS_TAKEN);
+    accounts_free(accounts);
+    rows[0].concurrent = 0;
 }
 
 static void models(void **state)
@@ -202,6 +296,9 @@ int main(void)
         cmocka_unit_test(hashes_stay_where_they_are),
         cmocka_unit_test(the_lowest_priority_that_is_usable),
         cmocka_unit_test(limits_hold),
+        cmocka_unit_test(nobody_overtakes_those_in_line),
+        cmocka_unit_test(who_waits_for_another_account_holds_up_nobody),
+        cmocka_unit_test(a_higher_priority_comes_first),
         cmocka_unit_test(models),
         cmocka_unit_test(credentials_are_fields),
     };

@@ -636,6 +636,7 @@ static uint16_t write_accounts(const struct server *server, const struct census 
 
 static void client_row(struct rows *rows, const struct client_info *info)
 {
+    static const char *const priorities[PRIORITIES] = {"low", "normal", "high"};
     struct json row = row_begin(rows);
     json_text(&row, "client", info->config->name);
     json_u64(&row, "in_flight", info->open);
@@ -643,6 +644,7 @@ static void client_row(struct rows *rows, const struct client_info *info)
     json_u64(&row, "concurrent", info->config->concurrent);
     json_u64(&row, "rate", info->config->rate.count);
     json_u64(&row, "rate_seconds", info->config->rate.per_s);
+    json_text(&row, "priority", priorities[info->config->priority]);
     json_u64(&row, "requests", info->entered);
     json_u64(&row, "refused_concurrent", info->full);
     json_u64(&row, "refused_rate", info->fast);

@@ -182,12 +182,13 @@ static void count_down(_Atomic uint32_t *count)
     check(was > 0);
 }
 
-bool client_keys_enter(struct client_keys *keys, uint32_t client)
+bool client_keys_enter(struct client_keys *keys, uint32_t client, bool is_due)
 {
     check(client < keys->count);
     struct client *it = &keys->at[client];
-    uint32_t most = it->config->concurrent;
-    if (!count_up(&it->open, most != 0 ? most : UINT32_MAX)) {
+    uint32_t most = it->config->concurrent != 0 ? it->config->concurrent : UINT32_MAX;
+    uint32_t ahead = is_due ? 0 : atomic_load(&it->waiting);
+    if (ahead >= most || !count_up(&it->open, most - ahead)) {
         return false;
     }
     atomic_fetch_add_explicit(&it->entered, 1, memory_order_relaxed);
@@ -228,6 +229,12 @@ void client_keys_used(struct client_keys *keys, uint32_t client, const struct ai
 
 /* --- about it ------------------------------------------------------------------------------------
  */
+
+enum config_priority client_keys_priority(const struct client_keys *keys, uint32_t client)
+{
+    check(client < keys->count);
+    return keys->at[client].config->priority;
+}
 
 const char *client_keys_name(const struct client_keys *keys, uint32_t client)
 {

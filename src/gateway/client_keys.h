@@ -50,8 +50,9 @@ void client_keys_count_stranger(struct client_keys *keys, bool has_key);
 /* One more request: 0, or for how many milliseconds the client is too early with it. */
 uint32_t client_keys_pace(struct client_keys *keys, uint32_t client, uint64_t now_ns);
 
-/* False: it has as many requests open as it may. */
-bool client_keys_enter(struct client_keys *keys, uint32_t client);
+/* False: it has as many requests open as it may. Where others of it wait, a place is for them
+ * first; is_due: it is one of them. */
+bool client_keys_enter(struct client_keys *keys, uint32_t client, bool is_due);
 void client_keys_leave(struct client_keys *keys, uint32_t client);
 /* False: as many of its requests wait already; then it is refused. */
 bool client_keys_wait(struct client_keys *keys, uint32_t client, uint32_t most);
@@ -61,6 +62,7 @@ void client_keys_wait_over(struct client_keys *keys, uint32_t client, bool is_re
 /* What an answer says that it took. */
 void client_keys_used(struct client_keys *keys, uint32_t client, const struct ai_usage_said *said);
 
+enum config_priority client_keys_priority(const struct client_keys *keys, uint32_t client);
 const char *client_keys_name(const struct client_keys *keys, uint32_t client);
 /* The same for every gateway and every worker: of its name. */
 uint64_t client_keys_hash(const struct client_keys *keys, uint32_t client);

@@ -96,9 +96,9 @@ static void so_many_are_open_at_a_time(void **state)
     (void)state;
     struct client_info info;
     open_with(2, 2, 0, 1);
-    assert_true(client_keys_enter(keys, 0) && client_keys_enter(keys, 0));
-    assert_false(client_keys_enter(keys, 0));
-    assert_true(client_keys_enter(keys, 1)); /* is another one */
+    assert_true(client_keys_enter(keys, 0, false) && client_keys_enter(keys, 0, false));
+    assert_false(client_keys_enter(keys, 0, false));
+    assert_true(client_keys_enter(keys, 1, false)); /* is another one */
     assert_true(client_keys_wait(keys, 0, 2) && client_keys_wait(keys, 0, 2));
     assert_false(client_keys_wait(keys, 0, 2));
     assert_true(client_keys_wait(keys, 1, 2));
@@ -106,7 +106,8 @@ static void so_many_are_open_at_a_time(void **state)
     assert_int_equal(info.open, 2);
     assert_int_equal(info.waiting, 2);
     client_keys_leave(keys, 0);
-    assert_true(client_keys_enter(keys, 0));
+    assert_false(client_keys_enter(keys, 0, false)); /* two wait for that place */
+    assert_true(client_keys_enter(keys, 0, true));
     client_keys_wait_over(keys, 0, false);
     client_keys_wait_over(keys, 0, true);
     client_keys_used(keys, 0, &(struct ai_usage_said){{1, 2, 3, 4}});
@@ -126,7 +127,7 @@ static void without_a_limit_all_enter(void **state)
     (void)state;
     open_with(1, 0, 0, 1);
     for (int i = 0; i < 1000; i++) {
-        assert_true(client_keys_enter(keys, 0));
+        assert_true(client_keys_enter(keys, 0, false));
         assert_int_equal(client_keys_pace(keys, 0, NOW), 0);
     }
     client_keys_free(keys);
@@ -171,7 +172,7 @@ static void *work(void *arg)
 {
     for (int i = 0; i < ROUNDS; i++) {
         in_time += client_keys_pace(keys, 0, NOW) == 0;
-        if (client_keys_enter(keys, 0)) {
+        if (client_keys_enter(keys, 0, false)) {
             uint32_t now = ++inside, seen = most;
             while (now > seen && !atomic_compare_exchange_weak(&most, &seen, now)) {
             }

@@ -262,11 +262,15 @@ struct config_rate {
     uint32_t per_s; /* in so many seconds */
 };
 
+/* Who is served first of those that wait. */
+enum config_priority { PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITIES };
+
 struct config_client {
     const char *name;
     struct config_digest sha256; /* of its key */
     uint32_t concurrent;         /* requests at a time; 0: no limit */
     struct config_rate rate;
+    enum config_priority priority;
 };
 
 enum config_log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };

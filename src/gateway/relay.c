@@ -358,6 +358,7 @@ void transit_get_in_line(struct transit *transit, struct wait_line *line, wait_t
     uint64_t until_ms = patience_ms == WEIR_NEVER ? UINT64_MAX : now_ms + patience_ms;
     transit->state = TRANSIT_WAITING;
     transit->was_in_line = true;
+    transit->wait.priority = client_priority(transit);
     wait_line_join(line, &transit->wait, until_ms, turn);
     transit_pace_client(transit, true);
 }

@@ -20,8 +20,8 @@
 #include <xxhash.h>
 
 static void on_turn(struct waiter *wait, bool is_late);
-static enum accounts_result take(struct transit *transit, struct slice path, uint64_t except,
-                                 struct accounts_choice *ret_choice);
+static enum accounts_result take(struct transit *transit, struct slice path,
+                                 struct accounts_wish *wish, struct accounts_choice *ret_choice);
 static void refuse(struct transit *transit, enum accounts_result result,
                    const struct accounts_choice *choice);
 static bool move_on(struct transit *transit, uint64_t *counter);
@@ -82,19 +82,27 @@ bool account_take_body(struct transit *transit, const void *data, size_t len)
 /* --- the choice ----------------------------------------------------------------------------------
  */
 
-/* An account that no endpoint is up for is as good as none. */
-static enum accounts_result take(struct transit *transit, struct slice path, uint64_t except,
-                                 struct accounts_choice *ret_choice)
+/* is_due: it came before those that wait, or is the one whose turn it is. */
+static struct accounts_wish wish_of(const struct transit *transit, bool is_due)
 {
-    struct upstream *upstream = transit->upstream;
     struct accounts_wish wish = {
         .model = {transit->model, transit->model_len},
-        .except = transit->except | except,
+        .except = transit->except,
+        .priority = client_priority(transit),
+        .is_due = is_due,
         .now_ms = loop_now_ms(transit->lane->relay->opt.loop),
     };
     session_wish(transit, &wish);
+    return wish;
+}
+
+/* An account that no endpoint is up for is as good as none. */
+static enum accounts_result take(struct transit *transit, struct slice path,
+                                 struct accounts_wish *wish, struct accounts_choice *ret_choice)
+{
+    struct upstream *upstream = transit->upstream;
     for (;;) {
-        enum accounts_result result = accounts_take(upstream->accounts, &wish, ret_choice);
+        enum accounts_result result = accounts_take(upstream->accounts, wish, ret_choice);
         if (result != ACCOUNTS_TAKEN) {
             return result;
         }
@@ -105,7 +113,7 @@ static enum accounts_result take(struct transit *transit, struct slice path, uin
             return result;
         }
         accounts_give(upstream->accounts, ret_choice->index);
-        wish.except |= UINT64_C(1) << ret_choice->index;
+        wish->except |= UINT64_C(1) << ret_choice->index;
         ret_choice->is_down = true;
     }
 }
@@ -118,11 +126,12 @@ static void hold_to(struct transit *transit, const struct accounts_choice *choic
     session_placed(transit, choice);
 }
 
-static bool get_in_line(struct transit *transit)
+static bool get_in_line(struct transit *transit, const struct accounts_wish *wish)
 {
     struct upstream *upstream = transit->upstream;
     uint32_t most = upstream->config->pool.waiting_max;
-    if (!accounts_wait(upstream->accounts, most == WEIR_NONE ? 0 : most)) {
+    most = most == WEIR_NONE ? 0 : most;
+    if (!accounts_wait(upstream->accounts, wish, most, &transit->wants)) {
         return false;
     }
     transit_get_in_line(transit, &upstream->line, on_turn);
@@ -133,12 +142,13 @@ bool account_choose(struct transit *transit, struct slice path)
 {
     transit->except = 0;
     struct accounts_choice choice = {.wait_ms = 0};
-    enum accounts_result result = take(transit, path, 0, &choice);
+    struct accounts_wish wish = wish_of(transit, false);
+    enum accounts_result result = take(transit, path, &wish, &choice);
     if (result == ACCOUNTS_TAKEN) {
         hold_to(transit, &choice);
         return true;
     }
-    if (result != ACCOUNTS_FULL || !get_in_line(transit)) {
+    if (result != ACCOUNTS_FULL || !get_in_line(transit, &wish)) {
         refuse(transit, result, &choice);
     }
     return false;
@@ -164,7 +174,8 @@ static void on_turn(struct waiter *wait, bool is_late)
     struct transit *transit = container_of(wait, struct transit, wait);
     struct http_head *head = held_head(&transit->held);
     struct accounts_choice choice = {.wait_ms = 0};
-    enum accounts_result result = take(transit, head->path, 0, &choice);
+    struct accounts_wish wish = wish_of(transit, true);
+    enum accounts_result result = take(transit, head->path, &wish, &choice);
     if (result == ACCOUNTS_FULL && !is_late) {
         return;
     }
@@ -266,8 +277,10 @@ static bool move_on(struct transit *transit, uint64_t *counter)
     struct accounts *accounts = transit->upstream->accounts;
     struct accounts_choice choice = {.wait_ms = 0};
     uint64_t own = UINT64_C(1) << transit->account;
+    struct accounts_wish wish = wish_of(transit, true);
+    wish.except |= own;
     if (!transit->request_ended || !transit->body_held || transit->tries >= REPLAY_TRIES_MAX
-        || take(transit, held_head(&transit->held)->path, own, &choice) != ACCOUNTS_TAKEN) {
+        || take(transit, held_head(&transit->held)->path, &wish, &choice) != ACCOUNTS_TAKEN) {
         return false;
     }
     if (!transit_again(transit, counter, false)) {

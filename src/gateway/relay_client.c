@@ -74,7 +74,7 @@ bool client_admit(struct transit *transit, const struct http_head *head)
 static void on_turn(struct waiter *wait, bool is_late)
 {
     struct transit *transit = container_of(wait, struct transit, wait);
-    transit->has_place = client_keys_enter(keys_of(transit), transit->client_no - 1);
+    transit->has_place = client_keys_enter(keys_of(transit), transit->client_no - 1, true);
     if (!transit->has_place && !is_late) {
         return;
     }
@@ -90,7 +90,7 @@ bool client_enter(struct transit *transit)
 {
     struct relay *relay = transit->lane->relay;
     uint32_t who = transit->client_no - 1;
-    if (transit->has_place || client_keys_enter(keys_of(transit), who)) {
+    if (transit->has_place || client_keys_enter(keys_of(transit), who, false)) {
         transit->has_place = true;
         return true;
     }
@@ -115,4 +115,10 @@ const char *client_name(const struct transit *transit)
 {
     return transit->client_no != 0 ? client_keys_name(keys_of(transit), transit->client_no - 1)
                                    : "";
+}
+
+enum config_priority client_priority(const struct transit *transit)
+{
+    return transit->client_no != 0 ? client_keys_priority(keys_of(transit), transit->client_no - 1)
+                                   : PRIORITY_NORMAL;
 }

@@ -36,6 +36,8 @@ bool client_enter(struct transit *transit);
 uint64_t client_hash(const struct transit *transit, const struct http_head *head);
 /* "": none that the configuration names. */
 const char *client_name(const struct transit *transit);
+/* Which is normal where nobody says so. */
+enum config_priority client_priority(const struct transit *transit);
 
 /* --- relay_account.c ---------------------------------------------------------------------------
  */

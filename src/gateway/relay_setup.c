@@ -44,8 +44,12 @@ static int open_tables(struct relay_shared *shared)
     shared->verdicts = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->verdicts);
     shared->identities = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->identities);
     shared->accounts = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->accounts);
+    shared->halls = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->halls);
+    for (uint32_t i = 0; shared->halls != NULL && i <= count; i++) {
+        wait_hall_init(&shared->halls[i]);
+    }
     bool fine = shared->verdicts != NULL && shared->identities != NULL && shared->accounts != NULL
-                && proxies_new(config, &shared->proxies) == 0;
+                && shared->halls != NULL && proxies_new(config, &shared->proxies) == 0;
     for (uint32_t i = 0; fine && i < count; i++) {
         shared->verdicts[i] = alloc_zeroed(&alloc_libc, config->upstreams.at[i].endpoints.count
                                                             * sizeof(struct verdict));
@@ -161,6 +165,11 @@ void relay_shared_free(struct relay_shared *take_shared)
          i++) {
         accounts_free(take_shared->accounts[i]);
     }
+    for (uint32_t i = 0; take_shared->halls != NULL && i <= take_shared->config->upstreams.count;
+         i++) {
+        wait_hall_fini(&take_shared->halls[i]);
+    }
+    alloc_free(&alloc_libc, take_shared->halls);
     alloc_free(&alloc_libc, take_shared->accounts);
     alloc_free(&alloc_libc, take_shared->verdicts);
     free_identities(take_shared);
@@ -191,7 +200,7 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay)
         alloc_free(&alloc_libc, relay);
         return -ENOMEM;
     }
-    wait_line_init(&relay->client_line, opt->loop);
+    wait_line_init(&relay->client_line, opt->loop, &opt->shared->halls[config->upstreams.count]);
     channels_init(&relay->channels);
     forward_init(&relay->forward, rand_mix(opt->seed));
     relay->upstreams = alloc_zeroed(&alloc_libc,
@@ -283,6 +292,7 @@ static int open_upstreams(struct relay *relay)
             .cork = &relay->cork,
             .secure = relay->opt.secure,
             .accounts = relay->opt.shared->accounts[i],
+            .hall = &relay->opt.shared->halls[i],
             .on_event = relay->opt.on_event,
             .event_self = relay->opt.event_self,
             .proxies = relay->opt.shared->proxies,

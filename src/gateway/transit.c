@@ -114,7 +114,7 @@ void transit_leave_account(struct transit *transit)
     }
     if (wait_line_holds(&transit->wait)) {
         wait_line_leave(&upstream->line, &transit->wait);
-        accounts_wait_over(upstream->accounts);
+        accounts_wait_over(upstream->accounts, &transit->wants);
     }
     if (transit->has_account) {
         transit->has_account = false;

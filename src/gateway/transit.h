@@ -123,6 +123,7 @@ struct transit {
     /* From here on not zeroed for each request. */
     struct hold hold;            /* of its body, behind what lies in `held` */
     struct waiter wait;          /* for an account that is full, or a place */
+    struct accounts_wait wants;  /* while it waits for an account */
     uint64_t except;             /* accounts that it is not to be asked as: a bit for each */
     struct affinity_key session; /* where has_session; its scope where there is affinity */
     uint64_t user;               /* where there is affinity: affinity_user() */
@@ -160,6 +161,7 @@ struct relay_shared {
     struct proxies *proxies;
     struct claw_identity **identities; /* of upstreams; NULL: none */
     struct accounts **accounts;        /* of upstreams; NULL: none */
+    struct wait_hall *halls; /* one for each upstream's accounts, and the last for all clients */
     struct hold_stock stock;
     struct affinities *affinities; /* NULL: no route has affinity */
 };

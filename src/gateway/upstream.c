@@ -40,7 +40,7 @@ int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
         .keys = opt->accounts != NULL ? accounts_count(opt->accounts) : 1,
         .loop = opt->loop,
     };
-    wait_line_init(&upstream->line, opt->loop);
+    wait_line_init(&upstream->line, opt->loop, opt->hall);
     account_news_init(&upstream->news, opt->loop, opt->accounts, opt->config->name);
     upstream->news.tell = opt->on_event;
     upstream->news.self = opt->event_self;

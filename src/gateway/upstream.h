@@ -86,6 +86,7 @@ struct upstream_options {
     struct cork *cork;
     const struct secure *secure; /* NULL: no TLS */
     struct accounts *accounts;   /* or NULL */
+    struct wait_hall *hall;      /* where requests wait for them */
     relay_event_fn *on_event;    /* what becomes of them; or NULL */
     void *event_self;
     struct proxies *proxies;        /* that it, or its accounts, go through */

@@ -3,31 +3,90 @@
 
 #include "base/check.h"
 
-/* Everybody once: who joins meanwhile stands at the end, and leaving moves nobody else. */
-static void look(struct loop_timer *timer, uint64_t now_ms)
+static bool is_empty(const struct wait_line *line)
 {
-    struct wait_line *line = container_of(timer, struct wait_line, timer);
-    uint32_t count = line->waiting.count;
-    while (count-- > 0 && !list_is_empty(&line->waiting)) {
-        struct node *node = list_pop_front(&line->waiting);
+    bool is_empty = true;
+    for (unsigned i = 0; i < PRIORITIES; i++) {
+        is_empty = is_empty && list_is_empty(&line->waiting[i]);
+    }
+    return is_empty;
+}
+
+/* Everybody once: who joins meanwhile stands at the end, and leaving moves nobody else. */
+static void call(struct wait_line *line, struct list *waiting, uint64_t now_ms)
+{
+    uint32_t count = waiting->count;
+    while (count-- > 0 && !list_is_empty(waiting)) {
+        struct node *node = list_pop_front(waiting);
         struct waiter *wait = container_of(node, struct waiter, on_line);
-        list_push_back(&line->waiting, node); /* who stays keeps its place: all go round */
+        list_push_back(waiting, node); /* who stays keeps its place: all go round */
         line->turn(wait, now_ms >= wait->until_ms);
     }
-    if (!list_is_empty(&line->waiting)) {
+}
+
+static void look(struct wait_line *line)
+{
+    uint64_t now_ms = loop_now_ms(line->loop);
+    for (unsigned i = PRIORITIES; i-- > 0;) {
+        call(line, &line->waiting[i], now_ms);
+    }
+    if (!is_empty(line)) {
         loop_timer_set(line->loop, &line->timer, now_ms + WAIT_LINE_LOOK_MS);
     }
 }
 
-void wait_line_init(struct wait_line *line, struct loop *loop)
+static void look_in_time(struct loop_timer *timer, uint64_t now_ms)
 {
-    *line = (struct wait_line){.loop = loop, .timer = {.fire = look}};
-    list_init(&line->waiting);
+    (void)now_ms;
+    look(container_of(timer, struct wait_line, timer));
+}
+
+static void look_later(struct loop_later *later)
+{
+    look(container_of(later, struct wait_line, later));
+}
+
+/* A request has ended on another worker. */
+static void called(struct worker_note *note)
+{
+    look(container_of(note, struct wait_line, note));
+}
+
+void wait_hall_init(struct wait_hall *hall)
+{
+    pthread_mutex_init(&hall->mutex, NULL);
+    list_init(&hall->lines);
+    atomic_init(&hall->waiting, 0);
+}
+
+void wait_hall_fini(struct wait_hall *hall)
+{
+    check(list_is_empty(&hall->lines));
+    pthread_mutex_destroy(&hall->mutex);
+}
+
+void wait_line_init(struct wait_line *line, struct loop *loop, struct wait_hall *hall)
+{
+    *line = (struct wait_line){.hall = hall,
+                               .note = {.run = called},
+                               .loop = loop,
+                               .timer = {.fire = look_in_time},
+                               .later = {.run = look_later}};
+    for (unsigned i = 0; i < PRIORITIES; i++) {
+        list_init(&line->waiting[i]);
+    }
+    pthread_mutex_lock(&hall->mutex);
+    list_push_back(&hall->lines, &line->in_hall);
+    pthread_mutex_unlock(&hall->mutex);
 }
 
 void wait_line_fini(struct wait_line *line)
 {
-    check(list_is_empty(&line->waiting));
+    check(is_empty(line));
+    pthread_mutex_lock(&line->hall->mutex);
+    list_remove(&line->hall->lines, &line->in_hall);
+    pthread_mutex_unlock(&line->hall->mutex);
+    loop_later_cancel(line->loop, &line->later);
     loop_timer_stop(line->loop, &line->timer);
 }
 
@@ -36,20 +95,52 @@ void wait_line_join(struct wait_line *line, struct waiter *wait, uint64_t until_
 {
     wait->until_ms = until_ms;
     line->turn = turn;
-    if (list_is_empty(&line->waiting)) {
+    atomic_store(&line->worker, worker_here());
+    if (is_empty(line)) {
         loop_timer_set(line->loop, &line->timer, loop_now_ms(line->loop) + WAIT_LINE_LOOK_MS);
     }
-    list_push_back(&line->waiting, &wait->on_line);
+    list_push_back(&line->waiting[wait->priority], &wait->on_line);
+    atomic_fetch_add(&line->counts[wait->priority], 1);
+    atomic_fetch_add(&line->hall->waiting, 1);
 }
 
 void wait_line_leave(struct wait_line *line, struct waiter *wait)
 {
-    list_remove(&line->waiting, &wait->on_line);
+    list_remove(&line->waiting[wait->priority], &wait->on_line);
+    atomic_fetch_sub(&line->counts[wait->priority], 1);
+    atomic_fetch_sub(&line->hall->waiting, 1);
+}
+
+/* Locked. NULL: nobody waits any more. */
+static struct wait_line *next_of(struct wait_hall *hall)
+{
+    for (unsigned i = PRIORITIES; i-- > 0;) {
+        for (struct node *it = list_first(&hall->lines); it != NULL; it = list_next(it)) {
+            struct wait_line *line = container_of(it, struct wait_line, in_hall);
+            if (atomic_load(&line->counts[i]) > 0) {
+                return line;
+            }
+        }
+    }
+    return NULL;
 }
 
 void wait_line_wake(struct wait_line *line)
 {
-    if (!list_is_empty(&line->waiting)) {
-        loop_timer_set(line->loop, &line->timer, loop_now_ms(line->loop));
+    struct wait_hall *hall = line->hall;
+    if (atomic_load(&hall->waiting) == 0) {
+        return;
     }
+    pthread_mutex_lock(&hall->mutex);
+    struct wait_line *next = next_of(hall);
+    if (next != NULL) {
+        list_move_back(&hall->lines, &hall->lines, &next->in_hall);
+    }
+    struct worker *worker = next != NULL ? atomic_load(&next->worker) : NULL;
+    if (next == line) {
+        loop_later(line->loop, &line->later);
+    } else if (worker != NULL) {
+        worker_note(worker, &next->note);
+    }
+    pthread_mutex_unlock(&hall->mutex);
 }

@@ -318,6 +318,83 @@ def test_a_websocket_has_a_place():
 # --- in a time -----------------------------------------------------------------------------------------------------
 
 
+class Turns(Gate):
+    """One that also knows who asked, in their order: the last word of each path."""
+
+    def __init__(self):
+        super().__init__()
+        self.order = []
+
+    def __call__(self, peer):
+        while (request := peer.request()) is not None:
+            with self.lock:
+                self.order.append(request[0].split(b" ")[1].decode().strip("/"))
+            assert self.free.wait(20)
+            peer.ok()
+
+
+def one_after_the_other(weir, names):
+    """Asks as each of them, the next one when the one before waits."""
+    threads = []
+    for waiting, name in enumerate(names):
+        threads.append(in_threads(1, lambda name=name: weir.ask(f"/{name}", bearer(name)).status))
+        wait_for(lambda: weir.metric("weir_accounts_waiting", upstream="up") == waiting, f"{name} to wait")
+    return threads
+
+
+@option("clients.priority")
+def test_who_waits_for_an_account_is_served_by_priority_and_then_in_order():
+    turns = Turns()
+    names = ["first", "low", "common", "high", "mean", "last"]
+    ranks = {"low": "low", "mean": "low", "high": "high", "last": "high"}
+    clients = [client(name, **({"priority": ranks[name]} if name in ranks else {})) for name in names]
+    with Upstream(turns) as up, Weir(up, clients=clients, upstream_options={
+            "accounts": [account("a1", concurrent=1)]}) as weir:
+        assert {it["priority"] for it in rows(weir).values()} == {"low", "normal", "high"}
+        asked = one_after_the_other(weir, ["first", "low", "common", "mean", "high", "last"])
+        turns.free.set()
+        for answers, threads in asked:
+            threads[0].join(20)
+            assert answers == [200]
+        assert turns.order == ["first", "high", "last", "common", "low", "mean"]
+
+
+def served_beside(weir, name, crowd):
+    """How many of the crowd's requests are served while one of that client's waits and is served: the crowd, who are one
+    client or several, asks again and again."""
+    served, over = [], threading.Event()
+
+    def work(who):
+        with weir.client() as conn:
+            while not over.is_set():
+                assert conn.get("/", bearer(who)).final().status == 200
+                served.append(who)
+
+    threads = [threading.Thread(target=work, args=(who,), daemon=True) for who in crowd]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: len(served) > 50, "the crowd to be busy")
+    counts = []
+    for _ in range(20):
+        before = len(served)
+        assert weir.ask("/", bearer(name)).status == 200
+        counts.append(len(served) - before)
+    over.set()
+    for thread in threads:
+        thread.join(20)
+    return sorted(counts)[len(counts) // 2]
+
+
+@pytest.mark.parametrize("full", ["account", "client"])
+def test_who_comes_later_does_not_overtake_whatever_worker_he_is_on(full):
+    accounts = [account("a1", concurrent=1 if full == "account" else 0)]
+    clients = [client(name, concurrent=1 if full == "client" else 0, rate="unlimited") for name in "ab"]
+    with Upstream() as up, Weir(up, workers=2, clients=clients, upstream_options={"accounts": accounts}) as weir:
+        beside = served_beside(weir, "a", ["a"] * 4 if full == "client" else ["b"] * 4)
+        assert 2 <= beside < 25  # four come before it, and may come again on their own worker
+
+
+
 @option("clients.rate")
 def test_so_many_in_a_time():
     with Upstream() as up, Weir(up, workers=2, clients=[client("a", rate="3/h"), client("b", rate="unlimited"),
@@ -373,7 +450,7 @@ def test_pages_and_metrics():
     clients = [client("a", concurrent=1), client("b", rate="2/m"), client("c", rate="unlimited", concurrent=0)]
     with Upstream(gate) as up, Weir(up, workers=2, upstream_pool={"waiting_max": 1}, clients=clients) as weir:
         assert rows(weir)["b"] == {
-            "client": "b", "in_flight": 0, "waiting": 0, "concurrent": 10, "rate": 2, "rate_seconds": 60, "requests": 0,
+            "client": "b", "in_flight": 0, "waiting": 0, "concurrent": 10, "rate": 2, "rate_seconds": 60, "priority": "normal", "requests": 0,
             "refused_concurrent": 0, "refused_rate": 0, "input_tokens": 0, "output_tokens": 0, "cache_read_tokens": 0,
             "cache_write_tokens": 0}
         assert rows(weir)["c"]["rate"] == rows(weir)["c"]["concurrent"] == 0
@@ -453,7 +530,7 @@ def test_the_example():
     ([client("a", rate="10")], "is not a rate"), ([client("a", rate="10/d")], "is not a rate"),
     ([client("a", rate="-1/s")], "is not a rate"), ([client("a", rate="0/s")], "is outside 1"),
     ([client("a", rate="1000001/s")], "is outside 1"), ([client("a", concurrent=-1)], "not a number"),
-    ([client("a", priority="normal")], "not supported"), ([client("a", key="k")], "unknown")])
+    ([client("a", priority="urgent")], "low, normal"), ([client("a", key="k")], "unknown")])
 def test_configurations_that_are_refused(tmp_path, clients, word):
     path = tmp_path / "weir.yaml"
     path.write_text(yaml_of({
