@@ -463,6 +463,7 @@ static void relay_event(struct json *row, const struct event_record *event)
 {
     json_text(row, "account", event->account);
     json_text(row, "from", or_null(event->from));
+    json_text(row, "session", or_null(event->session));
     json_text(row, "why", event->reason);
     json_text(row, "family", or_null(event->family));
     json_u64(row, "retry_after_ms", event->for_ms);

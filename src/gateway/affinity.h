@@ -133,6 +133,11 @@ enum affinity_where {
     AFFINITY_BOUND,   /* as ret_bound says */
     AFFINITY_LATER    /* look->done() is called; then it is to be asked without a look */
 };
+/* What a conversation is called where it is told of: what the id of its record begins with. Nobody
+ * learns by that what its client calls it. */
+#define AFFINITY_NAME_TEXT 13U
+void affinities_name(const struct affinities *affinities, const struct affinity_key *key,
+                     char ret_name[AFFINITY_NAME_TEXT]);
 /* Which account has it by record. `look` NULL: by what is here. */
 enum affinity_where affinities_find(struct affinities *affinities, const struct affinity_key *key,
                                     uint64_t now_ms, struct affinity_look *look,

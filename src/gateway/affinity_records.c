@@ -126,11 +126,22 @@ void affinities_free(struct affinities *take_affinities)
     alloc_free(&alloc_libc, take_affinities);
 }
 
-static bool id_of(struct affinities *affinities, const struct affinity_key *key,
+static bool id_of(const struct affinities *affinities, const struct affinity_key *key,
                   weir_session_id *ret_id)
 {
     const uint64_t both[] = {key->hash, key->tag};
     return weir_session_id_of(affinities->sessions, NULL, both, sizeof both, ret_id) == WEIR_OK;
+}
+
+void affinities_name(const struct affinities *affinities, const struct affinity_key *key,
+                     char ret_name[AFFINITY_NAME_TEXT])
+{
+    weir_session_id id = {0, 0};
+    char text[WEIR_SESSION_TEXT] = "";
+    if (id_of(affinities, key, &id)) {
+        weir_session_id_text(id, text);
+    }
+    snprintf(ret_name, AFFINITY_NAME_TEXT, "%.12s", text);
 }
 
 enum affinity_where affinities_find(struct affinities *affinities, const struct affinity_key *key,

@@ -59,6 +59,8 @@ void eventlog_add_relays(struct eventlog *log, const struct relay_event *event, 
     slice_copy(r->pool, sizeof(r->pool), slice_of(event->upstream));
     slice_copy(r->account, sizeof(r->account), slice_of(event->account));
     slice_copy(r->from, sizeof(r->from), slice_of(event->from));
+    if (event->session != NULL)
+        slice_copy(r->session, sizeof(r->session), slice_of(event->session));
     slice_copy(r->family, sizeof(r->family), event->family);
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 #include <weir/weir.h>
 
+#include "gateway/affinity.h"
 #include "gateway/config.h"
 #include "gateway/cooldown.h"
 #include "gateway/relay_event.h"
@@ -29,7 +30,8 @@ struct event_record {
     char key[160];
 
     enum relay_event_kind relay_kind;
-    uint32_t count; /* conversations */
+    uint32_t count; /* conversations; `session` is the first of them */
+    char session[AFFINITY_NAME_TEXT];
     const char *reason;
     uint64_t for_ms;
     char account[CONFIG_LABEL_MAX + 1], from[CONFIG_LABEL_MAX + 1];

@@ -25,6 +25,7 @@ struct relay_event {
     const char *upstream;
     const char *account; /* whom it is about; of a conversation: who has it now */
     const char *from;    /* of a conversation: who had it; "": it is not known */
+    const char *session; /* … and its affinities_name(); NULL: it is about none */
     const char *why;     /* a word that lives as long as the program */
     struct slice family; /* of models that it is about; empty: all */
     uint64_t for_ms;     /* of COOLED: how long */

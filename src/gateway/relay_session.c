@@ -214,8 +214,11 @@ static void tell_of_move(const struct transit *transit)
     const char *from = transit->home < upstream->accounts.count
                            ? upstream->accounts.at[transit->home].name
                            : "";
+    char name[AFFINITY_NAME_TEXT];
+    affinities_name(affinities_of(transit), &transit->session, name);
     const struct relay_event event = {
         .kind = RELAY_EVENT_SESSION_REBOUND,
+        .session = name,
         .upstream = upstream->name,
         .account = account_of(transit),
         .from = transit->is_bound ? transit->bound.account : from,

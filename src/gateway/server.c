@@ -275,8 +275,10 @@ static void on_relay_event(void *self, const struct relay_event *event)
     eventlog_add_relays(&site->events, event, clock_wall_ms());
     log_to(&site->voice.sink, relay_event_level(event->kind), relay_event_word(event->kind),
            log_text("upstream", event->upstream), log_text("account", event->account),
-           log_text("from", event->from), log_text("why", event->why),
-           log_slice("family", event->family), log_u64("for_ms", event->for_ms));
+           log_text("from", event->from),
+           log_text("session", event->session != NULL ? event->session : ""),
+           log_text("why", event->why), log_slice("family", event->family),
+           log_u64("for_ms", event->for_ms));
 }
 
 /* --- certificates --------------------------------------------------------------------------------

@@ -151,6 +151,14 @@ def test_events_tell_of_conversations_that_move():
             by_session(weir, n)
         assert events(weir, "session_rebound") == told
         wait_for(lambda: weir.text().count('"session_rebound"') == len(moved), "a line for each")
+        # Each has a name, by which its record is found; that is not what its client calls it.
+        lines = [json.loads(line) for line in weir.text().splitlines() if '"session_rebound"' in line]
+        rows = json.loads(weir.admin("/api/v1/sessions").text)["sessions"]
+        assert {row["id"][:12]: row["account"] for row in rows} == {it["session"]: it["account"] for it in lines}
+        assert len({it["session"] for it in lines}) == len(moved) and all(len(it["session"]) == 12 for it in lines)
+        for it in told:
+            found = json.loads(weir.admin(f"/api/v1/sessions?id={it['session']}").text)["sessions"]
+            assert [row["account"] for row in found] == [it["account"]]
 
 
 def test_nothing_is_kept_of_what_was_not_served():
