@@ -16,15 +16,9 @@
  */
 #pragma once
 #include "connector/redis.h"
-
-#define REDIS_HOST_MAX 256U
+#include "proto/redis_slots.h"
 
 struct redis_sentinels;
-
-struct redis_place {
-    char host[REDIS_HOST_MAX]; /* "": unknown */
-    uint16_t port;
-};
 
 struct redis_sentinels_options {
     struct loop *loop;
