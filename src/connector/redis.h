@@ -34,7 +34,7 @@
 #define REDIS_CALLS_MAX    64U         /* in flight on one connection */
 #define REDIS_UNSENT_MAX   (16U << 20) /* kept for a server that does not read */
 #define REDIS_RUN_ID_MAX   48U
-#define REDIS_DETAIL_MAX   160U
+#define REDIS_DETAIL_MAX   224U
 
 struct redis_connector;
 struct redis_place;
