@@ -315,16 +315,17 @@ WEIR_API weir_err weir_session_confirm(weir_sessions *sessions, weir_session_id 
 /* --- a Redis ------------------------------------------------------------------------------------
  */
 
-/* Sessions shared through a Redis, alone or a master with replicas, which Sentinels may watch. What
- * is answered WEIR_OK is in memory, and in the journal if there is one; the Redis has it soon_ms
- * later, touches and counters counters_ms later. While it cannot be asked, all goes on from here,
- * and it is told when it is back; one that comes back empty is told everything: that some ended
- * first, then those that live. So it is after a fail-over of its Sentinels, since a replica may
- * know less than its master did. Needs Redis 5 or later, and 7 for weir_affinity_claim(); with
- * ACLs, the commands EVALSHA, SCRIPT LOAD, what the scripts call (GET, SET, DEL, PTTL, TIME, HGET,
- * HMGET, HGETALL, HSET, HDEL, PEXPIREAT), PEXPIRE, WAIT, PING, SELECT and with Sentinels ROLE, on
- * all keys that begin with the prefix. It must not evict (maxmemory-policy noeviction): a session
- * that it has lost alone has ended. */
+/* Sessions shared through a Redis, alone, a master with replicas, which Sentinels may watch, or a
+ * Cluster, whose slots may move and whose masters may change while it is used. What is answered
+ * WEIR_OK is in memory, and in the journal if there is one; the Redis has it soon_ms later, touches
+ * and counters counters_ms later. While it cannot be asked, all goes on from here, and it is told
+ * when it is back; one that comes back empty is told everything: that some ended first, then those
+ * that live. So it is after a fail-over by Sentinels or within a Cluster, since a replica may know
+ * less than its master did. Needs Redis 5 or later, and 7 for weir_affinity_claim(); with ACLs, the
+ * commands EVALSHA, SCRIPT LOAD, what the scripts call (GET, SET, DEL, PTTL, TIME, HGET, HMGET,
+ * HGETALL, HSET, HDEL, PEXPIREAT), PEXPIRE, WAIT, PING, SELECT, with Sentinels ROLE, with a Cluster
+ * CLUSTER SLOTS and ASKING, on all keys that begin with the prefix. It must not evict
+ * (maxmemory-policy noeviction): a session that it has lost alone has ended. */
 typedef struct weir_sessions_redis {
     size_t size;
     /* "redis://[[user]:password@]host[:port][/database]", or rediss:// with TLS; user and password
@@ -345,6 +346,10 @@ typedef struct weir_sessions_redis {
      * they are asked where it is before each connection, and every again_ms. With TLS, a
      * certificate of the master's is for the address that they tell. NULL: there are none. */
     const char *sentinels;
+    /* It is a Cluster. `url` names some of its nodes, at most 16, separated by commas and without a
+     * database: "redis://[[user]:password@]host[:port][,host[:port]]…"; the others are asked for,
+     * and with TLS a certificate is for the address that they tell. Not with `sentinels`. */
+    bool cluster;
 } weir_sessions_redis;
 
 /* WEIR_OK: where the id is served, for all who share the Redis: `place`, which was named here

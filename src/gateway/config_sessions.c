@@ -131,7 +131,7 @@ static void check_redis(const struct check *c, bool opens_files)
         config_error(c->faults, AT(c, s->redis.sentinels),
                      "sessions.redis.sentinels is none: "
                      "redis[s]://[[user]:password@]host[:port][,host[:port]]..., at most %u",
-                     REDIS_SENTINELS_MAX);
+                     REDIS_HOSTS_MAX);
     } else if (word != NULL && redis.sentinels != NULL) {
         config_error(
             c->faults, AT(c, s->redis.url),

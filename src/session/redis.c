@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define CONNS_MAX 4U
+#define CONNS_MAX         4U
+#define CLUSTER_CONNS_MAX 256U /* in all; of one node CONNS_MAX */
+#define LEASES_MORE       4096U
 
 /* --- options ------------------------------------------------------------------------------------
  */
@@ -32,20 +34,45 @@ static weir_sessions_redis whole_of(const weir_sessions_redis *opt)
 
 struct urls {
     struct redis_url url;
-    struct redis_sentinels_url sentinels;
+    struct redis_hosts_url sentinels, cluster;
 };
+
+/* Each can be dialled. */
+static bool are_places(const struct redis_hosts_url *url)
+{
+    for (uint32_t i = 0; i < url->count; i++) {
+        if (strlen(url->at[i].host) >= REDIS_HOST_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const char *read_cluster(const weir_sessions_redis *own, struct urls *ret_urls)
+{
+    if (own->sentinels != NULL) {
+        return "redis.cluster"; /* it looks after itself */
+    }
+    return own->url != NULL && redis_hosts_url_parse(own->url, REDIS_PORT, &ret_urls->cluster)
+                   && are_places(&ret_urls->cluster)
+               ? NULL
+               : "redis.url";
+}
 
 /* NULL: they are URLs. A password may be in them. */
 static const char *read_urls(const weir_sessions_redis *own, struct urls *ret_urls)
 {
     *ret_urls = (struct urls){0};
+    if (own->cluster) {
+        return read_cluster(own, ret_urls);
+    }
     if (own->url == NULL || !redis_url_parse(own->url, &ret_urls->url)) {
         return "redis.url";
     }
     if (own->sentinels == NULL) {
         return NULL;
     }
-    if (!redis_sentinels_url_parse(own->sentinels, &ret_urls->sentinels)) {
+    if (!redis_hosts_url_parse(own->sentinels, REDIS_SENTINEL_PORT, &ret_urls->sentinels)) {
         return "redis.sentinels";
     }
     return ret_urls->url.has_port ? "redis.url" : NULL; /* they say which */
@@ -60,7 +87,7 @@ const char *redis_store_fault(const weir_sessions_redis *opt)
     }
     weir_sessions_redis own = whole_of(opt);
     const char *word = read_urls(&own, &urls);
-    bool is_tls = urls.url.is_tls || urls.sentinels.is_tls;
+    bool is_tls = urls.url.is_tls || urls.sentinels.is_tls || urls.cluster.is_tls;
     explicit_bzero(&urls, sizeof urls);
     return word != NULL                                     ? word
            : !redis_wire_init(&wire, own.prefix, 0, 0)      ? "redis.prefix"
@@ -129,7 +156,9 @@ static void end_soon(struct redis_store *store)
     redis_master_unwatch(store);
     loop_timer_stop(store->loop, &store->probe_timer);
     redis_batch_cancel(store);
+    redis_probe_cancel(store);
     redis_jobs_cancel(store);
+    redis_nodes_stop(store);
     weir_pool_close(store->pool, 0);
     loop_hook_soon(store->loop, &store->step);
 }
@@ -196,7 +225,7 @@ static int open_tls(struct redis_store *store, const char *ca)
 {
     const struct tls_profile_options opt = {.ca = ca};
     struct tls_fault fault;
-    bool is_tls = store->url.is_tls || store->sentinels_url.is_tls;
+    bool is_tls = store->url.is_tls || store->sentinels_url.is_tls || store->cluster_url.is_tls;
     int error = is_tls ? tls_profile_read(&opt, &store->profile, &fault) : 0;
     if (error == 0 && is_tls) {
         error = tls_desk_new(store->loop, &store->desk);
@@ -229,8 +258,8 @@ static int open_connector(struct redis_store *store)
 {
     struct redis_connector_options opt = redis_store_connecting(store, store->timeout_ms);
     opt.unsent_max = UINT32_MAX; /* a batch, and look-ups; each of them is bounded */
-    opt.user = store->url.user;
-    opt.password = store->url.password;
+    opt.user = store->is_cluster ? store->cluster_url.user : store->url.user;
+    opt.password = store->is_cluster ? store->cluster_url.password : store->url.password;
     opt.database = store->url.database;
     opt.sentinels = store->sentinels;
     return redis_connector_new(&opt, &store->connector);
@@ -239,10 +268,16 @@ static int open_connector(struct redis_store *store)
 static int open_engine(struct redis_store *store)
 {
     uint32_t sentinels = store->sentinels_url.count;
-    const weir_engine_options engine = {.size = sizeof engine,
-                                        .conns_max = CONNS_MAX + sentinels,
-                                        .keys_max = 4 + sentinels,
-                                        .now_ms = loop_now_ms(store->loop)};
+    weir_engine_options engine = {.size = sizeof engine,
+                                  .conns_max = CONNS_MAX + sentinels,
+                                  .keys_max = 4 + sentinels,
+                                  .now_ms = loop_now_ms(store->loop)};
+    if (store->is_cluster) { /* who was a node once is a key for a while */
+        engine.conns_max = CLUSTER_CONNS_MAX;
+        engine.keys_max = 4 * REDIS_NODES_MAX;
+        engine.waiting_max = LEASES_MORE;
+        engine.leases_max = CLUSTER_CONNS_MAX * REDIS_CALLS_MAX;
+    }
     if (weir_engine_new(&engine, &store->engine) != WEIR_OK) {
         return -ENOMEM;
     }
@@ -260,8 +295,9 @@ int redis_store_open_pool(struct redis_store *store, struct redis_connector *con
                               .connector = &redis_pool_connector,
                               .connector_self = connector,
                               .max_total = conns_max,
-                              .streams_conns_max = conns_max,
-                              .waiting_max = SESSIONS_FETCHES + REDIS_CLAIMS_MAX + 2,
+                              .streams_conns_max = conns_max < CONNS_MAX ? conns_max : CONNS_MAX,
+                              .waiting_max = SESSIONS_FETCHES + REDIS_CLAIMS_MAX + 2
+                                             + (store->is_cluster ? REDIS_TAGS : 0),
                               .acquire_timeout_ms = store->timeout_ms,
                               .connect_timeout_ms = store->timeout_ms,
                               .tls_timeout_ms = store->timeout_ms,
@@ -280,7 +316,10 @@ int redis_store_open_pool(struct redis_store *store, struct redis_connector *con
 
 static int open_pool(struct redis_store *store)
 {
-    int error = redis_store_open_pool(store, store->connector, "master", CONNS_MAX, &store->pool);
+    int error = store->is_cluster ? redis_store_open_pool(store, store->connector, "cluster",
+                                                          CLUSTER_CONNS_MAX, &store->pool)
+                                  : redis_store_open_pool(store, store->connector, "master",
+                                                          CONNS_MAX, &store->pool);
     if (error == 0) {
         weir_pool_on_event(store->pool, on_pool, store, 0);
     }
@@ -300,7 +339,11 @@ static int open_parts(struct redis_store *store, const char *ca)
     error = error == 0 ? open_engine(store) : error;
     error = error == 0 ? open_pool(store) : error;
     error = error == 0 ? redis_master_serve(store) : error;
-    return error == 0 && !redis_batch_init(store) ? -ENOMEM : error;
+    error = error == 0 ? redis_nodes_open(store) : error;
+    bool is_there = error != 0
+                    || (redis_known_init(store) && redis_batch_init(store)
+                        && redis_probe_init(store));
+    return is_there ? error : -ENOMEM;
 }
 
 static void set_options(struct redis_store *store, const weir_sessions_redis *opt)
@@ -330,9 +373,14 @@ weir_err redis_store_new(const weir_sessions_redis *opt, uint32_t affinity_ttl_m
     if (store == NULL) {
         return WEIR_ENOMEM;
     }
-    redis_url_parse(own.url, &store->url); /* was checked, as the other was */
+    store->is_cluster = own.cluster;
+    if (own.cluster) { /* all of them were checked */
+        redis_hosts_url_parse(own.url, REDIS_PORT, &store->cluster_url);
+    } else {
+        redis_url_parse(own.url, &store->url);
+    }
     if (own.sentinels != NULL) {
-        redis_sentinels_url_parse(own.sentinels, &store->sentinels_url);
+        redis_hosts_url_parse(own.sentinels, REDIS_SENTINEL_PORT, &store->sentinels_url);
     }
     set_options(store, &own);
     store->affinity_ttl_ms = affinity_ttl_ms;
@@ -420,11 +468,14 @@ void redis_store_free(struct redis_store *take_store)
     if (store->pool != NULL) {
         stop(store);
     }
+    redis_nodes_close(store);
     redis_connector_free(store->connector);
     redis_master_close(store);
     close_tls(store);
     close_loop(store);
+    redis_probe_fini(store);
     redis_batch_fini(store);
+    redis_known_fini(store);
     pthread_mutex_destroy(&store->mutex);
     explicit_bzero(&store->url, sizeof store->url);
     alloc_free(&alloc_libc, store);

@@ -1,75 +1,142 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * redis_batch.c - changes on their way: the epoch, the changes, the epoch again; and the prober,
- * which asks for the epoch alone.
+ * redis_batch.c - changes on their way, in groups: the epoch, the changes, the epoch again.
+ *
+ * A Redis that is no Cluster is told all of a batch as one group. A Cluster is told by tags, since
+ * what has one tag is in one slot: each group finds its own way, and may be repeated. When all of
+ * them are there, one of each node waits for its replicas, if that was asked for.
  */
-#include "io/clock.h"
 #include "session/redis_parts.h"
 
 #include <stdio.h>
-#include <sys/random.h>
 
 #define EPOCH_REPLIES 2U          /* SET NX, GET */
+#define WAIT_REPLIES  2U          /* GET, WAIT */
 #define CHANGE_MAX    (12U << 10) /* bytes of a change as it is written, and more */
 #define EXTRA_MAX     (64U << 10) /* the scripts, the epoch */
+#define GROUP_MAX     1024U       /* the epoch of a group, twice */
 
-static void on_reply(struct redis_call *call, uint32_t index, const struct resp_value *value,
+static void on_reply(struct redis_route *route, uint32_t index, const struct resp_value *value,
                      struct resp_walk *inside);
-static void done(struct redis_call *call, const struct redis_outcome *outcome);
+static void done(struct redis_route *route, const struct redis_outcome *outcome);
+
+static uint32_t groups_max(const struct redis_store *store)
+{
+    uint32_t most = store->vtable.batch_max;
+    return !store->is_cluster ? 1 : most < REDIS_TAGS ? most : REDIS_TAGS;
+}
+
+static size_t commands_max(const struct redis_store *store)
+{
+    return (size_t)store->vtable.batch_max * CHANGE_MAX + (size_t)groups_max(store) * GROUP_MAX
+           + EXTRA_MAX;
+}
 
 bool redis_batch_init(struct redis_store *store)
 {
     struct redis_batch *batch = &store->batch;
-    size_t most = store->vtable.batch_max;
-    bytes_init(&batch->commands, &alloc_libc, most * CHANGE_MAX + EXTRA_MAX);
-    bytes_init(&store->probe_commands, &alloc_libc, EXTRA_MAX);
+    size_t most = store->vtable.batch_max, groups = groups_max(store);
+    bytes_init(&batch->commands, &alloc_libc, commands_max(store));
     batch->ids = alloc_array(&alloc_libc, most, sizeof *batch->ids);
     batch->verdicts = alloc_array(&alloc_libc, most, sizeof *batch->verdicts);
-    return batch->ids != NULL && batch->verdicts != NULL;
+    batch->order = alloc_array(&alloc_libc, most, sizeof *batch->order);
+    batch->groups = alloc_array(&alloc_libc, groups, sizeof *batch->groups);
+    if (batch->groups == NULL) {
+        return false;
+    }
+    memset(batch->groups, 0, groups * sizeof *batch->groups);
+    for (size_t i = 0; i < groups; i++) {
+        struct redis_group *group = &batch->groups[i];
+        group->store = store;
+        group->route.on_reply = on_reply;
+        group->route.done = done;
+        bytes_init(&group->whole, &alloc_libc, commands_max(store));
+    }
+    return batch->ids != NULL && batch->verdicts != NULL && batch->order != NULL;
 }
 
 void redis_batch_fini(struct redis_store *store)
 {
     struct redis_batch *batch = &store->batch;
+    for (uint32_t i = 0; batch->groups != NULL && i < groups_max(store); i++) {
+        bytes_fini(&batch->groups[i].whole);
+    }
+    alloc_free(&alloc_libc, batch->groups);
+    alloc_free(&alloc_libc, batch->order);
     alloc_free(&alloc_libc, batch->verdicts);
     alloc_free(&alloc_libc, batch->ids);
     bytes_fini(&batch->commands);
-    bytes_fini(&store->probe_commands);
 }
 
 /* --- writing, on the keeper's thread ------------------------------------------------------------
  */
 
-static uint64_t fresh_epoch(void)
+static uint32_t tag_of(const struct redis_store *store, const weir_session_delta *change)
 {
-    uint64_t epoch = 0;
-    bool is_random = getrandom(&epoch, sizeof epoch, 0) == (ssize_t)sizeof epoch;
-    return is_random ? epoch : clock_now_ns();
+    return store->is_cluster ? redis_wire_tag(change->id) : REDIS_UNTAGGED;
 }
 
-static bool compose(struct redis_store *store, const weir_session_delta *changes, uint32_t count,
-                    bool has_scripts)
+/* By tag, and of one tag as they come. */
+static void put_in_order(struct redis_store *store, const weir_session_delta *changes,
+                         uint32_t count)
+{
+    uint32_t ends[REDIS_TAGS + 2] = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        ends[tag_of(store, &changes[i]) + 1]++;
+    }
+    for (uint32_t tag = 1; tag < REDIS_TAGS + 2; tag++) {
+        ends[tag] += ends[tag - 1];
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        store->batch.order[ends[tag_of(store, &changes[i])]++] = i;
+    }
+}
+
+/* Those that follow each other with one tag. */
+static bool compose_group(struct redis_store *store, const weir_session_delta *changes,
+                          uint32_t first, uint32_t count)
 {
     struct redis_batch *batch = &store->batch;
+    struct redis_group *group = &batch->groups[batch->groups_count++];
     struct bytes *out = &batch->commands;
-    bytes_clear(out);
-    bool fits = (!has_scripts || redis_wire_scripts(out))
-                && redis_wire_epoch(&store->wire, out, fresh_epoch());
-    for (uint32_t i = 0; fits && i < count; i++) {
-        batch->ids[i] = changes[i].id;
-        fits = redis_wire_change(&store->wire, out, &changes[i]);
+    uint32_t tag = tag_of(store, &changes[batch->order[first]]), n = first;
+    group->tag = tag;
+    group->first = first;
+    group->at = bytes_len(out);
+    bool fits = redis_wire_epoch(&store->wire, out, tag, redis_fresh_epoch());
+    for (; fits && n < count && tag_of(store, &changes[batch->order[n]]) == tag; n++) {
+        const weir_session_delta *change = &changes[batch->order[n]];
+        batch->ids[n] = change->id;
+        fits = redis_wire_change(&store->wire, out, change);
     }
-    fits = fits && redis_wire_epoch_again(&store->wire, out);
-    return fits
-           && (store->replicas == 0
-               || redis_wire_wait(out, store->replicas, store->timeout_ms / 2 + 1));
+    group->count = n - first;
+    fits = fits && redis_wire_epoch_again(&store->wire, out, tag);
+    if (store->replicas != 0 && !store->is_cluster) {
+        fits = fits && redis_wire_wait(out, store->replicas, store->timeout_ms / 2 + 1);
+    }
+    group->len = bytes_len(out) - group->at;
+    return fits;
+}
+
+static bool compose(struct redis_store *store, const weir_session_delta *changes, uint32_t count)
+{
+    struct redis_batch *batch = &store->batch;
+    bool fits = true;
+    bytes_clear(&batch->commands);
+    batch->groups_count = 0;
+    put_in_order(store, changes, count);
+    for (uint32_t n = 0; fits && n < count;) {
+        fits = compose_group(store, changes, n, count);
+        n += batch->groups[batch->groups_count - 1].count;
+    }
+    return fits;
 }
 
 void redis_batch_write(void *self, uint64_t task, const weir_session_delta *changes, uint32_t count)
 {
     struct redis_store *store = self;
     struct redis_batch *batch = &store->batch;
-    if (!compose(store, changes, count, false)) {
+    if (!compose(store, changes, count)) {
         weir_sessions_stored(store->sessions, task, WEIR_ENOMEM);
         return;
     }
@@ -84,98 +151,105 @@ void redis_batch_write(void *self, uint64_t task, const weir_session_delta *chan
 /* --- asking, on the loop's thread ---------------------------------------------------------------
  */
 
-static void send_batch(struct redis_store *store, uint32_t ahead)
+static struct slice commands_of(const struct redis_group *group)
 {
-    struct redis_batch *batch = &store->batch;
-    batch->ahead = ahead;
-    batch->is_refused = batch->has_no_scripts = false;
-    batch->epoch[0] = batch->epoch_again[0] = '\0';
-    batch->call.on_reply = on_reply;
-    batch->call.done = done;
-    batch->call.commands = bytes_slice(&batch->commands);
-    batch->call.count = ahead + EPOCH_REPLIES + batch->count + 1 + (store->replicas != 0);
-    store->doing = REDIS_WRITING;
-    redis_call_begin(store->connector, &batch->call, &store->key, store->timeout_ms);
+    struct slice all = bytes_slice(&group->store->batch.commands);
+    return (struct slice){all.at + group->at, (uint32_t)group->len};
+}
+
+static void send_group(struct redis_group *group, struct slice commands, uint32_t ahead)
+{
+    struct redis_store *store = group->store;
+    group->ahead = ahead;
+    group->is_waiting = false;
+    group->err = WEIR_OK;
+    group->route.commands = commands;
+    group->route.count = ahead + EPOCH_REPLIES + group->count + 1
+                         + (store->replicas != 0 && !store->is_cluster);
+    redis_route_start(store, &group->route, group->tag);
 }
 
 void redis_batch_begin(struct redis_store *store)
 {
+    struct redis_batch *batch = &store->batch;
     pthread_mutex_lock(&store->mutex);
     bool is_due = store->has_batch && store->doing == REDIS_IDLE;
     store->has_batch = store->has_batch && !is_due;
     pthread_mutex_unlock(&store->mutex);
-    if (is_due) {
-        send_batch(store, 0);
+    if (!is_due) {
+        return;
+    }
+    store->doing = REDIS_WRITING;
+    batch->left = batch->groups_count;
+    batch->has_waited = false;
+    for (uint32_t i = 0; i < batch->groups_count; i++) {
+        send_group(&batch->groups[i], commands_of(&batch->groups[i]), 0);
     }
 }
 
 void redis_batch_cancel(struct redis_store *store)
 {
-    redis_call_cancel(&store->batch.call);
-    redis_call_cancel(&store->probe);
+    for (uint32_t i = 0; i < store->batch.groups_count; i++) {
+        redis_route_cancel(&store->batch.groups[i].route);
+    }
 }
 
 /* --- replies ------------------------------------------------------------------------------------
  */
 
-static void keep_epoch(const struct resp_value *value, char ret_epoch[REDIS_EPOCH_MAX + 1],
-                       bool *is_refused)
-{
-    if (value->type == RESP_TEXT && value->text.len <= REDIS_EPOCH_MAX) {
-        slice_copy(ret_epoch, REDIS_EPOCH_MAX + 1, value->text);
-    } else {
-        *is_refused = true;
-    }
-}
-
-static void keep_verdict(struct redis_batch *batch, uint32_t n, const struct resp_value *value,
+static void keep_verdict(struct redis_group *group, uint32_t n, const struct resp_value *value,
                          struct resp_walk *inside)
 {
+    struct redis_verdict_of *verdict = &group->store->batch.verdicts[group->first + n];
     bool is_error = value->type == RESP_FAILED;
-    redis_wire_verdict(value, inside, &batch->verdicts[n]);
+    redis_wire_verdict(value, inside, verdict);
     if (is_error && redis_says_of(value->text) == REDIS_NOSCRIPT) {
-        batch->has_no_scripts = true;
-    } else if (batch->verdicts[n].verdict == REDIS_REFUSED) {
-        batch->is_refused = true;
+        group->has_no_scripts = true;
+    } else if (verdict->verdict == REDIS_REFUSED) {
+        group->is_refused = true;
     }
 }
 
-static void on_reply(struct redis_call *call, uint32_t index, const struct resp_value *value,
+static bool is_waited_for(const struct redis_store *store, const struct resp_value *value)
+{
+    return value->type == RESP_NUMBER && value->number >= store->replicas;
+}
+
+/* As on_reply(), from the epoch on; false: it is refused. */
+static bool is_taken(struct redis_group *group, uint32_t index, const struct resp_value *value,
                      struct resp_walk *inside)
 {
-    struct redis_batch *batch = container_of(call, struct redis_batch, call);
-    struct redis_store *store = container_of(batch, struct redis_store, batch);
-    if (index < batch->ahead) {
-        return; /* scripts: whether they are known shows by what follows */
-    }
-    index -= batch->ahead;
     if (index == 0) {
-        batch->is_refused = batch->is_refused || value->type == RESP_FAILED;
-    } else if (index == 1) {
-        keep_epoch(value, batch->epoch, &batch->is_refused);
-    } else if (index < EPOCH_REPLIES + batch->count) {
-        keep_verdict(batch, index - EPOCH_REPLIES, value, inside);
-    } else if (index == EPOCH_REPLIES + batch->count) {
-        keep_epoch(value, batch->epoch_again, &batch->is_refused);
-    } else if (value->type != RESP_NUMBER || value->number < store->replicas) {
-        batch->is_refused = true;
+        return value->type != RESP_FAILED;
+    }
+    if (index == 1) {
+        return redis_keep_epoch(value, group->epoch);
+    }
+    if (index < EPOCH_REPLIES + group->count) {
+        keep_verdict(group, index - EPOCH_REPLIES, value, inside);
+        return true;
+    }
+    return index == EPOCH_REPLIES + group->count ? redis_keep_epoch(value, group->epoch_again)
+                                                 : is_waited_for(group->store, value);
+}
+
+static void on_reply(struct redis_route *route, uint32_t index, const struct resp_value *value,
+                     struct resp_walk *inside)
+{
+    struct redis_group *group = container_of(route, struct redis_group, route);
+    if (index == 0) { /* the first time, or once more */
+        group->is_refused = group->has_no_scripts = false;
+    }
+    if (group->is_waiting) {
+        group->is_refused = group->is_refused || (index > 0 && !is_waited_for(group->store, value));
+    } else if (index >= group->ahead) { /* before: scripts; what follows shows if they are known */
+        bool is_fine = is_taken(group, index - group->ahead, value, inside);
+        group->is_refused = group->is_refused || !is_fine;
     }
 }
 
 /* --- what follows from them ---------------------------------------------------------------------
  */
-
-/* Whether it is the store that it was; one that was never seen has nothing to have lost, but for
- * what was looked up in it before (`is_missed`). */
-static bool note_store(struct redis_store *store, const char *epoch, const char *run_id,
-                       bool is_missed)
-{
-    bool is_first = store->epoch[0] == '\0' && !is_missed;
-    bool is_same = strcmp(store->epoch, epoch) == 0 && strcmp(store->run_id, run_id) == 0;
-    snprintf(store->epoch, sizeof store->epoch, "%s", epoch);
-    snprintf(store->run_id, sizeof store->run_id, "%s", run_id);
-    return is_first || is_same;
-}
 
 static void heed_verdict(struct redis_store *store, weir_session_id id,
                          const struct redis_verdict_of *of, bool is_same)
@@ -199,17 +273,27 @@ static void heed_verdict(struct redis_store *store, weir_session_id id,
     weir_sessions_heard(store->sessions, &news);
 }
 
-static void settle(struct redis_store *store, const char *run_id)
+static bool is_missed(const struct redis_group *group)
+{
+    for (uint32_t i = 0; i < group->count; i++) {
+        if (group->store->batch.verdicts[group->first + i].verdict == REDIS_VANISHED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void settle(struct redis_store *store)
 {
     struct redis_batch *batch = &store->batch;
-    uint32_t count = batch->count;
-    bool is_missed = false;
-    for (uint32_t i = 0; i < count; i++) {
-        is_missed = is_missed || batch->verdicts[i].verdict == REDIS_VANISHED;
+    bool is_same = true;
+    for (uint32_t i = 0; i < batch->groups_count; i++) {
+        const struct redis_group *group = &batch->groups[i];
+        bool is_known = redis_known_note(store, &group->route, group->tag, group->epoch_again,
+                                         group->run_id, is_missed(group));
+        is_same = is_same && is_known && strcmp(group->epoch, group->epoch_again) == 0;
     }
-    bool is_same = note_store(store, batch->epoch_again, run_id, is_missed)
-                   && strcmp(batch->epoch, batch->epoch_again) == 0;
-    for (uint32_t i = 0; i < count; i++) { /* before it is stored: a change meanwhile comes later */
+    for (uint32_t i = 0; i < batch->count; i++) { /* before it is stored: a change comes later */
         heed_verdict(store, batch->ids[i], &batch->verdicts[i], is_same);
     }
     if (!is_same) {
@@ -219,80 +303,104 @@ static void settle(struct redis_store *store, const char *run_id)
     weir_sessions_stored(store->sessions, batch->task, WEIR_OK); /* the next may be written now */
 }
 
-/* The same once more, with the scripts before it. */
-static bool send_with_scripts(struct redis_store *store)
+/* Another group before it was answered by the same node. */
+static bool is_led(const struct redis_batch *batch, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (batch->groups[i].is_waiting
+            && redis_place_same(&batch->groups[i].route.place, &batch->groups[n].route.place)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool compose_wait(struct redis_group *group)
+{
+    struct redis_store *store = group->store;
+    bytes_clear(&group->whole);
+    return redis_wire_epoch_again(&store->wire, &group->whole, group->tag)
+           && redis_wire_wait(&group->whole, store->replicas, store->timeout_ms / 2 + 1);
+}
+
+/* One of each node's groups says that it waits. A command before that, on the same connection, has
+ * the node wait for all that was written until then. False: there is nothing to wait for, any more.
+ */
+static bool wait_for_replicas(struct redis_store *store)
 {
     struct redis_batch *batch = &store->batch;
-    struct bytes whole;
-    bytes_init(&whole, &alloc_libc, batch->commands.max);
-    if (!redis_wire_scripts(&whole) || !bytes_append_slice(&whole, bytes_slice(&batch->commands))) {
-        bytes_fini(&whole);
+    bool is_due = store->replicas != 0 && store->is_cluster && !batch->has_waited;
+    bool is_fine = true;
+    batch->has_waited = true;
+    for (uint32_t i = 0; i < batch->groups_count; i++) {
+        is_due = is_due && batch->groups[i].err == WEIR_OK;
+    }
+    for (uint32_t i = 0; is_due && i < batch->groups_count; i++) {
+        struct redis_group *group = &batch->groups[i];
+        group->is_waiting = !is_led(batch, i);
+        batch->left += group->is_waiting;
+        is_fine = is_fine && (!group->is_waiting || compose_wait(group));
+        group->err = is_fine ? group->err : WEIR_ENOMEM;
+    }
+    if (!is_fine) {
+        batch->left = 0;
         return false;
     }
-    bytes_fini(&batch->commands);
-    batch->commands = whole;
-    send_batch(store, REDIS_SCRIPTS);
+    for (uint32_t i = 0; is_due && i < batch->groups_count; i++) {
+        struct redis_group *group = &batch->groups[i];
+        if (group->is_waiting) {
+            group->route.commands = bytes_slice(&group->whole);
+            group->route.count = WAIT_REPLIES;
+            redis_route_start(store, &group->route, group->tag);
+        }
+    }
+    return is_due;
+}
+
+/* All groups are answered. */
+static void end_batch(struct redis_store *store)
+{
+    struct redis_batch *batch = &store->batch;
+    weir_err err = WEIR_OK;
+    for (uint32_t i = 0; err == WEIR_OK && i < batch->groups_count; i++) {
+        err = batch->groups[i].err;
+    }
+    store->doing = REDIS_IDLE;
+    if (err == WEIR_OK) {
+        settle(store);
+    } else {
+        redis_store_failed(store);
+        weir_sessions_stored(store->sessions, batch->task, err);
+    }
+}
+
+/* The same once more, with the scripts before it. */
+static bool send_with_scripts(struct redis_group *group)
+{
+    bytes_clear(&group->whole);
+    if (!redis_wire_scripts(&group->whole)
+        || !bytes_append_slice(&group->whole, commands_of(group))) {
+        return false;
+    }
+    send_group(group, bytes_slice(&group->whole), REDIS_SCRIPTS);
     return true;
 }
 
-static void done(struct redis_call *call, const struct redis_outcome *outcome)
+static void done(struct redis_route *route, const struct redis_outcome *outcome)
 {
-    struct redis_batch *batch = container_of(call, struct redis_batch, call);
-    struct redis_store *store = container_of(batch, struct redis_store, batch);
-    store->doing = REDIS_IDLE;
+    struct redis_group *group = container_of(route, struct redis_group, route);
+    struct redis_store *store = group->store;
     bool is_whole = outcome->err == WEIR_OK;
-    if (is_whole && batch->has_no_scripts && batch->ahead == 0 && send_with_scripts(store)) {
+    if (is_whole && group->has_no_scripts && group->ahead == 0 && send_with_scripts(group)) {
         return;
     }
-    if (is_whole && !batch->has_no_scripts && !batch->is_refused) {
-        settle(store, outcome->run_id);
-        return;
+    bool is_fine = is_whole && !group->has_no_scripts && !group->is_refused;
+    if (group->is_waiting) { /* of whom was told, and of nobody else */
+        is_fine = is_fine && strcmp(group->run_id, outcome->run_id) == 0;
     }
-    redis_store_failed(store);
-    weir_sessions_stored(store->sessions, batch->task, is_whole ? WEIR_EIO : outcome->err);
-}
-
-/* --- the prober ---------------------------------------------------------------------------------
- */
-
-static void probe_reply(struct redis_call *call, uint32_t index, const struct resp_value *value,
-                        struct resp_walk *inside)
-{
-    struct redis_store *store = container_of(call, struct redis_store, probe);
-    (void)inside;
-    if (index == 1) {
-        keep_epoch(value, store->probe_epoch, &store->probe_failed);
+    group->err = is_fine ? WEIR_OK : is_whole ? WEIR_EIO : outcome->err;
+    snprintf(group->run_id, sizeof group->run_id, "%s", outcome->run_id);
+    if (--store->batch.left == 0 && !wait_for_replicas(store)) {
+        end_batch(store);
     }
-    store->probe_failed = store->probe_failed || value->type == RESP_FAILED;
-}
-
-static void probe_done(struct redis_call *call, const struct redis_outcome *outcome)
-{
-    struct redis_store *store = container_of(call, struct redis_store, probe);
-    store->doing = REDIS_IDLE;
-    if (outcome->err != WEIR_OK || store->probe_failed) {
-        redis_store_failed(store);
-    } else {
-        if (!note_store(store, store->probe_epoch, outcome->run_id, false)) {
-            weir_sessions_renew(store->sessions);
-        }
-        redis_store_answered(store);
-    }
-    redis_batch_begin(store); /* what was written meanwhile */
-}
-
-/* As a batch would: a server that refuses writes is not back. */
-void redis_probe_begin(struct redis_store *store)
-{
-    bytes_clear(&store->probe_commands);
-    if (!redis_wire_epoch(&store->wire, &store->probe_commands, fresh_epoch())) {
-        return;
-    }
-    store->doing = REDIS_PROBING;
-    store->probe_failed = false;
-    store->probe.on_reply = probe_reply;
-    store->probe.done = probe_done;
-    store->probe.commands = bytes_slice(&store->probe_commands);
-    store->probe.count = EPOCH_REPLIES;
-    redis_call_begin(store->connector, &store->probe, &store->key, store->timeout_ms);
 }

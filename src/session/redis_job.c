@@ -6,9 +6,9 @@
 
 #define COMMANDS_MAX (64U << 10)
 
-static void on_reply(struct redis_call *call, uint32_t index, const struct resp_value *value,
+static void on_reply(struct redis_route *route, uint32_t index, const struct resp_value *value,
                      struct resp_walk *inside);
-static void done(struct redis_call *call, const struct redis_outcome *outcome);
+static void done(struct redis_route *route, const struct redis_outcome *outcome);
 
 static void job_free(struct redis_job *job)
 {
@@ -63,10 +63,16 @@ static bool post(struct redis_job *job)
     return is_open;
 }
 
+/* A Cluster's nodes are down each for itself: its routes know. */
+static bool is_deaf(const struct redis_store *store)
+{
+    return !store->is_cluster && atomic_load(&store->is_down);
+}
+
 void redis_job_read(void *self, uint64_t task, weir_session_id id)
 {
     struct redis_store *store = self;
-    bool is_down = atomic_load(&store->is_down);
+    bool is_down = is_deaf(store);
     struct redis_job *job = is_down ? NULL : job_new(store, id);
     if (job != NULL && redis_wire_read(&store->wire, &job->commands, id)) {
         job->task = task;
@@ -83,7 +89,7 @@ void redis_job_read(void *self, uint64_t task, weir_session_id id)
 weir_err redis_store_claim(struct redis_store *store, weir_session_id id, struct slice place,
                            weir_affinity_fn *fn, void *arg)
 {
-    if (atomic_load(&store->is_down)) {
+    if (is_deaf(store)) {
         return WEIR_EDOWN;
     }
     if (atomic_fetch_add(&store->claims, 1) >= REDIS_CLAIMS_MAX) {
@@ -113,14 +119,12 @@ weir_err redis_store_claim(struct redis_store *store, weir_session_id id, struct
 
 static void ask(struct redis_job *job, uint32_t ahead)
 {
-    struct redis_store *store = job->store;
     job->ahead = ahead;
-    job->has_no_scripts = false;
-    job->call.on_reply = on_reply;
-    job->call.done = done;
-    job->call.commands = bytes_slice(&job->commands);
-    job->call.count = ahead + (job->fn != NULL ? 2 : 1);
-    redis_call_begin(store->connector, &job->call, &store->key, store->timeout_ms);
+    job->route.on_reply = on_reply;
+    job->route.done = done;
+    job->route.commands = bytes_slice(&job->commands);
+    job->route.count = ahead + (job->fn != NULL ? 2 : 1);
+    redis_route_start(job->store, &job->route, redis_wire_tag(job->id));
 }
 
 void redis_job_begin(struct redis_job *job)
@@ -146,7 +150,7 @@ void redis_jobs_cancel(struct redis_store *store)
     pthread_mutex_unlock(&store->mutex);
     while ((it = list_first(&store->asked)) != NULL) {
         struct redis_job *job = container_of(it, struct redis_job, on_list);
-        redis_call_cancel(&job->call);
+        redis_route_cancel(&job->route);
         job_end(job, WEIR_ECLOSED);
     }
 }
@@ -186,10 +190,11 @@ static void claim_replied(struct redis_job *job, const struct resp_value *value)
            is_there && strcmp(place, job->place) == 0);
 }
 
-static void on_reply(struct redis_call *call, uint32_t index, const struct resp_value *value,
+static void on_reply(struct redis_route *route, uint32_t index, const struct resp_value *value,
                      struct resp_walk *inside)
 {
-    struct redis_job *job = container_of(call, struct redis_job, call);
+    struct redis_job *job = container_of(route, struct redis_job, route);
+    job->has_no_scripts = job->has_no_scripts && index > 0; /* from the beginning, once more */
     if (index != job->ahead) {
         return; /* scripts, or that a claim lasts */
     }
@@ -212,15 +217,15 @@ static bool ask_with_scripts(struct redis_job *job)
     return true;
 }
 
-static void done(struct redis_call *call, const struct redis_outcome *outcome)
+static void done(struct redis_route *route, const struct redis_outcome *outcome)
 {
-    struct redis_job *job = container_of(call, struct redis_job, call);
+    struct redis_job *job = container_of(route, struct redis_job, route);
     struct redis_store *store = job->store;
     if (outcome->err == WEIR_OK && job->has_no_scripts && job->ahead == 0
         && ask_with_scripts(job)) {
         return;
     }
-    if (outcome->err != WEIR_OK) {
+    if (outcome->err != WEIR_OK && !store->is_cluster) { /* one node is not all of them */
         redis_store_failed(store);
     }
     job_end(job, outcome->err != WEIR_OK ? outcome->err : WEIR_EIO); /* unless it was answered */

@@ -13,7 +13,7 @@ static uint32_t time_of_each(const struct redis_store *store)
 
 int redis_master_open(struct redis_store *store)
 {
-    const struct redis_sentinels_url *url = &store->sentinels_url;
+    const struct redis_hosts_url *url = &store->sentinels_url;
     struct redis_connector_options to = redis_store_connecting(store, time_of_each(store));
     to.user = url->user;
     to.password = url->password;

@@ -4,6 +4,7 @@
  */
 #pragma once
 #include "base/list.h"
+#include "connector/redis_cluster.h"
 #include "connector/redis_sentinel.h"
 #include "io/dns.h"
 #include "io/tls_profile.h"
@@ -16,26 +17,52 @@
 
 enum redis_doing { REDIS_IDLE, REDIS_WRITING, REDIS_PROBING };
 
+/* What goes to the Redis as one: all of a batch; of a batch for a Cluster, what has one tag. */
+struct redis_group {
+    struct redis_store *store;
+    struct redis_route route;
+    uint32_t tag;
+    uint32_t first, count; /* of the batch's changes, in its order */
+    size_t at, len;        /* in the batch's commands */
+    struct bytes whole;    /* the commands with the scripts before them; then those that wait */
+    uint32_t ahead;        /* replies that come before the epoch: the scripts' */
+    char epoch[REDIS_EPOCH_MAX + 1], epoch_again[REDIS_EPOCH_MAX + 1];
+    char run_id[REDIS_RUN_ID_MAX]; /* of whose answer it was */
+    bool has_no_scripts;           /* the server said so */
+    bool is_refused;               /* something was answered with another error */
+    bool is_waiting;               /* all is said: for the replicas */
+    weir_err err;
+};
+
 /* A batch, from the keeper's write() to its answer. Written by the keeper while there is none, read
  * by the loop's thread while there is one. */
 struct redis_batch {
-    struct redis_call call;
     struct bytes commands;
     uint64_t task; /* 0: none */
     uint32_t count;
-    weir_session_id *ids;
+    weir_session_id *ids; /* in the order in which they are said, as the verdicts */
     struct redis_verdict_of *verdicts;
-    uint32_t ahead; /* replies that come before the epoch: the scripts' */
-    char epoch[REDIS_EPOCH_MAX + 1], epoch_again[REDIS_EPOCH_MAX + 1];
-    bool has_no_scripts; /* the server said so */
-    bool is_refused;     /* something was answered with another error */
+    uint32_t *order; /* of the changes, by tag */
+    struct redis_group *groups;
+    uint32_t groups_count, left; /* left: to be answered */
+    bool has_waited;             /* for replicas, in a Cluster */
+};
+
+/* The prober's question to one node. */
+struct redis_ask {
+    struct redis_store *store;
+    struct redis_route route;
+    uint32_t tag;
+    struct bytes commands;
+    bool is_refused;
+    char epoch[REDIS_EPOCH_MAX + 1];
 };
 
 /* A look-up, or a claim. */
 struct redis_job {
     struct node on_list; /* store->posted, then store->asked */
     struct redis_store *store;
-    struct redis_call call;
+    struct redis_route route;
     struct bytes commands;
     weir_session_id id;
     uint64_t task;        /* of a look-up */
@@ -65,23 +92,28 @@ struct redis_store {
     struct redis_connector *connector;
     weir_pool *pool;
     weir_key key;
-    struct redis_sentinels_url sentinels_url; /* count 0: there are none, and none of this */
-    weir_key sentinel_keys[REDIS_SENTINELS_MAX];
+    struct redis_hosts_url sentinels_url; /* count 0: there are none, and none of this */
+    weir_key sentinel_keys[REDIS_HOSTS_MAX];
     struct redis_connector *sentinels_connector;
     weir_pool *sentinels_pool;
     struct redis_sentinels *sentinels;
+    bool is_cluster; /* then `url` has who we are, and no host */
+    struct redis_hosts_url cluster_url;
+    struct redis_place seeds[REDIS_HOSTS_MAX];
+    struct redis_cluster *cluster; /* NULL: it is none */
     struct loop_wake *wake;
     pthread_t thread;
     bool is_running, is_ending, has_ended; /* has: its pool, and what follows is to come */
     enum redis_doing doing;
     struct redis_batch batch;
-    struct redis_call probe;
-    struct bytes probe_commands;
-    struct loop_timer probe_timer;
+    struct redis_ask *asks;
+    uint32_t asks_count, asks_left;
     bool probe_failed;
-    char probe_epoch[REDIS_EPOCH_MAX + 1];
+    struct loop_timer probe_timer;
     uint64_t down_since_ms;
-    char epoch[REDIS_EPOCH_MAX + 1], run_id[REDIS_RUN_ID_MAX]; /* as they were known last */
+    /* As they were known last: a Cluster's by tag, else one. */
+    char (*epochs)[REDIS_EPOCH_MAX + 1];
+    char run_id[REDIS_RUN_ID_MAX]; /* of a Redis that is no Cluster */
     struct list asked;
     /* All threads. */
     pthread_mutex_t mutex; /* of what follows; under no other lock, and none under it */
@@ -118,6 +150,38 @@ bool redis_master_end(struct redis_store *store);
 /* The store's own connector is gone. */
 void redis_master_close(struct redis_store *store);
 
+/* --- redis_nodes.c: nothing happens without a Cluster -------------------------------------------
+ */
+
+int redis_nodes_open(struct redis_store *store);
+/* Before the pool closes; all routes have ended. */
+void redis_nodes_stop(struct redis_store *store);
+/* The pool has closed. */
+void redis_nodes_close(struct redis_store *store);
+
+/* --- redis_known.c ------------------------------------------------------------------------------
+ */
+
+bool redis_known_init(struct redis_store *store);
+void redis_known_fini(struct redis_store *store);
+uint64_t redis_fresh_epoch(void);
+/* A reply to GET of an epoch. False: it is none. */
+bool redis_keep_epoch(const struct resp_value *value, char ret_epoch[REDIS_EPOCH_MAX + 1]);
+/* The commands of a tag (REDIS_UNTAGGED: the only place) go where they belong. */
+void redis_route_start(struct redis_store *store, struct redis_route *route, uint32_t tag);
+/* Who answered, and with which epoch. False: it may have lost what it was told; one that was never
+ * seen has nothing to have lost, but for what was looked up in it before (`is_missed`). */
+bool redis_known_note(struct redis_store *store, const struct redis_route *route, uint32_t tag,
+                      const char *epoch, const char *run_id, bool is_missed);
+
+/* --- redis_probe.c ------------------------------------------------------------------------------
+ */
+
+bool redis_probe_init(struct redis_store *store);
+void redis_probe_fini(struct redis_store *store);
+void redis_probe_begin(struct redis_store *store);
+void redis_probe_cancel(struct redis_store *store);
+
 /* --- redis_batch.c ------------------------------------------------------------------------------
  */
 
@@ -128,7 +192,6 @@ void redis_batch_write(void *self, uint64_t task, const weir_session_delta *chan
                        uint32_t count);
 /* On the loop's thread: what is posted goes out, if nothing else does. */
 void redis_batch_begin(struct redis_store *store);
-void redis_probe_begin(struct redis_store *store);
 void redis_batch_cancel(struct redis_store *store);
 
 /* --- redis_job.c --------------------------------------------------------------------------------

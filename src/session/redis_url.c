@@ -139,22 +139,22 @@ bool redis_url_parse(const char *text, struct redis_url *ret_url)
     return true;
 }
 
-bool redis_sentinels_url_parse(const char *text, struct redis_sentinels_url *ret_url)
+bool redis_hosts_url_parse(const char *text, uint16_t port, struct redis_hosts_url *ret_url)
 {
     struct slice rest = slice_of(text), part;
     struct room room = {ret_url->room};
-    *ret_url = (struct redis_sentinels_url){0};
+    *ret_url = (struct redis_hosts_url){0};
     if (rest.len > REDIS_URL_MAX || !take_scheme(&rest, &ret_url->is_tls)
         || !take_user(&rest, &room, &ret_url->user, &ret_url->password)) {
         return false;
     }
     bool is_fine = true;
     while (is_fine && slice_split(&rest, ',', &part)) {
-        uint16_t port = REDIS_SENTINEL_PORT;
-        is_fine = ret_url->count < REDIS_SENTINELS_MAX && take_port(&part, &port) && is_host(part);
+        uint16_t said = port;
+        is_fine = ret_url->count < REDIS_HOSTS_MAX && take_port(&part, &said) && is_host(part);
         if (is_fine) {
             ret_url->at[ret_url->count].host = put(&room, part);
-            ret_url->at[ret_url->count].port = port;
+            ret_url->at[ret_url->count].port = said;
             ret_url->count++;
         }
     }

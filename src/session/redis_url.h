@@ -4,7 +4,7 @@
  *
  *     redis[s]://[[user]:password@]host[:port][/database]
  *
- * and where its Sentinels are:
+ * and where its Sentinels are, or some nodes of a Cluster:
  *
  *     redis[s]://[[user]:password@]host[:port][,host[:port]]…
  *
@@ -18,7 +18,7 @@
 #define REDIS_PORT          6379U
 #define REDIS_DATABASE      65535U /* the last one that can be named */
 #define REDIS_SENTINEL_PORT 26379U
-#define REDIS_SENTINELS_MAX 16U
+#define REDIS_HOSTS_MAX     16U
 
 struct redis_url {
     bool is_tls;
@@ -30,17 +30,18 @@ struct redis_url {
     char room[REDIS_URL_MAX + 8];
 };
 
-struct redis_sentinels_url {
+struct redis_hosts_url {
     bool is_tls;
     uint32_t count;
     struct {
         const char *host;
         uint16_t port;
-    } at[REDIS_SENTINELS_MAX];
+    } at[REDIS_HOSTS_MAX];
     const char *user, *password;
     char room[REDIS_URL_MAX + 8];
 };
 
 /* False: it is none. */
 bool redis_url_parse(const char *text, struct redis_url *ret_url);
-bool redis_sentinels_url_parse(const char *text, struct redis_sentinels_url *ret_url);
+/* `port`: of those that say none. */
+bool redis_hosts_url_parse(const char *text, uint16_t port, struct redis_hosts_url *ret_url);

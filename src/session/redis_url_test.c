@@ -64,11 +64,12 @@ static void what_is_none_is_refused(void **state)
 static void sentinels_are_read(void **state)
 {
     (void)state;
-    static struct redis_sentinels_url url;
-    assert_true(redis_sentinels_url_parse("redis://s1", &url));
+    static struct redis_hosts_url url;
+    assert_true(redis_hosts_url_parse("redis://s1", REDIS_SENTINEL_PORT, &url));
     assert_true(url.count == 1 && !url.is_tls && url.at[0].port == 26379);
     assert_string_equal(url.at[0].host, "s1");
-    assert_true(redis_sentinels_url_parse("rediss://u:p%2c@s1,10.0.0.7:7000,[::1]:1", &url));
+    assert_true(redis_hosts_url_parse("rediss://u:p%2c@s1,10.0.0.7:7000,[::1]:1",
+                                      REDIS_SENTINEL_PORT, &url));
     assert_true(url.count == 3 && url.is_tls);
     assert_string_equal(url.user, "u");
     assert_string_equal(url.password, "p,");
@@ -76,9 +77,11 @@ static void sentinels_are_read(void **state)
     assert_int_equal(url.at[1].port, 7000);
     assert_string_equal(url.at[2].host, "::1");
     assert_int_equal(url.at[2].port, 1);
-    assert_true(redis_sentinels_url_parse("redis://a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p", &url));
-    assert_int_equal(url.count, REDIS_SENTINELS_MAX);
-    assert_false(redis_sentinels_url_parse("redis://a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q", &url));
+    assert_true(redis_hosts_url_parse("redis://a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p",
+                                      REDIS_SENTINEL_PORT, &url));
+    assert_int_equal(url.count, REDIS_HOSTS_MAX);
+    assert_false(redis_hosts_url_parse("redis://a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q",
+                                       REDIS_SENTINEL_PORT, &url));
     static const char *const bad[] = {"",
                                       "s1",
                                       "redis://",
@@ -90,7 +93,7 @@ static void sentinels_are_read(void **state)
                                       "redis://u@a",
                                       "redis://a b"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        if (redis_sentinels_url_parse(bad[i], &url)) {
+        if (redis_hosts_url_parse(bad[i], REDIS_SENTINEL_PORT, &url)) {
             fail_msg("taken: %s", bad[i]);
         }
     }

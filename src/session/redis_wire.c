@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "session/redis_wire.h"
 
+#include "proto/redis_slots.h"
 #include "session/attrs.h"
 #include "session/ident.h"
 #include "session/redis_script.h"
@@ -64,14 +65,25 @@ bool redis_wire_init(struct redis_wire *wire, const char *prefix, uint64_t origi
 /* --- saying -------------------------------------------------------------------------------------
  */
 
+uint32_t redis_wire_tag(weir_session_id id)
+{
+    return (uint32_t)((id.high ^ id.low) * UINT64_C(0x9e3779b97f4a7c15) >> 54); /* ten bits */
+}
+
+uint16_t redis_wire_slot(uint32_t tag)
+{
+    char text[16];
+    int len = snprintf(text, sizeof text, "%03x", (unsigned)tag);
+    return redis_slot_of((struct slice){text, (uint32_t)len});
+}
+
 static struct slice key_of(const struct redis_wire *wire, char kind, weir_session_id id,
                            char ret_key[KEY_MAX + 1])
 {
     char text[IDENT_TEXT + 1];
-    uint64_t tag = (id.high ^ id.low) * UINT64_C(0x9e3779b97f4a7c15) >> 54; /* ten bits */
     ident_text((struct session_id){id.high, id.low}, text);
-    int len = snprintf(ret_key, KEY_MAX + 1, "%s:%c:{%03x}:%s", wire->prefix, kind, (unsigned)tag,
-                       text);
+    int len = snprintf(ret_key, KEY_MAX + 1, "%s:%c:{%03x}:%s", wire->prefix, kind,
+                       (unsigned)redis_wire_tag(id), text);
     return (struct slice){ret_key, (uint32_t)len};
 }
 
@@ -188,21 +200,30 @@ bool redis_wire_read(const struct redis_wire *wire, struct bytes *out, weir_sess
     return resp_end(&writer);
 }
 
-/* SET NX and GET beside each other are for Redis 7 alone; these two say the same to all. */
-bool redis_wire_epoch(const struct redis_wire *wire, struct bytes *out, uint64_t fresh)
+static struct slice epoch_key_of(const struct redis_wire *wire, uint32_t tag,
+                                 char ret_key[KEY_MAX + 1])
 {
-    char key[KEY_MAX + 1], value[17];
-    int len = snprintf(key, sizeof key, "%s:e", wire->prefix);
-    snprintf(value, sizeof value, "%llx", (unsigned long long)fresh);
-    const struct slice set[] = {SLICE("SET"), {key, (uint32_t)len}, slice_of(value), SLICE("NX")};
-    return resp_command(out, set, 4) && redis_wire_epoch_again(wire, out);
+    int len = tag == REDIS_UNTAGGED
+                  ? snprintf(ret_key, KEY_MAX + 1, "%s:e", wire->prefix)
+                  : snprintf(ret_key, KEY_MAX + 1, "%s:e:{%03x}", wire->prefix, (unsigned)tag);
+    return (struct slice){ret_key, (uint32_t)len};
 }
 
-bool redis_wire_epoch_again(const struct redis_wire *wire, struct bytes *out)
+/* SET NX and GET beside each other are for Redis 7 alone; these two say the same to all. */
+bool redis_wire_epoch(const struct redis_wire *wire, struct bytes *out, uint32_t tag,
+                      uint64_t fresh)
+{
+    char key[KEY_MAX + 1], value[17];
+    snprintf(value, sizeof value, "%llx", (unsigned long long)fresh);
+    const struct slice set[] = {SLICE("SET"), epoch_key_of(wire, tag, key), slice_of(value),
+                                SLICE("NX")};
+    return resp_command(out, set, 4) && redis_wire_epoch_again(wire, out, tag);
+}
+
+bool redis_wire_epoch_again(const struct redis_wire *wire, struct bytes *out, uint32_t tag)
 {
     char key[KEY_MAX + 1];
-    int len = snprintf(key, sizeof key, "%s:e", wire->prefix);
-    const struct slice get[] = {SLICE("GET"), {key, (uint32_t)len}};
+    const struct slice get[] = {SLICE("GET"), epoch_key_of(wire, tag, key)};
     return resp_command(out, get, 2);
 }
 

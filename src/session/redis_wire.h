@@ -12,6 +12,7 @@
  *   {p}:t:{bbb}:<id>   tombstone: where the session went, or ""
  *   {p}:a:{bbb}:<id>   affinity without a session
  *   {p}:e              the store's epoch: who finds another one than before, finds another store
+ *   {p}:e:{bbb}        the same of those bits alone: in a Cluster, each node may lose its own
  *
  * bbb are ten bits of the id, and the tag of a Cluster's slot: a session and its tombstone are
  * together. Every write is an idempotent merge of one script: counters are absolute values of their
@@ -28,6 +29,13 @@
 
 #define REDIS_PREFIX_MAX 64U
 #define REDIS_SHA        40U
+
+#define REDIS_TAGS     1024U
+#define REDIS_UNTAGGED REDIS_TAGS
+
+/* An id's tag, and the slot of a Cluster that all keys with it are in. */
+uint32_t redis_wire_tag(weir_session_id id);
+uint16_t redis_wire_slot(uint32_t tag);
 
 enum redis_script { REDIS_MERGE, REDIS_BURY, REDIS_READ, REDIS_SCRIPTS };
 
@@ -47,10 +55,11 @@ bool redis_wire_scripts(struct bytes *out); /* REDIS_SCRIPTS of them: to be know
 bool redis_wire_change(const struct redis_wire *wire, struct bytes *out,
                        const weir_session_delta *change);
 bool redis_wire_read(const struct redis_wire *wire, struct bytes *out, weir_session_id id);
-/* The epoch, which is `fresh` where there was none. */
-bool redis_wire_epoch(const struct redis_wire *wire, struct bytes *out, uint64_t fresh);
+/* The epoch, which is `fresh` where there was none; of a tag, or REDIS_UNTAGGED. */
+bool redis_wire_epoch(const struct redis_wire *wire, struct bytes *out, uint32_t tag,
+                      uint64_t fresh);
 /* The same, where there is one. */
-bool redis_wire_epoch_again(const struct redis_wire *wire, struct bytes *out);
+bool redis_wire_epoch_again(const struct redis_wire *wire, struct bytes *out, uint32_t tag);
 bool redis_wire_wait(struct bytes *out, uint32_t replicas, uint32_t timeout_ms);
 /* Two commands: whose it is, and that it is so for longer. */
 bool redis_wire_claim(const struct redis_wire *wire, struct bytes *out, weir_session_id id,

@@ -29,7 +29,7 @@ struct redis_server {
     pid_t pid;
     uint16_t port;
     char folder[64];
-    const char *more[12]; /* arguments, up to the first NULL */
+    const char *more[20]; /* arguments, up to the first NULL */
     bool is_sentinel;     /* its folder has sentinel.conf, which says all */
     int fd;               /* of the client that looks; -1 */
 };
@@ -48,7 +48,7 @@ static inline uint16_t redis_free_port(void)
 static inline void redis_exec(const struct redis_server *server)
 {
     char port[8];
-    const char *args[32] = {"redis-server", "--port", port, "--bind",     "127.0.0.1", "--dir",
+    const char *args[36] = {"redis-server", "--port", port, "--bind",     "127.0.0.1", "--dir",
                             server->folder, "--save", "",   "--loglevel", "warning"};
     unsigned count = 11;
     char config[96];
@@ -145,7 +145,8 @@ static inline void redis_pause(const struct redis_server *server, bool is_paused
 static inline void redis_end(struct redis_server *server)
 {
     char name[96];
-    static const char *const files[] = {"dump.rdb", "appendonly.aof", "sentinel.conf"};
+    static const char *const files[] = {"dump.rdb", "appendonly.aof", "sentinel.conf",
+                                        "nodes.conf"};
     redis_kill(server);
     for (unsigned i = 0; i < sizeof files / sizeof *files; i++) {
         snprintf(name, sizeof name, "%s/%s", server->folder, files[i]);

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * redis_cluster_test.c - sessions that share a real Cluster of three masters and three replicas: a
+ * master is killed, slots move, a node is emptied, a part of it is gone, while sessions are made,
+ * touched and looked for. In no call is an error, and nothing is lost.
+ */
+#include "support/redis_nodes.h"
+
+#define THINGS 6000U
+
+static weir_sessions *opened_with(const char *url, const char *ca, uint32_t replicas)
+{
+    weir_sessions *sessions;
+    const weir_sessions_redis redis = {.url = url,
+                                       .ca = ca,
+                                       .cluster = true,
+                                       .prefix = "test",
+                                       .replicas = replicas,
+                                       .timeout_ms = 1000,
+                                       .soon_ms = 2,
+                                       .counters_ms = 20,
+                                       .again_ms = 50};
+    const weir_sessions_options opt = {
+        .sessions_max = 2 * THINGS, .secret = secret, .redis = &redis};
+    assert_int_equal(weir_sessions_open(&opt, &sessions), WEIR_OK);
+    return sessions;
+}
+
+static weir_sessions *opened_here(void)
+{
+    char url[96];
+    nodes_url(url, sizeof url);
+    return opened_with(url, NULL, 0);
+}
+
+struct things {
+    weir_session_id ids[THINGS];
+    unsigned count;
+};
+
+/* One more, and one of those that are there again. */
+static void go_on(weir_sessions *sessions, struct things *things)
+{
+    char key[32];
+    assert_true(things->count < THINGS);
+    snprintf(key, sizeof key, "%u-%p", things->count, (void *)things);
+    weir_session_id id = created(sessions, key);
+    assert_int_equal(weir_session_claim(sessions, id, "east", NULL), WEIR_OK);
+    things->ids[things->count++] = id;
+    assert_int_equal(weir_session_touch(sessions, things->ids[things->count / 2], true), WEIR_OK);
+}
+
+static void make(weir_sessions *sessions, struct things *things, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        go_on(sessions, things);
+    }
+    until(is_stored(sessions));
+}
+
+/* All of it is in the Cluster; and somebody else finds it there. */
+static void find_all(weir_sessions *sessions, const struct things *things)
+{
+    until(is_stored(sessions));
+    for (unsigned i = 0; i < things->count; i++) {
+        until(nodes_have('s', things->ids[i]));
+        assert_string_equal(nodes_field(things->ids[i], "pl"), "east");
+    }
+    weir_sessions *stranger = opened_here();
+    for (unsigned i = 0; i < things->count; i += 10) {
+        until(fetch(stranger, things->ids[i]) == WEIR_OK);
+        assert_string_equal(got(stranger, things->ids[i]).place, "east");
+    }
+    weir_sessions_close(stranger);
+}
+
+/* --- claims -------------------------------------------------------------------------------------
+ */
+
+struct claim {
+    _Atomic bool is_done;
+    weir_err err;
+    char place[16];
+};
+
+static void on_claimed(void *arg, weir_err err, weir_session_id id, const char *place, bool is_ours)
+{
+    struct claim *claim = arg;
+    (void)id;
+    (void)is_ours;
+    claim->err = err;
+    snprintf(claim->place, sizeof claim->place, "%s", place);
+    claim->is_done = true;
+}
+
+static const char *claimed(weir_sessions *sessions, const char *key, const char *place)
+{
+    static struct claim claim;
+    claim = (struct claim){.is_done = false};
+    assert_int_equal(weir_affinity_claim(sessions, id_of(sessions, key), place, on_claimed, &claim),
+                     WEIR_EAGAIN);
+    until(claim.is_done);
+    assert_int_equal(claim.err, WEIR_OK);
+    return claim.place;
+}
+
+/* --- tests --------------------------------------------------------------------------------------
+ */
+
+static void all_nodes_have_some(void **state)
+{
+    (void)state;
+    static struct things things;
+    things.count = 0;
+    weir_sessions *one = opened_here(), *two = opened_here();
+    make(one, &things, 300);
+    for (unsigned n = 0; n < NODES_MASTERS; n++) {
+        assert_true(atoi(redis_says(&nodes[n], "DBSIZE")) > 50);
+    }
+    find_all(one, &things);
+    for (unsigned i = 0; i < 30; i++) { /* what one ends the other one has not any more */
+        assert_int_equal(fetch(two, things.ids[i]), WEIR_OK);
+        assert_int_equal(weir_session_end(one, things.ids[i]), WEIR_OK);
+    }
+    until(is_stored(one));
+    for (unsigned i = 0; i < 30; i++) {
+        assert_true(!nodes_have('s', things.ids[i]) && nodes_have('t', things.ids[i]));
+        weir_session_touch(two, things.ids[i], true);
+    }
+    for (unsigned i = 0; i < 30; i++) {
+        until(!lives(two, things.ids[i]));
+    }
+    for (unsigned i = 0; i < 30; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "claim%u", i);
+        assert_string_equal(claimed(one, key, "east"), "east");
+        assert_string_equal(claimed(two, key, "west"), "east");
+    }
+    assert_int_equal(stats_of(one).store_outages + stats_of(two).store_outages, 0);
+    weir_sessions_close(two);
+    weir_sessions_close(one);
+}
+
+static void what_is_told_waits_for_replicas(void **state)
+{
+    (void)state;
+    static struct things things;
+    char url[96];
+    nodes_url(url, sizeof url);
+    things.count = 0;
+    weir_sessions *sessions = opened_with(url, NULL, 1), *two = opened_with(url, NULL, 2);
+    make(sessions, &things, 100);
+    for (unsigned i = 0; i < things.count; i++) {
+        char key[160];
+        snprintf(key, sizeof key, "%s", key_of('s', things.ids[i]));
+        unsigned owner = nodes_owner(key);
+        assert_true(owner < NODES_MASTERS);
+        struct redis_server *replica = &nodes[owner + NODES_MASTERS];
+        redis_says(replica, "READONLY");
+        assert_string_equal(redis_says(replica, "EXISTS", key), "1"); /* by now, and not by luck */
+        redis_says(replica, "READWRITE");
+    }
+    created(two, "nobody has two");
+    until(stats_of(two).store_failures > 0);
+    assert_true(stats_of(two).unstored == 1 && stats_of(two).store_down);
+    weir_sessions_close(two);
+    weir_sessions_close(sessions);
+}
+
+/* Its replica is a master from here on. */
+static bool is_promoted(unsigned n)
+{
+    return strstr(redis_says(&nodes[n], "INFO", "replication"), "role:master") != NULL
+           && strstr(redis_says(&nodes[n], "CLUSTER", "INFO"), "cluster_state:ok") != NULL;
+}
+
+static void a_master_that_dies_has_an_heir(void **state)
+{
+    (void)state;
+    static struct things things;
+    things.count = 0;
+    weir_sessions *sessions = opened_here(), *other = opened_here();
+    make(sessions, &things, 200);
+    redis_pause(&nodes[3], true); /* its replica has not all of it */
+    make(sessions, &things, 100);
+    redis_kill(&nodes[0]);
+    redis_pause(&nodes[3], false);
+    unsigned asked = 0;
+    while (!is_promoted(3)) {
+        go_on(sessions, &things);
+        weir_err err = fetch(other, things.ids[asked++ % 200]); /* of the others all is had */
+        assert_true(err == WEIR_OK || err == WEIR_EDOWN || err == WEIR_EREFUSED
+                    || err == WEIR_ETOTAL_TIMEOUT || err == WEIR_ECONNECT || err == WEIR_EHANGUP
+                    || err == WEIR_ERESET);
+    }
+    make(sessions, &things, 100);
+    assert_true(stats_of(sessions).renewals > 0);
+    find_all(sessions, &things);
+    assert_true(!stats_of(sessions).store_down);
+    weir_sessions_close(other);
+    weir_sessions_close(sessions);
+    nodes_run(0); /* it comes back as who it is now */
+    until(nodes_agree());
+}
+
+/* The tool that people use moves slots from everybody to one of them. */
+static pid_t reshard(unsigned to, const char *slots)
+{
+    char at[32], id[64];
+    snprintf(at, sizeof at, "127.0.0.1:%u", (unsigned)nodes[to].port);
+    nodes_id(to, id);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int null = open("/dev/null", O_RDWR);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(null, 0);
+        dup2(null, 1);
+        dup2(null, 2);
+        execlp("redis-cli", "redis-cli", "--cluster", "reshard", at, "--cluster-from", "all",
+               "--cluster-to", id, "--cluster-slots", slots, "--cluster-yes", "--cluster-pipeline",
+               "1", (char *)NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
+static void slots_move_while_they_are_used(void **state)
+{
+    (void)state;
+    static struct things things;
+    int status = -1;
+    unsigned asked = 0;
+    things.count = 0;
+    weir_sessions *sessions = opened_here(), *other = opened_here();
+    make(sessions, &things, 1000);
+    uint64_t renewals = stats_of(sessions).renewals;
+    pid_t pid = reshard(1, "3000");
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        if (things.count < THINGS - 200) {
+            go_on(sessions, &things);
+        }
+        assert_int_equal(weir_session_touch(sessions, things.ids[asked % 1000], true), WEIR_OK);
+        assert_int_equal(fetch(other, things.ids[asked++ % 1000]), WEIR_OK);
+    }
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0); /* nor is it disturbed */
+    make(sessions, &things, 100);
+    find_all(sessions, &things);
+    assert_int_equal(stats_of(sessions).store_outages, 0);
+    assert_int_equal(stats_of(sessions).renewals, renewals); /* nobody has lost anything */
+    weir_sessions_close(other);
+    weir_sessions_close(sessions);
+    until(nodes_agree());
+}
+
+static void a_node_that_forgets_is_told_again(void **state)
+{
+    (void)state;
+    static struct things things;
+    things.count = 0;
+    weir_sessions *sessions = opened_here();
+    make(sessions, &things, 200);
+    for (unsigned n = 0; n < NODES; n++) {
+        if (is_promoted(n)) {
+            assert_string_equal(redis_says(&nodes[n], "FLUSHALL"), "OK");
+            find_all(sessions, &things);
+        }
+    }
+    assert_true(stats_of(sessions).renewals >= NODES_MASTERS);
+    weir_sessions_close(sessions);
+}
+
+/* A master and its replica are gone: what the others have is had, and the rest waits. */
+static void a_part_of_it_may_be_gone(void **state)
+{
+    (void)state;
+    static struct things things;
+    unsigned had = 0;
+    char key[160];
+    things.count = 0;
+    weir_sessions *sessions = opened_here();
+    make(sessions, &things, 100);
+    snprintf(key, sizeof key, "%s", key_of('s', things.ids[0]));
+    const unsigned gone[] = {nodes_owner(key), nodes_replica(nodes_owner(key))};
+    assert_true(gone[0] < NODES && gone[1] < NODES);
+    redis_kill(&nodes[gone[1]]);
+    redis_kill(&nodes[gone[0]]);
+    weir_sessions *stranger = opened_here();
+    until(stats_of(sessions).store_down);
+    for (unsigned i = 0; i < things.count; i++) {
+        assert_true(lives(sessions, things.ids[i]));
+        had += fetch(stranger, things.ids[i]) == WEIR_OK;
+    }
+    assert_true(had >= 20 && had <= 90);
+    nodes_run(gone[0]); /* empty, since it saves nothing */
+    nodes_run(gone[1]);
+    until(nodes_agree());
+    until(!stats_of(sessions).store_down);
+    go_on(sessions, &things);
+    find_all(sessions, &things);
+    weir_sessions_close(stranger);
+    weir_sessions_close(sessions);
+}
+
+static void who_is_no_cluster_is_down(void **state)
+{
+    (void)state;
+    struct redis_server alone = {0};
+    char url[64];
+    redis_start(&alone);
+    snprintf(url, sizeof url, "redis://127.0.0.1:%u", (unsigned)alone.port);
+    weir_sessions *sessions = opened_with(url, NULL, 0);
+    weir_session_id id = created(sessions, "k");
+    until(stats_of(sessions).store_down);
+    assert_true(lives(sessions, id) && stats_of(sessions).unstored == 1);
+    weir_sessions_close(sessions);
+    redis_end(&alone);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_nodes_have_some),
+        cmocka_unit_test(what_is_told_waits_for_replicas),
+        cmocka_unit_test(a_master_that_dies_has_an_heir),
+        cmocka_unit_test(slots_move_while_they_are_used),
+        cmocka_unit_test(a_node_that_forgets_is_told_again),
+        cmocka_unit_test(a_part_of_it_may_be_gone),
+        cmocka_unit_test(who_is_no_cluster_is_down),
+    };
+    return cmocka_run_group_tests_name("redis cluster", tests, nodes_start, nodes_end);
+}
