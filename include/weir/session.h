@@ -60,7 +60,9 @@ typedef enum weir_session_event_kind {
     WEIR_SESSION_ROTATED,  /* `id` is the old one */
     WEIR_SESSION_REBOUND,  /* served elsewhere: weir_session_rebind(), here or there */
     WEIR_SESSION_DEGRADED, /* the journal takes no more; without an id */
-    WEIR_SESSION_RESTORED  /* the journal is whole again; without an id */
+    WEIR_SESSION_RESTORED, /* the journal is whole again; without an id */
+    WEIR_SESSION_LOST, /* the Redis cannot be asked: weir_sessions_redis_fault(); without an id */
+    WEIR_SESSION_FOUND /* it can again; without an id */
 } weir_session_event_kind;
 
 /* "created", "ended", … */
@@ -352,6 +354,10 @@ typedef struct weir_sessions_redis {
     bool cluster;
 } weir_sessions_redis;
 
+/* Why the Redis cannot be asked, in words: what failed, where, and what was said there; "" while it
+ * can. How long the text is, as snprintf(). */
+WEIR_API size_t weir_sessions_redis_fault(weir_sessions *sessions, char *ret_text, size_t size);
+
 /* WEIR_OK: where the id is served, for all who share the Redis: `place`, which was named here
  * (is_ours) or by somebody who was first. Otherwise why nobody knows: the Redis does not answer, or
  * cannot do it. On a thread of the sessions' own, without a lock of weir's. */
@@ -402,6 +408,11 @@ typedef struct weir_sessions_stats {
     uint64_t heard;                        /* sessions that others had ended, or moved */
     bool store_down;                       /* the Redis does not answer, or cannot serve */
     uint64_t store_outages;                /* how often that has begun */
+    /* Of a Cluster: masters, those of them that do not serve, and slots that nobody serves. */
+    uint32_t store_nodes, store_nodes_down, store_slots_open;
+    uint64_t store_maps;               /* of slots that were read */
+    uint64_t store_moved, store_asked; /* times that something was sent on by MOVED, by ASK */
+    uint64_t store_repeats;            /* or was said again after a pause */
 } weir_sessions_stats;
 
 /* Of all shards, one after the other. ret_stats->size is set before. */

@@ -80,10 +80,12 @@ static const char *why_of(weir_err err, enum redis_says says)
 /* For want of time: by what was heard last, since the last attempt may have had no time at all. */
 static void give_up(struct redis_route *route)
 {
+    struct redis_cluster *cluster = route->cluster;
     if (is_nodes_fault(route->err, route->before)) {
-        redis_cluster_mark(route->cluster, &route->place, true);
+        redis_cluster_mark(cluster, &route->place, true);
     }
-    fail(route, route->err, why_of(route->err, route->before));
+    bool is_unmapped = route->place.host[0] == '\0' && cluster->detail[0] != '\0';
+    fail(route, route->err, is_unmapped ? cluster->detail : why_of(route->err, route->before));
 }
 
 static void note_failure(struct redis_route *route, weir_err err, enum redis_says says)

@@ -10,6 +10,7 @@
 #include "gateway/admin_rows.h"
 #include "gateway/admin_sessions.h"
 #include "gateway/admin_tls.h"
+#include "gateway/affinity.h"
 #include "gateway/client_keys.h"
 #include "gateway/config_dump.h"
 #include "gateway/inlet.h"
@@ -17,6 +18,7 @@
 #include "gateway/metrics_tls.h"
 #include "gateway/process.h"
 #include "gateway/proxies.h"
+#include "gateway/relay.h"
 #include "gateway/server.h"
 #include "io/clock.h"
 #include "io/notify.h"
@@ -690,6 +692,19 @@ static uint16_t run_clear(const struct server *server, const struct admin_ask *a
     return 200;
 }
 
+/* What a metric has no room for: where it failed, and what was said there. */
+static void write_redis_fault(struct json *row, const struct server *server)
+{
+    struct affinities *affinities = relay_shared_affinities(server->shared);
+    struct affinities_info info = {.has_redis = false};
+    if (affinities != NULL) {
+        affinities_info_of(affinities, &info);
+    }
+    if (info.has_redis) {
+        json_text(row, "redis_fault", info.redis_fault);
+    }
+}
+
 static uint16_t write_process(const struct server *server, const struct census *census,
                               bool openmetrics, struct bytes *out)
 {
@@ -712,6 +727,7 @@ static uint16_t write_process(const struct server *server, const struct census *
     json_u64(&row, "descriptors", figures.descriptors);
     json_u64(&row, "descriptors_max", figures.descriptors_max);
     json_u64(&row, "log_lines_dropped", journal_dropped(server->journal));
+    write_redis_fault(&row, server);
     json_u64(&row, "access_lines_dropped",
              server->access != NULL ? notify_dropped(server->access) : 0);
     worker_rows(&row, server);

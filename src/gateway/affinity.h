@@ -175,7 +175,11 @@ struct affinities_info {
     bool is_degraded;         /* the journal cannot be written, or the Redis not be asked */
     bool has_redis, is_redis_up;
     uint64_t writes, write_failures, outages; /* batches for the Redis */
-    uint64_t cache_hits, cache_misses;        /* what was known here, or was not */
-    uint64_t found, absent, failed;           /* what was asked for then */
+    bool is_cluster;
+    uint32_t nodes, nodes_down, slots_open; /* of the Cluster */
+    uint64_t moved, asked, repeats;         /* what it sent on, and what was said again */
+    char redis_fault[400];                  /* why it is not up */
+    uint64_t cache_hits, cache_misses;      /* what was known here, or was not */
+    uint64_t found, absent, failed;         /* what was asked for then */
 };
 void affinities_info_of(struct affinities *affinities, struct affinities_info *ret_info);

@@ -22,6 +22,7 @@
 struct affinities {
     weir_sessions *sessions;
     struct affinity_looks *looks; /* NULL: nobody else knows */
+    bool is_cluster;
     _Atomic uint64_t counts[AFFINITY_COUNT];
     _Atomic uint64_t seen[AFFINITY_SEEN];
 };
@@ -94,6 +95,7 @@ int affinities_new(const struct config *config, struct affinities **ret_affiniti
     if (affinities == NULL) {
         return -ENOMEM;
     }
+    affinities->is_cluster = config->sessions.redis.cluster;
     int error = open_sessions(config, &affinities->sessions, ret_fault);
     if (error == 0 && config->sessions.redis.url[0] != '\0') {
         error = affinity_looks_new(affinities->sessions, &config->sessions, &affinities->looks);
@@ -256,7 +258,16 @@ void affinities_info_of(struct affinities *affinities, struct affinities_info *r
                                          .is_redis_up = !stats.store_down,
                                          .writes = stats.store_writes,
                                          .write_failures = stats.store_failures,
-                                         .outages = stats.store_outages};
+                                         .outages = stats.store_outages,
+                                         .is_cluster = affinities->is_cluster,
+                                         .nodes = stats.store_nodes,
+                                         .nodes_down = stats.store_nodes_down,
+                                         .slots_open = stats.store_slots_open,
+                                         .moved = stats.store_moved,
+                                         .asked = stats.store_asked,
+                                         .repeats = stats.store_repeats};
+    weir_sessions_redis_fault(affinities->sessions, ret_info->redis_fault,
+                              sizeof ret_info->redis_fault);
     if (affinities->looks != NULL) {
         affinity_looks_info(affinities->looks, ret_info);
     }

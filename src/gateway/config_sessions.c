@@ -57,6 +57,7 @@ weir_sessions_redis config_sessions_redis(const struct config_sessions *config)
         .size = sizeof(weir_sessions_redis),
         .url = config->redis.url,
         .sentinels = config->redis.sentinels[0] != '\0' ? config->redis.sentinels : NULL,
+        .cluster = config->redis.cluster,
         .prefix = config->redis.prefix,
         .ca = config->redis.ca[0] != '\0' ? config->redis.ca : NULL,
         .replicas = config->redis.wait,
@@ -110,10 +111,12 @@ static void check_redis(const struct check *c, bool opens_files)
     const struct config_sessions *s = c->sessions;
     const weir_sessions_redis redis = config_sessions_redis(s);
     if (s->redis.url[0] == '\0') {
-        if (s->redis.ca[0] != '\0' || s->redis.wait != 0 || redis.sentinels != NULL) {
+        if (s->redis.ca[0] != '\0' || s->redis.wait != 0 || redis.sentinels != NULL
+            || s->redis.cluster) {
             config_error(c->faults,
                          s->redis.wait != 0        ? AT(c, s->redis.wait)
                          : redis.sentinels != NULL ? AT(c, s->redis.sentinels)
+                         : s->redis.cluster        ? AT(c, s->redis.cluster)
                                                    : AT(c, s->redis.ca),
                          "sessions.redis: there is no url");
         }
@@ -132,6 +135,17 @@ static void check_redis(const struct check *c, bool opens_files)
                      "sessions.redis.sentinels is none: "
                      "redis[s]://[[user]:password@]host[:port][,host[:port]]..., at most %u",
                      REDIS_HOSTS_MAX);
+    } else if (word != NULL && strcmp(word, "redis.cluster") == 0) {
+        config_error(c->faults, AT(c, s->redis.cluster),
+                     "sessions.redis.cluster: a Cluster looks after itself, and there are "
+                     "redis.sentinels");
+    } else if (word != NULL && redis.cluster) {
+        config_error(
+            c->faults, AT(c, s->redis.url),
+            "sessions.redis.url is none of a Cluster: "
+            "redis[s]://[[user]:password@]host[:port][,host[:port]]..., at most %u, without "
+            "a number",
+            REDIS_HOSTS_MAX);
     } else if (word != NULL && redis.sentinels != NULL) {
         config_error(
             c->faults, AT(c, s->redis.url),

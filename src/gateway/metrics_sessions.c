@@ -42,6 +42,28 @@ static void write_store(const struct affinities_info *info, struct prom *prom)
     prom_u64(prom, NULL, info->is_degraded);
 }
 
+/* The families are there from the start, whatever there is. */
+static void write_cluster(const struct affinities_info *info, struct prom *prom)
+{
+    prom_family(prom, "weir_redis_nodes", PROM_GAUGE,
+                "Masters of the Redis Cluster, by whether they serve; absent where it is none.");
+    if (info->is_cluster) {
+        prom_u64(prom, LABELS({"state", "up"}), info->nodes - info->nodes_down);
+        prom_u64(prom, LABELS({"state", "down"}), info->nodes_down);
+    }
+    prom_family(prom, "weir_redis_slots_uncovered", PROM_GAUGE, "Its slots that nobody serves.");
+    if (info->is_cluster) {
+        prom_u64(prom, NULL, info->slots_open);
+    }
+    prom_family(prom, "weir_redis_redirects_total", PROM_COUNTER,
+                "Questions that a node of it sent on to another one.");
+    prom_u64(prom, LABELS({"reason", "moved"}), info->moved);
+    prom_u64(prom, LABELS({"reason", "ask"}), info->asked);
+    prom_family(prom, "weir_redis_repeats_total", PROM_COUNTER,
+                "Questions that were asked it again, after a pause.");
+    prom_u64(prom, NULL, info->repeats);
+}
+
 static void write_redis(const struct affinities_info *info, struct prom *prom)
 {
     prom_family(prom, "weir_redis_up", PROM_GAUGE,
@@ -51,6 +73,7 @@ static void write_redis(const struct affinities_info *info, struct prom *prom)
     }
     prom_family(prom, "weir_redis_outages_total", PROM_COUNTER, "How often it began not to.");
     prom_u64(prom, NULL, info->outages);
+    write_cluster(info, prom);
     prom_family(prom, "weir_session_store_batches_total", PROM_COUNTER,
                 "Batches of records that it was given; failed: it did not take them.");
     prom_u64(prom, LABELS({"result", "written"}), info->writes - info->write_failures);

@@ -101,11 +101,35 @@ const char *redis_store_fault(const weir_sessions_redis *opt)
 /* --- up and down --------------------------------------------------------------------------------
  */
 
-void redis_store_failed(struct redis_store *store)
+static void set_fault(struct redis_store *store, const char *word, const char *detail)
 {
+    pthread_mutex_lock(&store->mutex);
+    snprintf(store->fault, sizeof store->fault, "%s%s%s", word, detail[0] != '\0' ? ": " : "",
+             detail);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+static void emit(const struct redis_store *store, weir_session_event_kind kind)
+{
+    const weir_sessions_options *opt = &store->sessions->opt;
+    if (opt->on_event != NULL) {
+        opt->on_event(opt->event_arg, kind, (weir_session_id){0, 0});
+    }
+}
+
+void redis_store_refused(struct redis_store *store, const struct resp_value *value)
+{
+    slice_copy(store->refused, sizeof store->refused,
+               value->type == RESP_FAILED ? value->text : SLICE("it answers with nonsense"));
+}
+
+void redis_store_failed(struct redis_store *store, weir_err err, const char *detail)
+{
+    set_fault(store, weir_err_word(err), err == WEIR_EIO ? store->refused : detail);
     if (!atomic_exchange(&store->is_down, true)) {
         atomic_fetch_add(&store->outages, 1);
         store->down_since_ms = loop_now_ms(store->loop);
+        emit(store, WEIR_SESSION_LOST);
     }
 }
 
@@ -115,7 +139,9 @@ void redis_store_answered(struct redis_store *store)
         return;
     }
     uint64_t outage_ms = loop_now_ms(store->loop) - store->down_since_ms;
+    set_fault(store, "", "");
     atomic_store(&store->is_down, false);
+    emit(store, WEIR_SESSION_FOUND);
     if (outage_ms > store->slack_ms) { /* it may have forgotten what lives on here */
         weir_sessions_renew(store->sessions);
     }
@@ -481,8 +507,27 @@ void redis_store_free(struct redis_store *take_store)
     alloc_free(&alloc_libc, store);
 }
 
+size_t redis_store_fault_text(struct redis_store *store, char *ret_text, size_t size)
+{
+    pthread_mutex_lock(&store->mutex);
+    int len = snprintf(ret_text, size, "%s", store->fault);
+    pthread_mutex_unlock(&store->mutex);
+    return (size_t)len;
+}
+
 void redis_store_stats(const struct redis_store *store, weir_sessions_stats *stats)
 {
     stats->store_down = atomic_load(&store->is_down);
     stats->store_outages = atomic_load(&store->outages);
+    if (store->cluster == NULL) {
+        return;
+    }
+    const struct redis_cluster_counters *counters = redis_cluster_counters(store->cluster);
+    stats->store_nodes = (uint32_t)atomic_load(&counters->nodes);
+    stats->store_nodes_down = (uint32_t)atomic_load(&counters->down);
+    stats->store_slots_open = (uint32_t)atomic_load(&counters->uncovered);
+    stats->store_maps = atomic_load(&counters->maps);
+    stats->store_moved = atomic_load(&counters->moved);
+    stats->store_asked = atomic_load(&counters->asked);
+    stats->store_repeats = atomic_load(&counters->repeated);
 }

@@ -35,4 +35,5 @@ void redis_store_free(struct redis_store *take_store);
 
 weir_err redis_store_claim(struct redis_store *store, weir_session_id id, struct slice place,
                            weir_affinity_fn *fn, void *arg);
+size_t redis_store_fault_text(struct redis_store *store, char *ret_text, size_t size);
 void redis_store_stats(const struct redis_store *store, weir_sessions_stats *stats);

@@ -163,6 +163,7 @@ static void send_group(struct redis_group *group, struct slice commands, uint32_
     group->ahead = ahead;
     group->is_waiting = false;
     group->err = WEIR_OK;
+    group->detail[0] = '\0';
     group->route.commands = commands;
     group->route.count = ahead + EPOCH_REPLIES + group->count + 1
                          + (store->replicas != 0 && !store->is_cluster);
@@ -206,6 +207,7 @@ static void keep_verdict(struct redis_group *group, uint32_t n, const struct res
     if (is_error && redis_says_of(value->text) == REDIS_NOSCRIPT) {
         group->has_no_scripts = true;
     } else if (verdict->verdict == REDIS_REFUSED) {
+        redis_store_refused(group->store, value);
         group->is_refused = true;
     }
 }
@@ -240,11 +242,15 @@ static void on_reply(struct redis_route *route, uint32_t index, const struct res
     if (index == 0) { /* the first time, or once more */
         group->is_refused = group->has_no_scripts = false;
     }
+    bool is_fine = true;
     if (group->is_waiting) {
-        group->is_refused = group->is_refused || (index > 0 && !is_waited_for(group->store, value));
+        is_fine = index == 0 || is_waited_for(group->store, value);
     } else if (index >= group->ahead) { /* before: scripts; what follows shows if they are known */
-        bool is_fine = is_taken(group, index - group->ahead, value, inside);
-        group->is_refused = group->is_refused || !is_fine;
+        is_fine = is_taken(group, index - group->ahead, value, inside);
+    }
+    if (!is_fine) {
+        redis_store_refused(group->store, value);
+        group->is_refused = true;
     }
 }
 
@@ -361,15 +367,16 @@ static bool wait_for_replicas(struct redis_store *store)
 static void end_batch(struct redis_store *store)
 {
     struct redis_batch *batch = &store->batch;
-    weir_err err = WEIR_OK;
-    for (uint32_t i = 0; err == WEIR_OK && i < batch->groups_count; i++) {
-        err = batch->groups[i].err;
+    uint32_t n = 0;
+    while (n < batch->groups_count && batch->groups[n].err == WEIR_OK) {
+        n++;
     }
     store->doing = REDIS_IDLE;
-    if (err == WEIR_OK) {
+    if (n == batch->groups_count) {
         settle(store);
     } else {
-        redis_store_failed(store);
+        weir_err err = batch->groups[n].err;
+        redis_store_failed(store, err, batch->groups[n].detail);
         weir_sessions_stored(store->sessions, batch->task, err);
     }
 }
@@ -399,6 +406,7 @@ static void done(struct redis_route *route, const struct redis_outcome *outcome)
         is_fine = is_fine && strcmp(group->run_id, outcome->run_id) == 0;
     }
     group->err = is_fine ? WEIR_OK : is_whole ? WEIR_EIO : outcome->err;
+    snprintf(group->detail, sizeof group->detail, "%s", outcome->detail);
     snprintf(group->run_id, sizeof group->run_id, "%s", outcome->run_id);
     if (--store->batch.left == 0 && !wait_for_replicas(store)) {
         end_batch(store);

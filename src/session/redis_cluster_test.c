@@ -136,7 +136,10 @@ static void all_nodes_have_some(void **state)
         assert_string_equal(claimed(one, key, "east"), "east");
         assert_string_equal(claimed(two, key, "west"), "east");
     }
-    assert_int_equal(stats_of(one).store_outages + stats_of(two).store_outages, 0);
+    weir_sessions_stats stats = stats_of(two);
+    assert_int_equal(stats_of(one).store_outages + stats.store_outages, 0);
+    assert_true(stats.store_nodes == 3 && stats.store_nodes_down == 0);
+    assert_true(stats.store_slots_open == 0 && stats.store_maps == 1);
     weir_sessions_close(two);
     weir_sessions_close(one);
 }
@@ -228,6 +231,7 @@ static void slots_move_while_they_are_used(void **state)
 {
     (void)state;
     static struct things things;
+    char key[16];
     int status = -1;
     unsigned asked = 0;
     things.count = 0;
@@ -240,8 +244,15 @@ static void slots_move_while_they_are_used(void **state)
             go_on(sessions, &things);
         }
         assert_int_equal(weir_session_touch(sessions, things.ids[asked % 1000], true), WEIR_OK);
-        assert_int_equal(fetch(other, things.ids[asked++ % 1000]), WEIR_OK);
+        assert_int_equal(fetch(other, things.ids[asked % 1000]), WEIR_OK);
+        snprintf(key, sizeof key, "moves%u", asked++);
+        assert_string_equal(claimed(sessions, key, "east"), "east");
     }
+    for (unsigned i = 0; i < asked; i++) {
+        snprintf(key, sizeof key, "moves%u", i);
+        assert_string_equal(claimed(other, key, "west"), "east");
+    }
+    assert_true(stats_of(sessions).store_moved > 0 && stats_of(sessions).store_maps > 1);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0); /* nor is it disturbed */
     make(sessions, &things, 100);
     find_all(sessions, &things);
@@ -275,7 +286,7 @@ static void a_part_of_it_may_be_gone(void **state)
     (void)state;
     static struct things things;
     unsigned had = 0;
-    char key[160];
+    char key[160], place[32], text[512];
     things.count = 0;
     weir_sessions *sessions = opened_here();
     make(sessions, &things, 100);
@@ -285,7 +296,12 @@ static void a_part_of_it_may_be_gone(void **state)
     redis_kill(&nodes[gone[1]]);
     redis_kill(&nodes[gone[0]]);
     weir_sessions *stranger = opened_here();
-    until(stats_of(sessions).store_down);
+    until(stats_of(sessions).store_down && stats_of(sessions).store_nodes_down == 1);
+    snprintf(place, sizeof place, " at 127.0.0.1:%u: ", (unsigned)nodes[gone[0]].port);
+    weir_sessions_redis_fault(sessions, text, sizeof text);
+    if (strstr(text, place) == NULL) {
+        fail_msg("%s", text);
+    }
     for (unsigned i = 0; i < things.count; i++) {
         assert_true(lives(sessions, things.ids[i]));
         had += fetch(stranger, things.ids[i]) == WEIR_OK;
@@ -295,6 +311,7 @@ static void a_part_of_it_may_be_gone(void **state)
     nodes_run(gone[1]);
     until(nodes_agree());
     until(!stats_of(sessions).store_down);
+    assert_int_equal(weir_sessions_redis_fault(sessions, text, sizeof text), 0);
     go_on(sessions, &things);
     find_all(sessions, &things);
     weir_sessions_close(stranger);
@@ -305,13 +322,16 @@ static void who_is_no_cluster_is_down(void **state)
 {
     (void)state;
     struct redis_server alone = {0};
-    char url[64];
+    char url[64], text[512];
     redis_start(&alone);
     snprintf(url, sizeof url, "redis://127.0.0.1:%u", (unsigned)alone.port);
     weir_sessions *sessions = opened_with(url, NULL, 0);
     weir_session_id id = created(sessions, "k");
     until(stats_of(sessions).store_down);
     assert_true(lives(sessions, id) && stats_of(sessions).unstored == 1);
+    assert_true(weir_sessions_redis_fault(sessions, text, sizeof text) < sizeof text);
+    assert_non_null(strstr(text, "it refuses to say"));
+    assert_non_null(strstr(text, url + strlen("redis://")));
     weir_sessions_close(sessions);
     redis_end(&alone);
 }

@@ -226,7 +226,7 @@ static void done(struct redis_route *route, const struct redis_outcome *outcome)
         return;
     }
     if (outcome->err != WEIR_OK && !store->is_cluster) { /* one node is not all of them */
-        redis_store_failed(store);
+        redis_store_failed(store, outcome->err, outcome->detail);
     }
     job_end(job, outcome->err != WEIR_OK ? outcome->err : WEIR_EIO); /* unless it was answered */
 }

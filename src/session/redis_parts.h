@@ -32,6 +32,7 @@ struct redis_group {
     bool is_refused;               /* something was answered with another error */
     bool is_waiting;               /* all is said: for the replicas */
     weir_err err;
+    char detail[REDIS_DETAIL_MAX];
 };
 
 /* A batch, from the keeper's write() to its answer. Written by the keeper while there is none, read
@@ -111,6 +112,7 @@ struct redis_store {
     bool probe_failed;
     struct loop_timer probe_timer;
     uint64_t down_since_ms;
+    char refused[REDIS_DETAIL_MAX]; /* the last that was no answer */
     /* As they were known last: a Cluster's by tag, else one. */
     char (*epochs)[REDIS_EPOCH_MAX + 1];
     char run_id[REDIS_RUN_ID_MAX]; /* of a Redis that is no Cluster */
@@ -119,6 +121,7 @@ struct redis_store {
     pthread_mutex_t mutex; /* of what follows; under no other lock, and none under it */
     struct list posted;
     bool has_batch, is_closing;
+    char fault[2 * REDIS_DETAIL_MAX]; /* why it is down; "": it is not */
     _Atomic uint32_t claims;
     _Atomic bool is_down;
     _Atomic uint64_t outages;
@@ -127,8 +130,10 @@ struct redis_store {
 /* --- redis.c ------------------------------------------------------------------------------------
  */
 
-/* Something could not be asked, or was answered. Any thread of the store's. */
-void redis_store_failed(struct redis_store *store);
+/* Something could not be asked, or was answered. On the loop's thread. */
+void redis_store_failed(struct redis_store *store, weir_err err, const char *detail);
+/* What it answered is no answer: said once that makes something fail. */
+void redis_store_refused(struct redis_store *store, const struct resp_value *value);
 void redis_store_answered(struct redis_store *store);
 
 /* For connectors and pools of the store's. */

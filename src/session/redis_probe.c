@@ -125,6 +125,9 @@ static void on_reply(struct redis_route *route, uint32_t index, const struct res
     struct redis_ask *ask = container_of(route, struct redis_ask, route);
     (void)inside;
     bool is_fine = index == 1 ? redis_keep_epoch(value, ask->epoch) : value->type != RESP_FAILED;
+    if (!is_fine) {
+        redis_store_refused(ask->store, value);
+    }
     ask->is_refused = (index > 0 && ask->is_refused) || !is_fine;
 }
 
@@ -136,14 +139,16 @@ static void done(struct redis_route *route, const struct redis_outcome *outcome)
     if (is_fine && !redis_known_note(store, route, ask->tag, ask->epoch, outcome->run_id, false)) {
         weir_sessions_renew(store->sessions);
     }
-    store->probe_failed = store->probe_failed || !is_fine;
+    if (!is_fine) {
+        store->probe_failed = true;
+        redis_store_failed(store, outcome->err != WEIR_OK ? outcome->err : WEIR_EIO,
+                           outcome->detail);
+    }
     if (--store->asks_left > 0) {
         return;
     }
     store->doing = REDIS_IDLE;
-    if (store->probe_failed) {
-        redis_store_failed(store);
-    } else {
+    if (!store->probe_failed) {
         redis_store_answered(store);
     }
     redis_batch_begin(store); /* what was written meanwhile */

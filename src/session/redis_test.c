@@ -543,6 +543,12 @@ static void options_that_make_no_sense_are_named(void **state)
                {{.url = "redis://x", .sentinels = "redis://a,"}, "redis.sentinels"},
                {{.url = "redis://x:6379", .sentinels = "redis://a"}, "redis.url"},
                {{.url = "redis://x", .sentinels = "redis://a", .ca = "ca.pem"}, "redis.ca"},
+               {{.url = NULL, .cluster = true}, "redis.url"},
+               {{.url = "redis://x/1", .cluster = true}, "redis.url"},
+               {{.url = "redis://x,", .cluster = true}, "redis.url"},
+               {{.url = "redis://x,y", .cluster = false}, "redis.url"},
+               {{.url = "redis://x,y", .cluster = true, .sentinels = "redis://a"}, "redis.cluster"},
+               {{.url = "redis://x,y", .cluster = true, .ca = "ca.pem"}, "redis.ca"},
                {{.size = 4096, .url = "redis://x"}, "redis.size"}};
     weir_sessions *sessions;
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {

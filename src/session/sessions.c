@@ -38,8 +38,8 @@ const char *weir_session_status_word(weir_session_status status)
 
 const char *weir_session_event_word(weir_session_event_kind kind)
 {
-    static const char *const words[] = {"none",    "created", "ended",    "expired",
-                                        "rotated", "rebound", "degraded", "restored"};
+    static const char *const words[] = {"none",    "created",  "ended",    "expired", "rotated",
+                                        "rebound", "degraded", "restored", "lost",    "found"};
     return (unsigned)kind < sizeof words / sizeof words[0] ? words[kind] : "unknown";
 }
 

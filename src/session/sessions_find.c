@@ -2,7 +2,10 @@
  *
  * sessions_find.c - what is told of sessions: one, those that fit, and figures of all.
  */
+#include "session/redis.h"
 #include "session/sessions.h"
+
+#include <stdio.h>
 
 void session_name_text(const struct table *table, const struct session *session,
                        enum session_name kind, char *ret_text)
@@ -236,4 +239,12 @@ void weir_sessions_stats_of(weir_sessions *sessions, weir_sessions_stats *ret_st
     size = size != 0 && size < sizeof own ? size : sizeof own;
     own.size = size;
     memcpy(ret_stats, &own, size);
+}
+
+size_t weir_sessions_redis_fault(weir_sessions *sessions, char *ret_text, size_t size)
+{
+    if (sessions->redis == NULL) {
+        return (size_t)snprintf(ret_text, size, "%s", "");
+    }
+    return redis_store_fault_text(sessions->redis, ret_text, size);
 }
