@@ -95,7 +95,7 @@ int affinities_new(const struct config *config, struct affinities **ret_affiniti
     if (affinities == NULL) {
         return -ENOMEM;
     }
-    affinities->is_cluster = config->sessions.redis.cluster;
+    affinities->is_cluster = config->sessions.redis.cluster == WEIR_ON;
     int error = open_sessions(config, &affinities->sessions, ret_fault);
     if (error == 0 && config->sessions.redis.url[0] != '\0') {
         error = affinity_looks_new(affinities->sessions, &config->sessions, &affinities->looks);

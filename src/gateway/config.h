@@ -286,7 +286,7 @@ struct config_sessions {
     struct {
         const char *url;       /* "": there is none */
         const char *sentinels; /* the same; else url's host is what they call the master */
-        bool cluster;          /* url has some nodes of one */
+        uint32_t cluster;      /* WEIR_ON: url has some nodes of one */
         const char *ca;        /* "": the system's */
         const char *prefix;
         uint32_t wait; /* for so many replicas */

@@ -57,7 +57,7 @@ weir_sessions_redis config_sessions_redis(const struct config_sessions *config)
         .size = sizeof(weir_sessions_redis),
         .url = config->redis.url,
         .sentinels = config->redis.sentinels[0] != '\0' ? config->redis.sentinels : NULL,
-        .cluster = config->redis.cluster,
+        .cluster = config->redis.cluster == WEIR_ON,
         .prefix = config->redis.prefix,
         .ca = config->redis.ca[0] != '\0' ? config->redis.ca : NULL,
         .replicas = config->redis.wait,
@@ -112,11 +112,11 @@ static void check_redis(const struct check *c, bool opens_files)
     const weir_sessions_redis redis = config_sessions_redis(s);
     if (s->redis.url[0] == '\0') {
         if (s->redis.ca[0] != '\0' || s->redis.wait != 0 || redis.sentinels != NULL
-            || s->redis.cluster) {
+            || redis.cluster) {
             config_error(c->faults,
                          s->redis.wait != 0        ? AT(c, s->redis.wait)
                          : redis.sentinels != NULL ? AT(c, s->redis.sentinels)
-                         : s->redis.cluster        ? AT(c, s->redis.cluster)
+                         : redis.cluster           ? AT(c, s->redis.cluster)
                                                    : AT(c, s->redis.ca),
                          "sessions.redis: there is no url");
         }
