@@ -106,56 +106,79 @@ static void check_redis_files(const struct check *c)
     }
 }
 
+static void check_no_redis(const struct check *c, const weir_sessions_redis *redis)
+{
+    const struct config_sessions *s = c->sessions;
+    if (s->redis.ca[0] != '\0' || s->redis.wait != 0 || redis->sentinels != NULL
+        || redis->cluster) {
+        config_error(c->faults,
+                     s->redis.wait != 0         ? AT(c, s->redis.wait)
+                     : redis->sentinels != NULL ? AT(c, s->redis.sentinels)
+                     : redis->cluster           ? AT(c, s->redis.cluster)
+                                                : AT(c, s->redis.ca),
+                     "sessions.redis: there is no url");
+    }
+}
+
+/* Which of the three that it may be. */
+static void tell_url(const struct check *c, const weir_sessions_redis *redis)
+{
+    const struct config_sessions *s = c->sessions;
+    if (redis->cluster) {
+        config_error(c->faults, AT(c, s->redis.url),
+                     "sessions.redis.url is none of a Cluster: "
+                     "redis[s]://[[user]:password@]host[:port][,host[:port]]..., at most %u, "
+                     "without a number",
+                     REDIS_HOSTS_MAX);
+    } else if (redis->sentinels != NULL) {
+        config_error(
+            c->faults, AT(c, s->redis.url),
+            "sessions.redis.url is none: redis[s]://[[user]:password@]master[/number], where "
+            "master is the name that the sentinels have for it, without a port");
+    } else {
+        config_error(
+            c->faults, AT(c, s->redis.url),
+            "sessions.redis.url is none: redis[s]://[[user]:password@]host[:port][/number], "
+            "user and password percent-encoded");
+    }
+}
+
+/* `word`: the field that is wrong. */
+static void tell_redis(const struct check *c, const weir_sessions_redis *redis, const char *word)
+{
+    const struct config_sessions *s = c->sessions;
+    if (strcmp(word, "redis.prefix") == 0) {
+        config_error(c->faults, AT(c, s->redis.prefix),
+                     "sessions.redis.prefix: at most %u bytes, none of them a brace",
+                     REDIS_PREFIX_MAX);
+    } else if (strcmp(word, "redis.ca") == 0) {
+        config_error(c->faults, AT(c, s->redis.ca),
+                     "sessions.redis.ca is for rediss://, and the url is redis://");
+    } else if (strcmp(word, "redis.sentinels") == 0) {
+        config_error(c->faults, AT(c, s->redis.sentinels),
+                     "sessions.redis.sentinels is none: "
+                     "redis[s]://[[user]:password@]host[:port][,host[:port]]..., at most %u",
+                     REDIS_HOSTS_MAX);
+    } else if (strcmp(word, "redis.cluster") == 0) {
+        config_error(c->faults, AT(c, s->redis.cluster),
+                     "sessions.redis.cluster: a Cluster looks after itself, and there are "
+                     "redis.sentinels");
+    } else {
+        tell_url(c, redis);
+    }
+}
+
 static void check_redis(const struct check *c, bool opens_files)
 {
     const struct config_sessions *s = c->sessions;
     const weir_sessions_redis redis = config_sessions_redis(s);
     if (s->redis.url[0] == '\0') {
-        if (s->redis.ca[0] != '\0' || s->redis.wait != 0 || redis.sentinels != NULL
-            || redis.cluster) {
-            config_error(c->faults,
-                         s->redis.wait != 0        ? AT(c, s->redis.wait)
-                         : redis.sentinels != NULL ? AT(c, s->redis.sentinels)
-                         : redis.cluster           ? AT(c, s->redis.cluster)
-                                                   : AT(c, s->redis.ca),
-                         "sessions.redis: there is no url");
-        }
+        check_no_redis(c, &redis);
         return;
     }
     const char *word = redis_store_fault(&redis);
-    if (word != NULL && strcmp(word, "redis.prefix") == 0) {
-        config_error(c->faults, AT(c, s->redis.prefix),
-                     "sessions.redis.prefix: at most %u bytes, none of them a brace",
-                     REDIS_PREFIX_MAX);
-    } else if (word != NULL && strcmp(word, "redis.ca") == 0) {
-        config_error(c->faults, AT(c, s->redis.ca),
-                     "sessions.redis.ca is for rediss://, and the url is redis://");
-    } else if (word != NULL && strcmp(word, "redis.sentinels") == 0) {
-        config_error(c->faults, AT(c, s->redis.sentinels),
-                     "sessions.redis.sentinels is none: "
-                     "redis[s]://[[user]:password@]host[:port][,host[:port]]..., at most %u",
-                     REDIS_HOSTS_MAX);
-    } else if (word != NULL && strcmp(word, "redis.cluster") == 0) {
-        config_error(c->faults, AT(c, s->redis.cluster),
-                     "sessions.redis.cluster: a Cluster looks after itself, and there are "
-                     "redis.sentinels");
-    } else if (word != NULL && redis.cluster) {
-        config_error(
-            c->faults, AT(c, s->redis.url),
-            "sessions.redis.url is none of a Cluster: "
-            "redis[s]://[[user]:password@]host[:port][,host[:port]]..., at most %u, without "
-            "a number",
-            REDIS_HOSTS_MAX);
-    } else if (word != NULL && redis.sentinels != NULL) {
-        config_error(
-            c->faults, AT(c, s->redis.url),
-            "sessions.redis.url is none: redis[s]://[[user]:password@]master[/number], where "
-            "master is the name that the sentinels have for it, without a port");
-    } else if (word != NULL) {
-        config_error(
-            c->faults, AT(c, s->redis.url),
-            "sessions.redis.url is none: redis[s]://[[user]:password@]host[:port][/number], "
-            "user and password percent-encoded");
+    if (word != NULL) {
+        tell_redis(c, &redis, word);
     } else if (opens_files) {
         check_redis_files(c);
     }
