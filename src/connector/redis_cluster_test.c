@@ -6,9 +6,9 @@
 #include "connector/redis_cluster.h"
 
 #include "io/dns.h"
+#include "support/listening.h"
 #include "support/turns.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -185,17 +185,6 @@ static void play(struct fixture *f)
         }                                                                                          \
     } while (0)
 
-static void listen_as(struct actor *actor)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof address;
-    actor->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    assert_int_equal(bind(actor->listener, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(actor->listener, 8), 0);
-    assert_int_equal(getsockname(actor->listener, (struct sockaddr *)&address, &len), 0);
-    actor->port = ntohs(address.sin_port);
-}
-
 static void drop(struct fixture *f, unsigned n)
 {
     for (unsigned i = 0; i < f->wires_count; i++) {
@@ -288,7 +277,7 @@ static bool open_fixture(struct fixture *f, const struct alloc *alloc)
     const struct dns_options dns = {0};
     memset(f, 0, sizeof *f);
     for (unsigned i = 0; i < NODES; i++) {
-        listen_as(&f->actors[i]);
+        f->actors[i].listener = listening(SOCK_NONBLOCK, 8, &f->actors[i].port);
         f->seeds[i] = (struct redis_place){.host = "127.0.0.1", .port = f->actors[i].port};
     }
     all_say(f, map_of(f, 0));
