@@ -193,7 +193,7 @@ static void end_question(struct redis_cluster *cluster)
     cluster->first++; /* not always the same one */
     cluster->pause_ms = loop_now_ms(cluster->opt.loop) + pause_ms;
     if (cluster->is_wanted) {
-        redis_cluster_want(cluster, NULL);
+        redis_cluster_want(cluster, &cluster->later);
     }
 }
 
@@ -251,8 +251,9 @@ void redis_cluster_want(struct redis_cluster *cluster, const struct redis_place 
 {
     struct loop *loop = cluster->opt.loop;
     uint64_t now_ms = loop_now_ms(loop);
-    if (cluster->is_asking) {
-        cluster->is_wanted = true;
+    if (cluster->is_asking) { /* what comes may be older than what the hint was told for */
+        cluster->is_wanted = cluster->is_wanted || hint != NULL;
+        cluster->later = hint != NULL ? *hint : cluster->later;
         return;
     }
     if (hint != NULL) {

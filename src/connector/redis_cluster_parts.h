@@ -25,9 +25,9 @@ struct redis_cluster {
     struct redis_atlas *atlas, *next; /* the one that is read, and then the other */
     struct bytes command;
     struct redis_call call; /* for the map */
-    struct redis_place asked, hint;
+    struct redis_place asked, hint, later;
     uint32_t first, tried;
-    bool is_asking, is_wanted; /* wanted: once more, since what comes may be old already */
+    bool is_asking, is_wanted; /* wanted: once more, and of `later` */
     struct loop_timer timer;
     uint64_t pause_ms; /* not asked for before then */
     uint64_t map_ms;   /* when it was read; 0: never */

@@ -139,7 +139,7 @@ static void all_nodes_have_some(void **state)
     weir_sessions_stats stats = stats_of(two);
     assert_int_equal(stats_of(one).store_outages + stats.store_outages, 0);
     assert_true(stats.store_nodes == 3 && stats.store_nodes_down == 0);
-    assert_true(stats.store_slots_open == 0 && stats.store_maps == 1);
+    assert_true(stats.store_slots_open == 0 && stats.store_maps > 0);
     weir_sessions_close(two);
     weir_sessions_close(one);
 }
@@ -190,7 +190,10 @@ static void a_master_that_dies_has_an_heir(void **state)
     redis_pause(&nodes[3], false);
     unsigned asked = 0;
     while (!is_promoted(3)) {
-        go_on(sessions, &things);
+        if (things.count < THINGS - 200) {
+            go_on(sessions, &things);
+        }
+        poll(NULL, 0, 1);
         weir_err err = fetch(other, things.ids[asked++ % 200]); /* of the others all is had */
         assert_true(err == WEIR_OK || err == WEIR_EDOWN || err == WEIR_EREFUSED
                     || err == WEIR_ETOTAL_TIMEOUT || err == WEIR_ECONNECT || err == WEIR_EHANGUP
