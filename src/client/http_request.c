@@ -349,6 +349,7 @@ static void on_fail(struct http_call *call, enum http_fault why)
         .harmless = request->is_harmless,
         .at_hand = request_is_repeatable(request),
         .untouched = call->untouched,
+        .refused = call->refused,
         .sent = call->sent,
         .replays = request->replays,
     };

@@ -12,9 +12,10 @@
  *   - A stream that ends badly harms no other one. What the peer has not touched is told so
  *     (http_call.untouched): streams above the last of a GOAWAY, REFUSED_STREAM, and requests that
  *     had not left.
- *   - What a peer can make us keep is bounded: HTTP2_WINDOW of each answer and HTTP2_WINDOW_ALL of
- *     a connection ahead of a client that does not read; one head of header_bytes_max at a time;
- *     HTTP2_AHEAD and one read of a request's body; HTTP2_QUEUE_MAX frames, HTTP2_KEPT_MAX bytes.
+ *   - What a peer can make us keep is bounded: HTTP2_WINDOW of each answer ahead of a client that
+ *     does not read, which holds up no other (the connection's window opens at once); one head of
+ *     header_bytes_max at a time; HTTP2_AHEAD and one read of a request's body; HTTP2_QUEUE_MAX
+ *     frames, HTTP2_KEPT_MAX bytes.
  *   - Frames that carry nothing cost tokens, and data brings some back; who has none left is told
  *     ENHANCE_YOUR_CALM.
  *   - A malformed answer (§8.1.1) fails its call alone; a broken frame ends the connection.

@@ -483,6 +483,7 @@ void call_stream_closed(struct call *call, uint32_t error_code)
     enum http_fault why = HTTP_FAULT_RESET;
     if (error_code == NGHTTP2_REFUSED_STREAM && !call->answered) {
         call->call.untouched = true;
+        call->call.refused = call->reset_by_peer;
         why = HTTP_FAULT_STALE;
     } else if (call->bad || (!call->reset_by_peer && error_code != NGHTTP2_NO_ERROR)) {
         why = HTTP_FAULT_BAD_ANSWER; /* nghttp2 has reset it */

@@ -7,7 +7,7 @@ bool replay_stale(const struct replay_case *it)
         return false;
     }
     if (it->untouched) {
-        return it->replays + 1 < REPLAY_TRIES_MAX;
+        return it->replays + 1 < (it->refused ? REPLAY_TRIES_MAX : REPLAY_ENDS_MAX);
     }
     if (!it->reused || it->replays > 0) {
         return false;
@@ -17,7 +17,7 @@ bool replay_stale(const struct replay_case *it)
 
 bool replay_is_free(const struct replay_case *it)
 {
-    return it->untouched && it->replays == 0;
+    return it->untouched && (it->replays == 0 || !it->refused);
 }
 
 bool replay_code(uint16_t status, bool harmless)

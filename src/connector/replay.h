@@ -9,8 +9,11 @@
  * after a byte reached the client.
  *
  * What the peer itself says it has not touched (GOAWAY, REFUSED_STREAM) goes again whatever its
- * method and whatever the connection, as often as any request is tried; the first time it costs
- * nothing of the budget: a peer that restarts says so to all its streams at once.
+ * method and whatever the connection. Where a connection was at its end this costs nothing of the
+ * budget, and the request has not been tried: a peer that restarts says so to all its streams at
+ * once, and connections that were opened together reach their last request together, so that the
+ * same one may meet several. Who refuses a stream does not want it: it goes again as often as any
+ * request is tried, and only the first time is free.
  *
  * The budget bounds all retries of an upstream on this worker: a part of its requests, and ten per
  * second beside, so that a failing upstream is not buried under repetitions.
@@ -22,6 +25,7 @@
 #include <stdint.h>
 
 #define REPLAY_TRIES_MAX  3U  /* of one request, the first included */
+#define REPLAY_ENDS_MAX   6U  /* connections at their end that one may meet */
 #define REPLAY_PER_SECOND 10U /* beside the budget's part */
 #define REPLAY_SAVED_MAX  30U /* retries saved up, also at first: three seconds' worth */
 
@@ -30,9 +34,10 @@ struct replay_case {
     bool answer_begun; /* a byte of an answer was read, or passed on */
     bool harmless;     /* idempotent, or keyed */
     bool at_hand;      /* head and body could be sent again */
-    bool untouched;    /* http_call.untouched */
-    uint64_t sent;     /* bytes the peer's socket accepted */
-    uint32_t replays;  /* so far */
+    bool untouched;    /* as in http_call */
+    bool refused;
+    uint64_t sent;    /* bytes the peer's socket accepted */
+    uint32_t replays; /* so far */
 };
 
 bool replay_stale(const struct replay_case *it);

@@ -41,8 +41,15 @@ static void what_the_peer_has_not_touched_goes_again_whatever_it_is(void **state
     assert_true(replay_is_free(&post));
     post.replays = 1;
     assert_true(replay_stale(&post));
+    assert_true(replay_is_free(&post));
+    post.refused = true;
+    assert_true(replay_stale(&post));
     assert_false(replay_is_free(&post));
     post.replays = REPLAY_TRIES_MAX - 1;
+    assert_false(replay_stale(&post));
+    post.refused = false;
+    assert_true(replay_stale(&post));
+    post.replays = REPLAY_ENDS_MAX - 1;
     assert_false(replay_stale(&post));
     post.replays = 0;
     post.at_hand = false;

@@ -819,6 +819,7 @@ static void on_call_fail(struct http_call *call, enum http_fault why)
         .harmless = transit->harmless,
         .at_hand = transit->body_held,
         .untouched = call->untouched,
+        .refused = call->refused,
         .sent = call->sent,
         .replays = transit->replays,
     };

@@ -344,6 +344,7 @@ struct http_call {
      * lease goes back as good as it came. */
     bool shared;
     /* At on_fail: the peer has said that it did nothing with this request (GOAWAY, REFUSED_STREAM:
-     * RFC 9113 §8.7), which may go again whatever its method. */
-    bool untouched;
+     * RFC 9113 §8.7), which may go again whatever its method. `refused`: it was this one that it
+     * did not want, not the connection that was at its end. */
+    bool untouched, refused;
 };

@@ -2,6 +2,7 @@
 """Clients of HTTP/1.1, upstreams of HTTP/2: what is translated, and what a bad peer can do."""
 import os
 import pathlib
+import signal
 import socket
 import struct
 import subprocess
@@ -527,6 +528,28 @@ def test_h2load_to_nghttpd():
                                    f"http://127.0.0.1:{weir.port}/"], capture_output=True, text=True, timeout=600, check=True)
             assert f"{requests} succeeded, 0 failed, 0 errored, 0 timeout" in load.stdout, load.stdout
             assert f"status codes: {requests} 2xx, 0 3xx, 0 4xx, 0 5xx" in load.stdout, load.stdout
+
+
+@pytest.mark.parametrize("data", [[], ["-d", peers.__file__]], ids=["GET", "POST"])
+def test_nginx_takes_its_leave_of_every_connection(data):
+    """After 1000 requests each, as it does, and when it is reloaded: several connections at a time, and no error."""
+    port = free_port()
+    extra = f"""}} server {{ listen 127.0.0.1:{port} http2; keepalive_requests 1000; location / {{ return 200 "ok"; }}"""
+    with peers.nginx(extra=extra) as nginx, Weir([f"http://127.0.0.1:{port}"], upstream_options=H2, workers=2,
+                                                upstream_pool={"waiting_max": 10000}) as weir:
+        over = threading.Event()
+
+        def reload():
+            while not over.wait(0.5):
+                nginx.process.send_signal(signal.SIGHUP)
+        reloads = threading.Thread(target=reload)
+        reloads.start()
+        load = subprocess.run([peers.find("h2load", "nghttp2-client"), "-n", "15000", "-c", "20", "-m", "16", *data,
+                               f"http://127.0.0.1:{weir.port}/"], capture_output=True, text=True, timeout=120, check=True)
+        over.set()
+        reloads.join()
+        assert "status codes: 15000 2xx, 0 3xx, 0 4xx, 0 5xx" in load.stdout, load.stdout
+        assert weir.metric("weir_pool_closed_total", pool="up", reason="goaway") > 10
 
 
 def test_alpn_says_what_is_spoken():
