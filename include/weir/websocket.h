@@ -84,6 +84,7 @@ typedef struct weir_websocket_manager_options {
      * ws:// by prior knowledge. `pool` is then of those connections, too; those that are accepted
      * come over either, whatever this says. [WEIR_OFF] */
     uint32_t http2;
+    weir_tls_options proxy_tls; /* how proxies of https:// are known */
 } weir_websocket_manager_options;
 
 /* opt may be NULL. WEIR_EINVAL: weir_runtime_fault() names the field; WEIR_EEXISTS: the name is
@@ -107,13 +108,13 @@ WEIR_API weir_websocket_manager *weir_websocket_manager_find(weir_runtime *runti
 
 /* "websocket-manager", or what it was named. */
 WEIR_API const char *weir_websocket_manager_name(const weir_websocket_manager *manager);
-/* The options in force, defaults filled in; of `tls` only whether it verifies. */
+/* The options in force, defaults filled in; of TLS only whether it verifies. */
 WEIR_API void weir_websocket_manager_options_of(const weir_websocket_manager *manager,
                                                 weir_websocket_manager_options *ret_opt);
-/* All or nothing. The name, deflate, http2, dns_…, tls and who is told of events stay. New limits
- * and times act soon on every worker, also on connections that are there: message_max and
- * fragments_max from their next message on; no connection is closed because max_total has become
- * less. WEIR_EINVAL: weir_runtime_fault() names the field; max_total can be at most what the
+/* All or nothing. The name, deflate, http2, dns_…, tls, proxy_tls and who is told of events stay.
+ * New limits and times act soon on every worker, also on connections that are there: message_max
+ * and fragments_max from their next message on; no connection is closed because max_total has
+ * become less. WEIR_EINVAL: weir_runtime_fault() names the field; max_total can be at most what the
  * manager was made with, or 4096 where that was less. */
 WEIR_API weir_err weir_websocket_manager_update(weir_websocket_manager *manager,
                                                 const weir_websocket_manager_options *opt);

@@ -25,6 +25,7 @@
 
 #include "base/slots.h"
 #include "client/ground.h"
+#include "client/options.h"
 #include "client/websocket_names.h"
 #include "connector/websocket.h"
 #include "connector/websocket_line.h"
@@ -104,8 +105,8 @@ struct bay {
     struct http_connector *http;
     struct list calls;
     struct dns *dns;
-    struct tls_desk *tls_desk; /* NULL: no wss:// so far */
-    struct tls_client *tls;
+    struct tls_desk *tls_desk;          /* NULL: no wss:// so far */
+    struct tls_client *tls, *proxy_tls; /* NULL: no such proxy so far */
 
     struct worker_note check, check_on; /* a health check begins, goes on */
     uint32_t check_at;
@@ -132,11 +133,11 @@ struct weir_websocket_manager {
     struct ground_member member;
     weir_websocket_manager_options opt; /* defaults filled in; under the mutex */
     char *dns_servers;
-    struct tls_profile *profile; /* under the mutex while it is NULL */
-    bool has_files;              /* it was read from files */
-    uint32_t http2;              /* as in opt, where it stays */
-    uint32_t room;               /* max_total cannot be more */
-    _Atomic uint32_t seats;      /* taken */
+    struct tls_profile *profiles[2]; /* by enum options_tls; under the mutex while they are NULL */
+    bool has_files[2];               /* they were read from files */
+    uint32_t http2;                  /* as in opt, where it stays */
+    uint32_t room;                   /* max_total cannot be more */
+    _Atomic uint32_t seats;          /* taken */
     _Atomic uint32_t seats_max, casting_max, unsent_max, slow; /* as in opt */
     _Atomic uint64_t refused, broadcasts;
     _Atomic uint32_t casting;
@@ -181,8 +182,9 @@ void bay_close(struct bay *bay); /* it is empty; its pool, and the rest of what 
 void bay_hears(struct bay *bay, weir_pool *pool, const weir_websocket_manager_options *opt);
 void bay_pool_close(struct bay *bay, weir_pool *const *pool); /* at once */
 /* What dialling needs, TLS where that is wanted. WEIR_ENOMEM, WEIR_ETLS, WEIR_EIO, WEIR_EEXISTS. */
-weir_err bay_dials(struct bay *bay, bool is_tls);
-weir_err bay_has_tls(weir_websocket_manager *manager, const char **ret_fault);
+weir_err bay_dials(struct bay *bay, bool is_tls, const char *proxy);
+weir_err bay_has_tls(weir_websocket_manager *manager, enum options_tls which,
+                     const char **ret_fault);
 struct bay *bay_here(const weir_websocket_manager *manager); /* NULL: this is no worker's thread */
 
 /* --- websocket_sock.c ---------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include "client/options.h"
 #include "client/websocket.h"
 #include "connector/http.h"
+#include "connector/tunnel.h"
 #include "io/dns.h"
 
 #include <errno.h>
@@ -160,8 +161,9 @@ static void dials_release(struct bay *bay)
         bay->dns = NULL;
     }
     tls_client_free(bay->tls);
+    tls_client_free(bay->proxy_tls);
     tls_desk_free(bay->tls_desk);
-    bay->tls = NULL;
+    bay->tls = bay->proxy_tls = NULL;
     bay->tls_desk = NULL;
 }
 
@@ -196,49 +198,69 @@ static unsigned offer_of(uint32_t http2)
            | (http2 != WEIR_WEBSOCKET_ONLY ? TLS_OFFER_HTTP1 : 0);
 }
 
-static int profile_of(weir_websocket_manager *manager, struct tls_profile **ret_profile,
-                      const char **ret_fault)
+static int profile_of(weir_websocket_manager *manager, enum options_tls which,
+                      struct tls_profile **ret_profile, const char **ret_fault)
 {
+    bool is_proxy = which == OPTIONS_PROXY_TLS;
     int error = 0;
     pthread_mutex_lock(&manager->mutex);
-    if (manager->profile == NULL) {
-        error = options_tls_profile(&manager->opt.tls, OPTIONS_TLS, offer_of(manager->opt.http2),
-                                    &manager->profile, ret_fault);
+    if (manager->profiles[which] == NULL) {
+        error = options_tls_profile(is_proxy ? &manager->opt.proxy_tls : &manager->opt.tls, which,
+                                    is_proxy ? TLS_OFFER_HTTP1 : offer_of(manager->http2),
+                                    &manager->profiles[which], ret_fault);
     }
-    *ret_profile = manager->profile;
+    *ret_profile = manager->profiles[which];
     pthread_mutex_unlock(&manager->mutex);
     return error;
 }
 
-weir_err bay_has_tls(weir_websocket_manager *manager, const char **ret_fault)
+weir_err bay_has_tls(weir_websocket_manager *manager, enum options_tls which,
+                     const char **ret_fault)
 {
     struct tls_profile *profile;
-    int error = profile_of(manager, &profile, ret_fault);
+    int error = profile_of(manager, which, &profile, ret_fault);
     return error == 0 ? WEIR_OK : error == -ENOMEM ? WEIR_ENOMEM : WEIR_EINVAL;
 }
 
-static weir_err secure(struct bay *bay)
+static weir_err secure_with(struct bay *bay, enum options_tls which, struct tls_client **tls)
 {
     struct tls_profile *profile;
     const char *fault;
-    if (bay->tls != NULL) {
+    if (*tls != NULL) {
         return WEIR_OK;
     }
-    int error = profile_of(bay->manager, &profile, &fault);
+    int error = profile_of(bay->manager, which, &profile, &fault);
     if (error == 0 && bay->tls_desk == NULL) {
         error = tls_desk_new(bay->loop, &bay->tls_desk);
     }
     if (error == 0) {
-        error = tls_client_new(bay->tls_desk, profile, &bay->tls);
+        error = tls_client_new(bay->tls_desk, profile, tls);
     }
-    if (error != 0) {
-        return error == -ENOMEM ? WEIR_ENOMEM : WEIR_ETLS;
+    return error == 0 ? WEIR_OK : error == -ENOMEM ? WEIR_ENOMEM : WEIR_ETLS;
+}
+
+static weir_err secure(struct bay *bay)
+{
+    weir_err err = secure_with(bay, OPTIONS_TLS, &bay->tls);
+    if (err == WEIR_OK) {
+        ws_liner_secure(bay->liner, bay->tls_desk, bay->tls);
     }
-    ws_liner_secure(bay->liner, bay->tls_desk, bay->tls);
-    if (bay->http != NULL) {
+    if (err == WEIR_OK && bay->http != NULL) {
         http_connector_secure(bay->http, bay->tls_desk, bay->tls);
     }
-    return WEIR_OK;
+    return err;
+}
+
+static weir_err secure_proxies(struct bay *bay)
+{
+    weir_err err = secure_with(bay, OPTIONS_PROXY_TLS, &bay->proxy_tls);
+    if (err == WEIR_OK) {
+        ws_liner_secure_proxies(bay->liner, bay->tls_desk, bay->proxy_tls);
+    }
+    if (err == WEIR_OK && bay->http != NULL) {
+        http_connector_secure_proxies(bay->http, bay->tls_desk, bay->proxy_tls);
+    }
+    return err;
 }
 
 static weir_err open_calls(struct bay *bay)
@@ -248,14 +270,16 @@ static weir_err open_calls(struct bay *bay)
     return opt.http2 == WEIR_OFF || bay->http != NULL ? WEIR_OK : bay_calls_open(bay, &opt);
 }
 
-weir_err bay_dials(struct bay *bay, bool is_tls)
+weir_err bay_dials(struct bay *bay, bool is_tls, const char *proxy)
 {
     if (bay->is_closed) {
         return WEIR_ECLOSED;
     }
     weir_err err = bay->dials ? WEIR_OK : open_dials(bay);
     err = err == WEIR_OK ? open_calls(bay) : err;
-    return err == WEIR_OK && is_tls ? secure(bay) : err;
+    err = err == WEIR_OK && is_tls ? secure(bay) : err;
+    bool is_proxy_tls = proxy != NULL && proxy_is_https(slice_of(proxy));
+    return err == WEIR_OK && is_proxy_tls ? secure_proxies(bay) : err;
 }
 
 /* --- other options ------------------------------------------------------------------------------

@@ -95,9 +95,6 @@ weir_err bay_calls_open(struct bay *bay, const weir_websocket_manager_options *o
     }
     http_connector_serve(bay->http, bay->calls_pool);
     bay_hears(bay, bay->calls_pool, opt);
-    if (bay->tls != NULL) {
-        http_connector_secure(bay->http, bay->tls_desk, bay->tls);
-    }
     return WEIR_OK;
 }
 
@@ -137,7 +134,7 @@ weir_err ws_call_begin(struct opening *opening)
     char fingerprint[FINGERPRINT_MAX];
     if (opening->is_tls) {
         snprintf(fingerprint, sizeof fingerprint, "%s%s",
-                 tls_profile_fingerprint(bay->manager->profile),
+                 tls_profile_fingerprint(bay->manager->profiles[OPTIONS_TLS]),
                  opening->over_http1 ? HTTP_KEY_HTTP1 : "");
     }
     const weir_key key = {

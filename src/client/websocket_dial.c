@@ -309,7 +309,8 @@ static void opening_begins(struct worker_note *note)
 {
     struct opening *opening = container_of(note, struct opening, note);
     const struct sock *sock = opening->sock;
-    weir_err err = sock->is_cancelled ? WEIR_ECANCELED : bay_dials(sock->bay, opening->is_tls);
+    weir_err err = sock->is_cancelled ? WEIR_ECANCELED
+                                      : bay_dials(sock->bay, opening->is_tls, opening->proxy);
     if (err == WEIR_OK) {
         err = opening->is_call ? ws_call_begin(opening) : line_begin(opening);
     }
@@ -328,7 +329,8 @@ static weir_err line_begin(struct opening *opening)
         .port = opening->url.port,
         .source = opening->source,
         .proxy = opening->proxy,
-        .tls = opening->is_tls ? tls_profile_fingerprint(bay->manager->profile) : NULL,
+        .tls = opening->is_tls ? tls_profile_fingerprint(bay->manager->profiles[OPTIONS_TLS])
+                               : NULL,
         .tenant = opening->tenant,
     };
     opening->pool = bay->pool;

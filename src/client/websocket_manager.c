@@ -64,7 +64,8 @@ static void manager_release(weir_websocket_manager *manager)
     if (manager->names.map.entries != NULL) {
         ws_names_fini(&manager->names);
     }
-    tls_profile_free(manager->profile);
+    tls_profile_free(manager->profiles[OPTIONS_TLS]);
+    tls_profile_free(manager->profiles[OPTIONS_PROXY_TLS]);
     ground_wait_fini(&manager->emptied);
     pthread_mutex_destroy(&manager->mutex);
     alloc_free(manager->alloc, manager->dns_servers);

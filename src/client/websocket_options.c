@@ -57,7 +57,8 @@ static const char *set_numbers(weir_websocket_manager_options *opt)
     if (opt->open_timeout_ms >= WEIR_MOST || opt->close_timeout_ms >= WEIR_MOST) {
         return opt->open_timeout_ms >= WEIR_MOST ? "open_timeout" : "close_timeout";
     }
-    return options_tls_check(&opt->tls, OPTIONS_TLS);
+    const char *fault = options_tls_check(&opt->tls, OPTIONS_TLS);
+    return fault != NULL ? fault : options_tls_check(&opt->proxy_tls, OPTIONS_PROXY_TLS);
 }
 
 /* The options in full; ret_opt->pool.name is as given. */
@@ -87,14 +88,14 @@ static weir_err read_options(const weir_websocket_manager_options *opt,
 }
 
 /* Files are read at once; without any, TLS comes with the first wss://. */
-static weir_err take_tls(weir_websocket_manager *manager)
+static weir_err take_tls(weir_websocket_manager *manager, enum options_tls which,
+                         weir_tls_options *tls)
 {
-    weir_tls_options *tls = &manager->opt.tls;
     bool has_files = options_tls_has_files(tls);
     const char *fault;
-    weir_err err = has_files ? bay_has_tls(manager, &fault) : WEIR_OK;
+    weir_err err = has_files ? bay_has_tls(manager, which, &fault) : WEIR_OK;
     *tls = (weir_tls_options){.verify = tls->verify};
-    manager->has_files = has_files;
+    manager->has_files[which] = has_files;
     return err == WEIR_EINVAL ? ground_fault(err, fault) : err;
 }
 
@@ -117,7 +118,8 @@ weir_err manager_take_options(weir_websocket_manager *manager,
     }
     manager->opt.dns_servers = NULL;
     manager->http2 = manager->opt.http2;
-    err = err == WEIR_OK ? take_tls(manager) : err;
+    err = err == WEIR_OK ? take_tls(manager, OPTIONS_TLS, &manager->opt.tls) : err;
+    err = err == WEIR_OK ? take_tls(manager, OPTIONS_PROXY_TLS, &manager->opt.proxy_tls) : err;
     if (err == WEIR_OK) {
         uint32_t most = manager->opt.pool.max_total;
         manager->room = most > ROOM_MIN ? most : ROOM_MIN;
@@ -134,12 +136,21 @@ static bool same_text(const char *a, const char *b)
     return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
 }
 
+static bool same_profile(const weir_websocket_manager *a, const weir_websocket_manager *b,
+                         enum options_tls which)
+{
+    return a->has_files[which] == b->has_files[which]
+           && (!a->has_files[which]
+               || strcmp(tls_profile_fingerprint(a->profiles[which]),
+                         tls_profile_fingerprint(b->profiles[which]))
+                      == 0);
+}
+
 static bool same_tls(const weir_websocket_manager *a, const weir_websocket_manager *b)
 {
-    return a->opt.tls.verify == b->opt.tls.verify && a->has_files == b->has_files
-           && (!a->has_files
-               || strcmp(tls_profile_fingerprint(a->profile), tls_profile_fingerprint(b->profile))
-                      == 0);
+    return a->opt.tls.verify == b->opt.tls.verify
+           && a->opt.proxy_tls.verify == b->opt.proxy_tls.verify && same_profile(a, b, OPTIONS_TLS)
+           && same_profile(a, b, OPTIONS_PROXY_TLS);
 }
 
 bool manager_is_like(weir_websocket_manager *manager, const weir_websocket_manager *like)
@@ -192,6 +203,7 @@ static void keep(weir_websocket_manager_options *next, const weir_websocket_mana
     next->dns_ttl_ms = was->dns_ttl_ms;
     next->dns_servers = was->dns_servers;
     next->tls = was->tls;
+    next->proxy_tls = was->proxy_tls;
     next->on_event = was->on_event;
     next->event_arg = was->event_arg;
     next->events = was->events;

@@ -44,14 +44,23 @@ static void what_differs_is_another_manager(void **state)
     weir_websocket_manager *first, *other;
     static char arg;
     const weir_websocket_manager_options like[] = {
-        {.pool = {.max_total = 5}}, {.message_max = 5},
-        {.fragments_max = 5},       {.unsent_max = 5},
-        {.open_timeout_ms = 5},     {.close_timeout_ms = 5},
-        {.broadcasts_max = 5},      {.slow = 2},
-        {.deflate = WEIR_ON},       {.deflate_min = 5},
-        {.dns_ttl_ms = 5},          {.dns_servers = "127.0.0.1"},
-        {.event_arg = &arg},        {.tls = {.verify = WEIR_OFF}},
-        {.http2 = WEIR_ON},         {.http2 = WEIR_WEBSOCKET_ONLY},
+        {.pool = {.max_total = 5}},
+        {.message_max = 5},
+        {.fragments_max = 5},
+        {.unsent_max = 5},
+        {.open_timeout_ms = 5},
+        {.close_timeout_ms = 5},
+        {.broadcasts_max = 5},
+        {.slow = 2},
+        {.deflate = WEIR_ON},
+        {.deflate_min = 5},
+        {.dns_ttl_ms = 5},
+        {.dns_servers = "127.0.0.1"},
+        {.event_arg = &arg},
+        {.tls = {.verify = WEIR_OFF}},
+        {.http2 = WEIR_ON},
+        {.http2 = WEIR_WEBSOCKET_ONLY},
+        {.proxy_tls = {.verify = WEIR_OFF}},
     };
     assert_int_equal(weir_runtime_open(&(weir_runtime_options){.workers = 1}, &runtime), WEIR_OK);
     assert_int_equal(weir_websocket_manager_get(runtime, NULL, &first), WEIR_OK);
@@ -76,6 +85,8 @@ static void what_is_wrong_changes_nothing(void **state)
         {{.size = 100000}, "size"},
         {{.slow = 3}, "slow"},
         {{.http2 = 4}, "http2"},
+        {{.proxy_tls = {.verify = 9}}, "proxy_tls.verify"},
+        {{.proxy_tls = {.certificate = "x"}}, "proxy_tls.key"},
         {{.message_max = 1ULL << 33}, "message_max"},
         {{.pool = {.name = "another"}}, "name"},
         {{.pool = {.max_total = 4097}}, "max_total"},

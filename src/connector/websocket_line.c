@@ -66,6 +66,13 @@ void ws_liner_secure(struct ws_liner *liner, struct tls_desk *desk, struct tls_c
     liner->opt.tls = tls;
 }
 
+void ws_liner_secure_proxies(struct ws_liner *liner, struct tls_desk *desk,
+                             struct tls_client *proxy_tls)
+{
+    liner->opt.desk = desk;
+    liner->opt.proxy_tls = proxy_tls;
+}
+
 void ws_liner_update(struct ws_liner *liner, const struct ws_line_times *times)
 {
     liner->opt.times = *times;
@@ -120,6 +127,7 @@ static int start(struct line *line, const weir_key *key)
         .port = key->port,
         .source = key->source,
         .proxy = key->proxy,
+        .proxy_tls = opt->proxy_tls,
         .tenant = key->tenant,
         .timeout_ms = opt->times.connect_ms,
         .desk = opt->desk,

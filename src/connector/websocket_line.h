@@ -29,6 +29,7 @@ struct ws_liner_options {
     struct dns *dns;
     struct tls_desk *desk; /* of the loop; where a key's scheme may be wss */
     struct tls_client *tls;
+    struct tls_client *proxy_tls; /* for proxies of https:// */
     struct ws_line_times times;
 };
 
@@ -37,6 +38,9 @@ int ws_liner_new(const struct ws_liner_options *opt, struct ws_liner **ret_liner
 void ws_liner_free(struct ws_liner *take_liner);
 /* From now on wss is dialled, too. */
 void ws_liner_secure(struct ws_liner *liner, struct tls_desk *desk, struct tls_client *tls);
+/* The same for proxies of https://. */
+void ws_liner_secure_proxies(struct ws_liner *liner, struct tls_desk *desk,
+                             struct tls_client *proxy_tls);
 /* Of lines that are dialled from now on. */
 void ws_liner_update(struct ws_liner *liner, const struct ws_line_times *times);
 /* The pool to report to. */

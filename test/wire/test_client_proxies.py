@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The library's HTTP and gRPC clients through real proxies (proxy_tool.c): all kinds, HTTP/1.1, HTTP/2, gRPC, TLS."""
+"""The library's HTTP, gRPC and WebSocket clients through real proxies (proxy_tool.c, ws_tool.c): all kinds, HTTP/1.1, HTTP/2,
+gRPC, TLS, WebSocket over either."""
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import pytest
 from certs import Authority
 from grpcpeer import GrpcServer
 from proxies import KINDS, PASSWORD, USER, WITH_LOGIN, proxy
+from test_client_websocket import TOOL as WS_TOOL, started, tool as ws_tool
 from test_proxies import ANSWERS, HEADS, Scripted
 from test_tls import TlsUpstream
 from weirtest import ROOT, Upstream, dead_port
@@ -67,6 +69,42 @@ def test_user_and_password(authority, kind):
         assert asked("http", authority, up.url, url.replace(f"{USER}:", "you:")) == ["proxy"]
         assert asked("http", authority, up.url, url.replace(f"{USER}:p%2Dw@", "")) == ["proxy"]
         assert up.requests == 1
+
+
+@pytest.mark.parametrize("how", [(), ("--http2", "only")])
+@pytest.mark.parametrize("kind", KINDS)
+def test_websockets_pass_and_the_proxy_alone_is_asked(authority, kind, how):
+    certificate, key = authority.sign("localhost")
+    with (started(WS_TOOL, "server") as (plain, said), started(WS_TOOL, "--pair", certificate, key, "server") as (tls, tls_said),
+          proxy(kind, authority) as (url, kill)):
+        urls = f"ws://localhost:{plain}/", f"wss://localhost:{tls}/"
+
+        def chat(at):
+            return ws_tool(*how, "--ca", authority.certificate, "--proxy", url, "client", at, 4, 70_000)
+        for at in urls:
+            assert (chat(at)["same"], chat(at)["err"]) == (4, "ok")
+        kill()
+        for at in urls:
+            got = chat(at)
+            assert (got["same"], got["err"]) == (0, "proxy"), got
+    assert said["accepted"] == tls_said["accepted"] == 2, "never without it"
+
+
+def test_websockets_trust_no_proxy_that_nobody_vouches_for(authority):
+    with started(WS_TOOL, "server") as (port, said), proxy("tinyproxy-tls", authority) as (url, _):
+        for how in ((), ("--http2", "only")):
+            assert ws_tool(*how, "--proxy", url, "client", f"ws://localhost:{port}/", 1, 1)["same"] == 0
+    assert said["accepted"] == 0
+
+
+@pytest.mark.parametrize("how", [(), ("--http2", "only")])
+@pytest.mark.parametrize("kind", WITH_LOGIN)
+def test_websockets_show_their_login(authority, kind, how):
+    with started(WS_TOOL, "server") as (port, said), proxy(kind, authority, login=True) as (url, _):
+        for through, same in ((url, 2), (url.replace("p%2Dw", "wrong"), 0)):
+            got = ws_tool(*how, "--ca", authority.certificate, "--proxy", through, "client", f"ws://localhost:{port}/", 2, 10)
+            assert got["same"] == same, got
+    assert said["accepted"] == 1
 
 
 def test_a_request_chooses_its_own_and_shares_no_other_ones_connection(authority):

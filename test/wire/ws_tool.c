@@ -61,6 +61,7 @@ static void open_all(void)
         .dns_servers = with.dns,
         .http2 = with.http2,
         .tls = {.ca = with.ca},
+        .proxy_tls = {.ca = with.ca},
     };
     must(weir_runtime_open(&opt, &runtime), "runtime");
     must(weir_websocket_manager_new(runtime, &options, &manager), "manager");
