@@ -8,9 +8,10 @@ import pytest
 from certs import Authority
 from grpcpeer import GrpcServer
 from h2peer import H2Upstream
+from openclawpeer import double
 from proxies import KINDS, WITH_LOGIN, proxy
 from test_tls import TlsUpstream
-from weirtest import Upstream, Weir
+from weirtest import Upstream, Weir, wait_for
 from wsraw import TEXT, WsClient, echo, upstream
 
 
@@ -18,6 +19,13 @@ from wsraw import TEXT, WsClient, echo, upstream
 def authority_():
     with Authority() as authority:
         yield authority
+
+
+class Claw:
+    """Has a connection from the beginning, which is not a request's."""
+
+    def __init__(self, gateway):
+        self.double, self.url = gateway, gateway.http_url
 
 
 class World:
@@ -29,18 +37,19 @@ class World:
         self.http1, self.https = enter(Upstream()), enter(TlsUpstream(authority.sign("127.0.0.1"),
                                                                             host="127.0.0.1"))
         self.h2, self.grpc = enter(H2Upstream()), enter(GrpcServer())
-        self.websocket = enter(upstream(echo))
+        self.websocket, self.openclaw = enter(upstream(echo)), Claw(enter(double()))
         self.weir = enter(Weir(routes=[{"match": {"path": f"/{name}"}, "upstream": name} for name in
-                                       ("http1", "https", "h2", "websocket")]
+                                       ("http1", "https", "h2", "websocket", "openclaw")]
                                + [{"match": {"path": "/"}, "upstream": "grpc"}],
                                upstreams=[self.behind(name, authority, url) for name in
-                                          ("http1", "https", "h2", "websocket", "grpc")]))
+                                          ("http1", "https", "h2", "websocket", "grpc", "openclaw")]))
 
     def behind(self, name, authority, url):
         protocol = {"https": "http1", "websocket": "http1"}.get(name, name)
         return {"name": name, "protocol": protocol, "proxy": url,
                 "proxy_tls": {"ca": str(authority.certificate)} if url.startswith("https") else {},
                 "tls": {"ca": str(authority.certificate)} if name == "https" else {},
+                "openclaw": {"token": "demo"} if name == "openclaw" else {},
                 "pool": {"reuse": "never"}, "endpoints": [{"url": getattr(self, name).url}]}
 
     def __enter__(self):
@@ -52,7 +61,11 @@ class World:
     def seen(self):
         """What each upstream's own log says."""
         return (self.http1.accepted, self.https.accepted, len(self.h2.peers), len(self.grpc.seen),
-                self.websocket.accepted)
+                self.websocket.accepted, len(self.openclaw.double.upgrades))
+
+    def execute(self):
+        """The status of a request to the OpenClaw gateway."""
+        return self.weir.ask("/openclaw/openclaw/echo", method="POST", headers="Content-Length: 2\r\n", body=b"{}").status
 
     def say(self):
         """The code of a gRPC call."""
@@ -81,14 +94,18 @@ def test_every_protocol_passes_and_none_without_the_proxy(authority, kind):
             assert world.weir.ask(path, host="localhost").status == 200, path
         assert world.say() == grpc.StatusCode.OK
         assert world.chat() == 101
+        assert world.execute() == 200
         assert all(world.seen())
         kill()
+        world.openclaw.double.behave(hangup=True)  # a tunnel may outlive the listening part of its proxy
+        wait_for(lambda: world.openclaw.double.open == 0, "the end of what was there")
         before = world.seen()
         for _ in range(3):
             for path in ("/http1", "/https", "/h2"):
                 assert world.weir.ask(path, host="localhost").status in (502, 503), path
             assert world.say() == grpc.StatusCode.UNAVAILABLE
             assert world.chat() in (502, 503)
+            assert world.execute() in (502, 503)
         assert world.seen() == before
 
 
@@ -100,10 +117,12 @@ def test_every_protocol_shows_its_login(authority, kind):
                 assert world.weir.ask(path, host="localhost").status == 200, path
             assert world.say() == grpc.StatusCode.OK
             assert world.chat() == 101
+            assert world.execute() == 200
         with World(authority, url.replace("p%2Dw", "wrong")) as world:
             for path in ("/http1", "/https", "/h2"):
                 assert world.weir.ask(path, host="localhost").status == 502, path
             assert world.say() != grpc.StatusCode.OK
             assert world.chat() == 502
+            assert world.execute() in (502, 503)
             assert not any(world.seen())
             assert "wrong" not in world.weir.text()
