@@ -73,18 +73,22 @@ class Counted:
     def is_open(self, peer):
         try:
             return not select.select([peer.sock], [], [], 0)[0] or peer.sock.recv(1, socket.MSG_PEEK) != b""
-        except (OSError, ValueError):  # it is closed here as well
+        except OSError:  # reset
             return False
 
     def script(self, peer):
         with self.lock:
             self.peers = [peer, *filter(self.is_open, self.peers)]
             self.most = max(self.most, len(self.peers))
-        peer.head()
-        peer.send(b"HTTP/1.1 200 OK\r\n\r\n")
-        while peer.request() is not None:
-            time.sleep(0.002)  # the work of an answer
-            peer.ok()
+        try:
+            peer.head()
+            peer.send(b"HTTP/1.1 200 OK\r\n\r\n")
+            while peer.request() is not None:
+                time.sleep(0.002)  # the work of an answer
+                peer.ok()
+        finally:
+            with self.lock:  # before it is closed here: the next one may get its descriptor
+                self.peers = [p for p in self.peers if p is not peer]
 
 
 @option("upstreams.proxy_limits.max_connections")
