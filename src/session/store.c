@@ -170,20 +170,35 @@ static void renew(struct weir_sessions *sessions, enum session_state state)
     }
 }
 
+/* Asked for until nothing is known any more to be there: what comes meanwhile of what is missed is
+ * no news. Asked for again meanwhile, it begins again. */
+static void begin_renewal(struct weir_sessions *sessions, uint64_t renewals)
+{
+    struct storing *storing = sessions->storing;
+    renew(sessions, SESSION_TOMB);
+    pthread_mutex_lock(&storing->mutex);
+    if (storing->renewals == renewals) {
+        storing->renewal = RENEWAL_TOMBS;
+    }
+    pthread_mutex_unlock(&storing->mutex);
+    keeper_wake(sessions);
+}
+
 /* Tombstones first, so that none is raised by what somebody else still has. */
 static void see_to_renewal(struct weir_sessions *sessions, bool is_all_written)
 {
     struct storing *storing = sessions->storing;
     pthread_mutex_lock(&storing->mutex);
     enum storing_renewal renewal = storing->renewal;
+    uint64_t renewals = storing->renewals;
     bool is_idle = storing->task == 0 && !storing->is_failed && is_all_written;
     bool is_live_due = renewal == RENEWAL_LIVE || (renewal == RENEWAL_TOMBS && is_idle);
-    storing->renewal = renewal == RENEWAL_ASKED ? RENEWAL_TOMBS
-                       : is_live_due            ? RENEWAL_NONE
-                                                : renewal;
+    storing->renewal = is_live_due ? RENEWAL_NONE : renewal;
     pthread_mutex_unlock(&storing->mutex);
-    if (renewal == RENEWAL_ASKED || is_live_due) {
-        renew(sessions, is_live_due ? SESSION_LIVE : SESSION_TOMB);
+    if (renewal == RENEWAL_ASKED) {
+        begin_renewal(sessions, renewals);
+    } else if (is_live_due) {
+        renew(sessions, SESSION_LIVE);
         keeper_wake(sessions);
     }
 }

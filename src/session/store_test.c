@@ -7,6 +7,8 @@
 
 #include "support/unit.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -464,6 +466,68 @@ static void on_kept(void *arg, weir_err err, weir_session_id id)
     confirmed->err = err;
 }
 
+enum { RENEWALS = 300, OF_THEM = 64 };
+
+/* Who says again and again that the store does not know them, until it is told to stop. */
+struct gossip {
+    weir_session_id ids[OF_THEM];
+    _Atomic bool is_over;
+    _Atomic unsigned rounds;
+};
+
+static void *gossip(void *arg)
+{
+    struct gossip *it = arg;
+    while (!it->is_over) {
+        for (unsigned i = 0; i < OF_THEM; i++) {
+            const weir_session_delta news = {
+                .size = sizeof news, .id = it->ids[i], .is_known = true};
+            weir_sessions_heard(store.sessions, &news);
+        }
+        it->rounds++;
+    }
+    return NULL;
+}
+
+/* What was asked of it before that was known is answered while the news goes round. */
+static void what_a_store_lost_with_all_the_rest_does_not_end(void **state)
+{
+    (void)state;
+    static struct gossip it;
+    opened(1000);
+    store.answers_at_once = true;
+    for (unsigned i = 0; i < OF_THEM; i++) {
+        it.ids[i] = created();
+    }
+    for (unsigned round = 0; round < RENEWALS; round++) {
+        pthread_t thread;
+        store.answers_at_once = true;
+        for (unsigned i = 0; i < 4; i++) { /* tombstones, the living, nothing */
+            time_ms += 100;
+            weir_sessions_turn(store.sessions);
+        }
+        assert_int_equal(unstored(), 0);
+        store.answers_at_once = false;
+        it.is_over = false;
+        it.rounds = 0;
+        weir_sessions_renew(store.sessions);
+        assert_int_equal(pthread_create(&thread, NULL, gossip, &it), 0);
+        while (it.rounds == 0) {
+        }
+        weir_sessions_turn(store.sessions);
+        it.is_over = true;
+        pthread_join(thread, NULL);
+        if (store.task != 0) {
+            answer(WEIR_OK);
+        }
+        for (unsigned i = 0; i < OF_THEM; i++) {
+            weir_session session = {.size = sizeof session};
+            assert_int_equal(weir_session_get(store.sessions, it.ids[i], &session), WEIR_OK);
+        }
+    }
+    closed();
+}
+
 static void who_waits_for_the_store_is_told(void **state)
 {
     (void)state;
@@ -574,6 +638,7 @@ int main(void)
         cmocka_unit_test(what_others_have_ended_ends_here),
         cmocka_unit_test(who_was_first_or_later_has_the_place),
         cmocka_unit_test(a_store_that_lost_everything_is_told_it_again),
+        cmocka_unit_test(what_a_store_lost_with_all_the_rest_does_not_end),
         cmocka_unit_test(who_waits_for_the_store_is_told),
         cmocka_unit_test(who_waits_in_vain_is_told_as_well),
         cmocka_unit_test(without_a_store_nobody_is_asked),
