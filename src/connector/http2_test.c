@@ -5,6 +5,7 @@
  */
 #include "connector/http2.h"
 
+#include "connector/http2_session.h"
 #include "io/loop.h"
 #include "io/outbox.h"
 #include "io/socket.h"
@@ -25,7 +26,7 @@ struct told {
     unsigned heads, interim, ends, fails, flushes, drains;
     uint16_t status;
     uint8_t framing;
-    bool reusable, untouched, is_over;
+    bool reusable, untouched, refused, is_over;
     enum http_fault why;
     size_t body_len;
     char body[4096], field[128], trailer[128];
@@ -125,6 +126,7 @@ static void on_fail(struct http_call *call, enum http_fault why)
     told->fails++;
     told->why = why;
     told->untouched = call->untouched;
+    told->refused = call->refused;
     assert_int_equal(http_call_fate(call), WEIR_KEEP);
 }
 
@@ -524,8 +526,25 @@ static void goaway_leaves_untouched_what_is_above_it(void **state)
     struct told *late = get(3); /* whoever had its lease already */
     until(late->is_over);
     assert_true(late->untouched);
+    assert_false(late->refused);
     answer_fine(0, 4);
     until(world.told[0].ends == 1);
+}
+
+/* After 2^30 calls: RFC 9113 §5.1.1. */
+static void a_connection_without_numbers_takes_no_more_calls(void **state)
+{
+    (void)state;
+    struct session *session = container_of(world.link, struct session, link);
+    assert_int_equal(nghttp2_session_set_next_stream_id(session->ng, INT32_MAX), 0);
+    struct told *last = get(0), *late = get(1);
+    until(late->is_over && world.requests == 1);
+    assert_true(late->untouched);
+    assert_false(late->refused);
+    assert_int_equal(world.streams[0], INT32_MAX);
+    assert_false(world.link->ops->reusable(world.link));
+    answer_fine(0, 4);
+    until(last->ends == 1);
 }
 
 static void a_refused_stream_is_untouched(void **state)
@@ -536,6 +555,7 @@ static void a_refused_stream_is_untouched(void **state)
     nghttp2_submit_rst_stream(world.server, 0, world.streams[0], NGHTTP2_REFUSED_STREAM);
     until(told->is_over);
     assert_true(told->untouched);
+    assert_true(told->refused);
     nghttp2_submit_rst_stream(world.server, 0, world.streams[1], NGHTTP2_INTERNAL_ERROR);
     until(other->is_over);
     assert_false(other->untouched);
@@ -843,6 +863,7 @@ int main(void)
         TEST(a_cancelled_call_resets_its_stream_alone),
         TEST(what_had_not_left_is_cancelled_silently),
         TEST(goaway_leaves_untouched_what_is_above_it),
+        TEST(a_connection_without_numbers_takes_no_more_calls),
         TEST(a_refused_stream_is_untouched),
         TEST(a_peer_that_hangs_up_ends_all_calls),
         TEST(who_answers_early_wants_no_more),
