@@ -15,9 +15,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#define DOOR_LOOK_MS 10U /* between two looks while others have the places */
+
 static void dialled(void *self, const struct dial_result *result);
 static void opened(struct ws_opener *opener, const struct ws_opener_result *result);
 static void start(struct claw_conn *conn);
+static void look_later(struct claw_conn *conn);
+static void arrive(struct claw_conn *conn);
 
 static struct loop *loop_of(const struct claw_conn *conn)
 {
@@ -53,6 +57,33 @@ static void begin_soon(struct claw_conn *conn)
     loop_timer_set(loop_of(conn), &conn->timer, loop_now_ms(loop_of(conn)));
 }
 
+static bool place_enter(struct claw_conn *conn)
+{
+    const struct claw_connector_options *opt = &conn->connector->opt;
+    if (conn->host->busy >= opt->handshakes_max) {
+        return false;
+    }
+    if (opt->door != NULL && atomic_fetch_add(&opt->door->busy, 1) >= opt->handshakes_max) {
+        atomic_fetch_sub(&opt->door->busy, 1);
+        return false;
+    }
+    conn->host->busy++;
+    conn->has_place = true;
+    return true;
+}
+
+static void place_give(struct claw_conn *conn)
+{
+    const struct claw_connector_options *opt = &conn->connector->opt;
+    if (conn->has_place) {
+        conn->has_place = false;
+        conn->host->busy--;
+        if (opt->door != NULL) {
+            atomic_fetch_sub(&opt->door->busy, 1);
+        }
+    }
+}
+
 static bool place_take(struct claw_conn *conn)
 {
     struct claw_connector *connector = conn->connector;
@@ -62,14 +93,31 @@ static bool place_take(struct claw_conn *conn)
     }
     host->users += conn->host == NULL;
     conn->host = host;
-    conn->has_place = host->busy < connector->opt.handshakes_max;
-    if (conn->has_place) {
-        host->busy++;
-    } else {
+    if (!place_enter(conn)) {
         conn->stage = CLAW_QUEUED;
         list_push_back(&host->waiting, &conn->on_host);
+        look_later(conn);
     }
     return true;
+}
+
+/* Nobody tells of a place that was left on another loop. */
+static void look_later(struct claw_conn *conn)
+{
+    if (conn->connector->opt.door != NULL) {
+        loop_timer_set(loop_of(conn), &conn->timer, loop_now_ms(loop_of(conn)) + DOOR_LOOK_MS);
+    }
+}
+
+static void queue_time(struct claw_conn *conn)
+{
+    struct claw_host *host = conn->host;
+    if (list_first(&host->waiting) == &conn->on_host && place_enter(conn)) {
+        list_remove(&host->waiting, &conn->on_host);
+        arrive(conn);
+    } else {
+        look_later(conn);
+    }
 }
 
 void claw_place_leave(struct claw_conn *conn)
@@ -79,15 +127,13 @@ void claw_place_leave(struct claw_conn *conn)
         return;
     }
     list_leave(&conn->on_host);
-    host->busy -= conn->has_place;
-    conn->has_place = false;
+    place_give(conn);
     conn->host = NULL;
     host->users--;
-    if (host->busy < conn->connector->opt.handshakes_max && !list_is_empty(&host->waiting)) {
-        struct claw_conn *next = list_entry(list_pop_front(&host->waiting), struct claw_conn,
-                                            on_host);
-        next->has_place = true;
-        host->busy++;
+    struct node *first = list_first(&host->waiting);
+    struct claw_conn *next = first != NULL ? list_entry(first, struct claw_conn, on_host) : NULL;
+    if (next != NULL && place_enter(next)) {
+        list_remove(&host->waiting, first);
         begin_soon(next);
     }
     if (host->users == 0) {
@@ -237,6 +283,8 @@ void claw_dial_time(struct claw_conn *conn, uint64_t now_ms)
     (void)now_ms;
     if (conn->stage == CLAW_PAUSED) {
         try_start(conn);
+    } else if (conn->stage == CLAW_QUEUED) {
+        queue_time(conn);
     } else if (conn->stage == CLAW_OPENING) {
         claw_dial_failed(conn, WEIR_ECONNECT_TIMEOUT);
     }

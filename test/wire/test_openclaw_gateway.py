@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from openclawpeer import REAL, Real, connect, double
-from weirtest import DEADLINE, Weir, free_port, wait_for
+from weirtest import DEADLINE, Upstream, Weir, free_port, wait_for
 
 option = pytest.mark.option
 
@@ -257,6 +257,18 @@ def test_a_client_that_leaves_costs_nothing():
                 client.reset()
         claw.behave(release=True)
         assert post(weir, "echo", {"a": 1}).json() == {"a": 1} and len(claw.connects) == 1
+
+
+def test_handshakes_of_all_workers_are_bounded():
+    """A gateway has no more than 32 who have not said who they are, and answers 503 beyond."""
+    with Upstream(lambda peer: peer.head() and peer.recv()) as silent:
+        with Weir([silent.url], workers=20, upstream_options={"protocol": "openclaw", "openclaw": {"token": "T"}}) as weir:
+            wait_for(lambda: weir.metric("weir_pool_connections", pool="openclaw:up", state="dialling") == 20, "dials")
+            wait_for(lambda: weir.metric("weir_openclaw_handshakes_total", upstream="up") == 16, "the first of them")
+            assert silent.accepted <= 16
+    with double() as claw, weir_for(claw, workers=20) as weir:
+        wait_for(lambda: claw.open == 20, "all of them, in the end")
+        assert post(weir, "status").json()["strangers_most"] <= 16
 
 
 # --- events ---------------------------------------------------------------------------------------
