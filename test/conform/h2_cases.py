@@ -270,7 +270,10 @@ def _(t):
 @case("5.1.1 the last stream of all is served")
 def _(t):
     h2 = t.open()
-    fine(h2, h2.request(stream=2**31 - 1))
+    it = h2.stream(h2.request(stream=2**31 - 1))
+    h2.drain_until(lambda: it.done)
+    assert it.ended and it.status == 200, f"status {it.status}, reset {it.reset}"
+    assert h2.goaway in (None, NO_ERROR), f"GOAWAY {h2.goaway}"  # that there is no use in staying
 
 
 @case("5.1.2 streams beyond SETTINGS_MAX_CONCURRENT_STREAMS are refused, the others served")
