@@ -374,7 +374,7 @@ static void gets(struct fixture *f)
 
 static void fails(struct fixture *f, weir_err err, const char *why)
 {
-    get(f, 2, 300);
+    get(f, 2, 600);
     if (f->err != err || strstr(f->detail, why) == NULL) {
         fail_msg("%s: %s", weir_err_word(f->err), f->detail);
     }
@@ -601,7 +601,9 @@ static void who_comes_back_is_a_stranger(void **state)
     f->actors[0].to = 1;
     all_say(f, map_of(f, 1));
     gets(f);
-    assert_true(redis_cluster_meet(f->cluster, &first, "b")); /* one slot moved, and no more */
+    if (COUNTED(f, maps) == 1) { /* one slot moved, and no more is known yet */
+        assert_true(redis_cluster_meet(f->cluster, &first, "b"));
+    }
     until(COUNTED(f, maps) == 2);
     assert_false(redis_cluster_meet(f->cluster, &first, "b"));
     assert_false(redis_cluster_meet(f->cluster, &second, "c"));
