@@ -16,7 +16,7 @@ static weir_sessions *opened_with(const char *url, const char *ca, uint32_t repl
                                        .cluster = true,
                                        .prefix = "test",
                                        .replicas = replicas,
-                                       .timeout_ms = 1000,
+                                       .timeout_ms = 3000,
                                        .soon_ms = 2,
                                        .counters_ms = 20,
                                        .again_ms = 50};
