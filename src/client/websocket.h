@@ -68,7 +68,6 @@ struct sock {
     bool is_dialled : 1;
     bool is_call : 1; /* … over the other pool */
     bool was_open : 1;
-    bool is_cancelled : 1;
 };
 
 /* For other threads; there is one for each slot. */

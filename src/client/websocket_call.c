@@ -152,7 +152,7 @@ weir_err ws_call_begin(struct opening *opening)
 
 static void begin_again(struct opening *opening)
 {
-    weir_err err = opening->sock->is_cancelled ? WEIR_ECANCELED : ws_call_begin(opening);
+    weir_err err = opening->why != WEIR_OK ? opening->why : ws_call_begin(opening);
     if (err != WEIR_OK) {
         opening_failed(opening, err, "");
     }
@@ -341,7 +341,9 @@ static void on_head(struct http_call *call, struct http_head *head)
         return; /* of 1xx the connector bears so many */
     }
     opening->status = head->status;
-    if (!is_good(own, head) || !opening_terms(opening, head, &terms, &deflates)) {
+    if (opening->why != WEIR_OK) { /* whatever it says: it is given up */
+        opening_failed(opening, opening->why, "");
+    } else if (!is_good(own, head) || !opening_terms(opening, head, &terms, &deflates)) {
         opening_failed(opening, WEIR_EPROTOCOL, "");
     } else if (call->ops->tunnel == NULL) {
         open_way(own, head, deflates ? &terms : NULL);
@@ -388,7 +390,7 @@ static void lost(struct ws_call *own, bool is_untouched, weir_err why)
     struct opening *opening = own->opening;
     opening->call = NULL;
     call_free(own);
-    if (is_untouched && opening->tries < TRIES_MAX && opening->why == WEIR_OK) {
+    if (is_untouched && opening->tries < TRIES_MAX) {
         begin_again(opening);
     } else {
         opening_failed(opening, opening->why != WEIR_OK ? opening->why : why, "");

@@ -287,17 +287,21 @@ void opening_abort(struct sock *sock, weir_err why)
     opening_failed(sock->opening, why, "");
 }
 
+static void lease_over(struct opening *opening)
+{
+    weir_release(opening->pool, opening->lease, WEIR_KEEP); /* granted() hears of it */
+}
+
 void sock_cancel(struct sock *sock)
 {
     struct opening *opening = sock->opening;
-    if (sock->is_cancelled || opening == NULL) {
+    if (opening == NULL || opening->why != WEIR_OK) {
         return;
     }
-    sock->is_cancelled = true;
+    opening->why = WEIR_ECANCELED;
     if (opening->lease.id != 0) {
-        weir_release(opening->pool, opening->lease, WEIR_KEEP); /* granted() hears of it */
+        lease_over(opening);
     } else if (opening->stream != NULL || opening->call != NULL) {
-        opening->why = WEIR_ECANCELED;
         loop_timer_set(sock->bay->loop, &sock->end.timer, loop_now_ms(sock->bay->loop));
     }
 }
@@ -309,8 +313,8 @@ static void opening_begins(struct worker_note *note)
 {
     struct opening *opening = container_of(note, struct opening, note);
     const struct sock *sock = opening->sock;
-    weir_err err = sock->is_cancelled ? WEIR_ECANCELED
-                                      : bay_dials(sock->bay, opening->is_tls, opening->proxy);
+    weir_err err = opening->why != WEIR_OK ? opening->why
+                                           : bay_dials(sock->bay, opening->is_tls, opening->proxy);
     if (err == WEIR_OK) {
         err = opening->is_call ? ws_call_begin(opening) : line_begin(opening);
     }
@@ -381,7 +385,7 @@ bool opening_granted(struct opening *opening, const weir_grant *grant)
     if (grant->err == WEIR_OK) {
         return true;
     }
-    opening_failed(opening, opening->sock->is_cancelled ? WEIR_ECANCELED : grant->err, "");
+    opening_failed(opening, opening->why != WEIR_OK ? opening->why : grant->err, "");
     return false;
 }
 
@@ -397,8 +401,14 @@ static void opening_fire(struct loop_timer *timer, uint64_t now_ms)
 {
     struct sock *sock = container_of(container_of(timer, struct ws_end, timer), struct sock, end);
     (void)now_ms;
-    weir_err why = sock->opening->why;
-    opening_failed(sock->opening, why != WEIR_OK ? why : WEIR_EFIRST_BYTE_TIMEOUT, "");
+    struct opening *opening = sock->opening;
+    bool is_over = opening->why != WEIR_OK;
+    opening->why = is_over ? opening->why : WEIR_EFIRST_BYTE_TIMEOUT;
+    if (opening->lease.id == 0) {
+        opening_failed(opening, opening->why, "");
+    } else if (!is_over) {
+        lease_over(opening);
+    }
 }
 
 /* --- the handshake ------------------------------------------------------------------------------
@@ -511,6 +521,10 @@ static void opening_ready(struct stream *stream, unsigned events)
 {
     struct opening *opening = stream->owner;
     size_t cap;
+    if (opening->why != WEIR_OK) { /* whatever comes: it is given up */
+        opening_failed(opening, opening->why, "");
+        return;
+    }
     if ((events & STREAM_WRITE) != 0 && !write_request(opening)) {
         opening_failed(opening, WEIR_ERESET, "");
         return;
