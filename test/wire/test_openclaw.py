@@ -4,6 +4,7 @@ Each against our double; with WEIR_OPENCLAW also against the real gateway (`make
 import asyncio
 import json
 import os
+import signal
 import socket
 import stat
 import time
@@ -162,6 +163,44 @@ def test_tc_010_the_limit(gateway):
         client.gateway("b", gateway, account="b")
         assert client.call("a", "health")["ok"]
         assert client.call("b", "health")["err"] == "full"
+
+
+if REAL:  # what above takes a double that does as it is told
+
+    @pytest.mark.parametrize("gateway", ["real"], indirect=True)
+    def test_tc_003_and_007_release_and_health_checks_at_the_real_one(gateway):
+        with tool("probe_every=100ms", "probe_timeout=5s", "jitter=0", *EAGER) as client:
+            client.gateway("a", gateway)
+            calls = [client.begin("a", "health") for _ in range(8)]
+            assert client.info("a")["in_flight"] > 0
+            assert all(client.result(call)["ok"] for call in calls)
+            stats = client.stats()
+            assert (stats["total"], stats["active"], stats["in_flight"], stats["connects"]) == (1, 0, 0, 1)
+            os.kill(gateway.process.pid, signal.SIGSTOP)  # the next check is not answered: the connection goes
+            try:
+                client.until(lambda: client.count("connection_removed") == 1)
+            finally:
+                os.kill(gateway.process.pid, signal.SIGCONT)
+            assert [event["why"] for event in client.pool_events if event["pool_event"] == "connection_removed"] \
+                == ["probe_timeout"]
+            assert client.stats()["losses"] == 1 and client.call("a", "health")["ok"]
+
+    @pytest.mark.parametrize("gateway", ["real"], indirect=True)
+    def test_tc_005_and_006_the_real_one_goes_and_comes_back(gateway):
+        with tool(*EAGER) as client, tool("retry_first=20ms", "jitter=0") as other:
+            client.gateway("a", gateway)
+            assert client.call("a", "health")["ok"]
+            gateway.kill()
+            other.gateway("a", gateway)
+            assert other.call("a", "health")["err"] == "down"
+            info = other.info("a")
+            assert (info["status"], info["errors"], info["last_error"]) == ("error", 4, "refused")
+            assert other.call("a", "health")["err"] == "down" and other.stats()["handshakes"] == 4
+            gateway.start()
+            client.until(lambda: client.count("connection_added") == 2)  # by itself
+            assert client.info("a")["status"] == "connected" and client.call("a", "health")["ok"]
+            other.ask("disconnect", "a", 0)  # forgives
+            assert other.call("a", "health")["ok"] and other.info("a")["status"] == "connected"
 
 
 # --- who we are ----------------------------------------------------------------------------------

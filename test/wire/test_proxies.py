@@ -120,7 +120,7 @@ ANSWERS = {
     "no method": [b"\x05\xff"],
     "a method not offered": [b"\x05\x02"],
     "cut in the greeting": [b"\x05"],
-    "cut in the reply": [b"\x05\x00", b"\x05\x00\x00\x01\x7f"],
+    **{f"cut after {n} of the reply": [b"\x05\x00", b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50"[:n]] for n in range(1, 10)},
     **{f"reply {code}": [b"\x05\x00", bytes([5, code, 0, 1, 0, 0, 0, 0, 0, 0])] for code in range(1, 10)},
 }
 
