@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "cli/faults.h"
+#include "cli/terminal.h"
 #include "gateway/config.h"
 #include "gateway/config_address.h"
 #include "gateway/config_arena.h"
@@ -138,6 +139,7 @@ static int say_status(const struct ask *ask, uint16_t status, struct slice body)
     snprintf(text, sizeof(text), "%u %.*s", status, (int)(body.len < 400 ? body.len : 400),
              body.at);
     text[strcspn(text, "\n")] = '\0';
+    terminal_tame(text);
     return fail(ask, ask->path, status == 401 ? "401: WEIR_ADMIN_TOKEN has to open it" : text);
 }
 

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "cli/ask.h"
 #include "cli/command.h"
+#include "cli/terminal.h"
 #include "proto/json_read.h"
 
 #include <stdio.h>
@@ -60,8 +61,7 @@ static const struct shown *find(const char *name)
 /* --- the table -----------------------------------------------------------------------------------
  */
 
-/* As it is, texts without their quotes; what a terminal might take for more than a letter is a
- * question mark. */
+/* As it is, texts without their quotes. */
 static void cell_of(struct slice row, const char *column, char ret_cell[CELL_MAX])
 {
     struct slice value;
@@ -72,9 +72,7 @@ static void cell_of(struct slice row, const char *column, char ret_cell[CELL_MAX
         slice_copy(ret_cell, CELL_MAX, value);
     else if (json_get_text(value, ret_cell, CELL_MAX) == JSON_NO_TEXT)
         snprintf(ret_cell, CELL_MAX, "…");
-    for (char *at = ret_cell; *at != '\0'; at++)
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
-            *at = '?';
+    terminal_tame(ret_cell);
     if (ret_cell[0] == '\0')
         snprintf(ret_cell, CELL_MAX, "-");
 }
@@ -95,7 +93,8 @@ static void print_row(const struct table *table, struct slice row)
             cell_of(row, table->page->columns[c], cell);
         else
             snprintf(cell, sizeof(cell), "%s", table->page->columns[c]);
-        printf("%-*s%s", is_last ? 0 : (int)table->widths[c], cell, is_last ? "\n" : "  ");
+        size_t rest = is_last ? 0 : table->widths[c] - terminal_width(cell) + 2;
+        printf("%s%*s%s", cell, (int)rest, "", is_last ? "\n" : "");
     }
 }
 
@@ -104,7 +103,7 @@ static void measure(struct table *table, struct slice row)
     char cell[CELL_MAX];
     for (unsigned c = 0; c < table->count; c++) {
         cell_of(row, table->page->columns[c], cell);
-        size_t width = strlen(cell);
+        size_t width = terminal_width(cell);
         table->widths[c] = width > table->widths[c] ? width : table->widths[c];
     }
 }

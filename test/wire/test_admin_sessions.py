@@ -210,15 +210,33 @@ def test_what_is_no_admin_interface_is_no_list(answer):
         assert said.returncode == 1 and said.stderr.startswith("weir show: ") and not said.stdout
 
 
-def test_what_a_terminal_might_obey_is_not_shown():
-    rows = json.dumps({"sessions": [{"id": "a\x1b[2Jb", "upstream": None}], "cut": False}).encode()
+def show_what_says(answer):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         def serve():
             peer, _ = listener.accept()
             with peer:
                 peer.recv(65536)
-                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(rows), rows))
+                peer.sendall(answer)
 
         threading.Thread(target=serve, daemon=True).start()
-        said = show("sessions", "--admin", f"127.0.0.1:{listener.getsockname()[1]}")
-        assert "a?[2Jb" in said.stdout and "\x1b" not in said.stdout
+        return show("sessions", "--admin", f"127.0.0.1:{listener.getsockname()[1]}")
+
+
+@pytest.mark.parametrize("text,shown", [("a\x1b[2Jb", "a?[2Jb"), ("a\x9b2Jb", "a?2Jb"), ("a\x7fb", "a?b"),
+                                        ("a\u202eb\u2066c", "a?b?c"), ("\xc4\u20ac\U0001f600", "\xc4\u20ac\U0001f600")])
+@pytest.mark.parametrize("is_escaped", [True, False])
+def test_what_a_terminal_might_obey_is_not_shown(text, shown, is_escaped):
+    if not is_escaped and text[1] < " ":
+        text, shown = "a", "a"  # as it is it would be no JSON
+    row = {"id": text, "upstream": "u", "user": [text]}
+    rows = json.dumps({"sessions": [row], "cut": False}, ensure_ascii=is_escaped).encode()
+    said = show_what_says(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(rows), rows))
+    head, line = said.stdout.splitlines()
+    assert line.split()[:2] == [shown, "u"] and head.index("upstream") == line.index(" u ") + 1
+    assert not any(sign in said.stdout for sign in "\x1b\x9b\x7f\u202e\u2066")
+
+
+def test_what_a_terminal_might_obey_is_no_reason():
+    text = b"no\x1b[2J\x9b2J\xc2\x9b"
+    said = show_what_says(b"HTTP/1.1 404 No\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
+    assert said.returncode == 1 and said.stderr.endswith(": 404 no?[2J?2J?\n")
