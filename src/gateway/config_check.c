@@ -120,6 +120,10 @@ static void check_admin(const struct check *c)
     if (c->config->admin.viewer_token[0] != '\0' && c->config->admin.token[0] == '\0')
         config_error(c->faults, AT(c, c->config->admin.viewer_token),
                      "admin.viewer_token: without admin.token everybody may do everything");
+    else if (c->config->admin.viewer_token[0] != '\0'
+             && strcmp(c->config->admin.viewer_token, c->config->admin.token) == 0)
+        config_error(c->faults, AT(c, c->config->admin.viewer_token),
+                     "admin.viewer_token: admin.token is the same, and nobody could do anything");
 }
 
 /* --- certificates --------------------------------------------------------------------------------

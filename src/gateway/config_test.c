@@ -164,6 +164,7 @@ static const struct broken broken[] = {
     /* together */
     {LISTENER "admin: {address: \"0.0.0.0:1\"}\n", 2, 18, "needs admin.token"},
     {LISTENER "admin: {viewer_token: see}\n", 2, 23, "without admin.token"},
+    {LISTENER "admin: {token: see, viewer_token: see}\n", 2, 35, "is the same"},
     {LISTENER "admin: {address: \"127.0.0.1:8080\"}\n", 1, 34, "admin.address as well"},
     {"listeners:\n- {name: a, address: \"1.1.1.1:1\"}\n- {name: a, address: \"1.1.1.1:2\"}\n", 3,
      10, "taken by the listener in line 2"},
