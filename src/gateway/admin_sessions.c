@@ -87,7 +87,7 @@ static bool unescape(struct slice text, char ret_value[VALUE_MAX + 1])
     for (uint32_t i = 0; i < text.len; i++) {
         char c = text.at[i] == '+' ? ' ' : text.at[i];
         if (c == '%') {
-            int high = i + 2 < text.len + 0U ? hex_of(text.at[i + 1]) : -1;
+            int high = i + 2 < text.len ? hex_of(text.at[i + 1]) : -1;
             int low = i + 2 < text.len ? hex_of(text.at[i + 2]) : -1;
             if (high < 0 || low < 0 || high + low == 0)
                 return false;
