@@ -69,12 +69,20 @@ static bool is_deaf(const struct redis_store *store)
     return !store->is_cluster && atomic_load(&store->is_down);
 }
 
+/* First which Redis it is, so that what it has is never taken for what another one had. */
+static bool say_read(struct redis_job *job)
+{
+    const struct redis_wire *wire = &job->store->wire;
+    return redis_wire_epoch_again(wire, &job->commands, redis_wire_tag(job->id))
+           && redis_wire_read(wire, &job->commands, job->id);
+}
+
 void redis_job_read(void *self, uint64_t task, weir_session_id id)
 {
     struct redis_store *store = self;
     bool is_down = is_deaf(store);
     struct redis_job *job = is_down ? NULL : job_new(store, id);
-    if (job != NULL && redis_wire_read(&store->wire, &job->commands, id)) {
+    if (job != NULL && say_read(job)) {
         job->task = task;
         if (post(job)) {
             return;
@@ -123,7 +131,7 @@ static void ask(struct redis_job *job, uint32_t ahead)
     job->route.on_reply = on_reply;
     job->route.done = done;
     job->route.commands = bytes_slice(&job->commands);
-    job->route.count = ahead + (job->fn != NULL ? 2 : 1);
+    job->route.count = ahead + 2;
     redis_route_start(job->store, &job->route, redis_wire_tag(job->id));
 }
 
@@ -164,6 +172,7 @@ static void read_replied(struct redis_job *job, const struct resp_value *value,
         return;
     }
     weir_err err = redis_wire_found(value, inside, &found);
+    job->was_found = err == WEIR_OK;
     found.session.id = job->id;
     const weir_session_delta delta = {.size = sizeof delta,
                                       .id = job->id,
@@ -195,12 +204,11 @@ static void on_reply(struct redis_route *route, uint32_t index, const struct res
 {
     struct redis_job *job = container_of(route, struct redis_job, route);
     job->has_no_scripts = job->has_no_scripts && index > 0; /* from the beginning, once more */
-    if (index != job->ahead) {
-        return; /* scripts, or that a claim lasts */
-    }
-    if (job->fn != NULL) {
-        claim_replied(job, value);
-    } else {
+    if (job->fn != NULL && index == job->ahead) {
+        claim_replied(job, value); /* what follows says that it lasts */
+    } else if (job->fn == NULL && index == job->ahead && !redis_keep_epoch(value, job->epoch)) {
+        job->epoch[0] = '\0';
+    } else if (job->fn == NULL && index == job->ahead + 1) {
         read_replied(job, value, inside);
     }
 }
@@ -209,8 +217,7 @@ static void on_reply(struct redis_route *route, uint32_t index, const struct res
 static bool ask_with_scripts(struct redis_job *job)
 {
     bytes_clear(&job->commands);
-    if (!redis_wire_scripts(&job->commands)
-        || !redis_wire_read(&job->store->wire, &job->commands, job->id)) {
+    if (!redis_wire_scripts(&job->commands) || !say_read(job)) {
         return false;
     }
     ask(job, REDIS_SCRIPTS);
@@ -224,6 +231,9 @@ static void done(struct redis_route *route, const struct redis_outcome *outcome)
     if (outcome->err == WEIR_OK && job->has_no_scripts && job->ahead == 0
         && ask_with_scripts(job)) {
         return;
+    }
+    if (outcome->err == WEIR_OK && job->was_found) {
+        redis_known_found(store, route, redis_wire_tag(job->id), job->epoch, outcome->run_id);
     }
     if (outcome->err != WEIR_OK && !store->is_cluster) { /* one node is not all of them */
         redis_store_failed(store, outcome->err, outcome->detail);

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <sys/random.h>
 
+#define UNKNOWN_EPOCH "?" /* no Redis has it */
+
 bool redis_known_init(struct redis_store *store)
 {
     store->epochs = alloc_array(&alloc_libc, store->is_cluster ? REDIS_TAGS : 1,
@@ -82,6 +84,16 @@ static bool note_process(struct redis_store *store, const struct redis_route *ro
     bool is_same = strcmp(store->run_id, run_id) == 0;
     snprintf(store->run_id, sizeof store->run_id, "%s", run_id);
     return is_same;
+}
+
+void redis_known_found(struct redis_store *store, const struct redis_route *route, uint32_t tag,
+                       const char *epoch, const char *run_id)
+{
+    const char *known = store->epochs[store->cluster != NULL ? tag : 0];
+    const char *which = epoch[0] != '\0' ? epoch : UNKNOWN_EPOCH;
+    if (known[0] == '\0' && !redis_known_note(store, route, tag, which, run_id, false)) {
+        weir_sessions_renew(store->sessions);
+    }
 }
 
 bool redis_known_note(struct redis_store *store, const struct redis_route *route, uint32_t tag,

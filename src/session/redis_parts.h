@@ -71,6 +71,8 @@ struct redis_job {
     void *arg;
     uint32_t ahead;
     bool has_no_scripts, is_answered;
+    bool was_found;                  /* by a look-up, */
+    char epoch[REDIS_EPOCH_MAX + 1]; /* and in which Redis; "": it did not say */
     char place[WEIR_SESSION_NAME_MAX + 1];
 };
 
@@ -174,6 +176,10 @@ uint64_t redis_fresh_epoch(void);
 bool redis_keep_epoch(const struct resp_value *value, char ret_epoch[REDIS_EPOCH_MAX + 1]);
 /* The commands of a tag (REDIS_UNTAGGED: the only place) go where they belong. */
 void redis_route_start(struct redis_store *store, struct redis_route *route, uint32_t tag);
+/* Who had what was looked up, and with which epoch ("": it has none), where nothing was known of
+ * it: from then on there is something that it may lose. */
+void redis_known_found(struct redis_store *store, const struct redis_route *route, uint32_t tag,
+                       const char *epoch, const char *run_id);
 /* Who answered, and with which epoch. False: it may have lost what it was told; one that was never
  * seen has nothing to have lost, but for what was looked up in it before (`is_missed`). */
 bool redis_known_note(struct redis_store *store, const struct redis_route *route, uint32_t tag,

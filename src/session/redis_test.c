@@ -124,6 +124,30 @@ static void a_touch_raises_nothing(void **state)
     weir_sessions_close(a);
 }
 
+/* What is looked up tells which Redis it is that has it: another one, met first by the prober, has
+ * lost it. */
+static void what_was_looked_up_before_all_was_lost_lives_on(void **state)
+{
+    (void)state;
+    char url[64];
+    weir_sessions *a = opened_at(server.port, NULL, 20), *b;
+    weir_session_id id = created(a, "k");
+    until(is_stored(a));
+    snprintf(url, sizeof url, "redis://127.0.0.1:%u/2", (unsigned)server.port);
+    const weir_sessions_redis redis = {
+        .url = url, .prefix = "test", .soon_ms = 2, .counters_ms = 20, .again_ms = 500};
+    const weir_sessions_options opt = {.sessions_max = 100, .secret = secret, .redis = &redis};
+    assert_int_equal(weir_sessions_open(&opt, &b), WEIR_OK);
+    assert_int_equal(fetch(b, id), WEIR_OK);
+    weir_sessions_close(a);
+    redis_says(&server, "FLUSHALL");
+    until(strcmp(redis_says(&server, "EXISTS", "test:e"), "1") == 0); /* the prober was there */
+    assert_int_equal(weir_session_touch(b, id, true), WEIR_OK);
+    until(is_stored(b));
+    assert_true(lives(b, id) && is_there('s', id));
+    weir_sessions_close(b);
+}
+
 /* Both were apart when they said where it is served. */
 static void of_two_places_one_is_left(void **state)
 {
@@ -578,6 +602,7 @@ int main(void)
         WITH_SERVER(each_counts_its_own_and_changes_what_it_changed),
         WITH_SERVER(what_one_has_ended_ends_for_all),
         WITH_SERVER(a_touch_raises_nothing),
+        WITH_SERVER(what_was_looked_up_before_all_was_lost_lives_on),
         WITH_SERVER(of_two_places_one_is_left),
         WITH_SERVER(who_waits_for_it_is_told_when_it_is_there),
         WITH_SERVER(a_merge_twice_is_one),
