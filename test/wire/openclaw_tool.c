@@ -443,7 +443,7 @@ static void set(weir_runtime_options *opt, weir_openclaw_options *options, const
     } else if ((value = value_of(word, "workers")) != NULL) {
         opt->workers = (uint32_t)atoi(value);
     } else if ((value = value_of(word, "ca")) != NULL) {
-        options->tls.ca = value;
+        options->tls.ca = options->proxy_tls.ca = value;
     } else if ((value = value_of(word, "dns")) != NULL) {
         options->dns_servers = value;
     } else {

@@ -651,9 +651,10 @@ def test_over_tls():
             assert client.info("a")["last_error"] == "tls_untrusted"
 
 
-@pytest.mark.parametrize("kind", ["microsocks", "tinyproxy"])
+@pytest.mark.parametrize("kind", proxies.KINDS)
 def test_through_a_proxy_and_never_without(kind):
-    with double() as gateway, tool("retry_first=10ms", "jitter=0") as client, proxies.proxy(kind, None) as (url, kill):
+    with certs.Authority() as authority, double() as gateway, proxies.proxy(kind, authority) as (url, kill), \
+            tool("retry_first=10ms", "jitter=0", f"ca={authority.certificate}") as client:
         client.gateway("a", gateway, proxy=url)
         assert client.call("a", "health")["ok"]
         kill()
