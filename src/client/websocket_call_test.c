@@ -95,7 +95,7 @@ static void say(int fd, const char *text, size_t len)
 static void send_away(int fds[2])
 {
     char heard[4096];
-    struct sockaddr_in address;
+    struct sockaddr_in address = {0};
     socklen_t len = sizeof address;
     fds[0] = accepted();
     assert_int_equal(listen(world.listener, 0), 0);
