@@ -36,7 +36,7 @@ static const struct shown {
     {"listeners",
      {"name", "address", "port", "state", "connections", "max_connections", "requests"}},
     {"clients",
-     {"client", "in_flight", "waiting", "concurrent", "requests", "refused_concurrent",
+     {"client", "priority", "in_flight", "waiting", "concurrent", "requests", "refused_concurrent",
       "refused_rate", "input_tokens", "output_tokens"}},
     {"sessions",
      {"id", "upstream", "account", "key", "user", "status", "epoch", "requests", "idle_seconds",

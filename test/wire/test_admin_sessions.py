@@ -210,6 +210,12 @@ def test_what_is_no_admin_interface_is_no_list(answer):
         assert said.returncode == 1 and said.stderr.startswith("weir show: ") and not said.stdout
 
 
+def test_clients_are_shown_with_their_priority():
+    with Weir(clients=[client("urgent", priority="high")]) as weir:
+        head, row = show("clients", "--admin", f"127.0.0.1:{weir.admin_port}").stdout.splitlines()
+    assert head.split()[:2] == ["client", "priority"] and row.split()[:2] == ["urgent", "high"]
+
+
 def show_what_says(answer):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         def serve():
