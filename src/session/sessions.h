@@ -83,6 +83,7 @@ struct storing {
     weir_session_delta *changes;
     weir_session *sessions;
     char *attrs;
+    uint32_t shard, place; /* where the next one begins: the keeper's */
 };
 
 struct notice {

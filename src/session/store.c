@@ -104,16 +104,31 @@ static void describe_change(struct storing *storing, const struct shard *shard,
 
 static void collect_shard(struct storing *storing, struct shard *shard, uint64_t now_ms)
 {
-    uint32_t index = 0;
     const struct session *session;
     pthread_mutex_lock(&shard->mutex);
     while (storing->count < storing->store.batch_max
-           && (session = table_take_changed(&shard->table, &index)) != NULL) {
+           && (session = table_take_changed(&shard->table, &storing->place)) != NULL) {
         if (session->is_dirty && session->expires_ms > now_ms) {
             describe_change(storing, shard, session, now_ms);
         }
     }
     pthread_mutex_unlock(&shard->mutex);
+}
+
+/* On from where the last batch ended, all around: what a store does not take, and is to be offered
+ * again, has to come behind all others, or they would never be. */
+static void collect(struct weir_sessions *sessions, uint64_t now_ms)
+{
+    struct storing *storing = sessions->storing;
+    storing->count = 0;
+    for (unsigned i = 0; i <= SESSIONS_SHARDS; i++) { /* the first one's first half last */
+        collect_shard(storing, &sessions->shards[storing->shard], now_ms);
+        if (storing->count == storing->store.batch_max) {
+            return;
+        }
+        storing->shard = (storing->shard + 1) % SESSIONS_SHARDS;
+        storing->place = 0;
+    }
 }
 
 /* What was only touched goes as well. */
@@ -145,10 +160,7 @@ static bool write_some(struct weir_sessions *sessions, uint64_t now_ms)
     if (!is_free) {
         return false;
     }
-    storing->count = 0;
-    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
-        collect_shard(storing, &sessions->shards[i], now_ms);
-    }
+    collect(sessions, now_ms);
     if (storing->count == 0) {
         return false;
     }

@@ -33,6 +33,11 @@ static struct store {
     weir_session_id read_id;
     uint32_t kept_count;
     struct kept kept[KEPT];
+    uint32_t offered_count;
+    struct offered {
+        weir_session_id id;
+        uint32_t times;
+    } offered[KEPT]; /* in the order in which each was the first time */
 } store;
 
 static uint64_t time_ms = 1000000;
@@ -74,6 +79,20 @@ static void keep(const weir_session_delta *change)
     }
 }
 
+static void count_offer(weir_session_id id)
+{
+    uint32_t i = 0;
+    while (i < store.offered_count
+           && (store.offered[i].id.high != id.high || store.offered[i].id.low != id.low)) {
+        i++;
+    }
+    if (i < KEPT) {
+        store.offered_count += i == store.offered_count;
+        store.offered[i].id = id;
+        store.offered[i].times++;
+    }
+}
+
 static void on_write(void *self, uint64_t task, const weir_session_delta *changes, uint32_t count)
 {
     assert_ptr_equal(self, &store);
@@ -81,6 +100,9 @@ static void on_write(void *self, uint64_t task, const weir_session_delta *change
     store.writes++;
     store.changes += count;
     store.last_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        count_offer(changes[i].id);
+    }
     for (uint32_t i = 0; store.answer == WEIR_OK && i < count; i++) {
         keep(&changes[i]);
     }
@@ -221,6 +243,27 @@ static void batches_have_a_hundred(void **state)
     weir_sessions_turn(store.sessions);
     assert_true(store.writes == 3 && store.changes == 250 && store.last_count == 50);
     assert_int_equal(unstored(), 0);
+    closed();
+}
+
+/* A store may keep some of what it says that it has not taken. */
+static void what_is_refused_is_not_before_all_others(void **state)
+{
+    (void)state;
+    weir_sessions *sessions = opened(2000);
+    for (unsigned i = 0; i < 350; i++) {
+        created();
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        weir_sessions_turn(sessions);
+        assert_true(store.task != 0 && store.last_count == 100);
+        answer(WEIR_EDOWN);
+        time_ms += 1000;
+    }
+    for (unsigned i = 0; i < store.offered_count; i++) {
+        assert_int_equal(store.offered[i].times, 1 + (i < 50)); /* all around, and on */
+    }
+    assert_int_equal(store.offered_count, 350);
     closed();
 }
 
@@ -631,6 +674,7 @@ int main(void)
         cmocka_unit_test(a_change_is_written_and_touches_wait),
         cmocka_unit_test(what_failed_is_written_again_as_it_is_by_then),
         cmocka_unit_test(batches_have_a_hundred),
+        cmocka_unit_test(what_is_refused_is_not_before_all_others),
         cmocka_unit_test(ends_and_rotations_are_told),
         cmocka_unit_test(the_close_writes_what_is_left),
         cmocka_unit_test(what_made_room_is_fetched_again),
