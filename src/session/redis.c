@@ -523,8 +523,10 @@ void redis_store_stats(const struct redis_store *store, weir_sessions_stats *sta
         return;
     }
     const struct redis_cluster_counters *counters = redis_cluster_counters(store->cluster);
-    stats->store_nodes = (uint32_t)atomic_load(&counters->nodes);
-    stats->store_nodes_down = (uint32_t)atomic_load(&counters->down);
+    uint32_t nodes = (uint32_t)atomic_load(&counters->nodes);
+    uint32_t down = (uint32_t)atomic_load(&counters->down);
+    stats->store_nodes = nodes;
+    stats->store_nodes_down = down < nodes ? down : nodes; /* the map may change between the two */
     stats->store_slots_open = (uint32_t)atomic_load(&counters->uncovered);
     stats->store_maps = atomic_load(&counters->maps);
     stats->store_moved = atomic_load(&counters->moved);
