@@ -151,6 +151,8 @@ static int read_answer(const struct ask *ask, const struct bytes *answer, struct
     const struct http1_limits limits = HTTP1_LIMITS_DEFAULT;
     const struct http1_asked asked = {.method_id = HTTP_GET};
     struct slice text = bytes_slice(answer);
+    if (text.len == 0)
+        return fail(ask, ask->path, "the connection was closed without an answer");
     ssize_t used = http1_parse_response(&progress, text.at, text.len, &limits, asked, &head);
     if (used <= 0)
         return fail(ask, ask->path, "what answers there is no admin interface");

@@ -159,7 +159,8 @@ def test_without_it_nobody_sees_an_error():
 
 def test_tls_and_acl(tmp_path):
     users = ["--user", "weir", "on", ">p@ss/word", "~weir:*", "+@all"]
-    with Authority() as authority, Api() as api, Redis(*users, "--cluster-enabled", "yes", "--tls-cluster", "yes", tls=authority) as node:
+    alone = ["--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--tls-cluster", "yes"]
+    with Authority() as authority, Api() as api, Redis(*users, *alone, tls=authority) as node:
         def sessions(password):
             return {"secret": SECRET, "redis": {"cluster": True, "ca": str(authority.certificate), "timeout": "500ms",
                                                 "url": f"rediss://weir:{password}@127.0.0.1:{node.port}"}}
