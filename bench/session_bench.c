@@ -193,22 +193,30 @@ static void measure_table(uint32_t count)
            bytes / count, create_ns / count, find_ns / count, touch_ns / count, expire_ns / count);
 }
 
+/* Who holds a table's lock lets others in between two calls, so the longest one is what they wait
+ * for. */
 static void measure_wheel(uint32_t count)
 {
     struct table table = open_table(count);
-    uint64_t longest_ns = 0;
+    uint64_t longest_ns = 0, second_ns = 0;
+    bool is_more;
     fill_table(&table, count, TTL_MS - STEP_MS);
-    for (uint64_t now_ms = 0; now_ms <= TTL_MS + STEP_MS; now_ms += STEP_MS) {
-        uint64_t begun_ns = own_ns();
-        while (table_tick(&table, now_ms, TABLE_SOME)) {
-        }
-        uint64_t took_ns = own_ns() - begun_ns;
-        longest_ns = took_ns > longest_ns ? took_ns : longest_ns;
+    for (uint64_t at_ms = 0; at_ms <= TTL_MS + STEP_MS; at_ms += STEP_MS) {
+        uint64_t spent_ns = 0;
+        do {
+            uint64_t begun_ns = own_ns();
+            is_more = table_tick(&table, at_ms, TABLE_SOME);
+            uint64_t took_ns = own_ns() - begun_ns;
+            longest_ns = took_ns > longest_ns ? took_ns : longest_ns;
+            spent_ns += took_ns;
+        } while (is_more);
+        second_ns = spent_ns > second_ns ? spent_ns : second_ns;
     }
     if (table_count(&table).live != 0) {
         die("wheel", "sessions that live on");
     }
-    printf("{\"sessions\": %u, \"longest tick ms\": %.3f}\n", count, (double)longest_ns / 1e6);
+    printf("{\"sessions\": %u, \"longest tick ms\": %.3f, \"all of a second ms\": %.3f}\n", count,
+           (double)longest_ns / 1e6, (double)second_ns / 1e6);
 }
 
 /* --- the library's ------------------------------------------------------------------------------

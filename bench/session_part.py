@@ -79,7 +79,7 @@ class Part:
             f"{k[:-3]} {shared[k]:.0f} ns {goal_of(shared[k], GOALS['shared ' + k])}" for k in ("create ns", "look-up ns", "expire ns")))
         wheel = self.ran("wheel", MILLION if self.bench.args.quick else WHEEL)[0]
         self.tools.say(f"the wheel at {wheel['sessions']:.0e} sessions: longest tick {wheel['longest tick ms']:.2f} ms "
-                       f"{goal_of(wheel['longest tick ms'], GOALS['longest tick ms'])}")
+                       f"{goal_of(wheel['longest tick ms'], GOALS['longest tick ms'])}, all of a second {wheel['all of a second ms']:.2f} ms")
         return {"table": table, "shared": shared, "wheel": wheel}
 
     def journal(self):
