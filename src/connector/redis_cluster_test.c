@@ -174,17 +174,7 @@ static void play(struct fixture *f)
     }
 }
 
-#define until(condition)                                                                           \
-    do {                                                                                           \
-        uint64_t until_ms_ = clock_now_ms() + TURNS_DEADLINE_MS;                                   \
-        while (!(condition)) {                                                                     \
-            if (clock_now_ms() >= until_ms_) {                                                     \
-                fail_msg("never became true: %s", #condition);                                     \
-            }                                                                                      \
-            loop_turn(f->loop, 1);                                                                 \
-            play(f);                                                                               \
-        }                                                                                          \
-    } while (0)
+#define until(condition) await_true(condition, TURNS_DEADLINE_MS, loop_turn(f->loop, 1); play(f))
 
 static void drop(struct fixture *f, unsigned n)
 {
