@@ -5,8 +5,7 @@
  * touched and looked for. In no call is an error, and nothing is lost.
  */
 #include "support/redis_nodes.h"
-
-#define THINGS 6000U
+#include "support/redis_things.h"
 
 static weir_sessions *opened_with(const char *url, const char *ca, uint32_t replicas)
 {
@@ -21,7 +20,7 @@ static weir_sessions *opened_with(const char *url, const char *ca, uint32_t repl
                                        .counters_ms = 20,
                                        .again_ms = 50};
     const weir_sessions_options opt = {
-        .sessions_max = 2 * THINGS, .secret = secret, .redis = &redis};
+        .sessions_max = 2 * THINGS_MAX, .secret = secret, .redis = &redis};
     assert_int_equal(weir_sessions_open(&opt, &sessions), WEIR_OK);
     return sessions;
 }
@@ -31,23 +30,6 @@ static weir_sessions *opened_here(void)
     char url[96];
     nodes_url(url, sizeof url);
     return opened_with(url, NULL, 0);
-}
-
-struct things {
-    weir_session_id ids[THINGS];
-    unsigned count;
-};
-
-/* One more, and one of those that are there again. */
-static void go_on(weir_sessions *sessions, struct things *things)
-{
-    char key[32];
-    assert_true(things->count < THINGS);
-    snprintf(key, sizeof key, "%u-%p", things->count, (void *)things);
-    weir_session_id id = created(sessions, key);
-    assert_int_equal(weir_session_claim(sessions, id, "east", NULL), WEIR_OK);
-    things->ids[things->count++] = id;
-    assert_int_equal(weir_session_touch(sessions, things->ids[things->count / 2], true), WEIR_OK);
 }
 
 static void make(weir_sessions *sessions, struct things *things, unsigned count)
@@ -190,7 +172,7 @@ static void a_master_that_dies_has_an_heir(void **state)
     redis_pause(&nodes[3], false);
     unsigned asked = 0;
     while (!is_promoted(3)) {
-        if (things.count < THINGS - 200) {
+        if (things.count < THINGS_MAX - 200) {
             go_on(sessions, &things);
         }
         poll(NULL, 0, 1);
@@ -243,7 +225,7 @@ static void slots_move_while_they_are_used(void **state)
     uint64_t renewals = stats_of(sessions).renewals;
     pid_t pid = reshard(1, "3000");
     while (waitpid(pid, &status, WNOHANG) == 0) {
-        if (things.count < THINGS - 200) {
+        if (things.count < THINGS_MAX - 200) {
             go_on(sessions, &things);
         }
         assert_int_equal(weir_session_touch(sessions, things.ids[asked % 1000], true), WEIR_OK);

@@ -5,10 +5,9 @@
  * are made and touched. In no call is an error.
  */
 #include "support/maker.h"
-#include "support/redis_sharing.h"
+#include "support/redis_things.h"
 
 #define SENTINELS 3U
-#define THINGS    2000U
 
 /* `server` is the master that is, as far as the test knows. */
 static struct redis_server other, sentinels[SENTINELS];
@@ -126,7 +125,7 @@ static weir_sessions *opened_by_name(const char *master, const char *at, const c
                                        .counters_ms = 20,
                                        .again_ms = 50};
     const weir_sessions_options opt = {
-        .sessions_max = 2 * THINGS, .secret = secret, .redis = &redis};
+        .sessions_max = 2 * THINGS_MAX, .secret = secret, .redis = &redis};
     assert_int_equal(weir_sessions_open(&opt, &sessions), WEIR_OK);
     return sessions;
 }
@@ -137,23 +136,6 @@ static weir_sessions *opened_by_sentinels(void)
     snprintf(at, sizeof at, "redis://127.0.0.1:%u,127.0.0.1:%u,127.0.0.1:%u",
              (unsigned)sentinels[0].port, (unsigned)sentinels[1].port, (unsigned)sentinels[2].port);
     return opened_by_name("mymaster", at, NULL);
-}
-
-struct things {
-    weir_session_id ids[THINGS];
-    unsigned count;
-};
-
-/* One more, and one of those that are there again. */
-static void go_on(weir_sessions *sessions, struct things *things)
-{
-    char key[16];
-    assert_true(things->count < THINGS);
-    snprintf(key, sizeof key, "%u-%p", things->count, (void *)things);
-    weir_session_id id = created(sessions, key);
-    assert_int_equal(weir_session_claim(sessions, id, "east", NULL), WEIR_OK);
-    things->ids[things->count++] = id;
-    assert_int_equal(weir_session_touch(sessions, things->ids[things->count / 2], true), WEIR_OK);
 }
 
 /* So many things, all on the master. */
