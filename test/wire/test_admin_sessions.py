@@ -189,43 +189,35 @@ def test_the_command_says_what_it_does_not_understand(words):
     assert said.returncode == 2 and said.stderr.startswith("weir show: ") and not said.stdout
 
 
-@pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
-                                    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{]",
-                                    b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\n{}", None])
-def test_what_is_no_admin_interface_is_no_list(answer):
+def show_what_says(answer):
+    """`weir show` asks somebody who says that, whatever is asked; None: nobody listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        if answer is not None:
-            listener.listen()
 
-            def serve():
-                peer, _ = listener.accept()
-                with peer:
-                    peer.recv(65536)
-                    peer.sendall(answer)
-
-            threading.Thread(target=serve, daemon=True).start()
-        said = show("pools", "--admin", f"127.0.0.1:{port}")
-        assert said.returncode == 1 and said.stderr.startswith("weir show: ") and not said.stdout
-
-
-def test_clients_are_shown_with_their_priority():
-    with Weir(clients=[client("urgent", priority="high")]) as weir:
-        head, row = show("clients", "--admin", f"127.0.0.1:{weir.admin_port}").stdout.splitlines()
-    assert head.split()[:2] == ["client", "priority"] and row.split()[:2] == ["urgent", "high"]
-
-
-def show_what_says(answer):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
         def serve():
             peer, _ = listener.accept()
             with peer:
                 peer.recv(65536)
                 peer.sendall(answer)
 
-        threading.Thread(target=serve, daemon=True).start()
+        if answer is not None:
+            listener.listen()
+            threading.Thread(target=serve, daemon=True).start()
         return show("sessions", "--admin", f"127.0.0.1:{listener.getsockname()[1]}")
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
+                                    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{]",
+                                    b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\n{}", None])
+def test_what_is_no_admin_interface_is_no_list(answer):
+    said = show_what_says(answer)
+    assert said.returncode == 1 and said.stderr.startswith("weir show: ") and not said.stdout
+
+
+def test_clients_are_shown_with_their_priority():
+    with Weir(clients=[client("urgent", priority="high")]) as weir:
+        head, row = show("clients", "--admin", f"127.0.0.1:{weir.admin_port}").stdout.splitlines()
+    assert head.split()[:2] == ["client", "priority"] and row.split()[:2] == ["urgent", "high"]
 
 
 @pytest.mark.parametrize("text,shown", [("a\x1b[2Jb", "a?[2Jb"), ("a\x9b2Jb", "a?2Jb"), ("a\x7fb", "a?b"),
