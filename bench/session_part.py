@@ -8,6 +8,7 @@ What waits for memory is as fast as the machine's memory: `look-up` is of a mill
 import json
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import time
@@ -169,6 +170,11 @@ class Part:
         process = self.tools.Process(name, command, self.tools.CORE_CANDIDATE, stdout=subprocess.DEVNULL)
         self.bench.running.append(process)
         process.port = port
+        end = time.monotonic() + 10
+        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
+            if time.monotonic() > end or process.popen.poll() is not None:
+                raise SystemExit(f"bench: {name} does not listen")
+            time.sleep(0.02)
         return process
 
     def weir(self, name, affinity, accounts):
@@ -185,7 +191,6 @@ class Part:
             self.bench.candidates["node"] = self.candidate(
                 "node", ["node", self.tools.ROOT / "bench/relay_node.mjs", str(port), str(self.bench.upstream_port)], port)
         self.bench.names = list(self.bench.candidates)
-        time.sleep(1)
         for process in self.bench.candidates.values():
             self.bench.load(process, NODE_WARM if process.name == "node" else self.tools.WARM, path="/100", connections=16, body=body)
         rounds = self.bench.rounds("100 KB of JSON", lambda c: self.bench.load(c, self.tools.TURN, path="/100", connections=16, body=body),
