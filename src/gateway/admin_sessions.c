@@ -72,14 +72,6 @@ struct seeking {
     struct rows rows;
 };
 
-static int hex_of(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* A value as a form or curl writes it (%xx, a plus for a space). False: it is none, or too long. */
 static bool unescape(struct slice text, char ret_value[VALUE_MAX + 1])
 {
@@ -87,11 +79,11 @@ static bool unescape(struct slice text, char ret_value[VALUE_MAX + 1])
     for (uint32_t i = 0; i < text.len; i++) {
         char c = text.at[i] == '+' ? ' ' : text.at[i];
         if (c == '%') {
-            int high = i + 2 < text.len ? hex_of(text.at[i + 1]) : -1;
-            int low = i + 2 < text.len ? hex_of(text.at[i + 2]) : -1;
-            if (high < 0 || low < 0 || high + low == 0)
+            struct slice digits = slice_sub(text, i + 1, i + 3);
+            uint64_t byte;
+            if (digits.len != 2 || !text_parse_hex(digits, &byte) || byte == 0)
                 return false;
-            c = (char)(high * 16 + low);
+            c = (char)byte;
             i += 2;
         }
         if (len == VALUE_MAX)
