@@ -9,9 +9,11 @@
 #include "gateway/config_arena.h"
 #include "gateway/server.h"
 #include "io/oserror.h"
-#include "proto/http1.h"
+#include "proto/json_read.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,13 +21,17 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define DEFAULT_ADMIN "127.0.0.1:9901"
-#define REQUEST_MAX   8192U
-#define READ_BYTES    65536U
+#define DEFAULT_ADMIN  "127.0.0.1:9901"
+#define REQUEST_MAX    8192U
+#define READ_BYTES     65536U
+#define FLOW_INPUT_MAX 262144U
 
 static int fail(const struct ask *ask, const char *what, const char *why)
 {
-    fprintf(stderr, "weir %s: %s: %s\n", ask->command, what, why);
+    if (ask->ret_why != NULL)
+        snprintf(ask->ret_why, ASK_WHY_MAX, "%s: %s", what, why);
+    else
+        fprintf(stderr, "weir %s: %s: %s\n", ask->command, what, why);
     return 1;
 }
 
@@ -104,21 +110,40 @@ static int connect_to(const struct where *where)
     return fd;
 }
 
+/* All of it, or -errno. */
+static int send_all(int fd, const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t sent = send(fd, data, len, MSG_NOSIGNAL);
+        if (sent < 0)
+            return -errno;
+        data += sent;
+        len -= (size_t)sent;
+    }
+    return 0;
+}
+
 /* 0 or -errno. */
 static int say(int fd, const struct ask *ask, const struct where *where)
 {
     const char *token = from_environment("WEIR_ADMIN_TOKEN");
     bool is_unix = where->address.any.sa_family == AF_UNIX;
-    char request[REQUEST_MAX];
+    char request[REQUEST_MAX], about[96] = "";
+    if (ask->method != NULL)
+        snprintf(about, sizeof(about), "Content-Type: application/json\r\nContent-Length: %u\r\n",
+                 ask->input.len);
     int len = snprintf(request, sizeof(request),
-                       "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s%s%s\r\n", ask->path,
-                       is_unix ? "localhost" : where->text,
+                       "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s%s%s%s%s\r\n",
+                       ask->method != NULL ? ask->method : "GET", ask->path,
+                       is_unix ? "localhost" : where->text, about,
+                       ask->fields != NULL ? ask->fields : "",
                        token != NULL ? "Authorization: Bearer " : "", token != NULL ? token : "",
                        token != NULL ? "\r\n" : "");
-    bool fits = len > 0 && (size_t)len < sizeof(request);
-    ssize_t sent = fits ? send(fd, request, (size_t)len, MSG_NOSIGNAL) : -1;
+    int error = -E2BIG;
+    if (len > 0 && (size_t)len < sizeof(request))
+        error = send_all(fd, request, (size_t)len);
     explicit_bzero(request, sizeof(request));
-    return !fits ? -E2BIG : sent < 0 ? -errno : sent < len ? -EIO : 0;
+    return error == 0 ? send_all(fd, ask->input.at, ask->input.len) : error;
 }
 
 /* All that comes until the end. 0 or -errno. */
@@ -135,25 +160,34 @@ static int hear(int fd, struct bytes *answer)
 /* With its body, as far as that is short. */
 static int say_status(const struct ask *ask, uint16_t status, struct slice body)
 {
-    char text[512];
-    snprintf(text, sizeof(text), "%u %.*s", status, (int)(body.len < 400 ? body.len : 400),
-             body.at);
+    char text[ASK_WHY_MAX], message[400];
+    struct slice error, said;
+    slice_copy(message, sizeof(message), body);
+    if (json_check(body) && json_member(body, SLICE("error"), &error)
+        && json_member(error, SLICE("message"), &said))
+        json_get_text(said, message, sizeof(message));
+    snprintf(text, sizeof(text), "%u %s", status, message);
     text[strcspn(text, "\n")] = '\0';
     terminal_tame(text);
     return fail(ask, ask->path, status == 401 ? "401: WEIR_ADMIN_TOKEN has to open it" : text);
+}
+
+static ssize_t parse(struct slice text, struct http_head *head)
+{
+    struct http1_progress progress = {0};
+    const struct http1_limits limits = HTTP1_LIMITS_DEFAULT;
+    const struct http1_asked asked = {.method_id = HTTP_GET};
+    return http1_parse_response(&progress, text.at, text.len, &limits, asked, head);
 }
 
 static int read_answer(const struct ask *ask, const struct bytes *answer, struct bytes *ret_body)
 {
     struct http_field fields[HTTP_FIELDS_MAX];
     struct http_head head = {.fields = fields};
-    struct http1_progress progress = {0};
-    const struct http1_limits limits = HTTP1_LIMITS_DEFAULT;
-    const struct http1_asked asked = {.method_id = HTTP_GET};
     struct slice text = bytes_slice(answer);
     if (text.len == 0)
         return fail(ask, ask->path, "the connection was closed without an answer");
-    ssize_t used = http1_parse_response(&progress, text.at, text.len, &limits, asked, &head);
+    ssize_t used = parse(text, &head);
     if (used <= 0)
         return fail(ask, ask->path, "what answers there is no admin interface");
     struct slice body = slice_sub(text, (uint32_t)used, text.len);
@@ -161,7 +195,7 @@ static int read_answer(const struct ask *ask, const struct bytes *answer, struct
                                                 : head.framing == HTTP_NO_BODY && body.len == 0;
     if (!is_whole)
         return fail(ask, ask->path, "the answer is not whole");
-    if (head.status != 200)
+    if (head.status < 200 || head.status > 299)
         return say_status(ask, head.status, body);
     return bytes_append_slice(ret_body, body) ? 0 : fail(ask, ask->path, "out of memory");
 }
@@ -187,4 +221,103 @@ int ask_admin(const struct ask *ask, struct bytes *ret_body)
     struct where where;
     int status = find_where(ask, &where);
     return status == 0 ? converse(ask, &where, ret_body) : status;
+}
+
+/* --- an answer that is read as it comes ----------------------------------------------------------
+ */
+
+/* 0, or the reason is said. */
+static int flow_more(const struct ask *ask, struct ask_flow *flow)
+{
+    char room[READ_BYTES];
+    ssize_t got = recv(flow->fd, room, sizeof(room), 0);
+    if (got == 0)
+        return fail(ask, ask->path, "the connection was closed without an answer");
+    if (got < 0)
+        return fail(ask, ask->path, oserror_text(-errno));
+    return bytes_append(&flow->input, room, (size_t)got) ? 0
+                                                         : fail(ask, ask->path, "out of memory");
+}
+
+static int flow_head(const struct ask *ask, struct ask_flow *flow)
+{
+    struct http_field fields[HTTP_FIELDS_MAX];
+    struct http_head head = {.fields = fields};
+    const struct http1_limits limits = HTTP1_LIMITS_DEFAULT;
+    ssize_t used = 0;
+    while (used == 0) {
+        if (flow_more(ask, flow) != 0)
+            return 1;
+        used = parse(bytes_slice(&flow->input), &head);
+    }
+    if (used < 0)
+        return fail(ask, ask->path, "what answers there is no admin interface");
+    const struct http_field *type = http_find(&head, HTTP_CONTENT_TYPE);
+    if (type != NULL)
+        slice_copy(flow->type, sizeof(flow->type), type->value);
+    http1_body_init(&flow->body, &head, &limits);
+    bytes_consume(&flow->input, (size_t)used);
+    return head.status == 200 ? 0 : say_status(ask, head.status, bytes_slice(&flow->input));
+}
+
+int ask_flow_open(const struct ask *ask, struct ask_flow *ret_flow)
+{
+    const struct timeval for_ever = {0};
+    const int on = 1, idle_s = 30;
+    struct where where;
+    if (find_where(ask, &where) != 0)
+        return 1;
+    *ret_flow = (struct ask_flow){.fd = connect_to(&where)};
+    if (ret_flow->fd < 0)
+        return fail(ask, where.text, oserror_text(ret_flow->fd));
+    bytes_init(&ret_flow->input, &alloc_libc, FLOW_INPUT_MAX);
+    int error = say(ret_flow->fd, ask, &where);
+    int status = error != 0 ? fail(ask, where.text, oserror_text(error)) : flow_head(ask, ret_flow);
+    if (status != 0) {
+        ask_flow_close(ret_flow);
+        return status;
+    }
+    setsockopt(ret_flow->fd, SOL_SOCKET, SO_RCVTIMEO, &for_ever, sizeof(for_ever));
+    setsockopt(ret_flow->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(ret_flow->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    return 0;
+}
+
+/* What has come. 0: the body has ended; 1: it has not; or -errno. */
+static int flow_pass(struct ask_flow *flow, void (*fn)(void *arg, struct slice data), void *arg)
+{
+    struct http_field fields[HTTP_FIELDS_MAX];
+    for (;;) {
+        struct http_head trailers = {.fields = fields};
+        struct http1_piece piece;
+        enum http1_body_event event = http1_body_next(&flow->body, bytes_at(&flow->input),
+                                                      bytes_len(&flow->input), &trailers, &piece);
+        if (event == HTTP1_BODY_DATA)
+            fn(arg, piece.data);
+        bytes_consume(&flow->input, piece.used);
+        if (event != HTTP1_BODY_DATA)
+            return event == HTTP1_BODY_MORE ? 1 : event == HTTP1_BODY_END ? 0 : -EPROTO;
+    }
+}
+
+int ask_flow_next(struct ask_flow *flow, void (*fn)(void *arg, struct slice data), void *arg)
+{
+    char room[READ_BYTES];
+    int left = 1;
+    if (bytes_len(&flow->input) > 0)
+        left = flow_pass(flow, fn, arg);
+    if (left <= 0)
+        return left;
+    ssize_t got = recv(flow->fd, room, sizeof(room), 0);
+    if (got <= 0)
+        return got == 0 ? (http1_body_ends_with_close(&flow->body) ? 0 : -EPIPE) : -errno;
+    if (!bytes_append(&flow->input, room, (size_t)got))
+        return -EMSGSIZE;
+    return flow_pass(flow, fn, arg);
+}
+
+void ask_flow_close(struct ask_flow *flow)
+{
+    close(flow->fd);
+    bytes_fini(&flow->input);
 }

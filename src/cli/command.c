@@ -57,6 +57,20 @@ const struct command commands[] = {
      "\n"
      "Exit status: 0 shown, 1 it cannot be asked, 2 not understood.\n",
      command_show},
+    {"events", "[-f] [-o lines|json] [NAME=PATTERN ...]", "what has happened, and what happens",
+     "Prints the last events of the gateway, oldest first, a line each: when, what, and what is\n"
+     "known of it.\n"
+     "\n"
+     "  -f, --follow  those that happen from now on, until it is stopped; when the gateway is away,\n"
+     "                it is asked again, for what was missed, too\n"
+     "  -o json       each as the admin interface says it, a line each\n"
+     "  --admin ADDR  where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
+     "  NAME=PATTERN  only those of which all of these are so: pool=up event='connection_*'\n"
+     "\n"
+     "WEIR_ADMIN_TOKEN is shown to an admin interface that asks for one.\n"
+     "\n"
+     "Exit status: 0 shown, 1 it cannot be asked, 2 not understood.\n",
+     command_events},
     {"simulate", "TRACE|--rate N [OPTION ...]", "play arrivals through the pool, and advise sizes",
      "Runs the real pool core on a virtual clock under the arrivals that TRACE recorded, and says\n"
      "how long callers waited and how many connections it took; then finds the smallest pool that\n"

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "cli/ask.h"
 #include "cli/command.h"
+#include "cli/row.h"
 #include "cli/terminal.h"
 #include "proto/json_read.h"
 
@@ -12,7 +13,6 @@
 #include <string.h>
 
 #define COLUMNS_MAX 12U
-#define CELL_MAX    256U /* bytes of a cell as it is shown */
 #define QUERY_MAX   2048U
 
 /* What can be shown, and the columns of its table. */
@@ -61,22 +61,6 @@ static const struct shown *find(const char *name)
 /* --- the table -----------------------------------------------------------------------------------
  */
 
-/* As it is, texts without their quotes. */
-static void cell_of(struct slice row, const char *column, char ret_cell[CELL_MAX])
-{
-    struct slice value;
-    snprintf(ret_cell, CELL_MAX, "-");
-    if (!json_member(row, slice_of(column), &value) || slice_is(value, "null"))
-        return;
-    if (value.at[0] != '"')
-        slice_copy(ret_cell, CELL_MAX, value);
-    else if (json_get_text(value, ret_cell, CELL_MAX) == JSON_NO_TEXT)
-        snprintf(ret_cell, CELL_MAX, "…");
-    terminal_tame(ret_cell);
-    if (ret_cell[0] == '\0')
-        snprintf(ret_cell, CELL_MAX, "-");
-}
-
 struct table {
     const struct shown *page;
     struct slice rows; /* an array, or one object */
@@ -86,11 +70,11 @@ struct table {
 
 static void print_row(const struct table *table, struct slice row)
 {
-    char cell[CELL_MAX];
+    char cell[ROW_CELL_MAX];
     for (unsigned c = 0; c < table->count; c++) {
         bool is_last = c + 1 == table->count;
         if (row.at != NULL)
-            cell_of(row, table->page->columns[c], cell);
+            row_cell(row, table->page->columns[c], cell);
         else
             snprintf(cell, sizeof(cell), "%s", table->page->columns[c]);
         size_t rest = is_last ? 0 : table->widths[c] - terminal_width(cell) + 2;
@@ -100,9 +84,9 @@ static void print_row(const struct table *table, struct slice row)
 
 static void measure(struct table *table, struct slice row)
 {
-    char cell[CELL_MAX];
+    char cell[ROW_CELL_MAX];
     for (unsigned c = 0; c < table->count; c++) {
-        cell_of(row, table->page->columns[c], cell);
+        row_cell(row, table->page->columns[c], cell);
         size_t width = terminal_width(cell);
         table->widths[c] = width > table->widths[c] ? width : table->widths[c];
     }
