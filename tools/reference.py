@@ -6,9 +6,10 @@
     tools/reference.py WEIR --check    say what differs, and which public function is not documented
 
 From the public headers: a page of docs/reference for each, and manual pages of section 3, one for each
-of a header's sections and one for the header. From what the program WEIR says of itself: weir(1), and
-of its configuration: docs/options.md and weir.yaml(5).
+of a header's sections and one for the header. From what the program WEIR says of itself: weir(1), of its
+configuration: docs/options.md and weir.yaml(5), and of its admin interface: docs/reference/admin.md.
 """
+import json
 import os
 import pathlib
 import re
@@ -135,7 +136,8 @@ def index_of(all_headers):
     lines = ["# Reference", "", f"What the public headers say, one page for each. {WRITTEN}", ""]
     for header in all_headers:
         lines.append(f"* [{header.name}]({header.name.removesuffix('.h')}.md): {header.brief}")
-    lines += ["* [Profiles](profiles.md): named options of pools", "", "Every function, by name:", ""]
+    lines += ["* [Profiles](profiles.md): named options of pools",
+              "* [The admin interface](admin.md): its paths, and what their answers hold", "", "Every function, by name:", ""]
     found = sorted((name, header.name.removesuffix(".h")) for header in all_headers
                    for section in header.sections for piece in section.pieces for name in piece.functions)
     lines += [f"* [{name}]({stem}.md)" for name, stem in found]
@@ -295,6 +297,60 @@ def configuration_page(options):
                     [("weir", 1)])
 
 
+def schema_word(schema):
+    """A type as one word, as the table of the interface has it: text or number, or null, ..."""
+    kinds = schema.get("type", "any")
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    words = {"string": "text", "integer": "number", "number": "fraction", "boolean": "true or false", "array": "list"}
+    return " or ".join("time" if schema.get("format") == "date-time" and kind == "string" else words.get(kind, kind)
+                       for kind in kinds)
+
+
+def admin_members(schema, prefix=""):
+    for name, member in schema.get("properties", {}).items():
+        yield f"| `{prefix}{name}` | {schema_word(member)} | {md_text(member['description'])} |"
+        inside = member.get("items", member)
+        yield from admin_members(inside, f"{prefix}{name}{'[]' if 'items' in member else ''}.")
+
+
+def admin_table(title, rows):
+    return f"{title}\n\n| | | |\n|---|---|---|\n" + "\n".join(rows)
+
+
+def admin_operation(method, path, said_of_it):
+    role = said_of_it["x-weir-role"]
+    parts = [f"## {method.upper()} {path}", f"{md_text(said_of_it['summary'])} *{role[0].upper()}{role[1:]}.*"]
+    queries = [row for row in said_of_it["parameters"] if row["in"] == "query"]
+    if queries:
+        parts.append(admin_table("Query:", [f"| `{row['name']}` | {schema_word(row['schema'])} | "
+                                            f"{md_text(row['description'])} |" for row in queries]))
+    if "requestBody" in said_of_it:
+        body = said_of_it["requestBody"]["content"]["application/json"]["schema"]
+        parts.append(admin_table("Body:", admin_members(body)))
+    schema = next(iter(said_of_it["responses"]["200"]["content"].values()))["schema"]
+    lists = [name for name, member in schema.get("properties", {}).items() if "items" in member and "cut" in schema["properties"]]
+    if lists:
+        rows = schema["properties"][lists[0]]["items"]
+        parts.append(admin_table(f"Answer: `{{\"{lists[0]}\": [...], \"cut\": whether rows were left out}}`; of each row:",
+                                 admin_members(rows)))
+    elif schema.get("properties"):
+        parts.append(admin_table("Answer:", admin_members(schema)))
+    return "\n\n".join(parts)
+
+
+def admin_markdown(weir):
+    api = json.loads(said(weir, "config", "openapi"))
+    parts = ["# The admin interface",
+             f"What `admin.address` serves: `GET /api/v1/openapi.json` says the same to programs. {WRITTEN}",
+             "Where `admin.token` is set, every request shows it (`Authorization: Bearer`), but those for *anyone*; "
+             "`admin.viewer_token` shows what a *viewer* may have, and changes nothing. A field that is not listed is not "
+             "in an answer; one that is may be absent where it says nothing. A refusal is "
+             "`{\"error\": {\"code\": 404, \"message\": \"...\"}}`."]
+    parts += [admin_operation(method, path, operation) for path, methods in api["paths"].items()
+              for method, operation in methods.items()]
+    return "\n\n".join(parts) + "\n"
+
+
 # --- writing and checking ------------------------------------------------------------------------
 
 
@@ -309,6 +365,7 @@ def everything(weir):
     files[MAN / "weir_profiles.3"] = profiles_page()
     options = said(weir, "config", "reference")
     files[ROOT / "docs" / "options.md"] = options
+    files[REFERENCE / "admin.md"] = admin_markdown(weir)
     files[MAN / "weir.1"] = program_page(weir)
     files[MAN / "weir.yaml.5"] = configuration_page(options)
     return all_headers, files

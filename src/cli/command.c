@@ -38,11 +38,12 @@ const struct command commands[] = {
      "\n"
      "Exit status: 0 valid (there may be advice), 1 errors, 2 not understood.\n",
      command_check},
-    {"config", "dump|schema|options|reference [-c FILE]", "what is configured, and what can be",
+    {"config", "dump|schema|options|reference|openapi [-c FILE]", "what is configured, and what can be",
      "  dump -c FILE   every option with the value in force; secrets as ***; --format json\n"
      "  schema         a JSON Schema of the configuration, for editors\n"
      "  options        the name of every option, one per line\n"
-     "  reference      every option with default, range and meaning, as Markdown\n",
+     "  reference      every option with default, range and meaning, as Markdown\n"
+     "  openapi        the admin interface, as an OpenAPI document\n",
      command_config},
     {"show", "LIST [-o table|json] [NAME=VALUE ...]", "what a gateway that runs is doing",
      "LIST is one of pools, endpoints, accounts, keys, connections, listeners, clients, sessions,\n"

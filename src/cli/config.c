@@ -4,6 +4,7 @@
  */
 #include "cli/command.h"
 #include "cli/faults.h"
+#include "gateway/admin_openapi.h"
 #include "gateway/config_dump.h"
 
 #include <string.h>
@@ -29,7 +30,7 @@ static int dump(const char *path, bool json, struct bytes *out)
 static int usage(void)
 {
     fprintf(stderr, "usage: weir config dump -c FILE [--format yaml|json]\n"
-                    "       weir config schema|options|reference\n");
+                    "       weir config schema|options|reference|openapi\n");
     return EXIT_USAGE;
 }
 
@@ -55,6 +56,8 @@ int command_config(int count, char **words)
         config_options(&out);
     else if (strcmp(words[0], "reference") == 0)
         config_reference(&out);
+    else if (strcmp(words[0], "openapi") == 0)
+        admin_openapi(&out);
     else
         status = usage();
     if (bytes_len(&out) > 0)

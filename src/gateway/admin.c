@@ -2,7 +2,7 @@
  *
  * admin.c - the admin interface as a handler of the listener that serves it.
  *
- *     request ─▶ allowed? ─▶ page ─▶ census of the workers, if it needs one ─▶ body ─▶ answer
+ *     request ─▶ page ─▶ allowed? ─▶ its body, of a command ─▶ census of the workers, job ─▶ answer
  *
  * A request holds its answer until the client has taken it; at most ADMIN_REQUESTS_MAX do.
  */
@@ -10,7 +10,7 @@
 
 #include "base/list.h"
 #include "gateway/admin_page.h"
-#include "gateway/admin_proxy.h"
+#include "gateway/admin_rows.h"
 #include "gateway/config_address.h"
 #include "gateway/host.h"
 #include "proto/http.h"
@@ -22,7 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECE_BYTES 65536U /* handed to the listener at a time */
+#define PIECE_BYTES      65536U /* handed to the listener at a time */
+#define ADMIN_TARGET_MAX 4096U  /* of a path and its query */
 
 /* Who has sent wrong tokens lately. */
 struct guesser {
@@ -44,11 +45,13 @@ struct admin_request {
     struct admin *admin;
     struct http_exchange *exchange; /* NULL: the client left */
     const struct admin_page *page;
-    struct census *census;     /* under way, or NULL */
-    struct admin_proxy *proxy; /* a command under way, or NULL */
+    struct census *census; /* under way, or NULL */
+    struct admin_job *job; /* the same */
     bool head_only, openmetrics;
     struct bytes input; /* of a command */
-    char path[ADMIN_PATH_MAX];
+    struct admin_ask ask;
+    char target[ADMIN_TARGET_MAX]; /* its path and query, for the ask */
+    char who[ADMIN_NAME_LEN + 1];
     struct bytes body;
     size_t sent;
 };
@@ -191,33 +194,45 @@ static bool origin_is_ours(const struct http_head *head)
     return true;
 }
 
-/* 0, or the status of the refusal. */
+/* What a request may have: a page, or the methods that there are at its path. */
+struct wanted {
+    const struct admin_page *page;
+    unsigned methods; /* 0: there is no such path */
+};
+
+static bool is_open(const struct wanted *wanted)
+{
+    return wanted->page != NULL && wanted->page->role == ADMIN_ANYONE;
+}
+
+/* 0, or the status of the refusal; in *ret_role whose token it shows. */
 static uint16_t refusal_of(struct admin *admin, const struct http_exchange *exchange,
-                           const struct http_head *head, const struct admin_page *page)
+                           const struct http_head *head, const struct wanted *wanted,
+                           enum admin_role *ret_role)
 {
     const struct config *config = admin->server->config;
     const uint8_t *address = exchange->peer->address;
-    bool is_viewer = false;
+    *ret_role = ADMIN_OPERATOR;
     if (!host_is_ours(admin, head->authority) || !origin_is_ours(head))
         return 403;
-    if (config->admin.token[0] != '\0' && (page == NULL || !page->open)) {
+    if (config->admin.token[0] != '\0' && !is_open(wanted)) {
         if (guesses_too_much(admin, address))
             return 429;
         struct slice shown = bearer_of(head);
-        is_viewer = is_secret(shown, config->admin.viewer_token);
-        if (!is_secret(shown, config->admin.token) && !is_viewer) {
+        bool is_operator = is_secret(shown, config->admin.token);
+        bool is_viewer = is_secret(shown, config->admin.viewer_token);
+        if (!is_operator && !is_viewer) {
             if (http_has(head, HTTP_AUTHORIZATION))
                 guess_noted(admin, address);
             return 401;
         }
+        *ret_role = is_operator ? ADMIN_OPERATOR : ADMIN_VIEWER;
     }
-    if (page == NULL)
+    if (wanted->methods == 0)
         return 404;
-    if (page->posts && is_viewer)
-        return 403;
-    if (page->posts)
-        return head->method_id == HTTP_POST ? 0 : 405;
-    return head->method_id == HTTP_GET || head->method_id == HTTP_HEAD ? 0 : 405;
+    if (wanted->page == NULL)
+        return 405;
+    return wanted->page->role > *ret_role ? 403 : 0;
 }
 
 /* --- answers -------------------------------------------------------------------------------------
@@ -234,16 +249,32 @@ static const char *status_reason(uint16_t status)
     case 405: return "Method Not Allowed";
     case 409: return "Conflict";
     case 413: return "Content Too Large";
+    case 414: return "URI Too Long";
     case 429: return "Too Many Requests";
     case 500: return "Internal Server Error";
     default: return "Service Unavailable";
     }
 }
 
-static void answer_head(struct http_exchange *exchange, uint16_t status, const char *type,
-                        size_t length, const struct admin_page *page)
+/* As an Allow field has them. */
+static void write_methods(unsigned methods, char *ret_text, size_t size)
 {
-    bool posts = page != NULL && page->posts;
+    static const struct {
+        unsigned bit;
+        const char *text;
+    } all[] = {{1U << HTTP_GET, "GET, HEAD"}, {1U << HTTP_POST, "POST"}, {1U << HTTP_PUT, "PUT"}};
+    size_t len = 0;
+    ret_text[0] = '\0';
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if ((methods & all[i].bit) != 0 && len < size)
+            len += (size_t)snprintf(ret_text + len, size - len, "%s%s", len > 0 ? ", " : "",
+                                    all[i].text);
+}
+
+static void answer_head(struct http_exchange *exchange, uint16_t status, const char *type,
+                        size_t length, unsigned methods)
+{
+    char allow[32];
     struct http_field fields[5] = {
         {.name = SLICE("Content-Type"), .value = slice_of(type), .id = HTTP_CONTENT_TYPE},
         {.name = SLICE("Cache-Control"), .value = SLICE("no-store")},
@@ -253,9 +284,10 @@ static void answer_head(struct http_exchange *exchange, uint16_t status, const c
     if (status == 401)
         fields[count++] = (struct http_field){.name = SLICE("WWW-Authenticate"),
                                               .value = SLICE("Bearer realm=\"weir\"")};
-    if (status == 405)
-        fields[count++] = (struct http_field){.name = SLICE("Allow"),
-                                              .value = posts ? SLICE("POST") : SLICE("GET, HEAD")};
+    if (status == 405) {
+        write_methods(methods, allow, sizeof(allow));
+        fields[count++] = (struct http_field){.name = SLICE("Allow"), .value = slice_of(allow)};
+    }
     if (status == 429 || status == 503)
         fields[count++] = (struct http_field){
             .name = SLICE("Retry-After"), .value = SLICE("1"), .id = HTTP_RETRY_AFTER};
@@ -272,22 +304,18 @@ static void answer_head(struct http_exchange *exchange, uint16_t status, const c
 
 /* A refusal needs no request to be remembered. */
 static void refuse(struct http_exchange *exchange, uint16_t status, bool head_only,
-                   const struct admin_page *page)
+                   unsigned methods)
 {
-    char room[256];
-    struct json json = json_into(room, sizeof(room));
-    json_open(&json, NULL, '{');
-    json_open(&json, "error", '{');
-    json_u64(&json, "code", status);
-    json_text(&json, "message", status_reason(status));
-    json_close(&json, '}');
-    json_close(&json, '}');
+    struct bytes body;
+    bytes_init(&body, &alloc_libc, ROW_BYTES);
+    rows_fault(&body, status, status_reason(status));
     exchange->user = NULL;
-    answer_head(exchange, status, "application/json", json.len, page);
+    answer_head(exchange, status, "application/json", bytes_len(&body), methods);
     if (!head_only)
-        exchange->ops->body(exchange, json.at, json.len);
+        exchange->ops->body(exchange, bytes_at(&body), bytes_len(&body));
     exchange->ops->end(exchange, NULL);
     exchange->ops->flush(exchange);
+    bytes_fini(&body);
 }
 
 static void request_free(struct admin_request *request)
@@ -318,51 +346,75 @@ static void body_send(struct admin_request *request)
     request_free(request);
 }
 
-static void page_send(struct admin_request *request)
+/* What was written is sent, with that status. */
+static void answer_send(struct admin_request *request, uint16_t status)
 {
-    const struct admin_page *page = request->page;
-    uint16_t status = page->write(request->admin->server, request->census, request->openmetrics,
-                                  &request->body);
-    const char *type = page->type;
+    const char *type = request->page->type;
     if (type == NULL)
         type = request->openmetrics ? OPENMETRICS_CONTENT_TYPE : PROM_CONTENT_TYPE;
-    if (request->census != NULL)
-        census_free(request->census);
-    request->census = NULL;
-    answer_head(request->exchange, status, type, bytes_len(&request->body), page);
+    answer_head(request->exchange, status, type, bytes_len(&request->body), 0);
     body_send(request);
 }
 
-static void command_send(void *self, uint16_t status)
+/* What was written is a fault, whatever the page is of. */
+static void fault_send(struct admin_request *request, uint16_t status)
 {
-    struct admin_request *request = self;
-    request->proxy = NULL;
-    answer_head(request->exchange, status, request->page->type, bytes_len(&request->body),
-                request->page);
+    answer_head(request->exchange, status, "application/json", bytes_len(&request->body), 0);
     body_send(request);
-}
-
-/* All of it is here. */
-static void command_run(struct admin_request *request)
-{
-    uint16_t status = 500;
-    const struct slice input = bytes_slice(&request->input);
-    if (request->page->run != NULL) {
-        const struct admin_ask ask = {.path = slice_of(request->path), .input = input};
-        command_send(request, request->page->run(request->admin->server, &ask, &request->body));
-        return;
-    }
-    request->proxy = admin_proxy_start(request->admin->server, input, &request->body, command_send,
-                                       request, &status);
-    if (request->proxy == NULL)
-        command_send(request, status);
 }
 
 static void census_done(void *arg, struct census *census)
 {
     struct admin_request *request = arg;
-    request->census = census;
-    page_send(request);
+    uint16_t status = request->page->write(request->admin->server, census, request->openmetrics,
+                                           &request->body);
+    request->census = NULL;
+    census_free(census);
+    answer_send(request, status);
+}
+
+static void job_done(void *self, uint16_t status)
+{
+    struct admin_request *request = self;
+    request->job = NULL;
+    answer_send(request, status);
+}
+
+/* What the workers have to say, or to do. */
+static void census_begin(struct admin_request *request)
+{
+    const struct admin_page *page = request->page;
+    struct server *server = request->admin->server;
+    struct census_order order = {.run = NULL};
+    uint16_t status = page->order != NULL
+                          ? page->order(server, &request->ask, &order, &request->body)
+                          : 0;
+    if (status == 0
+        && census_take(server, page->census, &order, census_done, request, &request->census) != 0)
+        status = rows_fault(&request->body, 503, "the workers cannot be asked now");
+    if (status != 0)
+        fault_send(request, status);
+}
+
+/* All of it is here. */
+static void request_run(struct admin_request *request)
+{
+    const struct admin_page *page = request->page;
+    struct server *server = request->admin->server;
+    uint16_t status = 500;
+    request->ask.input = bytes_slice(&request->input);
+    if (page->start != NULL) {
+        request->job = page->start(server, &request->ask, &request->body, job_done, request,
+                                   &status);
+        if (request->job == NULL)
+            answer_send(request, status);
+    } else if (page->run != NULL) {
+        answer_send(request, page->run(server, &request->ask, &request->body));
+    } else if (page->order != NULL || page->census != 0) {
+        census_begin(request);
+    } else {
+        answer_send(request, page->write(server, NULL, request->openmetrics, &request->body));
+    }
 }
 
 /* --- the handler ---------------------------------------------------------------------------------
@@ -382,55 +434,79 @@ static bool wants_openmetrics(const struct http_head *head)
     return false;
 }
 
+static struct admin_request *request_new(struct admin *admin, struct http_exchange *exchange,
+                                         const struct http_head *head)
+{
+    struct admin_request *request = admin->requests.count < ADMIN_REQUESTS_MAX
+                                        ? calloc(1, sizeof(*request))
+                                        : NULL;
+    if (request == NULL)
+        return NULL;
+    request->admin = admin;
+    request->exchange = exchange;
+    request->head_only = head->method_id == HTTP_HEAD;
+    request->openmetrics = wants_openmetrics(head);
+    bytes_init(&request->body, &alloc_libc, ADMIN_ANSWER_MAX);
+    bytes_init(&request->input, &alloc_libc, ADMIN_INPUT_MAX);
+    list_push_back(&admin->requests, &request->on_admin);
+    exchange->user = request;
+    return request;
+}
+
+/* What it asks, from its own memory: the head is gone when its body is here. */
+static bool take_ask(struct admin_request *request, const struct http_head *head,
+                     const struct admin_ask *found, enum admin_role role)
+{
+    bool has_token = request->admin->server->config->admin.token[0] != '\0';
+    struct admin_ask *ask = &request->ask;
+    *ask = *found;
+    if (slice_copy(request->target, sizeof(request->target), head->path) >= sizeof(request->target))
+        return false;
+    struct slice target = slice_of(request->target);
+    ask->path = slice_sub(target, 0, slice_find(target, '?'));
+    ask->query = slice_sub(target, ask->path.len + 1, target.len);
+    ask->who = request->who;
+    snprintf(request->who, sizeof(request->who), "%s@%s",
+             !has_token               ? "anyone"
+             : role == ADMIN_OPERATOR ? "operator"
+                                      : "viewer",
+             request->exchange->peer->text);
+    return true;
+}
+
 static void on_request(void *self, struct http_exchange *exchange, struct http_head *head, bool end)
 {
     struct admin *admin = self;
     bool head_only = head->method_id == HTTP_HEAD;
+    struct admin_ask ask;
+    struct wanted wanted;
+    enum admin_role role;
     struct slice path = slice_sub(head->path, 0, slice_find(head->path, '?'));
-    const struct admin_page *page = admin_page_find(path);
-    uint16_t status = refusal_of(admin, exchange, head, page);
-    struct admin_request *request = NULL;
-    if (status == 0 && admin->requests.count < ADMIN_REQUESTS_MAX)
-        request = calloc(1, sizeof(*request));
+    memset(&ask, 0, sizeof(ask));
+    wanted.page = admin_page_find(path, (enum http_method)head->method_id, &ask, &wanted.methods);
+    uint16_t status = refusal_of(admin, exchange, head, &wanted, &role);
+    struct admin_request *request = status == 0 ? request_new(admin, exchange, head) : NULL;
     if (request == NULL) {
-        refuse(exchange, status != 0 ? status : 503, head_only, page);
+        refuse(exchange, status != 0 ? status : 503, head_only, wanted.methods);
         return;
     }
-    *request = (struct admin_request){.admin = admin,
-                                      .exchange = exchange,
-                                      .page = page,
-                                      .head_only = head_only,
-                                      .openmetrics = wants_openmetrics(head)};
-    exchange->user = request;
-    bytes_init(&request->body, &alloc_libc, ADMIN_ANSWER_MAX);
-    bytes_init(&request->input, &alloc_libc, ADMIN_INPUT_MAX);
-    list_push_back(&admin->requests, &request->on_admin);
-    slice_copy(request->path, sizeof(request->path), path);
-    if (page->posts) {
-        if (end)
-            command_run(request);
-    } else if (page->run != NULL) {
-        const struct admin_ask ask = {.path = path,
-                                      .query = slice_sub(head->path, path.len + 1, head->path.len)};
-        command_send(request, page->run(admin->server, &ask, &request->body));
-    } else if (page->census == 0) {
-        page_send(request);
-    } else if (census_take(admin->server, page->census, census_done, request, &request->census)
-               != 0) {
+    request->page = wanted.page;
+    if (!take_ask(request, head, &ask, role)) {
         request_free(request);
-        refuse(exchange, 503, head_only, page);
+        refuse(exchange, 414, head_only, 0);
+    } else if (end || !admin_changes(request->page)) {
+        request_run(request);
     }
 }
 
 static void on_body(struct http_exchange *exchange, const void *data, size_t len)
 {
     struct admin_request *request = exchange->user;
-    if (request == NULL || !request->page->posts)
+    if (request == NULL || !admin_changes(request->page))
         return; /* a GET's body is nobody's */
     if (!bytes_append(&request->input, data, len)) {
-        const struct admin_page *page = request->page;
         request_free(request);
-        refuse(exchange, 413, false, page);
+        refuse(exchange, 413, false, 0);
     }
 }
 
@@ -438,8 +514,8 @@ static void on_request_end(struct http_exchange *exchange, const struct http_hea
 {
     (void)trailers;
     struct admin_request *request = exchange->user;
-    if (request != NULL && request->page->posts)
-        command_run(request);
+    if (request != NULL && admin_changes(request->page))
+        request_run(request);
 }
 
 static void on_flush(struct http_exchange *exchange)
@@ -461,8 +537,8 @@ static void on_abort(struct http_exchange *exchange, enum http_fault why)
         return;
     if (request->census != NULL)
         census_abandon(request->census);
-    if (request->proxy != NULL)
-        admin_proxy_cancel(request->proxy);
+    if (request->job != NULL)
+        request->job->cancel(request->job);
     request_free(request);
 }
 

@@ -2,10 +2,7 @@
  *
  * admin.h - the admin interface: how it stands, what it counts, what there is. On the hub's thread.
  *
- *     GET /livez /readyz /healthz /metrics
- *     GET /api/v1/{pools,endpoints,keys,connections,listeners,certificates,events,config,
- *                  process}
- *     POST /api/v1/proxies/test    a way through a proxy, tried (admin_proxy.h)
+ * Its pages are the table in admin.def (admin_page.h).
  *
  * Always true: nothing is changed by a GET; a request whose Host or Origin is another site's gets
  * 403, one without the token (where there is one) 401, and whoever guesses is slowed down; no
@@ -16,6 +13,7 @@
 
 #define ADMIN_REQUESTS_MAX 64U         /* at a time */
 #define ADMIN_ANSWER_MAX   (64U << 20) /* bytes of one answer */
+#define ADMIN_INPUT_MAX    (1U << 20)  /* bytes of a command's body */
 #define ADMIN_CLIENTS_MAX  128U
 #define ADMIN_GUESSES_MAX  10U /* wrong tokens of one address a minute */
 #define ADMIN_GUESSERS_MAX 64U /* addresses remembered */

@@ -8,7 +8,6 @@
 
 #include "gateway/accounts.h"
 #include "gateway/admin_rows.h"
-#include "gateway/admin_sessions.h"
 #include "gateway/admin_tls.h"
 #include "gateway/affinity.h"
 #include "gateway/client_keys.h"
@@ -29,12 +28,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define JSON_TYPE    "application/json"
-#define TEXT_TYPE    "text/plain; charset=utf-8"
 #define EVENTS_SHOWN 500U
-
-#define ACCOUNTS_PATH "/api/v1/accounts/"
-#define CLEAR_PATH    "/clear"
 
 /* --- alive, ready, healthy -----------------------------------------------------------------------
  */
@@ -45,8 +39,8 @@ static const char *state_word(const struct server *server)
     return words[server->state];
 }
 
-static uint16_t write_livez(const struct server *server, const struct census *census,
-                            bool openmetrics, struct bytes *out)
+uint16_t admin_livez(const struct server *server, const struct census *census, bool openmetrics,
+                     struct bytes *out)
 {
     (void)server, (void)census, (void)openmetrics;
     bytes_append_text(out, "ok\n");
@@ -71,8 +65,8 @@ static bool is_cold(const struct server *server, const struct census *census, ui
     return cold && total < config->pool.max_total;
 }
 
-static uint16_t write_readyz(const struct server *server, const struct census *census,
-                             bool openmetrics, struct bytes *out)
+uint16_t admin_readyz(const struct server *server, const struct census *census, bool openmetrics,
+                      struct bytes *out)
 {
     (void)openmetrics;
     if (server->state != SERVER_SERVING) {
@@ -98,8 +92,8 @@ static weir_health worst_of(const struct census *census, uint32_t pool)
     return worst;
 }
 
-static uint16_t write_healthz(const struct server *server, const struct census *census,
-                              bool openmetrics, struct bytes *out)
+uint16_t admin_healthz(const struct server *server, const struct census *census, bool openmetrics,
+                       struct bytes *out)
 {
     (void)openmetrics;
     const char *comma = "";
@@ -111,23 +105,19 @@ static uint16_t write_healthz(const struct server *server, const struct census *
     return server->state == SERVER_SERVING ? 200 : 503;
 }
 
-static uint16_t write_index(const struct server *server, const struct census *census,
-                            bool openmetrics, struct bytes *out)
+uint16_t admin_index(const struct server *server, const struct census *census, bool openmetrics,
+                     struct bytes *out)
 {
     (void)census, (void)openmetrics;
-    bytes_printf(
-        out,
-        "weir %s, %s\n\n/livez\n/readyz\n/healthz\n/metrics\n/api/v1/pools\n"
-        "/api/v1/endpoints\n/api/v1/accounts\n/api/v1/clients\n/api/v1/sessions\n/api/v1/keys\n"
-        "/api/v1/connections\n/api/v1/listeners\n"
-        "/api/v1/certificates\n"
-        "/api/v1/events\n/api/v1/config\n/api/v1/process\n",
-        WEIR_VERSION, state_word(server));
+    bytes_printf(out, "weir %s, %s\n\n", WEIR_VERSION, state_word(server));
+    for (uint32_t i = 1; i < admin_table_count; i++)
+        if (admin_table[i].kind == ADMIN_ROW_PAGE && !admin_changes(&admin_table[i].page))
+            bytes_printf(out, "%s\n", admin_table[i].name);
     return 200;
 }
 
-static uint16_t write_metrics(const struct server *server, const struct census *census,
-                              bool openmetrics, struct bytes *out)
+uint16_t admin_metrics(const struct server *server, const struct census *census, bool openmetrics,
+                       struct bytes *out)
 {
     return metrics_write(server, census, openmetrics, out) ? 200 : 500;
 }
@@ -169,8 +159,8 @@ static void stats_row(struct json *row, const struct census *census, uint32_t po
         json_u64(row, stat_fields[i].name, stat_over_all(census, pool, &stat_fields[i]));
 }
 
-static uint16_t write_pools(const struct server *server, const struct census *census,
-                            bool openmetrics, struct bytes *out)
+uint16_t admin_pools(const struct server *server, const struct census *census, bool openmetrics,
+                     struct bytes *out)
 {
     (void)openmetrics;
     struct rows rows;
@@ -234,8 +224,8 @@ static void endpoint_row(struct json *row, const struct census *census, uint32_t
     json_u64(row, "failed", failed);
 }
 
-static uint16_t write_endpoints(const struct server *server, const struct census *census,
-                                bool openmetrics, struct bytes *out)
+uint16_t admin_endpoints(const struct server *server, const struct census *census, bool openmetrics,
+                         struct bytes *out)
 {
     (void)openmetrics;
     const struct config *config = server->config;
@@ -271,8 +261,8 @@ static uint64_t ago(uint64_t now_ms, uint64_t then_ms)
     return then_ms < now_ms ? now_ms - then_ms : 0;
 }
 
-static uint16_t write_keys(const struct server *server, const struct census *census,
-                           bool openmetrics, struct bytes *out)
+uint16_t admin_keys(const struct server *server, const struct census *census, bool openmetrics,
+                    struct bytes *out)
 {
     (void)openmetrics;
     struct rows rows;
@@ -326,8 +316,8 @@ static void websocket_row(struct json *row, const struct channel_info *info)
     json_close(row, '}');
 }
 
-static uint16_t write_connections(const struct server *server, const struct census *census,
-                                  bool openmetrics, struct bytes *out)
+uint16_t admin_connections(const struct server *server, const struct census *census,
+                           bool openmetrics, struct bytes *out)
 {
     (void)openmetrics;
     struct rows rows;
@@ -397,8 +387,8 @@ static void counters_row(struct json *row, const struct server *server, uint32_t
     json_close(row, '}');
 }
 
-static uint16_t write_listeners(const struct server *server, const struct census *census,
-                                bool openmetrics, struct bytes *out)
+uint16_t admin_listeners(const struct server *server, const struct census *census, bool openmetrics,
+                         struct bytes *out)
 {
     (void)census, (void)openmetrics;
     struct rows rows;
@@ -440,8 +430,8 @@ static void certificate_rows(struct rows *rows, const struct server *server, boo
 }
 
 /* Those that we show: to clients, and to endpoints that ask for one. */
-static uint16_t write_certificates(const struct server *server, const struct census *census,
-                                   bool openmetrics, struct bytes *out)
+uint16_t admin_certificates(const struct server *server, const struct census *census,
+                            bool openmetrics, struct bytes *out)
 {
     (void)census, (void)openmetrics;
     struct rows rows;
@@ -503,8 +493,8 @@ static void event_row(struct rows *rows, uint32_t worker, const struct event_rec
 }
 
 /* The workers' events in the order of their times: a merge, the oldest head each time. */
-static uint16_t write_events(const struct server *server, const struct census *census,
-                             bool openmetrics, struct bytes *out)
+uint16_t admin_events(const struct server *server, const struct census *census, bool openmetrics,
+                      struct bytes *out)
 {
     (void)server, (void)openmetrics;
     struct rows rows;
@@ -532,8 +522,8 @@ static uint16_t write_events(const struct server *server, const struct census *c
 /* --- configuration and process -------------------------------------------------------------------
  */
 
-static uint16_t write_config(const struct server *server, const struct census *census,
-                             bool openmetrics, struct bytes *out)
+uint16_t admin_config(const struct server *server, const struct census *census, bool openmetrics,
+                      struct bytes *out)
 {
     (void)census, (void)openmetrics;
     config_dump_json(server->config, out);
@@ -619,8 +609,8 @@ static void account_row(struct rows *rows, const struct config_upstream *upstrea
     row_end(rows, &row);
 }
 
-static uint16_t write_accounts(const struct server *server, const struct census *census,
-                               bool openmetrics, struct bytes *out)
+uint16_t admin_accounts(const struct server *server, const struct census *census, bool openmetrics,
+                        struct bytes *out)
 {
     (void)census, (void)openmetrics;
     struct rows rows;
@@ -655,8 +645,8 @@ static void client_row(struct rows *rows, const struct client_info *info)
     row_end(rows, &row);
 }
 
-static uint16_t write_clients(const struct server *server, const struct census *census,
-                              bool openmetrics, struct bytes *out)
+uint16_t admin_clients(const struct server *server, const struct census *census, bool openmetrics,
+                       struct bytes *out)
 {
     (void)census, (void)openmetrics;
     const struct client_keys *keys = relay_shared_clients(server->shared);
@@ -670,24 +660,19 @@ static uint16_t write_clients(const struct server *server, const struct census *
     return rows_close(&rows);
 }
 
-/* /api/v1/accounts/UPSTREAM/ACCOUNT/clear: what is held against it is forgotten. */
-static uint16_t run_clear(const struct server *server, const struct admin_ask *ask,
-                          struct bytes *out)
+/* What is held against it is forgotten. */
+uint16_t admin_clear(const struct server *server, const struct admin_ask *ask, struct bytes *out)
 {
-    struct slice account = slice_sub(ask->path, sizeof(ACCOUNTS_PATH) - 1,
-                                     ask->path.len - (uint32_t)(sizeof(CLEAR_PATH) - 1));
-    struct slice upstream;
-    slice_split(&account, '/', &upstream);
+    const char *upstream = ask->names[0], *account = ask->names[1];
     bool is_known = false;
-    for (uint32_t u = 0; account.at != NULL && u < server->config->upstreams.count; u++)
-        if (slice_is(upstream, server->config->upstreams.at[u].name)
+    for (uint32_t u = 0; u < server->config->upstreams.count; u++)
+        if (strcmp(upstream, server->config->upstreams.at[u].name) == 0
             && server->config->upstreams.at[u].accounts.count > 0)
-            is_known = accounts_clear(relay_shared_accounts(server->shared, u), account);
-    if (is_known)
-        log_to(&server->voice.sink, LOG_INFO_LEVEL, "account cleared",
-               log_slice("upstream", upstream), log_slice("account", account));
+            is_known = accounts_clear(relay_shared_accounts(server->shared, u), slice_of(account));
     if (!is_known)
         return rows_fault(out, 404, "there is no such account");
+    log_to(&server->voice.sink, LOG_INFO_LEVEL, "account cleared", log_text("upstream", upstream),
+           log_text("account", account));
     bytes_append_text(out, "{\"cleared\":true}\n");
     return 200;
 }
@@ -705,8 +690,8 @@ static void write_redis_fault(struct json *row, const struct server *server)
     }
 }
 
-static uint16_t write_process(const struct server *server, const struct census *census,
-                              bool openmetrics, struct bytes *out)
+uint16_t admin_process(const struct server *server, const struct census *census, bool openmetrics,
+                       struct bytes *out)
 {
     (void)census, (void)openmetrics;
     char room[32768];
@@ -735,57 +720,4 @@ static uint16_t write_process(const struct server *server, const struct census *
     bytes_append(out, row.at, row.len);
     bytes_append_text(out, "\n");
     return row.full ? 500 : 200;
-}
-
-/* --- the table -----------------------------------------------------------------------------------
- */
-
-static const struct admin_page pages[] = {
-    {"/", 0, false, false, TEXT_TYPE, write_index, NULL},
-    {"/livez", 0, true, false, TEXT_TYPE, write_livez, NULL},
-    {"/readyz", CENSUS_POOLS, true, false, TEXT_TYPE, write_readyz, NULL},
-    {"/healthz", CENSUS_POOLS, false, false, JSON_TYPE, write_healthz, NULL},
-    {"/metrics", METRICS_CENSUS, false, false, NULL, write_metrics, NULL},
-    {"/api/v1/pools", CENSUS_POOLS, false, false, JSON_TYPE, write_pools, NULL},
-    {"/api/v1/endpoints", CENSUS_ENDPOINTS, false, false, JSON_TYPE, write_endpoints, NULL},
-    {"/api/v1/accounts", 0, false, false, JSON_TYPE, write_accounts, NULL},
-    {"/api/v1/clients", 0, false, false, JSON_TYPE, write_clients, NULL},
-    {SESSIONS_PATH, 0, false, false, JSON_TYPE, NULL, admin_sessions_list},
-    {"/api/v1/keys", CENSUS_KEYS, false, false, JSON_TYPE, write_keys, NULL},
-    {"/api/v1/connections", CENSUS_CONNECTIONS, false, false, JSON_TYPE, write_connections, NULL},
-    {"/api/v1/listeners", 0, false, false, JSON_TYPE, write_listeners, NULL},
-    {"/api/v1/certificates", 0, false, false, JSON_TYPE, write_certificates, NULL},
-    {"/api/v1/events", CENSUS_EVENTS, false, false, JSON_TYPE, write_events, NULL},
-    {"/api/v1/config", 0, false, false, JSON_TYPE, write_config, NULL},
-    {"/api/v1/process", 0, false, false, JSON_TYPE, write_process, NULL},
-    {"/api/v1/proxies/test", 0, false, true, JSON_TYPE, NULL, NULL},
-};
-/* What stands between these two is somebody's name. */
-static const struct {
-    const char *begin, *end;
-    struct admin_page page;
-} named_pages[] = {
-    {ACCOUNTS_PATH, CLEAR_PATH, {.posts = true, .type = JSON_TYPE, .run = run_clear}},
-    {SESSIONS_PATH "/",
-     "/rebind",
-     {.posts = true, .type = JSON_TYPE, .run = admin_sessions_rebind}},
-    {SESSIONS_PATH "/", "/end", {.posts = true, .type = JSON_TYPE, .run = admin_sessions_end}},
-    {SESSIONS_PATH "/", "", {.type = JSON_TYPE, .run = admin_sessions_one}},
-};
-
-static const struct admin_page *named_page_find(struct slice path)
-{
-    for (size_t i = 0; i < sizeof(named_pages) / sizeof(named_pages[0]); i++)
-        if (slice_starts(path, slice_of(named_pages[i].begin))
-            && slice_ends(path, slice_of(named_pages[i].end)))
-            return &named_pages[i].page;
-    return NULL;
-}
-
-const struct admin_page *admin_page_find(struct slice path)
-{
-    for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
-        if (slice_is(path, pages[i].path))
-            return &pages[i];
-    return path.len < ADMIN_PATH_MAX ? named_page_find(path) : NULL;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/admin_proxy.h"
 
+#include "base/list.h"
 #include "connector/tunnel.h"
 #include "gateway/admin_rows.h"
 #include "gateway/probe.h"
+#include "gateway/server.h"
 #include "proto/json.h"
 #include "proto/json_texts.h"
 
@@ -14,10 +16,11 @@
 #define ANSWER_BYTES 2048U
 
 struct admin_proxy {
+    struct admin_job job;
     struct trial *trial;
     struct probe_profiles profiles;
     struct bytes *out;
-    admin_proxy_fn *done;
+    admin_done_fn *done;
     void *self;
 };
 
@@ -38,6 +41,15 @@ static void write_steps(struct json *json, const struct trial_result *result)
     json_close(json, '}');
 }
 
+static void cancel(struct admin_job *take_job)
+{
+    struct admin_proxy *proxy = container_of(take_job, struct admin_proxy, job);
+    if (proxy->trial != NULL)
+        trial_cancel(proxy->trial);
+    probe_profiles_free(&proxy->profiles);
+    free(proxy);
+}
+
 static void on_trial(void *self, const struct trial_result *result)
 {
     struct admin_proxy *proxy = self;
@@ -53,19 +65,11 @@ static void on_trial(void *self, const struct trial_result *result)
     write_steps(&json, result);
     json_close(&json, '}');
     bytes_append(proxy->out, json.at, json.len);
-    admin_proxy_fn *done = proxy->done;
+    admin_done_fn *done = proxy->done;
     void *of = proxy->self;
     proxy->trial = NULL;
-    admin_proxy_cancel(proxy);
+    cancel(&proxy->job);
     done(of, 200);
-}
-
-void admin_proxy_cancel(struct admin_proxy *take_proxy)
-{
-    if (take_proxy->trial != NULL)
-        trial_cancel(take_proxy->trial);
-    probe_profiles_free(&take_proxy->profiles);
-    free(take_proxy);
 }
 
 /* --- what to do ----------------------------------------------------------------------------------
@@ -147,9 +151,9 @@ static uint16_t understand(const struct config *config, struct slice command, st
                    : of_texts(config, way, proxy, ret_request, why);
 }
 
-struct admin_proxy *admin_proxy_start(const struct server *server, struct slice command,
-                                      struct bytes *out, admin_proxy_fn *done, void *self,
-                                      uint16_t *ret_status)
+struct admin_job *admin_proxy_start(const struct server *server, const struct admin_ask *ask,
+                                    struct bytes *out, admin_done_fn *done, void *self,
+                                    uint16_t *ret_status)
 {
     struct trial_request request;
     char why[TRIAL_WHY_MAX] = "no memory";
@@ -157,8 +161,9 @@ struct admin_proxy *admin_proxy_start(const struct server *server, struct slice 
     struct way *way = calloc(1, sizeof(*way));
     uint16_t status = 500;
     if (proxy != NULL && way != NULL) {
-        *proxy = (struct admin_proxy){.out = out, .done = done, .self = self};
-        status = understand(server->config, command, way, proxy, &request, why);
+        *proxy =
+            (struct admin_proxy){.job = {.cancel = cancel}, .out = out, .done = done, .self = self};
+        status = understand(server->config, ask->input, way, proxy, &request, why);
     }
     if (status == 0
         && trial_start(server->opt.loop, &request, on_trial, proxy, &proxy->trial) != 0) {
@@ -168,9 +173,9 @@ struct admin_proxy *admin_proxy_start(const struct server *server, struct slice 
     }
     free(way);
     if (status == 0)
-        return proxy;
+        return &proxy->job;
     if (proxy != NULL)
-        admin_proxy_cancel(proxy);
+        cancel(&proxy->job);
     *ret_status = rows_fault(out, status, why);
     return NULL;
 }

@@ -10,19 +10,4 @@
  * no secret is in it.
  */
 #pragma once
-#include "base/bytes.h"
-#include "base/text.h"
-#include "gateway/server.h"
-
-#define ADMIN_INPUT_MAX (64U << 10) /* bytes of a command's body */
-
-struct admin_proxy;
-/* `status`: of the answer whose body was written. */
-typedef void admin_proxy_fn(void *self, uint16_t status);
-
-/* done() comes once, later, when `out` has the body; unless it was cancelled. NULL: it is answered
- * already: *ret_status and `out` say how. */
-struct admin_proxy *admin_proxy_start(const struct server *server, struct slice command,
-                                      struct bytes *out, admin_proxy_fn *done, void *self,
-                                      uint16_t *ret_status);
-void admin_proxy_cancel(struct admin_proxy *take_proxy);
+#include "gateway/admin_page.h"

@@ -72,28 +72,6 @@ struct seeking {
     struct rows rows;
 };
 
-/* A value as a form or curl writes it (%xx, a plus for a space). False: it is none, or too long. */
-static bool unescape(struct slice text, char ret_value[VALUE_MAX + 1])
-{
-    uint32_t len = 0;
-    for (uint32_t i = 0; i < text.len; i++) {
-        char c = text.at[i] == '+' ? ' ' : text.at[i];
-        if (c == '%') {
-            struct slice digits = slice_sub(text, i + 1, i + 3);
-            uint64_t byte;
-            if (digits.len != 2 || !text_parse_hex(digits, &byte) || byte == 0)
-                return false;
-            c = (char)byte;
-            i += 2;
-        }
-        if (len == VALUE_MAX)
-            return false;
-        ret_value[len++] = c;
-    }
-    ret_value[len] = '\0';
-    return true;
-}
-
 /* NULL: it is understood. */
 static const char *read_words(struct slice query, struct seeking *ret)
 {
@@ -105,7 +83,9 @@ static const char *read_words(struct slice query, struct seeking *ret)
             which++;
         if (pair.len > 0 && which == WORDS)
             return "it can be asked for id, user, upstream, account, key, status, limit";
-        if (pair.len > 0 && !unescape(slice_sub(pair, at + 1, pair.len), ret->values[which]))
+        if (pair.len > 0
+            && !admin_unescape(slice_sub(pair, at + 1, pair.len), true, ret->values[which],
+                               VALUE_MAX + 1))
             return "a value is too long, or not what %xx may stand in";
     }
     return NULL;
@@ -190,11 +170,9 @@ uint16_t admin_sessions_list(const struct server *server, const struct admin_ask
 static bool find(const struct server *server, const struct admin_ask *ask, weir_session *ret)
 {
     struct session_id id;
-    struct slice text = slice_sub(ask->path, sizeof(SESSIONS_PATH), ask->path.len);
     weir_sessions *sessions = sessions_of(server);
-    text = slice_sub(text, 0, slice_find(text, '/'));
     ret->size = sizeof(*ret);
-    return sessions != NULL && ident_parse(text, &id)
+    return sessions != NULL && ident_parse(slice_of(ask->names[0]), &id)
            && weir_session_get(sessions, (weir_session_id){id.high, id.low}, ret) == WEIR_OK;
 }
 

@@ -15,15 +15,5 @@
 #include "base/bytes.h"
 #include "gateway/admin_page.h"
 
-#define SESSIONS_PATH  "/api/v1/sessions"
 #define SESSIONS_SHOWN 100U   /* unless the query says otherwise */
 #define SESSIONS_MOST  10000U /* and at most */
-
-uint16_t admin_sessions_list(const struct server *server, const struct admin_ask *ask,
-                             struct bytes *out);
-uint16_t admin_sessions_one(const struct server *server, const struct admin_ask *ask,
-                            struct bytes *out);
-uint16_t admin_sessions_rebind(const struct server *server, const struct admin_ask *ask,
-                               struct bytes *out);
-uint16_t admin_sessions_end(const struct server *server, const struct admin_ask *ask,
-                            struct bytes *out);

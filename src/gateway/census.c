@@ -21,21 +21,27 @@ static void answer(void *self, uint64_t worker);
 static void collect(void *self, uint64_t worker);
 static void finish(struct census *census);
 
-int census_take(struct server *server, unsigned what,
+int census_take(struct server *server, unsigned what, const struct census_order *take_order,
                 void (*done)(void *arg, struct census *census), void *arg,
                 struct census **ret_census)
 {
+    const struct census_order order = take_order != NULL ? *take_order
+                                                         : (struct census_order){.run = NULL};
     struct census *census = calloc(1, sizeof(*census));
-    if (census == NULL)
+    if (census == NULL) {
+        free(order.data);
         return -ENOMEM;
+    }
     *census = (struct census){.server = server,
                               .what = what,
+                              .order = order,
                               .sheets = calloc(server->sites_count, sizeof(*census->sheets)),
                               .sheets_count = server->sites_count,
                               .pending = server->sites_count,
                               .done = done,
                               .arg = arg};
     if (census->sheets == NULL) {
+        free(order.data);
         free(census);
         return -ENOMEM;
     }
@@ -70,6 +76,7 @@ void census_free(struct census *census)
         free(sheet->events);
     }
     free(census->sheets);
+    free(census->order.data);
     free(census);
 }
 
@@ -342,9 +349,11 @@ static void write_events(const struct site *site, struct census_sheet *sheet)
 static void answer(void *self, uint64_t worker)
 {
     struct census *census = self;
-    const struct site *site = &census->server->sites[worker];
+    struct site *site = &census->server->sites[worker];
     struct census_sheet *sheet = &census->sheets[worker];
     sheet->now_ms = loop_now_ms(worker_loop(site->worker));
+    if (census->order.run != NULL)
+        census->order.run(census->order.data, site, sheet);
     if (census->what & CENSUS_POOLS)
         write_pools(site, sheet);
     if (census->what & CENSUS_ENDPOINTS)

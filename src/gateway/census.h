@@ -31,6 +31,7 @@ enum {
 };
 
 struct server;
+struct site;
 
 /* Upstreams first, then listeners, each in the order of the configuration. */
 struct census_pool {
@@ -81,10 +82,18 @@ struct census_sheet {
     uint32_t events_count;
 };
 
+/* What each worker does before it writes its sheet, on its thread. `data` is read by all of them at
+ * the same time; it is of malloc(), and the census's. */
+struct census_order {
+    void (*run)(const void *data, struct site *site, struct census_sheet *sheet); /* or NULL */
+    void *data;
+};
+
 struct census {
     struct node on_server; /* while it is under way */
     struct server *server;
     unsigned what;
+    struct census_order order;
     uint32_t pending;
     struct census_sheet *sheets; /* one for each worker */
     uint32_t sheets_count;
@@ -92,8 +101,9 @@ struct census {
     void *arg;                                      /* NULL: nobody asks any more */
 };
 
-/* 0 or -ENOMEM; `done` is called once, later or, with the workers gone, never. */
-int census_take(struct server *server, unsigned what,
+/* 0 or -ENOMEM; `done` is called once, later or, with the workers gone, never. take_order may be
+ * NULL. */
+int census_take(struct server *server, unsigned what, const struct census_order *take_order,
                 void (*done)(void *arg, struct census *census), void *arg,
                 struct census **ret_census);
 /* The asker has left: `done` is not called, and the census frees itself. */
