@@ -447,7 +447,8 @@ static struct admin_request *request_new(struct admin *admin, struct http_exchan
     request->head_only = head->method_id == HTTP_HEAD;
     request->openmetrics = wants_openmetrics(head);
     bytes_init(&request->body, &alloc_libc, ADMIN_ANSWER_MAX);
-    bytes_init(&request->input, &alloc_libc, ADMIN_INPUT_MAX);
+    bytes_init(&request->input, &alloc_libc,
+               head->method_id == HTTP_PUT ? ADMIN_PUT_MAX : ADMIN_INPUT_MAX);
     list_push_back(&admin->requests, &request->on_admin);
     exchange->user = request;
     return request;

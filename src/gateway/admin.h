@@ -13,7 +13,8 @@
 
 #define ADMIN_REQUESTS_MAX 64U         /* at a time */
 #define ADMIN_ANSWER_MAX   (64U << 20) /* bytes of one answer */
-#define ADMIN_INPUT_MAX    (1U << 20)  /* bytes of a command's body */
+#define ADMIN_INPUT_MAX    (64U << 10) /* bytes of a command's body, */
+#define ADMIN_PUT_MAX      (1U << 20)  /* and of what is PUT */
 #define ADMIN_CLIENTS_MAX  128U
 #define ADMIN_GUESSES_MAX  10U /* wrong tokens of one address a minute */
 #define ADMIN_GUESSERS_MAX 64U /* addresses remembered */
