@@ -12,16 +12,18 @@ static bool is_empty(const struct wait_line *line)
     return is_empty;
 }
 
-/* Everybody once: who joins meanwhile stands at the end, and leaving moves nobody else. */
+/* Those who stand there, each once and in their order, whoever of them leaves in another's turn.
+ * Who joins meanwhile stands at the end; the count keeps one who leaves and joins again from having
+ * turns for ever. */
 static void call(struct wait_line *line, struct list *waiting, uint64_t now_ms)
 {
-    uint32_t count = waiting->count;
-    while (count-- > 0 && !list_is_empty(waiting)) {
-        struct node *node = list_pop_front(waiting);
-        struct waiter *wait = container_of(node, struct waiter, on_line);
-        list_push_back(waiting, node); /* who stays keeps its place: all go round */
+    line->next = list_first(waiting);
+    for (uint32_t left = waiting->count; left > 0 && line->next != NULL; left--) {
+        struct waiter *wait = container_of(line->next, struct waiter, on_line);
+        line->next = list_next(line->next);
         line->turn(wait, now_ms >= wait->until_ms);
     }
+    line->next = NULL;
 }
 
 static void look(struct wait_line *line)
@@ -106,6 +108,9 @@ void wait_line_join(struct wait_line *line, struct waiter *wait, uint64_t until_
 
 void wait_line_leave(struct wait_line *line, struct waiter *wait)
 {
+    if (line->next == &wait->on_line) {
+        line->next = list_next(&wait->on_line);
+    }
     list_remove(&line->waiting[wait->priority], &wait->on_line);
     atomic_fetch_sub(&line->counts[wait->priority], 1);
     atomic_fetch_sub(&line->hall->waiting, 1);

@@ -51,6 +51,7 @@ struct wait_line {
     struct loop_later later;             /* it is called: timers are too late for that */
     _Atomic uint32_t counts[PRIORITIES]; /* for other workers */
     struct list waiting[PRIORITIES];
+    struct node *next;  /* NULL: nobody, or they are not called just now */
     wait_turn_fn *turn; /* of whoever joins */
 };
 

@@ -14,6 +14,8 @@ static struct request {
     struct waiter wait;
     unsigned calls;
     bool was_late;
+    struct request *takes_along; /* leaves in this one's turn */
+    bool comes_again;            /* leaves, and joins behind the last */
 } requests[WAITERS];
 static struct request *called[64];
 static unsigned calls, places; /* that are free */
@@ -27,6 +29,13 @@ static void on_turn(struct waiter *wait, bool is_late)
     if (is_late || places > 0) {
         places -= !is_late;
         wait_line_leave(&line, wait);
+    }
+    if (request->takes_along != NULL && wait_line_holds(&request->takes_along->wait)) {
+        wait_line_leave(&line, &request->takes_along->wait);
+    }
+    if (request->comes_again) {
+        wait_line_leave(&line, wait);
+        wait_line_join(&line, wait, wait->until_ms, on_turn);
     }
 }
 
@@ -104,6 +113,42 @@ static void those_of_a_higher_priority_are_called_first_and_keep_their_places(vo
     }
 }
 
+static void call_in_order(const unsigned *order, unsigned count)
+{
+    calls = 0;
+    wait_line_wake(&line);
+    loop_turn(loop, 0);
+    assert_int_equal(calls, count);
+    for (unsigned i = 0; i < count; i++) {
+        assert_ptr_equal(called[i], &requests[order[i]]);
+    }
+}
+
+static void who_leaves_in_anothers_turn_changes_nobodys_place(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < WAITERS; i++) {
+        join(i, PRIORITY_NORMAL, 60000);
+    }
+    requests[1].takes_along = &requests[2]; /* the next one */
+    requests[3].takes_along = &requests[0]; /* one who was called */
+    call_in_order((const unsigned[]){0, 1, 3, 4}, 4);
+    requests[1].comes_again = true;
+    call_in_order((const unsigned[]){1, 3, 4}, 3);
+    requests[1].comes_again = false;
+    call_in_order((const unsigned[]){3, 4, 1}, 3);
+}
+
+static void who_joins_again_and_again_ends_the_turn_all_the_same(void **state)
+{
+    (void)state;
+    join(0, PRIORITY_NORMAL, 60000);
+    join(1, PRIORITY_NORMAL, 60000);
+    requests[0].comes_again = requests[1].comes_again = true;
+    call_in_order((const unsigned[]){0, 1}, 2);
+    requests[0].comes_again = requests[1].comes_again = false;
+}
+
 /* Nobody has ended here: the line is looked through, and whose time is up is told so. */
 static void who_waits_is_looked_after(void **state)
 {
@@ -125,6 +170,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_A_LOOP(a_turn_comes_in_the_turn_in_which_a_place_is_free),
         ON_A_LOOP(those_of_a_higher_priority_are_called_first_and_keep_their_places),
+        ON_A_LOOP(who_leaves_in_anothers_turn_changes_nobodys_place),
+        ON_A_LOOP(who_joins_again_and_again_ends_the_turn_all_the_same),
         ON_A_LOOP(who_waits_is_looked_after),
     };
     return cmocka_run_group_tests_name("wait line", tests, NULL, NULL);
