@@ -155,6 +155,28 @@ bool text_parse_hex(struct slice text, uint64_t *ret)
     return true;
 }
 
+bool text_percent_decode(struct slice text, bool plus, char *ret, size_t size, uint32_t *ret_len)
+{
+    uint32_t len = 0;
+    for (uint32_t i = 0; i < text.len; i++) {
+        uint64_t byte = plus && text.at[i] == '+' ? ' ' : (unsigned char)text.at[i];
+        if (byte == '%') {
+            struct slice digits = slice_sub(text, i + 1, i + 3);
+            if (digits.len != 2 || !text_parse_hex(digits, &byte)) {
+                return false;
+            }
+            i += 2;
+        }
+        if (byte == 0 || len + 1 >= size) {
+            return false;
+        }
+        ret[len++] = (char)byte;
+    }
+    ret[len] = '\0';
+    *ret_len = len;
+    return true;
+}
+
 bool text_parse_i64(struct slice text, int64_t *ret)
 {
     bool negative = text.len > 0 && text.at[0] == '-';

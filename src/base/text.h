@@ -70,6 +70,9 @@ size_t slice_copy(char *ret, size_t size, struct slice text);
 /* Digits only: no sign, no space, no base prefix. */
 bool text_parse_u64(struct slice text, uint64_t *ret);
 bool text_parse_hex(struct slice text, uint64_t *ret);
+/* %xx decoded, with plus also a "+" to a space as forms have it; ends with NUL, of `size` bytes at
+ * most. False: a "%" without two digits, a NUL, no room. */
+bool text_percent_decode(struct slice text, bool plus, char *ret, size_t size, uint32_t *ret_len);
 /* An optional '-', then digits. */
 bool text_parse_i64(struct slice text, int64_t *ret);
 /* true/false, yes/no, on/off. */

@@ -69,6 +69,21 @@ static void numbers(void **state)
     assert_false(text_parse_hex(SLICE("10000000000000000"), &u));
     assert_false(text_parse_hex(SLICE("0x1"), &u));
     assert_false(text_parse_hex(SLICE(""), &u));
+    char text[16];
+    uint32_t len;
+    assert_true(text_percent_decode(SLICE("a%2Fb%20+%c3%A9"), false, text, 8, &len));
+    assert_string_equal(text, "a/b +\xc3\xa9");
+    assert_int_equal(len, 7);
+    assert_true(text_percent_decode(SLICE(""), false, text, 1, &len) && len == 0
+                && text[0] == '\0');
+    assert_false(text_percent_decode(SLICE("a%2Fb"), false, text, 3, &len));
+    assert_true(text_percent_decode(SLICE("+%2B"), true, text, sizeof text, &len));
+    assert_string_equal(text, " +");
+    static const char *const broken[] = {"%", "a%2", "%2g", "%%20", "%00", "a%-1"};
+    for (size_t k = 0; k < sizeof broken / sizeof broken[0]; k++) {
+        assert_false(text_percent_decode(slice_of(broken[k]), true, text, sizeof text, &len));
+    }
+    assert_false(text_percent_decode((struct slice){"a\0", 2}, true, text, sizeof text, &len));
     assert_true(text_parse_i64(SLICE("-9223372036854775808"), &i));
     assert_true(i == INT64_MIN);
     assert_false(text_parse_i64(SLICE("9223372036854775808"), &i));

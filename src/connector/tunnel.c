@@ -41,22 +41,16 @@ static bool take_scheme(struct slice *rest, struct proxy *ret)
 /* Copies with %xx decoded, ends with NUL. False: a "%" without two digits, a control byte. */
 static bool put_decoded(struct proxy *proxy, size_t *at, struct slice text, struct slice *ret)
 {
-    size_t from = *at;
-    for (uint32_t i = 0; i < text.len; i++) {
-        uint64_t byte = (uint8_t)text.at[i];
-        if (byte == '%') {
-            if (text.len - i < 3 || !text_parse_hex((struct slice){text.at + i + 1, 2}, &byte)) {
-                return false;
-            }
-            i += 2;
-        }
-        if (byte < 0x20 || byte == 0x7f) {
+    ret->at = proxy->text + *at;
+    if (!text_percent_decode(text, false, proxy->text + *at, text.len + 1, &ret->len)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < ret->len; i++) {
+        if ((uint8_t)ret->at[i] < 0x20 || ret->at[i] == 0x7f) {
             return false;
         }
-        proxy->text[(*at)++] = (char)byte;
     }
-    *ret = (struct slice){proxy->text + from, (uint32_t)(*at - from)};
-    proxy->text[(*at)++] = '\0';
+    *at += ret->len + 1;
     return true;
 }
 

@@ -91,9 +91,6 @@ static inline bool admin_changes(const struct admin_page *page)
 const struct admin_page *admin_page_find(struct slice path, enum http_method method,
                                          struct admin_ask *ret_ask, unsigned *ret_methods);
 
-/* %xx undone, and a plus as a space where `plus`. False: it is none, or does not fit. */
-bool admin_unescape(struct slice text, bool plus, char *ret_text, size_t size);
-
 /* --- the writers, in admin_page.c where nothing else is said
  * --------------------------------------
  */

@@ -37,9 +37,9 @@ static bool names_part(struct slice pattern, struct slice part, uint32_t *names,
     if (pattern.len == 0 || pattern.at[0] != '{')
         return slice_same(pattern, part);
     char *name = ret_ask->names[*names];
+    uint32_t len;
     (*names)++;
-    return part.len > 0 && admin_unescape(part, false, name, sizeof(ret_ask->names[0]))
-           && name[0] != '\0';
+    return text_percent_decode(part, false, name, sizeof(ret_ask->names[0]), &len) && len > 0;
 }
 
 static bool is_at(const char *pattern, struct slice path, struct admin_ask *ret_ask)
@@ -75,25 +75,4 @@ const struct admin_page *admin_page_find(struct slice path, enum http_method met
         return NULL;
     is_at(found->name, path, ret_ask); /* others that are alike have left their names there */
     return &found->page;
-}
-
-bool admin_unescape(struct slice text, bool plus, char *ret_text, size_t size)
-{
-    size_t len = 0;
-    for (uint32_t i = 0; i < text.len; i++) {
-        char c = plus && text.at[i] == '+' ? ' ' : text.at[i];
-        if (c == '%') {
-            struct slice digits = slice_sub(text, i + 1, i + 3);
-            uint64_t byte;
-            if (digits.len != 2 || !text_parse_hex(digits, &byte) || byte == 0)
-                return false;
-            c = (char)byte;
-            i += 2;
-        }
-        if (len + 1 >= size)
-            return false;
-        ret_text[len++] = c;
-    }
-    ret_text[len] = '\0';
-    return true;
 }

@@ -77,15 +77,15 @@ static const char *read_words(struct slice query, struct seeking *ret)
 {
     struct slice pair;
     while (slice_split(&query, '&', &pair)) {
-        uint32_t at = slice_find(pair, '='), which = 0;
+        uint32_t at = slice_find(pair, '='), which = 0, len;
         struct slice name = slice_sub(pair, 0, at);
         while (which < WORDS && !slice_is(name, words[which]))
             which++;
         if (pair.len > 0 && which == WORDS)
             return "it can be asked for id, user, upstream, account, key, status, limit";
         if (pair.len > 0
-            && !admin_unescape(slice_sub(pair, at + 1, pair.len), true, ret->values[which],
-                               VALUE_MAX + 1))
+            && !text_percent_decode(slice_sub(pair, at + 1, pair.len), true, ret->values[which],
+                                    VALUE_MAX + 1, &len))
             return "a value is too long, or not what %xx may stand in";
     }
     return NULL;

@@ -19,21 +19,11 @@ static const char *put(struct room *room, struct slice text)
 static const char *put_decoded(struct room *room, struct slice text)
 {
     char *kept = room->at;
-    for (uint32_t i = 0; i < text.len; i++) {
-        uint64_t byte = (unsigned char)text.at[i];
-        if (byte == '%') {
-            struct slice digits = slice_sub(text, i + 1, i + 3);
-            if (digits.len != 2 || !text_parse_hex(digits, &byte)) {
-                return NULL;
-            }
-            i += 2;
-        }
-        if (byte == 0) {
-            return NULL;
-        }
-        *room->at++ = (char)byte;
+    uint32_t len;
+    if (!text_percent_decode(text, false, kept, text.len + 1, &len)) {
+        return NULL;
     }
-    *room->at++ = '\0';
+    room->at += len + 1;
     return kept;
 }
 
