@@ -193,7 +193,7 @@ def test_no_server_is_asked_too_often(protocol):
 
         call()
         if protocol == "h2":
-            wait_for(lambda: call() and left() == 1, "the server to complain", every=0.2)
+            wait_for(lambda: left() == 1, "the server to complain")  # a call would make it forget what it has counted
         end = time.monotonic() + 2
         while time.monotonic() < end:
             call()
