@@ -94,9 +94,9 @@ static int find_where(const struct ask *ask, struct where *ret)
 /* --- asking --------------------------------------------------------------------------------------
  */
 
-static int connect_to(const struct where *where)
+static int connect_to(const struct ask *ask, const struct where *where)
 {
-    const struct timeval patience = {.tv_sec = ASK_TIMEOUT_S};
+    const struct timeval patience = {.tv_sec = ask->timeout_s > 0 ? ask->timeout_s : ASK_TIMEOUT_S};
     int fd = socket(where->address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
@@ -203,7 +203,7 @@ static int read_answer(const struct ask *ask, const struct bytes *answer, struct
 static int converse(const struct ask *ask, const struct where *where, struct bytes *ret_body)
 {
     struct bytes answer;
-    int fd = connect_to(where);
+    int fd = connect_to(ask, where);
     if (fd < 0)
         return fail(ask, where->text, oserror_text(fd));
     bytes_init(&answer, &alloc_libc, ASK_ANSWER_MAX);
@@ -267,7 +267,7 @@ int ask_flow_open(const struct ask *ask, struct ask_flow *ret_flow)
     struct where where;
     if (find_where(ask, &where) != 0)
         return 1;
-    *ret_flow = (struct ask_flow){.fd = connect_to(&where)};
+    *ret_flow = (struct ask_flow){.fd = connect_to(ask, &where)};
     if (ret_flow->fd < 0)
         return fail(ask, where.text, oserror_text(ret_flow->fd));
     bytes_init(&ret_flow->input, &alloc_libc, FLOW_INPUT_MAX);

@@ -20,6 +20,7 @@ struct ask {
     const char *method;  /* [GET] */
     const char *fields;  /* more of the head, each with its line's end [none] */
     struct slice input;  /* a body of JSON [none] */
+    uint32_t timeout_s;  /* of each step [ASK_TIMEOUT_S] */
     char *ret_why;       /* instead of stderr: ASK_WHY_MAX bytes */
 };
 

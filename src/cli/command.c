@@ -72,6 +72,24 @@ const struct command commands[] = {
      "\n"
      "Exit status: 0 shown, 1 it cannot be asked, 2 not understood.\n",
      command_events},
+    {"top", "[--every TIME]", "a gateway that runs, live",
+     "How it fares as a whole, its pools, the endpoints of the selected one, and the last events,\n"
+     "on a terminal of at least 40 columns. Rates and latencies are of the last five looks.\n"
+     "\n"
+     "  --every TIME  how often it looks [1s]\n"
+     "  --admin ADDR  where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
+     "\n"
+     "  q             quit\n"
+     "  s             sort by the next column\n"
+     "  up, down      select a pool; also k, j, page up and page down\n"
+     "  p, space      pause, and go on\n"
+     "  +, -          look more, less often\n"
+     "  h, ?          what keys do\n"
+     "\n"
+     "WEIR_ADMIN_TOKEN is shown to an admin interface that asks for one.\n"
+     "\n"
+     "Exit status: 0 left, 1 this is no terminal, 2 not understood.\n",
+     command_top},
     {"simulate", "TRACE|--rate N [OPTION ...]", "play arrivals through the pool, and advise sizes",
      "Runs the real pool core on a virtual clock under the arrivals that TRACE recorded, and says\n"
      "how long callers waited and how many connections it took; then finds the smallest pool that\n"
