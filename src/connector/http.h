@@ -108,6 +108,8 @@ void http_connector_learn(struct http_connector *connector, const char *host);
 
 struct http_link;
 
+typedef void http_link_call_fn(void *arg, uint32_t stream, const struct http_call *call);
+
 struct http_link_ops {
     struct http_call *(*call)(struct http_link *link, const struct http_caller *caller, void *user);
     /* The rest is between http.c and a version. */
@@ -119,6 +121,8 @@ struct http_link_ops {
     void (*cut)(struct http_link *link); /* shuts the descriptor down */
     /* Off its loop, for another connector of the same kind; NULL: this one cannot. May be NULL. */
     struct http_parcel *(*detach)(struct http_link *take_link);
+    /* Tells of each call that is under way, with its stream's number. NULL with HTTP/1.1. */
+    void (*each)(const struct http_link *link, http_link_call_fn *fn, void *arg);
 };
 
 /* An idle connection between two loops. */
@@ -146,6 +150,14 @@ static inline struct http_call *http_call_open(void *object, const struct http_c
 
 /* The tunnel that a connection of a pool has become, or NULL. */
 struct http_tunnel *http_link_tunnel(void *object); /* in http1.c */
+
+static inline void http_link_each_call(const void *object, http_link_call_fn *fn, void *arg)
+{
+    const struct http_link *link = object;
+    if (link->ops->each != NULL) {
+        link->ops->each(link, fn, arg);
+    }
+}
 
 /* What becomes of the lease of a call that failed or was cancelled. To be asked before either
  * returns; the call is not looked at again. */

@@ -357,12 +357,23 @@ static void link_cut(struct http_link *link)
     }
 }
 
+static void link_each(const struct http_link *link, http_link_call_fn *fn, void *arg)
+{
+    const struct session *session = container_of((struct http_link *)(uintptr_t)link,
+                                                 struct session, link);
+    weir_list_each(node, &session->calls) {
+        const struct call *call = container_of(node, struct call, on_list);
+        fn(arg, (uint32_t)call->stream_id, &call->call);
+    }
+}
+
 static const struct http_link_ops link_ops = {
     .call = link_call,
     .reusable = link_reusable,
     .probe = link_probe,
     .close = link_close,
     .cut = link_cut,
+    .each = link_each,
 };
 
 /* The peer's SETTINGS are there, or others (RFC 9113 §6.5.2). */

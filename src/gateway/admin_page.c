@@ -332,6 +332,8 @@ uint16_t admin_connections(const struct server *server, const struct census *cen
             struct json row = row_begin(&rows);
             snprintf(id, sizeof(id), "%llx", (unsigned long long)info->conn.id);
             json_text(&row, "id", id);
+            if (conn->stream > 0)
+                json_u64(&row, "stream", conn->stream);
             place_row(&row, server, w, conn->pool);
             json_text(&row, "key", conn->text);
             json_text(&row, "note", conn->note[0] != '\0' ? conn->note : NULL);

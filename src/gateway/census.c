@@ -216,6 +216,7 @@ struct writer {
     struct census_sheet *sheet;
     uint32_t pool;
     enum census_kind kind;
+    const struct census_conn *conn; /* whose streams are being written */
 };
 
 /* What a connection has become, where it is of HTTP. */
@@ -240,14 +241,62 @@ static bool write_key(void *arg, const weir_key_info *info)
     return true;
 }
 
+static struct census_conn *new_conn_row(struct writer *w)
+{
+    struct census_sheet *sheet = w->sheet;
+    if (sheet->conns_count == CENSUS_ROWS_MAX) {
+        sheet->cut = true;
+        return NULL;
+    }
+    return &sheet->conns[sheet->conns_count++];
+}
+
+/* What a WebSocket on a stream has of its own, behind the row of its connection. */
+static void write_stream(struct writer *w, uint32_t stream, const struct channel_info *channel)
+{
+    struct census_conn *row = new_conn_row(w);
+    if (row == NULL)
+        return;
+    *row = *w->conn;
+    row->stream = stream;
+    row->info.state = WEIR_ACTIVE;
+    row->is_websocket = true;
+    row->websocket = *channel;
+    row->info.leases = row->info.uses = 1;
+    row->info.created_ms = row->info.since_ms = w->sheet->now_ms - channel->age_ms;
+    row->info.last_used_ms = w->sheet->now_ms - channel->silent_ms;
+}
+
+static void write_exchange(void *arg, uint32_t stream, const struct http_exchange *ex)
+{
+    struct channel_info channel;
+    if (channel_info_of_exchange(ex, &channel))
+        write_stream(arg, stream, &channel);
+}
+
+static void write_call(void *arg, uint32_t stream, const struct http_call *call)
+{
+    struct channel_info channel;
+    if (channel_info_of_call(call, &channel))
+        write_stream(arg, stream, &channel);
+}
+
+static void write_streams(struct writer *w, void *object)
+{
+    if (object == NULL || w->kind == CENSUS_OPENCLAW)
+        return;
+    if (w->kind == CENSUS_LISTENER)
+        guest_each_exchange(object, write_exchange, w);
+    else
+        http_link_each_call(object, write_call, w);
+}
+
 static bool write_conn(void *arg, const weir_conn_info *info)
 {
     struct writer *w = arg;
-    if (w->sheet->conns_count == CENSUS_ROWS_MAX) {
-        w->sheet->cut = true;
+    struct census_conn *row = new_conn_row(w);
+    if (row == NULL)
         return false;
-    }
-    struct census_conn *row = &w->sheet->conns[w->sheet->conns_count++];
     row->pool = w->pool;
     row->info = *info;
     weir_key_text(info->key, row->text, sizeof(row->text));
@@ -256,6 +305,8 @@ static bool write_conn(void *arg, const weir_conn_info *info)
     row->is_websocket = tunnel != NULL;
     if (row->is_websocket)
         channel_info_of(tunnel, &row->websocket);
+    w->conn = row;
+    write_streams(w, info->object);
     return true;
 }
 
@@ -270,7 +321,7 @@ static void write_rows(const struct site *site, struct census_sheet *sheet, bool
         return;
     }
     for (uint32_t i = 0; i < pools_of(site); i++) {
-        struct writer writer = {sheet, i, census_who_of(site->server, i).kind};
+        struct writer writer = {sheet, i, census_who_of(site->server, i).kind, NULL};
         if (conns)
             weir_pool_each(pool_of(site, i), write_conn, &writer);
         else

@@ -59,6 +59,7 @@ struct census_conn {
     uint32_t pool;
     weir_conn_info info; /* its key, note and object are not to be looked at */
     char text[200], note[32];
+    uint32_t stream; /* of HTTP/2, on that connection; 0: it is the connection itself */
     bool is_websocket;
     struct channel_info websocket;
 };

@@ -757,11 +757,11 @@ static void log_it(struct channel *channel, uint64_t now_ns)
 
 /* --- looking in ------------------------------------------------------------------------------- */
 
-void channel_info_of(const struct http_tunnel *tunnel, struct channel_info *ret)
+static void look_at(struct channel_side *side, struct channel_info *ret)
 {
-    struct channel_side *side = container_of((struct http_tunnel *)(uintptr_t)tunnel,
-                                             struct channel_side, tunnel);
+    const struct channel *channel = channel_of(side);
     const struct channel_side *other = channel_other(side);
+    struct loop *loop = channel_relay(channel)->opt.loop;
     *ret = (struct channel_info){
         .is_upstream = side->is_upstream,
         .messages_in = side->messages,
@@ -769,5 +769,32 @@ void channel_info_of(const struct http_tunnel *tunnel, struct channel_info *ret)
         .bytes_in = side->bytes,
         .bytes_out = other->bytes,
         .rtt_us = side->rtt_us,
+        .age_ms = us_between(channel->begun_ns, loop_turn_ns(loop)) / 1000,
+        .silent_ms = channel_now_ms(channel) - side->heard_ms,
     };
+}
+
+void channel_info_of(const struct http_tunnel *tunnel, struct channel_info *ret)
+{
+    look_at(container_of((struct http_tunnel *)(uintptr_t)tunnel, struct channel_side, tunnel),
+            ret);
+}
+
+bool channel_info_of_exchange(const struct http_exchange *ex, struct channel_info *ret)
+{
+    const struct transit *transit = ex->handler == &relay_handler ? ex->user : NULL;
+    if (transit == NULL || transit->channel == NULL || transit->channel->client.ex != ex) {
+        return false;
+    }
+    look_at(&transit->channel->client, ret);
+    return true;
+}
+
+bool channel_info_of_call(const struct http_call *call, struct channel_info *ret)
+{
+    if (call->caller != &channel_caller) {
+        return false;
+    }
+    look_at(call->user, ret);
+    return true;
 }

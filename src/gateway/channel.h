@@ -171,6 +171,11 @@ struct channel_info {
     bool is_upstream; /* which of its sides was asked about */
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
     uint32_t rtt_us;
+    uint32_t age_ms, silent_ms; /* since the request for it; since the side's last byte */
 };
 /* Of the connection of HTTP/1.1 that is this tunnel. */
 void channel_info_of(const struct http_tunnel *tunnel, struct channel_info *ret);
+/* Of an exchange of a relay's, and of a call, of HTTP/2, whose handler and caller still hear of it.
+ * False: it is no WebSocket. */
+bool channel_info_of_exchange(const struct http_exchange *ex, struct channel_info *ret);
+bool channel_info_of_call(const struct http_call *call, struct channel_info *ret);

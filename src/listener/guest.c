@@ -72,6 +72,14 @@ struct http_tunnel *guest_tunnel(const void *object)
     return guest->ops->tunnel != NULL ? guest->ops->tunnel(guest) : NULL;
 }
 
+void guest_each_exchange(const void *object, guest_exchange_fn *fn, void *arg)
+{
+    const struct guest *guest = object;
+    if (guest->ops->each != NULL) {
+        guest->ops->each(guest, fn, arg);
+    }
+}
+
 /* IPv4 is written by hand: inet_ntop() takes longer than the rest of a request's head. */
 size_t guest_print(const uint8_t address[16], char ret_text[46])
 {

@@ -11,13 +11,19 @@
 #include <stdint.h>
 
 struct guest;
+struct http_exchange;
 struct http_tunnel;
+
+typedef void guest_exchange_fn(void *arg, uint32_t stream, const struct http_exchange *ex);
 
 struct guest_ops {
     void (*close)(struct guest *guest, weir_err why); /* to be answered by weir_conn_down() */
     void (*cut)(struct guest *guest);                 /* shut down, do not free */
     /* What it has become (proto/http.h), or NULL. NULL where it never does. */
     struct http_tunnel *(*tunnel)(const struct guest *guest);
+    /* Tells of each exchange whose handler still hears of it, with its stream's number. NULL with
+     * HTTP/1.x. */
+    void (*each)(const struct guest *guest, guest_exchange_fn *fn, void *arg);
 };
 
 struct guest {
@@ -36,6 +42,7 @@ weir_err guest_admit(weir_pool *pool, const char *scheme, const char *listener, 
 
 /* `object` is what the pool of a listener knows. */
 struct http_tunnel *guest_tunnel(const void *object);
+void guest_each_exchange(const void *object, guest_exchange_fn *fn, void *arg);
 
 /* "192.0.2.7", "2001:db8::7", "unix"; its length. */
 size_t guest_print(const uint8_t address[16], char ret_text[46]);

@@ -45,7 +45,20 @@ static void guest_cut(struct guest *guest)
     shutdown(stream_fd(client->stream), SHUT_RDWR); /* the reader sees it */
 }
 
-static const struct guest_ops guest_ops = {.close = guest_close, .cut = guest_cut};
+static void guest_each(const struct guest *guest, guest_exchange_fn *fn, void *arg)
+{
+    const struct http2_client *client = (const struct http2_client *)(const void *)guest;
+    weir_list_each(node, &client->streams) {
+        const struct http2_stream *stream = container_of(node, struct http2_stream, on_client);
+        if (http2_is_heard(stream)) {
+            fn(arg, (uint32_t)stream->id, &stream->exchange);
+        }
+    }
+}
+
+static const struct guest_ops guest_ops = {.close = guest_close,
+                                           .cut = guest_cut,
+                                           .each = guest_each};
 
 /* A tenth more or less, so that those who came together do not leave together. */
 static uint64_t aged_at(const struct http2_client *client, uint64_t now_ms)

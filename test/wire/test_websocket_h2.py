@@ -247,7 +247,35 @@ def test_an_upstream_of_http2(front):
         wait_for(lambda: len(weir.access()) == 5, "the log")
         assert not any(line["cut"] for line in weir.access())
         rows = json.loads(weir.admin("/api/v1/connections").text)["connections"]
-        assert len([r for r in rows if r["pool"] == "up"]) == 1, "five on one connection"
+        assert len([r for r in rows if r["pool"] == "up" and "stream" not in r]) == 1, "five on one connection"
+
+
+def test_each_has_a_row_behind_its_connection():
+    def websockets(weir):
+        rows = json.loads(weir.admin("/api/v1/connections").text)["connections"]
+        return [r for r in rows if "websocket" in r], {r["id"] for r in rows if "stream" not in r}
+
+    with chain(echo) as weir, H2(weir.port) as h2:
+        first, second = H2Ws(h2), H2Ws(h2)
+        for ws, count in ((first, 3), (second, 1)):
+            for _ in range(count):
+                ws.say(TEXT, b"abc")
+                assert ws.frame().data == b"abc"
+        rows, connections = websockets(weir)
+        fronts = {r["stream"]: r for r in rows if r["pool"] == "listener:web"}
+        assert set(fronts) == {first.number, second.number}
+        backs = [r for r in rows if r["pool"] == "up"]
+        assert len(backs) == 2 and len({(r["id"], r["stream"]) for r in backs}) == 2, backs
+        assert {r["id"] for r in rows} <= connections, "the row of a connection has its number"
+        figures = fronts[first.number]["websocket"]
+        assert figures["messages_in"] == 3 and figures["messages_out"] == 3
+        assert figures["bytes_in"] == 3 * 9 and figures["bytes_out"] == 3 * 5
+        assert sorted(r["websocket"]["messages_in"] for r in backs) == [1, 3]
+        assert all(r["state"] == "active" and r["leases"] == 1 for r in rows)
+        first.say(CLOSE, close_payload(1000))
+        assert first.frame().code == 1000
+        wait_for(lambda: {r.get("stream") for r in websockets(weir)[0] if r["pool"] == "listener:web"} == {second.number},
+                 "the row of the one that is left")
 
 
 def test_a_megabyte_each_way_through_two_of_them():
