@@ -4,10 +4,10 @@
  *
  *     ws_load serve
  *         a server that sends every message back; prints "port N"
- *     ws_load check COUNT BATCH
+ *     ws_load check COUNT BATCH [PASSES]
  *         a server that waits for COUNT clients, prints "held COUNT", pings them all, so that each
- *         has read its answer, and then once more, BATCH between two polls: CPU time of each of
- *         these pings with its answer, in us
+ *         has read its answer, and then PASSES [1] times more, BATCH between two polls: CPU time of
+ *         each of these pings with its answer, in us
  *     ws_load run PORT COUNT WARM SECONDS [FLIGHT]
  *         COUNT WebSockets, on each FLIGHT messages [1] of 100 bytes under way all the time; prints
  *         "begin N" after WARM seconds and "end N" SECONDS later: messages that came back so far
@@ -236,7 +236,7 @@ static void ping_all(unsigned count, unsigned batch)
     }
 }
 
-static void check_all(unsigned count, unsigned batch)
+static void check_all(unsigned count, unsigned batch, unsigned passes)
 {
     while (held < count) {
         serve_turn(held_ready, -1);
@@ -244,9 +244,12 @@ static void check_all(unsigned count, unsigned batch)
     printf("held %u\n", held);
     fflush(stdout);
     ping_all(count, batch);
-    uint64_t begun_ns = cpu_ns();
-    ping_all(count, batch);
-    printf("%.3f\n", (double)(cpu_ns() - begun_ns) / 1e3 / count);
+    for (; passes > 0; passes--) {
+        uint64_t begun_ns = cpu_ns();
+        ping_all(count, batch);
+        printf("%.3f\n", (double)(cpu_ns() - begun_ns) / 1e3 / count);
+        fflush(stdout);
+    }
 }
 
 /* --- the clients ------------------------------------------------------------------------------ */
@@ -343,16 +346,17 @@ int main(int argc, char **argv)
             serve_turn(serve_ready, -1);
         }
     }
-    if (argc == 4 && strcmp(argv[1], "check") == 0) {
+    if ((argc == 4 || argc == 5) && strcmp(argv[1], "check") == 0) {
         serve_from();
-        check_all((unsigned)strtoul(argv[2], NULL, 10), (unsigned)strtoul(argv[3], NULL, 10));
+        check_all((unsigned)strtoul(argv[2], NULL, 10), (unsigned)strtoul(argv[3], NULL, 10),
+                  argc == 5 ? (unsigned)strtoul(argv[4], NULL, 10) : 1);
         return 0;
     }
     bool is_run = (argc == 6 || argc == 7) && strcmp(argv[1], "run") == 0;
     bool is_hold = argc == 4 && strcmp(argv[1], "hold") == 0;
     if (!is_run && !is_hold) {
         fputs(
-            "ws_load serve | check COUNT BATCH | run PORT COUNT WARM SECONDS [FLIGHT] | hold PORT COUNT\n",
+            "ws_load serve | check COUNT BATCH [PASSES] | run PORT COUNT WARM SECONDS [FLIGHT] | hold PORT COUNT\n",
             stderr);
         return 2;
     }
