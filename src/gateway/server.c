@@ -429,7 +429,7 @@ static weir_engine_options engine_options(struct server *s)
     opt.keys_max = (uint32_t)(clients + keys + sessions + 64);
     opt.key_bytes_max = opt.keys_max * 128 + (uint32_t)(proxy_bytes + sessions * SESSION_BYTES);
     opt.groups_max = (uint32_t)keys + GROUPS_SPARE;
-    opt.pools_max = config->listeners.count + config->upstreams.count + 1;
+    opt.pools_max = census_pools_count(s) + 1;
     opt.on_event = on_event;
     opt.event_arg = s;
     opt.events = eventlog_mask(); /* nothing is told with every request */
