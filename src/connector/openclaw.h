@@ -96,12 +96,6 @@ struct claw_ops {
     void (*on_event)(void *self, struct claw_account *account, const struct claw_frame *frame);
 };
 
-/* Handshakes under way, of connectors on several loops that go to the same hosts. All zeroes at
- * first. */
-struct claw_door {
-    _Atomic uint32_t busy;
-};
-
 struct claw_connector_options {
     struct loop *loop;
     struct dns *dns;
@@ -115,8 +109,8 @@ struct claw_connector_options {
     uint32_t tls_timeout_ms;
     uint32_t write_timeout_ms;
     uint32_t handshake_timeout_ms; /* from the upgrade to hello-ok [CLAW_HANDSHAKE_MS] */
-    uint32_t handshakes_max;       /* at one host and port [CLAW_HANDSHAKES_MAX] */
-    struct claw_door *door;        /* all who share it have no more either; NULL: nobody does */
+    uint32_t handshakes_max;       /* at one host and port, of all of the process's connectors
+                                      [CLAW_HANDSHAKES_MAX] */
     uint32_t requests_max;         /* in flight on one connection [CLAW_REQUESTS_MAX] */
     uint64_t message_max;          /* bytes of a frame that comes [CLAW_PAYLOAD_MAX] */
     uint32_t unsent_max;           /* bytes kept for a gateway that does not read [the same] */

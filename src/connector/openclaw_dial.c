@@ -20,7 +20,7 @@
 static void dialled(void *self, const struct dial_result *result);
 static void opened(struct ws_opener *opener, const struct ws_opener_result *result);
 static void start(struct claw_conn *conn);
-static void look_later(struct claw_conn *conn);
+static void attend(struct claw_host *host);
 static void arrive(struct claw_conn *conn);
 
 static struct loop *loop_of(const struct claw_conn *conn)
@@ -44,6 +44,7 @@ static struct claw_host *host_of(struct claw_connector *connector, const char *n
     struct claw_host *host = alloc_zeroed(connector->opt.alloc, sizeof *host + size);
     if (host != NULL) {
         memcpy(host->name, name, size);
+        claw_door_open(&host->door, host->name);
         list_init(&host->waiting);
         list_push_back(&connector->hosts, &host->on_connector);
     }
@@ -59,29 +60,8 @@ static void begin_soon(struct claw_conn *conn)
 
 static bool place_enter(struct claw_conn *conn)
 {
-    const struct claw_connector_options *opt = &conn->connector->opt;
-    if (conn->host->busy >= opt->handshakes_max) {
-        return false;
-    }
-    if (opt->door != NULL && atomic_fetch_add(&opt->door->busy, 1) >= opt->handshakes_max) {
-        atomic_fetch_sub(&opt->door->busy, 1);
-        return false;
-    }
-    conn->host->busy++;
-    conn->has_place = true;
-    return true;
-}
-
-static void place_give(struct claw_conn *conn)
-{
-    const struct claw_connector_options *opt = &conn->connector->opt;
-    if (conn->has_place) {
-        conn->has_place = false;
-        conn->host->busy--;
-        if (opt->door != NULL) {
-            atomic_fetch_sub(&opt->door->busy, 1);
-        }
-    }
+    conn->has_place = claw_door_enter(&conn->host->door, conn->connector->opt.handshakes_max);
+    return conn->has_place;
 }
 
 static bool place_take(struct claw_conn *conn)
@@ -96,15 +76,17 @@ static bool place_take(struct claw_conn *conn)
     if (!place_enter(conn)) {
         conn->stage = CLAW_QUEUED;
         list_push_back(&host->waiting, &conn->on_host);
-        look_later(conn);
+        attend(host);
     }
     return true;
 }
 
-/* Nobody tells of a place that was left on another loop. */
-static void look_later(struct claw_conn *conn)
+/* Nobody tells of a place that another connector's has left: who is first looks again. */
+static void attend(struct claw_host *host)
 {
-    if (conn->connector->opt.door != NULL) {
+    struct node *first = list_first(&host->waiting);
+    if (first != NULL) {
+        struct claw_conn *conn = list_entry(first, struct claw_conn, on_host);
         loop_timer_set(loop_of(conn), &conn->timer, loop_now_ms(loop_of(conn)) + DOOR_LOOK_MS);
     }
 }
@@ -112,11 +94,12 @@ static void look_later(struct claw_conn *conn)
 static void queue_time(struct claw_conn *conn)
 {
     struct claw_host *host = conn->host;
-    if (list_first(&host->waiting) == &conn->on_host && place_enter(conn)) {
+    if (place_enter(conn)) {
         list_remove(&host->waiting, &conn->on_host);
+        attend(host);
         arrive(conn);
     } else {
-        look_later(conn);
+        attend(host);
     }
 }
 
@@ -127,7 +110,10 @@ void claw_place_leave(struct claw_conn *conn)
         return;
     }
     list_leave(&conn->on_host);
-    place_give(conn);
+    if (conn->has_place) {
+        conn->has_place = false;
+        claw_door_leave(&host->door);
+    }
     conn->host = NULL;
     host->users--;
     struct node *first = list_first(&host->waiting);
@@ -136,7 +122,9 @@ void claw_place_leave(struct claw_conn *conn)
         list_remove(&host->waiting, first);
         begin_soon(next);
     }
+    attend(host);
     if (host->users == 0) {
+        claw_door_close(&host->door);
         list_remove(&conn->connector->hosts, &host->on_connector);
         alloc_free(conn->connector->opt.alloc, host);
     }

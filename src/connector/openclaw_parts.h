@@ -15,6 +15,7 @@
 #include "connector/keycopy.h"
 #include "connector/named.h"
 #include "connector/openclaw.h"
+#include "connector/openclaw_door.h"
 #include "connector/websocket.h"
 #include "connector/websocket_opening.h"
 #include "proto/openclaw_session.h"
@@ -34,8 +35,9 @@ enum claw_stage {
 /* A host and port, while somebody is on the way there. */
 struct claw_host {
     struct node on_connector;
-    struct list waiting; /* connections */
-    uint32_t busy, users;
+    struct list waiting; /* connections: the first of them looks for a place */
+    struct claw_door door;
+    uint32_t users;
     char name[];
 };
 

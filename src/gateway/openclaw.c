@@ -77,7 +77,6 @@ static int open_pool(struct openclaw *openclaw, const struct openclaw_options *o
         .desk = opt->desk,
         .tls = opt->tls,
         .proxy_tls = opt->proxy_tls,
-        .door = opt->door,
         .gates = opt->gates,
         .gates_count = opt->gates_count,
         .connect_timeout_ms = asked->connect_timeout_ms,

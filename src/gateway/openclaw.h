@@ -36,7 +36,6 @@ struct tls_desk;
 struct openclaw_options {
     const struct config_upstream *config;
     struct claw_identity *identity; /* or NULL; any worker may use it */
-    struct claw_door *door;         /* of all workers */
     weir_engine *engine;
     struct loop *loop;
     struct dns *dns;

@@ -43,15 +43,13 @@ static int open_tables(struct relay_shared *shared)
     uint32_t count = config->upstreams.count;
     shared->verdicts = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->verdicts);
     shared->identities = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->identities);
-    shared->doors = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->doors);
     shared->accounts = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->accounts);
     shared->halls = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->halls);
     for (uint32_t i = 0; shared->halls != NULL && i <= count; i++) {
         wait_hall_init(&shared->halls[i]);
     }
-    bool fine = shared->verdicts != NULL && shared->identities != NULL && shared->doors != NULL
-                && shared->accounts != NULL && shared->halls != NULL
-                && proxies_new(config, &shared->proxies) == 0;
+    bool fine = shared->verdicts != NULL && shared->identities != NULL && shared->accounts != NULL
+                && shared->halls != NULL && proxies_new(config, &shared->proxies) == 0;
     for (uint32_t i = 0; fine && i < count; i++) {
         shared->verdicts[i] = alloc_zeroed(&alloc_libc, config->upstreams.at[i].endpoints.count
                                                             * sizeof(struct verdict));
@@ -176,7 +174,6 @@ void relay_shared_free(struct relay_shared *take_shared)
     alloc_free(&alloc_libc, take_shared->verdicts);
     free_identities(take_shared);
     alloc_free(&alloc_libc, take_shared->identities);
-    alloc_free(&alloc_libc, take_shared->doors);
     affinities_free(take_shared->affinities);
     clients_free(take_shared->clients);
     client_keys_free(take_shared->client_keys);
@@ -300,7 +297,6 @@ static int open_upstreams(struct relay *relay)
             .event_self = relay->opt.event_self,
             .proxies = relay->opt.shared->proxies,
             .identity = relay->opt.shared->identities[i],
-            .door = &relay->opt.shared->doors[i],
             .index = i,
             .seed = rand_mix(relay->opt.seed + i),
             .worker = relay->opt.worker,

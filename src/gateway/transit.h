@@ -160,7 +160,6 @@ struct relay_shared {
     struct client_keys *client_keys; /* NULL: everybody may */
     struct proxies *proxies;
     struct claw_identity **identities; /* of upstreams; NULL: none */
-    struct claw_door *doors;           /* one for each upstream */
     struct accounts **accounts;        /* of upstreams; NULL: none */
     struct wait_hall *halls; /* one for each upstream's accounts, and the last for all clients */
     struct hold_stock stock;

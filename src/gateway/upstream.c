@@ -399,7 +399,6 @@ static int open_openclaw(struct upstream *upstream, const struct upstream_option
     struct openclaw_options openclaw = {
         .config = opt->config,
         .identity = opt->identity,
-        .door = opt->door,
         .engine = opt->engine,
         .loop = opt->loop,
         .dns = opt->dns,

@@ -29,7 +29,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct claw_door;
 struct claw_identity;
 struct cork;
 struct dns;
@@ -92,7 +91,6 @@ struct upstream_options {
     void *event_self;
     struct proxies *proxies;        /* that it, or its accounts, go through */
     struct claw_identity *identity; /* of its device, or NULL */
-    struct claw_door *door;         /* where it is of OpenClaw gateways */
     uint32_t index;                 /* of this upstream in the configuration */
     uint64_t seed;
     uint32_t worker, workers; /* this one's share of limits over all */

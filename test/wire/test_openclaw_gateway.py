@@ -271,6 +271,27 @@ def test_handshakes_of_all_workers_are_bounded():
         assert post(weir, "status").json()["strangers_most"] <= 16
 
 
+def test_handshakes_of_two_upstreams_to_one_host_are_bounded():
+    """Whoever of the process asks: the host sees one."""
+    def two_of(url, workers):
+        upstreams = [{"name": name, "protocol": "openclaw", "openclaw": {"token": "demo"}, "endpoints": [{"url": url}]}
+                     for name in ("one", "two")]
+        return Weir(routes=[{"match": {"path": "/openclaw/two"}, "upstream": "two"}, {"upstream": "one"}],
+                    upstreams=upstreams, workers=workers)
+
+    def sum_of(weir, name, **labels):
+        return sum(weir.metric(name, **{label: text.format(who) for label, text in labels.items()}) for who in ("one", "two"))
+
+    with Upstream(lambda peer: peer.head() and peer.recv()) as silent, two_of(silent.url, 12) as weir:
+        wait_for(lambda: sum_of(weir, "weir_pool_connections", pool="openclaw:{}", state="dialling") == 24, "dials")
+        wait_for(lambda: sum_of(weir, "weir_openclaw_handshakes_total", upstream="{}") >= 16, "the first of them")
+        wait_for(lambda: silent.accepted >= 16, "the host, that has them")
+        assert silent.accepted == 16
+    with double() as claw, two_of(claw.http_url, 12) as weir:
+        wait_for(lambda: claw.open == 24, "all of them, in the end")
+        assert post(weir, "status", path="/openclaw/two/status").json()["strangers_most"] <= 16
+
+
 # --- events ---------------------------------------------------------------------------------------
 
 
