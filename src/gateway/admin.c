@@ -9,6 +9,8 @@
 #include "gateway/admin.h"
 
 #include "base/list.h"
+#include "gateway/admin_files.h"
+#include "gateway/admin_live.h"
 #include "gateway/admin_page.h"
 #include "gateway/admin_rows.h"
 #include "gateway/config_address.h"
@@ -36,6 +38,7 @@ struct admin {
     struct server *server;
     struct loop *loop;
     struct host *host;
+    struct admin_live *live;
     struct list requests;
     struct guesser guessers[ADMIN_GUESSERS_MAX];
 };
@@ -45,8 +48,9 @@ struct admin_request {
     struct admin *admin;
     struct http_exchange *exchange; /* NULL: the client left */
     const struct admin_page *page;
-    struct census *census; /* under way, or NULL */
-    struct admin_job *job; /* the same */
+    struct census *census;      /* under way, or NULL */
+    struct admin_job *job;      /* the same */
+    struct live_reader *reader; /* of the event stream, or NULL */
     bool head_only, openmetrics;
     struct bytes input; /* of a command */
     struct admin_ask ask;
@@ -75,8 +79,10 @@ int admin_open(struct server *server, struct admin **ret_admin)
                                .keepalive_timeout_ms = 30000,
                                .handler = &admin_handler,
                                .self = admin};
-    int error = host_open(admin->loop, &opt, &admin->host);
+    admin->live = admin_live_new(server);
+    int error = admin->live == NULL ? -ENOMEM : host_open(admin->loop, &opt, &admin->host);
     if (error != 0) {
+        admin_live_free(admin->live);
         free(admin);
         return error;
     }
@@ -89,6 +95,7 @@ void admin_close(struct admin *admin)
     if (admin == NULL)
         return;
     host_close(admin->host);
+    admin_live_free(admin->live);
     free(admin);
 }
 
@@ -396,6 +403,18 @@ static void census_begin(struct admin_request *request)
         fault_send(request, status);
 }
 
+/* The event stream; of it, a HEAD has the head. */
+static void live_begin(struct admin_request *request)
+{
+    if (request->head_only) {
+        answer_send(request, 200);
+        return;
+    }
+    request->reader = admin_live_join(request->admin->live, request->exchange);
+    if (request->reader == NULL)
+        fault_send(request, rows_fault(&request->body, 503, "too many read it already"));
+}
+
 /* All of it is here. */
 static void request_run(struct admin_request *request)
 {
@@ -408,6 +427,8 @@ static void request_run(struct admin_request *request)
                                    &status);
         if (request->job == NULL)
             answer_send(request, status);
+    } else if (page->streams) {
+        live_begin(request);
     } else if (page->run != NULL) {
         answer_send(request, page->run(server, &request->ask, &request->body));
     } else if (page->order != NULL || page->census != 0) {
@@ -475,6 +496,9 @@ static bool take_ask(struct admin_request *request, const struct http_head *head
     return true;
 }
 
+/* The dashboard's files: anybody's, as what they show is not in them. */
+static const struct admin_page file_page = {.role = ADMIN_ANYONE};
+
 static void on_request(void *self, struct http_exchange *exchange, struct http_head *head, bool end)
 {
     struct admin *admin = self;
@@ -485,7 +509,14 @@ static void on_request(void *self, struct http_exchange *exchange, struct http_h
     struct slice path = slice_sub(head->path, 0, slice_find(head->path, '?'));
     memset(&ask, 0, sizeof(ask));
     wanted.page = admin_page_find(path, (enum http_method)head->method_id, &ask, &wanted.methods);
+    const struct page_file *file = admin_file_of(head);
+    if (file != NULL)
+        wanted = (struct wanted){.page = &file_page, .methods = 1U << HTTP_GET};
     uint16_t status = refusal_of(admin, exchange, head, &wanted, &role);
+    if (status == 0 && file != NULL) {
+        admin_file_send(file, exchange, head);
+        return;
+    }
     struct admin_request *request = status == 0 ? request_new(admin, exchange, head) : NULL;
     if (request == NULL) {
         refuse(exchange, status != 0 ? status : 503, head_only, wanted.methods);
@@ -526,8 +557,11 @@ static void on_flush(struct http_exchange *exchange)
 
 static void on_drain(struct http_exchange *exchange)
 {
-    if (exchange->user != NULL)
-        body_send(exchange->user);
+    struct admin_request *request = exchange->user;
+    if (request != NULL && request->reader != NULL)
+        admin_live_drained(request->reader);
+    else if (request != NULL)
+        body_send(request);
 }
 
 static void on_abort(struct http_exchange *exchange, enum http_fault why)
@@ -540,6 +574,8 @@ static void on_abort(struct http_exchange *exchange, enum http_fault why)
         census_abandon(request->census);
     if (request->job != NULL)
         request->job->cancel(request->job);
+    if (request->reader != NULL)
+        admin_live_leave(request->reader);
     request_free(request);
 }
 

@@ -8,6 +8,7 @@
  *     run       at once, for whoever says what of it he wants, or a command that is done at once
  *     order     what the workers are to do first, each on its thread; then `write`
  *     start     done later, on the hub's loop (admin_proxy.h)
+ *     streams   an answer that goes on (admin_live.h)
  */
 #pragma once
 #include "base/bytes.h"
@@ -60,6 +61,7 @@ struct admin_page {
     admin_run_fn *run;
     admin_order_fn *order;
     admin_start_fn *start;
+    bool streams;
 };
 
 /* The table: each page, and behind it what its query, its body and its answer hold. */
@@ -100,5 +102,6 @@ admin_write_fn admin_index, admin_livez, admin_readyz, admin_healthz, admin_metr
     admin_certificates, admin_events, admin_config, admin_process;
 admin_run_fn admin_clear;
 admin_write_fn admin_openapi_write; /* admin_openapi.c */
+admin_write_fn admin_latency_write; /* admin_latency.c */
 admin_run_fn admin_sessions_list, admin_sessions_one, admin_sessions_end, admin_sessions_rebind;
 admin_start_fn admin_proxy_start;

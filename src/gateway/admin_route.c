@@ -2,14 +2,16 @@
  *
  * admin_route.c - the table of the admin interface, and how a request finds its page in it.
  */
+#include "gateway/admin_latency.h"
 #include "gateway/admin_page.h"
 #include "gateway/metrics.h"
 #include "listener/counters.h"
 #include "listener/http2.h"
 
-#define JSON_TYPE "application/json"
-#define TEXT_TYPE "text/plain; charset=utf-8"
-#define ANY_TYPE  NULL
+#define JSON_TYPE   "application/json"
+#define STREAM_TYPE "text/event-stream"
+#define TEXT_TYPE   "text/plain; charset=utf-8"
+#define ANY_TYPE    NULL
 
 #define PAGE(METHOD, path, ROLE, row_type, row_text, ...)                                          \
     {.kind = ADMIN_ROW_PAGE,                                                                       \

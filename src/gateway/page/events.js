@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// What happened, the latest first. The list is read again when a snapshot says that there is more.
+
+import { h, say } from './dom.js';
+import { get } from './api.js';
+import { live } from './live.js';
+import { clock, table } from './format.js';
+
+let list = []; // newest first
+let written = -1;
+let reading = false;
+let held = false;
+const filter = { text: '', kind: '' };
+
+async function read(upTo) {
+  reading = true;
+  try {
+    const got = await get('/api/v1/events');
+    list = got.events.map((e, i) => ({ ...e, id: e.id ?? `${e.time} ${e.worker} ${e.event} ${i}` })).reverse();
+    written = upTo;
+    window.dispatchEvent(new Event('redraw'));
+  } catch {
+    // the next snapshot asks again
+  } finally {
+    reading = false;
+  }
+}
+
+/** The events known now; asks for more where there are more. */
+export function recent() {
+  const now = live.snap?.events_written;
+  if (!reading && !held && now !== undefined && now !== written) read(now);
+  return list;
+}
+
+const KINDS = {
+  good: /^(key_up|pool_warm|endpoint_returned|account_recovered|alert_resolved)$/,
+  bad: /^(key_down|pool_limit_reached|endpoint_ejected|alert_firing|events_lost)$/,
+  warn: /^(connection_error|connection_timeout|account_cooled|lease_overdue|session_rebound|health_status_changed)$/,
+};
+const SHAPES = { good: '●', bad: '■', warn: '▲', off: '◇' };
+
+function kindOf(event) {
+  return Object.keys(KINDS).find((kind) => KINDS[kind].test(event.event)) || 'off';
+}
+
+const HIDDEN = new Set(['time', 'event', 'worker', 'pool', 'id', 'seq']);
+
+/** What an event says besides its name, as words. */
+function detail(event) {
+  return Object.entries(event).filter(([key, value]) => !HIDDEN.has(key) && value !== null && value !== '' && value !== 0)
+    .map(([key, value]) => `${key.replace(/_/g, ' ')} ${typeof value === 'object' ? JSON.stringify(value) : value}`).join(' · ');
+}
+
+export function eventTable(rows) {
+  return table('Events, the latest first', [
+    { name: 'Time', value: (e) => h('time', { datetime: e.time }, clock(e.time)) },
+    { name: 'Event', value: (e) => h('span', { class: `badge ${kindOf(e)}` }, h('span', { class: 'shape', 'aria-hidden': 'true' }, SHAPES[kindOf(e)]), e.event.replace(/_/g, ' ')) },
+    { name: 'Pool', value: (e) => (e.pool ? h('a', { href: `#/pools/${encodeURIComponent(e.pool)}` }, e.pool) : '') },
+    { name: 'What', value: (e) => h('span', { class: 'wrap' }, detail(e)) },
+  ], rows, (e) => e.id, 'Nothing has happened yet.');
+}
+
+/** What an operator would want to have been told. */
+export function notable() {
+  return recent().filter((e) => kindOf(e) !== 'off');
+}
+
+function matches(event) {
+  if (filter.kind && event.event !== filter.kind) return false;
+  return !filter.text || JSON.stringify(event).toLowerCase().includes(filter.text.toLowerCase());
+}
+
+function redraw() {
+  window.dispatchEvent(new Event('redraw'));
+}
+
+function bar(all) {
+  const kinds = [...new Set(all.map((e) => e.event))].sort();
+  return h('div', { class: 'filters' },
+    h('label', {}, 'Search', h('input', { type: 'search', placeholder: 'pool, key, reason …  ( / )', oninput: (event) => { filter.text = event.target.value; redraw(); } })),
+    h('label', {}, 'Kind', h('select', { onchange: (event) => { filter.kind = event.target.value; redraw(); } },
+      h('option', { value: '' }, 'all'), kinds.map((kind) => h('option', { key: kind, value: kind }, kind.replace(/_/g, ' '))))),
+    h('button', { type: 'button', 'aria-pressed': held ? 'true' : 'false', onclick: () => { held = !held; say(held ? 'The list stands still' : 'The list follows'); redraw(); } },
+      held ? '▶ Follow' : '❙❙ Hold'));
+}
+
+export const events = {
+  name: 'events',
+  title: 'Events',
+  view: () => {
+    const all = recent();
+    const shown = all.filter(matches);
+    return [
+      h('h1', {}, 'Events'),
+      bar(all),
+      h('section', { class: 'card full', 'aria-label': 'Events' }, eventTable(shown.slice(0, 300))),
+      h('p', { class: 'dim' }, `${shown.length} of ${all.length} events that are kept.`),
+    ];
+  },
+};
