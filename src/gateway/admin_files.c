@@ -66,7 +66,7 @@ static const char *type_of(const struct page_file *file)
 }
 
 /* For who does not take gzip: curl, a test. False: no memory. */
-static bool unpack(const struct page_file *file, unsigned char *out)
+static bool unpack(const struct page_file *file, void *out)
 {
     z_stream stream = {.next_out = out, .avail_out = (unsigned)file->plain_len};
     unsigned char *in = alloc_new(&alloc_libc, file->len); /* zlib wants what may be written */

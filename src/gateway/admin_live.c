@@ -174,7 +174,7 @@ struct live_reader *admin_live_join(struct admin_live *live, struct http_exchang
     reader->exchange = exchange;
     list_push_back(&live->readers, &reader->on_live);
     answer(exchange);
-    if (bytes_len(&live->text) > 0 && now_ms - live->made_ms < 2 * LIVE_EVERY_MS)
+    if (bytes_len(&live->text) > 0 && now_ms - live->made_ms < UINT64_C(2) * LIVE_EVERY_MS)
         give(reader);
     else
         reader->is_behind = exchange->ops->flush(exchange);
