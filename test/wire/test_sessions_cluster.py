@@ -161,14 +161,14 @@ def test_tls_and_acl(tmp_path):
     users = ["--user", "weir", "on", ">p@ss/word", "~weir:*", "+@all"]
     alone = ["--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--tls-cluster", "yes"]
     with Authority() as authority, Api() as api, Redis(*users, *alone, tls=authority) as node:
-        def sessions(password):
-            return {"secret": SECRET, "redis": {"cluster": True, "ca": str(authority.certificate), "timeout": "500ms",
+        def sessions(password, timeout="10s"):
+            return {"secret": SECRET, "redis": {"cluster": True, "ca": str(authority.certificate), "timeout": timeout,
                                                 "url": f"rediss://weir:{password}@127.0.0.1:{node.port}"}}
         subprocess.run([find("redis-cli", "redis-server"), "--tls", "--cacert", str(authority.certificate), "-p", str(node.port),
                         "CLUSTER", "ADDSLOTSRANGE", "0", "16383"], check=True, stdout=subprocess.DEVNULL)
         with relay(api, *four(), sessions=sessions("p%40ss%2Fword")) as one, \
                 relay(api, *four(), sessions=sessions("p%40ss%2Fword")) as two, \
-                relay(api, *four(), sessions=sessions("wrong")) as wrong:
+                relay(api, *four(), sessions=sessions("wrong", "500ms")) as wrong:
             place = move(api, one, 1)[1]
             wait_for(lambda: one.metric("weir_session_store_batches_total", result="written") > 0, "it to be stored")
             assert by_session(two, 1)[:2] == (place, "hit")

@@ -352,7 +352,7 @@ def test_tls_and_acl(tmp_path):
             Redis("--user", "weir", "on", ">p@ss/word", "~weir:*", "+@all", "--user", "default", "off", tls=authority) as redis:
         def sessions(ca, password="p%40ss%2Fword"):
             return {"secret": SECRET, "redis": {
-                "url": f"rediss://weir:{password}@127.0.0.1:{redis.port}", "ca": str(ca), "timeout": "500ms"}}
+                "url": f"rediss://weir:{password}@127.0.0.1:{redis.port}", "ca": str(ca), "timeout": "10s"}}
         with relay(api, *four(), sessions=sessions(authority.certificate)) as one, \
                 relay(api, *four(), sessions=sessions(authority.certificate)) as two, \
                 relay(api, *four(), sessions=sessions(authority.certificate, "wrong")) as wrong, \
