@@ -13,6 +13,7 @@
 #include "gateway/admin_live.h"
 #include "gateway/admin_page.h"
 #include "gateway/admin_rows.h"
+#include "gateway/admin_tail.h"
 #include "gateway/config_address.h"
 #include "gateway/host.h"
 #include "proto/http.h"
@@ -40,6 +41,7 @@ struct admin {
     struct host *host;
     struct admin_live *live;
     struct list requests;
+    struct tail tail;
     struct guesser guessers[ADMIN_GUESSERS_MAX];
 };
 
@@ -48,9 +50,16 @@ struct admin_request {
     struct admin *admin;
     struct http_exchange *exchange; /* NULL: the client left */
     const struct admin_page *page;
+<<<<<<< HEAD
     struct census *census;      /* under way, or NULL */
     struct admin_job *job;      /* the same */
     struct live_reader *reader; /* of the event stream, or NULL */
+=======
+    struct census *census; /* under way, or NULL */
+    struct admin_job *job; /* the same */
+    bool is_following;
+    struct follower follower;
+>>>>>>> 91fff0d (gateway/admin: pools, endpoints and the whole are steered, each change is an event; events as a stream that loses nothing silently)
     bool head_only, openmetrics;
     struct bytes input; /* of a command */
     struct admin_ask ask;
@@ -73,6 +82,7 @@ int admin_open(struct server *server, struct admin **ret_admin)
     admin->server = server;
     admin->loop = server->opt.loop;
     list_init(&admin->requests);
+    tail_init(&admin->tail, server, admin->loop);
     struct host_options opt = {.name = "admin",
                                .address = server_address(&server->config->admin.address),
                                .clients_max = ADMIN_CLIENTS_MAX,
@@ -95,7 +105,11 @@ void admin_close(struct admin *admin)
     if (admin == NULL)
         return;
     host_close(admin->host);
+<<<<<<< HEAD
     admin_live_free(admin->live);
+=======
+    tail_fini(&admin->tail);
+>>>>>>> 91fff0d (gateway/admin: pools, endpoints and the whole are steered, each change is an event; events as a stream that loses nothing silently)
     free(admin);
 }
 
@@ -441,15 +455,14 @@ static void request_run(struct admin_request *request)
 /* --- the handler ---------------------------------------------------------------------------------
  */
 
-static bool wants_openmetrics(const struct http_head *head)
+static bool accepts(const struct http_head *head, const char *type)
 {
     for (uint16_t i = 0; i < head->field_count; i++) {
         struct slice value = head->fields[i].value;
         if (!slice_is_nocase(head->fields[i].name, "accept"))
             continue;
         for (uint32_t from = 0; from < value.len; from++)
-            if (slice_starts(slice_sub(value, from, value.len),
-                             SLICE("application/openmetrics-text")))
+            if (slice_starts(slice_sub(value, from, value.len), slice_of(type)))
                 return true;
     }
     return false;
@@ -466,7 +479,7 @@ static struct admin_request *request_new(struct admin *admin, struct http_exchan
     request->admin = admin;
     request->exchange = exchange;
     request->head_only = head->method_id == HTTP_HEAD;
-    request->openmetrics = wants_openmetrics(head);
+    request->openmetrics = accepts(head, "application/openmetrics-text");
     bytes_init(&request->body, &alloc_libc, ADMIN_ANSWER_MAX);
     bytes_init(&request->input, &alloc_libc,
                head->method_id == HTTP_PUT ? ADMIN_PUT_MAX : ADMIN_INPUT_MAX);
@@ -496,8 +509,34 @@ static bool take_ask(struct admin_request *request, const struct http_head *head
     return true;
 }
 
+<<<<<<< HEAD
 /* The dashboard's files: anybody's, as what they show is not in them. */
 static const struct admin_page file_page = {.role = ADMIN_ANYONE};
+=======
+/* The event behind which it begins: as a browser says it, or as a query does. */
+static struct slice after_of(const struct admin_ask *ask, const struct http_head *head)
+{
+    struct slice rest = ask->query, pair;
+    for (uint16_t i = 0; i < head->field_count; i++)
+        if (slice_is_nocase(head->fields[i].name, "last-event-id"))
+            return head->fields[i].value;
+    while (slice_split(&rest, '&', &pair))
+        if (slice_starts(pair, SLICE("after=")))
+            return slice_sub(pair, 6, pair.len);
+    return (struct slice){"", 0};
+}
+
+static void follow(struct admin_request *request, const struct http_head *head)
+{
+    struct http_exchange *exchange = request->exchange;
+    request->is_following = tail_join(&request->admin->tail, &request->follower, exchange,
+                                      after_of(&request->ask, head));
+    if (!request->is_following) {
+        request_free(request);
+        refuse(exchange, 503, false, 0);
+    }
+}
+>>>>>>> 91fff0d (gateway/admin: pools, endpoints and the whole are steered, each change is an event; events as a stream that loses nothing silently)
 
 static void on_request(void *self, struct http_exchange *exchange, struct http_head *head, bool end)
 {
@@ -526,6 +565,8 @@ static void on_request(void *self, struct http_exchange *exchange, struct http_h
     if (!take_ask(request, head, &ask, role)) {
         request_free(request);
         refuse(exchange, 414, head_only, 0);
+    } else if (request->page->follows && !head_only && accepts(head, "text/event-stream")) {
+        follow(request, head);
     } else if (end || !admin_changes(request->page)) {
         request_run(request);
     }
@@ -558,8 +599,13 @@ static void on_flush(struct http_exchange *exchange)
 static void on_drain(struct http_exchange *exchange)
 {
     struct admin_request *request = exchange->user;
+<<<<<<< HEAD
     if (request != NULL && request->reader != NULL)
         admin_live_drained(request->reader);
+=======
+    if (request != NULL && request->is_following)
+        tail_drained(&request->admin->tail, &request->follower);
+>>>>>>> 91fff0d (gateway/admin: pools, endpoints and the whole are steered, each change is an event; events as a stream that loses nothing silently)
     else if (request != NULL)
         body_send(request);
 }
@@ -572,6 +618,8 @@ static void on_abort(struct http_exchange *exchange, enum http_fault why)
         return;
     if (request->census != NULL)
         census_abandon(request->census);
+    if (request->is_following)
+        tail_leave(&request->admin->tail, &request->follower);
     if (request->job != NULL)
         request->job->cancel(request->job);
     if (request->reader != NULL)

@@ -19,6 +19,7 @@
 #include "gateway/proxies.h"
 #include "gateway/relay.h"
 #include "gateway/server.h"
+#include "gateway/steer.h"
 #include "io/clock.h"
 #include "io/notify.h"
 #include "listener/accept.h"
@@ -27,8 +28,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#define EVENTS_SHOWN 500U
 
 /* --- alive, ready, healthy -----------------------------------------------------------------------
  */
@@ -153,10 +152,16 @@ static uint64_t stat_over_all(const struct census *census, uint32_t pool,
     return value;
 }
 
-static void stats_row(struct json *row, const struct census *census, uint32_t pool)
+/* held_back: callers who wait for the end of a pause. */
+static void stats_row(struct json *row, const struct census *census, uint32_t pool,
+                      uint64_t held_back)
 {
-    for (size_t i = 0; i < sizeof(stat_fields) / sizeof(stat_fields[0]); i++)
-        json_u64(row, stat_fields[i].name, stat_over_all(census, pool, &stat_fields[i]));
+    for (size_t i = 0; i < sizeof(stat_fields) / sizeof(stat_fields[0]); i++) {
+        const struct stat_field *field = &stat_fields[i];
+        bool is_waiting = field->offset == offsetof(weir_stats, waiting);
+        json_u64(row, field->name,
+                 stat_over_all(census, pool, field) + (is_waiting ? held_back : 0));
+    }
 }
 
 uint16_t admin_pools(const struct server *server, const struct census *census, bool openmetrics,
@@ -188,7 +193,11 @@ uint16_t admin_pools(const struct server *server, const struct census *census, b
                 json_text(&row, "why", census->sheets[w].pools[i].health.message);
                 break;
             }
-        stats_row(&row, census, i);
+        struct steer *steer = who.kind == CENSUS_UPSTREAM
+                                  ? relay_shared_steer(server->shared, who.index)
+                                  : NULL;
+        json_bool(&row, "paused", steer != NULL && steer_is_paused(steer));
+        stats_row(&row, census, i, steer != NULL ? atomic_load(&steer->hall.waiting) : 0);
         admin_tls_add(&row, server, listener, who.index);
         row_end(&rows, &row);
     }
@@ -241,6 +250,8 @@ uint16_t admin_endpoints(const struct server *server, const struct census *censu
             json_text(&row, "url", endpoint->url);
             json_u64(&row, "weight", endpoint->weight);
             json_u64(&row, "priority", endpoint->priority);
+            json_text(&row, "mode",
+                      steer_word(steer_mode(relay_shared_steer(server->shared, u), e)));
             endpoint_row(&row, census, index++);
             row_end(&rows, &row);
         }
@@ -445,82 +456,6 @@ uint16_t admin_certificates(const struct server *server, const struct census *ce
     return rows_close(&rows);
 }
 
-/* --- events --------------------------------------------------------------------------------------
- */
-
-static const char *or_null(const char *text)
-{
-    return text[0] != '\0' ? text : NULL;
-}
-
-static void relay_event(struct json *row, const struct event_record *event)
-{
-    json_text(row, "account", event->account);
-    json_text(row, "from", or_null(event->from));
-    json_text(row, "session", or_null(event->session));
-    json_text(row, "why", event->reason);
-    json_text(row, "family", or_null(event->family));
-    json_u64(row, "retry_after_ms", event->for_ms);
-    json_u64(row, "count", event->count);
-}
-
-static void pool_event(struct json *row, const struct event_record *event)
-{
-    json_text(row, "key", or_null(event->key));
-    json_text(row, "why", event->why != WEIR_OK ? weir_err_word(event->why) : NULL);
-    if (event->kind == WEIR_EVENT_HEALTH_STATUS_CHANGED)
-        json_text(row, "health", weir_health_word(event->health));
-    json_u64(row, "failures", event->failures);
-    json_u64(row, "retry_after_ms", event->retry_after_ms);
-    json_u64(row, "total", event->total);
-    json_u64(row, "waiting", event->waiting);
-}
-
-static void event_row(struct rows *rows, uint32_t worker, const struct event_record *event)
-{
-    char stamp[CLOCK_STAMP + 1];
-    struct json row = row_begin(rows);
-    clock_stamp(event->wall_ms, stamp);
-    json_text(&row, "time", stamp);
-    json_text(&row, "event",
-              event->is_relays ? relay_event_word(event->relay_kind)
-                               : weir_event_word(event->kind));
-    json_u64(&row, "worker", worker);
-    json_text(&row, "pool", event->pool);
-    if (event->is_relays)
-        relay_event(&row, event);
-    else
-        pool_event(&row, event);
-    row_end(rows, &row);
-}
-
-/* The workers' events in the order of their times: a merge, the oldest head each time. */
-uint16_t admin_events(const struct server *server, const struct census *census, bool openmetrics,
-                      struct bytes *out)
-{
-    (void)server, (void)openmetrics;
-    struct rows rows;
-    uint32_t at[256] = {0}, left = 0;
-    for (uint32_t w = 0; w < census->sheets_count; w++)
-        left += census->sheets[w].events_count;
-    rows_open(&rows, "events", out);
-    for (; left > 0; left--) {
-        uint32_t first = UINT32_MAX;
-        for (uint32_t w = 0; w < census->sheets_count; w++) {
-            const struct census_sheet *sheet = &census->sheets[w];
-            if (at[w] < sheet->events_count
-                && (first == UINT32_MAX
-                    || sheet->events[at[w]].wall_ms
-                           < census->sheets[first].events[at[first]].wall_ms))
-                first = w;
-        }
-        const struct event_record *event = &census->sheets[first].events[at[first]++];
-        if (left <= EVENTS_SHOWN)
-            event_row(&rows, first, event);
-    }
-    return rows_close(&rows);
-}
-
 /* --- configuration and process -------------------------------------------------------------------
  */
 
@@ -660,23 +595,6 @@ uint16_t admin_clients(const struct server *server, const struct census *census,
         client_row(&rows, &info);
     }
     return rows_close(&rows);
-}
-
-/* What is held against it is forgotten. */
-uint16_t admin_clear(const struct server *server, const struct admin_ask *ask, struct bytes *out)
-{
-    const char *upstream = ask->names[0], *account = ask->names[1];
-    bool is_known = false;
-    for (uint32_t u = 0; u < server->config->upstreams.count; u++)
-        if (strcmp(upstream, server->config->upstreams.at[u].name) == 0
-            && server->config->upstreams.at[u].accounts.count > 0)
-            is_known = accounts_clear(relay_shared_accounts(server->shared, u), slice_of(account));
-    if (!is_known)
-        return rows_fault(out, 404, "there is no such account");
-    log_to(&server->voice.sink, LOG_INFO_LEVEL, "account cleared", log_text("upstream", upstream),
-           log_text("account", account));
-    bytes_append_text(out, "{\"cleared\":true}\n");
-    return 200;
 }
 
 /* What a metric has no room for: where it failed, and what was said there. */

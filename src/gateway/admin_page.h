@@ -34,10 +34,10 @@ struct admin_ask {
  */
 typedef uint16_t admin_write_fn(const struct server *server, const struct census *census,
                                 bool openmetrics, struct bytes *out);
-typedef uint16_t admin_run_fn(const struct server *server, const struct admin_ask *ask,
+typedef uint16_t admin_run_fn(struct server *server, const struct admin_ask *ask,
                               struct bytes *out);
 /* 0, or the status of a refusal that was written. */
-typedef uint16_t admin_order_fn(const struct server *server, const struct admin_ask *ask,
+typedef uint16_t admin_order_fn(struct server *server, const struct admin_ask *ask,
                                 struct census_order *ret_order, struct bytes *out);
 
 /* What is under way; done() comes once, later, when `out` has the body; unless it was cancelled.
@@ -57,6 +57,7 @@ struct admin_page {
     enum admin_role role;
     unsigned census;  /* CENSUS_… that it is written from; 0: none, at once */
     const char *type; /* Content-Type; NULL: the writer's choice */
+    bool follows;     /* who accepts text/event-stream gets what is new, as it comes */
     admin_write_fn *write;
     admin_run_fn *run;
     admin_order_fn *order;
@@ -100,7 +101,9 @@ const struct admin_page *admin_page_find(struct slice path, enum http_method met
 admin_write_fn admin_index, admin_livez, admin_readyz, admin_healthz, admin_metrics, admin_pools,
     admin_endpoints, admin_accounts, admin_clients, admin_keys, admin_connections, admin_listeners,
     admin_certificates, admin_events, admin_config, admin_process;
-admin_run_fn admin_clear;
+admin_write_fn admin_command_write; /* admin_command.c */
+admin_order_fn admin_command_pool, admin_command_endpoint;
+admin_run_fn admin_clear, admin_drain;
 admin_write_fn admin_openapi_write; /* admin_openapi.c */
 admin_write_fn admin_latency_write; /* admin_latency.c */
 admin_run_fn admin_sessions_list, admin_sessions_one, admin_sessions_end, admin_sessions_rebind;

@@ -3,12 +3,14 @@
 
 #include <weir/session.h>
 
+#include "gateway/admin_command.h"
 #include "gateway/admin_rows.h"
 #include "gateway/affinity.h"
 #include "gateway/server.h"
 #include "proto/json_read.h"
 #include "session/ident.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define VALUE_MAX WEIR_SESSION_NAME_MAX
@@ -149,8 +151,7 @@ static bool show(void *arg, const weir_session *session)
     return true;
 }
 
-uint16_t admin_sessions_list(const struct server *server, const struct admin_ask *ask,
-                             struct bytes *out)
+uint16_t admin_sessions_list(struct server *server, const struct admin_ask *ask, struct bytes *out)
 {
     struct seeking seeking = {.limit = 0};
     weir_sessions *sessions = sessions_of(server);
@@ -181,31 +182,36 @@ static uint16_t say_none(struct bytes *out)
     return rows_fault(out, 404, "there is no such session here");
 }
 
-uint16_t admin_sessions_one(const struct server *server, const struct admin_ask *ask,
-                            struct bytes *out)
+uint16_t admin_sessions_one(struct server *server, const struct admin_ask *ask, struct bytes *out)
 {
     weir_session session;
     return find(server, ask, &session) ? say_session(out, &session) : say_none(out);
 }
 
-/* Every change leaves a line. */
-static void note(const struct server *server, const char *what, const weir_session *session)
+/* Every change leaves a line, and an event. */
+static void note(struct server *server, const struct admin_ask *ask, const char *what,
+                 const weir_session *session, const char *reason)
 {
-    char id[WEIR_SESSION_TEXT];
+    char id[WEIR_SESSION_TEXT], text[EVENTLOG_WHAT_MAX + 1];
     weir_session_id_text(session->id, id);
     log_to(&server->voice.sink, LOG_INFO_LEVEL, what, log_text("session", id),
            log_text("upstream", session->account), log_text("account", session->place),
            log_u64("epoch", session->epoch));
+    snprintf(text, sizeof(text), "%s %s %.64s", what, id, session->place);
+    command_tell(server, ask, session->account, text, reason);
 }
 
-uint16_t admin_sessions_end(const struct server *server, const struct admin_ask *ask,
-                            struct bytes *out)
+uint16_t admin_sessions_end(struct server *server, const struct admin_ask *ask, struct bytes *out)
 {
     weir_session session;
+    struct command_said said;
+    uint16_t status = command_read(ask->input, false, &said, out);
+    if (status != 0)
+        return status;
     if (!find(server, ask, &session)
         || weir_session_end(sessions_of(server), session.id) != WEIR_OK)
         return say_none(out);
-    note(server, "session ended", &session);
+    note(server, ask, "session ended", &session, said.reason);
     bytes_append_text(out, "{\"ended\":true}\n");
     return 200;
 }
@@ -213,7 +219,8 @@ uint16_t admin_sessions_end(const struct server *server, const struct admin_ask 
 struct move {
     char account[CONFIG_LABEL_MAX + 1];
     uint64_t epoch;
-    bool has_account, has_epoch;
+    bool has_account, has_epoch, has_reason;
+    char reason[EVENTLOG_WHY_MAX + 1];
 };
 
 static bool read_move(struct slice input, struct move *ret)
@@ -226,13 +233,16 @@ static bool read_move(struct slice input, struct move *ret)
     while (json_next(json_trim(input), &at, &name, &value)) {
         bool is_account = slice_is(name, "account") && !ret->has_account;
         bool is_epoch = slice_is(name, "epoch") && !ret->has_epoch;
+        bool is_reason = slice_is(name, "reason") && !ret->has_reason;
         bool is_read =
-            is_account ? json_get_text(value, ret->account, sizeof(ret->account)) != JSON_NO_TEXT
-                       : is_epoch && json_get_u64(value, &ret->epoch) && ret->epoch <= UINT32_MAX;
+            is_account  ? json_get_text(value, ret->account, sizeof(ret->account)) != JSON_NO_TEXT
+            : is_reason ? json_get_text(value, ret->reason, sizeof(ret->reason)) != JSON_NO_TEXT
+                        : is_epoch && json_get_u64(value, &ret->epoch) && ret->epoch <= UINT32_MAX;
         if (!is_read)
             return false;
         ret->has_account |= is_account;
         ret->has_epoch |= is_epoch;
+        ret->has_reason |= is_reason;
     }
     return ret->has_account;
 }
@@ -248,13 +258,15 @@ static bool is_account_of(const struct config *config, const char *upstream, con
     return false;
 }
 
-uint16_t admin_sessions_rebind(const struct server *server, const struct admin_ask *ask,
+uint16_t admin_sessions_rebind(struct server *server, const struct admin_ask *ask,
                                struct bytes *out)
 {
     weir_session session;
     struct move move;
     if (!read_move(ask->input, &move))
-        return rows_fault(out, 400, "what is understood is {\"account\": NAME, \"epoch\": NUMBER}");
+        return rows_fault(
+            out, 400,
+            "what is understood is {\"account\": NAME, \"epoch\": NUMBER, \"reason\": TEXT}");
     if (!find(server, ask, &session))
         return say_none(out);
     if (!is_account_of(server->config, session.account, move.account))
@@ -267,6 +279,6 @@ uint16_t admin_sessions_rebind(const struct server *server, const struct admin_a
         return err == WEIR_ESTALE ? say_none(out) : rows_fault(out, 503, weir_err_text(err));
     if (!find(server, ask, &session))
         return say_none(out);
-    note(server, "session rebound", &session);
+    note(server, ask, "session rebound", &session, move.reason);
     return say_session(out, &session);
 }

@@ -160,7 +160,7 @@ static void finish(struct census *census)
 /* --- on the worker's thread ----------------------------------------------------------------------
  */
 
-static weir_pool *pool_of(const struct site *site, uint32_t pool)
+weir_pool *census_pool_of(const struct site *site, uint32_t pool)
 {
     struct census_who who = census_who_of(site->server, pool);
     switch (who.kind) {
@@ -186,7 +186,7 @@ static void write_pools(const struct site *site, struct census_sheet *sheet)
     for (uint32_t i = 0; i < count; i++) {
         struct census_pool *row = &sheet->pools[i];
         weir_pool_options options = {.size = sizeof(options)};
-        const weir_pool *pool = pool_of(site, i);
+        const weir_pool *pool = census_pool_of(site, i);
         row->stats.size = sizeof(row->stats);
         row->health.size = sizeof(row->health);
         weir_pool_stats(pool, &row->stats);
@@ -323,9 +323,9 @@ static void write_rows(const struct site *site, struct census_sheet *sheet, bool
     for (uint32_t i = 0; i < pools_of(site); i++) {
         struct writer writer = {sheet, i, census_who_of(site->server, i).kind, NULL};
         if (conns)
-            weir_pool_each(pool_of(site, i), write_conn, &writer);
+            weir_pool_each(census_pool_of(site, i), write_conn, &writer);
         else
-            weir_pool_each_key(pool_of(site, i), write_key, &writer);
+            weir_pool_each_key(census_pool_of(site, i), write_key, &writer);
     }
 }
 
@@ -381,9 +381,9 @@ static void write_groups(const struct site *site, struct census_sheet *sheet)
     uint32_t upstreams = site->server->config->upstreams.count;
     for (; grouping.pool < upstreams; grouping.pool++) {
         grouping.is_tenant = false;
-        weir_pool_each_endpoint(pool_of(site, grouping.pool), write_group, &grouping);
+        weir_pool_each_endpoint(census_pool_of(site, grouping.pool), write_group, &grouping);
         grouping.is_tenant = true;
-        weir_pool_each_tenant(pool_of(site, grouping.pool), write_group, &grouping);
+        weir_pool_each_tenant(census_pool_of(site, grouping.pool), write_group, &grouping);
     }
 }
 

@@ -80,12 +80,20 @@ void checkups_free(struct checkups *take_checkups)
     alloc_free(&alloc_libc, take_checkups);
 }
 
+static bool is_in_maintenance(const struct checkup *checkup)
+{
+    const struct checkups *home = checkup->home;
+    return steer_mode(home->opt.steer, (uint32_t)(checkup - home->at)) == STEER_MAINT;
+}
+
 static void timer_fire(struct loop_timer *timer, uint64_t now_ms)
 {
-    (void)now_ms;
     struct checkup *checkup = container_of(timer, struct checkup, timer);
     if (checkup->running) {
         finish(checkup, false);
+    } else if (is_in_maintenance(checkup)) {
+        loop_timer_set(checkup->home->opt.loop, timer,
+                       now_ms + checkup->home->opt.config->health.interval_ms);
     } else {
         begin(checkup);
     }

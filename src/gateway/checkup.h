@@ -5,7 +5,8 @@
  *
  * One worker checks; the verdicts lie where all workers read them. An endpoint counts as healthy
  * until `failures` checks in a row have failed; then it is asked again after `recovery`, and the
- * first check that passes clears it. A check passes with any 2xx or 3xx within `timeout`.
+ * first check that passes clears it. Who is in maintenance is not asked. A check passes with any
+ * 2xx or 3xx within `timeout`.
  */
 #pragma once
 #include "gateway/upstream.h"
@@ -17,6 +18,7 @@ struct checkups;
 struct checkup_options {
     const struct config_upstream *config;
     struct verdict *verdicts; /* one for each endpoint */
+    const struct steer *steer;
     struct http_connector *connector;
     struct loop *loop;
 };

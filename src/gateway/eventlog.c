@@ -15,17 +15,25 @@ uint32_t eventlog_mask(void)
              | (UINT32_C(1) << WEIR_EVENT_CONNECTION_RETURNED));
 }
 
-void eventlog_add(struct eventlog *log, const weir_event *event, uint64_t wall_ms)
+static struct event_record *next_of(struct eventlog *log, enum event_source source,
+                                    uint64_t wall_ms)
 {
     struct event_record *r = &log->records[log->written++ % EVENTLOG_MAX];
-    *r = (struct event_record){.wall_ms = wall_ms,
-                               .kind = event->kind,
-                               .why = event->why,
-                               .health = event->health,
-                               .retry_after_ms = event->retry_after_ms,
-                               .failures = event->failures,
-                               .total = event->total,
-                               .waiting = event->waiting};
+    *r = (struct event_record){
+        .id = atomic_fetch_add(log->last, 1) + 1, .wall_ms = wall_ms, .source = source};
+    return r;
+}
+
+void eventlog_add(struct eventlog *log, const weir_event *event, uint64_t wall_ms)
+{
+    struct event_record *r = next_of(log, EVENT_OF_POOL, wall_ms);
+    r->kind = event->kind;
+    r->why = event->why;
+    r->health = event->health;
+    r->retry_after_ms = event->retry_after_ms;
+    r->failures = event->failures;
+    r->total = event->total;
+    r->waiting = event->waiting;
     slice_copy(r->pool, sizeof(r->pool), slice_of(event->pool_name));
     if (event->key != NULL)
         weir_key_text(event->key, r->key, sizeof(r->key));
@@ -34,7 +42,7 @@ void eventlog_add(struct eventlog *log, const weir_event *event, uint64_t wall_m
 static bool is_the_same(const struct event_record *r, const struct relay_event *event,
                         uint64_t wall_ms)
 {
-    return r->is_relays && event->kind == RELAY_EVENT_SESSION_REBOUND
+    return r->source == EVENT_OF_RELAY && event->kind == RELAY_EVENT_SESSION_REBOUND
            && r->relay_kind == event->kind && wall_ms - r->wall_ms < EVENTLOG_SAME_MS
            && strcmp(r->pool, event->upstream) == 0 && strcmp(r->account, event->account) == 0
            && strcmp(r->from, event->from) == 0 && strcmp(r->reason, event->why) == 0;
@@ -49,19 +57,32 @@ void eventlog_add_relays(struct eventlog *log, const struct relay_event *event, 
             return;
         }
     }
-    struct event_record *r = &log->records[log->written++ % EVENTLOG_MAX];
-    *r = (struct event_record){.wall_ms = wall_ms,
-                               .is_relays = true,
-                               .relay_kind = event->kind,
-                               .count = 1,
-                               .reason = event->why,
-                               .for_ms = event->for_ms};
+    struct event_record *r = next_of(log, EVENT_OF_RELAY, wall_ms);
+    r->relay_kind = event->kind;
+    r->count = 1;
+    r->reason = event->why;
+    r->for_ms = event->for_ms;
     slice_copy(r->pool, sizeof(r->pool), slice_of(event->upstream));
     slice_copy(r->account, sizeof(r->account), slice_of(event->account));
     slice_copy(r->from, sizeof(r->from), slice_of(event->from));
     if (event->session != NULL)
         slice_copy(r->session, sizeof(r->session), slice_of(event->session));
     slice_copy(r->family, sizeof(r->family), event->family);
+}
+
+static void keep(char *room, size_t size, const char *text)
+{
+    slice_copy(room, size, slice_of(text != NULL ? text : ""));
+}
+
+void eventlog_add_told(struct eventlog *log, const struct told_event *event, uint64_t wall_ms)
+{
+    struct event_record *r = next_of(log, EVENT_OF_HUB, wall_ms);
+    r->told = event->event;
+    keep(r->pool, sizeof(r->pool), event->pool);
+    keep(r->who, sizeof(r->who), event->who);
+    keep(r->what, sizeof(r->what), event->what);
+    keep(r->why_told, sizeof(r->why_told), event->why);
 }
 
 uint32_t eventlog_count(const struct eventlog *log)

@@ -369,6 +369,9 @@ void transit_begin(struct transit *transit, struct http_head *head)
     if (transit->client_no != 0 && !client_enter(transit)) {
         return;
     }
+    if (!pause_passes(transit)) {
+        return;
+    }
     bool is_read = upstream->accounts != NULL || transit->rules->route->affinity.is_on;
     if (is_read && !session_read(transit)) {
         return;

@@ -41,6 +41,7 @@ struct notify_ring;
 struct proxies;
 struct relay;
 struct secure;
+struct steer;
 
 /* What the workers of one process share: verdicts of active checks, requests open per client. */
 struct relay_shared;
@@ -51,6 +52,7 @@ int relay_shared_new(const struct config *config, struct relay_shared **ret_shar
 struct accounts *relay_shared_accounts(const struct relay_shared *shared, uint32_t upstream);
 struct affinities *relay_shared_affinities(const struct relay_shared *shared);     /* or NULL */
 const struct client_keys *relay_shared_clients(const struct relay_shared *shared); /* or NULL */
+struct steer *relay_shared_steer(const struct relay_shared *shared, uint32_t upstream);
 struct proxies *relay_shared_proxies(const struct relay_shared *shared);
 void relay_shared_free(struct relay_shared *take_shared); /* after the last relay */
 
@@ -115,6 +117,11 @@ weir_pool *relay_pool(const struct relay *relay, uint32_t upstream);
 /* Of an upstream of OpenClaw gateways besides; NULL: it is none. */
 weir_pool *relay_openclaw_pool(const struct relay *relay, uint32_t upstream);
 const struct claw_counters *relay_openclaw_counters(const struct relay *relay, uint32_t upstream);
+
+/* Its connections to that endpoint: idle ones close, others when they are released; or, cut, after
+ * grace_ms [WEIR_NEVER]. */
+void relay_flush_endpoint(struct relay *relay, uint32_t upstream, uint32_t endpoint,
+                          uint32_t grace_ms);
 
 struct relay_endpoint_info {
     const struct config_endpoint *endpoint;

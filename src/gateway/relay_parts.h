@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * relay_parts.h - what the parts of a relay need of each other: relay.c (there and back),
- * relay_client.c (for whom), relay_account.c (as whom), relay_health.c (questions about ourselves),
- * relay_end.c (answers of our own).
+ * relay_client.c (for whom), relay_pause.c (when), relay_account.c (as whom), relay_health.c
+ * (questions about ourselves), relay_end.c (answers of our own).
  */
 #pragma once
 #include "gateway/transit.h"
@@ -38,6 +38,12 @@ uint64_t client_hash(const struct transit *transit, const struct http_head *head
 const char *client_name(const struct transit *transit);
 /* Which is normal where nobody says so. */
 enum config_priority client_priority(const struct transit *transit);
+
+/* --- relay_pause.c -------------------------------------------------------------------------------
+ */
+
+/* False: it waits for the end of a pause, or was refused. */
+bool pause_passes(struct transit *transit);
 
 /* --- relay_account.c ---------------------------------------------------------------------------
  */

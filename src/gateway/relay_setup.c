@@ -45,15 +45,23 @@ static int open_tables(struct relay_shared *shared)
     shared->identities = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->identities);
     shared->accounts = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->accounts);
     shared->halls = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->halls);
+    shared->steers = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->steers);
     for (uint32_t i = 0; shared->halls != NULL && i <= count; i++) {
         wait_hall_init(&shared->halls[i]);
     }
+<<<<<<< HEAD
     bool fine = shared->verdicts != NULL && shared->identities != NULL && shared->accounts != NULL
                 && shared->halls != NULL && proxies_new(config, &shared->proxies) == 0;
+=======
+    bool fine = shared->verdicts != NULL && shared->identities != NULL && shared->doors != NULL
+                && shared->accounts != NULL && shared->halls != NULL && shared->steers != NULL
+                && proxies_new(config, &shared->proxies) == 0;
+>>>>>>> 91fff0d (gateway/admin: pools, endpoints and the whole are steered, each change is an event; events as a stream that loses nothing silently)
     for (uint32_t i = 0; fine && i < count; i++) {
         shared->verdicts[i] = alloc_zeroed(&alloc_libc, config->upstreams.at[i].endpoints.count
                                                             * sizeof(struct verdict));
-        fine = shared->verdicts[i] != NULL;
+        fine = shared->verdicts[i] != NULL
+               && steer_init(&shared->steers[i], config->upstreams.at[i].endpoints.count) == 0;
         if (fine && config->upstreams.at[i].accounts.count > 0) {
             fine = accounts_new(&config->upstreams.at[i], &shared->accounts[i]) == 0;
         }
@@ -147,6 +155,11 @@ const struct client_keys *relay_shared_clients(const struct relay_shared *shared
     return shared->client_keys;
 }
 
+struct steer *relay_shared_steer(const struct relay_shared *shared, uint32_t upstream)
+{
+    return &shared->steers[upstream];
+}
+
 struct proxies *relay_shared_proxies(const struct relay_shared *shared)
 {
     return shared->proxies;
@@ -169,6 +182,11 @@ void relay_shared_free(struct relay_shared *take_shared)
          i++) {
         wait_hall_fini(&take_shared->halls[i]);
     }
+    for (uint32_t i = 0; take_shared->steers != NULL && i < take_shared->config->upstreams.count;
+         i++) {
+        steer_fini(&take_shared->steers[i]);
+    }
+    alloc_free(&alloc_libc, take_shared->steers);
     alloc_free(&alloc_libc, take_shared->halls);
     alloc_free(&alloc_libc, take_shared->accounts);
     alloc_free(&alloc_libc, take_shared->verdicts);
@@ -293,6 +311,7 @@ static int open_upstreams(struct relay *relay)
             .secure = relay->opt.secure,
             .accounts = relay->opt.shared->accounts[i],
             .hall = &relay->opt.shared->halls[i],
+            .steer = &relay->opt.shared->steers[i],
             .on_event = relay->opt.on_event,
             .event_self = relay->opt.event_self,
             .proxies = relay->opt.shared->proxies,
@@ -383,6 +402,7 @@ static int open_checkups(struct relay *relay)
         const struct checkup_options opt = {
             .config = upstream,
             .verdicts = relay->opt.shared->verdicts[i],
+            .steer = &relay->opt.shared->steers[i],
             .connector = relay->upstreams[i].connector,
             .loop = relay->opt.loop,
         };

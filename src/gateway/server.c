@@ -49,6 +49,7 @@ static int open_sites(struct server *s, char *ret_fault);
 static int open_admin(struct server *s, char *ret_fault);
 static void log_open(struct server *s);
 static void drained(struct server *s);
+static void drain_now(struct loop_later *later);
 
 /* --- open and close ------------------------------------------------------------------------------
  */
@@ -83,6 +84,8 @@ int server_open(const struct server_options *opt, struct server **ret_server,
     s->started_wall_ms = clock_wall_ms();
     s->sites_count = s->config->workers > 0 ? s->config->workers : process_cpus();
     list_init(&s->censuses);
+    s->events.last = &s->last_event;
+    s->drain_soon = (struct loop_later){.run = drain_now};
     name_node(s);
 
     int error = open_logs(s, ret_fault);
@@ -147,6 +150,7 @@ static void close_site(struct site *site)
 
 void server_close(struct server *s)
 {
+    loop_later_cancel(s->opt.loop, &s->drain_soon);
     if (s->started) {
         crew_stop(s->crew);
         crew_join(s->crew);
@@ -279,6 +283,16 @@ static void on_relay_event(void *self, const struct relay_event *event)
            log_text("session", event->session != NULL ? event->session : ""),
            log_text("why", event->why), log_slice("family", event->family),
            log_u64("for_ms", event->for_ms));
+}
+
+void server_tell(struct server *s, enum log_level level, const struct told_event *event)
+{
+    eventlog_add_told(&s->events, event, clock_wall_ms());
+    log_to(&s->voice.sink, level, event->event,
+           log_text("pool", event->pool != NULL ? event->pool : ""),
+           log_text("who", event->who != NULL ? event->who : ""),
+           log_text("what", event->what != NULL ? event->what : ""),
+           log_text("why", event->why != NULL ? event->why : ""));
 }
 
 /* --- certificates --------------------------------------------------------------------------------
@@ -544,6 +558,7 @@ static int open_site(struct server *s, uint32_t index)
 {
     struct site *site = &s->sites[index];
     *site = (struct site){.server = s, .worker = crew_worker(s->crew, index)};
+    site->events.last = &s->last_event;
     journal_join(s->journal, &site->voice);
     site->inlets = calloc(s->config->listeners.count, sizeof(void *));
     if (site->inlets == NULL)
@@ -632,6 +647,18 @@ void server_drain(struct server *s, uint32_t at_most_ms)
             server_stop(s); /* a worker that takes no letters will not drain either */
             return;
         }
+}
+
+static void drain_now(struct loop_later *later)
+{
+    struct server *s = container_of(later, struct server, drain_soon);
+    server_drain(s, s->drain_at_most_ms);
+}
+
+void server_drain_soon(struct server *s, uint32_t at_most_ms)
+{
+    s->drain_at_most_ms = at_most_ms;
+    loop_later(s->opt.loop, &s->drain_soon);
 }
 
 static void drained(struct server *s)

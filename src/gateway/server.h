@@ -52,6 +52,10 @@ void server_close(struct server *server);
 /* No new clients; what is open may take as long as drain_timeout of its listener allows, and at
  * most `at_most_ms`. */
 void server_drain(struct server *server, uint32_t at_most_ms);
+/* The same when this turn of the loop is over, and with it what is being answered. */
+void server_drain_soon(struct server *server, uint32_t at_most_ms);
+/* An event of the hub's: on the admin interface, and as a line of the log. */
+void server_tell(struct server *server, enum log_level level, const struct told_event *event);
 void server_stop(struct server *server);
 /* Reads every certificate again; how many were replaced. Those whose files change are anyway. */
 uint32_t server_reload_certificates(struct server *server);
@@ -99,7 +103,11 @@ struct server {
     bool started;
     struct journal *journal; /* the program's own log */
     struct journal_voice voice;
-    struct notify *access; /* the access log, or NULL */
-    struct admin *admin;   /* or NULL */
-    struct list censuses;  /* under way */
+    struct notify *access;        /* the access log, or NULL */
+    struct admin *admin;          /* or NULL */
+    struct list censuses;         /* under way */
+    _Atomic uint64_t last_event;  /* its number; 0: there was none */
+    struct eventlog events;       /* of the hub's own */
+    struct loop_later drain_soon; /* … for drain_at_most_ms */
+    uint32_t drain_at_most_ms;
 };

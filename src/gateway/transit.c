@@ -73,6 +73,7 @@ void transit_settle(struct transit *transit)
     if (transit->client_no != 0) {
         leave_client(transit);
     }
+    transit_leave_pause(transit);
     transit_leave_account(transit);
     affinity_look_leave(&transit->look);
     if (transit->seat != 0) {

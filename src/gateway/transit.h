@@ -94,6 +94,7 @@ struct transit {
     uint8_t tries, replays;
     uint8_t model_len;
     bool has_place, waits_for_place;       /* client_keys_leave(), client_keys_wait_over() */
+    bool waits_for_resume;                 /* the upstream is paused */
     bool has_account;                      /* has a request open on the account's books */
     bool keeps;                            /* its body is kept until an account is chosen */
     bool was_read;                         /* what its body says is known */
@@ -161,6 +162,7 @@ struct relay_shared {
     struct proxies *proxies;
     struct claw_identity **identities; /* of upstreams; NULL: none */
     struct accounts **accounts;        /* of upstreams; NULL: none */
+    struct steer *steers;              /* one for each upstream */
     struct wait_hall *halls; /* one for each upstream's accounts, and the last for all clients */
     struct hold_stock stock;
     struct affinities *affinities; /* NULL: no route has affinity */
@@ -197,6 +199,8 @@ struct transit *transit_new(struct lane *lane, struct http_exchange *ex);
 void transit_settle(struct transit *transit);
 /* It waits for no place of its client's any more. */
 void transit_leave_line(struct transit *transit, bool is_refused);
+/* It waits for the end of no pause any more. */
+void transit_leave_pause(struct transit *transit);
 /* Its request is open on no account's books any more, and waits for none. */
 void transit_leave_account(struct transit *transit);
 /* Takes it off the books. */

@@ -40,7 +40,9 @@ int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
         .keys = opt->accounts != NULL ? accounts_count(opt->accounts) : 1,
         .loop = opt->loop,
     };
+    upstream->steer = opt->steer;
     wait_line_init(&upstream->line, opt->loop, opt->hall);
+    wait_line_init(&upstream->pause_line, opt->loop, &opt->steer->hall);
     account_news_init(&upstream->news, opt->loop, opt->accounts, opt->config->name);
     upstream->news.tell = opt->on_event;
     upstream->news.self = opt->event_self;
@@ -76,6 +78,7 @@ void upstream_fini(struct upstream *upstream)
 {
     if (upstream->loop != NULL) {
         wait_line_fini(&upstream->line);
+        wait_line_fini(&upstream->pause_line);
         account_news_fini(&upstream->news);
     }
     openclaw_free(upstream->openclaw);
@@ -94,13 +97,21 @@ uint64_t upstream_hash_path(struct slice path)
     return XXH3_64bits(name.at, name.len);
 }
 
+/* In the choice; 0: no new requests. */
+static uint32_t weight_of(const struct upstream *upstream, uint32_t endpoint)
+{
+    return steer_mode(upstream->steer, endpoint) == STEER_READY
+               ? upstream->endpoints[endpoint].config->weight
+               : 0;
+}
+
 uint32_t upstream_choose(struct upstream *upstream, uint32_t account, uint64_t hash,
                          uint32_t except)
 {
     bool checked = upstream->config->health.path[0] != '\0';
     if (upstream->count == 1 && !checked && upstream->accounts == NULL) {
         /* The pool itself says when it is down. */
-        return except == 0 || upstream->peers[0].weight == 0 ? BALANCE_NOBODY : 0;
+        return except == 0 || weight_of(upstream, 0) == 0 ? BALANCE_NOBODY : 0;
     }
     weigh(upstream, account);
     return balance_choose(&upstream->balance, upstream->peers, upstream->count, hash, except);
@@ -179,7 +190,7 @@ uint32_t upstream_retry_after_ms(const struct upstream *upstream)
         const struct endpoint *endpoint = &upstream->endpoints[i / upstream->keys];
         uint32_t after_ms = endpoint->verdict->unhealthy ? upstream->config->health.recovery_ms
                                                          : pool_key_retry_after(upstream->pins[i]);
-        if (endpoint->config->weight > 0 && after_ms < soonest) {
+        if (weight_of(upstream, i / upstream->keys) > 0 && after_ms < soonest) {
             soonest = after_ms;
         }
     }
@@ -216,7 +227,7 @@ static void weigh(struct upstream *upstream, uint32_t account)
     outlier_review(&upstream->outliers, now_ms, tell_change, upstream);
     for (uint32_t i = 0; i < upstream->count; i++) {
         struct balance_peer *peer = &upstream->peers[i];
-        uint32_t weight = upstream->endpoints[i].config->weight;
+        uint32_t weight = weight_of(upstream, i);
         peer->weight = weight * outlier_weight(outliers, i, now_ms) / 100;
         peer->weight += peer->weight == 0 && weight > 0;
         peer->busy = pool_key_busy(upstream->endpoints[i].pins[account]);

@@ -23,6 +23,7 @@
 #include "gateway/accounts.h"
 #include "gateway/affinity.h"
 #include "gateway/config.h"
+#include "gateway/steer.h"
 #include "gateway/wait_line.h"
 #include "io/tls_profile.h"
 
@@ -58,7 +59,9 @@ struct upstream {
     struct openclaw *openclaw; /* NULL: none */
     struct accounts *accounts; /* shared by all workers; NULL: none */
     struct wait_line line;     /* requests of this worker that wait for one; where there are some */
-    struct account_news news;  /* where there are some, too */
+    struct steer *steer;       /* shared by all workers */
+    struct wait_line pause_line; /* requests of this worker that wait for the end of a pause */
+    struct account_news news;    /* where there are some, too */
     weir_engine *engine;
     weir_pool *pool;
     struct http_connector *connector;
@@ -87,6 +90,7 @@ struct upstream_options {
     const struct secure *secure; /* NULL: no TLS */
     struct accounts *accounts;   /* or NULL */
     struct wait_hall *hall;      /* where requests wait for them */
+    struct steer *steer;         /* what an operator says */
     relay_event_fn *on_event;    /* what becomes of them; or NULL */
     void *event_self;
     struct proxies *proxies;        /* that it, or its accounts, go through */

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * steer.h - what an operator has said of an upstream: that its requests wait, and which endpoints
+ * get no new ones. One for each upstream; the admin interface writes it, every worker reads it with
+ * each request.
+ */
+#pragma once
+#include "gateway/wait_line.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* name, word */
+#define STEER_MODES(ROW)                                                                           \
+    ROW(READY, "ready") /* as the configuration says */                                            \
+    ROW(DRAIN, "drain") /* no new requests; what is open goes on, and it is still checked */       \
+    ROW(MAINT,                                                                                     \
+        "maint") /* the same, but what is open is cut after a while, and nothing is checked */
+
+enum steer_mode {
+#define STEER_ROW(name, word) STEER_##name,
+    STEER_MODES(STEER_ROW)
+#undef STEER_ROW
+        STEER_MODES_COUNT
+};
+const char *steer_word(enum steer_mode mode);
+/* False: it is none. */
+bool steer_mode_of(const char *word, enum steer_mode *ret_mode);
+
+struct steer {
+    _Atomic bool paused;
+    struct wait_hall hall; /* requests that wait for the end of that */
+    uint8_t *modes;        /* enum steer_mode of each endpoint; read and written atomically */
+};
+
+int steer_init(struct steer *steer, uint32_t endpoints); /* 0 or -ENOMEM */
+void steer_fini(struct steer *steer);                    /* all zeroes will do */
+
+static inline bool steer_is_paused(const struct steer *steer)
+{
+    return atomic_load_explicit(&steer->paused, memory_order_relaxed);
+}
+
+static inline enum steer_mode steer_mode(const struct steer *steer, uint32_t endpoint)
+{
+    return (enum steer_mode)__atomic_load_n(&steer->modes[endpoint], __ATOMIC_RELAXED);
+}
