@@ -50,16 +50,11 @@ struct admin_request {
     struct admin *admin;
     struct http_exchange *exchange; /* NULL: the client left */
     const struct admin_page *page;
-<<<<<<< HEAD
     struct census *census;      /* under way, or NULL */
     struct admin_job *job;      /* the same */
     struct live_reader *reader; /* of the event stream, or NULL */
-=======
-    struct census *census; /* under way, or NULL */
-    struct admin_job *job; /* the same */
     bool is_following;
     struct follower follower;
->>>>>>> 91fff0d (gateway/admin: pools, endpoints and the whole are steered, each change is an event; events as a stream that loses nothing silently)
     bool head_only, openmetrics;
     struct bytes input; /* of a command */
     struct admin_ask ask;
@@ -105,11 +100,8 @@ void admin_close(struct admin *admin)
     if (admin == NULL)
         return;
     host_close(admin->host);
-<<<<<<< HEAD
     admin_live_free(admin->live);
-=======
     tail_fini(&admin->tail);
->>>>>>> 91fff0d (gateway/admin: pools, endpoints and the whole are steered, each change is an event; events as a stream that loses nothing silently)
     free(admin);
 }
 
@@ -509,10 +501,6 @@ static bool take_ask(struct admin_request *request, const struct http_head *head
     return true;
 }
 
-<<<<<<< HEAD
-/* The dashboard's files: anybody's, as what they show is not in them. */
-static const struct admin_page file_page = {.role = ADMIN_ANYONE};
-=======
 /* The event behind which it begins: as a browser says it, or as a query does. */
 static struct slice after_of(const struct admin_ask *ask, const struct http_head *head)
 {
@@ -536,7 +524,9 @@ static void follow(struct admin_request *request, const struct http_head *head)
         refuse(exchange, 503, false, 0);
     }
 }
->>>>>>> 91fff0d (gateway/admin: pools, endpoints and the whole are steered, each change is an event; events as a stream that loses nothing silently)
+
+/* The dashboard's files: anybody's, as what they show is not in them. */
+static const struct admin_page file_page = {.role = ADMIN_ANYONE};
 
 static void on_request(void *self, struct http_exchange *exchange, struct http_head *head, bool end)
 {
@@ -599,13 +589,10 @@ static void on_flush(struct http_exchange *exchange)
 static void on_drain(struct http_exchange *exchange)
 {
     struct admin_request *request = exchange->user;
-<<<<<<< HEAD
     if (request != NULL && request->reader != NULL)
         admin_live_drained(request->reader);
-=======
-    if (request != NULL && request->is_following)
+    else if (request != NULL && request->is_following)
         tail_drained(&request->admin->tail, &request->follower);
->>>>>>> 91fff0d (gateway/admin: pools, endpoints and the whole are steered, each change is an event; events as a stream that loses nothing silently)
     else if (request != NULL)
         body_send(request);
 }

@@ -49,14 +49,9 @@ static int open_tables(struct relay_shared *shared)
     for (uint32_t i = 0; shared->halls != NULL && i <= count; i++) {
         wait_hall_init(&shared->halls[i]);
     }
-<<<<<<< HEAD
     bool fine = shared->verdicts != NULL && shared->identities != NULL && shared->accounts != NULL
-                && shared->halls != NULL && proxies_new(config, &shared->proxies) == 0;
-=======
-    bool fine = shared->verdicts != NULL && shared->identities != NULL && shared->doors != NULL
-                && shared->accounts != NULL && shared->halls != NULL && shared->steers != NULL
+                && shared->halls != NULL && shared->steers != NULL
                 && proxies_new(config, &shared->proxies) == 0;
->>>>>>> 91fff0d (gateway/admin: pools, endpoints and the whole are steered, each change is an event; events as a stream that loses nothing silently)
     for (uint32_t i = 0; fine && i < count; i++) {
         shared->verdicts[i] = alloc_zeroed(&alloc_libc, config->upstreams.at[i].endpoints.count
                                                             * sizeof(struct verdict));
