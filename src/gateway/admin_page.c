@@ -171,17 +171,12 @@ uint16_t admin_pools(const struct server *server, const struct census *census, b
     struct rows rows;
     rows_open(&rows, "pools", out);
     for (uint32_t i = 0; i < census_pools_count(server); i++) {
-        const struct config *config = server->config;
         const struct census_who who = census_who_of(server, i);
         bool listener = who.kind == CENSUS_LISTENER;
         struct json row = row_begin(&rows);
         json_text(&row, "name", who.name);
         json_text(&row, "kind", listener ? "listener" : "upstream");
-        uint32_t most = who.kind == CENSUS_LISTENER
-                            ? config->listeners.at[who.index].pool.max_connections
-                        : who.kind == CENSUS_UPSTREAM
-                            ? config->upstreams.at[who.index].pool.max_total
-                            : config->upstreams.at[who.index].endpoints.count * server->sites_count;
+        uint32_t most = census_most(server, i);
         if (most == WEIR_UNLIMITED)
             json_null(&row, "max_connections");
         else

@@ -106,5 +106,6 @@ admin_order_fn admin_command_pool, admin_command_endpoint;
 admin_run_fn admin_clear, admin_drain;
 admin_write_fn admin_openapi_write; /* admin_openapi.c */
 admin_write_fn admin_latency_write; /* admin_latency.c */
+admin_write_fn admin_alerts;        /* admin_alerts.c */
 admin_run_fn admin_sessions_list, admin_sessions_one, admin_sessions_end, admin_sessions_rebind;
 admin_start_fn admin_proxy_start;

@@ -297,8 +297,8 @@ static struct verdict judge_exhaustion(const struct alerts *alerts,
                                        const struct watched *watched)
 {
     struct trend_line line = trend_line_of(&watched->busy);
-    double horizon = alerts->opt.horizon_ms / 1000.0, most = pool->most;
-    struct verdict v = {.is_known = line.is_known && pool->most > 0, .eases = true};
+    double horizon = alerts->opt.horizon_ms / 1000.0, most = pool->busy_most;
+    struct verdict v = {.is_known = line.is_known && pool->busy_most > 0, .eases = true};
     if (v.is_known && is_certain(&line) && line.recent >= BUSY_LEAST * most) {
         v.value = line.level < most ? (most - line.level) / line.slope : 0;
         v.holds = line.is_steady && v.value <= horizon;
@@ -391,7 +391,7 @@ static void explain(struct alert *alert, const struct alert_pool_facts *pool)
         return;
     case ALERT_EARLY_EXHAUSTION:
         snprintf(to, size, "%.40s: %u of %u connections in use; none is left in %.0f s, as it goes",
-                 pool->name, pool->busy, pool->most, value);
+                 pool->name, pool->busy, pool->busy_most, value);
         return;
     case ALERT_EARLY_ERROR_RATE:
         snprintf(to, size, "%.40s: failures grow towards %.1f %% of requests", pool->name,

@@ -77,7 +77,7 @@ static int begin(void **state)
 {
     (void)state;
     memset(pools, 0, sizeof pools);
-    pools[0] = (struct alert_pool_facts){.name = "up", .most = 100};
+    pools[0] = (struct alert_pool_facts){.name = "up", .most = 100, .busy_most = 100};
     pools[1] = (struct alert_pool_facts){.name = "listener:web", .most = 1000};
     facts = (struct alert_facts){.now_ms = 1000000, .resident_bytes = 20 * MIB, .pools = pools};
     told[0] = '\0';
@@ -261,7 +261,7 @@ static void nought_and_one_turn_rules_off(void **state)
 static void a_pool_without_a_limit_is_never_full(void **state)
 {
     (void)state;
-    pools[0].most = 0;
+    pools[0].most = pools[0].busy_most = 0;
     pools[0].total = pools[0].busy = 100000;
     look_for(100);
     assert_told("");

@@ -136,6 +136,19 @@ struct census_who census_who_of(const struct server *server, uint32_t pool)
     return who;
 }
 
+uint32_t census_most(const struct server *server, uint32_t pool)
+{
+    const struct config *config = server->config;
+    const struct census_who who = census_who_of(server, pool);
+    switch (who.kind) {
+    case CENSUS_UPSTREAM: return config->upstreams.at[who.index].pool.max_total;
+    case CENSUS_LISTENER: return config->listeners.at[who.index].pool.max_connections;
+    case CENSUS_OPENCLAW:
+        return config->upstreams.at[who.index].endpoints.count * server->sites_count;
+    }
+    unreachable();
+}
+
 /* --- on the hub's thread -------------------------------------------------------------------------
  */
 

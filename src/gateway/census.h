@@ -127,5 +127,6 @@ uint32_t census_pools_count(const struct server *server);
 struct census_who census_who_of(const struct server *server, uint32_t pool);
 /* On the worker's thread. */
 weir_pool *census_pool_of(const struct site *site, uint32_t pool);
+uint32_t census_most(const struct server *server, uint32_t pool); /* connections; or unlimited */
 /* The other pool of an upstream; of OpenClaw gateways. */
 uint32_t census_openclaw_of(const struct config *config, uint32_t upstream);

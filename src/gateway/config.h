@@ -329,6 +329,16 @@ struct config {
         struct config_client *at;
         uint32_t count; /* 0: everybody may */
     } clients;
+    struct {
+        double error_rate, session_survival, cache_hit, pool_utilization;
+        uint64_t memory; /* 0: never */
+        uint32_t for_ms, window_ms, horizon_ms;
+        uint32_t early_warning; /* WEIR_ON */
+        struct {
+            const char *url; /* "": none */
+            uint32_t timeout_ms;
+        } webhook;
+    } alerts;
 
     struct config_arena *arena; /* what all of the above lives in */
 };

@@ -15,6 +15,7 @@
 #include "gateway/config_sessions.h"
 #include "gateway/secure.h"
 #include "io/clock.h"
+#include "proto/url.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -40,6 +41,7 @@ struct check {
 };
 
 static void check_admin(const struct check *c);
+static void check_alerts(const struct check *c);
 static void check_listeners(const struct check *c);
 static void check_upstreams(const struct check *c);
 static void check_routes(const struct check *c, struct config_listener *listener);
@@ -51,6 +53,7 @@ void config_check(struct config *config, const struct config_places *places, boo
 {
     struct check c = {config, places, faults, opens_files};
     check_admin(&c);
+    check_alerts(&c);
     check_upstreams(&c);
     check_clients(&c);
     check_listeners(&c);
@@ -124,6 +127,21 @@ static void check_admin(const struct check *c)
              && strcmp(c->config->admin.viewer_token, c->config->admin.token) == 0)
         config_error(c->faults, AT(c, c->config->admin.viewer_token),
                      "admin.viewer_token: admin.token is the same, and nobody could do anything");
+}
+
+/* --- alerts --------------------------------------------------------------------------------------
+ */
+
+static void check_alerts(const struct check *c)
+{
+    const char *webhook = c->config->alerts.webhook.url;
+    struct url url;
+    if (webhook[0] == '\0')
+        return;
+    char *room = config_arena_take(c->config->arena, url_room(slice_of(webhook)));
+    if (room != NULL && !url_parse(slice_of(webhook), room, &url))
+        config_error(c->faults, AT(c, c->config->alerts.webhook.url),
+                     "alerts.webhook is no URL such as https://host/path");
 }
 
 /* --- certificates --------------------------------------------------------------------------------

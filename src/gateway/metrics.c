@@ -9,6 +9,7 @@
 
 #include "gateway/inlet.h"
 #include "gateway/metrics_accounts.h"
+#include "gateway/metrics_alerts.h"
 #include "gateway/metrics_clients.h"
 #include "gateway/metrics_groups.h"
 #include "gateway/metrics_histogram.h"
@@ -101,6 +102,7 @@ bool metrics_write(const struct server *server, const struct census *census, boo
     proxies_metrics_write(relay_shared_proxies(server->shared), census, &page.prom);
     metrics_websocket_write(server, &page.prom);
     metrics_openclaw_write(server, &page.prom);
+    metrics_alerts_write(server, &page.prom);
     prom_end(&page.prom);
     free(page.pools);
     return is_whole && !page.prom.full;
@@ -218,6 +220,9 @@ static const struct pool_row pool_rows[] = {
     {"weir_pool_waits_total", PROM_COUNTER, AT(waits), "Leases given after waiting.", false},
     {"weir_pool_moved_total", PROM_COUNTER, AT(moved_in),
      "Idle connections that went to a worker that needed one.", false},
+    {"weir_pool_released_total", PROM_COUNTER, AT(released), "Leases ended.", false},
+    {"weir_pool_probes_total", PROM_COUNTER, AT(probes), "Probes of idle connections begun.",
+     false},
     {"weir_pool_evicted_total", PROM_COUNTER, AT(evicted),
      "Connections closed to make room for another key.", false},
     {"weir_pool_concurrency", PROM_GAUGE, AT(concurrency),
@@ -229,6 +234,24 @@ static const struct pool_row pool_rows[] = {
     {"weir_pool_events_lost_total", PROM_COUNTER, AT(events_lost),
      "Events that did not fit into their queue.", false},
 };
+
+/* Where there is a limit. */
+static void write_pool_limits(struct page *p)
+{
+    char room[80];
+    prom_family(&p->prom, "weir_pool_max_connections", PROM_GAUGE,
+                "Connections that there may be, over all workers; absent where there is no limit.");
+    for (uint32_t i = 0; i < p->pools_count; i++) {
+        uint32_t most = census_most(p->server, i);
+        if (most != WEIR_UNLIMITED)
+            prom_u64(&p->prom, LABELS({"pool", pool_name(p, i, room)}), most);
+    }
+    prom_family(&p->prom, "weir_pool_warm", PROM_GAUGE,
+                "1 once the connections that should be ready were, on all workers.");
+    for (uint32_t i = 0; i < p->pools_count; i++)
+        prom_u64(&p->prom, LABELS({"pool", pool_name(p, i, room)}),
+                 p->pools[i].warm >= p->server->sites_count);
+}
 
 static void write_pool_rows(struct page *p)
 {
@@ -355,6 +378,7 @@ static void write_pools(struct page *p)
     char room[80];
     write_pool_states(p);
     write_pool_rows(p);
+    write_pool_limits(p);
     write_pool_reasons(p, "weir_pool_closed_total", "Connections that were up and are gone.",
                        WEIR_ON_CLOSE, AT(closed_by));
     write_pool_reasons(p, "weir_pool_refused_total", "Callers refused or failed.", WEIR_ON_REFUSE,
@@ -554,6 +578,9 @@ static void write_http(struct page *p)
                  offsetof(struct relay_series, request_bytes));
     write_series(p, "weir_http_answer_body_bytes_total", "Bytes of answers' bodies.",
                  offsetof(struct relay_series, answer_bytes));
+    write_series(p, "weir_http_failed_total",
+                 "Requests answered 5xx by anybody, or cut otherwise than by their client.",
+                 offsetof(struct relay_series, failed));
     write_retries(p);
 }
 

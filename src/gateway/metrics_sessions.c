@@ -2,6 +2,7 @@
 #include "gateway/metrics_sessions.h"
 
 #include "gateway/affinity.h"
+#include "gateway/lookout.h"
 #include "gateway/relay.h"
 #include "gateway/server.h"
 
@@ -88,14 +89,43 @@ static void write_redis(const struct affinities_info *info, struct prom *prom)
     prom_u64(prom, LABELS({"result", "failed"}), info->failed);
 }
 
+/* Records, from their beginning to their end. */
+static void write_lives(const struct server *server, const weir_sessions_stats *stats,
+                        struct prom *prom)
+{
+    prom_family(prom, "weir_sessions", PROM_GAUGE,
+                "Records of conversations; those that never left their first account have none.");
+    prom_u64(prom, NULL, stats->live);
+    prom_family(prom, "weir_session_created_total", PROM_COUNTER, "Records made.");
+    prom_u64(prom, NULL, stats->created);
+    prom_family(prom, "weir_session_ended_total", PROM_COUNTER,
+                "Records that ended; ttl: by their time, caller: by a command, lost: there was no "
+                "room for them.");
+    uint64_t all, lost;
+    lookout_sessions_ended(stats, &all, &lost);
+    prom_u64(prom, LABELS({"reason", "ttl"}), stats->expired);
+    prom_u64(prom, LABELS({"reason", "caller"}), stats->ended);
+    prom_u64(prom, LABELS({"reason", "lost"}), lost);
+    prom_family(prom, "weir_session_cleaned_total", PROM_COUNTER,
+                "Records whose time was up, and that were cleaned up.");
+    prom_u64(prom, NULL, stats->expired);
+    prom_family(prom, "weir_session_survival_ratio", PROM_GAUGE,
+                "Records that ended by their time or a caller, of all that ended within an hour; 1 "
+                "where none did.");
+    prom_double(prom, NULL, alerts_survival(lookout_alerts(server->lookout)));
+}
+
 void metrics_sessions_write(const struct server *server, struct prom *prom)
 {
     struct affinities *affinities = relay_shared_affinities(server->shared);
     struct affinities_info info = {0};
+    weir_sessions_stats stats = {.size = sizeof(stats)};
     if (affinities != NULL) {
         affinities_info_of(affinities, &info);
+        weir_sessions_stats_of(affinities_sessions(affinities), &stats);
     }
     write_affinity(affinities, prom);
+    write_lives(server, &stats, prom);
     write_store(&info, prom);
     write_redis(&info, prom);
 }

@@ -103,6 +103,7 @@ struct relay_series {
     struct timing total, first_byte;
     uint64_t request_bytes, answer_bytes; /* bodies */
     uint64_t cut;                         /* answers that ended before their time */
+    uint64_t failed; /* answered 5xx by anybody, or cut otherwise than by the client */
     uint64_t retries_stale, retries_connect, retries_code, retries_over_budget;
     struct channel_counts channels; /* of WebSockets */
 };

@@ -15,6 +15,7 @@
 #include "gateway/announce.h"
 #include "gateway/census.h"
 #include "gateway/inlet.h"
+#include "gateway/lookout.h"
 #include "gateway/process.h"
 #include "gateway/relay.h"
 #include "gateway/resolver.h"
@@ -100,6 +101,8 @@ int server_open(const struct server_options *opt, struct server **ret_server,
     if (error == 0)
         error = open_admin(s, ret_fault);
     if (error == 0)
+        error = lookout_open(s, &s->lookout);
+    if (error == 0)
         error = crew_start(s->crew);
     if (error != 0) {
         if (ret_fault[0] == '\0')
@@ -156,6 +159,7 @@ void server_close(struct server *s)
         crew_join(s->crew);
     }
     admin_close(s->admin);
+    lookout_close(s->lookout);
     census_forget_all(s);
     for (uint32_t i = 0; s->sites != NULL && i < s->sites_count; i++)
         if (s->sites[i].worker != NULL)

@@ -35,6 +35,7 @@ struct relay_shared;
 struct secure;
 struct server;
 struct site;
+struct lookout;
 struct worker;
 
 struct server_options {
@@ -103,8 +104,9 @@ struct server {
     bool started;
     struct journal *journal; /* the program's own log */
     struct journal_voice voice;
-    struct notify *access;        /* the access log, or NULL */
-    struct admin *admin;          /* or NULL */
+    struct notify *access; /* the access log, or NULL */
+    struct admin *admin;   /* or NULL */
+    struct lookout *lookout;
     struct list censuses;         /* under way */
     _Atomic uint64_t last_event;  /* its number; 0: there was none */
     struct eventlog events;       /* of the hub's own */

@@ -172,6 +172,10 @@ static void count(const struct transit *transit, uint64_t total_us, uint64_t fir
     if (transit->fault != FAULT_NONE && transit->first_byte_ns != 0) {
         count_one(&series->cut);
     }
+    if (transit->status >= 500
+        || (transit->fault != FAULT_NONE && fault_status(transit->fault) >= 500)) {
+        count_one(&series->failed);
+    }
 }
 
 static void log_it(struct transit *transit, uint64_t total_us, uint64_t first_byte_us)

@@ -7,10 +7,10 @@
 #include <math.h>
 #include <string.h>
 
-#define QUARTERS   4U
-#define QUARTER    (TREND_SLOTS / QUARTERS)
-#define KNOWN_PART 0.8  /* of the slots have something */
-#define STEP_PART  0.25 /* of an even rise is what each quarter rises at least */
+#define QUARTERS    4U
+#define QUARTER     (TREND_SLOTS / QUARTERS)
+#define KNOWN_LEAST 3    /* slots of each quarter that have something */
+#define STEP_PART   0.25 /* of an even rise is what each quarter rises at least */
 
 /* Sums over the slots that have something; x is the slot's place, y its mean. */
 struct sums {
@@ -63,7 +63,8 @@ static bool at(const struct trend *trend, uint32_t place, double *ret_mean, doub
     return true;
 }
 
-static void gather(const struct trend *trend, struct sums *all, double ret_quarters[QUARTERS],
+/* True: there is enough to tell. */
+static bool gather(const struct trend *trend, struct sums *all, double ret_quarters[QUARTERS],
                    double *ret_weight)
 {
     double counts[QUARTERS] = {0}, sums[QUARTERS] = {0}, mean, weight;
@@ -81,9 +82,12 @@ static void gather(const struct trend *trend, struct sums *all, double ret_quart
         sums[place / QUARTER] += mean;
         counts[place / QUARTER] += 1;
     }
+    bool is_known = true;
     for (unsigned q = 0; q < QUARTERS; q++) {
-        ret_quarters[q] = counts[q] > 0 ? sums[q] / counts[q] : NAN;
+        ret_quarters[q] = counts[q] > 0 ? sums[q] / counts[q] : 0;
+        is_known = is_known && counts[q] >= KNOWN_LEAST;
     }
+    return is_known;
 }
 
 static bool rises_throughout(const double quarters[QUARTERS])
@@ -101,12 +105,11 @@ struct trend_line trend_line_of(const struct trend *trend)
     struct sums s = {0};
     struct trend_line line = {0};
     double quarters[QUARTERS];
-    gather(trend, &s, quarters, &line.weight);
-    double spread = s.count > 0 ? s.xx - s.x * s.x / s.count : 0;
-    line.is_known = s.count >= KNOWN_PART * TREND_SLOTS && spread > 0;
+    line.is_known = gather(trend, &s, quarters, &line.weight);
     if (!line.is_known) {
         return line;
     }
+    double spread = s.xx - s.x * s.x / s.count;
     double per_slot = (s.xy - s.x * s.y / s.count) / spread;
     double all = s.yy - s.y * s.y / s.count;
     double rest = all - per_slot * per_slot * spread; /* what the line leaves unsaid */

@@ -25,7 +25,7 @@ struct trend {
 };
 
 struct trend_line {
-    bool is_known;       /* enough slots of the window have something */
+    bool is_known;       /* there is something in every quarter of the window */
     bool is_steady;      /* it rises throughout */
     double level;        /* at the end of the window */
     double base, recent; /* means of its oldest and of its newest quarter */

@@ -76,17 +76,20 @@ static void a_jump_is_no_rise(void **state)
     }
 }
 
+/* Three slots of each quarter will do. */
 static void too_little_is_no_line(void **state)
 {
     (void)state;
     trend_init(&trend, WINDOW_MS);
     assert_false(trend_line_of(&trend).is_known);
-    for (uint64_t i = 0; i < UINT64_C(4) * TREND_SLOTS / 5; i++) {
-        trend_add(&trend, i * SLOT_MS, (double)i, 1);
+    for (uint64_t i = 0; i < TREND_SLOTS; i += 5) {
         assert_false(trend_line_of(&trend).is_known);
+        trend_add(&trend, i * SLOT_MS, (double)i, 1);
     }
-    trend_add(&trend, TREND_SLOTS * SLOT_MS * 4 / 5, 1, 1);
+    trend_add(&trend, (TREND_SLOTS - 1) * SLOT_MS, 1, 1);
     assert_true(trend_line_of(&trend).is_known);
+    trend_add(&trend, (TREND_SLOTS + 6) * SLOT_MS, 1, 1); /* the newest quarter has two */
+    assert_false(trend_line_of(&trend).is_known);
 }
 
 /* Means of a slot, whatever its weight; empty slots are left out, a long silence forgets all. */

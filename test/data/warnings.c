@@ -102,7 +102,7 @@ static bool begin(struct play *play, const char *path)
     char *text;
     size_t len;
     struct trace_fault fault;
-    *play = (struct play){.pool = {.name = "api", .most = CAPACITY}};
+    *play = (struct play){.pool = {.name = "api", .most = CAPACITY, .busy_most = CAPACITY}};
     play->facts.pools = &play->pool;
     if (file_read(path, TRACE_BYTES_MAX, NULL, &text, &len) != 0) {
         printf("%s: cannot be read\n", path);
