@@ -55,6 +55,7 @@ struct confirm_ask {
 struct stored {
     struct session_id id;
     uint32_t version;
+    bool is_taken; /* and is there, when it is settled */
 };
 
 /* What is under way since the store has lost what it had. */
@@ -72,12 +73,13 @@ struct storing {
     uint64_t task; /* the write under way; 0: none */
     uint64_t tasks;
     uint64_t again_ms, counters_ms; /* not before */
+    uint64_t held_ms; /* then what was not taken where others were is told again; 0: nothing */
     uint64_t writes, failures, fetched, fetch_misses, renewals, heard;
     uint64_t batch_renewals; /* as many as when the write under way was composed */
     enum storing_renewal renewal;
     struct slots asks, confirms;
     uint32_t count;
-    bool is_failed; /* the last one */
+    bool is_failed; /* the last one: nothing of it was taken */
     /* Of the write under way: written by the keeper while there is none. */
     struct stored *batch;
     weir_session_delta *changes;
@@ -187,6 +189,10 @@ void keeper_degraded(struct weir_sessions *sessions, bool is_degraded);
 weir_err storing_open(struct weir_sessions *sessions);
 /* Gives it what is left, and asks it nothing any more. */
 void storing_close(struct weir_sessions *sessions);
+/* As weir_sessions_stored(), where some may have been taken whatever `err` says: taken[n] of the
+ * n-th change; NULL: all of them, or none. */
+weir_err storing_settle(struct weir_sessions *sessions, uint64_t task, const bool *taken,
+                        weir_err err);
 /* Answers those who wait for what was just written, or all of them with an error. There is a write
  * that is being settled, or `is_settling` is false. */
 void confirms_answer(struct weir_sessions *sessions, weir_err err, bool is_settling);

@@ -87,7 +87,7 @@ static void describe_change(struct storing *storing, const struct shard *shard,
     uint32_t n = storing->count++;
     weir_session_delta *change = &storing->changes[n];
     char *attrs = storing->attrs + (size_t)n * SESSION_ATTRS_MAX;
-    storing->batch[n] = (struct stored){session->id, session->version};
+    storing->batch[n] = (struct stored){session->id, session->version, false};
     *change = (weir_session_delta){.size = sizeof *change, .id = id_outside(session->id)};
     if (session->state == SESSION_TOMB) {
         change->successor = id_outside(session->forward);
@@ -203,7 +203,8 @@ static void see_to_renewal(struct weir_sessions *sessions, bool is_all_written)
     pthread_mutex_lock(&storing->mutex);
     enum storing_renewal renewal = storing->renewal;
     uint64_t renewals = storing->renewals;
-    bool is_idle = storing->task == 0 && !storing->is_failed && is_all_written;
+    bool is_idle = storing->task == 0 && !storing->is_failed && storing->held_ms == 0
+                   && is_all_written;
     bool is_live_due = renewal == RENEWAL_LIVE || (renewal == RENEWAL_TOMBS && is_idle);
     storing->renewal = is_live_due ? RENEWAL_NONE : renewal;
     pthread_mutex_unlock(&storing->mutex);
@@ -228,11 +229,21 @@ void weir_sessions_renew(weir_sessions *sessions)
     keeper_wake(sessions);
 }
 
+/* Whatever was held back until now. */
+static bool is_held_due(struct storing *storing, uint64_t now_ms)
+{
+    pthread_mutex_lock(&storing->mutex);
+    bool is_due = storing->held_ms != 0 && now_ms >= storing->held_ms;
+    storing->held_ms = is_due ? 0 : storing->held_ms;
+    pthread_mutex_unlock(&storing->mutex);
+    return is_due;
+}
+
 void storing_turn(struct weir_sessions *sessions, uint64_t now_ms)
 {
     struct storing *storing = sessions->storing;
     see_to_renewal(sessions, false);
-    if (now_ms >= storing->counters_ms) {
+    if (is_held_due(storing, now_ms) || now_ms >= storing->counters_ms) {
         storing->counters_ms = now_ms + storing->store.counters_ms;
         hurry_counters(sessions);
     }
@@ -244,19 +255,48 @@ void storing_turn(struct weir_sessions *sessions, uint64_t now_ms)
     }
 }
 
-static void settle(struct weir_sessions *sessions, const struct stored *stored, bool is_kept)
+/* What was not taken, where others were, is held back: it is told again with all that has changed
+ * by then, and nobody waits for it. */
+static void settle(struct weir_sessions *sessions, const struct stored *stored, bool is_held)
 {
     struct shard *shard = shard_enter(sessions, stored->id);
     struct session *session = table_look(&shard->table, stored->id);
-    if (session != NULL && is_kept) {
+    if (session != NULL && stored->is_taken) {
         table_clean(&shard->table, session, stored->version);
-    } else if (session != NULL) {
+    } else if (session != NULL && !is_held) {
         table_give_changed(&shard->table, session);
     }
     pthread_mutex_unlock(&shard->mutex);
 }
 
-weir_err weir_sessions_stored(weir_sessions *sessions, uint64_t task, weir_err err)
+/* How many of them. */
+static uint32_t note_taken(struct storing *storing, const bool *taken, bool is_all, bool is_there)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < storing->count; i++) {
+        bool is_taken = taken != NULL ? taken[i] : is_all;
+        storing->batch[i].is_taken = is_taken && is_there; /* or it was lost with all the rest */
+        count += is_taken;
+    }
+    return count;
+}
+
+/* Locked. What comes next, and when. */
+static void note_end(struct weir_sessions *sessions, weir_err err, bool is_partial)
+{
+    struct storing *storing = sessions->storing;
+    uint64_t again_ms = sessions_now_ms(sessions) + storing->store.again_ms;
+    storing->task = 0;
+    storing->is_failed = err != WEIR_OK && !is_partial;
+    storing->failures += err != WEIR_OK;
+    storing->again_ms = storing->is_failed ? again_ms : 0;
+    if (is_partial && storing->held_ms == 0) {
+        storing->held_ms = again_ms;
+    }
+}
+
+weir_err storing_settle(struct weir_sessions *sessions, uint64_t task, const bool *taken,
+                        weir_err err)
 {
     struct storing *storing = sessions->storing;
     if (storing == NULL || task == 0) {
@@ -264,33 +304,38 @@ weir_err weir_sessions_stored(weir_sessions *sessions, uint64_t task, weir_err e
     }
     pthread_mutex_lock(&storing->mutex);
     bool is_ours = storing->task == task;
-    bool is_there = err == WEIR_OK && storing->batch_renewals == storing->renewals;
+    bool is_there = storing->batch_renewals == storing->renewals;
     storing->task = is_ours ? UINT64_MAX : storing->task; /* being settled: not to be written to */
     pthread_mutex_unlock(&storing->mutex);
     if (!is_ours) {
         return WEIR_ESTALE;
     }
+    bool is_partial = note_taken(storing, taken, err == WEIR_OK, is_there) > 0 && err != WEIR_OK;
     for (uint32_t i = 0; i < storing->count; i++) {
-        settle(sessions, &storing->batch[i], is_there); /* or it was lost with all the rest */
+        settle(sessions, &storing->batch[i], is_partial && is_there);
     }
     confirms_answer(sessions, err, is_there);
-    bool is_full = err == WEIR_OK && storing->count == storing->store.batch_max;
+    bool is_full = storing->count == storing->store.batch_max;
     pthread_mutex_lock(&storing->mutex);
-    storing->task = 0;
-    if (is_there && storing->renewal == RENEWAL_TOMBS && !is_full) { /* they were all in it */
+    note_end(sessions, err, is_partial && is_there);
+    bool is_more = is_full && !storing->is_failed;
+    if (err == WEIR_OK && is_there && storing->renewal == RENEWAL_TOMBS && !is_full
+        && storing->held_ms == 0) { /* they were all in it */
         storing->renewal = RENEWAL_LIVE;
     }
-    storing->is_failed = err != WEIR_OK;
-    storing->failures += err != WEIR_OK;
-    storing->again_ms = err != WEIR_OK ? sessions_now_ms(sessions) + storing->store.again_ms : 0;
     pthread_cond_broadcast(&storing->answered);
     pthread_mutex_unlock(&storing->mutex);
-    if (is_full) {
+    if (is_more) {
         keeper_press(sessions);
     } else {
         keeper_wake(sessions);
     }
     return WEIR_OK;
+}
+
+weir_err weir_sessions_stored(weir_sessions *sessions, uint64_t task, weir_err err)
+{
+    return storing_settle(sessions, task, NULL, err);
 }
 
 /* --- the end ------------------------------------------------------------------------------------
@@ -560,7 +605,7 @@ void storing_stats(struct weir_sessions *sessions, weir_sessions_stats *stats)
 {
     struct storing *storing = sessions->storing;
     pthread_mutex_lock(&storing->mutex);
-    stats->store_writes = storing->writes;
+    stats->store_writes = storing->writes - (storing->task != 0); /* the answered ones */
     stats->store_failures = storing->failures;
     stats->fetched = storing->fetched;
     stats->fetch_misses = storing->fetch_misses;

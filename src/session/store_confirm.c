@@ -67,13 +67,14 @@ weir_err weir_session_confirm(weir_sessions *sessions, weir_session_id id, weir_
     return WEIR_EAGAIN;
 }
 
-/* Is it in the write that is being settled, as it was or later? */
-static bool was_written(const struct storing *storing, const struct confirm_ask *ask)
+/* Was it taken by the write that is being settled, as it was or later? */
+static bool was_taken(const struct storing *storing, const struct confirm_ask *ask)
 {
     for (uint32_t i = 0; i < storing->count; i++) {
         const struct stored *stored = &storing->batch[i];
         if (session_id_same(stored->id, id_inside(ask->id))) {
-            return (int32_t)(stored->version - ask->version) >= 0; /* they begin anew at 2^32 */
+            bool is_later = (int32_t)(stored->version - ask->version) >= 0; /* they wrap at 2^32 */
+            return stored->is_taken && is_later;
         }
     }
     return false;
@@ -81,12 +82,15 @@ static bool was_written(const struct storing *storing, const struct confirm_ask 
 
 /* WEIR_EAGAIN: it goes on waiting. */
 static weir_err verdict_of(struct weir_sessions *sessions, const struct confirm_ask *ask,
-                           bool is_settling)
+                           weir_err err, bool is_settling)
 {
     bool is_kept = false;
     uint32_t version;
-    if (is_settling && was_written(sessions->storing, ask)) {
+    if (is_settling && was_taken(sessions->storing, ask)) {
         return WEIR_OK;
+    }
+    if (err != WEIR_OK) {
+        return err;
     }
     if (!look(sessions, ask->id, false, &is_kept, &version)) {
         return WEIR_ESTALE;
@@ -107,7 +111,7 @@ void confirms_answer(struct weir_sessions *sessions, weir_err err, bool is_settl
         if (number == 0) {
             return;
         }
-        weir_err answer = err != WEIR_OK ? err : verdict_of(sessions, &own, is_settling);
+        weir_err answer = verdict_of(sessions, &own, err, is_settling);
         if (answer != WEIR_EAGAIN && take_back(storing, number)) {
             own.fn(own.arg, answer, own.id);
         }

@@ -3,8 +3,7 @@
  * store_test.c - sessions before a store of the program's, which here answers when the test says
  * so.
  */
-#include <weir/session.h>
-
+#include "session/sessions.h"
 #include "support/unit.h"
 
 #include <pthread.h>
@@ -264,6 +263,98 @@ static void what_is_refused_is_not_before_all_others(void **state)
         assert_int_equal(store.offered[i].times, 1 + (i < 50)); /* all around, and on */
     }
     assert_int_equal(store.offered_count, 350);
+    closed();
+}
+
+static void answer_some(const bool *taken)
+{
+    uint64_t task = store.task;
+    store.task = 0;
+    assert_int_equal(storing_settle(store.sessions, task, taken, WEIR_EIO), WEIR_OK);
+}
+
+struct told {
+    unsigned calls;
+    weir_err err;
+};
+
+static void on_told(void *arg, weir_err err, weir_session_id id)
+{
+    struct told *told = arg;
+    (void)id;
+    told->calls++;
+    told->err = err;
+}
+
+/* Of one write: some were taken, and are not written again; the rest waits, and lets others by. */
+static void what_was_taken_is_settled_whatever_became_of_the_rest(void **state)
+{
+    (void)state;
+    struct told told[3] = {0};
+    weir_sessions *sessions = opened(100);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(weir_session_confirm(sessions, created(), on_told, &told[i]), WEIR_EAGAIN);
+    }
+    weir_sessions_turn(sessions);
+    assert_int_equal(store.last_count, 3);
+    unsigned refused = 0; /* which it is, in the order in which they were made */
+    answer_some((const bool[]){true, false, true});
+    assert_int_equal(unstored(), 1);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(told[i].calls == 1 && (told[i].err == WEIR_OK || told[i].err == WEIR_EIO));
+        refused += told[i].err == WEIR_EIO;
+    }
+    assert_int_equal(refused, 1);
+    weir_session_id other = created();
+    weir_sessions_turn(sessions);
+    assert_true(store.writes == 2 && store.last_count == 1 && kept_of(other) != NULL);
+    answer(WEIR_OK);
+    assert_int_equal(unstored(), 1);
+    weir_sessions_turn(sessions);
+    assert_int_equal(store.writes, 2);
+    time_ms += 1000;
+    weir_sessions_turn(sessions);
+    assert_true(store.writes == 3 && store.last_count == 1);
+    assert_int_equal(store.offered[1].times, 2);
+    answer_some((const bool[]){false}); /* nothing of it: all wait */
+    created();
+    weir_sessions_turn(sessions);
+    assert_int_equal(store.writes, 3);
+    time_ms += 1000;
+    weir_sessions_turn(sessions);
+    assert_true(store.writes == 4 && store.last_count == 2);
+    answer(WEIR_OK);
+    assert_int_equal(unstored(), 0);
+    closed();
+}
+
+static void tombstones_that_were_not_taken_are_waited_for(void **state)
+{
+    (void)state;
+    weir_sessions *sessions = opened(100);
+    weir_session_id over[] = {created(), created()}, live = created();
+    weir_session_end(sessions, over[0]);
+    weir_session_end(sessions, over[1]);
+    weir_sessions_turn(sessions);
+    answer(WEIR_OK);
+    weir_sessions_renew(sessions);
+    weir_sessions_turn(sessions);
+    assert_int_equal(store.last_count, 2);
+    answer_some((const bool[]){true, false});
+    weir_sessions_turn(sessions);
+    weir_sessions_turn(sessions);
+    assert_int_equal(store.writes, 2); /* who lives comes behind them */
+    time_ms += 1000;
+    weir_sessions_turn(sessions);
+    assert_true(store.writes == 3 && store.last_count == 1);
+    kept_of(live)->session.user[0] = '\0';
+    answer(WEIR_OK);
+    weir_sessions_turn(sessions);
+    weir_sessions_turn(sessions);
+    assert_int_equal(store.writes, 4);
+    assert_string_equal(kept_of(live)->session.user, "ann");
+    answer(WEIR_OK);
+    assert_int_equal(unstored(), 0);
     closed();
 }
 
@@ -675,6 +766,8 @@ int main(void)
         cmocka_unit_test(what_failed_is_written_again_as_it_is_by_then),
         cmocka_unit_test(batches_have_a_hundred),
         cmocka_unit_test(what_is_refused_is_not_before_all_others),
+        cmocka_unit_test(what_was_taken_is_settled_whatever_became_of_the_rest),
+        cmocka_unit_test(tombstones_that_were_not_taken_are_waited_for),
         cmocka_unit_test(ends_and_rotations_are_told),
         cmocka_unit_test(the_close_writes_what_is_left),
         cmocka_unit_test(what_made_room_is_fetched_again),
