@@ -164,8 +164,12 @@ def test_tls_and_acl(tmp_path):
         def sessions(password, timeout="10s"):
             return {"secret": SECRET, "redis": {"cluster": True, "ca": str(authority.certificate), "timeout": timeout,
                                                 "url": f"rediss://weir:{password}@127.0.0.1:{node.port}"}}
-        subprocess.run([find("redis-cli", "redis-server"), "--tls", "--cacert", str(authority.certificate), "-p", str(node.port),
-                        "CLUSTER", "ADDSLOTSRANGE", "0", "16383"], check=True, stdout=subprocess.DEVNULL)
+
+        def says(*words):
+            return subprocess.run([find("redis-cli", "redis-server"), "--tls", "--cacert", str(authority.certificate), "-p", str(node.port),
+                                   "CLUSTER", *words], check=True, stdout=subprocess.PIPE, text=True).stdout
+        says("ADDSLOTSRANGE", "0", "16383")
+        wait_for(lambda: "cluster_state:ok" in says("INFO"), "it to serve them")
         with relay(api, *four(), sessions=sessions("p%40ss%2Fword")) as one, \
                 relay(api, *four(), sessions=sessions("p%40ss%2Fword")) as two, \
                 relay(api, *four(), sessions=sessions("wrong", "500ms")) as wrong:
