@@ -324,9 +324,9 @@ WEIR_API weir_err weir_session_confirm(weir_sessions *sessions, weir_session_id 
  * when it is back; one that comes back empty is told everything: that some ended first, then those
  * that live. So it is after a fail-over by Sentinels or within a Cluster, since a replica may know
  * less than its master did. Needs Redis 5 or later, and 7 for weir_affinity_claim(); with ACLs, the
- * commands EVALSHA, SCRIPT LOAD, what the scripts call (GET, SET, DEL, PTTL, TIME, HGET, HMGET,
- * HGETALL, HSET, HDEL, PEXPIREAT), PEXPIRE, WAIT, PING, SELECT, with Sentinels ROLE, with a Cluster
- * CLUSTER SLOTS and ASKING, on all keys that begin with the prefix. It must not evict
+ * commands EVALSHA, SCRIPT LOAD, what the scripts call (GET, MGET, SET, DEL, PTTL, TIME, HGET,
+ * HMGET, HGETALL, HSET, HDEL, PEXPIREAT), PEXPIRE, WAIT, PING, SELECT, with Sentinels ROLE, with a
+ * Cluster CLUSTER SLOTS and ASKING, on all keys that begin with the prefix. It must not evict
  * (maxmemory-policy noeviction): a session that it has lost alone has ended. */
 typedef struct weir_sessions_redis {
     size_t size;

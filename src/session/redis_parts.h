@@ -23,13 +23,15 @@ struct redis_group {
     struct redis_route route;
     uint32_t tag;
     uint32_t first, count; /* of the batch's changes, in its order */
+    uint32_t buried;       /* of these, which come first: tombstones */
     size_t at, len;        /* in the batch's commands */
     struct bytes whole;    /* the commands with the scripts before them; then those that wait */
     uint32_t ahead;        /* replies that come before the epoch: the scripts' */
     char epoch[REDIS_EPOCH_MAX + 1], epoch_again[REDIS_EPOCH_MAX + 1];
     char run_id[REDIS_RUN_ID_MAX]; /* of whose answer it was */
     bool has_no_scripts;           /* the server said so */
-    bool is_refused;               /* something was answered with another error */
+    bool is_refused;               /* what all depends on was answered with another error; */
+    bool is_partial;               /* some of the changes were */
     bool is_waiting;               /* all is said: for the replicas */
     weir_err err;
     char detail[REDIS_DETAIL_MAX];
@@ -43,6 +45,7 @@ struct redis_batch {
     uint32_t count;
     weir_session_id *ids; /* in the order in which they are said, as the verdicts */
     struct redis_verdict_of *verdicts;
+    bool *taken;     /* of the changes as they came */
     uint32_t *order; /* of the changes, by tag */
     struct redis_group *groups;
     uint32_t groups_count, left; /* left: to be answered */

@@ -2,81 +2,103 @@
  *
  * redis_script.h - what the server does in one piece: the scripts of redis_wire.h, as text.
  *
- * KEYS are the session and its tombstone, in one slot. What is said in return begins with a number:
- * 0 merged, 1 ended, 2 moved on, 3 vanished; of a read, 0 nothing, 1 ended, 2 found.
+ * A merge has many sessions at once, all of one slot: KEYS are the sessions, then their tombstones
+ * in the same order, and what is said in return has one value for each. The others have one: KEYS
+ * are the session and its tombstone. What is said begins with a number, or is that number: 0
+ * merged, 1 ended, 2 moved on, 3 vanished; of a read, 0 nothing, 1 ended, 2 found.
+ *
+ * What takes time is what is called and what is made: so the tombstones are asked for at once, a
+ * session's times are one field, and what its writer had written last is compared as one text.
  */
 #pragma once
 
-/* What all of them begin with: the server's time in ms; numbers without an exponent; the session's
- * hash fields, where whatever is no hash goes; the tombstone, where whatever is no text goes. */
+/* What all of them begin with: the server's time in ms; the times of a session, all 0 where they
+ * are none; what an origin has counted. */
 #define SCRIPT_COMMON                                                                              \
     "local w=redis.call('TIME') local now=w[1]*1000+math.floor(w[2]/1000)\n"                       \
-    "local function int(v) return string.format('%d',v) end\n"                                     \
-    "local function num(v) v=tonumber(v or 0)"                                                     \
+    "local call,pcl,unpk,TIMES=redis.call,redis.pcall,cmsgpack.unpack,'>I6I6I6I6I4'\n"             \
+    "local function num(v) v=tonumber(v or 0)\n"                                                   \
     " if v and v>=0 and v<9e15 then return v end return 0 end\n"                                   \
-    "local S,T=KEYS[1],KEYS[2] local healed=false\n"                                               \
-    "local function heal(k) redis.call('DEL',k) healed=true end\n"                                 \
-    "local t=redis.pcall('GET',T) if type(t)=='table' then heal(T) t=false end\n"                  \
-    "local function ended() return {1,t,math.max(redis.call('PTTL',T),1)} end\n"                   \
-    "local function sig(v) if #v<=16 then return '='..v end"                                       \
-    " return '#'..string.sub(redis.sha1hex(v),1,8) end\n"                                          \
-    "local function signed(v) local ok,m=pcall(cmsgpack.unpack,v or '')"                           \
-    " if ok and type(m)=='table' then return m end return {} end\n"
+    "local function times(v)\n"                                                                    \
+    " if v and #v==28 then return struct.unpack(TIMES,v) end return 0,0,0,0,0 end\n"               \
+    "local function counts(v) local r,e=string.match(v or '','^(%d+) (%d+)$')\n"                   \
+    " return num(r),num(e) end\n"                                                                  \
+    "local function most(a,b) if a>b then return a end return b end\n"                             \
+    "local function ended(T,t) return {1,t,most(call('PTTL',T),1)} end\n"
 
-/* ARGV: origin, known, left, idle, age, slack, requests, errors, place, epoch, bound, then names
- * and values of what has a last writer. */
+/* Of one session: its tombstone, where whatever is no text goes. */
+#define SCRIPT_ONE                                                                                 \
+    SCRIPT_COMMON                                                                                  \
+    "local S,T=KEYS[1],KEYS[2]\n"                                                                  \
+    "local t=pcl('GET',T) if type(t)=='table' then call('DEL',T) t=false end\n"
+
+/* ARGV: origin, slack, then for each session, in MessagePack: known, left, idle, age, "requests
+ * errors", place, epoch, bound, names with the signatures of values (again in MessagePack), and the
+ * names and values of what has a last writer. A value's signature is the value; of one longer than
+ * 16 bytes the beginning of its SHA-1. */
 #define SCRIPT_MERGE                                                                               \
     SCRIPT_COMMON                                                                                  \
-    "if t then return ended() end\n"                                                               \
-    "local R,O='r'..ARGV[1],'o'..ARGV[1]\n"                                                        \
-    "local function load() return redis.pcall('HMGET',S,'ex','la','pl','pe','pu',R,O) end\n"       \
-    "local c=load() if c.err then heal(S) c=load() end\n"                                          \
-    "if not c[1] and ARGV[2]=='1' and not healed then return {3} end\n"                            \
-    "local f={} local function set(n,v) f[#f+1]=n f[#f+1]=v end\n"                                 \
-    "local ex=math.max(num(c[1]),now+ARGV[3]) set('ex',int(ex))\n"                                 \
-    "if num(c[2])<now-ARGV[4] then set('la',int(now-ARGV[4])) end\n"                               \
-    "if not c[1] then set('cr',int(now-ARGV[5])) end\n"                                            \
-    "local r,e=string.match(c[6] or '','^(%d+) (%d+)$')\n"                                         \
-    "set(R,int(math.max(num(r),ARGV[7]))..' '..int(math.max(num(e),ARGV[8])))\n"                   \
-    "local verdict={0}\n"                                                                          \
-    "local pe,epoch,pu=num(c[4]),num(ARGV[10]),now+ARGV[11]\n"                                     \
-    "if epoch>pe then set('pl',ARGV[9]) set('pe',ARGV[10]) set('pu',int(pu))\n"                    \
-    "elseif epoch==pe and ARGV[9]=='' then\n"                                                      \
-    "elseif epoch==pe and ARGV[9]==c[3] then if pu>num(c[5]) then set('pu',int(pu)) end\n"         \
-    "else verdict={2,c[3] or '',int(pe),int(math.max(num(c[5])-now,0))} end\n"                     \
-    "local old,new,seen=signed(c[7]),{},{} local changed=not c[7]\n"                               \
-    "for i=12,#ARGV,2 do local n,v=ARGV[i],ARGV[i+1] local s=sig(v) new[n]=s\n"                    \
-    " if old[n]~=s then set(n,v) changed=true end end\n"                                           \
-    "for n in pairs(old) do if not new[n] then redis.call('HDEL',S,n) changed=true end end\n"      \
-    "if changed then set(O,cmsgpack.pack(new)) end\n"                                              \
-    "redis.call('HSET',S,unpack(f))\n"                                                             \
-    "if ex>num(c[1]) then redis.call('PEXPIREAT',S,int(ex+ARGV[6])) end\n"                         \
-    "return verdict\n"
+    "local n,R,O,slack=#KEYS/2,'r'..ARGV[1],'o'..ARGV[1],ARGV[2]+0\n"                              \
+    "local function changed(S,old,sigs,...)\n"                                                     \
+    " local o,is,new,was,f,k={pcall(unpk,old)},{unpk(sigs)},{...},{},{},0\n"                       \
+    " for i=2,#o,2 do if type(o[i])=='string' then was[o[i]]=o[i+1] end end\n"                     \
+    " for i=1,#new,2 do local n=new[i]\n"                                                          \
+    "  if was[n]~=is[i+1] then f[k+1]=n f[k+2]=new[i+1] k=k+2 end was[n]=nil end\n"                \
+    " for n in pairs(was) do call('HDEL',S,n) end\n"                                               \
+    " return unpack(f) end\n"                                                                      \
+    "local function merge(S,known,left,idle,age,count,place,epoch,bound,sigs,...)\n"               \
+    " local c,healed=pcl('HMGET',S,'t','pl',R,O),false\n"                                          \
+    " if c.err then call('DEL',S) healed=true c={} end\n"                                          \
+    " local m,pl,r,o=c[1],c[2],c[3],c[4]\n"                                                        \
+    " if not m and known==1 and not healed then return 3 end\n"                                    \
+    " local ex,la,cr,pu,pe=times(m) if cr==0 then cr=most(now-age,0) end\n"                        \
+    " local verdict,was,moved=0,ex,nil\n"                                                          \
+    " ex,la=most(ex,now+left),most(la,now-idle)\n"                                                 \
+    " if epoch>pe then moved,pe,pu=place,epoch,now+bound\n"                                        \
+    " elseif epoch==pe and place=='' then\n"                                                       \
+    " elseif epoch==pe and place==pl then pu=most(pu,now+bound)\n"                                 \
+    " else verdict={2,pl or '',pe,most(pu-now,0)} end\n"                                           \
+    " if r and r~=count then local a,b=counts(r) local c,d=counts(count)\n"                        \
+    "  count=string.format('%d %d',most(a,c),most(b,d)) end\n"                                     \
+    " local at=struct.pack(TIMES,ex,la,cr,pu,pe)\n"                                                \
+    " if o==sigs then call('HSET',S,'t',at,R,count)\n"                                             \
+    " elseif o then call('HSET',S,'t',at,R,count,O,sigs,changed(S,o,sigs,...))\n"                  \
+    " else call('HSET',S,'t',at,R,count,O,sigs,...) end\n"                                         \
+    " if moved then call('HSET',S,'pl',moved) end\n"                                               \
+    " if ex>was then call('PEXPIREAT',S,ex+slack) end\n"                                           \
+    " return verdict end\n"                                                                        \
+    "local t,said=call('MGET',unpack(KEYS,n+1)),{}\n"                                              \
+    "for i=1,n do if t[i] then said[i]=ended(KEYS[n+i],t[i])\n"                                    \
+    " else said[i]=merge(KEYS[i],unpk(ARGV[i+2])) end end\n"                                       \
+    "return said\n"
 
 /* ARGV: where it went or "", for how long, slack. Kept as long as somebody might have the session.
  */
 #define SCRIPT_BURY                                                                                \
-    SCRIPT_COMMON                                                                                  \
-    "local x=redis.pcall('HGET',S,'ex') if type(x)=='table' then x=0 end\n"                        \
-    "redis.call('DEL',S)\n"                                                                        \
-    "local left=math.max(num(ARGV[2]),num(x)-now)+ARGV[3]\n"                                       \
-    "if t then left=math.max(left,redis.call('PTTL',T)) end\n"                                     \
+    SCRIPT_ONE                                                                                     \
+    "local x=pcl('HGET',S,'t') if type(x)=='table' then x=false end\n"                             \
+    "call('DEL',S)\n"                                                                              \
+    "local left=most(num(ARGV[2]),times(x)-now)+ARGV[3]\n"                                         \
+    "if t then left=most(left,call('PTTL',T)) end\n"                                               \
     "local to=ARGV[1] if to=='' and t then to=t end\n"                                             \
-    "redis.call('SET',T,to,'PX',int(left))\n"                                                      \
+    "call('SET',T,to,'PX',string.format('%d',left))\n"                                             \
     "return {0}\n"
 
 /* ARGV: origin. Who reads has what is there, and changes from there on. */
 #define SCRIPT_READ                                                                                \
-    SCRIPT_COMMON                                                                                  \
-    "if t then return ended() end\n"                                                               \
-    "local h=redis.pcall('HGETALL',S) if h.err then return {0} end\n"                              \
+    SCRIPT_ONE                                                                                     \
+    "if t then return ended(T,t) end\n"                                                            \
+    "local h=pcl('HGETALL',S) if h.err then return {0} end\n"                                      \
     "local m={} for i=1,#h,2 do m[h[i]]=h[i+1] end\n"                                              \
-    "local left=num(m.ex)-now if left<=0 then return {0} end\n"                                    \
-    "local r,e=string.match(m['r'..ARGV[1]] or '','^(%d+) (%d+)$')\n"                              \
-    "local a={2,int(left),int(math.max(now-num(m.cr),0)),int(math.max(now-num(m.la),0)),\n"        \
-    " m.pl or '',int(num(m.pe)),int(math.max(num(m.pu)-now,0)),int(num(r)),int(num(e))}\n"         \
-    "local new={}\n"                                                                               \
-    "for n,v in pairs(m) do if n=='u' or n=='a' or n=='k' or n=='st' or string.sub(n,1,1)=='@'\n"  \
-    " then a[#a+1]=n a[#a+1]=v new[n]=sig(v) end end\n"                                            \
-    "redis.call('HSET',S,'o'..ARGV[1],cmsgpack.pack(new))\n"                                       \
+    "local ex,la,cr,pu,pe=times(m.t)\n"                                                            \
+    "if ex<=now then return {0} end\n"                                                             \
+    "local r,e=counts(m['r'..ARGV[1]])\n"                                                          \
+    "local a={2,ex-now,most(now-cr,0),most(now-la,0),m.pl or '',pe,most(pu-now,0)}\n"              \
+    "a[8],a[9]=r,e\n"                                                                              \
+    "local o={}\n"                                                                                 \
+    "for i=1,#h,2 do local n,v=h[i],h[i+1]\n"                                                      \
+    " if n=='u' or n=='a' or n=='k' or n=='st' or string.sub(n,1,1)=='@' then\n"                   \
+    "  a[#a+1]=n a[#a+1]=v if #v>16 then v=string.sub(redis.sha1hex(v),1,20) end\n"                \
+    "  o[#o+1]=cmsgpack.pack(n,v) end end\n"                                                       \
+    "call('HSET',S,'o'..ARGV[1],table.concat(o))\n"                                                \
     "return a\n"

@@ -202,7 +202,10 @@ static const char *send_change(const weir_session_delta *change)
     struct bytes out;
     char in[4096];
     bytes_init(&out, &alloc_libc, 1U << 20);
-    assert_true(redis_wire_change(&wire, &out, change));
+    const uint32_t first = 0;
+    bool is_said = change->session != NULL ? redis_wire_merge(&wire, &out, change, &first, 1)
+                                           : redis_wire_bury(&wire, &out, change);
+    assert_true(is_said);
     assert_int_equal(send(server.fd, bytes_at(&out), bytes_len(&out), MSG_NOSIGNAL),
                      (ssize_t)bytes_len(&out));
     bytes_fini(&out);
@@ -219,7 +222,11 @@ static const char *send_change(const weir_session_delta *change)
     }
     struct resp_walk walk = resp_walk_of(in, whole);
     assert_true(resp_next(&walk, &value));
-    redis_wire_verdict(&value, &walk, &of);
+    if (change->session != NULL) {
+        redis_wire_verdicts(&value, &walk, &of, 1);
+    } else {
+        redis_wire_verdict(&value, &walk, &of);
+    }
     snprintf(said, sizeof said, "%u %s %u", (unsigned)of.verdict, of.session.place,
              (unsigned)of.session.epoch);
     return said;
@@ -244,7 +251,7 @@ static void load_scripts(void)
 
 static const char *state_of(weir_session_id id)
 {
-    return redis_says(&server, "HMGET", key_of('s', id), "u", "pl", "pe", "r1", "st");
+    return redis_says(&server, "HMGET", key_of('s', id), "u", "pl", "r1", "st");
 }
 
 static void a_merge_twice_is_one(void **state)
@@ -265,7 +272,7 @@ static void a_merge_twice_is_one(void **state)
     snprintf(once, sizeof once, "%s", state_of(change.id));
     assert_string_equal(send_change(&change), "0  0");
     assert_string_equal(state_of(change.id), once);
-    assert_string_equal(once, "ann east 3 7 2 2");
+    assert_string_equal(once, "ann east 7 2 2");
     session.requests = 5; /* an old one that comes late takes nothing back */
     session.left_ms = 1000;
     assert_string_equal(send_change(&change), "0  0");
@@ -283,6 +290,122 @@ static void a_merge_twice_is_one(void **state)
     assert_string_equal(field_of(change.id, "pl"), "west");
 }
 
+/* What is said in return to all of them, one behind the other. */
+static void send_all(const weir_session_delta *changes, uint32_t count,
+                     struct redis_verdict_of *ret)
+{
+    struct bytes out;
+    char in[4096];
+    uint32_t order[REDIS_TOGETHER];
+    struct resp_reader reader;
+    struct resp_value value;
+    size_t have = 0, whole = 0, sent = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        order[i] = count - 1 - i; /* as whoever says it likes */
+    }
+    bytes_init(&out, &alloc_libc, 4U << 20);
+    assert_true(redis_wire_merge(&wire, &out, changes, order, count));
+    while (sent < bytes_len(&out)) {
+        ssize_t n = send(server.fd, bytes_at(&out) + sent, bytes_len(&out) - sent, MSG_NOSIGNAL);
+        assert_true(n > 0);
+        sent += (size_t)n;
+    }
+    bytes_fini(&out);
+    resp_reader_init(&reader, NULL);
+    while (whole == 0) {
+        ssize_t n = recv(server.fd, in + have, sizeof in - have, 0);
+        assert_true(n > 0);
+        have += (size_t)n;
+        whole = resp_read(&reader, in, have);
+    }
+    struct resp_walk walk = resp_walk_of(in, whole);
+    assert_true(resp_next(&walk, &value));
+    if (value.type == RESP_FAILED) {
+        fail_msg("%.*s", SLICE_ARG(value.text));
+    }
+    assert_true(redis_wire_verdicts(&value, &walk, ret, count));
+}
+
+static void of_many_merged_at_once_each_has_its_own_answer(void **state)
+{
+    (void)state;
+    static struct redis_verdict_of said[REDIS_TOGETHER];
+    weir_session first = {.user = "ann",
+                          .place = "east",
+                          .epoch = 7,
+                          .status = WEIR_SESSION_ACTIVE,
+                          .requests = 3,
+                          .left_ms = 60000};
+    weir_session second = first;
+    weir_session_delta changes[REDIS_TOGETHER];
+    load_scripts();
+    second.epoch = 6;
+    snprintf(second.place, sizeof second.place, "west");
+    for (uint32_t i = 0; i < REDIS_TOGETHER; i++) {
+        changes[i] = (weir_session_delta){.id = {i, 9}, .session = &first};
+    }
+    send_all(changes, REDIS_TOGETHER - 2, said);
+    weir_session_delta end = {.id = changes[1].id, .successor = {5, 6}, .left_ms = 60000};
+    assert_string_equal(send_change(&end), "0  0");
+    redis_says(&server, "SET", key_of('s', changes[2].id), "text");
+    redis_says(&server, "RPUSH", key_of('t', changes[3].id), "list");
+    changes[0].session = &second;
+    changes[REDIS_TOGETHER - 1].is_known = true;
+    send_all(changes, REDIS_TOGETHER, said);
+    for (uint32_t i = 0; i < REDIS_TOGETHER; i++) { /* they were said in the other order */
+        const struct redis_verdict_of *of = &said[REDIS_TOGETHER - 1 - i];
+        assert_int_equal(of->verdict, i == 0                    ? REDIS_MOVED_ON
+                                      : i == 1                  ? REDIS_ENDED
+                                      : i == REDIS_TOGETHER - 1 ? REDIS_VANISHED
+                                                                : REDIS_MERGED);
+    }
+    assert_true(said[REDIS_TOGETHER - 2].successor.high == 5
+                && said[REDIS_TOGETHER - 2].left_ms > 0);
+    assert_string_equal(said[REDIS_TOGETHER - 1].session.place, "east");
+    assert_int_equal(said[REDIS_TOGETHER - 1].session.epoch, 7);
+    assert_string_equal(field_of(changes[2].id, "u"), "ann");
+    assert_true(is_there('s', changes[REDIS_TOGETHER - 2].id));
+    assert_false(is_there('s', changes[REDIS_TOGETHER - 1].id) || is_there('s', changes[1].id));
+}
+
+/* As many attributes as there may be, and as long as they may be, are changed by one and kept by
+ * another, and go. */
+static void attributes_of_all_sizes_are_merged(void **state)
+{
+    (void)state;
+    char value[WEIR_SESSION_ATTRS_MAX], got_value[WEIR_SESSION_ATTRS_MAX], name[8];
+    size_t len;
+    weir_sessions *a = opened(), *b = opened();
+    weir_session_id many = created(a, "many"), one = created(a, "long");
+    memset(value, 'x', sizeof value);
+    for (unsigned i = 0; i < 676; i++) {
+        snprintf(name, sizeof name, "%c%c", 'a' + i / 26, 'a' + i % 26);
+        assert_int_equal(weir_session_set(a, many, name, "1", 1), WEIR_OK);
+    }
+    assert_int_equal(weir_session_set(a, one, "v", value, 4000), WEIR_OK);
+    until(is_stored(a));
+    assert_string_equal(field_of(many, "@zz"), "1");
+    assert_true(fetch(b, many) == WEIR_OK && fetch(b, one) == WEIR_OK);
+    assert_int_equal(weir_session_set(a, many, "mm", "2", 1), WEIR_OK);
+    value[3999] = 'y';
+    assert_int_equal(weir_session_set(a, one, "v", value, 4000), WEIR_OK);
+    until(is_stored(a));
+    assert_int_equal(weir_session_set(b, many, "mn", "3", 1), WEIR_OK); /* who has the old ones */
+    assert_int_equal(weir_session_set(b, many, "mo", NULL, 0), WEIR_OK);
+    assert_int_equal(weir_session_set(b, one, "w", "4", 1), WEIR_OK);
+    until(is_stored(b));
+    assert_string_equal(redis_says(&server, "HMGET", key_of('s', many), "@mm", "@mn", "@mo", "@mp"),
+                        "2 3 (null) 1");
+    assert_string_equal(redis_says(&server, "HSTRLEN", key_of('s', one), "@v"), "4000");
+    weir_sessions *c = opened();
+    assert_int_equal(fetch(c, one), WEIR_OK);
+    assert_int_equal(weir_session_value(c, one, "v", got_value, sizeof got_value, &len), WEIR_OK);
+    assert_true(len == 4000 && memcmp(got_value, value, len) == 0);
+    weir_sessions_close(a);
+    weir_sessions_close(b);
+    weir_sessions_close(c);
+}
+
 static void what_is_there_is_healed(void **state)
 {
     (void)state;
@@ -293,8 +416,7 @@ static void what_is_there_is_healed(void **state)
     redis_says(&server, "SET", key_of('s', change.id), "text");
     assert_string_equal(send_change(&change), "0  0");
     assert_string_equal(field_of(change.id, "u"), "ann");
-    redis_says(&server, "HSET", key_of('s', change.id), "ex", "x", "la", "-", "pe", "nan", "pu", "",
-               "r1", "many", "o1", "\x93\xff");
+    redis_says(&server, "HSET", key_of('s', change.id), "t", "x", "r1", "many", "o1", "\x93\xff");
     assert_string_equal(send_change(&change), "0  0");
     assert_string_equal(field_of(change.id, "r1"), "0 0");
     redis_says(&server, "RPUSH", key_of('t', change.id), "x");
@@ -414,7 +536,7 @@ static void a_process_that_starts_again_goes_on_counting(void **state)
     until(is_stored(a));
     assert_int_equal(got(a, id).requests, 12);
     assert_non_null(strstr(redis_says(&server, "HGETALL", key_of('s', id)), " 12 0"));
-    assert_string_equal(redis_says(&server, "HLEN", key_of('s', id)), "8"); /* one origin */
+    assert_string_equal(redis_says(&server, "HLEN", key_of('s', id)), "6"); /* one origin */
     weir_sessions_close(a);
     snprintf(command, sizeof command, "rm -r %s", folder);
     assert_int_equal(system(command), 0);
@@ -606,6 +728,8 @@ int main(void)
         WITH_SERVER(of_two_places_one_is_left),
         WITH_SERVER(who_waits_for_it_is_told_when_it_is_there),
         WITH_SERVER(a_merge_twice_is_one),
+        WITH_SERVER(of_many_merged_at_once_each_has_its_own_answer),
+        WITH_SERVER(attributes_of_all_sizes_are_merged),
         WITH_SERVER(what_is_there_is_healed),
         WITH_SERVER(a_server_that_forgets_is_told_again),
         WITH_SERVER(without_it_all_goes_on_from_memory),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "session/redis_wire.h"
 
+#include "base/check.h"
 #include "proto/redis_slots.h"
 #include "session/attrs.h"
 #include "session/ident.h"
@@ -10,7 +11,20 @@
 #include <stdio.h>
 
 #define KEY_MAX    (REDIS_PREFIX_MAX + 9U + IDENT_TEXT) /* ":s:{bbb}:" and the id */
-#define MERGE_HEAD 11U                                  /* arguments before names and values */
+#define NUMBER_MAX (UINT64_C(1) << 40) /* ms, some 35 years: what the script can add up */
+
+#define SIGNED_AS_IT_IS 16U /* a value up to that is its own signature; */
+#define SIGNATURE       20U /* of a longer one, so much of its SHA-1 */
+
+/* What is packed of a session: all of it goes into one of `head`'s. */
+struct pack {
+    uint32_t len;
+    char at[REDIS_RECORD_MAX];
+};
+
+struct packs {
+    struct pack head, signatures, values;
+};
 
 static const char *const scripts[REDIS_SCRIPTS] =
     {[REDIS_MERGE] = SCRIPT_MERGE, [REDIS_BURY] = SCRIPT_BURY, [REDIS_READ] = SCRIPT_READ};
@@ -20,12 +34,11 @@ static const char *const fields[] = {"u", "a", "k"};
 /* --- opening ------------------------------------------------------------------------------------
  */
 
-static bool sha_of(const char *script, char ret_text[REDIS_SHA + 1])
+static bool sha_of(struct slice text, char ret_text[REDIS_SHA + 1])
 {
     unsigned char sum[EVP_MAX_MD_SIZE];
     unsigned len = 0;
-    if (EVP_Digest(script, strlen(script), sum, &len, EVP_sha1(), NULL) != 1
-        || len != REDIS_SHA / 2) {
+    if (EVP_Digest(text.at, text.len, sum, &len, EVP_sha1(), NULL) != 1 || len != REDIS_SHA / 2) {
         return false;
     }
     for (unsigned i = 0; i < len; i++) {
@@ -55,7 +68,7 @@ bool redis_wire_init(struct redis_wire *wire, const char *prefix, uint64_t origi
     snprintf(wire->prefix, sizeof wire->prefix, "%s", prefix);
     snprintf(wire->origin, sizeof wire->origin, "%llx", (unsigned long long)origin);
     for (unsigned i = 0; i < REDIS_SCRIPTS; i++) {
-        if (!sha_of(scripts[i], wire->sha[i])) {
+        if (!sha_of(slice_of(scripts[i]), wire->sha[i])) {
             return false;
         }
     }
@@ -92,7 +105,7 @@ static void word(struct resp_writer *writer, const char *text)
     resp_word(writer, slice_of(text));
 }
 
-/* EVALSHA with the session's two keys; `args` words are to follow. */
+/* EVALSHA with a session's two keys; `args` words are to follow. */
 static void begin_script(const struct redis_wire *wire, struct resp_writer *writer,
                          struct bytes *out, enum redis_script script, weir_session_id id,
                          uint32_t args)
@@ -116,7 +129,8 @@ bool redis_wire_scripts(struct bytes *out)
     return is_there;
 }
 
-static bool bury(const struct redis_wire *wire, struct bytes *out, const weir_session_delta *change)
+bool redis_wire_bury(const struct redis_wire *wire, struct bytes *out,
+                     const weir_session_delta *change)
 {
     struct resp_writer writer;
     char to[IDENT_TEXT + 1] = "";
@@ -130,66 +144,155 @@ static bool bury(const struct redis_wire *wire, struct bytes *out, const weir_se
     return resp_end(&writer);
 }
 
-static void merge_head(const struct redis_wire *wire, struct resp_writer *writer,
-                       const weir_session_delta *change)
+/* --- saying what a session is -------------------------------------------------------------------
+ *
+ * As the script unpacks it. All of a record fits into its packs: REDIS_RECORD_MAX has the sum.
+ */
+
+static void put(struct pack *pack, const void *at, size_t len)
 {
-    const weir_session *session = change->session;
-    word(writer, wire->origin);
-    word(writer, change->is_known ? "1" : "0");
-    resp_number(writer, session->left_ms);
-    resp_number(writer, session->idle_ms);
-    resp_number(writer, session->age_ms);
-    resp_number(writer, wire->slack_ms);
-    resp_number(writer, session->requests);
-    resp_number(writer, session->errors);
-    word(writer, session->place);
-    resp_number(writer, session->epoch);
-    resp_number(writer, session->bound_ms);
+    check(len <= sizeof pack->at - pack->len);
+    memcpy(pack->at + pack->len, at, len);
+    pack->len += (uint32_t)len;
 }
 
-static void merge_attr(struct resp_writer *writer, struct slice name, struct slice value)
+static void put_byte(struct pack *pack, unsigned value)
 {
-    char field[1 + ATTRS_NAME_MAX];
-    field[0] = '@';
-    memcpy(field + 1, name.at, name.len);
-    resp_word(writer, (struct slice){field, name.len + 1});
-    resp_word(writer, value);
+    char byte = (char)value;
+    put(pack, &byte, 1);
 }
 
-static bool merge(const struct redis_wire *wire, struct bytes *out,
-                  const weir_session_delta *change)
+/* As few bytes as it takes, the greatest first. */
+static void put_number(struct pack *pack, uint64_t number)
+{
+    number = number < NUMBER_MAX ? number : NUMBER_MAX;
+    if (number < 0x80) {
+        put_byte(pack, (unsigned)number);
+        return;
+    }
+    unsigned bytes = number <= UINT8_MAX    ? 1
+                     : number <= UINT16_MAX ? 2
+                     : number <= UINT32_MAX ? 4
+                                            : 8;
+    put_byte(pack, bytes == 1 ? 0xcc : bytes == 2 ? 0xcd : bytes == 4 ? 0xce : 0xcf);
+    while (bytes-- > 0) {
+        put_byte(pack, (unsigned)(number >> 8 * bytes) & 0xff);
+    }
+}
+
+static void put_text(struct pack *pack, struct slice text)
+{
+    if (text.len < 0x20) {
+        put_byte(pack, 0xa0 | text.len);
+    } else if (text.len <= UINT8_MAX) {
+        put_byte(pack, 0xd9);
+        put_byte(pack, text.len);
+    } else {
+        put_byte(pack, 0xda);
+        put_byte(pack, text.len >> 8);
+        put_byte(pack, text.len & 0xff);
+    }
+    if (text.len > 0) {
+        put(pack, text.at, text.len);
+    }
+}
+
+/* What stands for a value where it is only to be told from another one; false: no SHA-1. */
+static bool put_signature(struct pack *pack, struct slice value)
+{
+    char sum[REDIS_SHA + 1];
+    bool is_short = value.len <= SIGNED_AS_IT_IS;
+    if (!is_short && !sha_of(value, sum)) {
+        return false;
+    }
+    put_text(pack, is_short ? value : (struct slice){sum, SIGNATURE});
+    return true;
+}
+
+static bool put_field(struct packs *packs, struct slice name, struct slice value)
+{
+    put_text(&packs->signatures, name);
+    put_text(&packs->values, name);
+    put_text(&packs->values, value);
+    return put_signature(&packs->signatures, value);
+}
+
+static bool put_attrs(struct packs *packs, struct slice attrs)
+{
+    char field[1 + ATTRS_NAME_MAX] = "@";
+    struct slice name, value;
+    bool is_fine = true;
+    while (is_fine && attrs_next(&attrs, &name, &value)) {
+        memcpy(field + 1, name.at, name.len);
+        is_fine = put_field(packs, (struct slice){field, name.len + 1}, value);
+    }
+    return is_fine;
+}
+
+static bool put_fields(struct packs *packs, const weir_session_delta *change)
 {
     const weir_session *session = change->session;
     const char *names[] = {session->user, session->account, session->key};
-    struct slice name, value, attrs = {change->attrs, (uint32_t)change->attrs_len}, rest = attrs;
-    struct resp_writer writer;
-    uint32_t pairs = 1; /* the status */
-    for (unsigned i = 0; i < 3; i++) {
-        pairs += names[i][0] != '\0';
-    }
-    while (attrs_next(&rest, &name, &value)) {
-        pairs++;
-    }
-    begin_script(wire, &writer, out, REDIS_MERGE, change->id, MERGE_HEAD + 2 * pairs);
-    merge_head(wire, &writer, change);
-    word(&writer, "st");
-    resp_number(&writer, (uint64_t)session->status);
+    const char status[] = {(char)('0' + session->status)};
+    bool is_fine = put_field(packs, SLICE("st"), (struct slice){status, 1});
     for (unsigned i = 0; i < 3; i++) {
         if (names[i][0] != '\0') {
-            word(&writer, fields[i]);
-            word(&writer, names[i]);
+            is_fine = is_fine && put_field(packs, slice_of(fields[i]), slice_of(names[i]));
         }
     }
-    while (attrs_next(&attrs, &name, &value)) {
-        merge_attr(&writer, name, value);
-    }
-    return resp_end(&writer);
+    return is_fine && put_attrs(packs, (struct slice){change->attrs, (uint32_t)change->attrs_len});
 }
 
-bool redis_wire_change(const struct redis_wire *wire, struct bytes *out,
-                       const weir_session_delta *change)
+static void put_head(struct pack *head, const weir_session_delta *change)
 {
-    return change->session != NULL ? merge(wire, out, change) : bury(wire, out, change);
+    const weir_session *session = change->session;
+    char counts[32];
+    snprintf(counts, sizeof counts, "%u %u", (unsigned)session->requests,
+             (unsigned)session->errors);
+    put_number(head, change->is_known);
+    put_number(head, session->left_ms);
+    put_number(head, session->idle_ms);
+    put_number(head, session->age_ms);
+    put_text(head, slice_of(counts));
+    put_text(head, slice_of(session->place));
+    put_number(head, session->epoch);
+    put_number(head, session->bound_ms);
+}
+
+static bool say_session(struct resp_writer *writer, const weir_session_delta *change)
+{
+    struct packs packs;
+    packs.head.len = packs.signatures.len = packs.values.len = 0;
+    put_head(&packs.head, change);
+    bool is_fine = put_fields(&packs, change);
+    put_text(&packs.head, (struct slice){packs.signatures.at, packs.signatures.len});
+    put(&packs.head, packs.values.at, packs.values.len);
+    resp_word(writer, (struct slice){packs.head.at, packs.head.len});
+    return is_fine;
+}
+
+bool redis_wire_merge(const struct redis_wire *wire, struct bytes *out,
+                      const weir_session_delta *changes, const uint32_t *order, uint32_t count)
+{
+    char key[KEY_MAX + 1];
+    struct resp_writer writer;
+    bool is_fine = true;
+    resp_begin(&writer, out, 5 + 3 * count);
+    word(&writer, "EVALSHA");
+    word(&writer, wire->sha[REDIS_MERGE]);
+    resp_number(&writer, 2UL * count);
+    for (uint32_t i = 0; i < count; i++) {
+        resp_word(&writer, key_of(wire, 's', changes[order[i]].id, key));
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        resp_word(&writer, key_of(wire, 't', changes[order[i]].id, key));
+    }
+    word(&writer, wire->origin);
+    resp_number(&writer, wire->slack_ms);
+    for (uint32_t i = 0; i < count; i++) {
+        is_fine = say_session(&writer, &changes[order[i]]) && is_fine;
+    }
+    return resp_end(&writer) && is_fine;
 }
 
 bool redis_wire_read(const struct redis_wire *wire, struct bytes *out, weir_session_id id)
@@ -306,6 +409,9 @@ static bool keep_name(struct slice text, char ret_name[WEIR_SESSION_NAME_MAX + 1
 static uint64_t kind_of(const struct resp_value *value, struct resp_walk *inside)
 {
     uint64_t kind;
+    if (value->type == RESP_NUMBER && value->number >= 0) {
+        return (uint64_t)value->number;
+    }
     return value->type == RESP_ARRAY && value->count > 0 && next_number(inside, &kind) ? kind
                                                                                        : UINT64_MAX;
 }
@@ -330,8 +436,8 @@ static bool read_moved(struct resp_walk *inside, weir_session *ret)
            && next_u32(inside, &ret->epoch) && next_number(inside, &ret->bound_ms);
 }
 
-void redis_wire_verdict(const struct resp_value *value, struct resp_walk *inside,
-                        struct redis_verdict_of *ret)
+static void read_verdict(const struct resp_value *value, struct resp_walk *inside,
+                         struct redis_verdict_of *ret)
 {
     *ret = (struct redis_verdict_of){.session = {.size = sizeof ret->session}};
     bool is_sound = true;
@@ -351,6 +457,30 @@ void redis_wire_verdict(const struct resp_value *value, struct resp_walk *inside
     if (!is_sound) {
         ret->verdict = REDIS_REFUSED;
     }
+}
+
+void redis_wire_verdict(const struct resp_value *value, const struct resp_walk *inside,
+                        struct redis_verdict_of *ret)
+{
+    struct resp_walk own = *inside;
+    read_verdict(value, &own, ret);
+}
+
+bool redis_wire_verdicts(const struct resp_value *value, const struct resp_walk *inside,
+                         struct redis_verdict_of *ret, uint32_t count)
+{
+    struct resp_walk own = *inside;
+    struct resp_value each;
+    bool is_fine = value->type == RESP_ARRAY && value->count == count;
+    for (uint32_t i = 0; i < count; i++) {
+        ret[i].verdict = REDIS_REFUSED;
+        if (is_fine && resp_next(&own, &each)) {
+            redis_wire_verdict(&each, &own, &ret[i]);
+            resp_pass(&own, &each);
+        }
+        is_fine = is_fine && ret[i].verdict != REDIS_REFUSED;
+    }
+    return is_fine;
 }
 
 static bool read_head(struct resp_walk *inside, weir_session *ret)
