@@ -203,6 +203,38 @@ enum accounts_result accounts_take(struct accounts *accounts, const struct accou
     return ACCOUNTS_TAKEN;
 }
 
+void accounts_view(struct accounts *accounts, const struct accounts_wish *wish,
+                   struct accounts_view *ret_view)
+{
+    static const char *const words[] = {
+        [STANDING_NO] = "no",     [STANDING_EXCEPTED] = "excepted", [STANDING_COOLING] = "cooling",
+        [STANDING_FULL] = "full", [STANDING_USABLE] = "usable",
+    };
+    enum standing standings[CONFIG_ACCOUNTS_MAX] = {STANDING_NO};
+    struct slice family = rate_limit_family(wish->model);
+    uint64_t soonest_ms = UINT64_MAX;
+    *ret_view = (struct accounts_view){.chosen = BALANCE_NOBODY};
+    pthread_mutex_lock(&accounts->lock);
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        const struct accounts_info *info = &accounts->at[i].info;
+        standings[i] = weigh(accounts, i, wish, &soonest_ms);
+        ret_view->rows[i].standing = info->config->weight == 0 ? "drained" : words[standings[i]];
+        ret_view->rows[i].open = info->open;
+        ret_view->rows[i].left_ms = cooldown_left(&info->cooldown, family, wish->now_ms,
+                                                  &ret_view->rows[i].reason);
+    }
+    const struct balance by_hash = accounts->by_hash, by_load = accounts->by_load;
+    uint32_t home = home_of(accounts, wish, standings);
+    bool is_home = home != BALANCE_NOBODY && standings[home] == STANDING_USABLE;
+    ret_view->home = home;
+    ret_view->outcome = words[best_of(accounts, standings)];
+    if (best_of(accounts, standings) == STANDING_USABLE)
+        ret_view->chosen = is_home ? home : choose(accounts, wish, standings, STANDING_USABLE);
+    accounts->by_hash = by_hash; /* whatever it drew from was not drawn */
+    accounts->by_load = by_load;
+    pthread_mutex_unlock(&accounts->lock);
+}
+
 /* How many wait for that account who come first. */
 static uint32_t ahead_of(const struct accounts *accounts, uint32_t index,
                          const struct accounts_wish *wish)

@@ -91,6 +91,20 @@ bool accounts_are_told(struct accounts *accounts); /* … and one is not told to
 /* False: there is no account of that name. */
 bool accounts_clear(struct accounts *accounts, struct slice name);
 
+/* What accounts_take() would answer, and how each of them stands; nothing is taken. */
+struct accounts_view {
+    uint32_t chosen, home; /* BALANCE_NOBODY: none */
+    const char *outcome;   /* a word: usable, full, cooling, excepted, no (serves not that model) */
+    struct {
+        const char *standing; /* the same for each */
+        enum cooldown_reason reason;
+        uint64_t left_ms; /* of that */
+        uint32_t open;
+    } rows[CONFIG_ACCOUNTS_MAX];
+};
+void accounts_view(struct accounts *accounts, const struct accounts_wish *wish,
+                   struct accounts_view *ret_view);
+
 /* --- callers that wait for a full account: over all workers ------------------------------------
  */
 

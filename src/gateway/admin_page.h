@@ -104,6 +104,8 @@ admin_write_fn admin_index, admin_livez, admin_readyz, admin_healthz, admin_metr
 admin_write_fn admin_command_write; /* admin_command.c */
 admin_order_fn admin_command_pool, admin_command_endpoint;
 admin_run_fn admin_clear, admin_drain;
+admin_order_fn admin_explain, admin_explain_key; /* admin_explain.c */
+admin_write_fn admin_explain_write, admin_explain_key_write;
 admin_write_fn admin_openapi_write; /* admin_openapi.c */
 admin_write_fn admin_latency_write; /* admin_latency.c */
 admin_write_fn admin_alerts;        /* admin_alerts.c */

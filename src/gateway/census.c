@@ -74,6 +74,7 @@ void census_free(struct census *census)
         free(sheet->keys);
         free(sheet->conns);
         free(sheet->events);
+        free(sheet->text);
     }
     free(census->sheets);
     free(census->order.data);

@@ -82,6 +82,8 @@ struct census_sheet {
     uint64_t events_written;     /* ever; of any census */
     struct event_record *events; /* oldest first */
     uint32_t events_count;
+    char *text; /* of malloc(): what an order had it say, or NULL */
+    size_t text_len;
 };
 
 /* What each worker does before it writes its sheet, on its thread. `data` is read by all of them at

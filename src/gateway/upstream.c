@@ -117,6 +117,36 @@ uint32_t upstream_choose(struct upstream *upstream, uint32_t account, uint64_t h
     return balance_choose(&upstream->balance, upstream->peers, upstream->count, hash, except);
 }
 
+uint32_t upstream_view(struct upstream *upstream, uint32_t account, uint64_t hash)
+{
+    const struct balance balance = upstream->balance;
+    weigh(upstream, account);
+    int64_t *turns = alloc_zeroed(&alloc_libc, upstream->count * sizeof *turns);
+    for (uint32_t i = 0; turns != NULL && i < upstream->count; i++) {
+        turns[i] = upstream->peers[i].turn;
+    }
+    uint32_t chosen = balance_choose(&upstream->balance, upstream->peers, upstream->count, hash,
+                                     BALANCE_NOBODY);
+    for (uint32_t i = 0; turns != NULL && i < upstream->count; i++) {
+        upstream->peers[i].turn = turns[i];
+    }
+    alloc_free(&alloc_libc, turns);
+    upstream->balance = balance;
+    return chosen;
+}
+
+const char *upstream_balance_word(enum config_balance balance)
+{
+    static const char *const words[] = {
+        [BALANCE_P2C] = "p2c",
+        [BALANCE_LEAST_REQUEST] = "least_request",
+        [BALANCE_ROUND_ROBIN] = "round_robin",
+        [BALANCE_HASH] = "hash",
+        [BALANCE_PRIORITY] = "priority",
+    };
+    return words[balance];
+}
+
 bool upstream_may_speak_http1(const struct upstream *upstream, uint32_t endpoint)
 {
     const struct endpoint *at = &upstream->endpoints[endpoint];

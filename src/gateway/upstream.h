@@ -113,6 +113,10 @@ static inline uint64_t upstream_hash(const struct upstream *upstream, struct sli
 uint32_t upstream_choose(struct upstream *upstream, uint32_t account, uint64_t hash,
                          uint32_t except);
 
+/* The same, but nothing is remembered of it; upstream->peers are as it found them. */
+uint32_t upstream_view(struct upstream *upstream, uint32_t account, uint64_t hash);
+const char *upstream_balance_word(enum config_balance balance); /* "p2c" */
+
 /* weir_try_acquire() and weir_acquire() of the endpoint, for a request of that client: where the
  * endpoint is told who its clients are, each has connections of its own. */
 struct upstream_way {
