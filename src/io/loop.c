@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #define TICK_MS      8U
-#define BATCH_MAX    256 /* events of one poll */
+#define BATCH_MAX    128 /* events of one poll: with what they bring, a turn is to stay below 1 ms */
 #define BUFFER_BYTES ((size_t)64 * 1024)
 #define KEPT_MAX     (192UL * 1024) /* of the read buffer, in front of a read's own room */
 #define KEPT_ALIGN   64UL           /* a line of the cache */
