@@ -14,6 +14,7 @@
 #include "gateway/admin_page.h"
 #include "gateway/admin_rows.h"
 #include "gateway/admin_tail.h"
+#include "gateway/capacity.h"
 #include "gateway/config_address.h"
 #include "gateway/host.h"
 #include "proto/http.h"
@@ -85,8 +86,13 @@ int admin_open(struct server *server, struct admin **ret_admin)
                                .handler = &admin_handler,
                                .self = admin};
     admin->live = admin_live_new(server);
-    int error = admin->live == NULL ? -ENOMEM : host_open(admin->loop, &opt, &admin->host);
+    server->capacity = capacity_new(server);
+    int error = admin->live == NULL || server->capacity == NULL
+                    ? -ENOMEM
+                    : host_open(admin->loop, &opt, &admin->host);
     if (error != 0) {
+        capacity_free(server->capacity);
+        server->capacity = NULL;
         admin_live_free(admin->live);
         free(admin);
         return error;
@@ -102,6 +108,7 @@ void admin_close(struct admin *admin)
     host_close(admin->host);
     admin_live_free(admin->live);
     tail_fini(&admin->tail);
+    capacity_free(admin->server->capacity);
     free(admin);
 }
 

@@ -100,12 +100,13 @@ const struct admin_page *admin_page_find(struct slice path, enum http_method met
 
 admin_write_fn admin_index, admin_livez, admin_readyz, admin_healthz, admin_metrics, admin_pools,
     admin_endpoints, admin_accounts, admin_clients, admin_keys, admin_connections, admin_listeners,
-    admin_certificates, admin_events, admin_config, admin_process;
+    admin_certificates, admin_events, admin_config, admin_process, admin_generations;
 admin_write_fn admin_command_write; /* admin_command.c */
 admin_order_fn admin_command_pool, admin_command_endpoint;
 admin_run_fn admin_clear, admin_drain;
 admin_order_fn admin_explain, admin_explain_key; /* admin_explain.c */
 admin_write_fn admin_explain_write, admin_explain_key_write;
+admin_write_fn admin_capacity;      /* capacity.c */
 admin_write_fn admin_openapi_write; /* admin_openapi.c */
 admin_write_fn admin_latency_write; /* admin_latency.c */
 admin_write_fn admin_alerts;        /* admin_alerts.c */

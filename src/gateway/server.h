@@ -27,6 +27,7 @@
 
 struct accept_port;
 struct admin;
+struct capacity;
 struct crew;
 struct dns;
 struct inlet;
@@ -104,8 +105,9 @@ struct server {
     bool started;
     struct journal *journal; /* the program's own log */
     struct journal_voice voice;
-    struct notify *access; /* the access log, or NULL */
-    struct admin *admin;   /* or NULL */
+    struct notify *access;     /* the access log, or NULL */
+    struct admin *admin;       /* or NULL */
+    struct capacity *capacity; /* with the admin */
     struct lookout *lookout;
     struct list censuses;         /* under way */
     _Atomic uint64_t last_event;  /* its number; 0: there was none */
