@@ -138,6 +138,7 @@ reference: packages-test ## write docs/reference, docs/man and docs/options.md f
 	@$(MAKE) -s build/dev/build.ninja
 	@ninja -C build/dev --quiet weir
 	@$(PYTHON) -B tools/reference.py build/dev/weir
+	@$(PYTHON) -B tools/metrics.py build/dev/weir
 
 install: build ## programs, library, headers, pkg-config, CMake: PREFIX= DESTDIR=
 	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)" >/dev/null

@@ -137,7 +137,8 @@ def index_of(all_headers):
     for header in all_headers:
         lines.append(f"* [{header.name}]({header.name.removesuffix('.h')}.md): {header.brief}")
     lines += ["* [Profiles](profiles.md): named options of pools",
-              "* [The admin interface](admin.md): its paths, and what their answers hold", "", "Every function, by name:", ""]
+              "* [The admin interface](admin.md): its paths, and what their answers hold",
+              "* [Metrics](../metrics.md): the families of /metrics", "", "Every function, by name:", ""]
     found = sorted((name, header.name.removesuffix(".h")) for header in all_headers
                    for section in header.sections for piece in section.pieces for name in piece.functions)
     lines += [f"* [{name}]({stem}.md)" for name, stem in found]

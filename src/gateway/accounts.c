@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "core/balance.h"
+#include "proto/pattern.h"
 #include "proto/rate_limit.h"
 
 #include <errno.h>
@@ -417,36 +418,11 @@ void accounts_unread(struct accounts *accounts, uint32_t index)
 /* --- models --------------------------------------------------------------------------------------
  */
 
-/* The last * takes what it has to, so one step back is enough. */
-static bool fits(const char *pattern, struct slice text)
-{
-    const char *star = NULL;
-    uint32_t at = 0, since = 0;
-    while (at < text.len) {
-        if (*pattern == '*') {
-            star = pattern++;
-            since = at;
-        } else if (*pattern == text.at[at]) {
-            pattern++;
-            at++;
-        } else if (star != NULL) {
-            pattern = star + 1;
-            at = ++since;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*') {
-        pattern++;
-    }
-    return *pattern == '\0';
-}
-
 bool accounts_model_fits(const struct config_account *account, struct slice model)
 {
     bool is_any = account->models.count == 0 || model.len == 0;
     for (uint32_t i = 0; !is_any && i < account->models.count; i++) {
-        is_any = fits(account->models.at[i], model);
+        is_any = pattern_fits(account->models.at[i], model);
     }
     return is_any;
 }

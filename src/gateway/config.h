@@ -330,6 +330,10 @@ struct config {
         uint32_t count; /* 0: everybody may */
     } clients;
     struct {
+        struct config_texts include, exclude; /* families, with * for any text */
+        uint32_t max_series;
+    } metrics;
+    struct {
         double error_rate, session_survival, cache_hit, pool_utilization;
         uint64_t memory; /* 0: never */
         uint32_t for_ms, window_ms, horizon_ms;

@@ -39,6 +39,8 @@ struct page {
     uint32_t pools_count;
 };
 
+static void one_u64(struct page *p, const char *name, enum prom_type type, const char *help,
+                    uint64_t value);
 static void write_process(struct page *p);
 static void write_pools(struct page *p);
 static void write_http(struct page *p);
@@ -86,7 +88,13 @@ bool metrics_write(const struct server *server, const struct census *census, boo
                    struct bytes *out)
 {
     struct page page = {.server = server, .census = census};
+    const struct config *config = server->config;
     prom_init(&page.prom, out, openmetrics);
+    prom_filter_by(&page.prom, &(struct prom_filter){.include = config->metrics.include.at,
+                                                     .include_count = config->metrics.include.count,
+                                                     .exclude = config->metrics.exclude.at,
+                                                     .exclude_count = config->metrics.exclude.count,
+                                                     .series_max = config->metrics.max_series});
     if (!pools_sum(&page))
         return false;
     write_process(&page);
@@ -103,6 +111,9 @@ bool metrics_write(const struct server *server, const struct census *census, boo
     metrics_websocket_write(server, &page.prom);
     metrics_openclaw_write(server, &page.prom);
     metrics_alerts_write(server, &page.prom);
+    one_u64(&page, "weir_metrics_folded_series", PROM_GAUGE,
+            "Label sets of this page that are in others, named other, since there were too many.",
+            page.prom.folded);
     prom_end(&page.prom);
     free(page.pools);
     return is_whole && !page.prom.full;

@@ -17,6 +17,7 @@ struct groups {
     bool is_tenant;
     const char *word; /* in names of families; and the label */
     uint32_t count;
+    uint32_t folded;                                /* rows of workers that are in `others` */
     struct census_group at[METRICS_GROUPS_MAX + 1]; /* the last: all others */
 };
 
@@ -35,6 +36,7 @@ static struct census_group *row_of(struct groups *groups, const struct census_gr
         return row;
     }
     struct census_group *others = &groups->at[METRICS_GROUPS_MAX];
+    groups->folded++;
     others->pool = UINT32_MAX;
     snprintf(others->name, sizeof(others->name), "other");
     groups->count = METRICS_GROUPS_MAX + 1;
@@ -192,6 +194,7 @@ bool metrics_groups_write(const struct server *server, const struct census *cens
         groups->is_tenant = tenants != 0;
         groups->word = tenants != 0 ? "account" : "endpoint";
         sum_up(groups, server->config, census);
+        prom->folded += groups->folded;
         write_states(server, groups, prom);
         write_counters(server, groups, prom);
         write_spans(server, groups, prom);

@@ -5,6 +5,7 @@
 #include "proto/prom.h"
 
 #include "base/check.h"
+#include "proto/pattern.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -36,6 +37,8 @@ static void put_escaped(struct prom *prom, const char *text, bool quotes)
     }
 }
 
+static void fold_end(struct prom *prom);
+
 void prom_init(struct prom *prom, struct bytes *out, bool openmetrics)
 {
     *prom = (struct prom){.out = out, .openmetrics = openmetrics};
@@ -50,11 +53,35 @@ static struct slice family_name(const struct prom *prom)
     return name;
 }
 
+void prom_filter_by(struct prom *prom, const struct prom_filter *filter)
+{
+    prom->filter = *filter;
+}
+
+static bool fits_any(const char *const *patterns, uint32_t count, const char *name)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < count && !any; i++)
+        any = pattern_fits(patterns[i], slice_of(name));
+    return any;
+}
+
+static bool is_wanted(const struct prom_filter *filter, const char *name)
+{
+    return (filter->include_count == 0 || fits_any(filter->include, filter->include_count, name))
+           && !fits_any(filter->exclude, filter->exclude_count, name);
+}
+
 void prom_family(struct prom *prom, const char *name, enum prom_type type, const char *help)
 {
     check(slice_ends(slice_of(name), SLICE("_total")) == (type == PROM_COUNTER));
+    fold_end(prom);
     prom->family = name;
     prom->type = type;
+    prom->series = 0;
+    prom->is_hidden = !is_wanted(&prom->filter, name);
+    if (prom->is_hidden)
+        return;
     put_text(prom, "# HELP ");
     put(prom, family_name(prom));
     put_text(prom, " ");
@@ -109,11 +136,6 @@ static void sample_u64(struct prom *prom, const char *suffix, const struct prom_
     put_text(prom, text);
 }
 
-void prom_u64(struct prom *prom, const struct prom_label *labels, uint64_t value)
-{
-    sample_u64(prom, "", labels, NULL, value);
-}
-
 static void sample_double(struct prom *prom, const char *suffix, const struct prom_label *labels,
                           double value)
 {
@@ -124,13 +146,88 @@ static void sample_double(struct prom *prom, const char *suffix, const struct pr
     put_text(prom, "\n");
 }
 
+/* --- what is too much ----------------------------------------------------------------------------
+ */
+
+/* The sample is the first one beyond the limit, or a later one: its names are the others'. */
+static struct prom_fold *fold_begin(struct prom *prom, const struct prom_label *labels)
+{
+    struct prom_fold *fold = &prom->fold;
+    prom->folded++;
+    if (fold->is_used)
+        return fold;
+    *fold = (struct prom_fold){.is_used = true};
+    for (uint32_t i = 0; labels != NULL && labels[i].name != NULL; i++) {
+        check(i < PROM_LABELS_MAX);
+        fold->labels[i] = (struct prom_label){labels[i].name, "other"};
+    }
+    return fold;
+}
+
+/* Whether the sample is to be written; else it is left out, or goes to *ret_fold. */
+static bool is_shown(struct prom *prom, const struct prom_label *labels,
+                     struct prom_fold **ret_fold)
+{
+    *ret_fold = NULL;
+    if (prom->is_hidden)
+        return false;
+    if (prom->filter.series_max == 0 || prom->series < prom->filter.series_max) {
+        prom->series++;
+        return true;
+    }
+    *ret_fold = fold_begin(prom, labels);
+    return false;
+}
+
+static void histogram_write(struct prom *prom, const struct prom_label *labels,
+                            const struct prom_histogram *histogram);
+
+static void fold_end(struct prom *prom)
+{
+    struct prom_fold *fold = &prom->fold;
+    if (!fold->is_used)
+        return;
+    fold->is_used = false;
+    if (prom->type == PROM_HISTOGRAM) {
+        const struct prom_histogram all = {fold->ends, fold->counts, fold->buckets, fold->rest,
+                                           fold->sum};
+        histogram_write(prom, fold->labels, &all);
+    } else if (fold->is_whole) {
+        sample_u64(prom, "", fold->labels, NULL, fold->whole);
+    } else {
+        sample_double(prom, "", fold->labels, fold->sum);
+    }
+}
+
+/* --- samples -------------------------------------------------------------------------------------
+ */
+
+void prom_u64(struct prom *prom, const struct prom_label *labels, uint64_t value)
+{
+    struct prom_fold *fold;
+    if (!is_shown(prom, labels, &fold)) {
+        if (fold != NULL) {
+            fold->is_whole = true;
+            fold->whole += value;
+        }
+        return;
+    }
+    sample_u64(prom, "", labels, NULL, value);
+}
+
 void prom_double(struct prom *prom, const struct prom_label *labels, double value)
 {
+    struct prom_fold *fold;
+    if (!is_shown(prom, labels, &fold)) {
+        if (fold != NULL)
+            fold->sum += value;
+        return;
+    }
     sample_double(prom, "", labels, value);
 }
 
-void prom_histogram(struct prom *prom, const struct prom_label *labels,
-                    const struct prom_histogram *histogram)
+static void histogram_write(struct prom *prom, const struct prom_label *labels,
+                            const struct prom_histogram *histogram)
 {
     uint64_t all = 0;
     for (uint32_t i = 0; i < histogram->buckets; i++) {
@@ -145,8 +242,29 @@ void prom_histogram(struct prom *prom, const struct prom_label *labels,
     sample_u64(prom, "_count", labels, NULL, all);
 }
 
+void prom_histogram(struct prom *prom, const struct prom_label *labels,
+                    const struct prom_histogram *histogram)
+{
+    struct prom_fold *fold;
+    if (is_shown(prom, labels, &fold)) {
+        histogram_write(prom, labels, histogram);
+        return;
+    }
+    if (fold == NULL)
+        return;
+    check(histogram->buckets <= PROM_BUCKETS_MAX);
+    fold->buckets = histogram->buckets;
+    fold->rest += histogram->rest;
+    fold->sum += histogram->sum;
+    for (uint32_t i = 0; i < histogram->buckets; i++) {
+        fold->ends[i] = histogram->ends[i]; /* a family's are all the same */
+        fold->counts[i] += histogram->counts[i];
+    }
+}
+
 void prom_end(struct prom *prom)
 {
+    fold_end(prom);
     if (prom->openmetrics)
         put_text(prom, "# EOF\n");
 }

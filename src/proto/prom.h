@@ -5,6 +5,9 @@
  * A family is begun once, with HELP and TYPE, and all its samples follow it. The two formats differ
  * in what a counter's family is called and in the last line; whoever writes samples need not know.
  * Names are ours; labels' values may be anything and are escaped.
+ *
+ * A filter leaves out families by their names. A family has at most `series_max` label sets; those
+ * that come beyond it are summed up in one more, whose values are all "other", and counted.
  */
 #pragma once
 #include "base/bytes.h"
@@ -14,22 +17,51 @@
 
 enum prom_type { PROM_GAUGE, PROM_COUNTER, PROM_HISTOGRAM };
 
+#define PROM_LABELS_MAX  8U  /* of one sample */
+#define PROM_BUCKETS_MAX 64U /* of a histogram that is folded */
+
+struct prom_label {
+    const char *name, *value;
+};
+
+/* Patterns (pattern.h) of names; what is shown is in `include`, if there are any there, and not in
+ * `exclude`. */
+struct prom_filter {
+    const char *const *include, *const *exclude;
+    uint32_t include_count, exclude_count;
+    uint32_t series_max; /* 0: no limit */
+};
+
+/* What a family has beyond its limit. */
+struct prom_fold {
+    bool is_used, is_whole; /* is_whole: of whole numbers */
+    struct prom_label labels[PROM_LABELS_MAX + 1];
+    uint64_t whole;
+    double sum; /* of numbers, or of a histogram */
+    uint32_t buckets;
+    double ends[PROM_BUCKETS_MAX];
+    uint64_t counts[PROM_BUCKETS_MAX], rest;
+};
+
 struct prom {
     struct bytes *out; /* a refused append shows as `full` */
     bool openmetrics;
     bool full;
     const char *family; /* the current one, without "_total" */
     enum prom_type type;
-};
-
-struct prom_label {
-    const char *name, *value;
+    struct prom_filter filter;
+    bool is_hidden;  /* the family */
+    uint32_t series; /* label sets of it so far */
+    uint64_t folded; /* label sets, of all families */
+    struct prom_fold fold;
 };
 
 #define PROM_CONTENT_TYPE        "text/plain; version=0.0.4; charset=utf-8"
 #define OPENMETRICS_CONTENT_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 void prom_init(struct prom *prom, struct bytes *out, bool openmetrics);
+/* Before the first family. What it points to outlives the page. */
+void prom_filter_by(struct prom *prom, const struct prom_filter *filter);
 
 /* `name` ends in "_total" for a counter, and only then. */
 void prom_family(struct prom *prom, const char *name, enum prom_type type, const char *help);

@@ -51,6 +51,83 @@ static void both_formats(void **state)
     }
 }
 
+static void page_of(const struct prom_filter *filter, struct bytes *out, uint64_t *ret_folded)
+{
+    struct prom prom;
+    static const char *const pools[] = {"a", "b", "c", "d"};
+    const double ends[] = {1};
+    bytes_init(out, &alloc_libc, 4096);
+    prom_init(&prom, out, false);
+    prom_filter_by(&prom, filter);
+    prom_family(&prom, "weir_up", PROM_GAUGE, "Up.");
+    for (uint64_t i = 0; i < 4; i++) {
+        prom_u64(&prom, (const struct prom_label[]){{"pool", pools[i]}, {NULL, NULL}}, i + 1);
+    }
+    prom_family(&prom, "weir_part", PROM_GAUGE, "Part.");
+    for (uint64_t i = 0; i < 3; i++) {
+        prom_double(&prom, (const struct prom_label[]){{"pool", pools[i]}, {NULL, NULL}},
+                    0.5 + (double)i);
+    }
+    prom_family(&prom, "weir_wait_seconds", PROM_HISTOGRAM, "Wait.");
+    for (uint64_t i = 0; i < 4; i++) {
+        const uint64_t counts[] = {i};
+        const struct prom_histogram histogram = {ends, counts, 1, 1, 2};
+        prom_histogram(&prom, (const struct prom_label[]){{"pool", pools[i]}, {NULL, NULL}},
+                       &histogram);
+    }
+    prom_end(&prom);
+    *ret_folded = prom.folded;
+    assert_false(prom.full);
+    bytes_append(out, "", 1);
+}
+
+static void too_many_are_one(void **state)
+{
+    (void)state;
+    struct bytes out;
+    uint64_t folded;
+    page_of(&(struct prom_filter){.series_max = 2}, &out, &folded);
+    assert_string_equal(
+        bytes_at(&out),
+        "# HELP weir_up Up.\n# TYPE weir_up gauge\nweir_up{pool=\"a\"} 1\n"
+        "weir_up{pool=\"b\"} 2\nweir_up{pool=\"other\"} 7\n"
+        "# HELP weir_part Part.\n# TYPE weir_part gauge\n"
+        "weir_part{pool=\"a\"} 0.5\nweir_part{pool=\"b\"} 1.5\n"
+        "weir_part{pool=\"other\"} 2.5\n"
+        "# HELP weir_wait_seconds Wait.\n# TYPE weir_wait_seconds histogram\n"
+        "weir_wait_seconds_bucket{pool=\"a\",le=\"1\"} 0\n"
+        "weir_wait_seconds_bucket{pool=\"a\",le=\"+Inf\"} 1\n"
+        "weir_wait_seconds_sum{pool=\"a\"} 2\nweir_wait_seconds_count{pool=\"a\"} 1\n"
+        "weir_wait_seconds_bucket{pool=\"b\",le=\"1\"} 1\n"
+        "weir_wait_seconds_bucket{pool=\"b\",le=\"+Inf\"} 2\n"
+        "weir_wait_seconds_sum{pool=\"b\"} 2\nweir_wait_seconds_count{pool=\"b\"} 2\n"
+        "weir_wait_seconds_bucket{pool=\"other\",le=\"1\"} 5\n"
+        "weir_wait_seconds_bucket{pool=\"other\",le=\"+Inf\"} 7\n"
+        "weir_wait_seconds_sum{pool=\"other\"} 4\n"
+        "weir_wait_seconds_count{pool=\"other\"} 7\n");
+    assert_int_equal(folded, 2 + 1 + 2);
+    bytes_fini(&out);
+}
+
+static void families_are_left_out(void **state)
+{
+    (void)state;
+    static const char *const include[] = {"weir_up", "*_seconds"}, *const exclude[] = {"weir_w*"};
+    struct bytes out;
+    uint64_t folded;
+    page_of(&(struct prom_filter){.include = include, .include_count = 2}, &out, &folded);
+    assert_non_null(strstr(bytes_at(&out), "weir_up{pool=\"d\"} 4\n"));
+    assert_non_null(strstr(bytes_at(&out), "weir_wait_seconds_count{pool=\"d\"}"));
+    assert_null(strstr(bytes_at(&out), "weir_part"));
+    bytes_fini(&out);
+    page_of(&(struct prom_filter){.exclude = exclude, .exclude_count = 1, .series_max = 1}, &out,
+            &folded);
+    assert_null(strstr(bytes_at(&out), "weir_wait"));
+    assert_non_null(strstr(bytes_at(&out), "weir_part{pool=\"other\"} 4\n"));
+    assert_int_equal(folded, 3 + 2); /* what is left out is not folded */
+    bytes_fini(&out);
+}
+
 static void full_is_told(void **state)
 {
     (void)state;
@@ -67,6 +144,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_formats),
         cmocka_unit_test(full_is_told),
+        cmocka_unit_test(too_many_are_one),
+        cmocka_unit_test(families_are_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
