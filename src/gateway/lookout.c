@@ -102,6 +102,9 @@ static int open_alerts(struct lookout *lookout)
         uint32_t most = census_most(server, i);
         lookout->who[i] = census_who_of(server, i);
         lookout->pools[i].name = lookout->who[i].name;
+        /* A pool of OpenClaw gateways has as many as there may be, always. */
+        if (lookout->who[i].kind == CENSUS_OPENCLAW)
+            most = WEIR_UNLIMITED;
         lookout->pools[i].most = most == WEIR_UNLIMITED ? 0 : most;
         if (i < server->config->upstreams.count)
             lookout->pools[i].busy_most = busy_most(server->config, i);
