@@ -19,7 +19,7 @@ const struct command commands[] = {
      "\n"
      "Exit status: 0 stopped as told, 1 it could not start, 2 not understood.\n",
      command_serve},
-    {"demo", "[--port N] [--tls-port N] [--admin-port N]",
+    {"demo", "[--port N] [--tls-port N] [--admin-port N] [--visitors N]",
      "a gateway and demo upstreams, without a configuration",
      "Starts a gateway on 127.0.0.1:8080, its admin interface on 127.0.0.1:9901 and, inside the\n"
      "same program, upstreams that answer plainly, slowly, with an event stream, and with what\n"
@@ -27,7 +27,9 @@ const struct command commands[] = {
      "\n"
      "  --port N        the gateway's port; 0: any that is free\n"
      "  --tls-port N    the same for HTTPS [8443]\n"
-     "  --admin-port N  the admin interface's port; 0: any that is free\n",
+     "  --admin-port N  the admin interface's port; 0: any that is free\n"
+     "  --visitors N    requests a second that it sends itself, so that there is something to see,\n"
+     "                  up to 1000 [20]; 0: none\n",
      command_demo},
     {"check", "-c FILE [--format text|json] [--probe]", "validate a configuration, and advise",
      "Reads FILE as `weir serve` would and says everything that is wrong with it, as\n"
@@ -38,7 +40,8 @@ const struct command commands[] = {
      "\n"
      "Exit status: 0 valid (there may be advice), 1 errors, 2 not understood.\n",
      command_check},
-    {"config", "dump|schema|options|reference|openapi [-c FILE]", "what is configured, and what can be",
+    {"config", "dump|schema|options|reference|openapi [-c FILE]",
+     "what is configured, and what can be",
      "  dump -c FILE   every option with the value in force; secrets as ***; --format json\n"
      "  schema         a JSON Schema of the configuration, for editors\n"
      "  options        the name of every option, one per line\n"

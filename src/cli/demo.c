@@ -12,6 +12,7 @@
 #include "gateway/demo_ai.h"
 #include "gateway/demo_grpc.h"
 #include "gateway/demo_openclaw.h"
+#include "gateway/demo_visitors.h"
 #include "io/oserror.h"
 #include "io/tls_make.h"
 
@@ -24,48 +25,52 @@
 
 #define CONFIG_BYTES_MAX 4096
 
-static const char template[] = "# What `weir demo` runs; `weir serve -c` takes the same.\n"
-                               "admin: { address: \"127.0.0.1:%u\" }\n"
-                               "log: { level: warn, format: text, access: \"off\" }\n"
-                               "listeners:\n"
-                               "  - name: web\n"
-                               "    address: \"127.0.0.1:%u\"\n"
-                               "    routes: &routes\n"
-                               "      - { match: { path: /slow }, upstream: slow }\n"
-                               "      - { match: { path: /events }, upstream: events }\n"
-                               "      - { match: { path: /openclaw }, upstream: claw }\n"
-                               "      - { match: { path: /v1 }, upstream: ai, affinity: {} }\n"
-                               "      - { match: { path: /demo.Words }, upstream: words }\n"
-                               "      - { match: { path: / }, upstream: plain }\n"
-                               "  - name: secure\n"
-                               "    address: \"127.0.0.1:%u\"\n"
-                               "    tls: { certificate: %s, key: %s }\n"
-                               "    routes: *routes\n"
-                               "upstreams:\n"
-                               "  - name: plain\n"
-                               "    endpoints:\n"
-                               "      - { url: \"http://127.0.0.1:%u\" }\n"
-                               "      - { url: \"http://127.0.0.1:%u\" }\n"
-                               "  - name: slow\n"
-                               "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
-                               "  - name: events\n"
-                               "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
-                               "  - name: claw\n"
-                               "    protocol: openclaw\n"
-                               "    openclaw: { token: demo }\n"
-                               "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
-                               "  - name: words\n"
-                               "    protocol: grpc\n"
-                               "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
-                               "  - name: ai\n"
-                               "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
-                               "    accounts:\n"
-                               "      - name: small\n"
-                               "        headers: { x-api-key: " DEMO_AI_KEY_SMALL " }\n"
-                               "        priority: 1\n"
-                               "      - name: spare\n"
-                               "        headers: { x-api-key: demo-spare }\n"
-                               "        priority: 2\n";
+static const char template[] =
+    "# What `weir demo` runs; `weir serve -c` takes the same.\n"
+    "admin: { address: \"127.0.0.1:%u\" }\n"
+    "log: { level: error, format: text, access: \"off\" }\n"
+    "alerts: { for: 5s, window: 30s }\n"
+    "listeners:\n"
+    "  - name: web\n"
+    "    address: \"127.0.0.1:%u\"\n"
+    "    routes: &routes\n"
+    "      - { match: { path: /slow }, upstream: slow }\n"
+    "      - { match: { path: /events }, upstream: events }\n"
+    "      - { match: { path: /openclaw }, upstream: claw }\n"
+    "      - { match: { path: /v1 }, upstream: ai, affinity: {} }\n"
+    "      - { match: { path: /demo.Words }, upstream: words }\n"
+    "      - { match: { path: / }, upstream: plain }\n"
+    "  - name: secure\n"
+    "    address: \"127.0.0.1:%u\"\n"
+    "    tls: { certificate: %s, key: %s }\n"
+    "    routes: *routes\n"
+    "upstreams:\n"
+    "  - name: plain\n"
+    "    endpoints:\n"
+    "      - { url: \"http://127.0.0.1:%u\" }\n"
+    "      - { url: \"http://127.0.0.1:%u\" }\n"
+    "      - { url: \"http://127.0.0.1:%u\" }\n"
+    "  - name: slow\n"
+    "    pool: { max_connections: 8, waiting_max: 8, idle_timeout: 10s }\n"
+    "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
+    "  - name: events\n"
+    "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
+    "  - name: claw\n"
+    "    protocol: openclaw\n"
+    "    openclaw: { token: demo }\n"
+    "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
+    "  - name: words\n"
+    "    protocol: grpc\n"
+    "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
+    "  - name: ai\n"
+    "    endpoints: [ { url: \"http://127.0.0.1:%u\" } ]\n"
+    "    accounts:\n"
+    "      - name: small\n"
+    "        headers: { x-api-key: " DEMO_AI_KEY_SMALL " }\n"
+    "        priority: 1\n"
+    "      - name: spare\n"
+    "        headers: { x-api-key: demo-spare }\n"
+    "        priority: 2\n";
 
 #define PATH_BYTES 32
 
@@ -76,15 +81,17 @@ struct ports {
 
 /* Who answers, inside this program. */
 struct cast {
+    struct loop *loop;
+    uint32_t visits_a_s;
+    struct demo_visitors *visitors; /* once there is a gateway to visit */
     struct demo *demo;
     struct demo_openclaw *claw;
     struct demo_ai *ai;
     struct demo_grpc *words;
 };
 
-static void print_welcome(const struct server *server, void *arg)
+static void welcome(const struct server *server, const struct cast *cast)
 {
-    const struct cast *cast = arg;
     const struct demo *demo = cast->demo;
     unsigned web = server_port(server, 0), secure = server_port(server, 1);
     unsigned admin = server_admin_port(server);
@@ -93,7 +100,8 @@ static void print_welcome(const struct server *server, void *arg)
         "  gateway    http://127.0.0.1:%u\n"
         "  https      https://127.0.0.1:%u   with a certificate made just now\n"
         "  admin      http://127.0.0.1:%u\n"
-        "  upstreams  127.0.0.1:%u %u (plain), %u (slow), %u (events),\n"
+        "  dashboard  http://127.0.0.1:%u/   open it: somebody visits the gateway all the time\n"
+        "  upstreams  127.0.0.1:%u %u %u (plain; the last is tired), %u (slow), %u (events),\n"
         "             %u (an OpenClaw gateway), %u (an AI API), %u (gRPC), inside this program\n\n"
         "Try, in another terminal:\n\n"
         "  curl -i http://127.0.0.1:%u/                      a plain answer, through the pool\n"
@@ -120,11 +128,20 @@ static void print_welcome(const struct server *server, void *arg)
         "  curl -s http://127.0.0.1:%u/metrics | grep reused\n"
         "  curl -s http://127.0.0.1:%u/api/v1/pools\n\n"
         "Ctrl-C ends it.\n",
-        WEIR_VERSION, web, secure, admin, demo_port(demo, 0), demo_port(demo, 1),
-        demo_port(demo, 2), demo_port(demo, 3), demo_openclaw_port(cast->claw),
-        demo_ai_port(cast->ai), demo_grpc_port(cast->words), web, web, web, web, secure, web, web,
-        web, web, web, web, web, admin, admin, admin);
+        WEIR_VERSION, web, secure, admin, admin, demo_port(demo, 0), demo_port(demo, 1),
+        demo_port(demo, DEMO_TIRED), demo_port(demo, 2), demo_port(demo, 3),
+        demo_openclaw_port(cast->claw), demo_ai_port(cast->ai), demo_grpc_port(cast->words), web,
+        web, web, web, secure, web, web, web, web, web, web, web, admin, admin, admin);
     fflush(stdout);
+}
+
+static void on_ready(const struct server *server, void *arg)
+{
+    struct cast *cast = arg;
+    welcome(server, cast);
+    if (demo_visitors_open(cast->loop, server_port(server, 0), cast->visits_a_s, &cast->visitors)
+        != 0)
+        fprintf(stderr, "weir demo: nobody visits it: there is no memory for them\n");
 }
 
 /* A file without a name, which ends with the program; `ret_path` is how to read it. */
@@ -162,11 +179,12 @@ static int run_demo(struct loop *loop, struct cast *cast, const struct ports *po
     struct config_faults faults;
     int len = snprintf(text, sizeof(text), template, ports->admin, ports->web, ports->secure,
                        ports->certificate, ports->key, demo_port(demo, 0), demo_port(demo, 1),
-                       demo_port(demo, 2), demo_port(demo, 3), demo_openclaw_port(cast->claw),
-                       demo_grpc_port(cast->words), demo_ai_port(cast->ai));
+                       demo_port(demo, DEMO_TIRED), demo_port(demo, 2), demo_port(demo, 3),
+                       demo_openclaw_port(cast->claw), demo_grpc_port(cast->words),
+                       demo_ai_port(cast->ai));
     struct config *config = config_read_text("demo", text, (size_t)len, &faults);
     struct run_options opt = {
-        .command = "demo", .config = config, .loop = loop, .on_ready = print_welcome, .arg = cast};
+        .command = "demo", .config = config, .loop = loop, .on_ready = on_ready, .arg = cast};
     int status = 1;
     if (config != NULL)
         status = run_gateway(&opt);
@@ -183,7 +201,7 @@ static int run_demo(struct loop *loop, struct cast *cast, const struct ports *po
 
 static int open_cast(struct loop *loop, struct cast *ret_cast)
 {
-    *ret_cast = (struct cast){0};
+    ret_cast->loop = loop;
     int error = demo_open(loop, &ret_cast->demo);
     if (error == 0)
         error = demo_ai_open(loop, &ret_cast->ai);
@@ -196,6 +214,7 @@ static int open_cast(struct loop *loop, struct cast *ret_cast)
 
 static void close_cast(const struct cast *cast)
 {
+    demo_visitors_close(cast->visitors);
     demo_grpc_close(cast->words);
     demo_openclaw_close(cast->claw);
     demo_ai_close(cast->ai);
@@ -214,18 +233,23 @@ static bool port_of(const char *text, unsigned *ret)
 int command_demo(int count, char **words)
 {
     const char *port_text = "8080", *tls_text = "8443", *admin_text = "9901";
+    const char *visits_text = "20";
+    uint64_t visits;
     struct ports ports;
     const struct command_option options[] = {{"--port", &port_text, NULL},
                                              {"--tls-port", &tls_text, NULL},
                                              {"--admin-port", &admin_text, NULL},
+                                             {"--visitors", &visits_text, NULL},
                                              {0}};
     if (command_options("demo", count, words, options) != 0 || !port_of(port_text, &ports.web)
-        || !port_of(tls_text, &ports.secure) || !port_of(admin_text, &ports.admin)) {
-        fprintf(stderr, "usage: weir demo [--port N] [--tls-port N] [--admin-port N]\n");
+        || !port_of(tls_text, &ports.secure) || !port_of(admin_text, &ports.admin)
+        || !text_parse_u64(slice_of(visits_text), &visits) || visits > DEMO_VISITS_MAX) {
+        fprintf(stderr, "usage: weir demo [--port N] [--tls-port N] [--admin-port N] "
+                        "[--visitors N]   (requests a second, up to 1000; 0: none)\n");
         return EXIT_USAGE;
     }
     struct loop *loop;
-    struct cast cast = {0};
+    struct cast cast = {.visits_a_s = (uint32_t)visits};
     int error = loop_new(&(struct loop_options){0}, &loop);
     if (error != 0) {
         fprintf(stderr, "weir demo: %s\n", oserror_text(error));

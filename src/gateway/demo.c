@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * demo.c - four small servers of one handler.
+ * demo.c - five small servers of one handler.
  *
  * An answer that is not given at once (slow, events) is a `visit` with a timer; an echo is one that
  * passes the request's body on as it comes, and stops reading while its client does not take it.
@@ -36,7 +36,7 @@ struct demo {
     struct demo_host hosts[DEMO_HOSTS];
 };
 
-enum visit_kind { VISIT_SLOW, VISIT_EVENTS, VISIT_ECHO };
+enum visit_kind { VISIT_SLOW, VISIT_TIRED, VISIT_EVENTS, VISIT_ECHO };
 
 struct visit {
     struct loop_timer timer;
@@ -50,7 +50,8 @@ static const struct http_handler demo_handler;
 
 int demo_open(struct loop *loop, struct demo **ret_demo)
 {
-    static const char *const names[DEMO_HOSTS] = {"plain-1", "plain-2", "slow", "events"};
+    static const char *const names[DEMO_HOSTS] = {"plain-1", "plain-2", "slow", "events",
+                                                  "plain-3"};
     struct demo *demo = calloc(1, sizeof(*demo));
     int error = demo == NULL ? -ENOMEM : 0;
     if (demo != NULL) {
@@ -146,6 +147,14 @@ static void slow_send(struct visit *visit)
     visit_free(visit);
 }
 
+static void tired_send(struct visit *visit)
+{
+    struct demo_host *host = visit->host;
+    struct http_exchange *exchange = visit->exchange;
+    visit_free(visit);
+    plain_send(host, exchange);
+}
+
 static void event_send(struct visit *visit, uint64_t now_ms)
 {
     char text[128];
@@ -163,6 +172,8 @@ static void on_time(struct loop_timer *timer, uint64_t now_ms)
     struct visit *visit = container_of(timer, struct visit, timer);
     if (visit->kind == VISIT_SLOW)
         slow_send(visit);
+    else if (visit->kind == VISIT_TIRED)
+        tired_send(visit);
     else
         event_send(visit, now_ms);
 }
@@ -215,6 +226,7 @@ static void visit_begin(struct visit *visit, const struct http_head *head, bool 
         visit->waited_ms = slow_ms_of(head->path);
         loop_timer_set(loop, &visit->timer, loop_now_ms(loop) + visit->waited_ms);
         break;
+    case VISIT_TIRED: loop_timer_set(loop, &visit->timer, loop_now_ms(loop) + DEMO_TIRED_MS); break;
     case VISIT_EVENTS:
         head_send(visit->host, visit->exchange, "text/event-stream", HTTP_CHUNKED, 0);
         event_send(visit, loop_now_ms(loop));
@@ -248,6 +260,8 @@ static void on_request(void *self, struct http_exchange *exchange, struct http_h
         kind = VISIT_EVENTS;
     else if (is_path(head->path, "/echo"))
         kind = VISIT_ECHO;
+    else if (host == &host->demo->hosts[DEMO_TIRED])
+        kind = VISIT_TIRED;
     else {
         plain_send(host, exchange);
         return;

@@ -13,7 +13,11 @@
 
 #include <stdint.h>
 
-#define DEMO_HOSTS 4 /* two plain ones, a slow one, one of events; all know every path */
+/* Two plain ones, a slow one, one of events, and a plain one that takes DEMO_TIRED_MS for
+ * everything; all know every path. */
+#define DEMO_HOSTS    5
+#define DEMO_TIRED    4
+#define DEMO_TIRED_MS 180U
 
 struct demo;
 

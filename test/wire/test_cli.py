@@ -192,7 +192,7 @@ def test_a_port_in_use_is_a_clear_error(tmp_path, taken):
 
 class Demo:
     def __init__(self, *words):
-        self.process = subprocess.Popen([str(WEIR), "demo", *words], stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([str(WEIR), "demo", *(words if "--visitors" in words else (*words, "--visitors", "0"))], stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True)
         self.lines = []
         for line in self.process.stdout:
