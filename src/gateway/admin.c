@@ -295,12 +295,15 @@ static void answer_head(struct http_exchange *exchange, uint16_t status, const c
                         size_t length, unsigned methods)
 {
     char allow[32];
-    struct http_field fields[5] = {
+    struct http_field fields[6] = {
         {.name = SLICE("Content-Type"), .value = slice_of(type), .id = HTTP_CONTENT_TYPE},
         {.name = SLICE("Cache-Control"), .value = SLICE("no-store")},
         {.name = SLICE("X-Content-Type-Options"), .value = SLICE("nosniff")},
+        {.name = SLICE("Content-Security-Policy"),
+         .value = SLICE("default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+                        "form-action 'none'; frame-ancestors 'none'")},
     };
-    uint16_t count = 3;
+    uint16_t count = 4;
     if (status == 401)
         fields[count++] = (struct http_field){.name = SLICE("WWW-Authenticate"),
                                               .value = SLICE("Bearer realm=\"weir\"")};

@@ -13,6 +13,7 @@
 #include "gateway/census.h"
 #include "io/clock.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -94,12 +95,10 @@ static void write_text(struct admin_live *live, const struct census *census)
 {
     static const char begin[] = "event: snapshot\ndata: ", end[] = "}\n\n";
     struct bytes *text = &live->text;
-    uint64_t events = 0;
     bytes_clear(text);
-    for (uint32_t w = 0; w < census->sheets_count; w++)
-        events += census->sheets[w].events_written;
-    bytes_printf(text, "%s{\"at_ms\":%llu,\"events_written\":%llu", begin,
-                 (unsigned long long)clock_wall_ms(), (unsigned long long)events);
+    bytes_printf(text, "%s{\"at_ms\":%llu,\"last_event\":%llu", begin,
+                 (unsigned long long)clock_wall_ms(),
+                 (unsigned long long)atomic_load(&live->server->last_event));
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         write_member(live, census, members[i]);
     one_line(bytes_at(text) + sizeof(begin) - 1, bytes_len(text) - (sizeof(begin) - 1));

@@ -3,9 +3,9 @@
  * admin_live.h - GET /api/v1/live: what the dashboard shows, as an event stream.
  *
  *     event: snapshot
- *     data: {"at_ms": …, "events_written": …, "pools": {…}, …}     one a second
+ *     data: {"at_ms": …, "last_event": …, "pools": {…}, …}     one a second
  *
- * events_written grows with each event there was; each of the other members is what GET
+ * last_event is the number of the latest event; each of the other members is what GET
  * /api/v1/MEMBER would answer. A snapshot is made once, for all who read; with nobody reading none
  * is made. Who has not yet taken the last one is left out until he has, so that he costs the memory
  * of one and is never behind by more. It is for humans' eyes: there is no id to go on from, the

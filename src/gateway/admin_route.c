@@ -10,6 +10,7 @@
 
 #define JSON_TYPE   "application/json"
 #define STREAM_TYPE "text/event-stream"
+#define HTML_TYPE   "text/html; charset=utf-8"
 #define TEXT_TYPE   "text/plain; charset=utf-8"
 #define ANY_TYPE    NULL
 
