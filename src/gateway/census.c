@@ -417,7 +417,6 @@ static void answer(void *self, uint64_t worker)
     struct site *site = &census->server->sites[worker];
     struct census_sheet *sheet = &census->sheets[worker];
     sheet->now_ms = loop_now_ms(worker_loop(site->worker));
-    sheet->events_written = site->events.written;
     if (census->order.run != NULL)
         census->order.run(census->order.data, site, sheet);
     if (census->what & CENSUS_POOLS)

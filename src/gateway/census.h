@@ -79,7 +79,6 @@ struct census_sheet {
     uint32_t keys_count;
     struct census_conn *conns;
     uint32_t conns_count;
-    uint64_t events_written;     /* ever; of any census */
     struct event_record *events; /* oldest first */
     uint32_t events_count;
     char *text; /* of malloc(): what an order had it say, or NULL */

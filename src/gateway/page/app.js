@@ -6,10 +6,16 @@ import { live, onChange, start } from './live.js';
 import { badge } from './format.js';
 import { overview } from './overview.js';
 import { pools } from './pools.js';
+import { accounts } from './accounts.js';
+import { latency } from './latency.js';
+import { connections } from './connections.js';
+import { sessions } from './sessions.js';
 import { events } from './events.js';
+import { config } from './config.js';
+import { process } from './process.js';
 
 // Each page: { name, title, view(where), opened(where)?, closed()? }. `where` are the parts behind its name.
-const PAGES = [overview, pools, events];
+const PAGES = [overview, pools, accounts, latency, connections, sessions, events, config, process];
 
 const main = document.getElementById('main');
 let page = null;

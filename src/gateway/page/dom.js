@@ -44,9 +44,10 @@ function setProp(node, name, value, before) {
     if (value) node.addEventListener(event, value);
   } else if (name === 'style') {
     for (const [key, text] of Object.entries(value || {})) node.style.setProperty(key, text);
-  } else if (name === 'value' || name === 'checked' || name === 'draw') {
-    if (name === 'draw') value(node); // a canvas draws itself
-    else if (node[name] !== value) node[name] = value;
+  } else if (name === 'draw') {
+    value(node); // a canvas draws itself
+  } else if (name === 'value' && node.weirTag !== 'option') {
+    if (node.value !== (value ?? '')) node.value = value ?? '';
   } else if (value === null || value === undefined || value === false) {
     node.removeAttribute(name);
   } else {

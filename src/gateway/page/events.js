@@ -4,7 +4,7 @@
 import { h, say } from './dom.js';
 import { get } from './api.js';
 import { live } from './live.js';
-import { clock, table } from './format.js';
+import { clock, ms, table } from './format.js';
 
 let list = []; // newest first
 let written = -1;
@@ -28,28 +28,46 @@ async function read(upTo) {
 
 /** The events known now; asks for more where there are more. */
 export function recent() {
-  const now = live.snap?.events_written;
+  const now = live.snap?.last_event;
   if (!reading && !held && now !== undefined && now !== written) read(now);
   return list;
 }
 
 const KINDS = {
-  good: /^(key_up|pool_warm|endpoint_returned|account_recovered|alert_resolved)$/,
+  good: /^(key_up|pool_warm|endpoint_returned|account_recovered|alert_cleared)$/,
   bad: /^(key_down|pool_limit_reached|endpoint_ejected|alert_firing|events_lost)$/,
   warn: /^(connection_error|connection_timeout|account_cooled|lease_overdue|session_rebound|health_status_changed)$/,
+  busy: /^changed$/,
 };
-const SHAPES = { good: '●', bad: '■', warn: '▲', off: '◇' };
+const SHAPES = { good: '●', bad: '■', warn: '▲', busy: '◐', off: '◇' };
 
 function kindOf(event) {
   return Object.keys(KINDS).find((kind) => KINDS[kind].test(event.event)) || 'off';
 }
 
-const HIDDEN = new Set(['time', 'event', 'worker', 'pool', 'id', 'seq']);
+function words(text) {
+  return String(text).replace(/_/g, ' ');
+}
 
-/** What an event says besides its name, as words. */
-function detail(event) {
-  return Object.entries(event).filter(([key, value]) => !HIDDEN.has(key) && value !== null && value !== '' && value !== 0)
-    .map(([key, value]) => `${key.replace(/_/g, ' ')} ${typeof value === 'object' ? JSON.stringify(value) : value}`).join(' · ');
+/** What an event says besides its name, in a few words. */
+function detail(e) {
+  const parts = [];
+  if (e.event === 'changed') parts.push(`${e.who}: ${e.what}`);
+  if (e.alert) parts.push(words(e.alert));
+  if (e.session) parts.push(`session ${e.session}${e.count > 1 ? ` and ${e.count - 1} more` : ''}`);
+  if (e.from) parts.push(`from ${e.from}`);
+  if (e.account) parts.push(`${e.from ? 'to ' : ''}${e.account}${e.family ? ` (${e.family})` : ''}`);
+  if (e.health) parts.push(words(e.health));
+  if (e.key) parts.push(e.key);
+  if (e.endpoint) parts.push(e.endpoint);
+  if (e.why) parts.push(words(e.why));
+  if (e.message) parts.push(e.message);
+  if (e.failures) parts.push(`${e.failures} failures in a row`);
+  if (e.retry_after_ms) parts.push(`again in ${ms(e.retry_after_ms)}`);
+  if (e.total && /^connection|limit/.test(e.event)) parts.push(`${e.total} open`);
+  if (e.waiting) parts.push(`${e.waiting} waiting`);
+  if (e.lost) parts.push(`${e.lost} lost`);
+  return parts.join(' · ');
 }
 
 export function eventTable(rows) {
@@ -94,7 +112,7 @@ export const events = {
     return [
       h('h1', {}, 'Events'),
       bar(all),
-      h('section', { class: 'card full', 'aria-label': 'Events' }, eventTable(shown.slice(0, 300))),
+      h('section', { class: 'card full' }, eventTable(shown.slice(0, 300))),
       h('p', { class: 'dim' }, `${shown.length} of ${all.length} events that are kept.`),
     ];
   },

@@ -36,10 +36,11 @@ export function ms(n) {
 export function duration(s) {
   if (s === null || s === undefined) return '–';
   if (s < 10) return `${s.toFixed(1)} s`;
-  if (s < 60) return `${Math.round(s)} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;
-  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.round((s % 3600) / 60)} min`;
-  return `${Math.floor(s / 86400)} d ${Math.round((s % 86400) / 3600)} h`;
+  const n = Math.floor(s);
+  if (n < 60) return `${n} s`;
+  if (n < 3600) return `${Math.floor(n / 60)} min ${n % 60} s`;
+  if (n < 86400) return `${Math.floor(n / 3600)} h ${Math.floor((n % 3600) / 60)} min`;
+  return `${Math.floor(n / 86400)} d ${Math.floor((n % 86400) / 3600)} h`;
 }
 
 export function bytes(n) {
@@ -66,10 +67,10 @@ export function clock(text) {
 const SHAPES = { good: '●', warn: '▲', bad: '■', off: '◇', busy: '◐' };
 const KINDS = {
   healthy: 'good', up: 'good', ready: 'good', ok: 'good', serving: 'good', idle: 'good', active: 'busy', shared: 'busy',
-  degraded: 'warn', backoff: 'warn', backing_off: 'warn', cooling: 'warn', full: 'warn', drain: 'off', draining: 'off',
+  degraded: 'warn', overloaded: 'bad', unavailable: 'bad', quiet: 'good', backoff: 'warn', backing_off: 'warn', cooling: 'warn', full: 'warn', drain: 'off', draining: 'off',
   drained: 'off', maint: 'off', paused: 'off', closing: 'off', unknown: 'off', dialling: 'busy', probing: 'busy',
-  unhealthy: 'bad', critical: 'bad', down: 'bad', firing: 'bad', failed: 'bad', ejected: 'bad', half_open: 'warn',
-  pending: 'warn', warning: 'warn', resolved: 'good', expired: 'off', ended: 'off', recovering: 'warn',
+  unhealthy: 'bad', suspended: 'off', down: 'bad', firing: 'bad', failed: 'bad', ejected: 'bad', half_open: 'warn',
+  pending: 'warn', warning: 'warn', resolved: 'good', opening: 'busy', stopped: 'off',
 };
 
 export function kindOf(word) {
@@ -93,9 +94,8 @@ export function meter(part, most, label) {
 
 /** A card with a heading. */
 export function card(title, props, ...kids) {
-  const id = `h-${title.toLowerCase().replace(/[^a-z0-9]+/g, '-')}`;
-  return h('section', { class: `card ${props.class || ''}`, 'aria-labelledby': id, key: props.key },
-    h('div', { class: 'card-head' }, h('h2', { id }, title), props.extra), ...kids);
+  return h('section', { class: `card ${props.class || ''}`, key: props.key },
+    h('div', { class: 'card-head' }, h('h2', {}, title), props.extra), ...kids);
 }
 
 /**

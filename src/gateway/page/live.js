@@ -9,7 +9,7 @@ const PATIENCE_MS = 8000; // a stream that says nothing for so long is dead
 
 /** What the pages read. `state`: connecting, live, paused, lost. */
 export const live = {
-  state: 'connecting', tries: 0, at: 0, snap: null, before: null,
+  state: 'connecting', tries: 0, at: 0, heard: 0, snap: null, before: null,
   pools: new Map(), // name → { acquires, errors, open, waiting }: lists, a point a second
   routes: new Map(), // upstream → { requests, errors, p50, p95, p99, heat }; '' is all of them
 };
@@ -139,19 +139,25 @@ function routes(now, before, seconds) {
   for (const [name, sum] of sums) pushRoute(name, sum, seconds, bounds);
 }
 
-/** How long a phase of a pool, or an endpoint, took since the page was opened: its counts. */
-const firsts = new Map();
-export function since(name, field, pairs, length) {
-  const all = spread(pairs, length);
-  const id = `${name} ${field}`;
-  if (!firsts.has(id)) firsts.set(id, []);
-  const kept = firsts.get(id);
-  if (kept.at !== live.at) {
-    kept.push(all);
-    kept.at = live.at;
-    if (kept.length > 61) kept.shift();
-  }
-  const recent = minus(all, kept[0]);
+// The last minute of /api/v1/latency, a look a second: { pools, endpoints }, rows by their names.
+const looks = [];
+
+function look(latency) {
+  looks.push({
+    pools: new Map(latency.pools.map((row) => [row.pool, row])),
+    endpoints: new Map(latency.endpoints.map((row) => [`${row.upstream} ${row.endpoint}`, row])),
+  });
+  if (looks.length > 61) looks.shift();
+}
+
+/** The counts of the last minute, or since the gateway began where there were none in it. of: pools or endpoints. */
+export function lately(of, name, field) {
+  const length = live.snap.latency.bounds_ms.length + 1;
+  const row = looks[looks.length - 1][of].get(name);
+  if (!row) return [];
+  const all = spread(row[field], length);
+  const before = looks[0][of].get(name);
+  const recent = before ? minus(all, spread(before[field], length)) : all;
   return recent.some((n) => n > 0) ? recent : all;
 }
 
@@ -167,11 +173,13 @@ function take(snap) {
   } else if (before && before.process?.started !== started) { // another gateway: another past
     live.pools.clear();
     live.routes.clear();
-    firsts.clear();
+    looks.length = 0;
   }
   live.before = before;
   live.snap = snap;
   live.at = snap.at_ms;
+  live.heard = Date.now();
+  look(snap.latency);
 }
 
 // --- the stream ------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 // How it goes, in one sentence, a few figures and what is worst.
 
 import { h } from './dom.js';
-import { live, quantile, since } from './live.js';
+import { lately, live, quantile } from './live.js';
 import { badge, card, count, duration, kindOf, meter, ms, percent, plural, rate, table } from './format.js';
 import { lines, spark } from './chart.js';
 import { endpointActions, endpointState } from './endpoints.js';
@@ -26,7 +26,7 @@ export function upstreamPools(snap) {
 function health(snap, all) {
   const bad = snap.pools.pools.filter((p) => kindOf(p.health) === 'bad');
   const warn = snap.pools.pools.filter((p) => kindOf(p.health) === 'warn');
-  const downs = snap.endpoints.endpoints.filter((e) => e.state === 'down' || !e.healthy);
+  const downs = snap.endpoints.endpoints.filter((e) => (e.state === 'down' || !e.healthy) && e.mode !== 'maint');
   const alerts = (snap.alerts?.alerts || []).filter((a) => a.state === 'firing');
   const requests = mean(all?.requests);
   const errors = mean(all?.errors);
@@ -36,7 +36,7 @@ function health(snap, all) {
   const names = (list) => list.slice(0, 3).map((p) => p.name || p.endpoint).join(', ') + (list.length > 3 ? ' …' : '');
   if (snap.process.state !== 'serving') return { kind: 'warn', text: `The gateway is ${snap.process.state}.`, why: traffic };
   if (bad.length > 0) return { kind: 'bad', text: `${plural(bad.length, 'pool')} in trouble: ${names(bad)}.`, why: `${bad[0].why || ''}. ${traffic}` };
-  if (alerts.length > 0) return { kind: 'warn', text: `${plural(alerts.length, 'alert')} firing: ${alerts.map((a) => a.alert || a.name).slice(0, 3).join(', ')}.`, why: traffic };
+  if (alerts.length > 0) return { kind: 'warn', text: `${plural(alerts.length, 'alert')} firing: ${alerts.map(alertName).slice(0, 3).join(', ')}.`, why: traffic };
   if (downs.length > 0) return { kind: 'warn', text: `${plural(downs.length, 'endpoint')} down: ${names(downs)}.`, why: traffic };
   if (warn.length > 0) return { kind: 'warn', text: `${plural(warn.length, 'pool')} under strain: ${names(warn)}.`, why: `${warn[0].why || ''}. ${traffic}` };
   return { kind: 'good', text: 'All is well.', why: traffic };
@@ -46,8 +46,8 @@ const MARKS = { good: '✓', warn: '!', bad: '✕' };
 
 function tile(name, value, more, points) {
   return h('div', { class: 'tile', key: name },
-    h('dt', {}, name), h('dd', {}, h('span', { class: 'value' }, value), more && h('span', { class: 'more' }, more)),
-    points && spark(points, `${name} over the last minute`));
+    h('dt', {}, name), h('dd', {}, h('span', { class: 'value' }, value), more && h('span', { class: 'more' }, more),
+      points && spark(points, `${name} over the last minute`)));
 }
 
 function tiles(snap, all) {
@@ -71,29 +71,29 @@ function tiles(snap, all) {
     tile('Reused', grants > 0 ? percent(sum('reused') / grants) : '–', `of ${plural(grants, 'lease')}`));
 }
 
-export function alertRows(snap) {
-  return (snap.alerts?.alerts || []).filter((a) => a.state !== 'ok' && a.state !== 'inactive');
+function alertName(alert) {
+  return `${alert.alert.replace(/_/g, ' ')}${alert.pool ? ` of ${alert.pool}` : ''}`;
 }
 
 function alertCard(snap) {
   const all = snap.alerts?.alerts || [];
-  const rows = alertRows(snap);
+  const rows = all.filter((a) => a.state !== 'quiet').sort((a) => (a.state === 'firing' ? -1 : 1));
+  const fired = all.filter((a) => a.state === 'quiet' && a.fired > 0);
   return card('Alerts', { key: 'alerts', class: 'one' }, rows.length === 0
-    ? h('p', { class: 'empty' }, badge('ok', `Nothing fires${all.length > 0 ? `; ${all.length} rules are watched` : ''}.`))
-    : h('ul', { class: 'list' }, rows.map((a) => h('li', { key: a.alert || a.name },
-      badge(a.state), ' ', h('b', {}, a.alert || a.name), ' ', h('span', { class: 'dim' }, a.message || a.why || '')))));
+    ? h('p', { class: 'empty' }, badge('ok', 'Nothing fires'), all.length > 0 && ` ${all.length} rules are watched.`)
+    : h('ul', { class: 'list' }, rows.map((a) => h('li', { key: alertName(a) },
+      badge(a.state), ' ', h('b', {}, alertName(a)), ' ', h('span', { class: 'dim' }, `for ${duration(a.since_seconds)}`),
+      h('div', { class: 'wrap' }, a.message || a.text)))),
+  fired.length > 0 && h('p', { class: 'dim' }, `Cleared: ${fired.map((a) => `${alertName(a)}, ${duration(a.since_seconds)} ago`).join('; ')}.`));
 }
 
 /** Every endpoint with its times of the last minute, the slowest first. */
 export function endpointRows(snap) {
   const bounds = snap.latency.bounds_ms;
-  const timed = new Map(snap.latency.endpoints.map((e) => [`${e.upstream} ${e.endpoint}`, e]));
   return snap.endpoints.endpoints.map((e) => {
-    const t = timed.get(`${e.upstream} ${e.endpoint}`);
-    const name = `${e.upstream} ${e.endpoint}`;
-    const counts = t ? since(name, 'first_byte', t.first_byte_ms, bounds.length + 1) : [];
-    const p95 = t ? quantile(counts, bounds, 0.95) : null;
-    return { ...e, id: name, p50: t ? quantile(counts, bounds, 0.5) : null, p95, leases: t ? t.leases : 0 };
+    const id = `${e.upstream} ${e.endpoint}`;
+    const counts = lately('endpoints', id, 'first_byte_ms');
+    return { ...e, id, p50: quantile(counts, bounds, 0.5), p95: quantile(counts, bounds, 0.95) };
   }).sort((a, b) => (b.p95 ?? -1) - (a.p95 ?? -1));
 }
 

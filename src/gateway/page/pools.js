@@ -3,7 +3,7 @@
 
 import { h } from './dom.js';
 import { act, encode } from './api.js';
-import { live, quantile, since } from './live.js';
+import { lately, live, quantile } from './live.js';
 import { badge, button, card, count, meter, ms, percent, rate, table } from './format.js';
 import { lines, spark } from './chart.js';
 import { endpointActions, endpointState } from './endpoints.js';
@@ -54,7 +54,7 @@ function list(snap) {
 
 function actions(pool) {
   return h('div', { class: 'row', role: 'group', 'aria-label': `Actions on ${pool.name}` },
-    Object.keys(EFFECTS).map((verb) => {
+    Object.keys(EFFECTS).filter((verb) => verb !== (pool.paused ? 'pause' : 'resume')).map((verb) => {
       const label = verb[0].toUpperCase() + verb.slice(1);
       return button(label, () => act(`${label} ${pool.name}`, EFFECTS[verb], `/api/v1/pools/${encode(pool.name)}/${verb}`), { key: verb });
     }));
@@ -63,10 +63,9 @@ function actions(pool) {
 const PHASES = [['wait_ms', 'Queue'], ['connect_ms', 'Connect'], ['tls_ms', 'TLS'], ['first_byte_ms', 'First byte'], ['hold_ms', 'Held']];
 
 export function phaseRows(snap, name) {
-  const one = snap.latency.pools.find((p) => p.pool === name);
   const bounds = snap.latency.bounds_ms;
   return PHASES.map(([field, title]) => {
-    const counts = one ? since(name, field, one[field], bounds.length + 1) : [];
+    const counts = lately('pools', name, field);
     return { title, n: counts.reduce((sum, n) => sum + n, 0), p50: quantile(counts, bounds, 0.5), p95: quantile(counts, bounds, 0.95), p99: quantile(counts, bounds, 0.99) };
   });
 }
