@@ -17,7 +17,7 @@ def pytest_configure(config):
         pytest.exit(f"{weirtest.WEIR} is not built: run `make test`", returncode=3)
 
 
-LONGEST = ("test_tls", "test_websocket", "test_options_upstream", "test_proxies_matrix", "test_client_server_h2", "test_floods",
+LONGEST = ("test_dashboard", "test_tls", "test_websocket", "test_options_upstream", "test_proxies_matrix", "test_client_server_h2", "test_floods",
            "test_h2_upstream", "test_client_proxies", "test_pool", "test_peers", "test_examples")
 
 
