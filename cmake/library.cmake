@@ -11,9 +11,11 @@ set(weir_private PkgConfig::UV PkgConfig::CARES PkgConfig::OPENSSL PkgConfig::XX
   Threads::Threads m)
 set(weir_requires_private "libuv libcares openssl libxxhash libnghttp2 zlib")
 
+# The number of the binary interface: it grows with every one that programs have to be linked to anew.
+set(WEIR_INTERFACE 1)
 add_library(weir_shared SHARED ${weir_objects})
 set_target_properties(weir_shared PROPERTIES OUTPUT_NAME weir EXPORT_NAME weir LINKER_LANGUAGE C
-  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/libweir.map)
+  VERSION ${WEIR_INTERFACE}.${PROJECT_VERSION} SOVERSION ${WEIR_INTERFACE} LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/libweir.map)
 target_link_options(weir_shared PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/libweir.map)
 if(NOT WEIR_SANITIZE)
   target_link_options(weir_shared PRIVATE -Wl,--no-undefined)

@@ -45,9 +45,9 @@ def library(room, without=""):
                     if any(f"{name}(" in declaration for name in piece.functions if name != without):
                         parts.append(declaration.strip().rstrip(";") + "\n{\n    __builtin_trap();\n}")
     (room / "abi.c").write_text("\n".join(parts) + "\n")
-    major = version().split(".")[0]
+    number = re.search(r"set\(WEIR_INTERFACE (\d+)\)", (ROOT / "cmake" / "library.cmake").read_text()).group(1)
     subprocess.run(["cc", "-std=c17", "-g", "-O0", "-w", "-fPIC", "-shared", "-I", ROOT / "include",
-                    f"-Wl,--version-script={ROOT / 'cmake' / 'libweir.map'}", f"-Wl,-soname,libweir.so.{major}",
+                    f"-Wl,--version-script={ROOT / 'cmake' / 'libweir.map'}", f"-Wl,-soname,libweir.so.{number}",
                     "-o", "libweir.so", "abi.c"], cwd=room, check=True)
     return room / "libweir.so"
 
