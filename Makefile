@@ -26,7 +26,8 @@ $(CONFIGURED): CMakePresets.json
 	@touch $@
 
 .PHONY: help build run test check bench sim story conform-h2 conform-ws test-openclaw fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
-        install reference release clean test-clang test-tsan packages-run packages-compile packages-test packages-check packages-bench
+        install reference release clean test-clang test-tsan packages-run packages-compile packages-test packages-check packages-package packages-bench \
+        deb deb-check
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -39,6 +40,8 @@ packages-test:
 	@mkdir -p build && tools/packages.sh run compile peers test
 packages-check:
 	@mkdir -p build && tools/packages.sh run compile peers test check
+packages-package:
+	@mkdir -p build && tools/packages.sh run package
 packages-bench:
 	@mkdir -p build && tools/packages.sh run peers bench
 
@@ -143,6 +146,12 @@ reference: packages-test ## write docs/reference, docs/man and docs/options.md f
 install: build ## programs, library, headers, pkg-config, CMake: PREFIX= DESTDIR=
 	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)" >/dev/null
 	@echo "installed under $(DESTDIR)$(PREFIX)"
+
+deb: packages-package ## Debian packages of this tree, in build/deb
+	@tools/deb.sh build/deb
+
+deb-check: deb ## installs, runs, upgrades and removes them on a clean Debian 12 (root; WEIR_CACHE= keeps that)
+	@tools/deb_check.sh build/deb
 
 release: ## before a tag: everything checked, and abi/weir.abi is this version's
 	@$(MAKE) check
