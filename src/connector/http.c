@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define STREAMS_LIKELY 100U /* of a peer that has not spoken yet (RFC 9113 §6.5.2) */
 
@@ -418,12 +419,20 @@ static void pool_close(void *self, weir_conn id, void *object, weir_err why)
     weir_conn_down(connector->pool, id, why);
 }
 
+int http_link_fd(void *object)
+{
+    struct http_link *link = object;
+    return link->ops->fd != NULL ? link->ops->fd(link) : -1;
+}
+
 static void pool_cut(void *self, weir_conn id, void *object)
 {
     (void)self;
     (void)id;
-    struct http_link *link = object;
-    link->ops->cut(link);
+    int fd = http_link_fd(object);
+    if (fd >= 0) {
+        shutdown(fd, SHUT_RDWR); /* whoever reads it sees it */
+    }
 }
 
 static bool pool_reusable(void *self, void *object)

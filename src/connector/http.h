@@ -118,7 +118,7 @@ struct http_link_ops {
     /* Closes, and says weir_conn_down(); one that no pool knows cancels its call and is freed
      * later in the turn. */
     void (*close)(struct http_link *link, weir_err why);
-    void (*cut)(struct http_link *link); /* shuts the descriptor down */
+    int (*fd)(struct http_link *link); /* its descriptor; -1: it has none */
     /* Off its loop, for another connector of the same kind; NULL: this one cannot. May be NULL. */
     struct http_parcel *(*detach)(struct http_link *take_link);
     /* Tells of each call that is under way, with its stream's number. NULL with HTTP/1.1. */
@@ -149,6 +149,7 @@ static inline struct http_call *http_call_open(void *object, const struct http_c
 }
 
 /* The tunnel that a connection of a pool has become, or NULL. */
+int http_link_fd(void *object);                     /* -1: it has none */
 struct http_tunnel *http_link_tunnel(void *object); /* in http1.c */
 
 static inline void http_link_each_call(const void *object, http_link_call_fn *fn, void *arg)

@@ -13,7 +13,6 @@
 #include "proto/http1.h"
 
 #include <errno.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 /* What may wait for a peer that does not read: the giver stops when told so, at most one read
@@ -764,12 +763,10 @@ static void link_close(struct http_link *link, weir_err why)
     conn_down(conn, why);
 }
 
-static void link_cut(struct http_link *link)
+static int link_fd(struct http_link *link)
 {
-    struct conn *conn = container_of(link, struct conn, link);
-    if (conn->stream != NULL) {
-        shutdown(stream_fd(conn->stream), SHUT_RDWR);
-    }
+    const struct conn *conn = container_of(link, struct conn, link);
+    return conn->stream != NULL ? stream_fd(conn->stream) : -1;
 }
 
 static const struct http_link_ops link_ops = {
@@ -777,7 +774,7 @@ static const struct http_link_ops link_ops = {
     .reusable = link_reusable,
     .probe = link_probe,
     .close = link_close,
-    .cut = link_cut,
+    .fd = link_fd,
     .detach = link_detach,
 };
 
@@ -844,19 +841,17 @@ static void given_closed(struct http_link *link, weir_err why)
     weir_conn_down(pool, id, why);
 }
 
-static void given_cut(struct http_link *link)
+static int given_fd(struct http_link *link)
 {
-    const struct given *given = container_of(link, struct given, link);
-    if (given->tunnel != NULL) {
-        shutdown(stream_fd(given->tunnel->stream), SHUT_RDWR); /* its taker sees it */
-    }
+    const struct http_tunnel *tunnel = container_of(link, struct given, link)->tunnel;
+    return tunnel != NULL && tunnel->stream != NULL ? stream_fd(tunnel->stream) : -1;
 }
 
 /* A lease of it is never given again: nobody calls or probes. */
 static const struct http_link_ops given_ops = {
     .reusable = given_reusable,
     .close = given_closed,
-    .cut = given_cut,
+    .fd = given_fd,
 };
 
 struct http_tunnel *http_link_tunnel(void *object)

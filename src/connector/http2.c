@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define PADDED_HEAD_MAX (1U << 20) /* of what we send: no limit of ours */
 
@@ -349,12 +348,10 @@ static void link_close(struct http_link *link, weir_err why)
     session_end(session, why, HTTP_FAULT_RESET);
 }
 
-static void link_cut(struct http_link *link)
+static int link_fd(struct http_link *link)
 {
-    struct session *session = session_of(link);
-    if (session->stream != NULL) {
-        shutdown(stream_fd(session->stream), SHUT_RDWR);
-    }
+    const struct session *session = session_of(link);
+    return session->stream != NULL ? stream_fd(session->stream) : -1;
 }
 
 static void link_each(const struct http_link *link, http_link_call_fn *fn, void *arg)
@@ -372,7 +369,7 @@ static const struct http_link_ops link_ops = {
     .reusable = link_reusable,
     .probe = link_probe,
     .close = link_close,
-    .cut = link_cut,
+    .fd = link_fd,
     .each = link_each,
 };
 

@@ -268,6 +268,7 @@ static const char *status_reason(uint16_t status)
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
     case 409: return "Conflict";
+    case 412: return "Precondition Failed";
     case 413: return "Content Too Large";
     case 414: return "URI Too Long";
     case 429: return "Too Many Requests";
@@ -292,7 +293,7 @@ static void write_methods(unsigned methods, char *ret_text, size_t size)
 }
 
 static void answer_head(struct http_exchange *exchange, uint16_t status, const char *type,
-                        size_t length, unsigned methods)
+                        size_t length, unsigned methods, const char *tag)
 {
     char allow[32];
     struct http_field fields[6] = {
@@ -311,6 +312,8 @@ static void answer_head(struct http_exchange *exchange, uint16_t status, const c
         write_methods(methods, allow, sizeof(allow));
         fields[count++] = (struct http_field){.name = SLICE("Allow"), .value = slice_of(allow)};
     }
+    if (tag != NULL)
+        fields[count++] = (struct http_field){.name = SLICE("ETag"), .value = slice_of(tag)};
     if (status == 429 || status == 503)
         fields[count++] = (struct http_field){
             .name = SLICE("Retry-After"), .value = SLICE("1"), .id = HTTP_RETRY_AFTER};
@@ -333,7 +336,7 @@ static void refuse(struct http_exchange *exchange, uint16_t status, bool head_on
     bytes_init(&body, &alloc_libc, ROW_BYTES);
     rows_fault(&body, status, status_reason(status));
     exchange->user = NULL;
-    answer_head(exchange, status, "application/json", bytes_len(&body), methods);
+    answer_head(exchange, status, "application/json", bytes_len(&body), methods, NULL);
     if (!head_only)
         exchange->ops->body(exchange, bytes_at(&body), bytes_len(&body));
     exchange->ops->end(exchange, NULL);
@@ -375,14 +378,19 @@ static void answer_send(struct admin_request *request, uint16_t status)
     const char *type = request->page->type;
     if (type == NULL)
         type = request->openmetrics ? OPENMETRICS_CONTENT_TYPE : PROM_CONTENT_TYPE;
-    answer_head(request->exchange, status, type, bytes_len(&request->body), 0);
+    bool has_tag = request->page->write == admin_config || request->page->run == admin_config_put;
+    char tag[ADMIN_TAG_TEXT];
+    if (has_tag)
+        admin_config_tag(request->admin->server, tag);
+    answer_head(request->exchange, status, type, bytes_len(&request->body), 0,
+                has_tag ? tag : NULL);
     body_send(request);
 }
 
 /* What was written is a fault, whatever the page is of. */
 static void fault_send(struct admin_request *request, uint16_t status)
 {
-    answer_head(request->exchange, status, "application/json", bytes_len(&request->body), 0);
+    answer_head(request->exchange, status, "application/json", bytes_len(&request->body), 0, NULL);
     body_send(request);
 }
 
@@ -503,6 +511,9 @@ static bool take_ask(struct admin_request *request, const struct http_head *head
     ask->path = slice_sub(target, 0, slice_find(target, '?'));
     ask->query = slice_sub(target, ask->path.len + 1, target.len);
     ask->who = request->who;
+    for (uint16_t i = 0; i < head->field_count; i++)
+        if (slice_is_nocase(head->fields[i].name, "if-match"))
+            slice_copy(ask->if_match, sizeof(ask->if_match), head->fields[i].value);
     snprintf(request->who, sizeof(request->who), "%s@%s",
              !has_token               ? "anyone"
              : role == ADMIN_OPERATOR ? "operator"

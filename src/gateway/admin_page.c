@@ -11,7 +11,6 @@
 #include "gateway/admin_tls.h"
 #include "gateway/affinity.h"
 #include "gateway/client_keys.h"
-#include "gateway/config_dump.h"
 #include "gateway/inlet.h"
 #include "gateway/metrics.h"
 #include "gateway/metrics_tls.h"
@@ -322,6 +321,25 @@ static void websocket_row(struct json *row, const struct channel_info *info)
     json_close(row, '}');
 }
 
+/* What the kernel says of it. */
+static void tcp_row(struct json *row, const struct tcp_facts *tcp)
+{
+    if (!tcp->is_known) {
+        json_null(row, "tcp");
+        return;
+    }
+    json_open(row, "tcp", '{');
+    json_fixed(row, "rtt_ms", tcp->rtt_us, 3);
+    json_fixed(row, "rtt_var_ms", tcp->rtt_var_us, 3);
+    json_u64(row, "retransmits", tcp->retransmits);
+    json_u64(row, "lost", tcp->lost);
+    json_u64(row, "congestion_window", tcp->congestion_window);
+    json_u64(row, "bytes_in", tcp->bytes_in);
+    json_u64(row, "bytes_acked", tcp->bytes_acked);
+    json_u64(row, "unsent", tcp->unsent);
+    json_close(row, '}');
+}
+
 uint16_t admin_connections(const struct server *server, const struct census *census,
                            bool openmetrics, struct bytes *out)
 {
@@ -353,6 +371,8 @@ uint16_t admin_connections(const struct server *server, const struct census *cen
             json_bool(&row, "retiring", info->retiring);
             if (conn->is_websocket)
                 websocket_row(&row, &conn->websocket);
+            if (conn->stream == 0)
+                tcp_row(&row, &conn->tcp);
             row_end(&rows, &row);
         }
     }
@@ -451,17 +471,8 @@ uint16_t admin_certificates(const struct server *server, const struct census *ce
     return rows_close(&rows);
 }
 
-/* --- configuration and process -------------------------------------------------------------------
+/* --- process -------------------------------------------------------------------
  */
-
-uint16_t admin_config(const struct server *server, const struct census *census, bool openmetrics,
-                      struct bytes *out)
-{
-    (void)census, (void)openmetrics;
-    config_dump_json(server->config, out);
-    bytes_append_text(out, "\n");
-    return 200;
-}
 
 static void worker_rows(struct json *row, const struct server *server)
 {

@@ -22,11 +22,14 @@
 #define ADMIN_NAME_LEN  128U /* of such a part, and of who asks */
 #define ADMIN_PATH_MAX  256U /* there is no page for a longer one, but for its query */
 
+#define ADMIN_TAG_TEXT 24U /* of the configuration in force, with its quotes */
+
 /* What a page that is asked for something is asked. */
 struct admin_ask {
-    struct slice path, query; /* the query of a GET: what stands behind its '?' */
-    struct slice input;       /* the body of a command */
-    const char *who;          /* asks, and from where */
+    struct slice path, query;      /* the query of a GET: what stands behind its '?' */
+    struct slice input;            /* the body of a command */
+    const char *who;               /* asks, and from where */
+    char if_match[ADMIN_TAG_TEXT]; /* that field; "": it is not there */
     char names[ADMIN_NAMES_MAX][ADMIN_NAME_LEN + 1]; /* what stands for {…} in the path */
 };
 
@@ -106,7 +109,9 @@ admin_order_fn admin_command_pool, admin_command_endpoint;
 admin_run_fn admin_clear, admin_drain;
 admin_order_fn admin_explain, admin_explain_key; /* admin_explain.c */
 admin_write_fn admin_explain_write, admin_explain_key_write;
-admin_write_fn admin_capacity;      /* capacity.c */
+admin_write_fn admin_capacity; /* capacity.c */
+admin_run_fn admin_config_put; /* admin_config.c, as admin_config */
+void admin_config_tag(const struct server *server, char ret_tag[ADMIN_TAG_TEXT]);
 admin_write_fn admin_openapi_write; /* admin_openapi.c */
 admin_write_fn admin_latency_write; /* admin_latency.c */
 admin_write_fn admin_status_write;  /* admin_status.c */

@@ -241,6 +241,13 @@ static const struct http_tunnel *tunnel_of(enum census_kind kind, void *object)
     return kind == CENSUS_LISTENER ? guest_tunnel(object) : http_link_tunnel(object);
 }
 
+static int fd_of(enum census_kind kind, void *object)
+{
+    if (object == NULL || kind == CENSUS_OPENCLAW)
+        return -1;
+    return kind == CENSUS_LISTENER ? guest_fd(object) : http_link_fd(object);
+}
+
 static bool write_key(void *arg, const weir_key_info *info)
 {
     struct writer *w = arg;
@@ -319,6 +326,8 @@ static bool write_conn(void *arg, const weir_conn_info *info)
     row->is_websocket = tunnel != NULL;
     if (row->is_websocket)
         channel_info_of(tunnel, &row->websocket);
+    if (w->sheet->conns_count <= CENSUS_TCP_MAX)
+        tcp_facts_of(fd_of(w->kind, info->object), &row->tcp);
     w->conn = row;
     write_streams(w, info->object);
     return true;

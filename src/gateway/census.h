@@ -14,11 +14,13 @@
 #include "core/pool.h"
 #include "gateway/eventlog.h"
 #include "gateway/relay.h"
+#include "io/tcp_facts.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define CENSUS_ROWS_MAX   10000U /* keys, or connections, of one worker; the rest is `cut` */
+#define CENSUS_TCP_MAX    1000U  /* connections of one worker whose kernel is asked about them */
 #define CENSUS_GROUPS_MAX 1024U  /* of one worker; as many as an engine has */
 
 enum {
@@ -62,6 +64,7 @@ struct census_conn {
     uint32_t stream; /* of HTTP/2, on that connection; 0: it is the connection itself */
     bool is_websocket;
     struct channel_info websocket;
+    struct tcp_facts tcp;
 };
 
 /* One worker's answer. Times are of its clock, which is every worker's. */

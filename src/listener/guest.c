@@ -66,6 +66,12 @@ weir_err guest_admit(weir_pool *pool, const char *scheme, const char *listener, 
     return weir_admit(pool, &key, note, guest, ret_conn);
 }
 
+int guest_fd(const void *object)
+{
+    const struct guest *guest = object;
+    return guest->ops->fd != NULL ? guest->ops->fd(guest) : -1;
+}
+
 struct http_tunnel *guest_tunnel(const void *object)
 {
     const struct guest *guest = object;

@@ -19,6 +19,7 @@ typedef void guest_exchange_fn(void *arg, uint32_t stream, const struct http_exc
 struct guest_ops {
     void (*close)(struct guest *guest, weir_err why); /* to be answered by weir_conn_down() */
     void (*cut)(struct guest *guest);                 /* shut down, do not free */
+    int (*fd)(const struct guest *guest);             /* its descriptor; -1: it has none */
     /* What it has become (proto/http.h), or NULL. NULL where it never does. */
     struct http_tunnel *(*tunnel)(const struct guest *guest);
     /* Tells of each exchange whose handler still hears of it, with its stream's number. NULL with
@@ -41,6 +42,7 @@ weir_err guest_admit(weir_pool *pool, const char *scheme, const char *listener, 
                      struct guest *guest, weir_conn *ret_conn);
 
 /* `object` is what the pool of a listener knows. */
+int guest_fd(const void *object); /* -1: it has none */
 struct http_tunnel *guest_tunnel(const void *object);
 void guest_each_exchange(const void *object, guest_exchange_fn *fn, void *arg);
 

@@ -40,7 +40,15 @@ static void guest_cut(struct guest *guest)
     shutdown(stream_fd(client->stream), SHUT_RDWR); /* the reader sees it */
 }
 
-static const struct guest_ops guest_ops = {.close = guest_close, .cut = guest_cut};
+static int guest_fd_of(const struct guest *guest)
+{
+    const struct client *client = (const struct client *)(const void *)guest; /* its first member */
+    return client->stream != NULL ? stream_fd(client->stream) : -1;
+}
+
+static const struct guest_ops guest_ops = {.close = guest_close,
+                                           .cut = guest_cut,
+                                           .fd = guest_fd_of};
 
 struct client *client_new(struct http1_listener *listener, struct stream *take_stream,
                           const uint8_t address[16])

@@ -44,8 +44,15 @@ static struct http_tunnel *tunnel_of(const struct guest *guest)
     return ((const struct tunnelled *)guest)->tunnel; /* its first member */
 }
 
+static int guest_fd_of(const struct guest *guest)
+{
+    const struct http_tunnel *tunnel = tunnel_of(guest);
+    return tunnel != NULL && tunnel->stream != NULL ? stream_fd(tunnel->stream) : -1;
+}
+
 static const struct guest_ops guest_ops = {.close = guest_close,
                                            .cut = guest_cut,
+                                           .fd = guest_fd_of,
                                            .tunnel = tunnel_of};
 
 static void tunnel_close(struct http_tunnel *tunnel)

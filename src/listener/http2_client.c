@@ -56,8 +56,15 @@ static void guest_each(const struct guest *guest, guest_exchange_fn *fn, void *a
     }
 }
 
+static int guest_fd_of(const struct guest *guest)
+{
+    const struct http2_client *client = (const struct http2_client *)(const void *)guest;
+    return client->stream != NULL ? stream_fd(client->stream) : -1;
+}
+
 static const struct guest_ops guest_ops = {.close = guest_close,
                                            .cut = guest_cut,
+                                           .fd = guest_fd_of,
                                            .each = guest_each};
 
 /* A tenth more or less, so that those who came together do not leave together. */
