@@ -93,6 +93,31 @@ const struct command commands[] = {
      "\n"
      "Exit status: 0 left, 1 this is no terminal, 2 not understood.\n",
      command_top},
+    {"bench", "URL [--vs URL] [OPTION ...]", "put a server under load, and time its answers",
+     "URL is http://, https://, ws:// or wss://. Without --rate, so many callers each ask again when\n"
+     "they were answered (closed loop). With it, requests are due at that rate whatever the answers\n"
+     "do, and a latency counts from when its request was due (open loop): what waits behind a stall\n"
+     "is seen, as users would feel it. Of a WebSocket, a message is a request, and what comes back\n"
+     "its answer.\n"
+     "\n"
+     "  --vs URL         another target: both take turns, and are compared round by round\n"
+     "  --rate N         open loop, N requests a second\n"
+     "  --connections N  connections at most, and of a closed loop its callers [16]\n"
+     "  --for TIME       how long a round counts [10s]\n"
+     "  --warm TIME      what comes before, and does not count [1s]\n"
+     "  --rounds N       [1; with --vs 5]\n"
+     "  --timeout TIME   an answer takes longer: an error [30s]\n"
+     "  --http2          HTTP/2, by ALPN or prior knowledge; of a WebSocket, its streams\n"
+     "  --method WORD    [GET; with --body POST]\n"
+     "  --body TEXT      the body of each request; @FILE: what the file has\n"
+     "  -H, --header TEXT  a field of each request, \"Name: value\"; up to 16\n"
+     "  --message SIZE   bytes of a WebSocket's message [100]\n"
+     "  --insecure       takes whatever certificate it is shown\n"
+     "  --svg FILE       latency by quantile, as a picture\n"
+     "  --json           one JSON object instead of the text\n"
+     "\n"
+     "Exit status: 0 done, 1 there was no answer, 2 not understood.\n",
+     command_bench},
     {"simulate", "TRACE|--rate N [OPTION ...]", "play arrivals through the pool, and advise sizes",
      "Runs the real pool core on a virtual clock under the arrivals that TRACE recorded, and says\n"
      "how long callers waited and how many connections it took; then finds the smallest pool that\n"

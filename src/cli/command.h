@@ -23,6 +23,7 @@ int command_check(int count, char **words);
 int command_show(int count, char **words);
 int command_events(int count, char **words);
 int command_top(int count, char **words);
+int command_bench(int count, char **words);
 int command_simulate(int count, char **words);
 int command_config(int count, char **words);
 int command_version(int count, char **words);
