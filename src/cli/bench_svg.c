@@ -112,8 +112,7 @@ void bench_print_svg(FILE *out, const struct bench_plan *plan, const struct benc
         put_curve(out, &scale, &tally->us, i);
         snprintf(text, sizeof(text), "%s  %.0f a second, %llu errors%s", plan->urls[i],
                  tally->seconds > 0 ? (double)tally->answered / tally->seconds : 0,
-                 (unsigned long long)missed,
-                 i == 0 ? "" : " (dashed)");
+                 (unsigned long long)missed, i == 0 ? "" : " (dashed)");
         put_text(out, LEFT, 28 + 22 * i, "start", text);
     }
     snprintf(text, sizeof(text), "%s loop; latency by quantile",

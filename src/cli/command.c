@@ -4,6 +4,7 @@
  */
 #include "cli/command.h"
 
+#include "base/check.h"
 #include "base/text.h"
 
 #include <stdio.h>
@@ -48,10 +49,10 @@ const struct command commands[] = {
      "  reference      every option with default, range and meaning, as Markdown\n"
      "  openapi        the admin interface, as an OpenAPI document\n",
      command_config},
-    {"show", "LIST [-o table|json] [NAME=VALUE ...]", "what a gateway that runs is doing",
-     "LIST is one of pools, endpoints, accounts, keys, connections, listeners, clients, sessions,\n"
-     "certificates, events, process.\n"
-     "\n"
+    {"show",
+     "pools|endpoints|accounts|keys|connections|listeners|clients|sessions|certificates|events|"
+     "process [-o table|json] [NAME=VALUE ...]",
+     "what a gateway that runs is doing",
      "  -o json       all that is known, as the admin interface says it\n"
      "  --admin ADDR  where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
      "  NAME=VALUE    of sessions only those whose id begins so, or with that user, upstream,\n"
@@ -93,6 +94,66 @@ const struct command commands[] = {
      "\n"
      "Exit status: 0 left, 1 this is no terminal, 2 not understood.\n",
      command_top},
+    {"endpoint", "UPSTREAM/ENDPOINT ready|drain|maint [OPTION ...]",
+     "whether an endpoint gets requests",
+     "  ready  it does, as the configuration says\n"
+     "  drain  no new ones; those that are open go on\n"
+     "  maint  the same, but what is open after --grace is cut, and it is not checked\n"
+     "\n"
+     "  --reason TEXT  why; it is kept with the event\n"
+     "  --grace TIME   of maint, for what is open [30s]\n"
+     "  -o json        what was done, as the admin interface says it\n"
+     "  --admin ADDR   where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
+     "\n"
+     "WEIR_ADMIN_TOKEN is shown to an admin interface that asks for one.\n"
+     "\n"
+     "Exit status: 0 done, 1 refused or it cannot be asked, 2 not understood.\n",
+     command_endpoint},
+    {"pool", "NAME pause|resume|reconnect|flush [OPTION ...]", "what a pool does",
+     "  pause      new requests wait; those that are open go on\n"
+     "  resume     the end of a pause\n"
+     "  reconnect  every connection is replaced, those in use when they are released\n"
+     "  flush      the same, but what is still in use after --grace is cut\n"
+     "\n"
+     "  --reason TEXT  why; it is kept with the event\n"
+     "  --grace TIME   of flush, for what is open [30s]\n"
+     "  -o json        what was done, as the admin interface says it\n"
+     "  --admin ADDR   where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
+     "\n"
+     "WEIR_ADMIN_TOKEN is shown to an admin interface that asks for one.\n"
+     "\n"
+     "Exit status: 0 done, 1 refused or it cannot be asked, 2 not understood.\n",
+     command_pool},
+    {"account", "UPSTREAM/ACCOUNT clear [OPTION ...]", "forget what is held against an account",
+     "Its cooldowns end now.\n"
+     "\n"
+     "  --reason TEXT  why; it is kept with the event\n"
+     "  -o json        what was done, as the admin interface says it\n"
+     "  --admin ADDR   where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
+     "\n"
+     "WEIR_ADMIN_TOKEN is shown to an admin interface that asks for one.\n"
+     "\n"
+     "Exit status: 0 done, 1 refused or it cannot be asked, 2 not understood.\n",
+     command_account},
+    {"drain", "[OPTION ...]", "no new clients, and then the end",
+     "What is open may take as long as the configuration's drain_timeout says.\n"
+     "\n"
+     "  --reason TEXT  why; it is kept with the event\n"
+     "  --grace TIME   what is open may take at most that long\n"
+     "  -o json        what was done, as the admin interface says it\n"
+     "  --admin ADDR   where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
+     "\n"
+     "WEIR_ADMIN_TOKEN is shown to an admin interface that asks for one.\n"
+     "\n"
+     "Exit status: 0 done, 1 refused or it cannot be asked, 2 not understood.\n",
+     command_drain},
+    {"healthcheck", "[--admin ADDR]", "whether a gateway is ready, for scripts and containers",
+     "Asks its /readyz, for 5 seconds at most.\n"
+     "\n"
+     "  --admin ADDR  where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
+     "\n"
+     "Exit status: 0 ready, 1 it is not, or cannot be asked, 2 not understood.\n",
+     command_healthcheck},
     {"bench", "URL [--vs URL] [OPTION ...]", "put a server under load, and time its answers",
      "URL is http://, https://, ws:// or wss://. Without --rate, so many callers each ask again when\n"
      "they were answered (closed loop). With it, requests are due at that rate whatever the answers\n"
@@ -145,6 +206,13 @@ const struct command commands[] = {
      command_simulate},
     {"version", "[-v]", "which weir this is",
      "  -v  also the libraries it was built with and runs with\n", command_version},
+    {"completion", "bash|zsh|fish", "what a shell offers while a command is typed",
+     "Prints it for that shell, from what --help says:\n"
+     "\n"
+     "  . <(weir completion bash)\n"
+     "  weir completion zsh >\"${fpath[1]}/_weir\"\n"
+     "  weir completion fish >~/.config/fish/completions/weir.fish\n",
+     command_completion},
     {"help", "[COMMAND]", "this text, or a command's", "", command_help},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -175,7 +243,7 @@ int command_help(int count, char **words)
     }
     printf("weir %s - a relay that pools its connections\n\n", WEIR_VERSION);
     for (const struct command *c = commands; c->name != NULL; c++)
-        printf("  weir %-8s %s\n", c->name, c->brief);
+        printf("  weir %-11s %s\n", c->name, c->brief);
     printf("\n`weir help COMMAND` or `weir COMMAND --help` says more. The demo is the place to "
            "start.\n");
     return 0;
@@ -190,10 +258,26 @@ static const struct command_option *option_of(const struct command_option *optio
     return NULL;
 }
 
+/* Each is told by one of its names at least, in the usage or in the help: --help is whole, and so
+ * is what shells offer. */
+static void check_told(const char *command, const struct command_option *options)
+{
+    const struct command *it = command_find(command);
+    for (const struct command_option *one = options; it != NULL && one->name != NULL; one++) {
+        bool is_told = false;
+        for (const struct command_option *other = options; other->name != NULL; other++)
+            is_told |= other->value == one->value && other->given == one->given
+                       && (strstr(it->help, other->name) != NULL
+                           || strstr(it->usage, other->name) != NULL);
+        check(is_told);
+    }
+}
+
 int command_options(const char *command, int count, char **words,
                     const struct command_option *options)
 {
     int left = 0;
+    check_told(command, options);
     for (int i = 0; i < count; i++) {
         const char *word = words[i];
         if (word[0] != '-' || word[1] == '\0') {

@@ -24,9 +24,15 @@ int command_show(int count, char **words);
 int command_events(int count, char **words);
 int command_top(int count, char **words);
 int command_bench(int count, char **words);
+int command_endpoint(int count, char **words);
+int command_pool(int count, char **words);
+int command_account(int count, char **words);
+int command_drain(int count, char **words);
+int command_healthcheck(int count, char **words);
 int command_simulate(int count, char **words);
 int command_config(int count, char **words);
 int command_version(int count, char **words);
+int command_completion(int count, char **words);
 int command_help(int count, char **words);
 
 const struct command *command_find(const char *name); /* or NULL */

@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/row.h"
 #include "cli/terminal.h"
+#include "cli/url.h"
 #include "proto/json_read.h"
 
 #include <stdio.h>
@@ -144,17 +145,15 @@ static int usage(const char *why, const char *what)
 /* "user=ann" as the query says it. False: it is none, or there is no room. */
 static bool add_word(char path[QUERY_MAX], const char *word, bool is_first)
 {
-    static const char plain[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    const char *equals = strchr(word, '=');
+    struct slice rest = slice_of(word);
     size_t len = strlen(path);
-    if (equals == NULL || len + 3 * strlen(word) + 2 > QUERY_MAX)
+    uint32_t equals = slice_find(rest, '=');
+    if (equals == rest.len || len + 3 * (size_t)rest.len + 2 > QUERY_MAX)
         return false;
     path[len++] = is_first ? '?' : '&';
-    for (const char *at = word; *at != '\0'; at++) {
-        bool is_plain = at == equals || strchr(plain, *at) != NULL;
-        len += (size_t)snprintf(path + len, 4, is_plain ? "%c" : "%%%02X", (unsigned char)*at);
-    }
+    len += url_escape(path + len, QUERY_MAX - len, slice_sub(rest, 0, equals));
+    path[len++] = '=';
+    url_escape(path + len, QUERY_MAX - len, slice_sub(rest, equals + 1, rest.len));
     return true;
 }
 

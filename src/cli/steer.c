@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * steer.c - the commands that change what a gateway does: weir endpoint, pool, account, drain; and
+ * weir healthcheck, for whoever only wants to know whether it is ready.
+ *
+ * Each is one POST to the admin interface, which says what it did; a reason that is given stays
+ * with the event that it makes.
+ */
+#include "cli/ask.h"
+#include "cli/command.h"
+#include "cli/row.h"
+#include "cli/terminal.h"
+#include "cli/url.h"
+#include "proto/json.h"
+#include "proto/json_read.h"
+
+#include <stdio.h>
+
+#define PATH_MAX_BYTES 1024U
+#define BODY_MAX       1024U
+
+/* What all of them may be told. */
+struct steering {
+    struct ask ask;
+    const char *reason, *grace, *output;
+    bool has_grace; /* --grace makes sense */
+};
+
+static int misused(const struct steering *steering, const char *why, const char *word)
+{
+    fprintf(stderr, "weir %s: %s%s; `weir %s --help` says more\n", steering->ask.command, why, word,
+            steering->ask.command);
+    return EXIT_USAGE;
+}
+
+/* Of the words, as with command_options(). */
+static int options_of(struct steering *steering, int count, char **words)
+{
+    struct ask *ask = &steering->ask;
+    const struct command_option options[] = {
+        {"-c", &ask->config, NULL},
+        {"--config", &ask->config, NULL},
+        {"--admin", &ask->admin, NULL},
+        {"-o", &steering->output, NULL},
+        {"--output", &steering->output, NULL},
+        {"--reason", &steering->reason, NULL},
+        {steering->has_grace ? "--grace" : NULL, &steering->grace, NULL},
+        {0}};
+    steering->output = "text";
+    return command_options(ask->command, count, words, options);
+}
+
+/* "done=drain workers=2 …" */
+static void print_done(struct slice body)
+{
+    struct json_at at = {0};
+    struct slice name, value;
+    char word[64], cell[ROW_CELL_MAX];
+    bool is_first = true;
+    while (json_next(body, &at, &name, &value)) {
+        if (slice_copy(word, sizeof(word), name) >= sizeof(word))
+            continue;
+        row_cell(body, word, cell);
+        terminal_tame(word);
+        printf("%s%s=%s", is_first ? "" : " ", word, cell);
+        is_first = false;
+    }
+    printf("\n");
+}
+
+/* POST, with what was said. The exit status. */
+static int steer(struct steering *steering, const char *path)
+{
+    char room[BODY_MAX];
+    struct json json = json_into(room, sizeof(room));
+    struct bytes body;
+    uint64_t grace_ms;
+    json_open(&json, NULL, '{');
+    if (steering->reason != NULL)
+        json_text(&json, "reason", steering->reason);
+    if (steering->grace != NULL) {
+        if (!text_parse_duration(slice_of(steering->grace), &grace_ms))
+            return misused(steering, "--grace is a duration, not ", steering->grace);
+        json_u64(&json, "grace_ms", grace_ms);
+    }
+    json_close(&json, '}');
+    if (json.full)
+        return misused(steering, "the reason is too long", "");
+    steering->ask.method = "POST";
+    steering->ask.path = path;
+    steering->ask.input = (struct slice){room, (uint32_t)json.len};
+    bytes_init(&body, &alloc_libc, ASK_ANSWER_MAX);
+    int status = ask_admin(&steering->ask, &body);
+    if (status == 0 && strcmp(steering->output, "json") == 0)
+        printf("%.*s\n", SLICE_ARG(json_trim(bytes_slice(&body))));
+    else if (status == 0 && json_check(bytes_slice(&body)))
+        print_done(json_trim(bytes_slice(&body)));
+    bytes_fini(&body);
+    return status;
+}
+
+/* One of `verbs`, which end with NULL. */
+static bool is_verb(const char *word, const char *const *verbs)
+{
+    while (*verbs != NULL && strcmp(*verbs, word) != 0)
+        verbs++;
+    return *verbs != NULL;
+}
+
+/* "UPSTREAM/NAME" as two parts of a path. */
+static int steer_named(struct steering *steering, const char *where, int left, char **words,
+                       const char *const *verbs)
+{
+    char path[PATH_MAX_BYTES];
+    if (left != 2)
+        return misused(steering, "a name and what to do with it", "");
+    if (!is_verb(words[1], verbs))
+        return misused(steering, "there is no command ", words[1]);
+    size_t len = (size_t)snprintf(path, sizeof(path), "/api/v1/%s/", where);
+    struct slice rest = slice_of(words[0]), part;
+    bool is_pair = strcmp(where, "pools") != 0;
+    if (is_pair) {
+        part = slice_sub(rest, 0, slice_find(rest, '/'));
+        rest = slice_sub(rest, part.len + 1, rest.len);
+        if (part.len == 0 || rest.len == 0)
+            return misused(steering, "UPSTREAM/NAME, not ", words[0]);
+        len += url_escape(path + len, sizeof(path) - len, part);
+        len += (size_t)snprintf(path + len, len < sizeof(path) ? sizeof(path) - len : 0, "/");
+    }
+    if (len < sizeof(path))
+        len += url_escape(path + len, sizeof(path) - len, rest);
+    if (len < sizeof(path))
+        len += (size_t)snprintf(path + len, sizeof(path) - len, "/%s", words[1]);
+    return len < sizeof(path) ? steer(steering, path)
+                              : misused(steering, "the name is too long: ", words[0]);
+}
+
+int command_endpoint(int count, char **words)
+{
+    static const char *const verbs[] = {"ready", "drain", "maint", NULL};
+    struct steering steering = {.ask = {.command = "endpoint"}, .has_grace = true};
+    int left = options_of(&steering, count, words);
+    return left < 0 ? EXIT_USAGE : steer_named(&steering, "endpoints", left, words, verbs);
+}
+
+int command_pool(int count, char **words)
+{
+    static const char *const verbs[] = {"pause", "resume", "reconnect", "flush", NULL};
+    struct steering steering = {.ask = {.command = "pool"}, .has_grace = true};
+    int left = options_of(&steering, count, words);
+    return left < 0 ? EXIT_USAGE : steer_named(&steering, "pools", left, words, verbs);
+}
+
+int command_account(int count, char **words)
+{
+    static const char *const verbs[] = {"clear", NULL};
+    struct steering steering = {.ask = {.command = "account"}};
+    int left = options_of(&steering, count, words);
+    return left < 0 ? EXIT_USAGE : steer_named(&steering, "accounts", left, words, verbs);
+}
+
+int command_drain(int count, char **words)
+{
+    struct steering steering = {.ask = {.command = "drain"}, .has_grace = true};
+    int left = options_of(&steering, count, words);
+    if (left < 0)
+        return EXIT_USAGE;
+    return left > 0 ? misused(&steering, "not understood: ", words[0])
+                    : steer(&steering, "/api/v1/drain");
+}
+
+int command_healthcheck(int count, char **words)
+{
+    struct ask ask = {.command = "healthcheck", .path = "/readyz", .timeout_s = 5};
+    const struct command_option options[] = {{"-c", &ask.config, NULL},
+                                             {"--config", &ask.config, NULL},
+                                             {"--admin", &ask.admin, NULL},
+                                             {0}};
+    struct bytes body;
+    int left = command_options("healthcheck", count, words, options);
+    if (left < 0)
+        return EXIT_USAGE;
+    if (left > 0) {
+        fprintf(stderr, "weir healthcheck: not understood: %s\n", words[0]);
+        return EXIT_USAGE;
+    }
+    bytes_init(&body, &alloc_libc, ASK_ANSWER_MAX);
+    int status = ask_admin(&ask, &body);
+    if (status == 0)
+        printf("ready\n");
+    bytes_fini(&body);
+    return status;
+}
