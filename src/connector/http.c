@@ -263,7 +263,8 @@ static struct http_link *link_open(struct dialling *dialling, const struct dial_
     struct http_connector *connector = dialling->connector;
     const struct http_connector_options *opt = &connector->opt;
     uint64_t took_us = (loop_now_ns(opt->loop) - dialling->begun_ns) / 1000;
-    uint32_t connect_us = took_us < UINT32_MAX ? (uint32_t)took_us : 0;
+    const struct http_took took = {.connect_us = took_us < UINT32_MAX ? (uint32_t)took_us : 0,
+                                   .tls_us = result->step_us[DIAL_SECURING]};
     bool is_h2 = dialling->is_https ? result->tls.alpn == TLS_ALPN_H2
                                     : opt->speaks == HTTP_SPEAKS_HTTP2;
     bool must_be_h2 = opt->speaks == HTTP_SPEAKS_HTTP2 && !dialling->is_http1;
@@ -276,13 +277,13 @@ static struct http_link *link_open(struct dialling *dialling, const struct dial_
     socket_patience(stream_fd(result->take_stream), opt->write_timeout_ms);
     *ret_why = WEIR_ENOMEM;
     if (!is_h2) {
-        return http1_open(connector->http1, dialling->named.id, result->take_stream, connect_us,
+        return http1_open(connector->http1, dialling->named.id, result->take_stream, took,
                           &dialling->pass.place);
     }
     const struct http2_open how = {
         .id = dialling->named.id,
         .take_stream = result->take_stream,
-        .connect_us = connect_us,
+        .took = took,
         .take_place = &dialling->pass.place,
         .is_tls = dialling->is_https,
         .is_trusted = opt->speaks == HTTP_SPEAKS_HTTP2,

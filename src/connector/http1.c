@@ -69,7 +69,7 @@ struct conn {
     struct bytes carry;        /* a head or trailers of which the end is missing */
     struct node on_list;       /* connector->conns */
     struct loop_later freeing; /* lone ones: the stack may still be in it */
-    uint32_t connect_us;
+    struct http_took took;
     uint32_t idle_hint_ms;
     struct slice ahead; /* in SWITCH: what came behind the head */
 };
@@ -183,7 +183,7 @@ void http1_connector_serve(struct http1_connector *connector, weir_pool *pool)
  */
 
 struct http_link *http1_open(struct http1_connector *connector, weir_conn id,
-                             struct stream *take_stream, uint32_t connect_us,
+                             struct stream *take_stream, struct http_took took,
                              struct gate_place *take_place)
 {
     struct conn *conn = alloc_zeroed(&alloc_libc, sizeof *conn);
@@ -194,7 +194,7 @@ struct http_link *http1_open(struct http1_connector *connector, weir_conn id,
     conn->link = (struct http_link){&link_ops, gate_move(take_place)};
     conn->connector = connector;
     conn->id = id;
-    conn->connect_us = connect_us;
+    conn->took = took;
     conn->armed_ms = UINT64_MAX;
     conn->timer.fire = timer_fire;
     conn->freeing.run = conn_freed;
@@ -221,7 +221,8 @@ struct http_link *http1_open(struct http1_connector *connector, weir_conn id,
 struct parcel {
     struct http_parcel parcel;
     int fd;
-    uint32_t uses, connect_us;
+    uint32_t uses;
+    struct http_took took;
 };
 
 static void parcel_land(struct http_parcel *take_parcel, struct http_connector *connector,
@@ -237,7 +238,7 @@ static void parcel_land(struct http_parcel *take_parcel, struct http_connector *
     struct stream *stream;
     struct http_link *link = NULL;
     if (socket_adopt(http1->opt->loop, own.fd, &stream) == 0) {
-        link = http1_open(http1, id, stream, own.connect_us, &own.parcel.place);
+        link = http1_open(http1, id, stream, own.took, &own.parcel.place);
     }
     if (link != NULL) {
         container_of(link, struct conn, link)->uses = own.uses;
@@ -261,7 +262,7 @@ static struct http_parcel *link_detach(struct http_link *take_link)
     *parcel = (struct parcel){.parcel = {.land = parcel_land},
                               .fd = socket_detach(conn->stream),
                               .uses = conn->uses,
-                              .connect_us = conn->connect_us};
+                              .took = conn->took};
     conn->stream = NULL;
     conn_free(conn);
     return &parcel->parcel;
@@ -730,7 +731,7 @@ static struct http_call *link_call(struct http_link *link, const struct http_cal
     conn->call = (struct http_call){.ops = &call_ops,
                                     .caller = caller,
                                     .user = user,
-                                    .connect_us = conn->connect_us,
+                                    .took = conn->took,
                                     .reused = conn->uses > 0,
                                     .can_upgrade = true};
     conn->uses++;

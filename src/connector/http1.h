@@ -42,7 +42,7 @@ void http1_connector_serve(struct http1_connector *connector, weir_pool *pool);
  * pool does not want it any more, weir_conn_down(). id 0: no pool knows it. NULL: no memory, and
  * nothing is said, nor the place taken. */
 struct http_link *http1_open(struct http1_connector *connector, weir_conn id,
-                             struct stream *take_stream, uint32_t connect_us,
+                             struct stream *take_stream, struct http_took took,
                              struct gate_place *take_place);
 
 /* Between the two a connection moves by its descriptor: one over TLS stays, since what its library

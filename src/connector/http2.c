@@ -128,7 +128,7 @@ struct http_link *http2_open(struct http2_connector *connector, const struct htt
     session->stream = how->take_stream;
     session->id = how->id;
     session->is_tls = how->is_tls;
-    session->connect_us = how->connect_us;
+    session->took = how->took;
     session->opened_ms = session->heard_ms = session->tokens_ms = session_now_ms(session);
     session->tokens_milli = (uint64_t)HTTP2_IDLE_BURST * 1000;
     session->write_ms = session->armed_ms = UINT64_MAX;

@@ -57,7 +57,7 @@ void http2_connector_serve(struct http2_connector *connector, weir_pool *pool);
 struct http2_open {
     weir_conn id; /* 0: no pool knows it */
     struct stream *take_stream;
-    uint32_t connect_us;
+    struct http_took took;
     struct gate_place *take_place;
     bool is_tls;
     /* Up at once, with one lease until SETTINGS are there; else up when they are. */

@@ -85,7 +85,7 @@ struct http_call *call_open(struct session *session, const struct http_caller *c
     call->call = (struct http_call){.ops = &call_ops,
                                     .caller = caller,
                                     .user = user,
-                                    .connect_us = session->connect_us,
+                                    .took = session->took,
                                     .reused = session->uses > 0,
                                     .can_upgrade = offers_connect(session),
                                     .shared = true};

@@ -109,7 +109,7 @@ struct session {
     enum http_fault doom_fault;
     uint32_t room; /* what the pool was told */
     uint32_t uses;
-    uint32_t connect_us;
+    struct http_took took;
     struct list calls;
     struct list heard; /* calls that something came for, in this read */
     struct list writing;

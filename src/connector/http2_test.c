@@ -264,7 +264,8 @@ static void open_world(const struct http_connector_options *opt)
     world.peer = ends[1];
     open_server();
     struct gate_place place = {0};
-    const struct http2_open how = {.take_stream = stream, .connect_us = 7, .take_place = &place};
+    const struct http2_open how = {
+        .take_stream = stream, .took = {.connect_us = 7}, .take_place = &place};
     world.link = http2_open(world.connector, &how);
     assert_non_null(world.link);
 }
@@ -354,7 +355,7 @@ static void a_request_finds_its_answer(void **state)
     struct told *told = get(0);
     assert_false(told->call->reused);
     assert_true(told->call->shared);
-    assert_int_equal(told->call->connect_us, 7);
+    assert_int_equal(told->call->took.connect_us, 7);
     until(world.requests == 1);
     assert_int_equal(world.ended, 1); /* with its head: there is no body */
     assert_string_equal(world.fields, ":method=GET;:scheme=http;:authority=example.org;"

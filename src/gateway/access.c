@@ -56,7 +56,8 @@ void access_write(struct access_log *log, const struct access_entry *entry)
     json_u64(&json, "retries", entry->retries);
     json_open(&json, "ms", '{');
     json_fixed(&json, "queue", entry->queue_us, 3);
-    json_fixed(&json, "connect", entry->connect_us, 3);
+    json_fixed(&json, "connect", entry->took.connect_us - entry->took.tls_us, 3);
+    json_fixed(&json, "tls", entry->took.tls_us, 3);
     json_fixed(&json, "first_byte", entry->first_byte_us, 3);
     json_fixed(&json, "total", entry->total_us, 3);
     json_close(&json, '}');

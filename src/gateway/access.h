@@ -9,6 +9,7 @@
 #pragma once
 #include "base/text.h"
 #include "io/clock.h"
+#include "proto/http.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,9 +35,9 @@ struct access_entry {
     bool reused;
     uint32_t retries;
     uint64_t request_bytes, answer_bytes; /* bodies */
-    /* From the request's head on: a connection was there; it was dialled that long (0: reused); the
-     * answer began; it ended. */
-    uint64_t queue_us, connect_us, first_byte_us, total_us;
+    /* From the request's head on: a connection was there; the answer began; it ended. */
+    uint64_t queue_us, first_byte_us, total_us;
+    struct http_took took;                    /* the connection's dial; 0: reused */
     const struct access_websocket *websocket; /* NULL: it was none; bytes are all that passed */
 };
 

@@ -54,11 +54,12 @@ static void a_line_tells_the_story(void **state)
         .trace = SLICE("0af7651916cd43dd8448eb211c80319c"),
         .status = 200,
         .error = "",
-        .reused = true,
+        .reused = false,
         .retries = 1,
         .request_bytes = 3,
         .answer_bytes = 1234567,
         .queue_us = 5,
+        .took = {.connect_us = 3500, .tls_us = 3000},
         .first_byte_us = 1250,
         .total_us = 1000001,
     };
@@ -66,8 +67,9 @@ static void a_line_tells_the_story(void **state)
         line_of(&entry),
         "\"listener\":\"web\",\"client\":\"192.0.2.7\",\"method\":\"GET\",\"host\":\"h.test\","
         "\"path\":\"/a\\\"b\",\"status\":200,\"request_bytes\":3,\"answer_bytes\":1234567,"
-        "\"upstream\":\"up\",\"endpoint\":\"127.0.0.1:80\",\"reused\":true,\"retries\":1,"
-        "\"ms\":{\"queue\":0.005,\"connect\":0.000,\"first_byte\":1.250,\"total\":1000.001},"
+        "\"upstream\":\"up\",\"endpoint\":\"127.0.0.1:80\",\"reused\":false,\"retries\":1,"
+        "\"ms\":{\"queue\":0.005,\"connect\":0.500,\"tls\":3.000,"
+        "\"first_byte\":1.250,\"total\":1000.001},"
         "\"cut\":false,\"error\":\"\",\"trace\":\"0af7651916cd43dd8448eb211c80319c\"}\n");
 }
 

@@ -112,7 +112,7 @@ static void fill(struct channel *channel, const struct transit *transit)
     channel->begun_ns = transit->begun_ns;
     channel->affinity = transit->affinity;
     channel->queue_us = us_between(transit->begun_ns, transit->granted_ns);
-    channel->connect_us = transit->connect_us;
+    channel->took = transit->took;
     channel->first_byte_us = us_between(transit->begun_ns, now_ns);
     channel->endpoint = transit->endpoint;
     channel->retries = transit->tries > 0 ? (uint8_t)(transit->tries - 1) : 0;
@@ -747,7 +747,7 @@ static void log_it(struct channel *channel, uint64_t now_ns)
         .request_bytes = client->bytes,
         .answer_bytes = peer->bytes,
         .queue_us = channel->queue_us,
-        .connect_us = channel->connect_us,
+        .took = channel->took,
         .first_byte_us = channel->first_byte_us,
         .total_us = (now_ns - channel->begun_ns) / 1000,
         .websocket = &figures,

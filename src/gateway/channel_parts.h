@@ -20,7 +20,8 @@ struct channel {
     struct loop_timer timer;
     weir_lease lease; /* of the upstream's connection */
     uint64_t begun_ns;
-    uint32_t queue_us, connect_us, first_byte_us;
+    uint32_t queue_us, first_byte_us;
+    struct http_took took;
     uint32_t endpoint;
     uint32_t seat;      /* clients_give() */
     uint32_t client_no; /* has a place: relay_leave_place(); 0: none */

@@ -649,7 +649,7 @@ static bool send_head(struct transit *transit, void *object, struct http_head *h
     transit->call->ahead[2] = transit->ex->near;
     transit->call->ahead[3] = pool_lease_at(transit->upstream->pool, transit->lease);
     transit->reused = transit->call->reused;
-    transit->connect_us = transit->reused ? 0 : transit->call->connect_us;
+    transit->took = transit->reused ? (struct http_took){0, 0} : transit->call->took;
     transit->call->ops->request(transit->call, head);
     return true;
 }

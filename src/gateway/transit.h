@@ -112,12 +112,12 @@ struct transit {
     bool client_paused, upstream_paused;
     bool reused;
     bool is_grpc;
-    bool is_websocket;       /* a WebSocket is asked for */
-    bool over_http1;         /* … of HTTP/1.1, whatever else the endpoint speaks */
-    bool ahead_ended;        /* … and its client has ended its stream */
-    struct channel *channel; /* while CHANNEL */
-    uint64_t body_max;       /* 0: no limit */
-    uint32_t connect_us;
+    bool is_websocket;          /* a WebSocket is asked for */
+    bool over_http1;            /* … of HTTP/1.1, whatever else the endpoint speaks */
+    bool ahead_ended;           /* … and its client has ended its stream */
+    struct channel *channel;    /* while CHANNEL */
+    uint64_t body_max;          /* 0: no limit */
+    struct http_took took;      /* 0 where it was reused */
     struct health_watch *watch; /* while its client watches our health */
     struct affinity_look look;  /* while it waits for what others know */
     struct transit *next_free;

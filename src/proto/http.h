@@ -330,6 +330,11 @@ struct http_caller {
 #define HTTP_AHEAD       4
 #define HTTP_AHEAD_BYTES 256U /* of each */
 
+/* How long a dial took, and of that TLS with the target (0: none). */
+struct http_took {
+    uint32_t connect_us, tls_us;
+};
+
 struct http_call {
     const struct http_call_ops *ops;
     const struct http_caller *caller;
@@ -337,9 +342,9 @@ struct http_call {
     uint64_t sent; /* bytes of this request the peer's socket has accepted: 0: safe to replay */
     /* What the caller will touch when something comes (base/fetch.h); NULL: no more of it. */
     const void *ahead[HTTP_AHEAD];
-    uint32_t connect_us; /* how long the dial of its connection took */
-    bool reused;         /* the connection has carried a call before this one */
-    bool can_upgrade;    /* a request for a WebSocket may go this way */
+    struct http_took took; /* the dial of its connection */
+    bool reused;           /* the connection has carried a call before this one */
+    bool can_upgrade;      /* a request for a WebSocket may go this way */
     /* The connection carries others besides, and outlives a call that fails or is cancelled: the
      * lease goes back as good as it came. */
     bool shared;
