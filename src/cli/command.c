@@ -94,6 +94,21 @@ const struct command commands[] = {
      "\n"
      "Exit status: 0 left, 1 this is no terminal, 2 not understood.\n",
      command_top},
+    {"profile", "POOL [-o table|json] [--slowest N] [--svg FILE]",
+     "where the time of an upstream's requests went",
+     "How long its requests waited for a connection, were dialled for (TCP, then TLS), waited for the\n"
+     "answer's first byte and for its last: the means, by endpoint and by account, since the gateway\n"
+     "began; and the slowest requests of the last ten to twenty minutes.\n"
+     "\n"
+     "  -o json        all that is known, as the admin interface says it\n"
+     "  --slowest N    how many of the slowest, up to 100 [20]\n"
+     "  --svg FILE     as a picture\n"
+     "  --admin ADDR   where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
+     "\n"
+     "WEIR_ADMIN_TOKEN is shown to an admin interface that asks for one.\n"
+     "\n"
+     "Exit status: 0 shown, 1 there is none, or it cannot be asked, 2 not understood.\n",
+     command_profile},
     {"endpoint", "UPSTREAM/ENDPOINT ready|drain|maint [OPTION ...]",
      "whether an endpoint gets requests",
      "  ready  it does, as the configuration says\n"

@@ -91,6 +91,8 @@ static int steer(struct steering *steering, const char *path)
     steering->ask.input = (struct slice){room, (uint32_t)json.len};
     bytes_init(&body, &alloc_libc, ASK_ANSWER_MAX);
     int status = ask_admin(&steering->ask, &body);
+    steering->ask.path = NULL;
+    steering->ask.input = (struct slice){NULL, 0};
     if (status == 0 && strcmp(steering->output, "json") == 0)
         printf("%.*s\n", SLICE_ARG(json_trim(bytes_slice(&body))));
     else if (status == 0 && json_check(bytes_slice(&body)))

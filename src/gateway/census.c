@@ -74,6 +74,7 @@ void census_free(struct census *census)
         free(sheet->keys);
         free(sheet->conns);
         free(sheet->events);
+        profile_free(sheet->profile);
         free(sheet->text);
     }
     free(census->sheets);

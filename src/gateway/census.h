@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "core/pool.h"
 #include "gateway/eventlog.h"
+#include "gateway/profile.h"
 #include "gateway/relay.h"
 #include "io/tcp_facts.h"
 
@@ -84,6 +85,8 @@ struct census_sheet {
     uint32_t conns_count;
     struct event_record *events; /* oldest first */
     uint32_t events_count;
+    struct profile *profile; /* of `upstream`, where it was asked for */
+    uint32_t upstream;
     char *text; /* of malloc(): what an order had it say, or NULL */
     size_t text_len;
 };

@@ -70,7 +70,7 @@ struct profile_entry {
     uint32_t endpoint, account;
     uint16_t status;
     uint8_t fault;
-    bool reused, is_cut;
+    bool reused;
     struct slice method, path;
 };
 

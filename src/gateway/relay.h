@@ -115,6 +115,8 @@ const struct relay_series *relay_series_at(const struct relay *relay, uint32_t i
  */
 
 weir_pool *relay_pool(const struct relay *relay, uint32_t upstream);
+/* NULL: nothing is known. */
+const struct profile *relay_profile(const struct relay *relay, uint32_t upstream);
 /* Of an upstream of OpenClaw gateways besides; NULL: it is none. */
 weir_pool *relay_openclaw_pool(const struct relay *relay, uint32_t upstream);
 const struct claw_counters *relay_openclaw_counters(const struct relay *relay, uint32_t upstream);

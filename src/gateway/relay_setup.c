@@ -428,6 +428,12 @@ const struct relay_series *relay_series_at(const struct relay *relay, uint32_t i
     return relay->series[index];
 }
 
+const struct profile *relay_profile(const struct relay *relay, uint32_t upstream)
+{
+    check(upstream < relay->opt.config->upstreams.count);
+    return relay->upstreams[upstream].profile;
+}
+
 weir_pool *relay_pool(const struct relay *relay, uint32_t upstream)
 {
     check(upstream < relay->opt.config->upstreams.count);

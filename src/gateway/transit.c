@@ -7,6 +7,7 @@
 #include "io/loop.h"
 
 static void count(const struct transit *transit, uint64_t total_us, uint64_t first_byte_us);
+static void profile_it(struct transit *transit, uint64_t total_us, uint64_t first_byte_us);
 static void log_it(struct transit *transit, uint64_t total_us, uint64_t first_byte_us);
 static void leave_client(struct transit *transit);
 
@@ -57,6 +58,9 @@ void transit_settle(struct transit *transit)
                                  : 0;
     uint64_t total_us = us_between(transit->begun_ns, now_ns);
     count(transit, total_us, first_byte_us);
+    if (transit->upstream != NULL && transit->endpoint != BALANCE_NOBODY) {
+        profile_it(transit, total_us, first_byte_us);
+    }
     if (relay->log.ring != NULL) {
         log_it(transit, total_us, first_byte_us);
     }
@@ -178,6 +182,33 @@ static void count(const struct transit *transit, uint64_t total_us, uint64_t fir
     }
 }
 
+static uint64_t queue_us_of(const struct transit *transit)
+{
+    return transit->granted_ns != 0 ? us_between(transit->begun_ns, transit->granted_ns) : 0;
+}
+
+/* Of one that never had a connection, all was waiting. */
+static void profile_it(struct transit *transit, uint64_t total_us, uint64_t first_byte_us)
+{
+    const struct http_head *head = held_head(&transit->held);
+    bool has_account = transit->upstream->config->accounts.count > 0 && transit->tries > 0;
+    const struct profile_entry entry = {
+        .now_ms = loop_now_ms(transit->lane->relay->opt.loop),
+        .queue_us = transit->granted_ns != 0 ? queue_us_of(transit) : total_us,
+        .first_byte_us = first_byte_us,
+        .total_us = total_us,
+        .took = transit->took,
+        .endpoint = transit->endpoint,
+        .account = has_account ? transit->account : UINT32_MAX,
+        .status = transit->status,
+        .fault = transit->fault,
+        .reused = transit->reused,
+        .method = head->method,
+        .path = route_path_of(head->path),
+    };
+    profile_add(transit->upstream->profile, &entry);
+}
+
 static void log_it(struct transit *transit, uint64_t total_us, uint64_t first_byte_us)
 {
     struct relay *relay = transit->lane->relay;
@@ -209,9 +240,8 @@ static void log_it(struct transit *transit, uint64_t total_us, uint64_t first_by
         .retries = transit->tries > 0 ? transit->tries - 1U : 0,
         .request_bytes = transit->request_bytes,
         .answer_bytes = transit->answer_bytes,
-        .queue_us = transit->granted_ns != 0 ? us_between(transit->begun_ns, transit->granted_ns)
-                                             : 0,
-        .connect_us = transit->connect_us,
+        .queue_us = queue_us_of(transit),
+        .took = transit->took,
         .first_byte_us = first_byte_us,
         .total_us = total_us,
     };

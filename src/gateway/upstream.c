@@ -41,6 +41,7 @@ int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
         .loop = opt->loop,
     };
     upstream->steer = opt->steer;
+    upstream->profile = profile_new(opt->config);
     wait_line_init(&upstream->line, opt->loop, opt->hall);
     wait_line_init(&upstream->pause_line, opt->loop, &opt->steer->hall);
     account_news_init(&upstream->news, opt->loop, opt->accounts, opt->config->name);
@@ -88,6 +89,7 @@ void upstream_fini(struct upstream *upstream)
     alloc_free(&alloc_libc, upstream->pins);
     alloc_free(&alloc_libc, upstream->passes);
     alloc_free(&alloc_libc, upstream->outliers.at);
+    profile_free(upstream->profile);
     *upstream = (struct upstream){0};
 }
 

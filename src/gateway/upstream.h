@@ -23,6 +23,7 @@
 #include "gateway/accounts.h"
 #include "gateway/affinity.h"
 #include "gateway/config.h"
+#include "gateway/profile.h"
 #include "gateway/steer.h"
 #include "gateway/wait_line.h"
 #include "io/tls_profile.h"
@@ -69,6 +70,7 @@ struct upstream {
     struct balance balance;
     struct balance_peer *peers;
     struct endpoint *endpoints;
+    struct profile *profile; /* where the time of its requests went; NULL: not known */
     struct outlier_set outliers;
     uint32_t count;
     uint32_t keys; /* of each endpoint */
