@@ -295,6 +295,23 @@ static void note_end(struct weir_sessions *sessions, weir_err err, bool is_parti
     }
 }
 
+/* The next write, by whoever has settled the last one, unless the keeper is about it: so a store of
+ * ours goes on without a word between threads. */
+static void go_on(struct weir_sessions *sessions)
+{
+    if (pthread_mutex_trylock(&sessions->turn) != 0) {
+        keeper_press(sessions);
+        return;
+    }
+    while (write_some(sessions, sessions_now_ms(sessions))) {
+    }
+    bool is_all = sessions->storing->count == 0;
+    pthread_mutex_unlock(&sessions->turn);
+    if (is_all) {
+        keeper_wake(sessions); /* something may have waited for that */
+    }
+}
+
 weir_err storing_settle(struct weir_sessions *sessions, uint64_t task, const bool *taken,
                         weir_err err)
 {
@@ -325,7 +342,9 @@ weir_err storing_settle(struct weir_sessions *sessions, uint64_t task, const boo
     }
     pthread_cond_broadcast(&storing->answered);
     pthread_mutex_unlock(&storing->mutex);
-    if (is_more) {
+    if (is_more && taken != NULL) {
+        go_on(sessions);
+    } else if (is_more) {
         keeper_press(sessions);
     } else {
         keeper_wake(sessions);
@@ -370,7 +389,8 @@ void storing_close(struct weir_sessions *sessions)
 {
     struct storing *storing = sessions->storing;
     uint64_t until_ms = clock_now_ms() + SESSIONS_LEAVE_MS;
-    if (storing->asks.base != NULL) { /* it was opened as a whole */
+    if (storing->asks.base != NULL) {        /* it was opened as a whole */
+        pthread_mutex_lock(&sessions->turn); /* from here on nobody else writes */
         hurry_counters(sessions);
         bool is_answered = wait_for_answer(storing, until_ms);
         storing->again_ms = 0; /* once more, however the last one ended */
@@ -379,6 +399,7 @@ void storing_close(struct weir_sessions *sessions)
                && write_some(sessions, sessions_now_ms(sessions))) {
             is_answered = wait_for_answer(storing, until_ms);
         }
+        pthread_mutex_unlock(&sessions->turn);
         if (storing->store.close != NULL) {
             storing->store.close(sessions->opt.store_self);
         }
