@@ -19,6 +19,7 @@
 #include "gateway/relay.h"
 #include "gateway/server.h"
 #include "gateway/steer.h"
+#include "gateway/verdict.h"
 #include "io/clock.h"
 #include "io/notify.h"
 #include "listener/accept.h"
@@ -88,19 +89,6 @@ static weir_health worst_of(const struct census *census, uint32_t pool)
             && census->sheets[w].pools[pool].health.health > worst)
             worst = census->sheets[w].pools[pool].health.health;
     return worst;
-}
-
-uint16_t admin_healthz(const struct server *server, const struct census *census, bool openmetrics,
-                       struct bytes *out)
-{
-    (void)openmetrics;
-    const char *comma = "";
-    bytes_printf(out, "{\"state\":\"%s\",\"pools\":{", state_word(server));
-    for (uint32_t i = 0; i < census_pools_count(server); i++, comma = ",")
-        bytes_printf(out, "%s\"%s\":\"%s\"", comma, census_who_of(server, i).name,
-                     weir_health_word(worst_of(census, i)));
-    bytes_append_text(out, "}}\n");
-    return server->state == SERVER_SERVING ? 200 : 503;
 }
 
 uint16_t admin_index(const struct server *server, const struct census *census, bool openmetrics,
@@ -418,7 +406,7 @@ static void counters_row(struct json *row, const struct server *server, uint32_t
 uint16_t admin_listeners(const struct server *server, const struct census *census, bool openmetrics,
                          struct bytes *out)
 {
-    (void)census, (void)openmetrics;
+    (void)openmetrics;
     struct rows rows;
     rows_open(&rows, "listeners", out);
     for (uint32_t l = 0; l < server->config->listeners.count; l++) {
@@ -429,6 +417,9 @@ uint16_t admin_listeners(const struct server *server, const struct census *censu
         json_text(&row, "address", listener->address.text);
         json_u64(&row, "port", server_port(server, l));
         json_text(&row, "state", state_word(server));
+        const struct health_verdict verdict = verdict_of_listener(server, census, l);
+        json_text(&row, "health", weir_health_word(verdict.health));
+        json_text(&row, "why", verdict.why);
         json_u64(&row, "connections", accept_port_taken(port));
         json_u64(&row, "max_connections", listener->pool.max_connections);
         counters_row(&row, server, l);
@@ -538,6 +529,9 @@ static void account_row(struct rows *rows, const struct config_upstream *upstrea
               : config->weight == 0 ? "drained"
               : is_full             ? "full"
                                     : "ready");
+    const struct health_verdict verdict = verdict_of_account(info, now_ms);
+    json_text(&row, "health", weir_health_word(verdict.health));
+    json_text(&row, "why", verdict.why);
     json_text(&row, "reason", cooldown_word(reason));
     json_fixed(&row, "cooldown_seconds", left_ms, 3);
     term_rows(&row, &info->cooldown, now_ms);

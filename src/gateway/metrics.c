@@ -12,6 +12,7 @@
 #include "gateway/metrics_alerts.h"
 #include "gateway/metrics_clients.h"
 #include "gateway/metrics_groups.h"
+#include "gateway/metrics_health.h"
 #include "gateway/metrics_histogram.h"
 #include "gateway/metrics_openclaw.h"
 #include "gateway/metrics_sessions.h"
@@ -100,6 +101,7 @@ bool metrics_write(const struct server *server, const struct census *census, boo
     write_process(&page);
     write_pools(&page);
     write_endpoints(&page);
+    metrics_health_write(server, census, &page.prom);
     bool is_whole = metrics_groups_write(server, census, &page.prom);
     write_http(&page);
     write_listeners(&page);
@@ -386,7 +388,6 @@ static void write_forecasts(struct page *p)
 
 static void write_pools(struct page *p)
 {
-    char room[80];
     write_pool_states(p);
     write_pool_rows(p);
     write_pool_limits(p);
@@ -413,17 +414,6 @@ static void write_pools(struct page *p)
     for (uint32_t i = 0; i < p->server->config->upstreams.count; i++)
         write_histogram(p, i, &p->pools[i].first_byte, NULL);
     write_forecasts(p);
-    prom_family(&p->prom, "weir_health_status", PROM_GAUGE,
-                "0 healthy, 1 degraded, 2 overloaded, 3 unavailable; the worst of the workers.");
-    for (uint32_t i = 0; i < p->pools_count; i++) {
-        unsigned worst = 0;
-        for (uint32_t w = 0; w < p->census->sheets_count; w++) {
-            const struct census_sheet *sheet = &p->census->sheets[w];
-            if (i < sheet->pools_count && sheet->pools[i].health.health > worst)
-                worst = sheet->pools[i].health.health;
-        }
-        prom_u64(&p->prom, LABELS({"pool", pool_name(p, i, room)}), worst);
-    }
 }
 
 /* --- endpoints -----------------------------------------------------------------------------------
