@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -15,6 +16,7 @@ import peers
 from browser import Browser
 from test_accounts import Api
 from test_admin import keyed
+from test_cli import Demo
 from weirtest import ROOT, Upstream, Weir, wait_for
 
 BUILD = pathlib.Path(os.environ.get("WEIR_BUILD", ROOT / "build/dev"))
@@ -123,6 +125,7 @@ def confirm(page, reason):
 def test_page(busy, page, axe, name):
     """It is there by its link, says its figures, asks nobody else, fits a phone, in the light and in the dark; and axe-core,
     which knows what keeps people out, finds nothing."""
+    assert chat(busy, f"for {name}").status == 200  # there may have been nobody for a while
     shown(page, busy, name, PAGES[name])
     is_live(page)
     assert page.run("document.querySelector('nav [aria-current]').innerText").lower() == name
@@ -185,7 +188,31 @@ def test_configuration_is_searched_and_tried(busy, page):
     page.click("document.querySelector('input[type=search]')")
     page.type("priority")
     page.until("!document.querySelector('main').innerText.includes('listeners[web].address')")
-    assert "x-api-key" not in page.run("document.querySelector('main').innerText") or "***" in page.text()
+    for wanted, said in ((busy.config_path.read_text().replace('"info"', '"error"'), ("It could be served", "log.level", "changed")),
+                         ("bogus: 1", ("Refused", "line 1, column"))):
+        page.run("document.querySelector('textarea').value = ''")
+        page.click("document.querySelector('textarea')")
+        page.type(wanted)
+        page.click(button("Dry run"))
+        says(page, *said)
+    assert json.loads(busy.admin("/api/v1/config").text)["log"]["level"] == "info"
+
+
+def test_what_a_new_operator_does(page):
+    """`weir demo`, its page: there is traffic; the slow endpoint is found, and drained; a conversation, and why it moved."""
+    with Demo("--port", "0", "--tls-port", "0", "--admin-port", "0", "--visitors", "40") as demo:
+        page.open(f"http://127.0.0.1:{demo.port('admin')}/")
+        page.until("/^[1-9]/.test(document.querySelector('.tile .value')?.innerText)", "requests a second")
+        tired = re.search(r"(\d+) \(plain; the last is tired\)", demo.text)[1]
+        page.until(f"document.querySelector('main').innerText.indexOf('plain / 127.0.0.1:{tired}') > 0")
+        rows = "[...document.querySelectorAll('table')].find(t => t.innerText.includes('Actions')).innerText.match(/plain . [\\d.:]+/g)[0]"
+        page.until(f"{rows}.endsWith(':{tired}')", "the tired one to be the slowest of its upstream")
+        page.click(button(f"Drain plain/127.0.0.1:{tired}"))
+        confirm(page, "it is tired")
+        page.until(button(f"Ready plain/127.0.0.1:{tired}"), "its end")
+        page.run("location.hash = '#/sessions'")
+        page.click("document.querySelector('.page.sessions tbody a')")
+        says(page, "It is bound to account spare")
 
 
 # --- what is changed ---------------------------------------------------------------------------

@@ -58,30 +58,35 @@ async function dryRun(event) {
     tried = { ok: false, status: 0, said: { message: error.message } };
   }
   running = false;
-  say(tried.ok ? 'The configuration is good' : 'The configuration is refused');
+  say(tried.ok && tried.said.valid !== false ? 'The configuration could be served' : 'The configuration is refused');
   redraw();
 }
 
 function text(value) {
-  return typeof value === 'object' && value !== null ? JSON.stringify(value, null, 2) : String(value);
+  if (value === null || value === undefined) return '–';
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
-/** What the gateway said: a list of changes, of faults, or whatever it is. */
+/** What the gateway said: whether it could be served, what is wrong with it, what it would change. */
 function verdict() {
   if (!tried) return null;
   const { said } = tried;
-  const changes = said.changes || said.diff;
-  const faults = said.faults || said.errors;
-  return h('div', { role: 'status', class: 'verdict' },
-    h('p', {}, h('span', { class: `badge ${tried.ok ? 'good' : 'bad'}` }, h('span', { class: 'shape', 'aria-hidden': 'true' }, tried.ok ? '●' : '■'),
-      tried.ok ? 'It is good' : `Refused${tried.status ? ` (${tried.status})` : ''}`), ' ', tried.ok ? '' : said.error?.message || said.message || ''),
-    Array.isArray(changes) && table('What it would change', [
-      { name: 'Option', value: (c) => h('span', { class: 'wrap' }, c.path || c.option || '') },
-      { name: 'Now', value: (c) => h('span', { class: 'wrap' }, text(c.from ?? c.now ?? c.before ?? '')) },
-      { name: 'Then', value: (c) => h('span', { class: 'wrap' }, text(c.to ?? c.then ?? c.after ?? '')) },
-    ], changes.map((c, i) => ({ ...c, i })), (c) => c.i, 'Nothing: it says what is in force.'),
-    Array.isArray(faults) && h('ul', { class: 'list' }, faults.map((f, i) => h('li', { key: i }, text(f)))),
-    !Array.isArray(changes) && !Array.isArray(faults) && tried.ok && h('pre', { class: 'text', tabindex: '0' }, text(said)));
+  const good = tried.ok && said.valid !== false;
+  const faults = said.faults || [];
+  return h('div', { class: 'verdict' },
+    h('p', {}, h('span', { class: `badge ${good ? 'good' : 'bad'}` }, h('span', { class: 'shape', 'aria-hidden': 'true' }, good ? '●' : '■'),
+      good ? 'It could be served' : 'Refused'), ' ', tried.ok ? '' : said.error?.message || said.message || `status ${tried.status}`),
+    faults.length > 0 && h('ul', { class: 'list' }, faults.map((f, i) => h('li', { key: i },
+      h('span', { class: `badge ${f.advice ? 'warn' : 'bad'}` }, h('span', { class: 'shape', 'aria-hidden': 'true' }, f.advice ? '▲' : '■'), f.advice ? 'advice' : 'fault'),
+      ` line ${f.line}, column ${f.column}: ${f.message}`))),
+    good && tried.ok && table('What it would change', [
+      { name: 'Option', value: (c) => h('code', { class: 'wrap' }, c.path) },
+      { name: 'Change', value: (c) => c.change },
+      { name: 'In force', value: (c) => h('code', { class: 'wrap' }, text(c.running)) },
+      { name: 'Then', value: (c) => h('code', { class: 'wrap' }, text(c.wanted)) },
+      { name: 'Needs', value: (c) => text(c.apply) },
+    ], said.changes || [], (c) => `${c.path} ${c.change}`, 'It would change nothing: it says what is in force.'),
+    said.count > (said.changes || []).length && h('p', { class: 'dim' }, `${said.count} changes in all.`));
 }
 
 export const config = {

@@ -3,9 +3,10 @@
 
 import { h } from './dom.js';
 import { lately, live, quantile } from './live.js';
-import { badge, card, count, duration, kindOf, meter, ms, percent, plural, rate, table } from './format.js';
+import { badge, card, count, duration, kindOf, ms, percent, plural, rate, table } from './format.js';
 import { lines, spark } from './chart.js';
 import { endpointActions, endpointState } from './endpoints.js';
+import { poolMeter } from './pools.js';
 import { eventTable, notable, recent } from './events.js';
 
 function last(list) {
@@ -116,7 +117,7 @@ function poolCard(snap) {
     { name: 'Pool', value: (p) => h('a', { href: `#/pools/${encodeURIComponent(p.name)}` }, p.name) },
     { name: 'Health', value: (p) => badge(p.health) },
     { name: 'Leases/s', num: true, value: (p) => rate(mean(live.pools.get(p.name)?.acquires)) },
-    { name: 'Connections', num: true, value: (p) => meter(p.total, p.max_connections, 'connections') },
+    { name: 'Connections', num: true, value: poolMeter },
     { name: 'Waiting', num: true, value: (p) => count(p.waiting) },
   ], snap.pools.pools, (p) => p.name));
 }

@@ -2,7 +2,7 @@
 // Every pool as PgBouncer's SHOW POOLS has it; and one of them, with its endpoints.
 
 import { h } from './dom.js';
-import { act, encode } from './api.js';
+import { act, encode, get } from './api.js';
 import { lately, live, quantile } from './live.js';
 import { badge, button, card, count, meter, ms, percent, rate, table } from './format.js';
 import { lines, spark } from './chart.js';
@@ -25,6 +25,11 @@ function linkTo(pool) {
   return h('a', { href: `#/pools/${encodeURIComponent(pool.name)}` }, pool.name);
 }
 
+/** How full it is. One of OpenClaw gateways has as many as there may be, always. */
+export function poolMeter(pool) {
+  return meter(pool.total, pool.name.startsWith('openclaw:') ? null : pool.max_connections, 'connections');
+}
+
 const COLUMNS = [
   { name: 'Pool', value: linkTo },
   { name: 'Health', value: (p) => badge(p.paused ? 'paused' : p.health) },
@@ -37,7 +42,7 @@ const COLUMNS = [
   { name: 'Dialling', num: true, value: (p) => count(p.dialling) },
   { name: 'Probing', num: true, value: (p) => count(p.probing) },
   { name: 'Closing', num: true, value: (p) => count(p.closing) },
-  { name: 'Connections', num: true, value: (p) => meter(p.total, p.max_connections, 'connections') },
+  { name: 'Connections', num: true, value: poolMeter },
   { name: 'Reused', num: true, value: (p) => (p.grants > 0 ? percent(p.reused / p.grants) : '–') },
   { name: 'Refused', num: true, value: (p) => count(p.refused) },
 ];
@@ -112,14 +117,44 @@ function detail(snap, name) {
         { name: 'p95', num: true, value: (e) => ms(e.p95) },
         { name: 'Actions', value: endpointActions },
       ], rows, (e) => e.id, 'This pool has no endpoints of its own.')),
+      capacityCard(name),
       card('Where time goes', { key: 'p' }, phaseTable(snap, name)),
       card('Since it began', { key: 'f' }, h('dl', { class: 'facts' }, FACTS.map(([field, text]) => h('div', { key: field }, h('dt', {}, text), h('dd', {}, count(pool[field]))))))),
   ];
 }
 
+let capacity = []; // as it was when the page was opened, and every few seconds since
+let timer = 0;
+
+async function readCapacity() {
+  try {
+    capacity = (await get('/api/v1/capacity')).capacity;
+  } catch {
+    capacity = [];
+  }
+  window.dispatchEvent(new Event('redraw'));
+}
+
+function capacityCard(name) {
+  const c = capacity.find((row) => row.pool === name);
+  return c && card('Is it large enough?', { key: 'cap', class: 'full' },
+    h('p', {}, h('b', {}, c.advice)),
+    h('dl', { class: 'facts' }, [['callers a second', rate(c.arrivals_per_second)], ['lease held', ms(c.hold_seconds * 1000)], ['leases on average', rate(c.offered_load)],
+      ['in use of what may be', percent(c.utilization)], ['wait, predicted', c.predicted_wait_seconds === null ? 'without end' : ms(c.predicted_wait_seconds * 1000)],
+      ['advised at most', count(c.advised_max_connections)], ['advised idle', count(c.advised_min_idle)]]
+      .map(([text, value]) => h('div', { key: text }, h('dt', {}, text), h('dd', {}, value)))));
+}
+
 export const pools = {
   name: 'pools',
   title: 'Pools',
+  opened: (where) => {
+    clearInterval(timer);
+    if (!where[0]) return;
+    timer = setInterval(() => { if (!document.hidden) readCapacity(); }, 5000);
+    readCapacity();
+  },
+  closed: () => clearInterval(timer),
   view: (where) => {
     const { snap } = live;
     if (!snap) return [h('h1', {}, 'Pools'), h('p', { class: 'empty' }, 'Waiting for the first snapshot…')];
