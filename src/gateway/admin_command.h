@@ -8,7 +8,7 @@
 #include "gateway/eventlog.h"
 #include "gateway/server.h"
 
-#define COMMAND_GRACE_MAX_MS (24U * 3600U * 1000U)
+#define COMMAND_GRACE_MAX_MS 86400000U /* a day */
 
 struct command_said {
     char reason[EVENTLOG_WHY_MAX + 1]; /* "": it says none */

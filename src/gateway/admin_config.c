@@ -137,12 +137,12 @@ static bool has_names(struct slice list)
 }
 
 /* The part of `whole` of that name: a member, or an element. */
-static bool find(struct slice whole, bool is_list, struct slice wanted, struct slice *ret)
+static bool find(struct slice whole, bool is_list, struct slice part, struct slice *ret)
 {
     struct json_at at = {0};
     struct slice name;
     while (json_next(whole, &at, &name, ret))
-        if ((!is_list || name_of(*ret, &name)) && slice_same(name, wanted))
+        if ((!is_list || name_of(*ret, &name)) && slice_same(name, part))
             return true;
     *ret = (struct slice){0};
     return false;
@@ -155,22 +155,22 @@ static void compare_parts(struct diff *diff, struct slice running, struct slice 
                           unsigned depth)
 {
     bool is_list = running.at[0] == '[';
-    struct slice name, one, other;
-    for (struct json_at at = {0}; json_next(running, &at, &name, &one);) {
+    struct slice key, one, other;
+    for (struct json_at at = {0}; json_next(running, &at, &key, &one);) {
         if (is_list)
-            name_of(one, &name);
-        size_t len = go_in(diff, is_list, name);
-        if (find(wanted, is_list, name, &other))
+            name_of(one, &key);
+        size_t len = go_in(diff, is_list, key);
+        if (find(wanted, is_list, key, &other))
             compare(diff, one, other, depth + 1);
         else
             tell(diff, REMOVED, one, other);
         go_out(diff, len);
     }
-    for (struct json_at at = {0}; json_next(wanted, &at, &name, &one);) {
+    for (struct json_at at = {0}; json_next(wanted, &at, &key, &one);) {
         if (is_list)
-            name_of(one, &name);
-        size_t len = go_in(diff, is_list, name);
-        if (!find(running, is_list, name, &other))
+            name_of(one, &key);
+        size_t len = go_in(diff, is_list, key);
+        if (!find(running, is_list, key, &other))
             tell(diff, ADDED, other, one);
         go_out(diff, len);
     }

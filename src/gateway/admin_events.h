@@ -26,6 +26,6 @@ struct merged_event *admin_events_merge(const struct server *server, const struc
 void admin_events_name(const struct server *server, uint64_t id, char ret_name[EVENT_ID_TEXT]);
 /* False: it is none of this process. */
 bool admin_events_number(const struct server *server, struct slice name, uint64_t *ret_id);
-const char *admin_events_word(const struct event_record *record);
+const char *admin_events_word(const struct event_record *event);
 void admin_events_row(struct json *row, const struct server *server,
-                      const struct merged_event *event);
+                      const struct merged_event *merged);
