@@ -2,6 +2,9 @@
  *
  * journal.h - the program's own log: what happened to it, not to each request. It goes to stderr.
  *
+ * Where that is systemd's journal (JOURNAL_STREAM names it), each line begins with its priority, as
+ * sd-daemon(3) has it: "<4>"; the journal takes that away and files the line under it.
+ *
  * Every thread that speaks has a voice, and a voice is a log_sink for whatever it calls. A line is
  * built only when log.level asks for it, and a thread never waits for it to be written.
  */
@@ -16,6 +19,7 @@ struct journal_voice {
     struct log_sink sink;
     struct notify_ring *ring; /* NULL: silent */
     enum config_log_format format;
+    bool has_priority; /* each line begins with it */
 };
 
 /* 0 or -errno. */
