@@ -51,7 +51,7 @@ const struct command commands[] = {
      command_config},
     {"show",
      "pools|endpoints|accounts|keys|connections|listeners|clients|sessions|certificates|events|"
-     "process [-o table|json] [NAME=VALUE ...]",
+     "alerts|capacity|generations|process [-o table|json] [NAME=VALUE ...]",
      "what a gateway that runs is doing",
      "  -o json       all that is known, as the admin interface says it\n"
      "  --admin ADDR  where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
@@ -94,6 +94,29 @@ const struct command commands[] = {
      "\n"
      "Exit status: 0 left, 1 this is no terminal, 2 not understood.\n",
      command_top},
+    {"explain", "KEY|--path PATH [OPTION ...]", "why a connection is, or is not, reused",
+     "KEY is one that `weir show keys` lists: what its pools last decided for it, and why. Without a\n"
+     "key, where a request would go now that is described so: its route, conversation, account and\n"
+     "endpoint. Nothing is sent, and nothing changes.\n"
+     "\n"
+     "  --pool NAME      of that pool only, of a key\n"
+     "  --path PATH      of the request [/]\n"
+     "  --host NAME      of the request\n"
+     "  --method WORD    of the request [GET]\n"
+     "  --header TEXT    a field of the request, \"Name:value\"\n"
+     "  --session TEXT   what its conversation is known by\n"
+     "  --model NAME     that its body names\n"
+     "  --client NAME    whose key it shows\n"
+     "  --address ADDR   the client's\n"
+     "  --listener NAME  [the first with a route for it]\n"
+     "  --worker N       that is asked [0]\n"
+     "  -o text|json     json: as the admin interface says it\n"
+     "  --admin ADDR     where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
+     "\n"
+     "WEIR_ADMIN_TOKEN is shown to an admin interface that asks for one.\n"
+     "\n"
+     "Exit status: 0 shown, 1 it cannot be asked, 2 not understood.\n",
+     command_explain},
     {"profile", "POOL [-o table|json] [--slowest N] [--svg FILE]",
      "where the time of an upstream's requests went",
      "How long its requests waited for a connection, were dialled for (TCP, then TLS), waited for the\n"

@@ -29,6 +29,7 @@ int command_pool(int count, char **words);
 int command_account(int count, char **words);
 int command_drain(int count, char **words);
 int command_healthcheck(int count, char **words);
+int command_explain(int count, char **words);
 int command_profile(int count, char **words);
 int command_simulate(int count, char **words);
 int command_config(int count, char **words);

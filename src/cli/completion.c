@@ -83,7 +83,8 @@ static void read_line(struct offers *offers, struct slice line, bool words)
     while (slice_word(&line, &word)) {
         bool ends = word.len > 0 && word.at[word.len - 1] == ']';
         struct slice text = bare(word);
-        uint32_t dash = slice_starts(text, SLICE("TRACE|")) ? 6 : 0;
+        bool has_trace = slice_starts(text, SLICE("TRACE|"));
+        uint32_t dash = has_trace ? 6 : slice_starts(text, SLICE("KEY|")) ? 4 : 0;
         struct slice name = slice_sub(text, dash, text.len);
         if (name.len > 1 && name.at[0] == '-') {
             struct offer *option = option_named(offers, name);
@@ -98,7 +99,7 @@ static void read_line(struct offers *offers, struct slice line, bool words)
         } else if (!words) {
             return; /* the prose begins */
         }
-        offers->takes_file |= dash > 0;
+        offers->takes_file |= has_trace;
     }
 }
 

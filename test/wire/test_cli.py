@@ -44,7 +44,7 @@ def good(tmp_path):
 def test_help_is_one_table():
     listing = run("help").stdout
     commands = re.findall(r"^  weir (\w+)", listing, re.M)
-    assert set(commands) == {"serve", "demo", "check", "config", "show", "events", "top", "profile", "endpoint", "pool", "account", "drain",
+    assert set(commands) == {"serve", "demo", "check", "config", "show", "events", "top", "explain", "profile", "endpoint", "pool", "account", "drain",
                              "healthcheck", "bench", "simulate", "version",
                              "completion", "help"}
     for command in commands:
