@@ -3,7 +3,7 @@
 import json
 import re
 
-from weirtest import Upstream, Weir
+from weirtest import Upstream, Weir, wait_for
 
 # What systemd does: the variable names the file that stderr is.
 AS_SYSTEMD = ["sh", "-c", 'JOURNAL_STREAM=$(stat -L -c %d:%i /dev/stderr) exec "$@"', "sh"]
@@ -12,11 +12,13 @@ ANOTHER = ["sh", "-c", 'JOURNAL_STREAM=1:2 exec "$@"', "sh"]
 
 def test_priorities():
     with Upstream() as upstream, Weir(upstream, wrapper=AS_SYSTEMD) as weir:
+        wait_for(lambda: '"serving"' in weir.text() and weir.text().endswith("\n"), "its lines")
         lines = weir.text().splitlines()
-        assert lines and all(re.match(r"<[3467]>\{", line) for line in lines), lines
+        assert all(re.match(r"<[3467]>\{", line) for line in lines), lines
         assert all(line[1] == "6" for line in lines if json.loads(line[3:])["level"] == "info")
 
 
 def test_none_elsewhere():
     with Upstream() as upstream, Weir(upstream, wrapper=ANOTHER) as weir:
+        wait_for(lambda: '"serving"' in weir.text() and weir.text().endswith("\n"), "its lines")
         assert all(json.loads(line) for line in weir.text().splitlines())
