@@ -78,7 +78,7 @@ if(TARGET weir)
     cmake_path(GET file PARENT_PATH shell)
     set(output ${PROJECT_BINARY_DIR}/completions/${file})
     add_custom_command(OUTPUT ${output} COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/completions/${shell}
-      COMMAND $<TARGET_FILE:weir> completion ${shell} >${output} DEPENDS weir VERBATIM)
+      COMMAND $<TARGET_FILE:weir> completion ${shell} > ${output} DEPENDS weir VERBATIM)
     list(APPEND weir_completions ${output})
   endforeach()
   add_custom_target(weir_completions ALL DEPENDS ${weir_completions})
