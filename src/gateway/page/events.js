@@ -9,11 +9,14 @@ import { clock, ms, table } from './format.js';
 let list = []; // newest first
 let written = -1;
 let reading = false;
+let readAt = 0;
+let open = false; // this page is: then the list follows at once, else now and then
 let held = false;
 const filter = { text: '', kind: '' };
 
 async function read(upTo) {
   reading = true;
+  readAt = Date.now();
   try {
     const got = await get('/api/v1/events');
     list = got.events.map((e, i) => ({ ...e, id: e.id ?? `${e.time} ${e.worker} ${e.event} ${i}` })).reverse();
@@ -29,7 +32,8 @@ async function read(upTo) {
 /** The events known now; asks for more where there are more. */
 export function recent() {
   const now = live.snap?.last_event;
-  if (!reading && !held && now !== undefined && now !== written) read(now);
+  const due = Date.now() - readAt >= (open ? 900 : 3000);
+  if (due && !reading && !held && !document.hidden && now !== undefined && now !== written) read(now);
   return list;
 }
 
@@ -106,6 +110,8 @@ function bar(all) {
 export const events = {
   name: 'events',
   title: 'Events',
+  opened: () => { open = true; },
+  closed: () => { open = false; },
   view: () => {
     const all = recent();
     const shown = all.filter(matches);
