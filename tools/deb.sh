@@ -21,6 +21,8 @@ else
     tar -c --exclude=./build . | tar -x -C "$out/build/weir-$version"
 fi
 cd "$out/build/weir-$version"
+# A file's time is in a package: the day of the version, not that on which this copy was made.
+find . -exec touch -h -d "@$(dpkg-parsechangelog -S Timestamp)" {} +
 if ! env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage -us -uc -b >"$out/build.log" 2>&1; then
     tail -n 40 "$out/build.log" >&2
     echo "deb: dpkg-buildpackage failed (above); the whole log is $out/build.log" >&2

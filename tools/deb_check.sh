@@ -81,7 +81,7 @@ stop() {
     wait "$service" || { cat "$room/service.log"; fail "SIGTERM did not end it well"; }
 }
 pid() { sed -n 's/^started //p' "$room/service.log" | tail -n 1; }
-status() { sed -n "s/^$1:[ \t]*//p" "/proc/$(pid)/status"; }
+status() { sed -n "s/^$1:[ \t]*//p" "$root/proc/$(pid)/status"; }
 
 : >"$room/service.log"
 must "the user weir exists" in_root id weir

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The packages' papers agree with the program and with each other. What the packages do on a clean Debian 12
 is `make deb-check`'s, which takes minutes."""
+import json
 import re
 import subprocess
 import sys
@@ -127,3 +128,24 @@ def test_the_configuration_that_is_installed_is_valid():
 
 def test_what_make_deb_needs_is_named():
     assert {"debhelper", "lintian", "dpkg-dev", "debootstrap", "systemd"} <= group_of_packages("package")
+
+
+def test_the_bill_of_materials_names_what_is_linked(tmp_path):
+    """tools/sbom.py: the fields that SPDX 2.3 wants, every library of the program, every package of the build."""
+    for name in ("one.json", "two.json"):
+        subprocess.run([sys.executable, "-B", ROOT / "tools" / "sbom.py", WEIR, tmp_path / name], check=True)
+    text = (tmp_path / "one.json").read_text()
+    assert text == (tmp_path / "two.json").read_text()
+    found = json.loads(text)
+    assert found["spdxVersion"] == "SPDX-2.3" and found["dataLicense"] == "CC0-1.0" and found["SPDXID"] == "SPDXRef-DOCUMENT"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found["creationInfo"]["created"]) and found["documentNamespace"]
+    ids = {package["SPDXID"]: package["name"] for package in found["packages"]}
+    assert len(ids) == len(found["packages"])
+    for package in found["packages"]:
+        assert package["name"] and package["versionInfo"] and package["downloadLocation"]
+        assert re.fullmatch(r"SPDXRef-[A-Za-z0-9.-]+", package["SPDXID"])
+    of_type = lambda kind, end: {ids[one[end]] for one in found["relationships"] if one["relationshipType"] == kind}
+    assert of_type("DESCRIBES", "relatedSpdxElement") == {"weir"}
+    linked = of_type("DYNAMIC_LINK", "relatedSpdxElement")
+    assert {"libc6", "libssl3", "libuv1", "libnghttp2-14", "libc-ares2", "libyaml-0-2", "libxxhash0", "zlib1g"} <= linked
+    assert of_type("BUILD_TOOL_OF", "spdxElementId") | linked >= group_of_packages("run")
