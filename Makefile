@@ -18,6 +18,7 @@ T ?=
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 3600
 BENCH_ARGS ?=
+VERSION ?=
 
 # One directory per preset of CMakePresets.json; configured once, then Ninja notices what changed.
 CONFIGURED = $(addsuffix /build.ninja,$(addprefix build/,release dev clang tsan fuzz cover))
@@ -27,7 +28,7 @@ $(CONFIGURED): CMakePresets.json
 
 .PHONY: help build run test check bench sim story conform-h2 conform-ws test-openclaw fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
         install reference release clean test-clang test-tsan packages-run packages-compile packages-test packages-check packages-package packages-bench \
-        deb deb-check
+        deb deb-check image-check reproducible sbom
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -153,10 +154,18 @@ deb: packages-package ## Debian packages of this tree, in build/deb
 deb-check: deb ## installs, runs, upgrades and removes them on a clean Debian 12 (root; WEIR_CACHE= keeps that)
 	@tools/deb_check.sh build/deb
 
-release: ## before a tag: everything checked, and abi/weir.abi is this version's
-	@$(MAKE) check
-	@$(PYTHON) -B tools/abi.py --renew
-	@echo "release: commit abi/weir.abi, then tag it"
+image-check: packages-package ## the steps of deploy/Dockerfile on a clean Debian 12, without docker (root)
+	@$(PYTHON) -B tools/image_check.py
+
+reproducible: deb ## builds the packages again in another folder; are they the same, byte for byte?
+	@tools/reproducible.sh build/deb
+
+sbom: build ## what weir is made of: build/weir.spdx.json
+	@$(PYTHON) -B tools/sbom.py build/release/weir build/weir.spdx.json
+	@echo "build/weir.spdx.json"
+
+release: ## VERSION=: checked, tagged, packed in a clone: build/release-VERSION
+	@tools/release.sh "$(VERSION)" "build/release-$(VERSION)"
 
 clean: ## remove build/
 	rm -rf build
