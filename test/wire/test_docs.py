@@ -13,7 +13,7 @@ from weirtest import ROOT, WEIR, free_port, wait_for
 
 EXAMPLES = pathlib.Path(os.environ.get("WEIR_BUILD", ROOT / "build/dev")) / "examples"
 TUTORIALS = sorted((ROOT / "docs" / "tutorial").glob("0*.md"))
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 HEADS = "#include <weir/openclaw.h>\n#include <weir/server.h>\n\n#include \"example.h\"\n"
 
 
@@ -57,7 +57,7 @@ def test_configurations_of_a_document(path, tmp_path):
             continue
         file = tmp_path / f"{number}.yaml"
         file.write_text(block)
-        named = dict.fromkeys(re.findall(r"\$\{(\w+)\}", block), "its-readers")
+        named = {name: f"its-readers-{name}" for name in re.findall(r"\$\{(\w+)\}", block)}
         done = subprocess.run([WEIR, "check", "-c", file], capture_output=True, text=True, check=False,
                               env=dict(os.environ, **named))
         assert done.returncode == 0, done.stdout + done.stderr
@@ -98,3 +98,29 @@ def test_the_line_server_of_the_tutorials_answers_their_programs():
     finally:
         server.kill()
         server.wait()
+
+
+OPERATION = sorted([*(ROOT / "docs" / "how-to").glob("*.md"), *(ROOT / "docs" / "explanation").glob("*.md")])
+
+
+@pytest.mark.parametrize("path", OPERATION, ids=lambda path: path.stem)
+def test_commands_figures_and_verbs_of_a_document_exist(path):
+    text = path.read_text()
+    said = subprocess.run([WEIR, "--help"], capture_output=True, text=True, check=True).stdout
+    for command in re.findall(r"(?:^    |`)weir (\w+)", text, re.M):
+        assert f"  weir {command} " in said, f"weir {command}"
+    rows = subprocess.run([WEIR, "show", "--help"], capture_output=True, text=True, check=True).stdout
+    for page in re.findall(r"weir show (\w+)", text):
+        assert page in rows, f"weir show {page}"
+    source = "".join(file.read_text() for file in (ROOT / "src" / "gateway").glob("metrics*.c"))
+    for figure in re.findall(r"`(weir_\w+?)(?:_total)?(?:\{[^}]*\})?`", text):
+        assert figure in source or figure == "weir_step", figure
+    verbs = (ROOT / "Makefile").read_text()
+    for verb in re.findall(r"`make ([\w-]+)", text):
+        assert f"\n{verb}:" in verbs, f"make {verb}"
+
+
+def test_every_cause_of_a_502_is_told():
+    causes = re.findall(r'ROW\(\w+, "(\w+)", 502,', (ROOT / "src" / "gateway" / "fault.h").read_text())
+    text = (ROOT / "docs" / "how-to" / "debug-502.md").read_text()
+    assert len(causes) > 8 and not [cause for cause in causes if f"`{cause}`" not in text]
