@@ -74,7 +74,7 @@ def test_a_static_program_finds_the_libraries_it_needs():
 
 def test_whatever_is_installed_is_in_a_package():
     """dh_missing says so of the files, when packages are built; here it is their folders."""
-    where = {"BINDIR": "usr/bin", "LIBDIR": "usr/lib/*", "INCLUDEDIR": "usr/include", "MANDIR": "usr/share/man",
+    where = {"BINDIR": "usr/bin", "LIBDIR": "usr/lib/*", "INCLUDEDIR": "usr/include", "MANDIR": "usr/share/man", "DATADIR": "usr/share",
              "DOCDIR": "usr/share/doc/weir-doc"}
     packed = " ".join(path.read_text() for path in [*DEBIAN.glob("*.install"), *DEBIAN.glob("*.manpages")])
     found = re.findall(r"DESTINATION \$\{(?:CMAKE_INSTALL_)?(\w+)\}(/\S+?)?\)", LIBRARY)
