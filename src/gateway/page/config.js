@@ -107,7 +107,7 @@ export const config = {
           ], shown, (r) => r.path, 'No option fits.') : h('p', { class: 'empty' }, 'Asking…')),
           h('p', { class: 'dim' }, 'Every option, with what was not written as its default; secrets are ***.')),
         card('Try another', { key: 'try', class: 'full' },
-          h('p', { class: 'dim' }, 'The gateway reads it as a reload would, says what it would change, and changes nothing.'),
+          h('p', { class: 'dim' }, 'The gateway reads it, says what it would change, and changes nothing.'),
           h('form', { onsubmit: dryRun },
             h('label', {}, 'Configuration (YAML)', h('textarea', { name: 'text', spellcheck: 'false', required: true })),
             h('p', {}, h('button', { type: 'submit', class: 'primary', disabled: running }, running ? 'Trying…' : 'Dry run'))),

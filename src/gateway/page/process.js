@@ -71,7 +71,6 @@ export const process = {
     note(snap);
     return [
       h('div', { class: 'head' }, h('h1', {}, 'Process'), h('div', { class: 'row', role: 'group', 'aria-label': 'Actions' },
-        button('Reload', () => act('Reload the configuration', 'The file is read again; one that does not validate changes nothing.', '/api/v1/reload'), { key: 'r' }),
         button('Drain', () => act('Drain this gateway', 'It takes no new clients, lets open requests end, and then ends itself.', '/api/v1/drain'), { key: 'd' }))),
       h('div', { class: 'cards' },
         card('Facts', { key: 'f', class: 'full' }, facts(snap.process)),
