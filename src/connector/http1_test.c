@@ -114,7 +114,8 @@ static void open_world(const struct http_connector_options *more)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
     struct stream *stream;
     assert_int_equal(socket_adopt(world.loop, ends[0], &stream), 0);
-    world.conn = http1_open(world.connector, (weir_conn){0}, stream, (struct http_took){0}, &(struct gate_place){0});
+    world.conn = http1_open(world.connector, (weir_conn){0}, stream, (struct http_took){0},
+                            &(struct gate_place){0});
     assert_non_null(world.conn);
     world.peer = ends[1];
 }

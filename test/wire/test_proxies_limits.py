@@ -137,7 +137,7 @@ def test_who_finds_no_place_is_told_so_and_nobody_is_down():
             peer.ok()
     with Upstream(script) as one, Upstream() as two, microsocks() as proxy, \
             of_one_proxy(f"socks5://127.0.0.1:{proxy.port}", 1, (one.port, two.port),
-                         pool={"connect_timeout": "600ms"}) as weir:
+                         pool={"connect_timeout": "2s"}) as weir:
         with weir.client() as client:
             client.get("/a")
             wait_for(lambda: one.requests == 1, "the one that holds the place")
