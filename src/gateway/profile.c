@@ -137,6 +137,14 @@ static void slow_put(struct profile *profile, const struct profile_entry *entry,
     heap_put(&profile->lists[profile->younger], &slow);
 }
 
+bool profile_keeps(struct profile *profile, uint64_t now_ms, uint64_t total_us)
+{
+    if (profile == NULL)
+        return false;
+    turn(profile, now_ms);
+    return is_slow(&profile->lists[profile->younger], total_us);
+}
+
 void profile_add(struct profile *profile, const struct profile_entry *entry)
 {
     uint64_t us[PROFILE_PHASES];

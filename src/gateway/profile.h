@@ -71,13 +71,15 @@ struct profile_entry {
     uint16_t status;
     uint8_t fault;
     bool reused;
-    struct slice method, path;
+    struct slice method, path; /* of one that profile_keeps() */
 };
 
 /* NULL: no memory, and nothing is known. */
 struct profile *profile_new(const struct config_upstream *config);
 void profile_free(struct profile *take_profile); /* NULL is fine */
 
+/* Whether one that took so long is among the slowest: who asked for what is asked of no other. */
+bool profile_keeps(struct profile *profile, uint64_t now_ms, uint64_t total_us); /* NULL is fine */
 /* NULL is fine. */
 void profile_add(struct profile *profile, const struct profile_entry *entry);
 

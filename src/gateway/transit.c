@@ -190,9 +190,8 @@ static uint64_t queue_us_of(const struct transit *transit)
 /* Of one that never had a connection, all was waiting. */
 static void profile_it(struct transit *transit, uint64_t total_us, uint64_t first_byte_us)
 {
-    const struct http_head *head = held_head(&transit->held);
     bool has_account = transit->upstream->config->accounts.count > 0 && transit->tries > 0;
-    const struct profile_entry entry = {
+    struct profile_entry entry = {
         .now_ms = loop_now_ms(transit->lane->relay->opt.loop),
         .queue_us = transit->granted_ns != 0 ? queue_us_of(transit) : total_us,
         .first_byte_us = first_byte_us,
@@ -203,9 +202,12 @@ static void profile_it(struct transit *transit, uint64_t total_us, uint64_t firs
         .status = transit->status,
         .fault = transit->fault,
         .reused = transit->reused,
-        .method = head->method,
-        .path = route_path_of(head->path),
     };
+    if (profile_keeps(transit->upstream->profile, entry.now_ms, total_us)) {
+        const struct http_head *head = held_head(&transit->held);
+        entry.method = head->method;
+        entry.path = route_path_of(head->path);
+    }
     profile_add(transit->upstream->profile, &entry);
 }
 
