@@ -152,8 +152,8 @@ static void on_timer(struct loop_timer *timer, uint64_t now_ms)
     }
     if (any && tail->census == NULL) {
         tail->barrier = last;
-        if (census_take(tail->server, CENSUS_EVENTS, NULL, on_census, tail, &tail->census) != 0)
-            tail->census = NULL; /* the next look tries again */
+        /* If it cannot be taken the next look tries again. */
+        census_take(tail->server, CENSUS_EVENTS, NULL, on_census, tail, &tail->census);
     }
     if (tail->followers.count > 0)
         loop_timer_set(tail->loop, timer, now_ms + TAIL_LOOK_MS);

@@ -90,10 +90,9 @@ static void on_census(void *arg, struct census *census)
 static void on_timer(struct loop_timer *timer, uint64_t now_ms)
 {
     struct capacity *capacity = container_of(timer, struct capacity, timer);
-    if (capacity->census == NULL
-        && census_take(capacity->server, CENSUS_POOLS, NULL, on_census, capacity, &capacity->census)
-               != 0)
-        capacity->census = NULL; /* a sample is missing: the window is longer */
+    /* If it cannot be taken a sample is missing, and the window is longer. */
+    if (capacity->census == NULL)
+        census_take(capacity->server, CENSUS_POOLS, NULL, on_census, capacity, &capacity->census);
     loop_timer_set(capacity->server->opt.loop, timer, now_ms + CAPACITY_EVERY_MS);
 }
 

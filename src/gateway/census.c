@@ -45,7 +45,6 @@ int census_take(struct server *server, unsigned what, const struct census_order 
         free(census);
         return -ENOMEM;
     }
-    *ret_census = census;
     list_push_back(&server->censuses, &census->on_server);
     for (uint32_t i = 0; i < server->sites_count; i++)
         if (!worker_post(server->sites[i].worker, answer, census, i))
@@ -54,6 +53,7 @@ int census_take(struct server *server, unsigned what, const struct census_order 
         census_free(census);
         return -EAGAIN;
     }
+    *ret_census = census;
     return 0;
 }
 

@@ -110,8 +110,8 @@ struct census {
     void *arg;                                      /* NULL: nobody asks any more */
 };
 
-/* 0 or -ENOMEM; `done` is called once, later or, with the workers gone, never. take_order may be
- * NULL. */
+/* 0, -ENOMEM, or -EAGAIN where no worker takes a letter; then *ret_census is as it was. `done` is
+ * called once, later or, with the workers gone, never. take_order may be NULL. */
 int census_take(struct server *server, unsigned what, const struct census_order *take_order,
                 void (*done)(void *arg, struct census *census), void *arg,
                 struct census **ret_census);

@@ -289,10 +289,9 @@ static void on_timer(struct loop_timer *timer, uint64_t now_ms)
 {
     struct lookout *lookout = container_of(timer, struct lookout, timer);
     loop_timer_set(lookout->server->opt.loop, timer, now_ms + lookout->pause_ms);
-    if (lookout->census == NULL
-        && census_take(lookout->server, CENSUS_POOLS, NULL, on_census, lookout, &lookout->census)
-               != 0)
-        lookout->census = NULL; /* no memory, or no worker takes a letter: at the next look */
+    /* Without memory, or a worker that takes a letter: at the next look. */
+    if (lookout->census == NULL)
+        census_take(lookout->server, CENSUS_POOLS, NULL, on_census, lookout, &lookout->census);
 }
 
 /* --- questions -----------------------------------------------------------------------------------
