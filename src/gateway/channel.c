@@ -769,7 +769,7 @@ static void look_at(struct channel_side *side, struct channel_info *ret)
         .bytes_in = side->bytes,
         .bytes_out = other->bytes,
         .rtt_us = side->rtt_us,
-        .age_ms = us_between(channel->begun_ns, loop_turn_ns(loop)) / 1000,
+        .age_ms = (uint32_t)((loop_turn_ns(loop) - channel->begun_ns) / 1000000),
         .silent_ms = channel_now_ms(channel) - side->heard_ms,
     };
 }
