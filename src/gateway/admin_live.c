@@ -17,7 +17,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LIVE_CENSUS (CENSUS_POOLS | CENSUS_ENDPOINTS | CENSUS_GROUPS)
+#define LIVE_CENSUS      (CENSUS_POOLS | CENSUS_ENDPOINTS | CENSUS_GROUPS)
+#define LIVE_PIECE_BYTES 65536U /* at most that a page appends at a time */
 
 struct admin_live {
     struct server *server;
@@ -101,11 +102,13 @@ static void write_text(struct admin_live *live, const struct census *census)
                  (unsigned long long)atomic_load(&live->server->last_event));
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         write_member(live, census, members[i]);
-    one_line(bytes_at(text) + sizeof(begin) - 1, bytes_len(text) - (sizeof(begin) - 1));
-    if (!bytes_append_text(text, end)) {
+    if (bytes_len(text) > LIVE_BYTES_MAX - LIVE_PIECE_BYTES) { /* a piece may have had no room */
         bytes_clear(text);
         bytes_append_text(text, "event: too_large\ndata: {}\n\n");
+        return;
     }
+    one_line(bytes_at(text) + sizeof(begin) - 1, bytes_len(text) - (sizeof(begin) - 1));
+    bytes_append_text(text, end);
 }
 
 /* --- to those who read ---------------------------------------------------------------------------
