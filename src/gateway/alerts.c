@@ -311,7 +311,8 @@ static struct verdict judge_failures(const struct alerts *alerts, const struct w
 {
     struct trend_line line = trend_line_of(&watched->failures);
     double threshold = alerts->opt.thresholds[ALERT_ERROR_RATE];
-    double then = line.level + line.slope * alerts->opt.horizon_ms / 1000.0;
+    /* A part of all, which a line does not know. */
+    double then = fmin(line.level + line.slope * alerts->opt.horizon_ms / 1000.0, 1);
     struct verdict v = {.is_known = line.is_known && line.weight >= ALERT_TREND_LEAST,
                         .eases = true,
                         .value = then};

@@ -313,6 +313,21 @@ static void failures_that_grow(void **state)
     assert_told("-early_error_rate ");
 }
 
+static void more_than_all_cannot_fail(void **state)
+{
+    (void)state;
+    struct alerts_options opt = defaults;
+    opt.thresholds[ALERT_ERROR_RATE] = 1;
+    alerts_free(alerts);
+    alerts = alerts_new(&opt, &alloc_libc);
+    serve(700, 100, 0);
+    for (unsigned i = 0; i < 700; i++) {
+        serve(1, 100 - i / 10, i / 10);
+    }
+    assert_told("");
+    assert_float_equal(find(ALERT_EARLY_ERROR_RATE, 0)->value, 1, 1e-9);
+}
+
 static void answer(uint64_t seconds, double ms, double growth)
 {
     for (uint64_t i = 0; i < seconds && told[0] == '\0'; i++) {
@@ -389,6 +404,7 @@ int main(void)
         IT(a_leak_is_foretold),
         IT(a_jump_is_not_foretold),
         IT(failures_that_grow),
+        IT(more_than_all_cannot_fail),
         IT(answers_that_slow_down),
         IT(a_millisecond_more_is_no_matter),
         IT(memory_is_refused),
