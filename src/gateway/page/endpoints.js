@@ -7,7 +7,7 @@ import { badge, button } from './format.js';
 
 const EFFECTS = {
   drain: 'It gets no new requests; what is open goes on to its end.',
-  maint: 'It gets no new requests and is not checked, until somebody says ready.',
+  maint: 'It gets no new requests and is not checked, until somebody says ready; what is still open after 30 s is cut.',
   ready: 'It gets requests again.',
 };
 

@@ -13,7 +13,7 @@ const EFFECTS = {
   pause: 'Nobody gets a connection until it is resumed; callers wait, and those who hold one keep it.',
   resume: 'Callers get connections again.',
   reconnect: 'Every connection is replaced: idle ones now, the others when they are given back.',
-  flush: 'Every idle connection is closed.',
+  flush: 'Every connection is replaced: idle ones now, the others when they are given back; what is still in use after 30 s is cut.',
 };
 
 function latest(list) {
