@@ -44,14 +44,16 @@ function traffic(c) {
 
 /** Of TCP, where the gateway tells it. */
 function tcp(c) {
-  const info = c.tcp || c.tcp_info;
-  if (!info) return '';
-  const rtt = info.rtt_us !== undefined ? info.rtt_us / 1000 : info.rtt_ms;
-  return [rtt !== undefined && rtt !== null && `rtt ${ms(rtt)}`, info.retransmits ? `${count(info.retransmits)} sent again` : null].filter(Boolean).join(' · ');
+  return c.tcp ? `rtt ${ms(c.tcp.rtt_ms)}${c.tcp.retransmits ? ` · ${count(c.tcp.retransmits)} sent again` : ''}` : '';
+}
+
+/** A WebSocket on a stream of HTTP/2 has a row of its own, beside that of its connection. */
+function idOf(c) {
+  return `${c.worker}:${c.id}${c.stream ? `/${c.stream}` : ''}`;
 }
 
 const COLUMNS = [
-  { name: 'Connection', value: (c) => `${c.worker}:${c.id}` },
+  { name: 'Connection', value: idOf },
   { name: 'Pool', value: (c) => h('a', { href: `#/pools/${encodeURIComponent(c.pool)}` }, c.pool) },
   { name: 'State', value: (c) => badge(c.retiring ? 'closing' : c.state, c.retiring ? `${c.state}, retiring` : c.state) },
   { name: 'Key', value: (c) => h('span', { class: 'wrap' }, c.key) },
@@ -97,7 +99,7 @@ export const connections = {
       h('h1', {}, 'Connections'), bar(),
       fault && h('p', { class: 'notice' }, `Not read anew: ${fault}`),
       h('section', { class: 'card full' },
-        table('Connections', COLUMNS, found.slice(0, SHOWN), (c) => `${c.pool} ${c.worker} ${c.id}`, rows.length > 0 ? 'None fits.' : 'There is no connection.')),
+        table('Connections', COLUMNS, found.slice(0, SHOWN), (c) => `${c.pool} ${idOf(c)}`, rows.length > 0 ? 'None fits.' : 'There is no connection.')),
       h('p', { class: 'dim' }, `${Math.min(found.length, SHOWN)} of ${rows.length}${cut ? ', and the gateway left some out' : ''}. `,
         Object.entries(rows.reduce((sum, c) => ({ ...sum, [c.state]: (sum[c.state] || 0) + 1 }), {})).map(([state, n]) => `${n} ${state}`).join(', ')),
     ];
