@@ -13,10 +13,9 @@ const EFFECTS = {
 
 /** What an operator has said of it, else what the gateway has found. */
 export function wordOf(endpoint) {
-  const said = endpoint.admin || endpoint.mode || endpoint.admin_state;
-  if (said && said !== 'ready') return said;
-  if (endpoint.state && endpoint.state !== 'up') return endpoint.state;
-  return endpoint.healthy === false ? 'unhealthy' : 'up';
+  if (endpoint.mode !== 'ready') return endpoint.mode;
+  if (endpoint.state !== 'up') return endpoint.state;
+  return endpoint.healthy ? 'up' : 'unhealthy';
 }
 
 export function endpointState(endpoint) {
@@ -33,6 +32,6 @@ function action(endpoint, verb) {
 
 export function endpointActions(endpoint) {
   const word = wordOf(endpoint);
-  const verbs = ['drain', 'maint', 'draining'].includes(word) ? ['ready'] : ['drain', 'maint'];
+  const verbs = ['drain', 'maint'].includes(word) ? ['ready'] : ['drain', 'maint'];
   return h('span', { class: 'row' }, verbs.map((verb) => action(endpoint, verb)));
 }

@@ -57,20 +57,17 @@ function words(text) {
 function detail(e) {
   const parts = [];
   if (e.event === 'changed') parts.push(`${e.who}: ${e.what}`);
-  if (e.alert) parts.push(words(e.alert));
+  else if (e.what) parts.push(words(e.what));
   if (e.session) parts.push(`session ${e.session}${e.count > 1 ? ` and ${e.count - 1} more` : ''}`);
   if (e.from) parts.push(`from ${e.from}`);
   if (e.account) parts.push(`${e.from ? 'to ' : ''}${e.account}${e.family ? ` (${e.family})` : ''}`);
   if (e.health) parts.push(words(e.health));
   if (e.key) parts.push(e.key);
-  if (e.endpoint) parts.push(e.endpoint);
   if (e.why) parts.push(words(e.why));
-  if (e.message) parts.push(e.message);
   if (e.failures) parts.push(`${e.failures} failures in a row`);
   if (e.retry_after_ms) parts.push(`again in ${ms(e.retry_after_ms)}`);
   if (e.total && /^connection|limit/.test(e.event)) parts.push(`${e.total} open`);
   if (e.waiting) parts.push(`${e.waiting} waiting`);
-  if (e.lost) parts.push(`${e.lost} lost`);
   return parts.join(' · ');
 }
 
