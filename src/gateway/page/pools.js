@@ -57,9 +57,15 @@ function list(snap) {
 
 // --- one pool --------------------------------------------------------------------------------
 
+/** Only an upstream is paused: not its clients, and not its OpenClaw gateways apart. */
+function verbsOf(pool) {
+  const pauses = pool.kind !== 'listener' && !pool.name.startsWith('openclaw:');
+  return [pauses && (pool.paused ? 'resume' : 'pause'), 'reconnect', 'flush'].filter(Boolean);
+}
+
 function actions(pool) {
   return h('div', { class: 'row', role: 'group', 'aria-label': `Actions on ${pool.name}` },
-    Object.keys(EFFECTS).filter((verb) => verb !== (pool.paused ? 'pause' : 'resume')).map((verb) => {
+    verbsOf(pool).map((verb) => {
       const label = verb[0].toUpperCase() + verb.slice(1);
       return button(label, () => act(`${label} ${pool.name}`, EFFECTS[verb], `/api/v1/pools/${encode(pool.name)}/${verb}`), { key: verb });
     }));
