@@ -272,12 +272,10 @@ static void on_told(void *arg, const struct alert *alert)
 static void on_census(void *arg, struct census *census)
 {
     struct lookout *lookout = arg;
-    struct process_figures figures;
     struct alert_facts facts = {.now_ms = loop_now_ms(lookout->server->opt.loop),
+                                .resident_bytes = process_resident_bytes(),
                                 .pools = lookout->pools};
     lookout->census = NULL;
-    process_figures(&figures);
-    facts.resident_bytes = figures.resident_bytes;
     add_pools(lookout, census);
     census_free(census);
     add_requests(lookout, &facts);

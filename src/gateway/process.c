@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* The second number of /proc/self/statm, in pages. */
-static uint64_t resident_bytes(void)
+uint64_t process_resident_bytes(void)
 {
     char *text;
     size_t len;
@@ -50,7 +50,7 @@ void process_figures(struct process_figures *ret)
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
     getrlimit(RLIMIT_NOFILE, &limit);
     *ret = (struct process_figures){
-        .resident_bytes = resident_bytes(),
+        .resident_bytes = process_resident_bytes(),
         .cpu_us = (uint64_t)cpu.tv_sec * 1000000 + (uint64_t)cpu.tv_nsec / 1000,
         .descriptors = descriptors_open(),
         .descriptors_max = limit.rlim_cur > UINT32_MAX ? UINT32_MAX : (uint32_t)limit.rlim_cur};
