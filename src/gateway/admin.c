@@ -65,6 +65,9 @@ struct admin_request {
     size_t sent;
 };
 
+_Static_assert(LIVE_READERS_MAX + TAIL_FOLLOWERS_MAX < ADMIN_REQUESTS_MAX,
+               "streams keep nobody else out");
+
 static const struct http_handler admin_handler;
 
 /* --- life ----------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@
 #pragma once
 #include "gateway/server.h"
 
-#define ADMIN_REQUESTS_MAX 64U         /* at a time */
+/* More than may read live figures and follow events, so that those keep nobody else out. */
+#define ADMIN_REQUESTS_MAX 96U         /* at a time */
 #define ADMIN_ANSWER_MAX   (64U << 20) /* bytes of one answer */
 #define ADMIN_INPUT_MAX    (64U << 10) /* bytes of a command's body, */
 #define ADMIN_PUT_MAX      (1U << 20)  /* and of what is PUT */
