@@ -2,6 +2,7 @@
 """`weir profile` and its page: where time went, seen where it was made to go."""
 import json
 import subprocess
+import threading
 import time
 import xml.etree.ElementTree
 
@@ -21,24 +22,42 @@ def profile(weir, pool="up"):
     return json.loads(weir.admin(f"/api/v1/pools/{pool}/profile").text)
 
 
-def slow_answer(peer):
-    """/first: the first byte takes its time; /rest: the rest of the body does."""
-    while (got := peer.request()) is not None:
-        path = got[0].split()[1].partition(b"?")[0]
-        if path == b"/first":
-            time.sleep(0.3)  # what is measured
-        if path != b"/rest":
-            peer.ok()
-            continue
-        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+class Slow(Upstream):
+    """/first: the first byte takes its time; /rest: the rest of the body does. It passes once the test has seen it begin."""
+
+    def __init__(self):
+        self.begun = threading.Event()
+        super().__init__(self.answer)
+
+    def answer(self, peer):
+        while (got := peer.request()) is not None:
+            path = got[0].split()[1].partition(b"?")[0]
+            if path == b"/first":
+                self.pass_time()
+            if path != b"/rest":
+                peer.ok()
+                continue
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+            self.pass_time()
+            peer.send("cd")
+
+    def pass_time(self):
+        assert self.begun.wait(weirtest.DEADLINE)
+        self.begun.clear()
         time.sleep(0.3)  # what is measured
-        peer.send("cd")
 
 
 def test_where_time_went():
-    with Upstream(slow_answer) as upstream, Weir(upstream) as weir:
-        for path in ("/first?secret=1", "/rest", "/quick"):
-            assert weir.ask(path).status == 200
+    with Slow() as upstream, Weir(upstream) as weir:
+        upstream.begun.set()
+        assert weir.ask("/first?secret=1").status == 200
+        with weir.client() as client:
+            client.get("/rest")
+            while b"ab" not in client.buffer.partition(b"\r\n\r\n")[2]:
+                assert client._more()
+            upstream.begun.set()  # by then the gateway has its first byte
+            assert client.response().status == 200
+        assert weir.ask("/quick").status == 200
         told = profile(weir)
         slowest = {row["path"]: row for row in told["slowest"]}
         assert set(slowest) == {"/first", "/rest", "/quick"}  # without the query
@@ -55,18 +74,21 @@ def test_where_time_went():
 
 def test_queue():
     """One connection, two requests: the second one waits for the first."""
-    with Upstream(slow_answer) as upstream, Weir(upstream, workers=1, upstream_pool={"max_connections": 1}) as weir:
+    with Slow() as upstream, Weir(upstream, workers=1, upstream_pool={"max_connections": 1}) as weir:
         with weirtest.Client(weir.port) as one, weirtest.Client(weir.port) as two:
             one.get("/first")
             weirtest.wait_for(lambda: upstream.requests == 1, "the first one is there")
             two.get("/quick")
+            weirtest.wait_for(lambda: next(row for row in json.loads(weir.admin("/api/v1/pools").text)["pools"]
+                                           if row["name"] == "up")["waiting"] == 1, "the second one to wait")
+            upstream.begun.set()
             assert one.response().status == two.response().status == 200
         quick = next(row for row in profile(weir)["slowest"] if row["path"] == "/quick")
         assert quick["queue"] > 0.05 and quick["queue"] > quick["first_byte"] + quick["transfer"]
 
 
 def test_tls_accounts_and_failures():
-    with certs.Authority() as authority, Upstream(slow_answer) as upstream:
+    with certs.Authority() as authority, Upstream() as upstream:
         certificate, key = authority.sign("127.0.0.1")
         with Weir(upstream, listener={"tls": {"certificate": certificate, "key": key}}) as secure:
             accounts = [{"name": "one", "headers": {"x-key": "1"}}]
@@ -77,6 +99,7 @@ def test_tls_accounts_and_failures():
                 assert told["accounts"][0]["name"] == "one" and told["accounts"][0]["requests"] == 2
                 first = next(row for row in told["slowest"] if not row["reused"])
                 assert first["tls"] > 0 and first["connect"] > 0 and first["account"] == "one"
+                weirtest.wait_for(lambda: len(weir.access()) == 2, "the log")
                 dialled = [line["ms"] for line in weir.access() if not line["reused"]]
                 assert dialled[0]["tls"] > 0 and dialled[0]["connect"] > 0
                 for row in told["slowest"]:
@@ -88,7 +111,7 @@ def test_tls_accounts_and_failures():
 
 
 def test_the_command(tmp_path):
-    with Upstream(slow_answer) as upstream, Weir(upstream) as weir:
+    with Upstream() as upstream, Weir(upstream) as weir:
         for _ in range(3):
             assert weir.ask("/quick").status == 200
         assert weir.ask("/%1b[2J<x>").status in (200, 400)
