@@ -81,5 +81,8 @@ def test_a_real_prometheus_has_answers_to_everything(tmp_path):
             assert len(asked) > 30
             for title, expr in asked:
                 wait_for(lambda: get(server, "query", query=expr)["result"], f"an answer to {title}: {expr}", deadline=60)
-            (target,) = get(server, "targets")["activeTargets"]
-            assert target["health"] == "up" and not target["lastError"]
+
+            def is_up():
+                (target,) = get(server, "targets")["activeTargets"]
+                return target["health"] == "up" and not target["lastError"]
+            wait_for(is_up, "a scrape that was in time", deadline=60)
