@@ -82,7 +82,7 @@ def test_errors_and_statuses():
             peer.reset()
 
     with Upstream(script) as upstream:
-        target = bench(upstream.url, "--method", "POST", "--for", "500ms", "--warm", "0", "--connections", "1")["targets"][0]
+        target = bench(upstream.url, "--method", "POST", "--for", "2s", "--warm", "0", "--connections", "1")["targets"][0]
         assert target["status"]["4xx"] == target["answered"] > 0
         assert target["errors"] > 0 and sum(target["errors_by"].values()) == target["errors"]
     gone = run(f"http://127.0.0.1:{weirtest.free_port()}/", "--for", "200ms", "--warm", "0")
@@ -114,10 +114,10 @@ def test_http2_and_tls():
 @pytest.mark.parametrize("how", [[], ["--rate", "50"]])
 def test_websocket(how):
     with wsraw.upstream(wsraw.echo) as upstream:
-        target = bench(upstream.url.replace("http", "ws"), "--for", "500ms", "--warm", "0", "--connections", "3",
+        target = bench(upstream.url.replace("http", "ws"), "--for", "2s", "--warm", "0", "--connections", "3",
                        "--message", "1KiB", *how)["targets"][0]
         assert upstream.accepted == 3 and target["errors"] == target["unanswered"] == 0
-        assert target["sent"] == target["answered"] and (target["answered"] == 25 if how else target["answered"] > 3)
+        assert target["sent"] == target["answered"] and (target["answered"] == 100 if how else target["answered"] > 3)
         assert len(upstream.bytes) > 1024 * target["answered"]
 
 
