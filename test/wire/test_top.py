@@ -130,8 +130,10 @@ def test_keys(terminal, gateway):
     terminal.shows("POOL by rate", "^  alpha ")
     terminal.keys("s", "s", "s", "s")
     terminal.shows("POOL by name")
-    names = [line.split()[0] for line in terminal.lines() if re.match(r"  (alpha|beta|listener:web) ", line)]
-    assert names == ["alpha", "beta", "listener:web"]
+
+    def names():
+        return [line.split()[0] for line in terminal.lines() if re.match(r"  (alpha|beta|listener:web) ", line)]
+    wait_for(lambda: names() == ["alpha", "beta", "listener:web"], "them in that order")
     terminal.keys("Up", "Up")
     wait_for(lambda: len(re.findall(r"^  127\.0\.0\.1:\d+ +up ", terminal.text(), re.M)) == 2, "alpha's endpoints")
     terminal.keys("j")
