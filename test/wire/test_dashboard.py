@@ -207,7 +207,8 @@ def test_what_a_new_operator_does(page):
         page.until(f"document.querySelector('main').innerText.indexOf('plain / 127.0.0.1:{tired}') > 0")
         rows = "[...document.querySelectorAll('table')].find(t => t.innerText.includes('Actions')).innerText.match(/plain . [\\d.:]+/g)[0]"
         page.until(f"{rows}.endsWith(':{tired}')", "the tired one to be the slowest of its upstream")
-        page.click(button(f"Drain plain/127.0.0.1:{tired}"))
+        # Rows change places meanwhile: it is found and clicked at once.
+        page.until(f"(() => {{ const e = {button(f'Drain plain/127.0.0.1:{tired}')}; if (e) e.click(); return !!e; }})()", "its button")
         confirm(page, "it is tired")
         page.until(button(f"Ready plain/127.0.0.1:{tired}"), "its end")
         page.run("location.hash = '#/sessions'")

@@ -105,8 +105,8 @@ def test_snapshots_hold_what_the_pages_say(relay):
     relay.ask()
     with Stream(relay) as one, Stream(relay) as other:
         assert one.head[0] == "HTTP/1.1 200 OK" and "Content-Type: text/event-stream" in one.head
-        first, second = one.next(), one.next()
-        assert 900 <= second["at_ms"] - first["at_ms"]
+        first, *_, last = [one.next() for _ in range(4)]
+        assert 2 * 900 <= last["at_ms"] - first["at_ms"], "one a second; how late the first one was, the machine's load decides"
         assert {"pools", "endpoints", "accounts", "listeners", "process", "latency"} <= set(first)
         relay.ask()
         wait_for(lambda: one.next()["pools"]["pools"][0]["grants"] > first["pools"]["pools"][0]["grants"], "the request in it")
