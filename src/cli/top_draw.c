@@ -129,12 +129,10 @@ __attribute__((format(printf, 3, 4))) static void fact(struct flow *flow, int ki
 
 static int kind_of_health(const char *health)
 {
-    return strcmp(health, "healthy") == 0 ? GOOD
-           : strcmp(health, "down") == 0 || strcmp(health, "unhealthy") == 0
-                   || strcmp(health, "critical") == 0
-               ? BAD
-           : strcmp(health, "unknown") == 0 ? FAINT
-                                            : WARN;
+    return strcmp(health, "healthy") == 0       ? GOOD
+           : strcmp(health, "unavailable") == 0 ? BAD
+           : strcmp(health, "-") == 0           ? FAINT
+                                                : WARN;
 }
 
 static char sign_of(int kind)
@@ -450,7 +448,7 @@ static void draw_help(const struct top_view *view)
                                         "h ?      this help",
                                         "",
                                         "=== in use  --- idle  ... free",
-                                        "X down  ! degraded  ? not known"};
+                                        "X unavailable  ! degraded  ? not known"};
     int rows = sizeof(lines) / sizeof(lines[0]);
     for (int i = 0; i < rows && i < LINES; i++) {
         mvhline(i, 0, ' ', COLS);

@@ -169,6 +169,15 @@ def test_narrow_and_resized(terminal, gateway):
     assert terminal.left() == 0
 
 
+def test_a_pool_that_is_unavailable(terminal):
+    with Weir(upstream_pool={"failures_max": 1}) as weir:
+        assert weir.ask().status in (502, 503)
+        terminal.top(f"127.0.0.1:{weir.admin_port}", "--every", "250ms")
+        terminal.shows(r"up is unavailable: ", r"^X up ")
+        terminal.keys("q")
+        assert terminal.left() == 0
+
+
 @pytest.mark.parametrize("how", ["C-c", "TERM", "HUP", "ABRT", "SEGV"])
 def test_the_terminal_is_as_it_was(terminal, gateway, how):
     terminal.top(gateway.where)
