@@ -105,7 +105,7 @@ admin_write_fn admin_index, admin_livez, admin_readyz, admin_healthz, admin_metr
     admin_endpoints, admin_accounts, admin_clients, admin_keys, admin_connections, admin_listeners,
     admin_certificates, admin_events, admin_config, admin_process, admin_generations;
 admin_write_fn admin_command_write; /* admin_command.c */
-admin_order_fn admin_profile; /* admin_profile.c */
+admin_order_fn admin_profile;       /* admin_profile.c */
 admin_write_fn admin_profile_write;
 admin_order_fn admin_command_pool, admin_command_endpoint;
 admin_run_fn admin_clear, admin_drain;
