@@ -50,18 +50,30 @@ struct where {
     char text[256];
 };
 
+/* What is copied from a browser's bar is understood as well. */
+static struct slice without_scheme(struct slice text)
+{
+    static const struct slice http = {"http://", 7};
+    if (!slice_starts(text, http))
+        return text;
+    text = slice_sub(text, http.len, text.len);
+    return slice_sub(text, 0, slice_find(text, '/'));
+}
+
 static int where_of(const struct ask *ask, const char *text, struct where *ret)
 {
     const struct config_memory memory = {&alloc_libc, CONFIG_ARENA_BLOCK};
     struct config_arena *arena = config_arena_new(&memory);
-    struct config_address address = {.text = text};
-    const char *fault = config_address_of(arena, text, &address);
+    bool fits = slice_copy(ret->text, sizeof(ret->text), without_scheme(slice_of(text)))
+                < sizeof(ret->text);
+    struct config_address address = {.text = ret->text};
+    const char *fault = config_address_of(arena, ret->text, &address);
     if (config_arena_is_short(arena))
         fault = "out of memory";
-    if (fault == NULL) {
+    if (!fits)
+        fault = "is too long";
+    if (fault == NULL)
         ret->address = server_address(&address);
-        snprintf(ret->text, sizeof(ret->text), "%s", text);
-    }
     int status = fault == NULL ? 0 : fail(ask, text, fault);
     config_arena_free(arena);
     return status;

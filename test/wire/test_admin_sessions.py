@@ -148,6 +148,7 @@ def test_the_command_shows_them(gateway):
     places = sorted(moved(api, weir, n)[1] for n in range(3))
     where = f"127.0.0.1:{weir.admin_port}"
     for said in (show("sessions", "--admin", where), show("sessions", env={"WEIR_ADMIN": where}),
+                 show("sessions", "--admin", f"http://{where}/#/pools"),
                  show("sessions", "-c", str(weir.config_path))):
         assert said.returncode == 0 and not said.stderr, said
         head, *rows = said.stdout.splitlines()
