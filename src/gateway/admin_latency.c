@@ -2,10 +2,12 @@
 #include "gateway/admin_latency.h"
 
 #include "gateway/admin_page.h"
+#include "gateway/admin_rows.h"
 #include "gateway/relay.h"
 #include "gateway/server.h"
 #include "gateway/telemetry.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* --- distributions -------------------------------------------------------------------------------
@@ -129,41 +131,59 @@ static void write_pools(struct bytes *out, const struct server *server, const st
     bytes_append_text(out, "\n]");
 }
 
-/* The groups of one endpoint, over the workers, beginning with the one at hand; each is written
- * where it is met first. */
-static bool is_first(const struct census *census, uint32_t worker, uint32_t group)
+static int compare_groups(const void *a, const void *b)
 {
-    const struct census_group *own = &census->sheets[worker].groups[group];
-    for (uint32_t w = 0; w < worker; w++)
-        for (uint32_t g = 0; g < census->sheets[w].groups_count; g++) {
-            const struct census_group *other = &census->sheets[w].groups[g];
-            if (other->pool == own->pool && other->is_tenant == own->is_tenant
-                && strcmp(other->name, own->name) == 0)
-                return false;
-        }
-    return true;
+    const struct census_group *one = *(const struct census_group *const *)a;
+    const struct census_group *other = *(const struct census_group *const *)b;
+    if (one->pool != other->pool)
+        return one->pool < other->pool ? -1 : 1;
+    return strcmp(one->name, other->name);
+}
+
+/* Those of endpoints of all workers; what is of one endpoint stands together. NULL: no memory. */
+static const struct census_group **endpoints_of(const struct census *census, uint32_t *ret_count)
+{
+    uint32_t most = 0, count = 0;
+    for (uint32_t w = 0; w < census->sheets_count; w++)
+        most += census->sheets[w].groups_count;
+    const struct census_group **groups = alloc_array(&alloc_libc, most + 1, sizeof(*groups));
+    if (groups == NULL)
+        return NULL;
+    for (uint32_t w = 0; w < census->sheets_count; w++)
+        for (uint32_t g = 0; g < census->sheets[w].groups_count; g++)
+            if (!census->sheets[w].groups[g].is_tenant)
+                groups[count++] = &census->sheets[w].groups[g];
+    qsort(groups, count, sizeof(*groups), compare_groups);
+    *ret_count = count;
+    return groups;
+}
+
+/* How many of those that follow are of the first one's endpoint. */
+static uint32_t run_of(const struct census_group *const *groups, uint32_t count)
+{
+    uint32_t run = 1;
+    while (run < count && compare_groups(&groups[0], &groups[run]) == 0)
+        run++;
+    return run;
 }
 
 static void write_endpoint(struct bytes *out, const struct server *server,
-                           const struct census *census, const struct census_group *own)
+                           const struct census_group *const *groups, uint32_t count)
 {
     uint64_t first_byte[WEIR_BUCKETS] = {0}, hold[WEIR_BUCKETS] = {0};
     uint64_t grants = 0, errors = 0, leases = 0;
-    for (uint32_t w = 0; w < census->sheets_count; w++)
-        for (uint32_t g = 0; g < census->sheets[w].groups_count; g++) {
-            const struct census_group *one = &census->sheets[w].groups[g];
-            if (one->pool != own->pool || one->is_tenant || strcmp(one->name, own->name) != 0)
-                continue;
-            add(first_byte, &one->info.first_byte);
-            add(hold, &one->info.hold);
-            grants += one->info.grants;
-            errors += one->info.errors;
-            leases += one->info.leases;
-        }
+    for (uint32_t i = 0; i < count; i++) {
+        const weir_group_info *one = &groups[i]->info;
+        add(first_byte, &one->first_byte);
+        add(hold, &one->hold);
+        grants += one->grants;
+        errors += one->errors;
+        leases += one->leases;
+    }
     bytes_append_text(out, "{\"upstream\":");
-    bytes_append_json(out, slice_of(census_who_of(server, own->pool).name));
+    bytes_append_json(out, slice_of(census_who_of(server, groups[0]->pool).name));
     bytes_append_text(out, ",\"endpoint\":");
-    bytes_append_json(out, slice_of(own->name));
+    bytes_append_json(out, slice_of(groups[0]->name));
     bytes_printf(out, ",\"grants\":%llu,\"errors\":%llu,\"leases\":%llu",
                  (unsigned long long)grants, (unsigned long long)errors,
                  (unsigned long long)leases);
@@ -173,19 +193,14 @@ static void write_endpoint(struct bytes *out, const struct server *server,
 }
 
 static void write_endpoints(struct bytes *out, const struct server *server,
-                            const struct census *census)
+                            const struct census_group *const *groups, uint32_t count)
 {
-    const char *before = "\n";
     bytes_append_text(out, ",\"endpoints\":[");
-    for (uint32_t w = 0; w < census->sheets_count; w++)
-        for (uint32_t g = 0; g < census->sheets[w].groups_count; g++) {
-            const struct census_group *own = &census->sheets[w].groups[g];
-            if (own->is_tenant || !is_first(census, w, g))
-                continue;
-            bytes_append_text(out, before);
-            write_endpoint(out, server, census, own);
-            before = ",\n";
-        }
+    for (uint32_t i = 0, run; i < count; i += run) {
+        run = run_of(groups + i, count - i);
+        bytes_append_text(out, i > 0 ? ",\n" : "\n");
+        write_endpoint(out, server, groups + i, run);
+    }
     bytes_append_text(out, "\n]}\n");
 }
 
@@ -193,9 +208,14 @@ uint16_t admin_latency_write(const struct server *server, const struct census *c
                              bool openmetrics, struct bytes *out)
 {
     (void)openmetrics;
+    uint32_t count;
+    const struct census_group **endpoints = endpoints_of(census, &count);
+    if (endpoints == NULL)
+        return rows_fault(out, 503, "no memory");
     write_bounds(out);
     write_routes(out, server);
     write_pools(out, server, census);
-    write_endpoints(out, server, census);
+    write_endpoints(out, server, endpoints, count);
+    alloc_free(&alloc_libc, endpoints);
     return 200;
 }

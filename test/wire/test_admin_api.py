@@ -107,6 +107,22 @@ def test_answers_of_an_upstream_that_is_down():
         assert any("last_error" in row for row in said["/api/v1/keys"]["keys"])
 
 
+def test_latency_has_each_endpoint_once_over_the_workers():
+    with Upstream() as one, Upstream() as two, \
+            Weir([one.url, two.url], workers=2, upstream_options={"balance": "round_robin"}) as weir:
+        for _ in range(40):
+            assert weir.ask().status == 200
+
+        def rows():
+            return json.loads(weir.admin("/api/v1/latency").text)["endpoints"]
+        wait_for(lambda: sum(sum(row["hold_ms"][1::2]) for row in rows()) == 40, "all to be counted")
+        assert [row["endpoint"] for row in rows()] == sorted(f"127.0.0.1:{up.port}" for up in (one, two))
+        for row in rows():
+            up = one if row["endpoint"].endswith(f":{one.port}") else two
+            assert row["upstream"] == "up" and row["grants"] == up.requests
+            assert sum(row["hold_ms"][1::2]) == up.requests
+
+
 def test_what_is_not_in_the_document_is_not_there(relay):
     api = document(relay)
     for path in ("/api/v1", "/api/v1/", "/api/v1/pool", "/api/v1/pools/", "/api/v2/pools", "//", "/api/v1/pools/up",
