@@ -75,12 +75,25 @@ static struct sums sums_of(const struct census *census, uint32_t pool)
     return sums;
 }
 
+/* Without one worker's counters all of them would seem to have gone back. */
+static bool is_whole(const struct census *census)
+{
+    for (uint32_t w = 0; w < census->sheets_count; w++)
+        if (!census->sheets[w].answered)
+            return false;
+    return true;
+}
+
 static void on_census(void *arg, struct census *census)
 {
     struct capacity *capacity = arg;
+    capacity->census = NULL;
+    if (!is_whole(census)) {
+        census_free(census);
+        return;
+    }
     struct sample *sample = &capacity->samples[capacity->next];
     capacity->next = (capacity->next + 1) % CAPACITY_SAMPLES;
-    capacity->census = NULL;
     sample->at_ms = clock_now_ms();
     for (uint32_t i = 0; i < capacity->pools; i++)
         sample->pools[i] = sums_of(census, i);
@@ -150,6 +163,12 @@ static double part_of(double sum, double count)
     return count > 0 ? sum / count : 0;
 }
 
+/* 0: a worker that was heard then is not heard now. */
+static double grown(uint64_t is, uint64_t was)
+{
+    return is > was ? (double)(is - was) : 0;
+}
+
 static struct figures figures_of(const struct server *server, const struct census *census,
                                  uint32_t pool)
 {
@@ -159,10 +178,9 @@ static struct figures figures_of(const struct server *server, const struct censu
     uint64_t since_ms = then != NULL ? then->at_ms : server->started_ms, busy = 0;
     struct figures f = {.most = server->config->upstreams.at[pool].pool.max_total};
     f.window_s = (double)(clock_now_ms() - since_ms + 1) / 1000;
-    f.arrivals = (double)(is.acquires - was.acquires) / f.window_s;
-    f.hold_s = part_of((double)(is.hold_ms - was.hold_ms), (double)(is.released - was.released))
-               / 1000;
-    f.wait_s = part_of((double)(is.wait_ms - was.wait_ms), (double)(is.waits - was.waits)) / 1000;
+    f.arrivals = grown(is.acquires, was.acquires) / f.window_s;
+    f.hold_s = part_of(grown(is.hold_ms, was.hold_ms), grown(is.released, was.released)) / 1000;
+    f.wait_s = part_of(grown(is.wait_ms, was.wait_ms), grown(is.waits, was.waits)) / 1000;
     f.load = f.arrivals * f.hold_s;
     for (uint32_t w = 0; w < census->sheets_count; w++) {
         if (pool >= census->sheets[w].pools_count)
