@@ -433,9 +433,9 @@ def test_a_busy_connection_is_not_reaped_though_it_never_pongs():
 
 def test_without_pings_idle_timeout_ends_it():
     with upstream(echo) as up, Weir(up, listener={"websocket": {"ping_interval": "never"}},
-                                    pool={"idle_timeout": "400ms"}) as weir, WsClient(weir.port) as client:
+                                    pool={"idle_timeout": "2s"}) as weir, WsClient(weir.port) as client:
         for _ in range(4):
-            threading.Event().wait(0.2)
+            threading.Event().wait(0.6)
             client.say(TEXT, "x")
             assert client.frame().opcode == TEXT
         assert client.until_close().code == 1001
