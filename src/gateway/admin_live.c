@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/list.h"
 #include "gateway/admin_page.h"
+#include "gateway/admin_stream.h"
 #include "gateway/census.h"
 #include "io/clock.h"
 
@@ -145,25 +146,6 @@ static void on_time(struct loop_timer *timer, uint64_t now_ms)
         census_take(live->server, LIVE_CENSUS, NULL, on_census, live, &live->census);
 }
 
-static void answer(struct http_exchange *exchange)
-{
-    struct http_field fields[] = {
-        {.name = SLICE("Content-Type"),
-         .value = SLICE("text/event-stream"),
-         .id = HTTP_CONTENT_TYPE},
-        {.name = SLICE("Cache-Control"), .value = SLICE("no-store")},
-        {.name = SLICE("X-Content-Type-Options"), .value = SLICE("nosniff")},
-    };
-    struct http_head head = {.status = 200,
-                             .reason = SLICE("OK"),
-                             .framing = HTTP_CHUNKED,
-                             .version_minor = 1,
-                             .keep_alive = true,
-                             .field_count = sizeof(fields) / sizeof(fields[0]),
-                             .fields = fields};
-    exchange->ops->respond(exchange, &head);
-}
-
 struct live_reader *admin_live_join(struct admin_live *live, struct http_exchange *exchange)
 {
     struct live_reader *reader = live->readers.count < LIVE_READERS_MAX
@@ -175,7 +157,7 @@ struct live_reader *admin_live_join(struct admin_live *live, struct http_exchang
     reader->live = live;
     reader->exchange = exchange;
     list_push_back(&live->readers, &reader->on_live);
-    answer(exchange);
+    admin_stream_begin(exchange);
     if (bytes_len(&live->text) > 0 && now_ms - live->made_ms < UINT64_C(2) * LIVE_EVERY_MS)
         give(reader);
     else

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "gateway/admin_events.h"
 #include "gateway/admin_rows.h"
+#include "gateway/admin_stream.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -159,25 +160,6 @@ static void on_timer(struct loop_timer *timer, uint64_t now_ms)
         loop_timer_set(tail->loop, timer, now_ms + TAIL_LOOK_MS);
 }
 
-static void respond(struct http_exchange *exchange)
-{
-    struct http_field fields[] = {
-        {.name = SLICE("Content-Type"),
-         .value = SLICE("text/event-stream"),
-         .id = HTTP_CONTENT_TYPE},
-        {.name = SLICE("Cache-Control"), .value = SLICE("no-store")},
-        {.name = SLICE("X-Content-Type-Options"), .value = SLICE("nosniff")},
-    };
-    struct http_head head = {.status = 200,
-                             .reason = SLICE("OK"),
-                             .framing = HTTP_CHUNKED,
-                             .version_minor = 1,
-                             .keep_alive = true,
-                             .field_count = 3,
-                             .fields = fields};
-    exchange->ops->respond(exchange, &head);
-}
-
 bool tail_join(struct tail *tail, struct follower *follower, struct http_exchange *exchange,
                struct slice after)
 {
@@ -192,7 +174,7 @@ bool tail_join(struct tail *tail, struct follower *follower, struct http_exchang
         follower->last = is_ours ? number : 0;
         follower->was_elsewhere = !is_ours;
     }
-    respond(exchange);
+    admin_stream_begin(exchange);
     exchange->ops->body(exchange, hello, sizeof(hello) - 1);
     follower->is_blocked = exchange->ops->flush(exchange);
     if (tail->followers.count == 0)
