@@ -9,7 +9,7 @@
  * the arrivals. Exit status 1 unless the forecast is in use on daily, with at most 0.8 of the naive
  * guess's error, and never in use on any other trace.
  */
-#include "base/rand.h"
+#include "chance.h"
 #include "cli/trace.h"
 #include "core/forecast.h"
 #include "io/file.h"
@@ -34,22 +34,6 @@ struct tally {
     double error, naive_error, load;
     uint32_t slots, said;
 };
-
-static double chance(struct rand *rand)
-{
-    return (double)(rand_next(rand) >> 11) / 9007199254740992.0;
-}
-
-static uint32_t poisson(struct rand *rand, double mean)
-{
-    double least = exp(-mean), product = chance(rand);
-    uint32_t count = 0;
-    while (product > least) {
-        count++;
-        product *= chance(rand);
-    }
-    return count;
-}
 
 static void end_slot(struct tally *tally)
 {

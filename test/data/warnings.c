@@ -9,7 +9,7 @@
  * want none. Exit status 1 unless, over all files, nine of ten of ramp and of leak are warned of
  * in time, and steady and daily have one false alarm at most.
  */
-#include "base/rand.h"
+#include "chance.h"
 #include "cli/trace.h"
 #include "gateway/alerts.h"
 #include "io/file.h"
@@ -43,22 +43,6 @@ struct score {
     uint32_t plays, good, false_alarms;
     uint64_t least_ahead;
 };
-
-static double chance(struct rand *rand)
-{
-    return (double)(rand_next(rand) >> 11) / 9007199254740992.0;
-}
-
-static uint32_t poisson(struct rand *rand, double mean)
-{
-    double least = exp(-mean), product = chance(rand);
-    uint32_t count = 0;
-    while (product > least) {
-        count++;
-        product *= chance(rand);
-    }
-    return count;
-}
 
 static void on_told(void *arg, const struct alert *alert)
 {
