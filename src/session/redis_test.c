@@ -195,6 +195,23 @@ static void who_waits_for_it_is_told_when_it_is_there(void **state)
 /* --- the scripts themselves ---------------------------------------------------------------------
  */
 
+/* One whole reply, its first value, and the rest of it. */
+static struct resp_walk receive(char *in, size_t size, struct resp_value *ret_value)
+{
+    struct resp_reader reader;
+    size_t have = 0, whole = 0;
+    resp_reader_init(&reader, NULL);
+    while (whole == 0) {
+        ssize_t n = recv(server.fd, in + have, size - have, 0);
+        assert_true(n > 0);
+        have += (size_t)n;
+        whole = resp_read(&reader, in, have);
+    }
+    struct resp_walk walk = resp_walk_of(in, whole);
+    assert_true(resp_next(&walk, ret_value));
+    return walk;
+}
+
 /* A command as it is written, and what is said; with the scripts known. */
 static const char *send_change(const weir_session_delta *change)
 {
@@ -210,18 +227,8 @@ static const char *send_change(const weir_session_delta *change)
                      (ssize_t)bytes_len(&out));
     bytes_fini(&out);
     struct redis_verdict_of of;
-    struct resp_reader reader;
     struct resp_value value;
-    size_t have = 0, whole = 0;
-    resp_reader_init(&reader, NULL);
-    while (whole == 0) {
-        ssize_t n = recv(server.fd, in + have, sizeof in - have, 0);
-        assert_true(n > 0);
-        have += (size_t)n;
-        whole = resp_read(&reader, in, have);
-    }
-    struct resp_walk walk = resp_walk_of(in, whole);
-    assert_true(resp_next(&walk, &value));
+    struct resp_walk walk = receive(in, sizeof in, &value);
     if (change->session != NULL) {
         redis_wire_verdicts(&value, &walk, &of, 1);
     } else {
@@ -297,9 +304,8 @@ static void send_all(const weir_session_delta *changes, uint32_t count,
     struct bytes out;
     char in[4096];
     uint32_t order[REDIS_TOGETHER];
-    struct resp_reader reader;
     struct resp_value value;
-    size_t have = 0, whole = 0, sent = 0;
+    size_t sent = 0;
     for (uint32_t i = 0; i < count; i++) {
         order[i] = count - 1 - i; /* as whoever says it likes */
     }
@@ -311,15 +317,7 @@ static void send_all(const weir_session_delta *changes, uint32_t count,
         sent += (size_t)n;
     }
     bytes_fini(&out);
-    resp_reader_init(&reader, NULL);
-    while (whole == 0) {
-        ssize_t n = recv(server.fd, in + have, sizeof in - have, 0);
-        assert_true(n > 0);
-        have += (size_t)n;
-        whole = resp_read(&reader, in, have);
-    }
-    struct resp_walk walk = resp_walk_of(in, whole);
-    assert_true(resp_next(&walk, &value));
+    struct resp_walk walk = receive(in, sizeof in, &value);
     if (value.type == RESP_FAILED) {
         fail_msg("%.*s", SLICE_ARG(value.text));
     }
