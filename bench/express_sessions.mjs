@@ -3,7 +3,8 @@
 // express_sessions.mjs - what express-session's connect-redis takes for a session: made, and looked for. Run where npm has
 // installed them.
 //
-//     node express_sessions.mjs REDIS_PORT COUNT IN_FLIGHT        prints one line of JSON, us of this process's CPU
+//     node express_sessions.mjs REDIS_PORT COUNT IN_FLIGHT        prints one line of JSON: us of this process's CPU with as many
+//                                                                  under way, and what who asks waits (p50) with one
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
@@ -38,5 +39,18 @@ async function each(what) {
 await each(i => told(store.set, ids[i], session(i))); // what is compiled on the way is no session's
 const create = await each(i => told(store.set, ids[i], session(i)));
 const lookUp = await each(i => told(store.get, ids[i]));
-console.log(JSON.stringify({ 'create us': create, 'look-up us': lookUp }));
+
+async function alone(what) {
+    const took = [];
+    for (let i = 0; i < count; i++) {
+        const begun = process.hrtime.bigint();
+        await what(i);
+        took.push(Number(process.hrtime.bigint() - begun) / 1e3);
+    }
+    return took.sort((a, b) => a - b)[count >> 1];
+}
+
+const waits = await alone(i => told(store.set, ids[i], session(i)));
+const looks = await alone(i => told(store.get, ids[i]));
+console.log(JSON.stringify({ 'create us': create, 'look-up us': lookUp, 'create alone us': waits, 'look-up alone us': looks }));
 await client.quit();

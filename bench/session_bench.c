@@ -5,13 +5,20 @@
  *
  *     session_bench table COUNT [USER_SHARE]
  *         one thread's own table with lists by user, account and key: bytes each; creating,
- * finding, touching, expiring, ns each session_bench wheel COUNT COUNT sessions that end within an
- * hour, a tick a second: the longest, ms session_bench shared COUNT THREADS the library's, by so
- * many threads at once: CPU of the threads, ns each session_bench journal FOLDER COUNT the same on
- * a disk: one create at a time that waits for it, a bare append and fdatasync beside each; then a
- * hundred at a time session_bench redis URL COUNT BATCH COUNT sessions created, and each changed
- * and written once more: until the Redis has all session_bench sha256 BYTES what OpenSSL's SHA-256
- * of so many bytes takes, us
+ *         finding, touching, expiring, ns each
+ *     session_bench wheel COUNT
+ *         COUNT sessions that end within an hour, a tick a second: the longest, ms
+ *     session_bench shared COUNT THREADS
+ *         the library's, by so many threads at once: CPU of the threads, ns each
+ *     session_bench journal FOLDER COUNT
+ *         the same on a disk: one create at a time that waits for it, a bare append and fdatasync
+ *         beside each; then a hundred at a time
+ *     session_bench redis URL COUNT BATCH
+ *         COUNT sessions created, and each changed and written once more: until the Redis has all
+ *     session_bench alone URL COUNT
+ *         with a Redis, one at a time: what who asks waits for a create and for a look-up, us
+ *     session_bench sha256 BYTES
+ *         what OpenSSL's SHA-256 of so many bytes takes, us
  *
  * Times of one thread are CPU times. Each session has a user, an account and a key, and USER_SHARE
  * sessions [10] have the same user; accounts are 100, keys 1000.
@@ -440,6 +447,37 @@ static void measure_redis(const char *url, uint32_t count, uint32_t batch)
     weir_sessions_close(sessions);
 }
 
+/* How long who asks waits for one, none but its own under way. What is timed with it, a look at the
+ * clock, is some 30 ns. */
+static void measure_alone(const char *url, uint32_t count)
+{
+    uint64_t *create = calloc(count, sizeof *create), *look = calloc(count, sizeof *look);
+    ids = calloc(count, sizeof *ids);
+    if (create == NULL || look == NULL || ids == NULL) {
+        die("memory", strerror(errno));
+    }
+    const weir_sessions_redis redis = {.url = url, .timeout_ms = 30000};
+    open_sessions((weir_sessions_options){.sessions_max = count + count / 4, .redis = &redis});
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t begun_ns = clock_ns(CLOCK_MONOTONIC);
+        create_one(i, &ids[i]);
+        create[i] = clock_ns(CLOCK_MONOTONIC) - begun_ns;
+    }
+    until_stored(1);
+    for (uint32_t i = 0; i < count; i++) {
+        weir_session session = {.size = sizeof session};
+        uint64_t begun_ns = clock_ns(CLOCK_MONOTONIC);
+        must(weir_session_get(sessions, ids[i], &session), "look-up");
+        look[i] = clock_ns(CLOCK_MONOTONIC) - begun_ns;
+    }
+    printf("{\"create us\": %.3f, \"look-up us\": %.3f, \"failures\": %llu}\n",
+           middle_us(create, count), middle_us(look, count),
+           (unsigned long long)stats_now().store_failures);
+    weir_sessions_close(sessions);
+    free(create);
+    free(look);
+}
+
 /* --- SHA-256 ------------------------------------------------------------------------------------
  */
 
@@ -476,6 +514,8 @@ int main(int argc, char **argv)
         measure_batches(argv[2], 100 * number_of(argv[3]));
     } else if (strcmp(mode, "redis") == 0 && argc == 5) {
         measure_redis(argv[2], number_of(argv[3]), number_of(argv[4]));
+    } else if (strcmp(mode, "alone") == 0 && argc == 4) {
+        measure_alone(argv[2], number_of(argv[3]));
     } else if (strcmp(mode, "sha256") == 0) {
         measure_sha256(number_of(argv[2]));
     } else {
