@@ -132,9 +132,10 @@ static struct channel *channel_new(struct transit *transit, bool deflate)
     uint32_t host_len = is_logged ? slice_sub(head->authority, 0, LOGGED_HOST_MAX).len : 0;
     uint32_t path_len = is_logged ? slice_sub(path, 0, LOGGED_PATH_MAX).len : 0;
     uint8_t client_len = is_logged ? transit->client_len : 0;
-    uint8_t trace_len = is_logged ? transit->trace_len : 0;
+    char trace_room[FORWARD_TRACE_ID];
+    struct slice trace = is_logged ? transit_trace(transit, trace_room) : (struct slice){"", 0};
     struct channel *channel =
-        alloc_zeroed(&alloc_libc, sizeof *channel + host_len + path_len + client_len + trace_len);
+        alloc_zeroed(&alloc_libc, sizeof *channel + host_len + path_len + client_len + trace.len);
     if (channel == NULL) {
         return NULL;
     }
@@ -143,11 +144,11 @@ static struct channel *channel_new(struct transit *transit, bool deflate)
     channel->host_len = (uint16_t)host_len;
     channel->path_len = (uint16_t)path_len;
     channel->client_len = client_len;
-    channel->trace_len = trace_len;
+    channel->trace_len = (uint8_t)trace.len;
     char *to = put_text(channel->text, head->authority.at, host_len);
     to = put_text(to, path.at, path_len);
     to = put_text(to, transit->client, client_len);
-    put_text(to, transit->trace, trace_len);
+    put_text(to, trace.at, trace.len);
     return channel;
 }
 

@@ -29,7 +29,9 @@ static struct slice chain_of(const struct http_head *head, enum http_field_id id
                              char room[FORWARD_CHAIN_MAX]);
 static struct slice forwarded_of(const struct http_peer *peer, char room[96]);
 static bool trace_is_valid(struct slice value);
+static const struct http_field *trace_that_came(const struct http_head *head);
 static bool trace_is_kept(struct http_head *head);
+static void print_hex(char *out, uint64_t bits);
 static void trace_prepare(struct forward *forward);
 static void trace_start(struct forward *forward, char *value);
 
@@ -89,6 +91,7 @@ void forward_request(struct forward *forward, const struct forward_rules *rules,
     head->added = room;
     head->added_count = 0;
     forward->end = forward->lines;
+    forward->trace_begun = 0;
     if (append) {
         char own[96];
         struct slice chain = chain_of(head, HTTP_X_FORWARDED_FOR, client, forward->chain[0]);
@@ -254,16 +257,17 @@ void forward_client(const struct config_listener *listener, const struct http_pe
     }
 }
 
-struct slice forward_trace_id(const struct http_head *head)
+struct slice forward_trace_id(const struct forward *forward, uint64_t trace_begun,
+                              const struct http_head *came, char room[static FORWARD_TRACE_ID])
 {
-    for (uint32_t i = 0; i < head->added_count; i++) {
-        if (head->added[i].id == HTTP_TRACEPARENT && trace_is_valid(head->added[i].value)) {
-            return slice_sub(head->added[i].value, 3, 35);
-        }
+    if (trace_begun == 0) {
+        const struct http_field *field = trace_that_came(came);
+        return field != NULL ? slice_sub(field->value, 3, 3 + FORWARD_TRACE_ID)
+                             : (struct slice){"", 0};
     }
-    const struct http_field *came = http_find(head, HTTP_TRACEPARENT);
-    bool is_valid = came != NULL && trace_is_valid(came->value);
-    return is_valid ? slice_sub(came->value, 3, 35) : (struct slice){"", 0};
+    memcpy(room, forward->trace + 3, FORWARD_TRACE_ID / 2);
+    print_hex(room + FORWARD_TRACE_ID / 2, trace_begun);
+    return (struct slice){room, FORWARD_TRACE_ID};
 }
 
 /* --- helpers -----------------------------------------------------------------------------------
@@ -395,14 +399,25 @@ static bool trace_is_valid(struct slice value)
                || (!is_known && value.at[FORWARD_TRACE_BYTES] == '-'));
 }
 
-/* One that cannot be understood, or is not alone, ends here with its state: a trace begins anew. */
+/* NULL: there is none that can be understood, or it is not alone. */
+static const struct http_field *trace_that_came(const struct http_head *head)
+{
+    const struct http_field *found = NULL;
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        if (head->fields[i].id == HTTP_TRACEPARENT) {
+            if (found != NULL) {
+                return NULL;
+            }
+            found = &head->fields[i];
+        }
+    }
+    return found != NULL && trace_is_valid(found->value) ? found : NULL;
+}
+
+/* What is none ends here with its state: a trace begins anew. */
 static bool trace_is_kept(struct http_head *head)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < head->field_count; i++) {
-        count += head->fields[i].id == HTTP_TRACEPARENT;
-    }
-    if (count == 1 && trace_is_valid(http_find(head, HTTP_TRACEPARENT)->value)) {
+    if (trace_that_came(head) != NULL) {
         return true;
     }
     forward_hide(head, BIT(HTTP_TRACEPARENT) | BIT(HTTP_TRACESTATE));
@@ -423,5 +438,6 @@ static void trace_prepare(struct forward *forward)
 
 static void trace_start(struct forward *forward, char *value)
 {
-    print_hex(value + 19, rand_next(&forward->rand));
+    forward->trace_begun = rand_next(&forward->rand) | 1;
+    print_hex(value + 19, forward->trace_begun);
 }

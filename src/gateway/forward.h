@@ -22,6 +22,7 @@
 #define FORWARD_ADDED_MAX   (FORWARD_SET_MAX + CONFIG_ACCOUNT_HEADERS_MAX + 10U)
 #define FORWARD_CHAIN_MAX   4096U /* bytes of a chain of proxies; a longer one is begun anew */
 #define FORWARD_TRACE_BYTES 55U
+#define FORWARD_TRACE_ID    32U
 #define FORWARD_VALUE_MAX   256U /* a longer one is not copied next to the others */
 /* In http_field.drop beside the reader's mark: whoever keeps a head can have it back as it came. */
 #define FORWARD_DROP        2U
@@ -42,7 +43,8 @@ struct forward {
     struct rand rand; /* trace ids */
     struct http_field added[FORWARD_ADDED_MAX];
     char trace[FORWARD_TRACE_BYTES];
-    char *end; /* of the lines so far */
+    uint64_t trace_begun; /* of the request at hand, where its trace begins here; else 0 */
+    char *end;            /* of the lines so far */
     /* The added fields as they are to be written, one behind another: they leave in one copy. */
     char lines[6 * (FORWARD_VALUE_MAX + 32)];
     char chain[2][FORWARD_CHAIN_MAX]; /* X-Forwarded-For, Forwarded */
@@ -78,5 +80,7 @@ bool forward_trusts(const struct config_listener *listener, const uint8_t addres
 void forward_client(const struct config_listener *listener, const struct http_peer *peer,
                     const struct http_head *head, uint8_t ret_address[16]);
 
-/* What in the trace context of the request at hand is the trace's id: 32 hex digits, or empty. */
-struct slice forward_trace_id(const struct http_head *head);
+/* The id of a request's trace, 32 hex digits: of the one that began here, as `trace_begun` said
+ * when it was forwarded, else of what it came with; empty where that is nothing to go by. */
+struct slice forward_trace_id(const struct forward *forward, uint64_t trace_begun,
+                              const struct http_head *came, char room[static FORWARD_TRACE_ID]);

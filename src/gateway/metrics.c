@@ -14,6 +14,7 @@
 #include "gateway/metrics_groups.h"
 #include "gateway/metrics_health.h"
 #include "gateway/metrics_histogram.h"
+#include "gateway/metrics_http.h"
 #include "gateway/metrics_openclaw.h"
 #include "gateway/metrics_sessions.h"
 #include "gateway/metrics_tls.h"
@@ -44,7 +45,6 @@ static void one_u64(struct page *p, const char *name, enum prom_type type, const
                     uint64_t value);
 static void write_process(struct page *p);
 static void write_pools(struct page *p);
-static void write_http(struct page *p);
 static void write_listeners(struct page *p);
 static void write_endpoints(struct page *p);
 
@@ -103,7 +103,7 @@ bool metrics_write(const struct server *server, const struct census *census, boo
     write_endpoints(&page);
     metrics_health_write(server, census, &page.prom);
     bool is_whole = metrics_groups_write(server, census, &page.prom);
-    write_http(&page);
+    metrics_http_write(server, &page.prom);
     write_listeners(&page);
     metrics_accounts_write(server, &page.prom);
     metrics_sessions_write(server, &page.prom);
@@ -467,122 +467,6 @@ static void write_endpoints(struct page *p)
                           "Requests that got an answer, of any code.", ENDPOINT_ANSWERED);
     write_endpoint_family(p, "weir_endpoint_failed_total", PROM_COUNTER, "Requests that got none.",
                           ENDPOINT_FAILED);
-}
-
-/* --- requests ------------------------------------------------------------------------------------
- */
-
-/* Every worker has the same series in the same order. */
-static uint64_t series_sum(const struct page *p, uint32_t index, size_t offset)
-{
-    uint64_t sum = 0;
-    for (uint32_t w = 0; w < p->server->sites_count; w++) {
-        const struct relay_series *series = relay_series_at(p->server->sites[w].relay, index);
-        sum += count_read((const uint64_t *)(const void *)((const char *)series + offset));
-    }
-    return sum;
-}
-
-static uint32_t series_count(const struct page *p)
-{
-    return relay_series_count(p->server->sites[0].relay);
-}
-
-static const struct relay_series *series_at(const struct page *p, uint32_t index)
-{
-    return relay_series_at(p->server->sites[0].relay, index);
-}
-
-static void write_codes(struct page *p)
-{
-    prom_family(
-        &p->prom, "weir_http_requests_total", PROM_COUNTER,
-        "Requests, by the code of their answer; 499: the client left, cut: the answer ended "
-        "too early.");
-    for (uint32_t i = 0; i < series_count(p); i++)
-        for (unsigned code = 0; code < RELAY_CODES; code++) {
-            char text[8] = "cut";
-            uint64_t count =
-                series_sum(p, i, offsetof(struct relay_series, by_code) + code * sizeof(uint64_t));
-            if (count == 0)
-                continue;
-            if (code > 0)
-                snprintf(text, sizeof(text), "%u", code);
-            prom_u64(&p->prom,
-                     LABELS({"listener", series_at(p, i)->listener},
-                            {"upstream", series_at(p, i)->upstream}, {"code", text}),
-                     count);
-        }
-}
-
-static void write_timing(struct page *p, const char *name, const char *help, size_t offset)
-{
-    double ends[TIMING_BUCKETS - 1];
-    for (unsigned b = 0; b < TIMING_BUCKETS - 1; b++)
-        ends[b] = (double)timing_end_us(b) / 1e6;
-    prom_family(&p->prom, name, PROM_HISTOGRAM, help);
-    for (uint32_t i = 0; i < series_count(p); i++) {
-        uint64_t counts[TIMING_BUCKETS];
-        for (unsigned b = 0; b < TIMING_BUCKETS; b++)
-            counts[b] = series_sum(p, i, offset + b * sizeof(uint64_t));
-        uint64_t sum_us = series_sum(p, i, offset + offsetof(struct timing, sum_us));
-        const struct prom_histogram shown = {ends, counts, TIMING_BUCKETS - 1,
-                                             counts[TIMING_BUCKETS - 1], (double)sum_us / 1e6};
-        prom_histogram(&p->prom,
-                       LABELS({"listener", series_at(p, i)->listener},
-                              {"upstream", series_at(p, i)->upstream}),
-                       &shown);
-    }
-}
-
-static void write_series(struct page *p, const char *name, const char *help, size_t offset)
-{
-    prom_family(&p->prom, name, PROM_COUNTER, help);
-    for (uint32_t i = 0; i < series_count(p); i++)
-        prom_u64(&p->prom,
-                 LABELS({"listener", series_at(p, i)->listener},
-                        {"upstream", series_at(p, i)->upstream}),
-                 series_sum(p, i, offset));
-}
-
-static void write_retries(struct page *p)
-{
-    static const struct {
-        const char *word;
-        size_t offset;
-    } rows[] = {
-        {"stale", offsetof(struct relay_series, retries_stale)},
-        {"connect", offsetof(struct relay_series, retries_connect)},
-        {"code", offsetof(struct relay_series, retries_code)},
-        {"over_budget", offsetof(struct relay_series, retries_over_budget)},
-    };
-    prom_family(&p->prom, "weir_http_retries_total", PROM_COUNTER,
-                "Requests tried once more, by cause; over_budget: that were not, for the budget.");
-    for (uint32_t i = 0; i < series_count(p); i++)
-        for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++)
-            prom_u64(&p->prom,
-                     LABELS({"listener", series_at(p, i)->listener},
-                            {"upstream", series_at(p, i)->upstream}, {"reason", rows[r].word}),
-                     series_sum(p, i, rows[r].offset));
-}
-
-static void write_http(struct page *p)
-{
-    write_codes(p);
-    write_timing(p, "weir_http_request_seconds",
-                 "From a request's first byte to its answer's last.",
-                 offsetof(struct relay_series, total));
-    write_timing(p, "weir_http_first_byte_seconds",
-                 "From a request's first byte to its answer's first.",
-                 offsetof(struct relay_series, first_byte));
-    write_series(p, "weir_http_request_body_bytes_total", "Bytes of requests' bodies.",
-                 offsetof(struct relay_series, request_bytes));
-    write_series(p, "weir_http_answer_body_bytes_total", "Bytes of answers' bodies.",
-                 offsetof(struct relay_series, answer_bytes));
-    write_series(p, "weir_http_failed_total",
-                 "Requests answered 5xx by anybody, or cut otherwise than by their client.",
-                 offsetof(struct relay_series, failed));
-    write_retries(p);
 }
 
 /* --- listeners -----------------------------------------------------------------------------------

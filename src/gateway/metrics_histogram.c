@@ -27,7 +27,7 @@ void metrics_histogram(struct prom *prom, const struct prom_label *labels,
             break; /* the last step is the rest: its end is no bound */
     }
     uint64_t rest = histogram->count > all ? histogram->count - all : 0;
-    const struct prom_histogram shown = {ends, counts, buckets, rest,
-                                         (double)histogram->sum_ms / 1000};
+    const struct prom_histogram shown = {
+        ends, counts, buckets, rest, (double)histogram->sum_ms / 1000, NULL};
     prom_histogram(prom, labels, &shown);
 }

@@ -629,11 +629,7 @@ static bool send_head(struct transit *transit, void *object, struct http_head *h
     if (transit->upstream->accounts != NULL) {
         account_sign(transit, head);
     }
-    if (relay->log.ring != NULL) {
-        struct slice trace = forward_trace_id(head);
-        memcpy(transit->trace, trace.at, trace.len);
-        transit->trace_len = (uint8_t)trace.len;
-    }
+    transit->trace_begun = relay->forward.trace_begun;
     transit->call = http_call_open(object, &caller, transit);
     if (transit->call == NULL) {
         transit_give_back(transit, WEIR_KEEP, WEIR_OK);

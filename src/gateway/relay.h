@@ -23,6 +23,7 @@
 
 #include "gateway/channel.h"
 #include "gateway/config.h"
+#include "gateway/exemplar.h"
 #include "gateway/relay_event.h"
 #include "gateway/telemetry.h"
 #include "proto/http.h"
@@ -101,6 +102,7 @@ struct relay_series {
     const char *upstream;          /* "": answered before one was chosen (no route) */
     uint64_t by_code[RELAY_CODES]; /* [499]: the client left before there was an answer */
     struct timing total, first_byte;
+    struct exemplar total_examples[TIMING_BUCKETS], first_byte_examples[TIMING_BUCKETS];
     uint64_t request_bytes, answer_bytes; /* bodies */
     uint64_t cut;                         /* answers that ended before their time */
     uint64_t failed; /* answered 5xx by anybody, or cut otherwise than by the client */

@@ -38,7 +38,8 @@ static inline uint64_t timing_end_us(unsigned bucket)
     return UINT64_C(64) << bucket;
 }
 
-static inline void timing_add(struct timing *timing, uint64_t us)
+/* Its bucket. */
+static inline unsigned timing_add(struct timing *timing, uint64_t us)
 {
     unsigned bucket = 0;
     if (us > 64) {
@@ -49,4 +50,5 @@ static inline void timing_add(struct timing *timing, uint64_t us)
     }
     count_one(&timing->bucket[bucket]);
     count_add(&timing->sum_us, us);
+    return bucket;
 }

@@ -6,7 +6,7 @@
 #include "gateway/relay_parts.h"
 #include "io/loop.h"
 
-static void count(const struct transit *transit, uint64_t total_us, uint64_t first_byte_us);
+static void count(struct transit *transit, uint64_t total_us, uint64_t first_byte_us);
 static void profile_it(struct transit *transit, uint64_t total_us, uint64_t first_byte_us);
 static void log_it(struct transit *transit, uint64_t total_us, uint64_t first_byte_us);
 static void leave_client(struct transit *transit);
@@ -40,7 +40,6 @@ struct transit *transit_new(struct lane *lane, struct http_exchange *ex)
     transit->endpoint = BALANCE_NOBODY;
     transit->body_held = true;
     transit->begun_ns = loop_turn_ns(relay->opt.loop);
-    transit->trace_len = 0;
     if (relay->log.ring != NULL) {
         memcpy(transit->client, ex->peer->text, sizeof transit->client);
         transit->client_len = ex->peer->text_len;
@@ -158,14 +157,41 @@ void transit_kept_free(struct relay *relay)
     relay->unused_count = 0;
 }
 
-static void count(const struct transit *transit, uint64_t total_us, uint64_t first_byte_us)
+struct slice transit_trace(struct transit *transit, char room[static FORWARD_TRACE_ID])
+{
+    bool is_known = transit->trace_begun != 0 || http_has(&transit->held.head, HTTP_TRACEPARENT);
+    return is_known ? forward_trace_id(&transit->lane->relay->forward, transit->trace_begun,
+                                       held_head(&transit->held), room)
+                    : (struct slice){"", 0};
+}
+
+/* For a bucket that has had none for a while. */
+static void exemplify(struct transit *transit, struct exemplar *example, uint64_t us)
+{
+    char room[FORWARD_TRACE_ID];
+    struct slice trace = transit_trace(transit, room);
+    if (trace.len == EXEMPLAR_TRACE) {
+        exemplar_take(example, loop_now_ms(transit->lane->relay->opt.loop), us, trace.at);
+    }
+}
+
+static void count_time(struct transit *transit, struct timing *timing, struct exemplar *examples,
+                       uint64_t us)
+{
+    struct exemplar *example = &examples[timing_add(timing, us)];
+    if (exemplar_is_due(example, loop_now_ms(transit->lane->relay->opt.loop))) {
+        exemplify(transit, example, us);
+    }
+}
+
+static void count(struct transit *transit, uint64_t total_us, uint64_t first_byte_us)
 {
     struct relay_series *series = transit->series;
     unsigned code = transit->status < RELAY_CODES ? transit->status : 0;
     count_one(&series->by_code[code]);
-    timing_add(&series->total, total_us);
+    count_time(transit, &series->total, series->total_examples, total_us);
     if (transit->first_byte_ns != 0) {
-        timing_add(&series->first_byte, first_byte_us);
+        count_time(transit, &series->first_byte, series->first_byte_examples, first_byte_us);
     }
     if (transit->request_bytes != 0) {
         count_add(&series->request_bytes, transit->request_bytes);
@@ -216,6 +242,7 @@ static void log_it(struct transit *transit, uint64_t total_us, uint64_t first_by
     struct relay *relay = transit->lane->relay;
     const struct http_head *head = held_head(&transit->held);
     const struct upstream *upstream = transit->upstream;
+    char trace[FORWARD_TRACE_ID];
     const struct access_entry entry = {
         .now_ms = loop_now_ms(relay->opt.loop),
         .listener = transit->lane->config->name,
@@ -234,7 +261,7 @@ static void log_it(struct transit *transit, uint64_t total_us, uint64_t first_by
         .method = head->method,
         .host = head->authority,
         .path = route_path_of(head->path),
-        .trace = {transit->trace, transit->trace_len},
+        .trace = transit_trace(transit, trace),
         .status = transit->status,
         .error = fault_code(transit->fault),
         .cut = transit->fault != FAULT_NONE && transit->first_byte_ns != 0,

@@ -86,7 +86,8 @@ struct transit {
 
     uint64_t begun_ns, granted_ns, first_byte_ns; /* of the turns in which it happened */
     uint64_t request_bytes, answer_bytes;
-    uint32_t seat;      /* clients_give() */
+    uint64_t trace_begun; /* forward_trace_id(): of the trace that begins here */
+    uint32_t seat;        /* clients_give() */
     uint32_t client_no; /* of the configuration's clients, from 1; 0: nobody's key, or no clients */
     uint64_t shown;     /* fields that show that key: a bit for each id */
     uint32_t account;
@@ -133,8 +134,8 @@ struct transit {
     struct held held;
     struct rpc rpc; /* where is_grpc */
     /* For the log alone. */
-    char client[46], trace[32];
-    uint8_t client_len, trace_len;
+    char client[46];
+    uint8_t client_len;
     char model[96];              /* that its body names; a longer one is none */
     struct affinity_bound bound; /* where is_bound */
     struct ai_answer answer;     /* where HEARS_ID */
@@ -197,6 +198,8 @@ void relay_leave_place(struct relay *relay, uint32_t client_no);
 struct transit *transit_new(struct lane *lane, struct http_exchange *ex);
 /* Counts it and logs it; its client has what it will get. */
 void transit_settle(struct transit *transit);
+/* The id of its trace, empty where there is none: it was refused before it went on. */
+struct slice transit_trace(struct transit *transit, char room[static FORWARD_TRACE_ID]);
 /* It waits for no place of its client's any more. */
 void transit_leave_line(struct transit *transit, bool is_refused);
 /* It waits for the end of no pause any more. */

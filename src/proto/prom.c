@@ -127,13 +127,20 @@ static void number_text(char *ret, size_t size, double value)
         snprintf(ret, size, "%.10g", value);
 }
 
-static void sample_u64(struct prom *prom, const char *suffix, const struct prom_label *labels,
-                       const char *le, uint64_t value)
+static void sample_number(struct prom *prom, const char *suffix, const struct prom_label *labels,
+                          const char *le, uint64_t value)
 {
     char text[32];
-    snprintf(text, sizeof(text), "%" PRIu64 "\n", value);
+    snprintf(text, sizeof(text), "%" PRIu64, value);
     sample_begin(prom, suffix, labels, le);
     put_text(prom, text);
+}
+
+static void sample_u64(struct prom *prom, const char *suffix, const struct prom_label *labels,
+                       uint64_t value)
+{
+    sample_number(prom, suffix, labels, NULL, value);
+    put_text(prom, "\n");
 }
 
 static void sample_double(struct prom *prom, const char *suffix, const struct prom_label *labels,
@@ -189,11 +196,11 @@ static void fold_end(struct prom *prom)
         return;
     fold->is_used = false;
     if (prom->type == PROM_HISTOGRAM) {
-        const struct prom_histogram all = {fold->ends, fold->counts, fold->buckets, fold->rest,
-                                           fold->sum};
+        const struct prom_histogram all = {fold->ends, fold->counts, fold->buckets,
+                                           fold->rest, fold->sum,    NULL};
         histogram_write(prom, fold->labels, &all);
     } else if (fold->is_whole) {
-        sample_u64(prom, "", fold->labels, NULL, fold->whole);
+        sample_u64(prom, "", fold->labels, fold->whole);
     } else {
         sample_double(prom, "", fold->labels, fold->sum);
     }
@@ -212,7 +219,7 @@ void prom_u64(struct prom *prom, const struct prom_label *labels, uint64_t value
         }
         return;
     }
-    sample_u64(prom, "", labels, NULL, value);
+    sample_u64(prom, "", labels, value);
 }
 
 void prom_double(struct prom *prom, const struct prom_label *labels, double value)
@@ -226,20 +233,48 @@ void prom_double(struct prom *prom, const struct prom_label *labels, double valu
     sample_double(prom, "", labels, value);
 }
 
+/* OpenMetrics wants a whole number to be seen to be of a kind that need not be one: 1.0. */
+static void end_text(const struct prom *prom, char ret[static 48], double end)
+{
+    number_text(ret, 40, end);
+    if (prom->openmetrics && strspn(ret, "0123456789") == strlen(ret))
+        strcat(ret, ".0"); /* NOLINT(clang-analyzer-security.insecureAPI.strcpy): there is room */
+}
+
+/* ` # {trace_id="…"} value timestamp` */
+static void put_exemplar(struct prom *prom, const struct prom_exemplar *exemplar)
+{
+    char text[96], value[40];
+    number_text(value, sizeof(value), exemplar->value);
+    snprintf(text, sizeof(text), " # {trace_id=\"%s\"} %s %.3f", exemplar->trace, value,
+             exemplar->at_s);
+    put_text(prom, text);
+}
+
+static void bucket_write(struct prom *prom, const struct prom_label *labels, const char *le,
+                         uint64_t count, const struct prom_exemplar *exemplar)
+{
+    sample_number(prom, "_bucket", labels, le, count);
+    if (prom->openmetrics && exemplar != NULL && exemplar->trace[0] != '\0')
+        put_exemplar(prom, exemplar);
+    put_text(prom, "\n");
+}
+
 static void histogram_write(struct prom *prom, const struct prom_label *labels,
                             const struct prom_histogram *histogram)
 {
+    const struct prom_exemplar *exemplar = histogram->exemplars;
     uint64_t all = 0;
     for (uint32_t i = 0; i < histogram->buckets; i++) {
-        char le[40];
+        char le[48];
         all += histogram->counts[i];
-        number_text(le, sizeof(le), histogram->ends[i]);
-        sample_u64(prom, "_bucket", labels, le, all);
+        end_text(prom, le, histogram->ends[i]);
+        bucket_write(prom, labels, le, all, exemplar != NULL ? exemplar++ : NULL);
     }
     all += histogram->rest;
-    sample_u64(prom, "_bucket", labels, "+Inf", all);
+    bucket_write(prom, labels, "+Inf", all, exemplar);
     sample_double(prom, "_sum", labels, histogram->sum);
-    sample_u64(prom, "_count", labels, NULL, all);
+    sample_u64(prom, "_count", labels, all);
 }
 
 void prom_histogram(struct prom *prom, const struct prom_label *labels,

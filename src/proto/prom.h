@@ -3,8 +3,9 @@
  * prom.h - writes metrics as text: Prometheus 0.0.4, or OpenMetrics 1.0.
  *
  * A family is begun once, with HELP and TYPE, and all its samples follow it. The two formats differ
- * in what a counter's family is called and in the last line; whoever writes samples need not know.
- * Names are ours; labels' values may be anything and are escaped.
+ * in what a counter's family is called, in how the end of a bucket is written, and in the last
+ * line, and OpenMetrics alone has exemplars; whoever writes samples need not know. Names are ours;
+ * labels' values may be anything and are escaped.
  *
  * A filter leaves out families by their names. A family has at most `series_max` label sets; those
  * that come beyond it are summed up in one more, whose values are all "other", and counted.
@@ -70,6 +71,13 @@ void prom_family(struct prom *prom, const char *name, enum prom_type type, const
 void prom_u64(struct prom *prom, const struct prom_label *labels, uint64_t value);
 void prom_double(struct prom *prom, const struct prom_label *labels, double value);
 
+/* One value of a bucket, with the id of its trace; an empty one is none. */
+struct prom_exemplar {
+    char trace[33];
+    double value;
+    double at_s; /* wall time, since 1970 */
+};
+
 /* `counts[i]` values were at most `ends[i]` seconds and above ends[i - 1]; `rest` were above all.
  */
 struct prom_histogram {
@@ -78,6 +86,7 @@ struct prom_histogram {
     uint32_t buckets;
     uint64_t rest;
     double sum;
+    const struct prom_exemplar *exemplars; /* of the buckets and the rest; NULL: there are none */
 };
 void prom_histogram(struct prom *prom, const struct prom_label *labels,
                     const struct prom_histogram *histogram);

@@ -17,9 +17,13 @@ static void write_all(struct bytes *out, bool openmetrics, bool *ret_full)
     prom_family(&prom, "weir_done_total", PROM_COUNTER, "Done.");
     prom_u64(&prom, NULL, UINT64_MAX);
     prom_family(&prom, "weir_seconds", PROM_HISTOGRAM, "Time.");
-    const double ends[] = {0.001, 0.25};
+    const double ends[] = {0.001, 1};
     const uint64_t counts[] = {2, 3};
-    const struct prom_histogram histogram = {ends, counts, 2, 1, 1.75};
+    const struct prom_exemplar exemplars[] = {
+        {"", 0, 0},
+        {"0af7651916cd43dd8448eb211c80319c", 0.25, 1520879607.789},
+        {"4bf92f3577b34da6a3ce929d0e0e4736", 2, 1520879608}};
+    const struct prom_histogram histogram = {ends, counts, 2, 1, 1.75, exemplars};
     prom_histogram(&prom, NULL, &histogram);
     prom_end(&prom);
     *ret_full = prom.full;
@@ -29,19 +33,26 @@ static void both_formats(void **state)
 {
     (void)state;
     static const char *const families[] = {"weir_done_total", "weir_done"};
+    static const char *const ends[] = {"1", "1.0"};
+    static const char *const exemplars[][2] = {
+        {"", ""},
+        {" # {trace_id=\"0af7651916cd43dd8448eb211c80319c\"} 0.25 1520879607.789",
+         " # {trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"} 2 1520879608.000"}};
     for (int openmetrics = 0; openmetrics < 2; openmetrics++) {
         struct bytes out;
         bool full;
         char want[1024];
-        snprintf(want, sizeof(want),
-                 "# HELP weir_things Things,\\nand more.\n# TYPE weir_things gauge\n"
-                 "weir_things{pool=\"a\\\"b\\\\c\\nd\",state=\"idle\"} 7\nweir_things 0.5\n"
-                 "# HELP %s Done.\n# TYPE %s counter\nweir_done_total 18446744073709551615\n"
-                 "# HELP weir_seconds Time.\n# TYPE weir_seconds histogram\n"
-                 "weir_seconds_bucket{le=\"0.001\"} 2\nweir_seconds_bucket{le=\"0.25\"} 5\n"
-                 "weir_seconds_bucket{le=\"+Inf\"} 6\nweir_seconds_sum 1.75\nweir_seconds_count 6\n"
-                 "%s",
-                 families[openmetrics], families[openmetrics], openmetrics ? "# EOF\n" : "");
+        snprintf(
+            want, sizeof(want),
+            "# HELP weir_things Things,\\nand more.\n# TYPE weir_things gauge\n"
+            "weir_things{pool=\"a\\\"b\\\\c\\nd\",state=\"idle\"} 7\nweir_things 0.5\n"
+            "# HELP %s Done.\n# TYPE %s counter\nweir_done_total 18446744073709551615\n"
+            "# HELP weir_seconds Time.\n# TYPE weir_seconds histogram\n"
+            "weir_seconds_bucket{le=\"0.001\"} 2\nweir_seconds_bucket{le=\"%s\"} 5%s\n"
+            "weir_seconds_bucket{le=\"+Inf\"} 6%s\nweir_seconds_sum 1.75\nweir_seconds_count 6\n"
+            "%s",
+            families[openmetrics], families[openmetrics], ends[openmetrics],
+            exemplars[openmetrics][0], exemplars[openmetrics][1], openmetrics ? "# EOF\n" : "");
         bytes_init(&out, &alloc_libc, 4096);
         write_all(&out, openmetrics, &full);
         assert_false(full);
@@ -71,7 +82,7 @@ static void page_of(const struct prom_filter *filter, struct bytes *out, uint64_
     prom_family(&prom, "weir_wait_seconds", PROM_HISTOGRAM, "Wait.");
     for (uint64_t i = 0; i < 4; i++) {
         const uint64_t counts[] = {i};
-        const struct prom_histogram histogram = {ends, counts, 1, 1, 2};
+        const struct prom_histogram histogram = {ends, counts, 1, 1, 2, NULL};
         prom_histogram(&prom, (const struct prom_label[]){{"pool", pools[i]}, {NULL, NULL}},
                        &histogram);
     }

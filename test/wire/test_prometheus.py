@@ -21,7 +21,7 @@ def promtool(*arguments, **options):
                           **options)
 
 
-def prometheus(directory, weir):
+def prometheus(directory, weir, *more):
     """Debian's, with the configuration that we ship: another target, and no patience."""
     config = (CONTRIB / "prometheus" / "prometheus.yml").read_text()
     assert config.count("127.0.0.1:9901") == 1 and config.count("15s") == 2
@@ -30,7 +30,7 @@ def prometheus(directory, weir):
     (directory / RULES.name).write_text(RULES.read_text())
     port = free_port()
     return peers.Server([peers.find("prometheus", "prometheus"), f"--config.file={directory}/prometheus.yml",
-                         f"--storage.tsdb.path={directory}/data", f"--web.listen-address=127.0.0.1:{port}"], port)
+                         f"--storage.tsdb.path={directory}/data", f"--web.listen-address=127.0.0.1:{port}", *more], port)
 
 
 def get(server, path, **query):
