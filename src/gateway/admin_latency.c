@@ -43,7 +43,7 @@ static void write_bounds(struct bytes *out)
 static void series_sum(const struct server *server, uint32_t index, struct relay_series *sum)
 {
     for (uint32_t w = 0; w < server->sites_count; w++) {
-        const struct relay_series *one = relay_series_at(server->sites[w].relay, index);
+        const struct relay_series *one = relay_series_at(server_relay(server, w), index);
         for (unsigned i = 0; i < RELAY_CODES; i++)
             sum->by_code[i] += count_read(&one->by_code[i]);
         for (unsigned i = 0; i < TIMING_BUCKETS; i++) {
@@ -71,10 +71,10 @@ static void write_codes(struct bytes *out, const struct relay_series *sum)
 
 static void write_routes(struct bytes *out, const struct server *server)
 {
-    uint32_t count = relay_series_count(server->sites[0].relay);
+    uint32_t count = relay_series_count(server_relay(server, 0));
     bytes_append_text(out, ",\"routes\":[");
     for (uint32_t i = 0; i < count; i++) {
-        const struct relay_series *named = relay_series_at(server->sites[0].relay, i);
+        const struct relay_series *named = relay_series_at(server_relay(server, 0), i);
         struct relay_series sum = {0};
         series_sum(server, i, &sum);
         bytes_append_text(out, i > 0 ? ",\n{\"listener\":" : "\n{\"listener\":");

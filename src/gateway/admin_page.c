@@ -11,6 +11,7 @@
 #include "gateway/admin_tls.h"
 #include "gateway/affinity.h"
 #include "gateway/client_keys.h"
+#include "gateway/generation.h"
 #include "gateway/inlet.h"
 #include "gateway/metrics.h"
 #include "gateway/metrics_tls.h"
@@ -376,8 +377,8 @@ static void counters_row(struct json *row, const struct server *server, uint32_t
     struct http1_counters one = {0};
     struct http2_counters two = {0};
     for (uint32_t w = 0; w < server->sites_count; w++) {
-        const struct http1_counters *http1 = inlet_http1(server->sites[w].inlets[listener]);
-        const struct http2_counters *http2 = inlet_http2(server->sites[w].inlets[listener]);
+        const struct http1_counters *http1 = inlet_http1(server_inlet(server, w, listener));
+        const struct http2_counters *http2 = inlet_http2(server_inlet(server, w, listener));
 #define X(name, text) one.name += http1_counter(&http1->name);
         LISTENER_COUNTERS(X)
 #undef X
@@ -411,7 +412,7 @@ uint16_t admin_listeners(const struct server *server, const struct census *censu
     rows_open(&rows, "listeners", out);
     for (uint32_t l = 0; l < server->config->listeners.count; l++) {
         const struct config_listener *listener = &server->config->listeners.at[l];
-        const struct accept_port *port = server->ports[l];
+        const struct accept_port *port = server->generation->ports[l];
         struct json row = row_begin(&rows);
         json_text(&row, "name", listener->name);
         json_text(&row, "address", listener->address.text);
@@ -471,8 +472,8 @@ static void worker_rows(struct json *row, const struct server *server)
     for (uint32_t w = 0; w < server->sites_count; w++) {
         uint64_t clients = 0, requests = 0;
         for (uint32_t l = 0; l < server->config->listeners.count; l++) {
-            clients += accept_port_taken_at(server->ports[l], w);
-            requests += inlet_counted(server->sites[w].inlets[l], requests);
+            clients += accept_port_taken_at(server->generation->ports[l], w);
+            requests += inlet_counted(server_inlet(server, w, l), requests);
         }
         json_open(row, NULL, '{');
         json_u64(row, "worker", w);

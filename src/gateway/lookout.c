@@ -183,7 +183,7 @@ static void add_series(struct lookout *lookout, const struct relay_series *serie
 static void add_requests(struct lookout *lookout, struct alert_facts *facts)
 {
     for (uint32_t w = 0; w < lookout->server->sites_count; w++) {
-        const struct relay *relay = lookout->server->sites[w].relay;
+        const struct relay *relay = server_relay(lookout->server, w);
         for (uint32_t i = 0; i < relay_series_count(relay); i++)
             add_series(lookout, relay_series_at(relay, i), facts);
     }

@@ -310,7 +310,7 @@ static uint64_t counter_sum(const struct page *p, uint32_t listener, struct coun
 {
     uint64_t sum = 0;
     for (uint32_t w = 0; w < p->server->sites_count; w++) {
-        const struct inlet *inlet = p->server->sites[w].inlets[listener];
+        const struct inlet *inlet = server_inlet(p->server, w, listener);
         sum += counter_at(inlet_http1(inlet), place.http1)
                + counter_at(inlet_http2(inlet), place.http2);
     }
@@ -543,7 +543,7 @@ static void write_headers(struct page *p)
         for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
             uint64_t sum = 0;
             for (uint32_t w = 0; w < s->sites_count; w++)
-                sum += counter_at(inlet_front(s->sites[w].inlets[l]), rows[r].at);
+                sum += counter_at(inlet_front(server_inlet(s, w, l)), rows[r].at);
             prom_u64(
                 &p->prom,
                 LABELS({"listener", s->config->listeners.at[l].name}, {"result", rows[r].word}),

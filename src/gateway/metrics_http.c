@@ -18,7 +18,7 @@ static uint64_t series_sum(const struct server *server, uint32_t index, size_t o
 {
     uint64_t sum = 0;
     for (uint32_t w = 0; w < server->sites_count; w++) {
-        const struct relay_series *series = relay_series_at(server->sites[w].relay, index);
+        const struct relay_series *series = relay_series_at(server_relay(server, w), index);
         sum += count_read((const uint64_t *)(const void *)((const char *)series + offset));
     }
     return sum;
@@ -26,12 +26,12 @@ static uint64_t series_sum(const struct server *server, uint32_t index, size_t o
 
 static uint32_t series_count(const struct server *server)
 {
-    return relay_series_count(server->sites[0].relay);
+    return relay_series_count(server_relay(server, 0));
 }
 
 static const struct relay_series *series_at(const struct server *server, uint32_t index)
 {
-    return relay_series_at(server->sites[0].relay, index);
+    return relay_series_at(server_relay(server, 0), index);
 }
 
 static void write_codes(const struct server *server, struct prom *prom)
@@ -68,7 +68,7 @@ static struct prom_exemplar exemplar_of(const struct server *server, uint32_t in
     struct prom_exemplar ret = {.trace = ""};
     struct exemplar_seen seen, latest = {.trace = ""};
     for (uint32_t w = 0; w < server->sites_count; w++) {
-        const void *series = relay_series_at(server->sites[w].relay, index);
+        const void *series = relay_series_at(server_relay(server, w), index);
         const void *example = (const char *)series + offset;
         if (exemplar_see(example, &seen) && seen.taken_ms >= latest.taken_ms)
             latest = seen;

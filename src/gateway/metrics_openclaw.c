@@ -40,7 +40,7 @@ static uint64_t sum(const struct server *server, uint32_t upstream, size_t offse
 {
     uint64_t total = 0;
     for (uint32_t w = 0; w < server->sites_count; w++) {
-        const struct claw_counters *counters = relay_openclaw_counters(server->sites[w].relay,
+        const struct claw_counters *counters = relay_openclaw_counters(server_relay(server, w),
                                                                        upstream);
         const char *at = (const char *)counters + offset;
         total += atomic_load_explicit((const _Atomic uint64_t *)(const void *)at,

@@ -16,7 +16,7 @@ static uint64_t sum(const struct server *server, uint32_t index, size_t offset)
     uint64_t total = 0;
     for (uint32_t w = 0; w < server->sites_count; w++) {
         const struct channel_counts *counts =
-            &relay_series_at(server->sites[w].relay, index)->channels;
+            &relay_series_at(server_relay(server, w), index)->channels;
         total += count_read((const uint64_t *)(const void *)((const char *)counts + offset));
     }
     return total;
@@ -24,8 +24,8 @@ static uint64_t sum(const struct server *server, uint32_t index, size_t offset)
 
 /* Those that led nowhere have no upstream to open one. */
 #define EACH_SERIES(server, i, series)                                                             \
-    for (uint32_t i = 0; i < relay_series_count((server)->sites[0].relay); i++)                    \
-        for (const struct relay_series *series = relay_series_at((server)->sites[0].relay, i);     \
+    for (uint32_t i = 0; i < relay_series_count(server_relay(server, 0)); i++)                     \
+        for (const struct relay_series *series = relay_series_at(server_relay(server, 0), i);      \
              series != NULL && series->upstream[0] != '\0'; series = NULL)
 
 static void write_open(const struct server *server, struct prom *prom)
@@ -53,7 +53,7 @@ static void write_counter(const struct server *server, struct prom *prom, const 
 static void write_code(const struct server *server, struct prom *prom, uint32_t index,
                        const char *code, size_t offset)
 {
-    const struct relay_series *series = relay_series_at(server->sites[0].relay, index);
+    const struct relay_series *series = relay_series_at(server_relay(server, 0), index);
     uint64_t count = sum(server, index, offset);
     if (count > 0) {
         prom_u64(

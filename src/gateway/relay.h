@@ -36,6 +36,7 @@ struct accounts;
 struct affinities;
 struct client_keys;
 struct claw_counters;
+struct cork;
 struct dns;
 struct loop;
 struct notify_ring;
@@ -61,6 +62,7 @@ struct relay_options {
     struct loop *loop;
     weir_engine *engine;
     struct dns *dns;
+    struct cork *cork; /* of the loop; upstreams are written to by it */
     const struct config *config;
     struct relay_shared *shared;
     const struct secure *secure; /* NULL: no upstream is reached by TLS */

@@ -206,10 +206,8 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay)
     }
     relay->opt = *opt;
     relay->log.ring = opt->access;
-    cork_init(&relay->cork, opt->loop);
     if (ai_request_init(&relay->ai) != 0 || client_digester_init(&relay->digester) != 0) {
         ai_request_fini(&relay->ai);
-        cork_fini(&relay->cork);
         alloc_free(&alloc_libc, relay);
         return -ENOMEM;
     }
@@ -268,7 +266,6 @@ void relay_free(struct relay *take_relay)
     ai_request_fini(&relay->ai);
     client_digester_fini(&relay->digester);
     wait_line_fini(&relay->client_line);
-    cork_fini(&relay->cork);
     alloc_free(&alloc_libc, relay->series);
     alloc_free(&alloc_libc, relay->lanes);
     alloc_free(&alloc_libc, relay->checkups);
@@ -302,7 +299,7 @@ static int open_upstreams(struct relay *relay)
             .loop = relay->opt.loop,
             .engine = relay->opt.engine,
             .dns = relay->opt.dns,
-            .cork = &relay->cork,
+            .cork = relay->opt.cork,
             .secure = relay->opt.secure,
             .accounts = relay->opt.shared->accounts[i],
             .hall = &relay->opt.shared->halls[i],

@@ -7,6 +7,7 @@
 
 #include "io/dns.h"
 #include "io/loop.h"
+#include "io/outbox.h"
 #include "io/socket.h"
 #include "listener/http1.h"
 #include "support/await.h"
@@ -126,6 +127,7 @@ static struct {
     struct loop_hook step;
     struct dns *dns;
     struct relay_shared *shared;
+    struct cork cork;
     struct relay *relay;
     struct http1_listener *listener;
     int upstream; /* listening */
@@ -175,7 +177,9 @@ static void open_world(const char *route, const char *upstream)
     assert_int_equal(dns_open(world.loop, &(struct dns_options){0}, &world.dns), 0);
     char fault[RELAY_FAULT_MAX];
     assert_int_equal(relay_shared_new(world.config, &world.shared, fault), 0);
+    cork_init(&world.cork, world.loop);
     const struct relay_options opt = {.loop = world.loop,
+                                      .cork = &world.cork,
                                       .engine = world.engine,
                                       .dns = world.dns,
                                       .config = world.config,
@@ -208,6 +212,7 @@ static void close_world(void)
     loop_hook_remove(world.loop, &world.step);
     weir_engine_free(world.engine);
     relay_free(world.relay);
+    cork_fini(&world.cork);
     relay_shared_free(world.shared);
     dns_close(world.dns);
     loop_turn(world.loop, 0);

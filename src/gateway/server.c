@@ -3,7 +3,7 @@
  * server.c - from a snapshot to a gateway, and back, in the order in which things lean on each
  * other.
  *
- *     logs ─▶ ports ─▶ crew ─▶ sites (dns, relay, listeners) ─▶ admin ─▶ threads
+ *     logs ─▶ generation ─▶ crew ─▶ sites (dns, their part of the generation) ─▶ admin ─▶ threads
  *
  * What can fail for a reason of the user's (an address in use, a log that cannot be written) is
  * tried first. server_close() takes down whatever is up, from the end.
@@ -12,8 +12,8 @@
 
 #include "base/check.h"
 #include "gateway/admin.h"
-#include "gateway/announce.h"
 #include "gateway/census.h"
+#include "gateway/generation.h"
 #include "gateway/inlet.h"
 #include "gateway/lookout.h"
 #include "gateway/process.h"
@@ -25,8 +25,6 @@
 #include "io/notify.h"
 #include "io/oserror.h"
 #include "listener/accept.h"
-#include "listener/front.h"
-#include "listener/guest.h"
 #include "runtime/worker.h"
 
 #include <errno.h>
@@ -43,10 +41,9 @@
 #define DESCRIPTORS_SPARE 64U     /* logs, loops, the admin's clients, DNS */
 
 static int open_logs(struct server *s, char *ret_fault);
-static int open_secure(struct server *s, char *ret_fault);
-static int open_ports(struct server *s, char *ret_fault);
+static int open_generation(struct server *s, char *ret_fault);
 static int open_crew(struct server *s);
-static int open_sites(struct server *s, char *ret_fault);
+static int open_sites(struct server *s);
 static int open_admin(struct server *s, char *ret_fault);
 static void log_open(struct server *s);
 static void drained(struct server *s);
@@ -55,8 +52,7 @@ static void drain_now(struct loop_later *later);
 /* --- open and close ------------------------------------------------------------------------------
  */
 
-__attribute__((format(printf, 3, 4))) static int fault(char *ret_fault, int error,
-                                                       const char *format, ...)
+int server_fault(char *ret_fault, int error, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -78,7 +74,7 @@ int server_open(const struct server_options *opt, struct server **ret_server,
     struct server *s = calloc(1, sizeof(*s));
     ret_fault[0] = '\0';
     if (s == NULL)
-        return fault(ret_fault, -ENOMEM, "out of memory");
+        return server_fault(ret_fault, -ENOMEM, "out of memory");
     s->opt = *opt;
     s->config = opt->config;
     s->started_ms = clock_now_ms();
@@ -91,13 +87,11 @@ int server_open(const struct server_options *opt, struct server **ret_server,
 
     int error = open_logs(s, ret_fault);
     if (error == 0)
-        error = open_secure(s, ret_fault);
-    if (error == 0)
-        error = open_ports(s, ret_fault);
+        error = open_generation(s, ret_fault);
     if (error == 0)
         error = open_crew(s);
     if (error == 0)
-        error = open_sites(s, ret_fault);
+        error = open_sites(s);
     if (error == 0)
         error = open_admin(s, ret_fault);
     if (error == 0)
@@ -106,7 +100,7 @@ int server_open(const struct server_options *opt, struct server **ret_server,
         error = crew_start(s->crew);
     if (error != 0) {
         if (ret_fault[0] == '\0')
-            fault(ret_fault, error, "cannot start: %s", oserror_text(error));
+            server_fault(ret_fault, error, "cannot start: %s", oserror_text(error));
         server_close(s);
         return error;
     }
@@ -118,37 +112,13 @@ int server_open(const struct server_options *opt, struct server **ret_server,
     return 0;
 }
 
-#define CLOSING_STEPS_MAX 1000000U /* each closes something, so there is an end */
-
-/* Leases are back by now: every pool of the engine closes, in as many steps as it takes. */
-static void close_pools(struct site *site)
-{
-    weir_engine *engine = worker_engine(site->worker);
-    for (uint32_t u = 0; u < site->server->config->upstreams.count; u++) {
-        weir_pool *openclaw = relay_openclaw_pool(site->relay, u);
-        weir_pool_close(relay_pool(site->relay, u), 0);
-        if (openclaw != NULL)
-            weir_pool_close(openclaw, 0);
-    }
-    for (uint32_t i = 0; weir_engine_pending(engine) && i < CLOSING_STEPS_MAX; i++)
-        weir_step(engine, weir_engine_now(engine));
-}
-
 static void close_site(struct site *site)
 {
-    uint32_t listeners = site->server->config->listeners.count;
-    for (uint32_t l = 0; site->inlets != NULL && l < listeners; l++)
-        if (site->inlets[l] != NULL)
-            inlet_close(site->inlets[l]);
-    free(site->inlets);
-    site->inlets = NULL;
-    if (site->relay != NULL) {
-        relay_cut(site->relay);
-        close_pools(site);
-        relay_free(site->relay);
-    }
+    if (site->server->generation != NULL)
+        generation_leave(site->server->generation, worker_index(site->worker));
     if (site->dns != NULL)
         dns_close(site->dns);
+    cork_fini(&site->cork);
 }
 
 void server_close(struct server *s)
@@ -164,16 +134,10 @@ void server_close(struct server *s)
     for (uint32_t i = 0; s->sites != NULL && i < s->sites_count; i++)
         if (s->sites[i].worker != NULL)
             close_site(&s->sites[i]);
-    secure_close(s->secure);
+    generation_free(s->generation);
     if (s->crew != NULL)
         crew_free(s->crew);
     free(s->sites);
-    for (uint32_t i = 0; s->ports != NULL && i < s->config->listeners.count; i++)
-        if (s->ports[i] != NULL)
-            accept_port_close(s->ports[i]);
-    free(s->ports);
-    if (s->shared != NULL)
-        relay_shared_free(s->shared);
     if (s->access != NULL)
         notify_close(s->access);
     journal_close(s->journal);
@@ -194,8 +158,8 @@ static int open_logs(struct server *s, char *ret_fault)
     struct notify_options opt = {.target = s->config->log.access};
     error = notify_open(&opt, &s->access);
     return error == 0 ? 0
-                      : fault(ret_fault, error, "log.access: cannot write to %s: %s",
-                              s->config->log.access, oserror_text(error));
+                      : server_fault(ret_fault, error, "log.access: cannot write to %s: %s",
+                                     s->config->log.access, oserror_text(error));
 }
 
 static void log_open(struct server *s)
@@ -277,7 +241,7 @@ static enum log_level relay_event_level(enum relay_event_kind kind)
     }
 }
 
-static void on_relay_event(void *self, const struct relay_event *event)
+void server_on_relay_event(void *self, const struct relay_event *event)
 {
     struct site *site = self;
     eventlog_add_relays(&site->events, event, clock_wall_ms());
@@ -299,38 +263,30 @@ void server_tell(struct server *s, enum log_level level, const struct told_event
            log_text("why", event->why != NULL ? event->why : ""));
 }
 
-/* --- certificates --------------------------------------------------------------------------------
- */
-
-static int open_secure(struct server *s, char *ret_fault)
-{
-    struct tls_fault why;
-    int error = secure_open(s->config, s->sites_count, &s->secure, &why);
-    return error == 0 || why.text[0] == '\0' ? error : fault(ret_fault, error, "%s", why.text);
-}
-
 /* --- ports ---------------------------------------------------------------------------------------
  */
 
-static int bind_fault(char *ret_fault, int error, const char *what, const char *address)
+int server_bind_fault(char *ret_fault, int error, const char *what, const char *address)
 {
     if (error == -EADDRINUSE)
-        return fault(ret_fault, error,
-                     "%s: cannot listen on %s: another program listens there; stop it (`ss -ltnp` "
-                     "shows which it is) or choose another address",
-                     what, address);
+        return server_fault(
+            ret_fault, error,
+            "%s: cannot listen on %s: another program listens there; stop it (`ss -ltnp` "
+            "shows which it is) or choose another address",
+            what, address);
     if (error == -EACCES)
-        return fault(ret_fault, error,
-                     "%s: cannot listen on %s: not permitted; ports below 1024 need root or "
-                     "CAP_NET_BIND_SERVICE",
-                     what, address);
+        return server_fault(ret_fault, error,
+                            "%s: cannot listen on %s: not permitted; ports below 1024 need root or "
+                            "CAP_NET_BIND_SERVICE",
+                            what, address);
     if (error == -EADDRNOTAVAIL)
-        return fault(ret_fault, error,
-                     "%s: cannot listen on %s: this machine has no such address; 0.0.0.0 and [::] "
-                     "are all it has",
-                     what, address);
-    return fault(ret_fault, error, "%s: cannot listen on %s: %s", what, address,
-                 oserror_text(error));
+        return server_fault(
+            ret_fault, error,
+            "%s: cannot listen on %s: this machine has no such address; 0.0.0.0 and [::] "
+            "are all it has",
+            what, address);
+    return server_fault(ret_fault, error, "%s: cannot listen on %s: %s", what, address,
+                        oserror_text(error));
 }
 
 struct address server_address(const struct config_address *address)
@@ -342,33 +298,19 @@ struct address server_address(const struct config_address *address)
     return ret;
 }
 
-static int open_ports(struct server *s, char *ret_fault)
-{
-    uint32_t count = s->config->listeners.count;
-    s->ports = calloc(count, sizeof(void *));
-    if (s->ports == NULL)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct config_listener *l = &s->config->listeners.at[i];
-        char what[100];
-        struct accept_options opt = {.address = server_address(&l->address),
-                                     .max_connections = l->pool.max_connections,
-                                     .max_per_ip = l->pool.max_per_ip,
-                                     .exempts = l->proxy_protocol != HEADER_OFF ? announce_trusts
-                                                                                : NULL,
-                                     .exempts_self = l,
-                                     .patience_ms = l->pool.write_timeout_ms};
-        int error = accept_port_open(&opt, &s->ports[i]);
-        snprintf(what, sizeof(what), "listener %s", l->name);
-        if (error != 0)
-            return bind_fault(ret_fault, error, what, l->address.text);
-    }
-    return 0;
-}
-
 uint16_t server_port(const struct server *server, uint32_t listener)
 {
-    return address_port(accept_port_address(server->ports[listener]));
+    return address_port(accept_port_address(server->generation->ports[listener]));
+}
+
+struct relay *server_relay(const struct server *server, uint32_t worker)
+{
+    return server->generation->parts[worker].relay;
+}
+
+struct inlet *server_inlet(const struct server *server, uint32_t worker, uint32_t listener)
+{
+    return server->generation->parts[worker].inlets[listener];
 }
 
 uint16_t server_admin_port(const struct server *server)
@@ -382,7 +324,7 @@ static int open_admin(struct server *s, char *ret_fault)
     if (address->host[0] == '\0' && address->unix_path[0] == '\0')
         return 0;
     int error = admin_open(s, &s->admin);
-    return error == 0 ? 0 : bind_fault(ret_fault, error, "admin", address->text);
+    return error == 0 ? 0 : server_bind_fault(ret_fault, error, "admin", address->text);
 }
 
 /* --- crew ----------------------------------------------------------------------------------------
@@ -483,113 +425,40 @@ static int open_crew(struct server *s)
 /* --- sites ---------------------------------------------------------------------------------------
  */
 
-static bool post_to_worker(void *self, uint32_t worker, void (*run)(void *self, uint64_t value),
-                           void *arg, uint64_t value)
-{
-    struct site *site = self;
-    return worker_post(site->server->sites[worker].worker, run, arg, value);
-}
-
-/* What the listener answered by itself: no relay has seen it. */
-static void on_refuse(void *self, const struct http_peer *peer, const struct http1_refusal *refusal)
-{
-    const struct site *site = self;
-    log_to(&site->voice.sink, LOG_DEBUG_LEVEL, "refused", log_text("client", peer->text),
-           log_u64("status", refusal->status), log_text("code", refusal->code));
-}
-
-/* No relay has seen it, either. */
-static void on_tls_failed(void *self, const uint8_t address[16], const struct tls_result *result)
-{
-    const struct site *site = self;
-    char text[46];
-    guest_print(address, text);
-    log_to(&site->voice.sink, LOG_DEBUG_LEVEL, "TLS handshake failed", log_text("client", text),
-           log_text("why", tls_error_word(result->error)), log_text("detail", result->detail));
-}
-
-/* Whether some upstream is told who its clients are. */
-static bool announces(const struct config *config)
-{
-    bool any = false;
-    for (uint32_t i = 0; i < config->upstreams.count; i++)
-        any = any || config->upstreams.at[i].proxy_protocol != 0;
-    return any;
-}
-
-static int open_inlet(struct site *site, uint32_t index)
-{
-    struct server *s = site->server;
-    uint32_t worker = worker_index(site->worker);
-    const struct inlet_options opt = {.config = &s->config->listeners.at[index],
-                                      .loop = worker_loop(site->worker),
-                                      .engine = worker_engine(site->worker),
-                                      .port = s->ports[index],
-                                      .desk = secure_desk(s->secure, worker),
-                                      .tls = secure_server(s->secure, worker, index),
-                                      .on_tls_failed = on_tls_failed,
-                                      .tells_ends = announces(s->config),
-                                      .worker = worker,
-                                      .post = s->sites_count > 1 ? post_to_worker : NULL,
-                                      .post_self = site,
-                                      .handler = &relay_handler,
-                                      .handler_self = relay_listener_self(site->relay, index),
-                                      .on_refuse = on_refuse,
-                                      .self = site};
-    return inlet_open(&opt, &site->inlets[index]);
-}
-
-static int open_relay(struct site *site)
-{
-    struct server *s = site->server;
-    struct relay_options opt = {.loop = worker_loop(site->worker),
-                                .engine = worker_engine(site->worker),
-                                .dns = site->dns,
-                                .config = s->config,
-                                .shared = s->shared,
-                                .secure = s->secure,
-                                .worker = worker_index(site->worker),
-                                .workers = s->sites_count,
-                                .on_event = on_relay_event,
-                                .event_self = site,
-                                .access = s->access != NULL ? notify_join(s->access) : NULL};
-    if (getrandom(&opt.seed, sizeof(opt.seed), GRND_NONBLOCK) != sizeof(opt.seed))
-        opt.seed = clock_now_ns() + opt.worker;
-    return relay_new(&opt, &site->relay);
-}
-
 static int open_site(struct server *s, uint32_t index)
 {
     struct site *site = &s->sites[index];
     *site = (struct site){.server = s, .worker = crew_worker(s->crew, index)};
+    cork_init(&site->cork, worker_loop(site->worker));
     site->events.last = &s->last_event;
     journal_join(s->journal, &site->voice);
-    site->inlets = calloc(s->config->listeners.count, sizeof(void *));
-    if (site->inlets == NULL)
-        return -ENOMEM;
+    if (s->access != NULL)
+        site->access = notify_join(s->access);
     int error = resolver_open(s->config, worker_loop(site->worker), &site->dns);
     if (error == 0)
-        error = secure_join(s->secure, index, worker_loop(site->worker));
-    if (error == 0)
-        error = open_relay(site);
-    for (uint32_t l = 0; error == 0 && l < s->config->listeners.count; l++)
-        error = open_inlet(site, l);
+        error = generation_join(s->generation, index);
+    site->relay = s->generation->parts[index].relay;
+    site->inlets = s->generation->parts[index].inlets;
     return error;
 }
 
-static int open_sites(struct server *s, char *ret_fault)
+static int open_sites(struct server *s)
 {
-    char why[RELAY_FAULT_MAX];
-    int error = relay_shared_new(s->config, &s->shared, why);
-    if (error != 0 && why[0] != '\0')
-        return fault(ret_fault, error, "%s", why);
     s->sites = calloc(s->sites_count, sizeof(*s->sites));
-    if (error == 0 && s->sites == NULL)
-        error = -ENOMEM;
+    int error = s->sites == NULL ? -ENOMEM : 0;
     for (uint32_t i = 0; error == 0 && i < s->sites_count; i++)
         error = open_site(s, i);
-    return error == 0 ? 0
-                      : fault(ret_fault, error, "cannot start workers: %s", oserror_text(error));
+    return error;
+}
+
+static int open_generation(struct server *s, char *ret_fault)
+{
+    int error = generation_new(s, s->config, &s->generation, ret_fault);
+    if (error == 0) {
+        s->shared = s->generation->shared;
+        s->secure = s->generation->secure;
+    }
+    return error;
 }
 
 /* --- drain ---------------------------------------------------------------------------------------
@@ -611,7 +480,7 @@ static void site_shut(void *self, uint64_t unused)
     struct server *s = self;
     s->sites_open--;
     for (uint32_t l = 0; s->sites_open == 0 && l < s->config->listeners.count; l++)
-        accept_port_refuse(s->ports[l]);
+        accept_port_refuse(s->generation->ports[l]);
 }
 
 static void listener_drained(void *arg)

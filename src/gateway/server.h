@@ -18,6 +18,7 @@
 #include "gateway/journal.h"
 #include "io/address.h"
 #include "io/loop.h"
+#include "io/outbox.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -25,11 +26,11 @@
 
 #define SERVER_FAULT_MAX 400
 
-struct accept_port;
 struct admin;
 struct capacity;
 struct crew;
 struct dns;
+struct generation;
 struct inlet;
 struct relay;
 struct relay_shared;
@@ -37,6 +38,8 @@ struct secure;
 struct server;
 struct site;
 struct lookout;
+struct notify_ring;
+struct relay_event;
 struct worker;
 
 struct server_options {
@@ -67,8 +70,21 @@ void server_reopen_logs(struct server *server);
 uint16_t server_port(const struct server *server, uint32_t listener);
 uint16_t server_admin_port(const struct server *server); /* 0: off, or a unix socket */
 
+/* Of the generation in force, on the hub's thread: for what any thread may read of them. */
+struct relay *server_relay(const struct server *server, uint32_t worker);
+struct inlet *server_inlet(const struct server *server, uint32_t worker, uint32_t listener);
+
 /* As the system takes it. */
 struct address server_address(const struct config_address *address);
+
+/* --- for generation.c ----------------------------------------------------------------------------
+ */
+
+/* Writes why, and returns the error. */
+__attribute__((format(printf, 3, 4))) int server_fault(char *ret_fault, int error,
+                                                       const char *format, ...);
+int server_bind_fault(char *ret_fault, int error, const char *what, const char *address);
+void server_on_relay_event(void *self, const struct relay_event *event); /* self: the site */
 
 /* --- what it is made of; for the admin, its census and its metrics -------------------------------
  */
@@ -79,9 +95,11 @@ struct site {
     struct server *server;
     struct worker *worker;
     struct dns *dns;
-    struct relay *relay;
-    struct inlet **inlets; /* one for each listener of the configuration */
-    uint32_t draining;     /* listeners not yet drained */
+    struct cork cork;           /* of what its upstreams are sent */
+    struct notify_ring *access; /* or NULL */
+    struct relay *relay;        /* of the generation in force, as are */
+    struct inlet **inlets;      /* one for each listener of the configuration */
+    uint32_t draining;          /* listeners not yet drained */
     struct eventlog events;
     struct journal_voice voice;
 };
@@ -90,16 +108,16 @@ enum server_state { SERVER_OPENING, SERVER_SERVING, SERVER_DRAINING, SERVER_STOP
 
 struct server {
     struct server_options opt;
-    const struct config *config;
+    const struct config *config; /* in force */
     enum server_state state;
     uint64_t started_wall_ms;
     uint64_t started_ms;
     char node[65];
     struct crew *crew;
+    struct generation *generation; /* in force; and what is its, for short: */
     struct relay_shared *shared;
     struct secure *secure;
-    struct accept_port **ports; /* one for each listener of the configuration */
-    struct site *sites;         /* one for each worker */
+    struct site *sites; /* one for each worker */
     uint32_t sites_count;
     uint32_t sites_draining, sites_open; /* the latter: still accept */
     bool started;

@@ -39,7 +39,6 @@
 #include "gateway/rpc.h"
 #include "gateway/upstream.h"
 #include "io/loop.h"
-#include "io/outbox.h"
 #include "proto/ai_answer.h"
 #include "proto/ai_request.h"
 #include "proto/ai_usage.h"
@@ -185,7 +184,6 @@ struct relay {
     struct handshake_answer handshake;
     struct access_log log;
     struct channels channels;
-    struct cork cork;
     struct wait_line client_line;    /* requests whose clients have as many open as they may */
     struct ai_request ai;            /* what bodies are read with */
     struct client_digester digester; /* and keys of clients with */
