@@ -12,7 +12,7 @@
  * processes (--pid), of the others that belong to the run (--also), of the whole machine, and the
  * upstream's counters are read.
  * --hold: one request on each connection, then "held", and nothing more until standard input ends.
- * --body: requests are POSTs of what the file has, 128 KiB at most.
+ * --body: requests are POSTs of what the file has, 128 KiB at most. --key: what x-api-key says.
  * --tls: HTTPS, TLS 1.3, nothing verified. --each: a connection for each request, closed after it;
  * its handshake is full, or resumed with the ticket that its predecessor got.
  * The result is one line of JSON.
@@ -58,7 +58,7 @@ struct link {
 
 struct options {
     uint16_t port;
-    const char *path, *counters, *body;
+    const char *path, *counters, *body, *key;
     unsigned connections;
     double warm_s, seconds, rate;
     int pid[PIDS_MAX], also[PIDS_MAX];
@@ -135,19 +135,21 @@ static char *body_read(size_t *ret_len)
 static void request_make(void)
 {
     size_t body_len;
-    char *body = body_read(&body_len), length[64] = "";
+    char *body = body_read(&body_len), length[64] = "", key[256] = "";
+    if (options.key)
+        snprintf(key, sizeof key, "x-api-key: %s\r\n", options.key);
     if (body)
         snprintf(length, sizeof length, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
                  body_len);
-    size_t size = strlen(options.path) + sizeof length + 256;
+    size_t size = strlen(options.path) + sizeof length + sizeof key + 256;
     request = malloc(size + body_len);
     if (!request)
         net_die("malloc");
     request_len = (size_t)snprintf(
         request, size,
-        "%s %s HTTP/1.1\r\nHost: %s:%u\r\nUser-Agent: bench\r\nAccept: */*\r\n%s\r\n",
+        "%s %s HTTP/1.1\r\nHost: %s:%u\r\nUser-Agent: bench\r\nAccept: */*\r\n%s%s\r\n",
         body ? "POST" : "GET", options.path, options.tls ? "localhost" : "127.0.0.1", options.port,
-        length);
+        key, length);
     if (body)
         memcpy(request + request_len, body, body_len);
     request_len += body_len;
@@ -158,20 +160,19 @@ static void usage(void)
 {
     fputs("usage: load --port P [--path /N] [--connections N] [--warm S] [--seconds S] [--rate N]\n"
           "            [--pid PID] [--also PID] [--counters FILE] [--hold]\n"
-          "            [--tls] [--each full|resumed] [--body FILE]\n",
+          "            [--tls] [--each full|resumed] [--body FILE] [--key KEY]\n",
           stderr);
     exit(1);
 }
 
 static void options_read(int argc, char **argv)
 {
-    static const struct option words[] = {{"port", 1, 0, 'p'},        {"path", 1, 0, 'u'},
-                                          {"connections", 1, 0, 'c'}, {"warm", 1, 0, 'w'},
-                                          {"seconds", 1, 0, 's'},     {"rate", 1, 0, 'r'},
-                                          {"pid", 1, 0, 'i'},         {"also", 1, 0, 'a'},
-                                          {"counters", 1, 0, 'f'},    {"hold", 0, 0, 'h'},
-                                          {"tls", 0, 0, 't'},         {"each", 1, 0, 'e'},
-                                          {"body", 1, 0, 'b'},        {0, 0, 0, 0}};
+    static const struct option words[] = {
+        {"port", 1, 0, 'p'}, {"path", 1, 0, 'u'},    {"connections", 1, 0, 'c'},
+        {"warm", 1, 0, 'w'}, {"seconds", 1, 0, 's'}, {"rate", 1, 0, 'r'},
+        {"pid", 1, 0, 'i'},  {"also", 1, 0, 'a'},    {"counters", 1, 0, 'f'},
+        {"hold", 0, 0, 'h'}, {"tls", 0, 0, 't'},     {"each", 1, 0, 'e'},
+        {"body", 1, 0, 'b'}, {"key", 1, 0, 'k'},     {0, 0, 0, 0}};
     int word;
     while ((word = getopt_long(argc, argv, "", words, NULL)) != -1) {
         switch (word) {
@@ -183,6 +184,7 @@ static void options_read(int argc, char **argv)
         case 'r': options.rate = strtod(optarg, NULL); break;
         case 'f': options.counters = optarg; break;
         case 'b': options.body = optarg; break;
+        case 'k': options.key = optarg; break;
         case 'h': options.hold = true; break;
         case 't': options.tls = true; break;
         case 'e':

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """bench.py's part `session`: what sessions cost in a table, shared by threads, on a disk and in a Redis (session_bench.c),
 beside express-session's connect-redis (express_sessions.mjs, from npm); and what relaying a request of 100 KB takes with
-affinity by its content, beside the same without, and beside a relay in Node (relay_node.mjs).
+affinity by its content, beside the same without, and beside a relay in Node (relay_node.mjs); and the same with clients' keys,
+limits and a log line for each, what is known of it in a Redis, beside a relay that is written as those in use are
+(relay_express.mjs: express, ioredis, axios, winston, from npm).
 
 What waits for memory is as fast as the machine's memory: `look-up` is of a million sessions in an order of no use to a cache.
 """
+import hashlib
 import json
 import os
 import shutil
@@ -20,14 +23,17 @@ WAITS, BATCHED = 500, 100
 BODY = 102400
 NODE_WARM = 3.0
 PACKAGES = ("connect-redis@9.0.0", "redis@5.8.0", "express-session@1.18.2", "uid-safe@2.1.5")
+RELAY_PACKAGES = ("express@5.1.0", "ioredis@5.8.0", "axios@1.12.2", "winston@3.17.0")
 EXPRESS, EXPRESS_FLIGHT = 20000, 128
+KEY = "team-a-key"
 GOALS = {"bytes": 150, "create ns": 200, "look-up ns": 100, "expire ns": 200, "shared create ns": 500, "shared look-up ns": 300,
          "shared expire ns": 300, "longest tick ms": 2, "of bare": 1.5, "creates/s": 200000, "bytes written each": 270,
          "redis bytes": 400, "merges/s": 150000, "times express": 100, "content us": 60, "times node": 50}
 WEIR = """\
 workers: 1
 admin: {{ address: "127.0.0.1:{admin}" }}
-log: {{ level: warn, access: off }}
+log: {{ level: warn, access: "{access}" }}
+{more}
 listeners:
   - name: web
     address: "127.0.0.1:{port}"
@@ -45,6 +51,9 @@ AFFINITY = "affinity: { sources: [content], ttl: 30m }"
 ACCOUNTS = """accounts:
       - { name: a1, headers: { x-api-key: key-of-a1 }, concurrent: 100 }
       - { name: a2, headers: { x-api-key: key-of-a2 }, concurrent: 100 }
+"""
+CLIENTS = """clients: [ {{ name: team-a, sha256: "{sha256}", concurrent: 1000, rate: 100000/s }} ]
+sessions: {{ store: redis, secret: "of-this-bench-alone", redis: {{ url: "redis://127.0.0.1:{redis}", prefix: bench }} }}
 """
 
 
@@ -137,12 +146,16 @@ class Part:
         self.bench.stop(redis)
         return result
 
-    def express(self, redis):
-        home = self.tools.BUILD / "npm" / "express-session"
+    def npm(self, name, packages):
+        home = self.tools.BUILD / "npm" / name
         home.mkdir(parents=True, exist_ok=True)
-        if not (home / "node_modules/connect-redis").is_dir():
-            subprocess.run(["npm", "install", *PACKAGES, "--no-audit", "--no-fund", "--ignore-scripts", "--no-save"], cwd=home,
+        if not (home / "node_modules").is_dir():
+            subprocess.run(["npm", "install", *packages, "--no-audit", "--no-fund", "--ignore-scripts", "--no-save"], cwd=home,
                            capture_output=True, check=False, timeout=300)
+        return home
+
+    def express(self, redis):
+        home = self.npm("express-session", PACKAGES)
         done = subprocess.run(["node", self.tools.ROOT / "bench/express_sessions.mjs", str(redis.port), str(EXPRESS), str(EXPRESS_FLIGHT)],
                               cwd=home, preexec_fn=self.tools.pinned(self.tools.CORE_CANDIDATE), capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -171,8 +184,8 @@ class Part:
         path.write_text(json.dumps({"model": "m-1", "max_tokens": 100, "system": "You help.", "messages": said}))
         return path
 
-    def candidate(self, name, command, port):
-        process = self.tools.Process(name, command, self.tools.CORE_CANDIDATE, stdout=subprocess.DEVNULL)
+    def candidate(self, name, command, port, **more):
+        process = self.tools.Process(name, command, self.tools.CORE_CANDIDATE, stdout=subprocess.DEVNULL, **more)
         self.bench.running.append(process)
         process.port = port
         end = time.monotonic() + 10
@@ -182,11 +195,42 @@ class Part:
             time.sleep(0.02)
         return process
 
-    def weir(self, name, affinity, accounts):
+    def weir(self, name, affinity, accounts, access="off", more=""):
         port, admin = self.tools.free_port(), self.tools.free_port()
         path = self.bench.scratch / f"session-{name}.yaml"
-        path.write_text(WEIR.format(port=port, admin=admin, upstream=self.bench.upstream_port, affinity=affinity, accounts=accounts))
+        path.write_text(WEIR.format(port=port, admin=admin, upstream=self.bench.upstream_port, affinity=affinity, accounts=accounts,
+                                    access=access, more=more))
         return self.candidate(name, [self.tools.BUILD / "weir", "serve", "-c", path], port)
+
+    def whole(self):
+        """Clients, limits, a log, and a Redis: what relays in use do."""
+        if not shutil.which("node") or not shutil.which("redis-server"):
+            self.tools.say("*** node or redis-server IS NOT THERE ***")
+            return None
+        body, mine, redis = self.body(), (self.bench.names, getattr(self.bench, "candidates", {})), self.redis_start()
+        more = CLIENTS.format(sha256=hashlib.sha256(KEY.encode()).hexdigest(), redis=redis.port)
+        port = self.tools.free_port()
+        self.bench.candidates = {
+            "weir": self.weir("weir", AFFINITY, ACCOUNTS, self.bench.scratch / "weir.access", more),
+            "express": self.candidate("express", ["node", self.tools.ROOT / "bench/relay_express.mjs", str(port), str(self.bench.upstream_port),
+                                                  str(redis.port), str(self.bench.scratch / "express.log")], port,
+                                      cwd=self.npm("relay", RELAY_PACKAGES))}
+        self.bench.names = list(self.bench.candidates)
+        asked = {"path": "/100", "connections": 16, "body": body, "key": KEY, "also": redis.pid}
+        for process in self.bench.candidates.values():
+            self.bench.load(process, NODE_WARM if process.name == "express" else self.tools.WARM, **asked)
+        rounds = self.bench.rounds("a whole relay", lambda c: self.bench.load(c, self.tools.TURN, **asked),
+                                   self.tools.TURNS * self.bench.args.rounds)
+        result = {n: {k: statistics.median(r[n][k] for r in rounds) for k in ("cpu_us_per_request", "requests_per_s", "p50_us")}
+                  for n in self.bench.names}
+        result["times"] = statistics.median(r["express"]["cpu_us_per_request"] / r["weir"]["cpu_us_per_request"] for r in rounds)
+        self.tools.say("the same with keys, limits, a log and a Redis, 16 clients: " + "  ".join(
+            f"{n} {r['cpu_us_per_request']:.0f} us, {r['requests_per_s']:.0f}/s, p50 {r['p50_us'] / 1e3:.1f} ms" for n, r in result.items() if n != "times")
+            + f"; weir answers {result['times']:.1f} times as many per CPU second {goal_of(result['times'], GOALS['times node'], True)}")
+        for process in (*self.bench.candidates.values(), redis):
+            self.bench.stop(process)
+        self.bench.names, self.bench.candidates = mine
+        return result
 
     def relay(self):
         body, mine = self.body(), (self.bench.names, getattr(self.bench, "candidates", {}))
@@ -211,7 +255,7 @@ class Part:
         if "node" in result:
             times = statistics.median(r["node"]["cpu_us_per_request"] / r["weir"]["cpu_us_per_request"] for r in rounds)
             self.tools.say(f"a relay in Node: {result['node']['requests_per_s']:.0f} requests/s, p50 {result['node']['p50_us'] / 1e3:.1f} ms; weir answers "
-                           f"{times:.1f} times as many per CPU second {goal_of(times, GOALS['times node'], True)}")
+                           f"{times:.1f} times as many per CPU second")
             result["times node"] = times
         for process in self.bench.candidates.values():
             self.bench.stop(process)
@@ -220,4 +264,4 @@ class Part:
 
     def run(self):
         self.tools.say("\nsessions")
-        return {"memory": self.memory(), "journal": self.journal(), "redis": self.redis(), "relay": self.relay()}
+        return {"memory": self.memory(), "journal": self.journal(), "redis": self.redis(), "relay": self.relay(), "whole": self.whole()}
