@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/list.h"
+#include "gateway/config_way.h"
 #include "io/loop.h"
 #include "proto/grpc.h"
 
@@ -22,6 +23,7 @@ struct checkup {
     uint8_t heard[16]; /* gRPC: of the answer's message */
     uint8_t heard_len;
     uint32_t failures;
+    uint32_t way; /* the next check's: a way that fails is not the only one */
     bool running;
     char authority[300];
 };
@@ -106,7 +108,7 @@ static void begin(struct checkup *checkup)
     const weir_key to = {.scheme = checkup->endpoint->scheme,
                          .host = checkup->endpoint->host,
                          .port = checkup->endpoint->port,
-                         .proxy = opt->config->proxy};
+                         .proxy = config_way_of_check(opt->config, checkup->way)};
     checkup->running = true;
     loop_timer_set(opt->loop, &checkup->timer, loop_now_ms(opt->loop) + timeout_ms);
     if (http_lone_dial(opt->connector, &to, timeout_ms, dialled, checkup, &checkup->lone) != 0) {
@@ -267,6 +269,7 @@ static void finish(struct checkup *checkup, bool passed)
     }
     checkup->running = false;
     checkup->failures = passed ? 0 : checkup->failures + 1;
+    checkup->way += !passed;
     bool unhealthy = checkup->failures >= opt->config->health.failures;
     if (passed) {
         __atomic_store_n(&verdict->passes, verdict->passes + 1, __ATOMIC_RELAXED);

@@ -5,8 +5,9 @@
  *
  * One worker checks; the verdicts lie where all workers read them. An endpoint counts as healthy
  * until `failures` checks in a row have failed; then it is asked again after `recovery`, and the
- * first check that passes clears it. Who is in maintenance is not asked. A check passes with any
- * 2xx or 3xx within `timeout`.
+ * first check that passes clears it. Where accounts have ways of their own, and nothing goes
+ * directly, a check that failed is followed by one on the next way. Who is in maintenance is not
+ * asked. A check passes with any 2xx or 3xx within `timeout`.
  */
 #pragma once
 #include "gateway/upstream.h"

@@ -13,6 +13,7 @@
 #include "gateway/config_address.h"
 #include "gateway/config_arena.h"
 #include "gateway/config_sessions.h"
+#include "gateway/config_way.h"
 #include "gateway/secure.h"
 #include "io/clock.h"
 #include "proto/url.h"
@@ -489,7 +490,7 @@ static void check_account(const struct check *c, const struct config_upstream *u
                      "http://host:port or https://host:port, with user:password@ before the host "
                      "if it wants them, %%-escaped",
                      u->name, a->name);
-    if (a->proxy[0] != '\0' && u->proxy[0] == '\0' && u->health.path[0] != '\0')
+    if (a->proxy[0] != '\0' && u->health.path[0] != '\0' && config_way_of_check(u, 0)[0] == '\0')
         config_advise(c->faults, AT(c, a->proxy),
                       "upstream %s: health checks belong to no account and go without this proxy",
                       u->name);

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "connector/tunnel.h"
 #include "gateway/census.h"
+#include "gateway/config_way.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -167,9 +168,8 @@ static uint64_t connections_in(const struct census_sheet *sheet,
     if (config->accounts.count == 0)
         return is_named(config->proxy, name) ? total_of(sheet, upstream) : 0;
     for (uint32_t i = 0; i < config->accounts.count; i++) {
-        const struct config_account *account = &config->accounts.at[i];
-        if (is_named(account->proxy[0] != '\0' ? account->proxy : config->proxy, name))
-            sum += connections_as(sheet, upstream, account->name);
+        if (is_named(config_way(config, i), name))
+            sum += connections_as(sheet, upstream, config->accounts.at[i].name);
     }
     return sum;
 }

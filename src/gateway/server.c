@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "gateway/admin.h"
 #include "gateway/census.h"
+#include "gateway/config_way.h"
 #include "gateway/generation.h"
 #include "gateway/inlet.h"
 #include "gateway/lookout.h"
@@ -340,11 +341,9 @@ static uint64_t keys_of(const struct config_upstream *u)
 /* What the proxies add to the text of those keys; room for a text is a power of two. */
 static uint64_t proxy_bytes_of(const struct config_upstream *u)
 {
-    uint64_t bytes = u->accounts.count > 0 ? 0 : strlen(u->proxy);
-    for (uint32_t i = 0; i < u->accounts.count; i++) {
-        const char *own = u->accounts.at[i].proxy;
-        bytes += strlen(own[0] != '\0' ? own : u->proxy);
-    }
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < config_ways(u); i++)
+        bytes += strlen(config_way(u, i));
     return (uint64_t)4 * u->endpoints.count * bytes;
 }
 

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/rand.h"
 #include "gateway/announce.h"
+#include "gateway/config_way.h"
 #include "gateway/openclaw.h"
 #include "gateway/proxies.h"
 #include "gateway/route.h"
@@ -376,24 +377,18 @@ static int open_pool(struct upstream *upstream, const struct upstream_options *o
     return errno_of(err);
 }
 
-static const char *proxy_of(const struct config_upstream *config, uint32_t account)
-{
-    const char *own = config->accounts.count > 0 ? config->accounts.at[account].proxy : "";
-    const char *proxy = own[0] != '\0' ? own : config->proxy;
-    return proxy[0] != '\0' ? proxy : NULL;
-}
-
 static int pin(struct upstream *upstream, const struct upstream_options *opt, uint32_t index,
                uint32_t account)
 {
     const char *fingerprint = opt->secure != NULL ? secure_fingerprint(opt->secure, opt->index)
                                                   : NULL;
     const struct config_endpoint *config = &opt->config->endpoints.at[index];
+    const char *proxy = config_way(opt->config, account);
     const weir_key key = {
         .scheme = config->scheme,
         .host = config->host,
         .port = config->port,
-        .proxy = proxy_of(opt->config, account),
+        .proxy = proxy[0] != '\0' ? proxy : NULL,
         .tls = strcmp(config->scheme, "https") == 0 ? fingerprint : NULL,
         .tenant = opt->config->accounts.count > 0 ? opt->config->accounts.at[account].name : NULL,
     };
