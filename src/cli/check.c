@@ -1,37 +1,105 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * check.c - `weir check`: what `weir serve` would say to a file, and whether its endpoints answer.
+ * check.c - `weir check`: what `weir serve` would say to a file, and whether its endpoints can be
+ * reached, on every way that requests will take.
  */
 #include "cli/command.h"
 #include "cli/faults.h"
+#include "gateway/config_way.h"
 #include "gateway/probe.h"
+#include "proto/json.h"
 
 #include <string.h>
 
-static void probe_one(const struct config *config, const struct config_upstream *upstream,
-                      const struct config_endpoint *endpoint)
+/* Tells what came of a way; `told` were told before. */
+typedef void tell_fn(const struct probe_way *way, const struct trial_result *result, uint32_t told);
+
+/* The next account that takes this way, from number `first` on; NULL: no more. */
+static const char *account_on(const struct probe_way *way, uint32_t *first)
 {
-    struct trial_result result;
-    probe_endpoint(config, endpoint, upstream, &result);
-    if (result.error != DIAL_OK) {
-        printf("%s/%s: advice: cannot connect (%s): %s\n", upstream->name, endpoint->name,
-               dial_step_text(result.step), result.why);
+    for (uint32_t i = *first; i < way->upstream->accounts.count; i++)
+        if (strcmp(config_way(way->upstream, i), way->proxy) == 0) {
+            *first = i + 1;
+            return way->upstream->accounts.at[i].name;
+        }
+    return NULL;
+}
+
+static void tell_text(const struct probe_way *way, const struct trial_result *result, uint32_t told)
+{
+    (void)told;
+    uint32_t next = 0, exit_us = result->step_us[DIAL_PASSING];
+    printf("%s/%s", way->upstream->name, way->endpoint->name);
+    for (const char *name = account_on(way, &next), *word = " as "; name != NULL;
+         name = account_on(way, &next), word = ", ")
+        printf("%s%s", word, name);
+    if (result->error != DIAL_OK) {
+        printf(": advice: cannot connect (%s): %s\n", dial_step_text(result->step), result->why);
         return;
     }
-    printf("%s/%s: connected in %u.%03u ms", upstream->name, endpoint->name, result.took_us / 1000,
-           result.took_us % 1000);
-    if (upstream->proxy[0] != '\0') {
-        uint32_t exit_us = result.step_us[DIAL_PASSING];
+    printf(": connected in %u.%03u ms", result->took_us / 1000, result->took_us % 1000);
+    if (way->proxy[0] != '\0')
         printf(", of them %u.%03u from the proxy on", exit_us / 1000, exit_us % 1000);
-    }
     printf("\n");
 }
 
-static void probe_all(const struct config *config)
+static void tell_json(const struct probe_way *way, const struct trial_result *result, uint32_t told)
 {
+    char room[8192];
+    struct json json = json_into(room, sizeof(room));
+    uint32_t next = 0;
+    bool is_open = result->error == DIAL_OK;
+    json_open(&json, NULL, '{');
+    json_text(&json, "upstream", way->upstream->name);
+    json_text(&json, "endpoint", way->endpoint->name);
+    json_open(&json, "accounts", '[');
+    for (const char *name; (name = account_on(way, &next)) != NULL;)
+        json_text(&json, NULL, name);
+    json_close(&json, ']');
+    json_bool(&json, "open", is_open);
+    json_text(&json, "step", is_open ? NULL : dial_step_text(result->step));
+    json_text(&json, "why", is_open ? NULL : result->why);
+    json_fixed(&json, "seconds", result->took_us, 6);
+    if (way->proxy[0] != '\0')
+        json_fixed(&json, "exit_seconds", result->step_us[DIAL_PASSING], 6);
+    json_close(&json, '}');
+    if (!json.full)
+        printf("%s\n%.*s", told > 0 ? "," : "", (int)json.len, json.at);
+}
+
+static void probe_upstream(const struct config *config, const struct config_upstream *upstream,
+                           tell_fn *tell, uint32_t *told)
+{
+    struct trial_result result;
+    for (uint32_t e = 0; e < upstream->endpoints.count; e++)
+        for (uint32_t a = 0; a < config_ways(upstream); a++) {
+            const struct probe_way way = {.upstream = upstream,
+                                          .endpoint = &upstream->endpoints.at[e],
+                                          .proxy = config_way(upstream, a)};
+            if (config_way_is_new(upstream, a)) {
+                probe_try(config, &way, &result);
+                tell(&way, &result, (*told)++);
+            }
+        }
+}
+
+static void probe_all(const struct config *config, tell_fn *tell)
+{
+    uint32_t told = 0;
     for (uint32_t u = 0; u < config->upstreams.count; u++)
-        for (uint32_t e = 0; e < config->upstreams.at[u].endpoints.count; e++)
-            probe_one(config, &config->upstreams.at[u], &config->upstreams.at[u].endpoints.at[e]);
+        probe_upstream(config, &config->upstreams.at[u], tell, &told);
+}
+
+static void print_json(const struct config *config, const struct config_faults *faults, bool probe)
+{
+    printf("{");
+    faults_print_json(stdout, faults);
+    if (probe && config != NULL) {
+        printf(",\"probes\":[");
+        probe_all(config, tell_json);
+        printf("\n]");
+    }
+    printf("}\n");
 }
 
 int command_check(int count, char **words)
@@ -55,11 +123,11 @@ int command_check(int count, char **words)
     struct config *config = config_read(path, &faults);
     bool valid = config != NULL;
     if (json)
-        faults_print_json(stdout, &faults);
+        print_json(config, &faults, probe);
     else
         faults_print(stdout, &faults, true);
     if (probe && valid && !json)
-        probe_all(config);
+        probe_all(config, tell_text);
     if (valid && !json)
         printf("%s: valid: %u listeners, %u upstreams\n", path, config->listeners.count,
                config->upstreams.count);

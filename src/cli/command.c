@@ -37,7 +37,7 @@ const struct command commands[] = {
      "file:line:column: message, and what is valid but probably not meant.\n"
      "\n"
      "  --format json  one JSON object\n"
-     "  --probe        also connects once to every endpoint\n"
+     "  --probe        also connects once to every endpoint, on each account's way\n"
      "\n"
      "Exit status: 0 valid (there may be advice), 1 errors, 2 not understood.\n",
      command_check},

@@ -22,7 +22,7 @@ void faults_print(FILE *to, const struct config_faults *faults, bool advice)
 
 void faults_print_json(FILE *to, const struct config_faults *faults)
 {
-    fprintf(to, "{\"valid\":%s,\"errors\":%u,\"faults\":[", faults->errors == 0 ? "true" : "false",
+    fprintf(to, "\"valid\":%s,\"errors\":%u,\"faults\":[", faults->errors == 0 ? "true" : "false",
             faults->errors);
     for (uint32_t i = 0; i < faults->count; i++) {
         char room[8192];
@@ -38,5 +38,5 @@ void faults_print_json(FILE *to, const struct config_faults *faults)
         if (!json.full)
             fprintf(to, "%s\n%.*s", i > 0 ? "," : "", (int)json.len, json.at);
     }
-    fprintf(to, "\n]}\n");
+    fprintf(to, "\n]");
 }

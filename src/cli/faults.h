@@ -9,4 +9,5 @@
 
 /* file:line:column: message, a line each; advice only where it is wanted. */
 void faults_print(FILE *to, const struct config_faults *faults, bool advice);
+/* The members of an object, but for its brackets. */
 void faults_print_json(FILE *to, const struct config_faults *faults);

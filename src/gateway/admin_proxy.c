@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "connector/tunnel.h"
 #include "gateway/admin_rows.h"
+#include "gateway/config_way.h"
 #include "gateway/probe.h"
 #include "gateway/server.h"
 #include "proto/json.h"
@@ -24,7 +25,7 @@ struct admin_proxy {
     void *self;
 };
 
-enum { UPSTREAM, ENDPOINT, PROXY, TARGET, KEYS };
+enum { UPSTREAM, ENDPOINT, ACCOUNT, PROXY, TARGET, KEYS };
 
 /* What a command says. */
 struct way {
@@ -92,24 +93,44 @@ static const struct config_endpoint *find_endpoint(const struct config_upstream 
     return NULL;
 }
 
+/* That of the account named; without a name the upstream's, else the first account's that has one.
+ * "": none. NULL: there is no such account. */
+static const char *find_proxy(const struct config_upstream *upstream,
+                              const struct json_wanted *account)
+{
+    const char *proxy = upstream->proxy;
+    for (uint32_t i = 0; account->is_there && i < upstream->accounts.count; i++)
+        if (strcmp(upstream->accounts.at[i].name, account->value) == 0)
+            return config_way(upstream, i);
+    for (uint32_t i = 0; proxy[0] == '\0' && i < config_ways(upstream); i++)
+        proxy = config_way(upstream, i);
+    return account->is_there ? NULL : proxy;
+}
+
 static uint16_t of_upstream(const struct config *config, const struct way *way,
                             struct admin_proxy *proxy, struct trial_request *ret_request,
                             char why[TRIAL_WHY_MAX])
 {
-    const struct config_upstream *upstream = find_upstream(config, way->said[UPSTREAM].value);
-    const struct config_endpoint *endpoint = upstream != NULL
-                                                 ? find_endpoint(upstream, &way->said[ENDPOINT])
-                                                 : NULL;
-    if (endpoint == NULL) {
-        snprintf(why, TRIAL_WHY_MAX, "there is no such %s",
-                 upstream == NULL ? "upstream" : "endpoint");
+    struct probe_way probe = {.upstream = find_upstream(config, way->said[UPSTREAM].value)};
+    const char *missing = probe.upstream == NULL ? "upstream" : NULL;
+    if (missing == NULL) {
+        probe.endpoint = find_endpoint(probe.upstream, &way->said[ENDPOINT]);
+        missing = probe.endpoint == NULL ? "endpoint" : NULL;
+    }
+    if (missing == NULL) {
+        probe.proxy = find_proxy(probe.upstream, &way->said[ACCOUNT]);
+        missing = probe.proxy == NULL ? "account" : NULL;
+    }
+    if (missing != NULL) {
+        snprintf(why, TRIAL_WHY_MAX, "there is no such %s", missing);
         return 404;
     }
-    if (upstream->proxy[0] == '\0') {
-        snprintf(why, TRIAL_WHY_MAX, "the upstream has no proxy");
+    if (probe.proxy[0] == '\0') {
+        snprintf(why, TRIAL_WHY_MAX, "the %s has no proxy",
+                 way->said[ACCOUNT].is_there ? "account" : "upstream");
         return 400;
     }
-    int error = probe_request_of(config, endpoint, upstream, &proxy->profiles, ret_request, why);
+    int error = probe_request_of(config, &probe, &proxy->profiles, ret_request, why);
     return error == 0 ? 0 : 500;
 }
 
@@ -136,13 +157,13 @@ static uint16_t understand(const struct config *config, struct slice command, st
                            struct admin_proxy *proxy, struct trial_request *ret_request,
                            char why[TRIAL_WHY_MAX])
 {
-    static const char *const keys[KEYS] = {"upstream", "endpoint", "proxy", "target"};
+    static const char *const keys[KEYS] = {"upstream", "endpoint", "account", "proxy", "target"};
     for (int i = 0; i < KEYS; i++)
         way->said[i].key = keys[i];
     bool is_read = json_texts_read(command, way->said, KEYS);
     bool by_name = way->said[UPSTREAM].is_there, by_text = way->said[PROXY].is_there;
     if (!is_read || by_name == by_text || by_text != way->said[TARGET].is_there
-        || (by_text && way->said[ENDPOINT].is_there)) {
+        || (by_text && (way->said[ENDPOINT].is_there || way->said[ACCOUNT].is_there))) {
         snprintf(why, TRIAL_WHY_MAX,
                  "the body is {\"upstream\": …} or {\"proxy\": …, \"target\": …}, of texts");
         return 400;

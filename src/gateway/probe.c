@@ -10,16 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static int read_profiles(const struct config_endpoint *endpoint,
-                         const struct config_upstream *upstream,
-                         struct probe_profiles *ret_profiles, struct tls_fault *ret_fault)
+static int read_profiles(const struct probe_way *way, struct probe_profiles *ret_profiles,
+                         struct tls_fault *ret_fault)
 {
     int error = 0;
-    if (strcmp(endpoint->scheme, "https") == 0) {
-        error = secure_upstream_profile(upstream, &ret_profiles->tls, ret_fault);
+    if (strcmp(way->endpoint->scheme, "https") == 0) {
+        error = secure_upstream_profile(way->upstream, &ret_profiles->tls, ret_fault);
     }
-    if (error == 0 && secure_is_needed_by_proxy(upstream)) {
-        error = secure_proxy_profile(upstream, &ret_profiles->proxy_tls, ret_fault);
+    if (error == 0 && secure_is_needed_by_proxy(way->upstream)) {
+        error = secure_proxy_profile(way->upstream, &ret_profiles->proxy_tls, ret_fault);
     }
     return error;
 }
@@ -29,24 +28,26 @@ static int open_names(const void *arg, struct loop *loop, struct dns **ret_dns)
     return resolver_open(arg, loop, ret_dns);
 }
 
-int probe_request_of(const struct config *config, const struct config_endpoint *endpoint,
-                     const struct config_upstream *upstream, struct probe_profiles *ret_profiles,
-                     struct trial_request *ret_request, char ret_why[TRIAL_WHY_MAX])
+int probe_request_of(const struct config *config, const struct probe_way *way,
+                     struct probe_profiles *ret_profiles, struct trial_request *ret_request,
+                     char ret_why[TRIAL_WHY_MAX])
 {
+    const struct config_upstream *upstream = way->upstream;
     struct tls_fault fault = {0};
     *ret_profiles = (struct probe_profiles){0};
-    int error = read_profiles(endpoint, upstream, ret_profiles, &fault);
+    int error = read_profiles(way, ret_profiles, &fault);
     if (error != 0) {
         snprintf(ret_why, TRIAL_WHY_MAX, "%.*s", (int)TRIAL_WHY_MAX - 1, fault.text);
         probe_profiles_free(ret_profiles);
         return error;
     }
     *ret_request = (struct trial_request){
-        .host = endpoint->host,
-        .port = endpoint->port,
-        .proxy = upstream->proxy,
+        .host = way->endpoint->host,
+        .port = way->endpoint->port,
+        .proxy = way->proxy,
         .tls = ret_profiles->tls,
         .proxy_tls = ret_profiles->proxy_tls,
+        .announce_version = upstream->proxy_protocol,
         .open_names = open_names,
         .names_arg = config,
         .timeout_ms = upstream->pool.connect_timeout_ms,
@@ -81,13 +82,12 @@ void probe_profiles_free(struct probe_profiles *profiles)
     *profiles = (struct probe_profiles){0};
 }
 
-void probe_endpoint(const struct config *config, const struct config_endpoint *endpoint,
-                    const struct config_upstream *upstream, struct trial_result *ret)
+void probe_try(const struct config *config, const struct probe_way *way, struct trial_result *ret)
 {
     struct probe_profiles profiles;
     struct trial_request request;
     *ret = (struct trial_result){.error = DIAL_LOCAL, .why = "no memory"};
-    if (probe_request_of(config, endpoint, upstream, &profiles, &request, ret->why) != 0)
+    if (probe_request_of(config, way, &profiles, &request, ret->why) != 0)
         return;
     trial_run(&request, ret);
     probe_profiles_free(&profiles);

@@ -29,9 +29,11 @@ class Claw:
 
 
 class World:
-    """An upstream for each protocol, all behind one proxy; retries none, and no connection is used twice."""
+    """An upstream for each protocol, all behind one proxy, which is the upstream's or, but for OpenClaw, its account's;
+    retries none, and no connection is used twice."""
 
-    def __init__(self, authority, url):
+    def __init__(self, authority, url, whose="upstream"):
+        self.whose = whose
         self.stack = contextlib.ExitStack()
         enter = self.stack.enter_context
         self.http1, self.https = enter(Upstream()), enter(TlsUpstream(authority.sign("127.0.0.1"),
@@ -46,7 +48,9 @@ class World:
 
     def behind(self, name, authority, url):
         protocol = {"https": "http1", "websocket": "http1"}.get(name, name)
-        return {"name": name, "protocol": protocol, "proxy": url,
+        accounts = [{"name": "a1", "headers": {"x-api-key": "k"}, "proxy": url}]
+        whose = {"accounts": accounts} if self.whose == "account" and name != "openclaw" else {"proxy": url}
+        return {"name": name, "protocol": protocol, **whose,
                 "proxy_tls": {"ca": str(authority.certificate)} if url.startswith("https") else {},
                 "tls": {"ca": str(authority.certificate)} if name == "https" else {},
                 "openclaw": {"token": "demo"} if name == "openclaw" else {},
@@ -87,9 +91,10 @@ class World:
         return status
 
 
+@pytest.mark.parametrize("whose", ["upstream", "account"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_protocol_passes_and_none_without_the_proxy(authority, kind):
-    with proxy(kind, authority) as (url, kill), World(authority, url) as world:
+def test_every_protocol_passes_and_none_without_the_proxy(authority, kind, whose):
+    with proxy(kind, authority) as (url, kill), World(authority, url, whose) as world:
         for path in ("/http1", "/https", "/h2"):
             assert world.weir.ask(path, host="localhost").status == 200, path
         assert world.say() == grpc.StatusCode.OK
@@ -109,16 +114,17 @@ def test_every_protocol_passes_and_none_without_the_proxy(authority, kind):
         assert world.seen() == before
 
 
+@pytest.mark.parametrize("whose", ["upstream", "account"])
 @pytest.mark.parametrize("kind", WITH_LOGIN)
-def test_every_protocol_shows_its_login(authority, kind):
+def test_every_protocol_shows_its_login(authority, kind, whose):
     with proxy(kind, authority, login=True) as (url, _):
-        with World(authority, url) as world:
+        with World(authority, url, whose) as world:
             for path in ("/http1", "/https", "/h2"):
                 assert world.weir.ask(path, host="localhost").status == 200, path
             assert world.say() == grpc.StatusCode.OK
             assert world.chat() == 101
             assert world.execute() == 200
-        with World(authority, url.replace("p%2Dw", "wrong")) as world:
+        with World(authority, url.replace("p%2Dw", "wrong"), whose) as world:
             for path in ("/http1", "/https", "/h2"):
                 assert world.weir.ask(path, host="localhost").status == 502, path
             assert world.say() != grpc.StatusCode.OK
