@@ -114,7 +114,9 @@ static struct config *config_of_source(struct config_arena *take_arena,
     if (config == NULL || b.places == NULL)
         return give_up(take_arena, source->name, faults);
     config->arena = take_arena;
-    struct document_node *root = document_read(take_arena, source, faults);
+    struct document_sources sources = {.arena = take_arena};
+    struct document_node *root = document_read(&sources, source, faults);
+    config->sources = sources.first;
     if (faults->errors == 0 && root != NULL) /* else much of what follows would be its echo */
         config_build(&b, root, config);
     if (faults->errors == 0 && !config_arena_is_short(take_arena))

@@ -297,11 +297,23 @@ struct config_sessions {
     const char *secret;
 };
 
+/* A file that was opened for a configuration: its own, an included one, one of ${file:…}. */
+struct config_source {
+    const char *path;
+    struct config_source *next;
+};
+
+enum config_sandbox { SANDBOX_AUTO, SANDBOX_ON, SANDBOX_OFF };
+
 struct config {
     uint32_t workers; /* 0: one per processor */
     struct {
         const char *name; /* "" : the host's name */
     } node;
+    struct {
+        const char *user; /* to become, started as root; "": as whom it was started */
+        enum config_sandbox sandbox;
+    } process;
     struct {
         struct config_address address;
         const char *token;        /* "": none */
@@ -344,7 +356,8 @@ struct config {
         } webhook;
     } alerts;
 
-    struct config_arena *arena; /* what all of the above lives in */
+    struct config_source *sources; /* the files that it was read from */
+    struct config_arena *arena;    /* what all of the above lives in */
 };
 
 /* One thing wrong with a file, or worth knowing about it. */

@@ -42,6 +42,7 @@ void config_arena_free(struct config_arena *take_arena)
         return;
     for (struct block *b = take_arena->newest, *older; b != NULL; b = older) {
         older = b->older;
+        explicit_bzero(b->bytes, b->used); /* secrets of configurations, among others */
         alloc_free(take_arena->memory.alloc, b);
     }
     alloc_free(take_arena->memory.alloc, take_arena);

@@ -31,6 +31,7 @@ struct anchor {
 /* All files of one configuration. */
 struct library {
     struct config_arena *arena;
+    struct document_sources *sources;
     struct config_faults *faults;
     uint32_t files;
     bool alone;
@@ -53,11 +54,24 @@ static struct document_node *file_read(struct library *library, const struct rea
 static struct document_node *node_read(struct reading *r, const yaml_event_t *event);
 static struct document_node *include_files(struct reading *r, struct document_node *root);
 
-struct document_node *document_read(struct config_arena *arena,
+void document_note(struct document_sources *sources, const char *path)
+{
+    struct config_source *source = config_arena_take(sources->arena, sizeof(*source));
+    if (source == NULL)
+        return;
+    *source = (struct config_source){.path = config_arena_copy(sources->arena, path, strlen(path)),
+                                     .next = sources->first};
+    sources->first = source;
+}
+
+struct document_node *document_read(struct document_sources *sources,
                                     const struct document_source *source,
                                     struct config_faults *faults)
 {
-    struct library library = {.arena = arena, .faults = faults, .alone = source->alone};
+    struct library library = {
+        .arena = sources->arena, .sources = sources, .faults = faults, .alone = source->alone};
+    if (!source->alone)
+        document_note(sources, source->name);
     return file_read(&library, NULL, source->name, source->text, source->len);
 }
 
@@ -113,6 +127,8 @@ char *document_load(struct config_arena *arena, const char *path, size_t *ret_le
             error = ENOMEM;
         }
     }
+    if (len > 0)
+        explicit_bzero(text, (size_t)len); /* it may be a secret */
     free(text);
     close(fd);
     errno = error;
@@ -266,7 +282,8 @@ static struct document_node *text_read(struct reading *r, const yaml_event_t *ev
     }
     node->text = config_arena_copy(r->library->arena, text, len);
     if (strstr(node->text, "${") != NULL)
-        node->text = config_expand(r->library->arena, node->place, node->text, !r->library->alone,
+        node->text = config_expand(r->library->arena, node->place, node->text,
+                                   r->library->alone ? NULL : r->library->sources,
                                    r->library->faults);
     return node;
 }
@@ -486,6 +503,7 @@ static struct document_node *include_one(struct reading *r, struct document_node
         return root;
     }
     char *name = config_arena_copy(library->arena, path, strlen(path));
+    document_note(library->sources, path);
     struct document_node *other = file_read(library, r, name, text, len);
     return other != NULL ? joined(r, root, other, other) : root;
 }

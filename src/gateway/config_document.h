@@ -40,8 +40,15 @@ struct document_source {
     bool alone;
 };
 
+/* Where the files that are opened are noted; NULL for it: none may be. */
+struct document_sources {
+    struct config_arena *arena;
+    struct config_source *first;
+};
+void document_note(struct document_sources *sources, const char *path);
+
 /* The root, always a map, with whatever could be understood; what could not is in `faults`. */
-struct document_node *document_read(struct config_arena *arena,
+struct document_node *document_read(struct document_sources *sources,
                                     const struct document_source *source,
                                     struct config_faults *faults);
 

@@ -6,6 +6,7 @@
 
 #include "gateway/config_arena.h"
 #include "gateway/config_document.h"
+#include "gateway/environment.h"
 #include "io/oserror.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@ struct expansion {
     struct config_arena *arena;
     struct config_place place;
     struct config_faults *faults;
-    bool files;
+    struct document_sources *sources; /* NULL: no file may be opened */
     char *out;
     size_t len;
 };
@@ -25,9 +26,9 @@ static void append(struct expansion *e, const char *text, size_t len);
 static void append_named(struct expansion *e, const char *name, size_t len);
 
 const char *config_expand(struct config_arena *arena, struct config_place place, const char *text,
-                          bool files, struct config_faults *faults)
+                          struct document_sources *sources, struct config_faults *faults)
 {
-    struct expansion e = {.arena = arena, .place = place, .faults = faults, .files = files};
+    struct expansion e = {.arena = arena, .place = place, .faults = faults, .sources = sources};
     e.out = malloc(EXPAND_MAX);
     if (e.out == NULL) {
         config_arena_refuse(arena);
@@ -49,6 +50,7 @@ const char *config_expand(struct config_arena *arena, struct config_place place,
         }
     }
     const char *whole = config_arena_copy(arena, e.out, e.len);
+    explicit_bzero(e.out, e.len); /* what was replaced are secrets, mostly */
     free(e.out);
     return whole;
 }
@@ -63,23 +65,43 @@ static void append(struct expansion *e, const char *text, size_t len)
     e->len += len;
 }
 
-static void append_file(struct expansion *e, const char *path)
+/* `written` is what stands in the braces, for messages. */
+static void append_file(struct expansion *e, const char *written, const char *path)
 {
     size_t len = 0;
-    const char *text = NULL;
+    char *text = NULL;
     errno = EPERM;
-    if (e->files)
+    if (e->sources != NULL)
         text = document_load(e->arena, path, &len);
     if (text == NULL) {
-        config_error(e->faults, e->place, "${file:%s}: %s", path, oserror_text(errno));
+        config_error(e->faults, e->place, "${%s}: %s", written, oserror_text(errno));
         return;
     }
+    size_t whole = len;
+    document_note(e->sources, path);
     while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
         len--;
     if (memchr(text, '\0', len) != NULL)
-        config_error(e->faults, e->place, "${file:%s}: a NUL in it", path);
+        config_error(e->faults, e->place, "${%s}: a NUL in it", written);
     else
         append(e, text, len);
+    explicit_bzero(text, whole);
+}
+
+/* systemd.exec(5): a file of that name, in a folder that only the service sees. */
+static void append_credential(struct expansion *e, const char *written, const char *name)
+{
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody calls setenv */
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL)
+        config_error(e->faults, e->place, "${%s}: a credential has a name, and no path", written);
+    else if (folder == NULL)
+        config_error(e->faults, e->place,
+                     "${%s}: no credentials were passed (LoadCredential= of systemd.exec(5) sets "
+                     "CREDENTIALS_DIRECTORY)",
+                     written);
+    else
+        append_file(e, written, config_arena_print(e->arena, "%s/%s", folder, name));
 }
 
 static bool is_name(const char *name, size_t len)
@@ -92,7 +114,11 @@ static void append_named(struct expansion *e, const char *name, size_t len)
 {
     char *copy = config_arena_copy(e->arena, name, len);
     if (strncmp(copy, "file:", 5) == 0) {
-        append_file(e, copy + 5);
+        append_file(e, copy, copy + 5);
+        return;
+    }
+    if (strncmp(copy, "credential:", 11) == 0) {
+        append_credential(e, copy, copy + 11);
         return;
     }
     char *fallback = strstr(copy, ":-");
@@ -101,11 +127,12 @@ static void append_named(struct expansion *e, const char *name, size_t len)
         fallback += 2;
     }
     if (!is_name(copy, strlen(copy))) {
-        config_error(e->faults, e->place,
-                     "${%s} is none of ${NAME}, ${NAME:-default}, ${file:/path}", copy);
+        config_error(
+            e->faults, e->place,
+            "${%s} is none of ${NAME}, ${NAME:-default}, ${file:/path}, ${credential:NAME}", copy);
         return;
     }
-    const char *value = getenv(copy); /* NOLINT(concurrency-mt-unsafe): nobody calls setenv */
+    const char *value = environment_get(copy);
     if (fallback != NULL && (value == NULL || value[0] == '\0'))
         value = fallback;
     if (value == NULL)
