@@ -13,6 +13,7 @@
 #include "gateway/demo_grpc.h"
 #include "gateway/demo_openclaw.h"
 #include "gateway/demo_visitors.h"
+#include "gateway/sandbox.h"
 #include "io/oserror.h"
 #include "io/tls_make.h"
 
@@ -82,6 +83,7 @@ struct ports {
 /* Who answers, inside this program. */
 struct cast {
     struct loop *loop;
+    struct sandbox *sandbox; /* theirs, too */
     uint32_t visits_a_s;
     struct demo_visitors *visitors; /* once there is a gateway to visit */
     struct demo *demo;
@@ -183,8 +185,12 @@ static int run_demo(struct loop *loop, struct cast *cast, const struct ports *po
                        demo_openclaw_port(cast->claw), demo_grpc_port(cast->words),
                        demo_ai_port(cast->ai));
     struct config *config = config_read_text("demo", text, (size_t)len, &faults);
-    struct run_options opt = {
-        .command = "demo", .config = config, .loop = loop, .on_ready = on_ready, .arg = cast};
+    struct run_options opt = {.command = "demo",
+                              .config = config,
+                              .loop = loop,
+                              .sandbox = cast->sandbox,
+                              .on_ready = on_ready,
+                              .arg = cast};
     int status = 1;
     if (config != NULL)
         status = run_gateway(&opt);
@@ -199,10 +205,15 @@ static int run_demo(struct loop *loop, struct cast *cast, const struct ports *po
     return status;
 }
 
+/* Some have threads of their own, which are inside only if they begin there. */
 static int open_cast(struct loop *loop, struct cast *ret_cast)
 {
+    char fault[SANDBOX_FAULT_MAX];
     ret_cast->loop = loop;
-    int error = demo_open(loop, &ret_cast->demo);
+    ret_cast->sandbox = sandbox_new_bare();
+    int error = ret_cast->sandbox != NULL ? sandbox_enter(ret_cast->sandbox, fault) : -ENOMEM;
+    if (error == 0)
+        error = demo_open(loop, &ret_cast->demo);
     if (error == 0)
         error = demo_ai_open(loop, &ret_cast->ai);
     if (error == 0)
@@ -219,6 +230,7 @@ static void close_cast(const struct cast *cast)
     demo_openclaw_close(cast->claw);
     demo_ai_close(cast->ai);
     demo_close(cast->demo);
+    sandbox_free(cast->sandbox);
 }
 
 static bool port_of(const char *text, unsigned *ret)

@@ -4,6 +4,7 @@
  */
 #include "cli/run.h"
 
+#include "gateway/sandbox.h"
 #include "io/signal.h"
 
 #include <signal.h>
@@ -40,14 +41,17 @@ static void ignore(const int *numbers)
         signal(*numbers, SIG_IGN);
 }
 
-int run_gateway(const struct run_options *opt)
+static int serve(const struct run_options *opt, struct sandbox *sandbox)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, 0};
     struct run run = {.loop = opt->loop};
     struct signal_watch *signals;
     char fault[SERVER_FAULT_MAX];
-    struct server_options server = {
-        .config = opt->config, .loop = opt->loop, .on_end = on_end, .arg = &run};
+    struct server_options server = {.config = opt->config,
+                                    .loop = opt->loop,
+                                    .sandbox = sandbox,
+                                    .on_end = on_end,
+                                    .arg = &run};
     /* Before the threads: they inherit that these signals are the loop's. */
     if (signal_open(opt->loop, numbers, on_signal, &run, &signals) != 0) {
         fprintf(stderr, "weir %s: cannot watch signals\n", opt->command);
@@ -66,4 +70,18 @@ int run_gateway(const struct run_options *opt)
     ignore(numbers);
     signal_close(signals);
     return error == 0 ? 0 : 1;
+}
+
+int run_gateway(const struct run_options *opt)
+{
+    if (opt->sandbox != NULL)
+        return serve(opt, opt->sandbox);
+    struct sandbox *own = sandbox_new(opt->config);
+    if (own == NULL) {
+        fprintf(stderr, "weir %s: out of memory\n", opt->command);
+        return 1;
+    }
+    int status = serve(opt, own);
+    sandbox_free(own);
+    return status;
 }

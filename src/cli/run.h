@@ -8,11 +8,13 @@
 #include "io/loop.h"
 
 struct run;
+struct sandbox;
 
 struct run_options {
     const char *command; /* for messages */
     const struct config *config;
     struct loop *loop;
+    struct sandbox *sandbox; /* entered already; NULL: the configuration's */
     void (*on_ready)(const struct server *server, void *arg); /* or NULL */
     void *arg;
 };

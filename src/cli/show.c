@@ -55,7 +55,7 @@ static const struct shown {
       "waiting"}},
     {"process",
      {"node", "version", "state", "pid", "started", "uptime_seconds", "resident_bytes",
-      "cpu_seconds"}},
+      "cpu_seconds", "user", "capabilities", "sandbox"}},
 };
 
 static const struct shown *find(const char *name)

@@ -18,6 +18,7 @@
 #include "gateway/process.h"
 #include "gateway/proxies.h"
 #include "gateway/relay.h"
+#include "gateway/sandbox.h"
 #include "gateway/server.h"
 #include "gateway/steer.h"
 #include "gateway/verdict.h"
@@ -611,6 +612,19 @@ static void write_redis_fault(struct json *row, const struct server *server)
     }
 }
 
+static void write_sandbox(struct json *row, const struct server *server)
+{
+    struct sandbox_facts facts;
+    sandbox_facts(server->opt.sandbox, &facts);
+    json_text(row, "user", facts.user);
+    json_text(row, "capabilities", facts.capabilities);
+    json_text(row, "sandbox", facts.word);
+    json_text(row, "sandbox_lacks", facts.lacks);
+    json_bool(row, "no_new_privs", facts.rights.no_new_privs);
+    json_u64(row, "landlock", (uint64_t)facts.landlock);
+    json_bool(row, "seccomp", facts.seccomp);
+}
+
 uint16_t admin_process(const struct server *server, const struct census *census, bool openmetrics,
                        struct bytes *out)
 {
@@ -632,6 +646,7 @@ uint16_t admin_process(const struct server *server, const struct census *census,
     json_fixed(&row, "cpu_seconds", figures.cpu_us, 6);
     json_u64(&row, "descriptors", figures.descriptors);
     json_u64(&row, "descriptors_max", figures.descriptors_max);
+    write_sandbox(&row, server);
     json_u64(&row, "log_lines_dropped", journal_dropped(server->journal));
     write_redis_fault(&row, server);
     json_u64(&row, "access_lines_dropped",

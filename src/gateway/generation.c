@@ -14,6 +14,7 @@
 #include "gateway/announce.h"
 #include "gateway/inlet.h"
 #include "gateway/relay.h"
+#include "gateway/sandbox.h"
 #include "gateway/secure.h"
 #include "gateway/server.h"
 #include "io/clock.h"
@@ -53,6 +54,10 @@ int generation_new(struct server *server, const struct config *config,
     int error = g->ports == NULL || g->parts == NULL ? -ENOMEM : open_secure(g, ret_fault);
     if (error == 0)
         error = open_ports(g, ret_fault);
+    /* The first time, before there is any other thread; what is asked for later finds it entered.
+     */
+    if (error == 0 && server->opt.sandbox != NULL)
+        error = sandbox_enter(server->opt.sandbox, ret_fault);
     if (error == 0)
         error = open_shared(g, ret_fault);
     if (error != 0) {

@@ -3,7 +3,8 @@
  * server.c - from a snapshot to a gateway, and back, in the order in which things lean on each
  * other.
  *
- *     logs ─▶ generation ─▶ crew ─▶ sites (dns, their part of the generation) ─▶ admin ─▶ threads
+ *     generation (ports and certificates, then the sandbox) ─▶ logs ─▶ crew ─▶ sites (dns, their
+ *     part of the generation) ─▶ admin ─▶ threads ─▶ sandbox, sealed
  *
  * What can fail for a reason of the user's (an address in use, a log that cannot be written) is
  * tried first. server_close() takes down whatever is up, from the end.
@@ -20,6 +21,7 @@
 #include "gateway/process.h"
 #include "gateway/relay.h"
 #include "gateway/resolver.h"
+#include "gateway/sandbox.h"
 #include "gateway/secure.h"
 #include "io/clock.h"
 #include "io/dns.h"
@@ -86,9 +88,9 @@ int server_open(const struct server_options *opt, struct server **ret_server,
     s->drain_soon = (struct loop_later){.run = drain_now};
     name_node(s);
 
-    int error = open_logs(s, ret_fault);
+    int error = open_generation(s, ret_fault);
     if (error == 0)
-        error = open_generation(s, ret_fault);
+        error = open_logs(s, ret_fault);
     if (error == 0)
         error = open_crew(s);
     if (error == 0)
@@ -99,13 +101,15 @@ int server_open(const struct server_options *opt, struct server **ret_server,
         error = lookout_open(s, &s->lookout);
     if (error == 0)
         error = crew_start(s->crew);
+    s->started = error == 0;
+    if (error == 0 && opt->sandbox != NULL)
+        error = sandbox_seal(opt->sandbox, ret_fault);
     if (error != 0) {
         if (ret_fault[0] == '\0')
             server_fault(ret_fault, error, "cannot start: %s", oserror_text(error));
         server_close(s);
         return error;
     }
-    s->started = true;
     s->state = SERVER_SERVING;
     secure_watch(s->secure, s->opt.loop, &s->voice.sink);
     log_open(s);
@@ -165,6 +169,7 @@ static int open_logs(struct server *s, char *ret_fault)
 
 static void log_open(struct server *s)
 {
+    sandbox_log(s->opt.sandbox, &s->voice.sink);
     const struct log_sink *log = &s->voice.sink;
     for (uint32_t i = 0; i < s->config->listeners.count; i++)
         log_to(log, LOG_INFO_LEVEL, "listening",

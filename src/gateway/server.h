@@ -34,6 +34,7 @@ struct generation;
 struct inlet;
 struct relay;
 struct relay_shared;
+struct sandbox;
 struct secure;
 struct server;
 struct site;
@@ -45,7 +46,8 @@ struct worker;
 struct server_options {
     const struct config *config; /* outlives the server */
     struct loop *loop;           /* the hub's */
-    void (*on_end)(void *arg);   /* drained or stopped: leave the loop and close */
+    struct sandbox *sandbox; /* to enter once ports are bound, to seal once threads run; or NULL */
+    void (*on_end)(void *arg); /* drained or stopped: leave the loop and close */
     void *arg;
 };
 

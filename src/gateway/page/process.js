@@ -57,6 +57,8 @@ function facts(p) {
   const rows = [['Node', p.node], ['Version', p.version], ['State', badge(p.state)], ['Process id', String(p.pid)], ['Started', `${new Date(p.started).toLocaleDateString()} ${clock(p.started)}`],
     ['Up', duration(p.uptime_seconds)], ['CPU so far', duration(p.cpu_seconds)], ['Descriptors', meter(p.descriptors, p.descriptors_max, 'descriptors')],
     ['Log lines dropped', count(p.log_lines_dropped)], ['Access lines dropped', count(p.access_lines_dropped)]];
+  rows.push(['User', p.user], ['Capabilities', p.capabilities], ['Sandbox', badge(p.sandbox === 'on' ? 'ok' : 'warning', p.sandbox)]);
+  if (p.sandbox_lacks) rows.push(['Sandbox lacks', p.sandbox_lacks]);
   if (p.redis_fault !== undefined) rows.push(['Redis', p.redis_fault ? badge('down', p.redis_fault) : badge('up')]);
   return h('dl', { class: 'facts' }, rows.map(([name, value]) => h('div', { key: name }, h('dt', {}, name), h('dd', {}, value))));
 }
