@@ -2,9 +2,8 @@
  *
  * webhook.h - posts JSON to a URL of the user's, one message after the other.
  *
- * It has a client of its own, on a thread of its own: a webhook that is down, slow or hostile
- * costs its thread's time, and what is bounded: the queue (webhook_queue.h), the time of a post,
- * and what is read of an answer. Only an answer of 2xx is taken for a delivery; a redirect is none.
+ * Whatever the one at the other end does (poster.h) costs it a place in a bounded queue
+ * (webhook_queue.h). Only an answer of 2xx is taken for a delivery; a redirect is none.
  *
  * All of it on the thread of the loop.
  */
@@ -12,8 +11,6 @@
 #include "base/log.h"
 #include "gateway/webhook_queue.h"
 #include "io/loop.h"
-
-#define WEBHOOK_ANSWER_MAX 65536U /* bytes of an answer's body; more are not read */
 
 struct webhook;
 

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * poster.c - how a post ended crosses from the client's thread to the loop's under a lock, with a
+ * wake-up.
+ */
+#include "gateway/poster.h"
+
+#include <weir/runtime.h>
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct poster {
+    struct poster_options opt;
+    weir_runtime *runtime;
+    weir_http_client *client;
+    struct loop_wake *wake;
+    weir_http_field fields[POSTER_FIELDS_MAX + 1];
+
+    /* The client's thread alone. */
+    uint32_t received; /* bytes of the answer */
+    uint32_t wait_s;
+
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    bool has_ended;
+    struct poster_end end;
+};
+
+/* --- on the client's thread ----------------------------------------------------------------------
+ */
+
+static uint32_t seconds_of(weir_text text)
+{
+    uint32_t seconds = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (!text_is_digit(text.at[i]))
+            return 0; /* a date, or nothing */
+        seconds = seconds * 10 + (uint32_t)(text.at[i] - '0');
+        if (seconds > POSTER_WAIT_MAX_S)
+            return POSTER_WAIT_MAX_S;
+    }
+    return seconds;
+}
+
+static bool on_head(void *arg, const weir_http_answer *answer)
+{
+    struct poster *poster = arg;
+    weir_text asked = weir_http_field_of(answer, "Retry-After");
+    poster->wait_s = asked.at != NULL ? seconds_of(asked) : 0;
+    return true;
+}
+
+/* What is too long is held back until the time is over. */
+static bool on_body(void *arg, const void *data, size_t len)
+{
+    struct poster *poster = arg;
+    (void)data;
+    poster->received = len < POSTER_ANSWER_MAX - poster->received ? poster->received + (uint32_t)len
+                                                                  : POSTER_ANSWER_MAX;
+    return poster->received < POSTER_ANSWER_MAX;
+}
+
+static void on_end(void *arg, weir_err err, const weir_http_result *result)
+{
+    struct poster *poster = arg;
+    pthread_mutex_lock(&poster->lock);
+    poster->end = (struct poster_end){result->status, err, poster->wait_s};
+    poster->has_ended = true;
+    pthread_cond_signal(&poster->ended);
+    pthread_mutex_unlock(&poster->lock);
+    loop_wake_send(poster->wake);
+}
+
+static const weir_http_handler handler = {.size = sizeof(handler),
+                                          .on_head = on_head,
+                                          .on_body = on_body,
+                                          .on_end = on_end};
+
+/* --- on the loop's thread ------------------------------------------------------------------------
+ */
+
+static void tell(struct poster *poster)
+{
+    pthread_mutex_lock(&poster->lock);
+    const struct poster_end end = poster->end;
+    bool has_ended = poster->has_ended;
+    poster->has_ended = false;
+    pthread_mutex_unlock(&poster->lock);
+    if (has_ended)
+        poster->opt.on_end(poster->opt.self, &end);
+}
+
+static void on_wake(void *self)
+{
+    tell(self);
+}
+
+weir_err poster_post(struct poster *poster, const char *text, size_t len)
+{
+    const weir_http_request request = {.size = sizeof(request),
+                                       .method = "POST",
+                                       .url = poster->opt.url,
+                                       .fields = poster->fields,
+                                       .field_count = poster->opt.fields_count + 1,
+                                       .body = text,
+                                       .body_len = len,
+                                       .flags = WEIR_HTTP_NO_REDIRECT,
+                                       .timeout_ms = poster->opt.timeout_ms};
+    weir_http_call call;
+    poster->received = poster->wait_s = 0; /* nobody else has it: none is under way */
+    return weir_http_send(poster->client, &request, &handler, poster, &call);
+}
+
+void poster_wait(struct poster *poster, uint32_t most_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += most_ms / 1000;
+    until.tv_nsec += (long)(most_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&poster->lock);
+    while (!poster->has_ended
+           && pthread_cond_timedwait(&poster->ended, &poster->lock, &until) == 0) {
+    }
+    pthread_mutex_unlock(&poster->lock);
+    tell(poster);
+}
+
+/* --- life ----------------------------------------------------------------------------------------
+ */
+
+static weir_err open_client(struct poster *poster)
+{
+    const weir_runtime_options runtime = {.size = sizeof(runtime),
+                                          .workers = 1,
+                                          .pools_max = 1,
+                                          .conns_max = 8,
+                                          .waiting_max = 8,
+                                          .keys_max = 8};
+    const weir_http_client_options client = {.size = sizeof(client),
+                                             .pool = {.name = poster->opt.name,
+                                                      .max_total = 2,
+                                                      .total_timeout_ms = poster->opt.timeout_ms},
+                                             .requests_max = 2,
+                                             .redirects_max = WEIR_NONE};
+    weir_err err = weir_runtime_open(&runtime, &poster->runtime);
+    return err == WEIR_OK ? weir_http_client_new(poster->runtime, &client, &poster->client) : err;
+}
+
+static void init_lock(struct poster *poster)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&poster->lock, NULL);
+    pthread_cond_init(&poster->ended, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+int poster_open(const struct poster_options *opt, struct poster **ret_poster)
+{
+    struct poster *poster = calloc(1, sizeof(*poster));
+    if (poster == NULL)
+        return -ENOMEM;
+    poster->opt = *opt;
+    poster->fields[0] = (weir_http_field){.name = "Content-Type", .value = "application/json"};
+    for (uint32_t i = 0; i < opt->fields_count && i < POSTER_FIELDS_MAX; i++)
+        poster->fields[i + 1] = opt->fields[i];
+    init_lock(poster);
+    int error = loop_wake_new(opt->loop, on_wake, poster, &poster->wake);
+    if (error == 0 && open_client(poster) != WEIR_OK)
+        error = -ENOMEM;
+    if (error != 0) {
+        poster_close(poster);
+        return error;
+    }
+    *ret_poster = poster;
+    return 0;
+}
+
+void poster_close(struct poster *take_poster)
+{
+    if (take_poster == NULL)
+        return;
+    weir_http_client_free(take_poster->client);
+    if (take_poster->runtime != NULL)
+        weir_runtime_close(take_poster->runtime, 0);
+    if (take_poster->wake != NULL)
+        loop_wake_free(take_poster->wake);
+    pthread_cond_destroy(&take_poster->ended);
+    pthread_mutex_destroy(&take_poster->lock);
+    free(take_poster);
+}
