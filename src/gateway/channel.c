@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "gateway/channel_parts.h"
 #include "gateway/clients.h"
+#include "gateway/relay_parts.h"
 
 #include <string.h>
 #include <sys/random.h>
@@ -79,6 +80,9 @@ bool channel_open(struct channel *take_channel, struct transit *transit, struct 
     count_one(&series->channels.opened);
     count_one(&series->by_code[transit->status]);
     timing_add(&series->first_byte, channel->first_byte_us);
+    if (relay->opt.spans != NULL) {
+        span_record(transit, loop_turn_ns(relay->opt.loop)); /* its handshake */
+    }
     hear_ahead(channel, ahead, &client_ahead);
     if (relay->channels.is_draining) {
         channel_goodbye(channel, CHANNEL_END_DRAIN);

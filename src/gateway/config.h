@@ -327,6 +327,13 @@ struct config {
         enum log_level level;
         enum config_log_format format;
         const char *access; /* "stdout", "stderr", "off" or a path */
+        struct {
+            const char *url;              /* "": nobody is told of spans */
+            struct config_fields headers; /* credentials */
+            double sample;                /* of traces that begin here, 0 … 1 */
+            uint32_t timeout_ms;
+            uint32_t queue; /* requests waiting on each worker */
+        } otlp;
     } log;
     struct {
         struct config_listener *at; /* at least one */

@@ -42,7 +42,7 @@ struct check {
 };
 
 static void check_admin(const struct check *c);
-static void check_alerts(const struct check *c);
+static void check_posts(const struct check *c);
 static void check_listeners(const struct check *c);
 static void check_upstreams(const struct check *c);
 static void check_routes(const struct check *c, struct config_listener *listener);
@@ -54,7 +54,7 @@ void config_check(struct config *config, const struct config_places *places, boo
 {
     struct check c = {config, places, faults, opens_files};
     check_admin(&c);
-    check_alerts(&c);
+    check_posts(&c);
     check_upstreams(&c);
     check_clients(&c);
     check_listeners(&c);
@@ -130,19 +130,28 @@ static void check_admin(const struct check *c)
                      "admin.viewer_token: admin.token is the same, and nobody could do anything");
 }
 
-/* --- alerts --------------------------------------------------------------------------------------
+/* --- who is posted to
+ * --------------------------------------------------------------------------------------
  */
 
-static void check_alerts(const struct check *c)
+/* "" is none. */
+static bool is_url(const struct check *c, const char *text)
 {
-    const char *webhook = c->config->alerts.webhook.url;
     struct url url;
-    if (webhook[0] == '\0')
-        return;
-    char *room = config_arena_take(c->config->arena, url_room(slice_of(webhook)));
-    if (room != NULL && !url_parse(slice_of(webhook), room, &url))
+    if (text[0] == '\0')
+        return true;
+    char *room = config_arena_take(c->config->arena, url_room(slice_of(text)));
+    return room == NULL || url_parse(slice_of(text), room, &url);
+}
+
+static void check_posts(const struct check *c)
+{
+    if (!is_url(c, c->config->alerts.webhook.url))
         config_error(c->faults, AT(c, c->config->alerts.webhook.url),
                      "alerts.webhook is no URL such as https://host/path");
+    if (!is_url(c, c->config->log.otlp.url))
+        config_error(c->faults, AT(c, c->config->log.otlp.url),
+                     "log.otlp.url is no URL such as http://127.0.0.1:4318/v1/traces");
 }
 
 /* --- certificates --------------------------------------------------------------------------------

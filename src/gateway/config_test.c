@@ -69,6 +69,7 @@ static const struct broken broken[] = {
     {LISTENER "sessions: {sync: 60s}\n", 2, 12, "sessions.sync is not supported by this build"},
     {LISTENER "alerts: {error_rate: 1.5}\n", 2, 22, "outside 0"},
     {LISTENER "alerts: {webhook: \"ftp://a/\"}\n", 2, 19, "alerts.webhook is no URL"},
+    {LISTENER "log: {otlp: {url: \"ftp://a/\"}}\n", 2, 19, "log.otlp.url is no URL"},
     {"listeners: [{name: w, address: \"127.0.0.1:1\", tls: {}}]\n", 1, 52, "needs a certificate"},
     {LISTENER "upstreams: [{name: u, endpoints: [{url: \"http://a\"}], pool: {max_total: 3}}]\n", 2,
      62, "did you mean max_connections?"},

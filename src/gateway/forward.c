@@ -257,6 +257,51 @@ void forward_client(const struct config_listener *listener, const struct http_pe
     }
 }
 
+bool forward_parent_of(const struct http_head *came, struct forward_parent *ret_parent)
+{
+    const struct http_field *field = trace_that_came(came);
+    struct forward_parent parent;
+    uint64_t flags;
+    if (field == NULL || !text_parse_hex(slice_sub(field->value, 36, 52), &parent.id)
+        || !text_parse_hex(slice_sub(field->value, 53, 55), &flags)) {
+        return false;
+    }
+    parent.is_sampled = (flags & 1) != 0;
+    *ret_parent = parent;
+    return true;
+}
+
+void forward_same_trace(struct forward *forward, uint64_t trace_begun)
+{
+    forward->trace_begun = trace_begun;
+    print_hex(forward->trace_at + 19, trace_begun);
+}
+
+/* The field goes by what it came with, as version 00, which is ours (W3C Trace Context §4.2). */
+static void trace_go_on(struct forward *forward, uint64_t id, struct http_head *head)
+{
+    const struct http_field *came = trace_that_came(head);
+    if (came == NULL || came->drop) {
+        return; /* its route has something else in mind */
+    }
+    char text[FORWARD_TRACE_BYTES];
+    memcpy(text, came->value.at, sizeof text);
+    memcpy(text, "00", 2);
+    print_hex(text + 36, id);
+    forward_hide(head, BIT(HTTP_TRACEPARENT));
+    add(forward, head, "traceparent: ", ((struct slice){text, sizeof text}), HTTP_TRACEPARENT);
+}
+
+void forward_span(struct forward *forward, uint64_t id, bool is_sampled, struct http_head *head)
+{
+    if (forward->trace_begun != 0) {
+        print_hex(forward->trace_at + 36, id);
+        forward->trace_at[54] = is_sampled ? '1' : '0';
+    } else if (is_sampled) {
+        trace_go_on(forward, id, head);
+    }
+}
+
 struct slice forward_trace_id(const struct forward *forward, uint64_t trace_begun,
                               const struct http_head *came, char room[static FORWARD_TRACE_ID])
 {
@@ -438,6 +483,7 @@ static void trace_prepare(struct forward *forward)
 
 static void trace_start(struct forward *forward, char *value)
 {
+    forward->trace_at = value;
     forward->trace_begun = rand_next(&forward->rand) | 1;
     print_hex(value + 19, forward->trace_begun);
 }

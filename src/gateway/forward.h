@@ -43,6 +43,7 @@ struct forward {
     struct rand rand; /* trace ids */
     struct http_field added[FORWARD_ADDED_MAX];
     char trace[FORWARD_TRACE_BYTES];
+    char *trace_at;       /* where that lies in `lines`, where it is of use */
     uint64_t trace_begun; /* of the request at hand, where its trace begins here; else 0 */
     char *end;            /* of the lines so far */
     /* The added fields as they are to be written, one behind another: they leave in one copy. */
@@ -79,6 +80,21 @@ bool forward_trusts(const struct config_listener *listener, const uint8_t addres
  * not one itself. An entry that is no address ends the chain before it. */
 void forward_client(const struct config_listener *listener, const struct http_peer *peer,
                     const struct http_head *head, uint8_t ret_address[16]);
+
+/* What a request said of the trace that it is part of. */
+struct forward_parent {
+    uint64_t id; /* of the span that it was sent from */
+    bool is_sampled;
+};
+
+/* False: nothing that can be understood. */
+bool forward_parent_of(const struct http_head *came, struct forward_parent *ret_parent);
+
+/* After forward_request(), of one that was tried before: it stays in the trace that began then. */
+void forward_same_trace(struct forward *forward, uint64_t trace_begun);
+/* After forward_request(): it goes on from that span of ours, where that is recorded or the trace
+ * begins here; else as it came. */
+void forward_span(struct forward *forward, uint64_t id, bool is_sampled, struct http_head *head);
 
 /* The id of a request's trace, 32 hex digits: of the one that began here, as `trace_begun` said
  * when it was forwarded, else of what it came with; empty where that is nothing to go by. */

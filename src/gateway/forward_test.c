@@ -183,6 +183,55 @@ static void a_trace_is_started_where_there_is_none(void **state)
     assert_true(slice_is(trace_id(), "0af7651916cd43dd8448eb211c80319c"));
 }
 
+/* As it is written after forward_span(). */
+static const char *with_span(const char *said, uint64_t begun, bool is_sampled)
+{
+    forwarded("192.0.2.7", false, said);
+    if (begun != 0) {
+        forward_same_trace(&forward, begun);
+    }
+    forward_span(&forward, 0x00f067aa0ba902b7, is_sampled, &head);
+    const struct http1_writing writing = {0};
+    ssize_t len = http1_write_request(&head, &writing, written, sizeof written - 1);
+    assert_true(len > 0);
+    written[len] = '\0';
+    return written;
+}
+
+static void a_span_of_ours_is_the_parent_of_what_follows(void **state)
+{
+    (void)state;
+    struct forward_parent parent;
+    assert_non_null(strstr(with_span(TRACE, 0, true),
+                           "\r\ntraceparent: 00-0af7651916cd43dd8448eb211c"
+                           "80319c-00f067aa0ba902b7-01\r\n"));
+    assert_null(strstr(written, "b7ad6b7169203331"));
+    assert_true(forward_parent_of(&head, &parent));
+    assert_true(parent.is_sampled && parent.id == 0xb7ad6b7169203331);
+    assert_non_null(strstr(with_span(TRACE, 0, false), "\r\n" TRACE));
+    const char *later =
+        "traceparent: 01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03-x\r\n";
+    assert_non_null(strstr(with_span(later, 0, true),
+                           "\r\ntraceparent: 00-0af7651916cd43dd8448eb211c"
+                           "80319c-00f067aa0ba902b7-03\r\n"));
+    const char *at = strstr(with_span("", 0, true), "\r\ntraceparent: 00-");
+    assert_memory_equal(at + 50, "-00f067aa0ba902b7-01\r\n", 22);
+    at = strstr(with_span("", 0xfeed, false), "\r\ntraceparent: 00-");
+    assert_memory_equal(at + 34, "000000000000feed-00f067aa0ba902b7-00\r\n", 38);
+    assert_false(forward_parent_of(&head, &parent));
+}
+
+static void a_route_may_forbid_traces(void **state)
+{
+    (void)state;
+    static const char *remove[] = {"traceparent"};
+    struct config_route strict = route;
+    strict.request_headers.remove = (struct config_texts){remove, 1};
+    route = strict;
+    assert_null(strstr(with_span(TRACE, 0, true), "traceparent"));
+    assert_null(strstr(with_span("", 0, true), "traceparent"));
+}
+
 static void a_route_sets_and_removes(void **state)
 {
     (void)state;
@@ -300,6 +349,8 @@ int main(void)
         cmocka_unit_test_setup(a_chain_that_is_too_long_is_begun_anew, setup),
         cmocka_unit_test_setup(off_says_nothing, setup),
         cmocka_unit_test_setup(a_trace_is_started_where_there_is_none, setup),
+        cmocka_unit_test_setup(a_span_of_ours_is_the_parent_of_what_follows, setup),
+        cmocka_unit_test_setup(a_route_may_forbid_traces, setup),
         cmocka_unit_test_setup(a_route_sets_and_removes, setup),
         cmocka_unit_test_setup(trusted_proxies_are_ranges, setup),
     };

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "gateway/announce.h"
 #include "gateway/inlet.h"
+#include "gateway/otlp.h"
 #include "gateway/relay.h"
 #include "gateway/sandbox.h"
 #include "gateway/secure.h"
@@ -249,7 +250,8 @@ static int open_relay(struct generation *g, uint32_t worker)
                                 .workers = s->sites_count,
                                 .on_event = server_on_relay_event,
                                 .event_self = site,
-                                .access = site->access};
+                                .access = site->access,
+                                .spans = s->otlp != NULL ? otlp_ring_of(s->otlp, worker) : NULL};
     if (getrandom(&opt.seed, sizeof(opt.seed), GRND_NONBLOCK) != sizeof(opt.seed))
         opt.seed = clock_now_ns() + opt.worker;
     return relay_new(&opt, &g->parts[worker].relay);

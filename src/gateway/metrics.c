@@ -16,6 +16,7 @@
 #include "gateway/metrics_histogram.h"
 #include "gateway/metrics_http.h"
 #include "gateway/metrics_openclaw.h"
+#include "gateway/metrics_otlp.h"
 #include "gateway/metrics_sessions.h"
 #include "gateway/metrics_tls.h"
 #include "gateway/metrics_websocket.h"
@@ -113,6 +114,7 @@ bool metrics_write(const struct server *server, const struct census *census, boo
     metrics_websocket_write(server, &page.prom);
     metrics_openclaw_write(server, &page.prom);
     metrics_alerts_write(server, &page.prom);
+    metrics_otlp_write(server, &page.prom);
     one_u64(&page, "weir_metrics_folded_series", PROM_GAUGE,
             "Label sets of this page that are in others, named other, since there were too many.",
             page.prom.folded);

@@ -7,11 +7,13 @@
 
 #include <weir/runtime.h>
 
+#include "base/check.h"
 #include "base/text.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 struct poster {
@@ -19,6 +21,7 @@ struct poster {
     weir_runtime *runtime;
     weir_http_client *client;
     struct loop_wake *wake;
+    char *url;
     weir_http_field fields[POSTER_FIELDS_MAX + 1];
 
     /* The client's thread alone. */
@@ -104,7 +107,7 @@ weir_err poster_post(struct poster *poster, const char *text, size_t len)
 {
     const weir_http_request request = {.size = sizeof(request),
                                        .method = "POST",
-                                       .url = poster->opt.url,
+                                       .url = poster->url,
                                        .fields = poster->fields,
                                        .field_count = poster->opt.fields_count + 1,
                                        .body = text,
@@ -165,17 +168,41 @@ static void init_lock(struct poster *poster)
     pthread_condattr_destroy(&attr);
 }
 
+/* The configuration that they are from may be replaced. */
+static bool copy_texts(struct poster *poster)
+{
+    const struct poster_options *opt = &poster->opt;
+    bool is_whole = (poster->url = strdup(opt->url)) != NULL;
+    poster->fields[0] = (weir_http_field){.name = "Content-Type", .value = "application/json"};
+    for (uint32_t i = 0; i < opt->fields_count; i++) {
+        poster->fields[i + 1] = (weir_http_field){.name = strdup(opt->fields[i].name),
+                                                  .value = strdup(opt->fields[i].value),
+                                                  .secret = opt->fields[i].secret};
+        is_whole = is_whole && poster->fields[i + 1].name != NULL
+                   && poster->fields[i + 1].value != NULL;
+    }
+    return is_whole;
+}
+
+static void free_texts(struct poster *poster)
+{
+    free(poster->url);
+    for (uint32_t i = 0; i < poster->opt.fields_count; i++) {
+        free((void *)(uintptr_t)poster->fields[i + 1].name);
+        free((void *)(uintptr_t)poster->fields[i + 1].value);
+    }
+}
+
 int poster_open(const struct poster_options *opt, struct poster **ret_poster)
 {
     struct poster *poster = calloc(1, sizeof(*poster));
     if (poster == NULL)
         return -ENOMEM;
     poster->opt = *opt;
-    poster->fields[0] = (weir_http_field){.name = "Content-Type", .value = "application/json"};
-    for (uint32_t i = 0; i < opt->fields_count && i < POSTER_FIELDS_MAX; i++)
-        poster->fields[i + 1] = opt->fields[i];
+    check(opt->fields_count <= POSTER_FIELDS_MAX);
     init_lock(poster);
-    int error = loop_wake_new(opt->loop, on_wake, poster, &poster->wake);
+    int error = copy_texts(poster) ? loop_wake_new(opt->loop, on_wake, poster, &poster->wake)
+                                   : -ENOMEM;
     if (error == 0 && open_client(poster) != WEIR_OK)
         error = -ENOMEM;
     if (error != 0) {
@@ -195,6 +222,7 @@ void poster_close(struct poster *take_poster)
         weir_runtime_close(take_poster->runtime, 0);
     if (take_poster->wake != NULL)
         loop_wake_free(take_poster->wake);
+    free_texts(take_poster);
     pthread_cond_destroy(&take_poster->ended);
     pthread_mutex_destroy(&take_poster->lock);
     free(take_poster);

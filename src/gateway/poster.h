@@ -32,7 +32,7 @@ struct poster_end {
 
 struct poster_options {
     struct loop *loop;
-    const char *name, *url;        /* outlive it, as the fields do */
+    const char *name, *url;        /* copied, as the fields are */
     const weir_http_field *fields; /* beside Content-Type */
     uint32_t fields_count;         /* at most POSTER_FIELDS_MAX */
     uint32_t timeout_ms;

@@ -629,7 +629,13 @@ static bool send_head(struct transit *transit, void *object, struct http_head *h
     if (transit->upstream->accounts != NULL) {
         account_sign(transit, head);
     }
+    if (transit->trace_begun != 0 && relay->forward.trace_begun != 0) {
+        forward_same_trace(&relay->forward, transit->trace_begun);
+    }
     transit->trace_begun = relay->forward.trace_begun;
+    if (relay->opt.spans != NULL) {
+        span_pass_on(transit, head);
+    }
     transit->call = http_call_open(object, &caller, transit);
     if (transit->call == NULL) {
         transit_give_back(transit, WEIR_KEEP, WEIR_OK);

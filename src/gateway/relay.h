@@ -40,6 +40,7 @@ struct cork;
 struct dns;
 struct loop;
 struct notify_ring;
+struct otlp_ring;
 struct proxies;
 struct relay;
 struct secure;
@@ -69,6 +70,7 @@ struct relay_options {
     uint32_t worker, workers;    /* which of how many: worker 0 runs the active checks */
     uint64_t seed;
     struct notify_ring *access; /* joined by this worker; NULL: no access log */
+    struct otlp_ring *spans;    /* this worker's; NULL: requests are no spans */
     relay_event_fn *on_event;   /* NULL: nobody listens */
     void *event_self;
 };

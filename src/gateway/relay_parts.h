@@ -92,6 +92,14 @@ void stream_end(struct transit *transit);
 void relay_ask_health(struct transit *transit, bool is_health, bool end);
 void relay_answer_health(struct transit *transit);
 
+/* --- relay_span.c --------------------------------------------------------------------------------
+ */
+
+/* Where spans are asked for: its upstream gets to know whose it is part of. */
+void span_pass_on(struct transit *transit, struct http_head *head);
+/* It has ended. */
+void span_record(struct transit *transit, uint64_t ended_ns);
+
 /* --- relay_end.c ---------------------------------------------------------------------------------
  */
 

@@ -18,6 +18,7 @@
 #include "gateway/generation.h"
 #include "gateway/inlet.h"
 #include "gateway/lookout.h"
+#include "gateway/otlp.h"
 #include "gateway/process.h"
 #include "gateway/relay.h"
 #include "gateway/resolver.h"
@@ -44,6 +45,7 @@
 #define DESCRIPTORS_SPARE 64U     /* logs, loops, the admin's clients, DNS */
 
 static int open_logs(struct server *s, char *ret_fault);
+static int open_otlp(struct server *s);
 static int open_generation(struct server *s, char *ret_fault);
 static int open_crew(struct server *s);
 static int open_sites(struct server *s);
@@ -92,6 +94,8 @@ int server_open(const struct server_options *opt, struct server **ret_server,
     if (error == 0)
         error = open_logs(s, ret_fault);
     if (error == 0)
+        error = open_otlp(s);
+    if (error == 0)
         error = open_crew(s);
     if (error == 0)
         error = open_sites(s);
@@ -139,6 +143,7 @@ void server_close(struct server *s)
     for (uint32_t i = 0; s->sites != NULL && i < s->sites_count; i++)
         if (s->sites[i].worker != NULL)
             close_site(&s->sites[i]);
+    otlp_close(s->otlp);
     generation_free(s->generation);
     if (s->crew != NULL)
         crew_free(s->crew);
@@ -165,6 +170,16 @@ static int open_logs(struct server *s, char *ret_fault)
     return error == 0 ? 0
                       : server_fault(ret_fault, error, "log.access: cannot write to %s: %s",
                                      s->config->log.access, oserror_text(error));
+}
+
+static int open_otlp(struct server *s)
+{
+    const struct otlp_options opt = {.loop = s->opt.loop,
+                                     .config = s->config,
+                                     .node = s->node,
+                                     .log = &s->voice.sink,
+                                     .workers = s->sites_count};
+    return s->config->log.otlp.url[0] != '\0' ? otlp_open(&opt, &s->otlp) : 0;
 }
 
 static void log_open(struct server *s)

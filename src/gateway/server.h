@@ -40,6 +40,7 @@ struct server;
 struct site;
 struct lookout;
 struct notify_ring;
+struct otlp;
 struct relay_event;
 struct worker;
 
@@ -126,6 +127,7 @@ struct server {
     struct journal *journal; /* the program's own log */
     struct journal_voice voice;
     struct notify *access;     /* the access log, or NULL */
+    struct otlp *otlp;         /* spans, or NULL */
     struct admin *admin;       /* or NULL */
     struct capacity *capacity; /* with the admin */
     struct lookout *lookout;

@@ -40,7 +40,8 @@ struct transit *transit_new(struct lane *lane, struct http_exchange *ex)
     transit->endpoint = BALANCE_NOBODY;
     transit->body_held = true;
     transit->begun_ns = loop_turn_ns(relay->opt.loop);
-    if (relay->log.ring != NULL) {
+    if (relay->log.ring != NULL || relay->opt.spans != NULL) {
+        transit->is_tls = ex->peer->tls;
         memcpy(transit->client, ex->peer->text, sizeof transit->client);
         transit->client_len = ex->peer->text_len;
     }
@@ -56,6 +57,9 @@ void transit_settle(struct transit *transit)
                                  ? us_between(transit->begun_ns, transit->first_byte_ns)
                                  : 0;
     uint64_t total_us = us_between(transit->begun_ns, now_ns);
+    if (relay->opt.spans != NULL) {
+        span_record(transit, now_ns);
+    }
     count(transit, total_us, first_byte_us);
     if (transit->upstream != NULL && transit->endpoint != BALANCE_NOBODY) {
         profile_it(transit, total_us, first_byte_us);

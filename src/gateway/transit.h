@@ -34,6 +34,7 @@
 #include "gateway/health_service.h"
 #include "gateway/held.h"
 #include "gateway/hold.h"
+#include "gateway/otlp.h"
 #include "gateway/relay.h"
 #include "gateway/route.h"
 #include "gateway/rpc.h"
@@ -85,6 +86,8 @@ struct transit {
 
     uint64_t begun_ns, granted_ns, first_byte_ns; /* of the turns in which it happened */
     uint64_t request_bytes, answer_bytes;
+    uint64_t span_parent,
+        span_asked;       /* relay_span.c: the span that it came with, its client span */
     uint64_t trace_begun; /* forward_trace_id(): of the trace that begins here */
     uint32_t seat;        /* clients_give() */
     uint32_t client_no; /* of the configuration's clients, from 1; 0: nobody's key, or no clients */
@@ -111,6 +114,8 @@ struct transit {
     bool body_held;                        /* all of the body that came lies in `held` and `hold` */
     bool client_paused, upstream_paused;
     bool reused;
+    bool is_span_decided, has_span; /* relay_span.c */
+    bool is_tls;                    /* its client's side; where spans are asked for */
     bool is_grpc;
     bool is_websocket;          /* a WebSocket is asked for */
     bool over_http1;            /* … of HTTP/1.1, whatever else the endpoint speaks */
