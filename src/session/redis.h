@@ -14,6 +14,7 @@
  * it is after an outage so long that it may have forgotten by itself.
  */
 #pragma once
+#include "session/lease.h"
 #include "session/sessions.h"
 
 struct redis_store;
@@ -35,5 +36,7 @@ void redis_store_free(struct redis_store *take_store);
 
 weir_err redis_store_claim(struct redis_store *store, weir_session_id id, struct slice place,
                            weir_affinity_fn *fn, void *arg);
+weir_err redis_store_lease(struct redis_store *store, const struct lease_ask *ask, lease_fn *fn,
+                           void *arg);
 size_t redis_store_fault_text(struct redis_store *store, char *ret_text, size_t size);
 void redis_store_stats(const struct redis_store *store, weir_sessions_stats *stats);

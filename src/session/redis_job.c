@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * redis_job.c - look-ups and claims: from any thread to the loop's, to the server, and back.
+ * redis_job.c - look-ups, claims and questions about limits: from any thread to the loop's, to the
+ * server, and back.
  */
 #include "session/redis_parts.h"
 
@@ -16,6 +17,11 @@ static void job_free(struct redis_job *job)
     alloc_free(&alloc_libc, job);
 }
 
+static bool is_asking(const struct redis_job *job)
+{
+    return job->fn != NULL || job->leased != NULL;
+}
+
 /* Once. */
 static void answer(struct redis_job *job, weir_err err, const weir_session_delta *found,
                    const char *place, bool is_ours)
@@ -25,8 +31,12 @@ static void answer(struct redis_job *job, weir_err err, const weir_session_delta
         return;
     }
     job->is_answered = true;
-    if (job->fn != NULL) {
+    if (is_asking(job)) {
         atomic_fetch_sub(&store->claims, 1);
+    }
+    if (job->leased != NULL) {
+        job->leased(job->arg, err, NULL); /* with an answer: lease_replied() */
+    } else if (job->fn != NULL) {
         job->fn(job->arg, err, job->id, err == WEIR_OK ? place : "", is_ours);
     } else {
         weir_sessions_fetched(store->sessions, job->task, err, found);
@@ -94,8 +104,8 @@ void redis_job_read(void *self, uint64_t task, weir_session_id id)
     weir_sessions_fetched(store->sessions, task, is_down ? WEIR_EDOWN : WEIR_ENOMEM, NULL);
 }
 
-weir_err redis_store_claim(struct redis_store *store, weir_session_id id, struct slice place,
-                           weir_affinity_fn *fn, void *arg)
+/* WEIR_OK: one more may ask. */
+static weir_err take_place(struct redis_store *store)
 {
     if (is_deaf(store)) {
         return WEIR_EDOWN;
@@ -104,15 +114,13 @@ weir_err redis_store_claim(struct redis_store *store, weir_session_id id, struct
         atomic_fetch_sub(&store->claims, 1);
         return WEIR_EQUEUE;
     }
-    weir_err err = WEIR_ENOMEM;
-    struct redis_job *job = job_new(store, id);
-    if (job != NULL
-        && redis_wire_claim(&store->wire, &job->commands, id, place, store->affinity_ttl_ms)) {
-        job->fn = fn;
-        job->arg = arg;
-        slice_copy(job->place, sizeof job->place, place);
-        err = post(job) ? WEIR_EAGAIN : WEIR_ECLOSED;
-    }
+    return WEIR_OK;
+}
+
+/* WEIR_EAGAIN: it is on its way. NULL, or one that could not be composed: WEIR_ENOMEM. */
+static weir_err say(struct redis_store *store, struct redis_job *job, bool is_composed)
+{
+    weir_err err = !is_composed ? WEIR_ENOMEM : post(job) ? WEIR_EAGAIN : WEIR_ECLOSED;
     if (err != WEIR_EAGAIN) {
         atomic_fetch_sub(&store->claims, 1);
         if (job != NULL) {
@@ -122,8 +130,50 @@ weir_err redis_store_claim(struct redis_store *store, weir_session_id id, struct
     return err;
 }
 
+weir_err redis_store_claim(struct redis_store *store, weir_session_id id, struct slice place,
+                           weir_affinity_fn *fn, void *arg)
+{
+    weir_err err = take_place(store);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    struct redis_job *job = job_new(store, id);
+    if (job == NULL) {
+        return say(store, NULL, false);
+    }
+    job->fn = fn;
+    job->arg = arg;
+    slice_copy(job->place, sizeof job->place, place);
+    return say(store, job,
+               redis_wire_claim(&store->wire, &job->commands, id, place, store->affinity_ttl_ms));
+}
+
+weir_err redis_store_lease(struct redis_store *store, const struct lease_ask *ask, lease_fn *fn,
+                           void *arg)
+{
+    weir_err err = take_place(store);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    struct redis_job *job = job_new(store, (weir_session_id){0, 0});
+    if (job == NULL) {
+        return say(store, NULL, false);
+    }
+    job->leased = fn;
+    job->arg = arg;
+    job->ask = *ask;
+    slice_copy(job->place, sizeof job->place, slice_of(ask->name));
+    job->ask.name = job->place; /* it may be said once more, when its owner is gone */
+    return say(store, job, redis_wire_lease(&store->wire, &job->commands, &job->ask));
+}
+
 /* --- asking, on the loop's thread ---------------------------------------------------------------
  */
+
+static uint32_t tag_of(const struct redis_job *job)
+{
+    return job->leased != NULL ? redis_wire_lease_tag(job->place) : redis_wire_tag(job->id);
+}
 
 static void ask(struct redis_job *job, uint32_t ahead)
 {
@@ -131,8 +181,8 @@ static void ask(struct redis_job *job, uint32_t ahead)
     job->route.on_reply = on_reply;
     job->route.done = done;
     job->route.commands = bytes_slice(&job->commands);
-    job->route.count = ahead + 2;
-    redis_route_start(job->store, &job->route, redis_wire_tag(job->id));
+    job->route.count = ahead + (job->leased != NULL ? 1 : 2);
+    redis_route_start(job->store, &job->route, tag_of(job));
 }
 
 void redis_job_begin(struct redis_job *job)
@@ -163,11 +213,29 @@ void redis_jobs_cancel(struct redis_store *store)
     }
 }
 
+static bool is_no_script(const struct resp_value *value)
+{
+    return value->type == RESP_FAILED && redis_says_of(value->text) == REDIS_NOSCRIPT;
+}
+
+static void lease_replied(struct redis_job *job, const struct resp_value *value,
+                          struct resp_walk *inside)
+{
+    struct lease_answer said;
+    if (is_no_script(value)) {
+        job->has_no_scripts = true;
+    } else if (!job->is_answered && redis_wire_leased(value, inside, &said)) {
+        job->is_answered = true;
+        atomic_fetch_sub(&job->store->claims, 1);
+        job->leased(job->arg, WEIR_OK, &said);
+    }
+}
+
 static void read_replied(struct redis_job *job, const struct resp_value *value,
                          struct resp_walk *inside)
 {
     struct redis_found found;
-    if (value->type == RESP_FAILED && redis_says_of(value->text) == REDIS_NOSCRIPT) {
+    if (is_no_script(value)) {
         job->has_no_scripts = true;
         return;
     }
@@ -204,7 +272,11 @@ static void on_reply(struct redis_route *route, uint32_t index, const struct res
 {
     struct redis_job *job = container_of(route, struct redis_job, route);
     job->has_no_scripts = job->has_no_scripts && index > 0; /* from the beginning, once more */
-    if (job->fn != NULL && index == job->ahead) {
+    if (job->leased != NULL) {
+        if (index == job->ahead) {
+            lease_replied(job, value, inside);
+        }
+    } else if (job->fn != NULL && index == job->ahead) {
         claim_replied(job, value); /* what follows says that it lasts */
     } else if (job->fn == NULL && index == job->ahead && !redis_keep_epoch(value, job->epoch)) {
         job->epoch[0] = '\0';
@@ -217,7 +289,12 @@ static void on_reply(struct redis_route *route, uint32_t index, const struct res
 static bool ask_with_scripts(struct redis_job *job)
 {
     bytes_clear(&job->commands);
-    if (!redis_wire_scripts(&job->commands) || !say_read(job)) {
+    bool is_said = redis_wire_scripts(&job->commands);
+    is_said = is_said
+              && (job->leased != NULL
+                      ? redis_wire_lease(&job->store->wire, &job->commands, &job->ask)
+                      : say_read(job));
+    if (!is_said) {
         return false;
     }
     ask(job, REDIS_SCRIPTS);

@@ -62,7 +62,7 @@ struct redis_ask {
     char epoch[REDIS_EPOCH_MAX + 1];
 };
 
-/* A look-up, or a claim. */
+/* A look-up, a claim, or a question about a limit. */
 struct redis_job {
     struct node on_list; /* store->posted, then store->asked */
     struct redis_store *store;
@@ -70,8 +70,10 @@ struct redis_job {
     struct bytes commands;
     weir_session_id id;
     uint64_t task;        /* of a look-up */
-    weir_affinity_fn *fn; /* of a claim; NULL: a look-up */
+    weir_affinity_fn *fn; /* of a claim; */
+    lease_fn *leased;     /* or of a limit; neither: a look-up */
     void *arg;
+    struct lease_ask ask; /* of a limit, whose name is `place` */
     uint32_t ahead;
     bool has_no_scripts, is_answered;
     bool was_found;                  /* by a look-up, */
@@ -127,7 +129,7 @@ struct redis_store {
     struct list posted;
     bool has_batch, is_closing;
     char fault[2 * REDIS_DETAIL_MAX]; /* why it is down; "": it is not */
-    _Atomic uint32_t claims;
+    _Atomic uint32_t claims;          /* and questions about limits */
     _Atomic bool is_down;
     _Atomic uint64_t outages;
 };

@@ -102,3 +102,54 @@
     "  o[#o+1]=cmsgpack.pack(n,v) end end\n"                                                       \
     "call('HSET',S,'o'..ARGV[1],table.concat(o))\n"                                                \
     "return a\n"
+
+/* KEYS: the limit. ARGV: holder, number of the question, held, wanted, at most, limit, ttl in us,
+ * then of the rate: interval and tolerance in ns, tokens wanted. Of each holder there is a field:
+ * "held wanted until number"; `t` is when the next token would be due if all came evenly (us). What
+ * is said: granted, whether somebody is short, holders, tokens, when the next one is due (ms),
+ * whether what was held is not known here (then no more is granted); or less than 0, for what comes
+ * late. What is said twice is noted as if it were said once. */
+#define SCRIPT_LEASE                                                                               \
+    SCRIPT_COMMON                                                                                  \
+    "local K,me,seq,held,wish=KEYS[1],ARGV[1],ARGV[2]+0,ARGV[3]+0,ARGV[4]+0\n"                     \
+    "local top,limit,ttl,int,tol=ARGV[5]+0,ARGV[6]+0,ARGV[7]+0,ARGV[8]/1000,ARGV[9]/1000\n"        \
+    "local us,floor,ask,lost=w[1]*1000000+w[2],math.floor,ARGV[10]+0,0\n"                          \
+    "if held>0 then lost=1 end\n"                                                                  \
+    "local h=pcl('HGETALL',K) if h.err then call('DEL',K) h={} end\n"                              \
+    "local others,holders,short,tat,want,all=0,1,0,0,wish,{}\n"                                    \
+    "if wish>0 then all[1]={me,wish} end\n"                                                        \
+    "for i=1,#h,2 do local f,v=h[i],h[i+1]\n"                                                      \
+    " local p,n,x,s=string.match(v,'^(%d+) (%d+) (%d+) (%d+)$')\n"                                 \
+    " p,n,x,s=num(p),num(n),num(x),num(s)\n"                                                       \
+    " if f=='t' then tat=num(v)\n"                                                                 \
+    " elseif f==me then lost=0 if s>seq then return {-1} end\n"                                    \
+    "  if s==seq then held=most(held,p) end\n"                                                     \
+    " elseif x<=us then call('HDEL',K,f)\n"                                                        \
+    " else others,holders=others+p,holders+1\n"                                                    \
+    "  if n>p then short=1 end\n"                                                                  \
+    "  if n>0 then want=want+n all[#all+1]={f,n} end end end\n"                                    \
+    "local to=0\n"                                                                                 \
+    "if wish>0 and want<=limit then to=wish+floor((limit-want)/#all)\n"                            \
+    "elseif wish>0 then\n"                                                                         \
+    " table.sort(all,function(a,b) return a[2]<b[2] or (a[2]==b[2] and a[1]<b[1]) end)\n"          \
+    " local left,n,at=limit,#all,1\n"                                                              \
+    " while all[at][2]*n<=left do left=left-all[at][2] n=n-1 at=at+1 end\n"                        \
+    " to=floor(left/n)\n"                                                                          \
+    " local rest,rank,mine=left-to*n,0,false\n"                                                    \
+    " for i=at,#all do if all[i][1]==me then mine=true\n"                                          \
+    "  elseif all[i][1]<me then rank=rank+1 end end\n"                                             \
+    " if not mine then to=wish elseif (rank+w[1])%n<rest then to=to+1 end end\n"                   \
+    "if lost==1 then top=math.min(top,held) end\n"                                                 \
+    "local got=most(math.min(to,limit-others,top),0)\n"                                            \
+    "if wish>got then short=1 end\n"                                                               \
+    "local k,early=0,0\n"                                                                          \
+    "if ask>0 then\n"                                                                              \
+    " local from=most(math.min(tat,us+tol+int),us)\n"                                              \
+    " k=most(math.min(floor((us+tol-from)/int+0.001)+1,ask),0)\n"                                  \
+    " if k>0 then tat=from+k*int call('HSET',K,'t',string.format('%.3f',tat)) end\n"               \
+    " if k<ask then early=most(math.ceil((from+k*int-us-tol)/1000),1) end end\n"                   \
+    "held=most(held,got)\n"                                                                        \
+    "if held==0 and wish==0 then call('HDEL',K,me)\n"                                              \
+    "else call('HSET',K,me,string.format('%d %d %.0f %.0f',held,wish,us+ttl,seq)) end\n"           \
+    "call('PEXPIRE',K,string.format('%.0f',most(ttl,tat-us)/1000+1))\n"                            \
+    "return {got,short,holders,k,early,lost}\n"

@@ -2,6 +2,7 @@
 #include "session/redis_wire.h"
 
 #include "base/check.h"
+#include "base/crc32c.h"
 #include "proto/redis_slots.h"
 #include "session/attrs.h"
 #include "session/ident.h"
@@ -26,8 +27,10 @@ struct packs {
     struct pack head, signatures, values;
 };
 
-static const char *const scripts[REDIS_SCRIPTS] =
-    {[REDIS_MERGE] = SCRIPT_MERGE, [REDIS_BURY] = SCRIPT_BURY, [REDIS_READ] = SCRIPT_READ};
+static const char *const scripts[REDIS_SCRIPTS] = {[REDIS_MERGE] = SCRIPT_MERGE,
+                                                   [REDIS_BURY] = SCRIPT_BURY,
+                                                   [REDIS_READ] = SCRIPT_READ,
+                                                   [REDIS_LEASE] = SCRIPT_LEASE};
 
 static const char *const fields[] = {"u", "a", "k"};
 
@@ -362,6 +365,34 @@ bool redis_wire_claim(const struct redis_wire *wire, struct bytes *out, weir_ses
     return is_said & resp_end(&writer);
 }
 
+uint32_t redis_wire_lease_tag(const char *name)
+{
+    return crc32c(0, name, strlen(name)) % REDIS_TAGS;
+}
+
+bool redis_wire_lease(const struct redis_wire *wire, struct bytes *out, const struct lease_ask *ask)
+{
+    char key[KEY_MAX + WEIR_SESSION_NAME_MAX + 1], holder[17];
+    struct resp_writer writer;
+    const uint64_t numbers[] = {
+        ask->number,      ask->held,         ask->wanted,
+        ask->most,        ask->limit,        1000 * (uint64_t)ask->ttl_ms,
+        ask->interval_ns, ask->tolerance_ns, ask->interval_ns > 0 ? ask->tokens : 0};
+    snprintf(key, sizeof key, "%s:l:{%03x}:%s", wire->prefix,
+             (unsigned)redis_wire_lease_tag(ask->name), ask->name);
+    snprintf(holder, sizeof holder, "%llx", (unsigned long long)ask->holder);
+    resp_begin(&writer, out, 5 + sizeof numbers / sizeof *numbers);
+    word(&writer, "EVALSHA");
+    word(&writer, wire->sha[REDIS_LEASE]);
+    word(&writer, "1");
+    word(&writer, key);
+    word(&writer, holder);
+    for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        resp_number(&writer, numbers[i]);
+    }
+    return resp_end(&writer);
+}
+
 /* --- hearing ------------------------------------------------------------------------------------
  */
 
@@ -549,4 +580,28 @@ weir_err redis_wire_found(const struct resp_value *value, struct resp_walk *insi
         }
     }
     return WEIR_OK;
+}
+
+bool redis_wire_leased(const struct resp_value *value, struct resp_walk *inside,
+                       struct lease_answer *ret)
+{
+    struct resp_value first;
+    uint32_t is_short, is_lost;
+    *ret = (struct lease_answer){0};
+    if (value->type != RESP_ARRAY || value->count == 0) {
+        return false;
+    }
+    struct resp_walk own = *inside;
+    if (value->count == 1) {
+        ret->is_late = resp_next(&own, &first) && first.type == RESP_NUMBER && first.number < 0;
+        return ret->is_late;
+    }
+    bool is_sound = value->count == 6 && next_u32(inside, &ret->granted)
+                    && next_u32(inside, &is_short) && next_u32(inside, &ret->holders)
+                    && next_u32(inside, &ret->tokens) && next_u32(inside, &ret->early_ms)
+                    && next_u32(inside, &is_lost) && ret->granted <= LEASE_LIMIT_MAX
+                    && ret->tokens <= LEASE_LIMIT_MAX;
+    ret->is_short = is_sound && is_short != 0;
+    ret->is_lost = is_sound && is_lost != 0;
+    return is_sound;
 }

@@ -14,6 +14,8 @@
  *                                               and signatures of u a k st @name, in MessagePack
  *   {p}:t:{bbb}:<id>   tombstone: where the session went, or ""
  *   {p}:a:{bbb}:<id>   affinity without a session
+ *   {p}:l:{bbb}:<name> HASH   <holder>          a limit that many share: what that one has of it
+ *                             t                 and of its rate (lease.h)
  *   {p}:e              the store's epoch: who finds another one than before, finds another store
  *   {p}:e:{bbb}        the same of those bits alone: in a Cluster, each node may lose its own
  *
@@ -30,6 +32,7 @@
 #include "base/bytes.h"
 #include "proto/resp.h"
 #include "proto/session_record.h"
+#include "session/lease.h"
 
 #define REDIS_PREFIX_MAX 64U
 #define REDIS_SHA        40U
@@ -45,8 +48,10 @@
 /* An id's tag, and the slot of a Cluster that all keys with it are in. */
 uint32_t redis_wire_tag(weir_session_id id);
 uint16_t redis_wire_slot(uint32_t tag);
+/* Of a limit's name. */
+uint32_t redis_wire_lease_tag(const char *name);
 
-enum redis_script { REDIS_MERGE, REDIS_BURY, REDIS_READ, REDIS_SCRIPTS };
+enum redis_script { REDIS_MERGE, REDIS_BURY, REDIS_READ, REDIS_LEASE, REDIS_SCRIPTS };
 
 struct redis_wire {
     char prefix[REDIS_PREFIX_MAX + 1];
@@ -79,6 +84,9 @@ bool redis_wire_wait(struct bytes *out, uint32_t replicas, uint32_t timeout_ms);
 bool redis_wire_claim(const struct redis_wire *wire, struct bytes *out, weir_session_id id,
                       struct slice place, uint32_t ttl_ms);
 
+bool redis_wire_lease(const struct redis_wire *wire, struct bytes *out,
+                      const struct lease_ask *ask);
+
 /* What a change was answered with. */
 enum redis_verdict {
     REDIS_MERGED,
@@ -110,3 +118,7 @@ struct redis_found {
 };
 weir_err redis_wire_found(const struct resp_value *value, struct resp_walk *inside,
                           struct redis_found *ret);
+
+/* False: an error, or nonsense. */
+bool redis_wire_leased(const struct resp_value *value, struct resp_walk *inside,
+                       struct lease_answer *ret);

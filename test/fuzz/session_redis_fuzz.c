@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * session_redis_fuzz.c - any bytes as what a Redis answers to a change and to a look-up, and as its
- * URL: what is taken keeps the limits of a session.
+ * session_redis_fuzz.c - any bytes as what a Redis answers to a change, a look-up and a question
+ * about a limit, and as its URL: what is taken keeps the limits of a session.
  */
 #include "base/check.h"
 #include "session/attrs.h"
@@ -38,6 +38,14 @@ static void check_found(const struct resp_value *value, struct resp_walk inside)
     check(rest.len == 0);
 }
 
+static void check_leased(const struct resp_value *value, struct resp_walk inside)
+{
+    struct lease_answer answer;
+    if (redis_wire_leased(value, &inside, &answer)) {
+        check(answer.granted <= LEASE_LIMIT_MAX && answer.tokens <= LEASE_LIMIT_MAX);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct redis_url url;
@@ -60,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (whole > 0 && resp_next(&walk, &value)) {
         check_verdict(&value, walk);
         check_found(&value, walk);
+        check_leased(&value, walk);
     }
     free(text);
     return 0;
