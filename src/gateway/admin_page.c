@@ -574,8 +574,12 @@ static void client_row(struct rows *rows, const struct client_info *info)
     json_u64(&row, "in_flight", info->open);
     json_u64(&row, "waiting", info->waiting);
     json_u64(&row, "concurrent", info->config->concurrent);
+    if (info->share != UINT64_MAX) {
+        json_u64(&row, "share", info->share); /* of these, here */
+    }
     json_u64(&row, "rate", info->config->rate.count);
     json_u64(&row, "rate_seconds", info->config->rate.per_s);
+    json_text(&row, "limits", !info->is_shared ? "own" : !info->is_local ? "fleet" : "local");
     json_text(&row, "priority", priorities[info->config->priority]);
     json_u64(&row, "requests", info->entered);
     json_u64(&row, "refused_concurrent", info->full);

@@ -3,6 +3,8 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "gateway/client_leases.h"
+#include "io/clock.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -20,7 +22,8 @@ struct client {
     uint64_t interval_ns;  /* between two requests; 0: no limit */
     uint64_t tolerance_ns; /* by which they may be early: those that may come at once */
     _Atomic uint64_t due_ns;
-    _Atomic uint32_t open, waiting;
+    struct client_lease lease;
+    _Atomic uint32_t waiting;
     _Atomic uint64_t entered, full, fast;
     _Atomic uint64_t tokens[AI_TOKENS_KINDS];
 };
@@ -28,6 +31,8 @@ struct client {
 struct client_keys {
     uint64_t secret; /* keys are the peers' choice */
     _Atomic uint64_t strangers[2];
+    struct client_leases *leases; /* NULL: nothing is shared */
+    _Atomic uint32_t gateways;
     uint32_t count;
     uint32_t mask;   /* of slots: a power of two, and at most half of them are used */
     uint32_t *slots; /* index + 1, from the hash on until an empty one */
@@ -39,10 +44,23 @@ static uint32_t slot_of(const struct client_keys *keys, const uint8_t digest[CON
     return (uint32_t)XXH3_64bits_withSeed(digest, CONFIG_DIGEST_LEN, keys->secret) & keys->mask;
 }
 
-static void prepare(struct client_keys *keys, uint32_t index, const struct config_client *config)
+bool client_keys_are_shared(const struct config *config)
+{
+    bool has_limits = false;
+    for (uint32_t i = 0; i < config->clients.count; i++) {
+        const struct config_client *client = &config->clients.at[i];
+        has_limits = has_limits || client->concurrent != 0 || client->rate.count != 0;
+    }
+    return has_limits && config->sessions.redis.url[0] != '\0';
+}
+
+static void prepare(struct client_keys *keys, uint32_t index, const struct config_client *config,
+                    bool is_shared)
 {
     struct client *client = &keys->at[index];
     client->config = config;
+    client_lease_init(&client->lease, config->concurrent != 0 ? config->concurrent : LEASE_ALL,
+                      is_shared);
     client->hash = XXH3_64bits(config->name, strlen(config->name));
     if (config->rate.count > 0) {
         uint64_t time_ns = config->rate.per_s * SECOND_NS;
@@ -68,6 +86,7 @@ int client_keys_new(const struct config *config, struct client_keys **ret_keys)
         return -ENOMEM;
     }
     keys->count = count;
+    atomic_init(&keys->gateways, 1);
     keys->mask = slots - 1;
     keys->slots = alloc_zeroed(&alloc_libc, slots * sizeof *keys->slots);
     bool has_secret = getrandom(&keys->secret, sizeof keys->secret, 0) == sizeof keys->secret;
@@ -77,7 +96,7 @@ int client_keys_new(const struct config *config, struct client_keys **ret_keys)
         return error;
     }
     for (uint32_t i = 0; i < count; i++) {
-        prepare(keys, i, &config->clients.at[i]);
+        prepare(keys, i, &config->clients.at[i], client_keys_are_shared(config));
     }
     *ret_keys = keys;
     return 0;
@@ -146,22 +165,60 @@ void client_keys_count_stranger(struct client_keys *keys, bool has_key)
 /* --- what it may ---------------------------------------------------------------------------------
  */
 
+/* With local shares each gateway has a part of it. */
+static uint32_t pace_here(struct client_keys *keys, struct client *it, uint64_t now_ns)
+{
+    uint64_t due_ns = atomic_load_explicit(&it->due_ns, memory_order_relaxed), from_ns;
+    uint64_t interval_ns = it->interval_ns, tolerance_ns = it->tolerance_ns;
+    if (atomic_load_explicit(&it->lease.is_local, memory_order_relaxed)) {
+        uint64_t time_ns = interval_ns + tolerance_ns;
+        interval_ns *= atomic_load_explicit(&keys->gateways, memory_order_relaxed);
+        tolerance_ns = time_ns > interval_ns ? time_ns - interval_ns : 0;
+    }
+    do {
+        from_ns = due_ns > now_ns ? due_ns : now_ns;
+        if (from_ns - now_ns > tolerance_ns) {
+            atomic_fetch_add_explicit(&it->fast, 1, memory_order_relaxed);
+            return (uint32_t)((from_ns - now_ns - tolerance_ns + 999999) / 1000000);
+        }
+    } while (!atomic_compare_exchange_weak(&it->due_ns, &due_ns, from_ns + interval_ns));
+    return 0;
+}
+
 uint32_t client_keys_pace(struct client_keys *keys, uint32_t client, uint64_t now_ns)
 {
     check(client < keys->count);
     struct client *it = &keys->at[client];
-    uint64_t due_ns = atomic_load_explicit(&it->due_ns, memory_order_relaxed), from_ns;
     if (it->interval_ns == 0) {
         return 0;
     }
-    do {
-        from_ns = due_ns > now_ns ? due_ns : now_ns;
-        if (from_ns - now_ns > it->tolerance_ns) {
-            atomic_fetch_add_explicit(&it->fast, 1, memory_order_relaxed);
-            return (uint32_t)((from_ns - now_ns - it->tolerance_ns + 999999) / 1000000);
+    uint32_t early_ms = pace_here(keys, it, now_ns);
+    return early_ms != 0 || keys->leases == NULL
+               ? early_ms
+               : client_keys_token(keys, client, now_ns / 1000000);
+}
+
+/* Others may have more of it than they need, or know that somebody is short. */
+static void press(struct client_keys *keys, uint32_t client)
+{
+    if (keys->leases != NULL) {
+        client_leases_press(keys->leases, client, clock_now_ms());
+    }
+}
+
+uint32_t client_keys_token(struct client_keys *keys, uint32_t client, uint64_t now_ms)
+{
+    check(client < keys->count);
+    struct client *it = &keys->at[client];
+    uint32_t early_ms = client_lease_token(&it->lease, now_ms);
+    if (early_ms == CLIENT_ASKS) {
+        if (atomic_load(&it->lease.thirsty) > 0) {
+            press(keys, client);
         }
-    } while (!atomic_compare_exchange_weak(&it->due_ns, &due_ns, from_ns + it->interval_ns));
-    return 0;
+    } else if (early_ms != 0) {
+        atomic_fetch_add_explicit(&it->fast, 1, memory_order_relaxed);
+    }
+    return early_ms;
 }
 
 /* Exact among all workers: who finds it full never took a place, not even for a moment. */
@@ -182,29 +239,44 @@ static void count_down(_Atomic uint32_t *count)
     check(was > 0);
 }
 
+void client_keys_thirst(struct client_keys *keys, uint32_t client, bool is_thirsty)
+{
+    check(client < keys->count);
+    if (is_thirsty) {
+        atomic_fetch_add(&keys->at[client].lease.thirsty, 1);
+    } else {
+        count_down(&keys->at[client].lease.thirsty);
+    }
+}
+
 bool client_keys_enter(struct client_keys *keys, uint32_t client, bool is_due)
 {
     check(client < keys->count);
     struct client *it = &keys->at[client];
-    uint32_t most = it->config->concurrent != 0 ? it->config->concurrent : UINT32_MAX;
     uint32_t ahead = is_due ? 0 : atomic_load(&it->waiting);
-    if (ahead >= most || !count_up(&it->open, most - ahead)) {
-        return false;
+    if (client_lease_enter(&it->lease, ahead)) {
+        atomic_fetch_add_explicit(&it->entered, 1, memory_order_relaxed);
+        return true;
     }
-    atomic_fetch_add_explicit(&it->entered, 1, memory_order_relaxed);
-    return true;
+    if (is_due) {
+        press(keys, client);
+    }
+    return false;
 }
 
 void client_keys_leave(struct client_keys *keys, uint32_t client)
 {
     check(client < keys->count);
-    count_down(&keys->at[client].open);
+    if (client_lease_leave(&keys->at[client].lease)) {
+        press(keys, client);
+    }
 }
 
 bool client_keys_wait(struct client_keys *keys, uint32_t client, uint32_t most)
 {
     check(client < keys->count);
     if (count_up(&keys->at[client].waiting, most)) {
+        press(keys, client);
         return true;
     }
     atomic_fetch_add_explicit(&keys->at[client].full, 1, memory_order_relaxed);
@@ -253,6 +325,12 @@ uint32_t client_keys_count(const struct client_keys *keys)
     return keys->count;
 }
 
+static uint64_t share_of(const struct client_lease *lease)
+{
+    uint32_t share = client_lease_share(lease);
+    return share != LEASE_ALL ? share : UINT64_MAX;
+}
+
 void client_keys_info_of(const struct client_keys *keys, uint32_t client,
                          struct client_info *ret_info)
 {
@@ -260,7 +338,11 @@ void client_keys_info_of(const struct client_keys *keys, uint32_t client,
     const struct client *it = &keys->at[client];
     *ret_info = (struct client_info){
         .config = it->config,
-        .open = atomic_load_explicit(&it->open, memory_order_relaxed),
+        .is_shared = keys->leases != NULL,
+        .is_local = atomic_load_explicit(&it->lease.is_local, memory_order_relaxed),
+        .share = share_of(&it->lease),
+        .rate_used = atomic_load_explicit(&it->lease.used, memory_order_relaxed),
+        .open = client_lease_open(&it->lease),
         .waiting = atomic_load_explicit(&it->waiting, memory_order_relaxed),
         .entered = atomic_load_explicit(&it->entered, memory_order_relaxed),
         .full = atomic_load_explicit(&it->full, memory_order_relaxed),
@@ -274,4 +356,43 @@ void client_keys_info_of(const struct client_keys *keys, uint32_t client,
 uint64_t client_keys_strangers(const struct client_keys *keys, bool has_key)
 {
     return atomic_load_explicit(&keys->strangers[has_key], memory_order_relaxed);
+}
+
+/* --- shared with other gateways ------------------------------------------------------------------
+ */
+
+struct client_lease *client_keys_lease(struct client_keys *keys, uint32_t client)
+{
+    check(client < keys->count);
+    return &keys->at[client].lease;
+}
+
+uint32_t client_keys_waiting(const struct client_keys *keys, uint32_t client)
+{
+    check(client < keys->count);
+    return atomic_load(&keys->at[client].waiting);
+}
+
+void client_keys_lend(struct client_keys *keys, struct client_leases *leases)
+{
+    keys->leases = leases;
+}
+
+void client_keys_meet(struct client_keys *keys, uint32_t gateways)
+{
+    atomic_store(&keys->gateways, gateways > 0 ? gateways : 1);
+}
+
+uint32_t client_keys_gateways(const struct client_keys *keys)
+{
+    return atomic_load(&keys->gateways);
+}
+
+void client_keys_describe(const struct client_keys *keys, uint32_t client, struct lease_ask *ask)
+{
+    check(client < keys->count);
+    const struct client *it = &keys->at[client];
+    ask->name = it->config->name;
+    ask->interval_ns = it->interval_ns;
+    ask->tolerance_ns = it->tolerance_ns;
 }

@@ -14,10 +14,15 @@
  *
  * Who has entered holds its place until it leaves, so the count is what is really open. The
  * rate is a GCRA (ITU-T I.371): so many requests at once as it allows in its time, and from then on
- * one at a time as they become due. No locks: a client is two words that workers compare and swap.
+ * one at a time as they become due. No locks: a client is some words that workers compare and swap.
+ *
+ * Where gateways share a Redis, a client may no more at all of them than at one (client_lease.h):
+ * then a request may have to wait for a token as well (client_keys_token), and who asks for more is
+ * client_leases.h.
  */
 #pragma once
 #include "base/text.h"
+#include "gateway/client_lease.h"
 #include "gateway/config.h"
 #include "proto/ai_usage.h"
 
@@ -29,6 +34,10 @@
 #define CLIENT_FULL_MS 1000U /* Retry-After where all that is known is that others are served */
 
 struct client_keys;
+struct client_leases;
+
+/* Whether gateways share what clients may. */
+bool client_keys_are_shared(const struct config *config);
 
 /* Of at least one client. 0 or -errno. */
 int client_keys_new(const struct config *config, struct client_keys **ret_keys);
@@ -47,8 +56,13 @@ uint32_t client_keys_find(const struct client_keys *keys, struct client_digester
 /* A request without a key of anybody's. */
 void client_keys_count_stranger(struct client_keys *keys, bool has_key);
 
-/* One more request: 0, or for how many milliseconds the client is too early with it. */
+/* One more request: 0, or for how many milliseconds the client is too early with it. CLIENT_ASKS:
+ * it goes on when it has a token. */
 uint32_t client_keys_pace(struct client_keys *keys, uint32_t client, uint64_t now_ns);
+/* The same of a request that needs one. */
+uint32_t client_keys_token(struct client_keys *keys, uint32_t client, uint64_t now_ms);
+/* Such a request waits, or does not any more. */
+void client_keys_thirst(struct client_keys *keys, uint32_t client, bool is_thirsty);
 
 /* False: it has as many requests open as it may. Where others of it wait, a place is for them
  * first; is_due: it is one of them. */
@@ -72,6 +86,9 @@ uint64_t client_keys_hash(const struct client_keys *keys, uint32_t client);
 
 struct client_info {
     const struct config_client *config;
+    bool is_shared, is_local;         /* with other gateways; they cannot be asked */
+    uint64_t share;                   /* of `concurrent`; UINT64_MAX: there is no limit */
+    uint64_t rate_used;               /* tokens */
     uint64_t open, waiting;           /* requests now */
     uint64_t entered, full, fast;     /* and so far, by what came of them */
     uint64_t tokens[AI_TOKENS_KINDS]; /* that answers say were taken */
@@ -80,3 +97,16 @@ uint32_t client_keys_count(const struct client_keys *keys);
 void client_keys_info_of(const struct client_keys *keys, uint32_t client,
                          struct client_info *ret_info);
 uint64_t client_keys_strangers(const struct client_keys *keys, bool has_key);
+
+/* --- for client_leases.h -------------------------------------------------------------------------
+ */
+
+struct client_lease *client_keys_lease(struct client_keys *keys, uint32_t client);
+uint32_t client_keys_waiting(const struct client_keys *keys, uint32_t client);
+/* Who is told that a client needs more; NULL: nobody any more. Before the workers run, or after. */
+void client_keys_lend(struct client_keys *keys, struct client_leases *leases);
+/* How many gateways there are, with this one. */
+void client_keys_meet(struct client_keys *keys, uint32_t gateways);
+uint32_t client_keys_gateways(const struct client_keys *keys);
+/* A question about the client, as far as its configuration says. */
+void client_keys_describe(const struct client_keys *keys, uint32_t client, struct lease_ask *ask);

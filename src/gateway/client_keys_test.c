@@ -29,6 +29,7 @@ static void open_with(uint32_t count, uint32_t concurrent, uint32_t rate, uint32
         assert_int_equal(EVP_Digest(key, (size_t)len, rows[i].sha256.at, NULL, EVP_sha256(), NULL),
                          1);
     }
+    config.sessions.redis.url = "";
     config.clients.at = rows;
     config.clients.count = count;
     assert_int_equal(client_keys_new(&config, &keys), 0);

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "gateway/affinity.h"
+#include "gateway/client_keys.h"
 #include "io/tls_profile.h"
 #include "session/redis.h"
 #include "session/redis_url.h"
@@ -231,7 +232,8 @@ void config_check_sessions(const struct config *config, const struct config_plac
     check_redis(&c, opens_files);
     check_path(&c, opens_files);
     bool has_path = config->sessions.path[0] != '\0';
-    if ((has_path || config->sessions.redis.url[0] != '\0') && !affinity_is_used(config)) {
+    bool is_kept = affinity_is_used(config) || (!has_path && client_keys_are_shared(config));
+    if ((has_path || config->sessions.redis.url[0] != '\0') && !is_kept) {
         config_advise(faults,
                       has_path ? AT(&c, config->sessions.path) : AT(&c, config->sessions.redis.url),
                       "no route has affinity: sessions has nothing to keep");

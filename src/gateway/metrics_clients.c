@@ -2,6 +2,7 @@
 #include "gateway/metrics_clients.h"
 
 #include "gateway/client_keys.h"
+#include "gateway/client_leases.h"
 #include "gateway/relay.h"
 #include "gateway/server.h"
 
@@ -73,6 +74,43 @@ static void write_strangers(const struct client_keys *keys, struct prom *prom)
              keys != NULL ? client_keys_strangers(keys, true) : 0);
 }
 
+/* Of what gateways share. */
+static void write_leases(const struct relay_shared *shared, const struct client_keys *keys,
+                         struct prom *prom)
+{
+    const struct client_leases *leases = relay_shared_leases(shared);
+    uint32_t count = leases != NULL ? client_keys_count(keys) : 0;
+    struct client_leases_info sums = {0};
+    struct client_info info;
+    prom_family(
+        prom, "weir_client_lease_places", PROM_GAUGE,
+        "Of the requests that a client may have open at all gateways that share a Redis, how "
+        "many it may have at this one.");
+    for (uint32_t i = 0; i < count; i++) {
+        client_keys_info_of(keys, i, &info);
+        if (info.share != UINT64_MAX) {
+            prom_u64(prom, LABELS({"client", info.config->name}), info.share);
+        }
+    }
+    prom_family(prom, "weir_client_lease_local", PROM_GAUGE,
+                "1: the Redis cannot be asked, and this gateway admits a client by a part of its "
+                "limits.");
+    for (uint32_t i = 0; i < count; i++) {
+        client_keys_info_of(keys, i, &info);
+        prom_u64(prom, LABELS({"client", info.config->name}), info.is_local);
+    }
+    if (leases != NULL) {
+        client_leases_info_of(leases, &sums);
+    }
+    prom_family(prom, "weir_client_lease_questions_total", PROM_COUNTER,
+                "Questions to the Redis how much clients may at this gateway.");
+    prom_u64(prom, LABELS({"result", "answered"}), sums.answered);
+    prom_u64(prom, LABELS({"result", "failed"}), sums.failed);
+    prom_family(prom, "weir_client_lease_gateways", PROM_GAUGE,
+                "Gateways that share clients' limits, with this one; 0: they are not shared.");
+    prom_u64(prom, NULL, leases != NULL ? client_keys_gateways(keys) : 0);
+}
+
 void metrics_clients_write(const struct server *server, struct prom *prom)
 {
     const struct client_keys *keys = relay_shared_clients(server->shared);
@@ -88,4 +126,5 @@ void metrics_clients_write(const struct server *server, struct prom *prom)
         }
     }
     write_strangers(keys, prom);
+    write_leases(server->shared, keys, prom);
 }

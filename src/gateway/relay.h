@@ -35,6 +35,7 @@
 struct accounts;
 struct affinities;
 struct client_keys;
+struct client_leases;
 struct claw_counters;
 struct cork;
 struct dns;
@@ -55,6 +56,8 @@ int relay_shared_new(const struct config *config, struct relay_shared **ret_shar
 struct accounts *relay_shared_accounts(const struct relay_shared *shared, uint32_t upstream);
 struct affinities *relay_shared_affinities(const struct relay_shared *shared);     /* or NULL */
 const struct client_keys *relay_shared_clients(const struct relay_shared *shared); /* or NULL */
+/* NULL: what clients may is shared with no other gateway. */
+const struct client_leases *relay_shared_leases(const struct relay_shared *shared);
 struct steer *relay_shared_steer(const struct relay_shared *shared, uint32_t upstream);
 struct proxies *relay_shared_proxies(const struct relay_shared *shared);
 void relay_shared_free(struct relay_shared *take_shared); /* after the last relay */

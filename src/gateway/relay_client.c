@@ -62,41 +62,69 @@ bool client_admit(struct transit *transit, const struct http_head *head)
     transit->client_no = who + 1;
     uint32_t early_ms = client_keys_pace(keys_of(transit), who,
                                          loop_turn_ns(transit->lane->relay->opt.loop));
-    if (early_ms > 0) {
+    transit->needs_token = early_ms == CLIENT_ASKS;
+    if (early_ms > 0 && !transit->needs_token) {
         transit_refuse(transit, FAULT_CLIENT_FAST, early_ms);
     }
-    return early_ms == 0;
+    return early_ms == 0 || transit->needs_token;
 }
 
 /* --- places --------------------------------------------------------------------------------------
  */
 
+/* 0: it has its place, and what its rate takes. CLIENT_ASKS: not yet; else for how long it is too
+ * early. */
+static uint32_t enter(struct transit *transit, bool is_due)
+{
+    uint32_t who = transit->client_no - 1;
+    if (transit->needs_token) {
+        uint32_t early_ms = client_keys_token(keys_of(transit), who,
+                                              loop_now_ms(transit->lane->relay->opt.loop));
+        if (early_ms != 0 && early_ms != CLIENT_ASKS) {
+            return early_ms;
+        }
+        transit->needs_token = early_ms != 0;
+        transit_heed_thirst(transit, transit->needs_token && transit->is_thirsty);
+    }
+    if (!transit->needs_token && !transit->has_place) {
+        transit->has_place = client_keys_enter(keys_of(transit), who, is_due);
+    }
+    return !transit->needs_token && transit->has_place ? 0 : CLIENT_ASKS;
+}
+
 static void on_turn(struct waiter *wait, bool is_late)
 {
     struct transit *transit = container_of(wait, struct transit, wait);
-    transit->has_place = client_keys_enter(keys_of(transit), transit->client_no - 1, true);
-    if (!transit->has_place && !is_late) {
+    uint32_t early_ms = enter(transit, true);
+    bool is_full = early_ms == CLIENT_ASKS;
+    if (is_full && !is_late) {
         return;
     }
-    transit_leave_line(transit, !transit->has_place);
-    if (transit->has_place) {
+    transit_leave_line(transit, is_full);
+    if (early_ms == 0) {
         transit_begin(transit, held_head(&transit->held));
-    } else {
+    } else if (is_full) {
         transit_refuse(transit, FAULT_CLIENT_BUSY, CLIENT_FULL_MS);
+    } else {
+        transit_refuse(transit, FAULT_CLIENT_FAST, early_ms);
     }
 }
 
 bool client_enter(struct transit *transit)
 {
     struct relay *relay = transit->lane->relay;
-    uint32_t who = transit->client_no - 1;
-    if (transit->has_place || client_keys_enter(keys_of(transit), who, false)) {
-        transit->has_place = true;
-        return true;
+    uint32_t who = transit->client_no - 1, early_ms = enter(transit, false);
+    if (early_ms != CLIENT_ASKS) {
+        if (early_ms > 0) {
+            transit_refuse(transit, FAULT_CLIENT_FAST, early_ms);
+        }
+        return early_ms == 0;
     }
     const weir_pool_options *pool = &transit->upstream->config->pool;
     uint32_t most = pool->waiting_max == WEIR_NONE ? 0 : pool->waiting_max;
+    transit_heed_thirst(transit, transit->needs_token);
     if (!client_keys_wait(keys_of(transit), who, most)) {
+        transit_heed_thirst(transit, false);
         transit_refuse(transit, FAULT_CLIENT_BUSY, CLIENT_FULL_MS);
         return false;
     }

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/rand.h"
 #include "gateway/checkup.h"
+#include "gateway/client_leases.h"
 #include "gateway/clients.h"
 #include "gateway/openclaw.h"
 #include "gateway/proxies.h"
@@ -124,8 +125,13 @@ int relay_shared_new(const struct config *config, struct relay_shared **ret_shar
     if (error == 0) {
         error = open_identities(shared, ret_fault);
     }
-    if (error == 0 && affinity_is_used(config)) {
+    bool is_shared = client_keys_are_shared(config);
+    if (error == 0 && (affinity_is_used(config) || is_shared)) {
         error = affinities_new(config, &shared->affinities, ret_fault);
+    }
+    if (error == 0 && is_shared) {
+        error = client_leases_new(shared->client_keys, affinities_sessions(shared->affinities),
+                                  &shared->halls[config->upstreams.count], &shared->leases);
     }
     if (error != 0) {
         relay_shared_free(shared);
@@ -148,6 +154,11 @@ struct affinities *relay_shared_affinities(const struct relay_shared *shared)
 const struct client_keys *relay_shared_clients(const struct relay_shared *shared)
 {
     return shared->client_keys;
+}
+
+const struct client_leases *relay_shared_leases(const struct relay_shared *shared)
+{
+    return shared->leases;
 }
 
 struct steer *relay_shared_steer(const struct relay_shared *shared, uint32_t upstream)
@@ -188,6 +199,7 @@ void relay_shared_free(struct relay_shared *take_shared)
     free_identities(take_shared);
     alloc_free(&alloc_libc, take_shared->identities);
     affinities_free(take_shared->affinities);
+    client_leases_free(take_shared->leases);
     clients_free(take_shared->clients);
     client_keys_free(take_shared->client_keys);
     proxies_free(take_shared->proxies);
@@ -229,6 +241,9 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay)
     if (error == 0 && opt->worker == 0) {
         error = open_checkups(relay);
     }
+    if (error == 0 && opt->worker == 0 && opt->shared->leases != NULL) {
+        client_leases_start(opt->shared->leases, opt->loop);
+    }
     if (error != 0) {
         relay_free(relay);
         return error;
@@ -245,6 +260,7 @@ void relay_free(struct relay *take_relay)
     struct relay *relay = take_relay;
     const struct config *config = relay->opt.config;
     affinities_end(relay->opt.shared->affinities);
+    client_leases_end(relay->opt.shared->leases);
     health_service_fini(&relay->health);
     check(list_is_empty(&relay->channels.open));
     loop_later_cancel(relay->opt.loop, &relay->channels.leaving);

@@ -98,9 +98,19 @@ static void leave_client(struct transit *transit)
     }
 }
 
+void transit_heed_thirst(struct transit *transit, bool is_thirsty)
+{
+    if (transit->is_thirsty != is_thirsty) {
+        client_keys_thirst(transit->lane->relay->opt.shared->client_keys, transit->client_no - 1,
+                           is_thirsty);
+        transit->is_thirsty = is_thirsty;
+    }
+}
+
 void transit_leave_line(struct transit *transit, bool is_refused)
 {
     struct relay *relay = transit->lane->relay;
+    transit_heed_thirst(transit, false);
     if (transit->waits_for_place) {
         wait_line_leave(&relay->client_line, &transit->wait);
         client_keys_wait_over(relay->opt.shared->client_keys, transit->client_no - 1, is_refused);

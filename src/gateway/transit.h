@@ -97,6 +97,7 @@ struct transit {
     uint8_t tries, replays;
     uint8_t model_len;
     bool has_place, waits_for_place;       /* client_keys_leave(), client_keys_wait_over() */
+    bool needs_token, is_thirsty;          /* of its client's rate; client_keys_thirst() */
     bool waits_for_resume;                 /* the upstream is paused */
     bool has_account;                      /* has a request open on the account's books */
     bool keeps;                            /* its body is kept until an account is chosen */
@@ -164,6 +165,7 @@ struct relay_shared {
     struct verdict **verdicts;       /* [upstream][endpoint] */
     struct clients *clients;         /* NULL: no route has the limit */
     struct client_keys *client_keys; /* NULL: everybody may */
+    struct client_leases *leases;    /* NULL: what they may is shared with no other gateway */
     struct proxies *proxies;
     struct claw_identity **identities; /* of upstreams; NULL: none */
     struct accounts **accounts;        /* of upstreams; NULL: none */
@@ -203,6 +205,8 @@ struct transit *transit_new(struct lane *lane, struct http_exchange *ex);
 void transit_settle(struct transit *transit);
 /* The id of its trace, empty where there is none: it was refused before it went on. */
 struct slice transit_trace(struct transit *transit, char room[static FORWARD_TRACE_ID]);
+/* It waits for a token of its client's rate, or does not. */
+void transit_heed_thirst(struct transit *transit, bool is_thirsty);
 /* It waits for no place of its client's any more. */
 void transit_leave_line(struct transit *transit, bool is_refused);
 /* It waits for the end of no pause any more. */

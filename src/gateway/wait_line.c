@@ -130,6 +130,19 @@ static struct wait_line *next_of(struct wait_hall *hall)
     return NULL;
 }
 
+void wait_hall_call(struct wait_hall *hall)
+{
+    pthread_mutex_lock(&hall->mutex);
+    for (struct node *it = list_first(&hall->lines); it != NULL; it = list_next(it)) {
+        struct wait_line *line = container_of(it, struct wait_line, in_hall);
+        struct worker *worker = atomic_load(&line->worker);
+        if (worker != NULL) { /* it has been joined; who is called in vain stays */
+            worker_note(worker, &line->note);
+        }
+    }
+    pthread_mutex_unlock(&hall->mutex);
+}
+
 void wait_line_wake(struct wait_line *line)
 {
     struct wait_hall *hall = line->hall;

@@ -40,6 +40,8 @@ struct wait_hall {
 
 void wait_hall_init(struct wait_hall *hall);
 void wait_hall_fini(struct wait_hall *hall); /* there are no lines */
+/* Something has changed for who waits in any of its lines: they are called. Any thread. */
+void wait_hall_call(struct wait_hall *hall);
 
 struct wait_line {
     struct node in_hall;

@@ -450,7 +450,8 @@ def test_pages_and_metrics():
     clients = [client("a", concurrent=1), client("b", rate="2/m"), client("c", rate="unlimited", concurrent=0)]
     with Upstream(gate) as up, Weir(up, workers=2, upstream_pool={"waiting_max": 1}, clients=clients) as weir:
         assert rows(weir)["b"] == {
-            "client": "b", "in_flight": 0, "waiting": 0, "concurrent": 10, "rate": 2, "rate_seconds": 60, "priority": "normal", "requests": 0,
+            "client": "b", "in_flight": 0, "waiting": 0, "concurrent": 10, "share": 10, "limits": "own", "rate": 2, "rate_seconds": 60,
+            "priority": "normal", "requests": 0,
             "refused_concurrent": 0, "refused_rate": 0, "input_tokens": 0, "output_tokens": 0, "cache_read_tokens": 0,
             "cache_write_tokens": 0}
         assert rows(weir)["c"]["rate"] == rows(weir)["c"]["concurrent"] == 0

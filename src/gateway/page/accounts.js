@@ -47,9 +47,13 @@ const COLUMNS = [
   { name: 'Actions', value: clear },
 ];
 
+/* Of one gateway alone there is nothing to divide. */
+const share = (c) => (c.limits === 'own' ? '–' : `${c.share === undefined ? 'no limit' : `${count(c.share)} of ${count(c.concurrent)}`}${c.limits === 'local' ? ' (local: no Redis)' : ''}`);
+
 const CLIENT_COLUMNS = [
   { name: 'Client', value: (c) => c.client },
   { name: 'In flight', num: true, value: (c) => meter(c.in_flight, c.concurrent, 'requests') },
+  { name: 'Share', num: true, title: 'of the requests that all gateways together may have open, those that this one may', value: share },
   { name: 'Waiting', num: true, value: (c) => count(c.waiting) },
   { name: 'Rate', num: true, value: (c) => (c.rate ? `${count(c.rate)} in ${c.rate_seconds} s` : 'no limit') },
   { name: 'Priority', value: (c) => c.priority },
