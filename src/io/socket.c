@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ struct socket {
 _Static_assert(sizeof(struct socket) <= LOOP_CELL_BYTES, "a socket is a cell");
 
 static const struct stream_ops socket_ops;
+static _Atomic uint32_t sockets; /* written when a connection begins or ends, no more often */
 
 static struct socket *socket_of(const struct stream *stream)
 {
@@ -50,8 +52,14 @@ int socket_adopt(struct loop *loop, int take_fd, struct stream **ret_stream)
     socket->stream = (struct stream){.ops = &socket_ops};
     watch_init(&socket->watch, loop, take_fd, on_ready);
     socket->watch.ahead = &socket->stream.owner;
+    atomic_fetch_add_explicit(&sockets, 1, memory_order_relaxed);
     *ret_stream = &socket->stream;
     return 0;
+}
+
+uint32_t socket_count(void)
+{
+    return atomic_load_explicit(&sockets, memory_order_relaxed);
 }
 
 static void set_option(int fd, int level, int option, int value)
@@ -236,6 +244,7 @@ int socket_detach(struct stream *take_socket)
 {
     struct socket *socket = socket_of(take_socket);
     int fd = socket->watch.fd;
+    atomic_fetch_sub_explicit(&sockets, 1, memory_order_relaxed);
     watch_close(&socket->watch, on_gone);
     return fd;
 }

@@ -63,6 +63,10 @@ void socket_linger_none(struct stream *socket);
  * (TCP_USER_TIMEOUT); UINT32_MAX: as long as the system likes. Without this call 120 s. */
 void socket_patience(int fd, uint32_t patience_ms);
 
+/* How many of them this process has, on all loops: descriptors that are in use now, without asking
+ * the system. Any thread. */
+uint32_t socket_count(void);
+
 /* The options named above, on a TCP descriptor; does nothing on a unix one. Linux copies them from
  * a listening socket to what it accepts. */
 void socket_tune(int fd);

@@ -37,7 +37,8 @@ struct crowds {
 struct seat {
     _Atomic(struct accept_door *) door; /* NULL: shut */
     _Atomic uint32_t taken;
-    char apart[52];
+    atomic_bool is_paced; /* takes only what comes through its own door */
+    char apart[48];
 };
 
 struct accept_port {
@@ -45,6 +46,8 @@ struct accept_port {
     int fd;
     struct address address;
     _Atomic uint32_t max_connections, max_per_ip;
+    _Atomic uint32_t sockets_most;
+    atomic_bool is_short;
     bool counts_addresses;
     bool (*exempts)(const void *self, const uint8_t address[16]);
     const void *exempts_self;
@@ -60,7 +63,8 @@ struct accept_door {
     struct intake *intake; /* NULL: shut */
     struct accept_ops ops;
     uint32_t worker;
-    bool leaving; /* what it still accepts stays here: others are leaving, too */
+    uint32_t clients_left; /* to be taken; UINT32_MAX: all that come */
+    bool leaving;          /* what it still accepts stays here: others are leaving, too */
 };
 
 /* A client on its way to another worker. */
@@ -163,6 +167,7 @@ int accept_port_open(const struct accept_options *opt, struct accept_port **ret_
     port->alloc = alloc;
     port->max_connections = opt->max_connections;
     port->max_per_ip = opt->max_per_ip;
+    port->sockets_most = UINT32_MAX;
     port->exempts = opt->exempts;
     port->exempts_self = opt->exempts_self;
     port->counts_addresses = opt->max_per_ip > 0 || opt->counts_addresses;
@@ -212,6 +217,12 @@ void accept_port_limit(struct accept_port *port, uint32_t max_connections, uint3
     port->max_per_ip = port->counts_addresses ? max_per_ip : 0;
 }
 
+void accept_port_shorten(struct accept_port *port, bool is_short, uint32_t sockets_most)
+{
+    atomic_store_explicit(&port->is_short, is_short, memory_order_relaxed);
+    atomic_store_explicit(&port->sockets_most, sockets_most, memory_order_relaxed);
+}
+
 const struct address *accept_port_address(const struct accept_port *port)
 {
     return &port->address;
@@ -238,9 +249,19 @@ static uint32_t most_of(const struct accept_port *port, const uint8_t address[16
     return is_free ? UINT32_MAX : port->max_per_ip;
 }
 
+static bool is_short(const struct accept_port *port)
+{
+    return atomic_load_explicit(&port->is_short, memory_order_relaxed)
+           || socket_count() >= atomic_load_explicit(&port->sockets_most, memory_order_relaxed);
+}
+
 static bool port_enter(struct accept_port *port, const uint8_t address[16],
                        enum accept_refusal *ret_why)
 {
+    if (is_short(port)) {
+        *ret_why = ACCEPT_SHORT;
+        return false;
+    }
     if (atomic_fetch_add(&port->taken, 1) >= port->max_connections) {
         atomic_fetch_sub(&port->taken, 1);
         *ret_why = ACCEPT_FULL;
@@ -263,7 +284,8 @@ static uint32_t port_emptiest(struct accept_port *port, uint32_t here, uint32_t 
     for (uint32_t i = 0; i < doors; i++) {
         struct seat *seat = &port->seats[i];
         uint32_t taken = atomic_load_explicit(&seat->taken, memory_order_relaxed);
-        if (taken < fewest && atomic_load_explicit(&seat->door, memory_order_acquire) != NULL) {
+        if (taken < fewest && !atomic_load_explicit(&seat->is_paced, memory_order_relaxed)
+            && atomic_load_explicit(&seat->door, memory_order_acquire) != NULL) {
             best = i;
             fewest = taken;
         }
@@ -326,10 +348,19 @@ static struct accept_client client_of(int fd, const struct address *peer)
     return client;
 }
 
+static void door_counts(struct accept_door *door)
+{
+    if (door->clients_left != UINT32_MAX && door->clients_left > 0 && --door->clients_left == 0
+        && door->intake != NULL) {
+        intake_pause(door->intake);
+    }
+}
+
 static void door_accepts(void *self, int take_fd, const struct address *peer)
 {
     struct accept_door *door = self;
     struct accept_port *port = door->port;
+    door_counts(door);
     struct accept_client client = client_of(take_fd, peer);
     enum accept_refusal why;
     if (!port_enter(port, client.address, &why)) {
@@ -364,6 +395,8 @@ int accept_door_open(struct accept_port *port, struct loop *loop, uint32_t worke
     door->port = port;
     door->ops = *ops;
     door->worker = worker;
+    door->clients_left = UINT32_MAX;
+    atomic_store_explicit(&port->seats[worker].is_paced, false, memory_order_relaxed);
     const struct intake_options opt = {.fd = port->fd, .on_accept = door_accepts, .self = door};
     int err = intake_open(loop, &opt, &door->intake);
     if (err != 0) {
@@ -376,6 +409,21 @@ int accept_door_open(struct accept_port *port, struct loop *loop, uint32_t worke
     atomic_store_explicit(&port->seats[worker].door, door, memory_order_release);
     *ret_door = door;
     return 0;
+}
+
+void accept_door_pace(struct accept_door *door, uint32_t clients)
+{
+    if (door->intake == NULL) {
+        return;
+    }
+    door->clients_left = clients;
+    atomic_store_explicit(&door->port->seats[door->worker].is_paced, clients != UINT32_MAX,
+                          memory_order_relaxed);
+    if (clients > 0) {
+        intake_resume(door->intake);
+    } else {
+        intake_pause(door->intake);
+    }
 }
 
 void accept_door_bring(struct accept_door *door, int take_fd, const struct address *peer)
@@ -396,6 +444,7 @@ void accept_door_shut(struct accept_door *door)
 void accept_door_shut_last(struct accept_door *door)
 {
     if (door->intake != NULL) {
+        accept_door_pace(door, UINT32_MAX);
         door->leaving = true;
         intake_sweep(door->intake);
     }

@@ -52,6 +52,10 @@ void accept_port_close(struct accept_port *take_port);
 /* Other limits from now on; who is above them stays. max_per_ip only where addresses are counted.
  * Any thread. */
 void accept_port_limit(struct accept_port *port, uint32_t max_connections, uint32_t max_per_ip);
+/* While the process has no more than it needs for those who are there: nobody else gets a seat
+ * while is_short, nor while it has sockets_most sockets or more (io/socket.h), which is found out
+ * with each client. UINT32_MAX: it may have any number. Any thread. */
+void accept_port_shorten(struct accept_port *port, bool is_short, uint32_t sockets_most);
 /* Where it is bound, with the port the system picked. */
 const struct address *accept_port_address(const struct accept_port *port);
 
@@ -66,7 +70,8 @@ struct accept_client {
     uint16_t port;       /* of the peer */
 };
 
-enum accept_refusal { ACCEPT_FULL, ACCEPT_PER_IP };
+/* Too many in all, too many of one address, or the process runs short of what it has. */
+enum accept_refusal { ACCEPT_FULL, ACCEPT_PER_IP, ACCEPT_SHORT };
 
 struct accept_ops {
     /* A client with a seat at this worker, on its own thread. accept_leave() ends the seat. */
@@ -93,6 +98,9 @@ void accept_leave(struct accept_door *door, const uint8_t address[16]);
 /* A client with a seat is somebody else: its seat counts for the other address from now on. False:
  * that one has enough, and nothing has changed. */
 bool accept_rename(struct accept_door *door, const uint8_t from[16], const uint8_t to[16]);
+/* Takes so many clients, and then no more before it is told anew; others give it none meanwhile.
+ * The backlog waits. UINT32_MAX: takes all, as at first. */
+void accept_door_pace(struct accept_door *door, uint32_t clients);
 /* A client that came otherwise, under the same limits, as if it had come through this door. */
 void accept_door_bring(struct accept_door *door, int take_fd, const struct address *peer);
 /* All its seats were given up. No letter to it may be under way: workers have stopped, or it was

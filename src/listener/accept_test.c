@@ -5,6 +5,7 @@
  */
 #include "listener/accept.h"
 
+#include "io/socket.h"
 #include "support/await.h"
 #include "support/unit.h"
 
@@ -31,7 +32,7 @@ struct desk {
     struct accept_door *door;
     struct accept_client served[CLIENTS_MAX];
     uint32_t serving;
-    uint32_t refused[2]; /* by enum accept_refusal */
+    uint32_t refused[3]; /* by enum accept_refusal */
     struct letter letters[CLIENTS_MAX];
     uint32_t letter_count;
     bool full; /* takes no letters */
@@ -125,7 +126,7 @@ static uint32_t house_seen(const struct house *house)
     uint32_t seen = 0;
     for (uint32_t i = 0; i < house->workers; i++) {
         const struct desk *desk = &house->desks[i];
-        seen += desk->serving + desk->refused[0] + desk->refused[1];
+        seen += desk->serving + desk->refused[0] + desk->refused[1] + desk->refused[2];
     }
     return seen;
 }
@@ -331,6 +332,66 @@ static void limits_change_while_it_is_open(void **state)
     house_close(&house);
 }
 
+static void while_the_process_is_short_newcomers_are_refused(void **state)
+{
+    (void)state;
+    static struct house house;
+    house_open(&house, 1, 10, 0);
+    struct desk *desk = &house.desks[0];
+    house_connect(&house, 1);
+    house_until(&house, 1);
+    accept_port_shorten(house.port, true, UINT32_MAX);
+    house_connect(&house, 1);
+    house_until(&house, 2);
+    assert_int_equal(desk->refused[ACCEPT_SHORT], 1);
+    assert_int_equal(accept_port_taken(house.port), 1);
+    accept_port_shorten(house.port, false, socket_count()); /* as many as there may be */
+    house_connect(&house, 1);
+    house_until(&house, 3);
+    assert_int_equal(desk->refused[ACCEPT_SHORT], 2);
+    accept_port_shorten(house.port, false, socket_count() + 1);
+    house_connect(&house, 1);
+    house_until(&house, 4);
+    assert_int_equal(desk->serving, 2);
+    house_close(&house);
+}
+
+/* What comes beyond waits in the backlog, and others hand it none. */
+static void a_paced_door_takes_as_many_as_it_was_told(void **state)
+{
+    (void)state;
+    static struct house house;
+    house_open(&house, 2, 10, 0);
+    accept_door_shut(house.desks[1].door);
+    accept_door_pace(house.desks[0].door, 2);
+    for (int i = 0; i < 4; i++) {
+        house_connect(&house, 1);
+    }
+    house_until(&house, 2);
+    for (int i = 0; i < 5; i++) {
+        house_turn(&house);
+    }
+    assert_int_equal(house_seen(&house), 2);
+    accept_door_pace(house.desks[0].door, 1);
+    house_until(&house, 3);
+    accept_door_pace(house.desks[0].door, 0);
+    house_turn(&house);
+    assert_int_equal(house_seen(&house), 3);
+    accept_door_pace(house.desks[0].door, UINT32_MAX);
+    house_until(&house, 4);
+    house_close(&house);
+
+    house_open(&house, 2, 10, 0);
+    accept_door_pace(house.desks[0].door, 0);
+    for (int i = 0; i < 4; i++) {
+        house_connect(&house, 1);
+    }
+    house_until(&house, 4);
+    assert_int_equal(house.desks[1].serving, 4);
+    accept_door_shut_last(house.desks[0].door); /* who leaves takes all that wait */
+    house_close(&house);
+}
+
 static void clients_may_be_brought(void **state)
 {
     (void)state;
@@ -438,6 +499,8 @@ int main(void)
         cmocka_unit_test(a_shut_door_is_given_nobody),
         cmocka_unit_test(who_waits_at_the_end_is_taken_and_then_all_are_refused),
         cmocka_unit_test(limits_change_while_it_is_open),
+        cmocka_unit_test(while_the_process_is_short_newcomers_are_refused),
+        cmocka_unit_test(a_paced_door_takes_as_many_as_it_was_told),
         cmocka_unit_test(clients_may_be_brought),
         cmocka_unit_test(addresses_come_as_mapped_ipv6),
         cmocka_unit_test(a_port_in_use_is_said_so),

@@ -26,4 +26,6 @@
     ROW(write_timeouts, "clients that did not read their answer")                                  \
     ROW(drained, "idle connections closed by a drain")                                             \
     ROW(refused_full, "clients refused over max_connections")                                      \
-    ROW(refused_per_ip, "clients refused over max_per_ip")
+    ROW(refused_per_ip, "clients refused over max_per_ip")                                         \
+    ROW(refused_short, "clients refused for want of descriptors or memory")                        \
+    ROW(evicted, "idle connections closed for want of descriptors or memory")

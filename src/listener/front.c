@@ -19,7 +19,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define REFUSALS_MAX 64U /* handshakes under way only to say that there is no place */
+#define REFUSALS_MAX       64U /* handshakes under way only to say that there is no place, */
+#define REFUSALS_SHORT_MAX 16U /* and where each takes of the last descriptors */
 
 struct shaking {
     struct node on_list; /* front->handshakes */
@@ -231,7 +232,8 @@ static void on_handshake(void *self, struct stream *stream, const struct tls_res
 
 static bool is_crowded(const struct front *front, const struct front_client *client)
 {
-    return !client->is_seated && front->refusals >= REFUSALS_MAX;
+    uint32_t most = client->why == ACCEPT_SHORT ? REFUSALS_SHORT_MAX : REFUSALS_MAX;
+    return !client->is_seated && front->refusals >= most;
 }
 
 /* A record for one that is not served yet; NULL: there is no place for it. */
@@ -534,6 +536,34 @@ void front_drain(struct front *front, uint32_t grace_ms, void (*on_drained)(void
         loop_timer_set(front->loop, &front->drain_timer, front->drain_until_ms);
     }
     drain_look(front);
+}
+
+/* --- when there is not enough for all -----------------------------------------------------------
+ */
+
+void front_shorten(struct front *front, bool is_short)
+{
+    const struct reading_side *sides[] = {&front->http1, &front->http2};
+    for (unsigned i = 0; i < 2; i++) {
+        if (sides[i]->reader.shorten != NULL) {
+            sides[i]->reader.shorten(sides[i]->reader.self, is_short);
+        }
+    }
+}
+
+void front_offer_idle(struct front *front, struct idlers *idlers)
+{
+    const struct reading_side *sides[] = {&front->http1, &front->http2};
+    for (unsigned i = 0; i < 2; i++) {
+        if (sides[i]->reader.offer_idle != NULL) {
+            sides[i]->reader.offer_idle(sides[i]->reader.self, idlers);
+        }
+    }
+}
+
+void front_pace(struct front *front, uint32_t clients)
+{
+    accept_door_pace(front->door, clients);
 }
 
 /* --- looking in ---------------------------------------------------------------------------------

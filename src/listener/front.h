@@ -30,6 +30,7 @@
 #include <stdint.h>
 
 struct front;
+struct idlers;
 
 /* Where a client is to say who it is from. */
 enum front_header { FRONT_HEADER_OFF, FRONT_HEADER_ACCEPT, FRONT_HEADER_REQUIRE };
@@ -66,6 +67,9 @@ struct front_reader {
     void (*serve)(void *self, struct stream *take_stream, const struct front_client *client);
     /* As in http1_listener_drain(). May be called again, when clients came since. */
     void (*drain)(void *self, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg);
+    /* As front_shorten() and front_offer_idle(). */
+    void (*shorten)(void *self, bool is_short);
+    void (*offer_idle)(void *self, struct idlers *idlers);
     void *self;
 };
 
@@ -99,6 +103,14 @@ typedef bool front_post_fn(void *self, uint32_t worker, void (*run)(void *arg, u
 /* From the next turn on. 0 or -errno. */
 int front_accept(struct front *front, struct accept_port *port, uint32_t worker,
                  front_post_fn *post, void *post_self);
+
+/* From now on idle clients may stay for half of the keep-alive time-out; or for all of it again.
+ * Those who are favoured (http_exchange) always may. */
+void front_shorten(struct front *front, bool is_short);
+/* Names its idle clients to one who means to close some. */
+void front_offer_idle(struct front *front, struct idlers *idlers);
+/* As accept_door_pace(). */
+void front_pace(struct front *front, uint32_t clients);
 
 /* A seat is free again. */
 void front_leave(struct front *front, const uint8_t address[16]);

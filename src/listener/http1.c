@@ -4,6 +4,7 @@
 #include "io/socket.h"
 #include "listener/guest.h"
 #include "listener/http1_client.h"
+#include "listener/idlers.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -267,9 +268,44 @@ static void front_drains(void *self, uint32_t grace_ms, void (*on_drained)(void 
     http1_listener_drain(self, grace_ms, on_drained, arg);
 }
 
+static void front_shortens(void *self, bool is_short)
+{
+    struct http1_listener *listener = self;
+    listener->is_short = is_short;
+    weir_list_each(node, &listener->clients) {
+        client_arm_state(client_at(node)); /* a later deadline is found out when it fires */
+    }
+}
+
+static void idler_close(void *idler)
+{
+    struct client *client = idler;
+    http1_tally(&client->home->counters.evicted, 1);
+    client_close(client, WEIR_EEVICTED);
+}
+
+static void front_offers_idle(void *self, struct idlers *idlers)
+{
+    struct http1_listener *listener = self;
+    uint32_t now = (uint32_t)loop_now_ms(listener->loop);
+    weir_list_each(node, &listener->clients) {
+        struct client *client = client_at(node);
+        if (client->state == CLIENT_IDLE) {
+            idlers_offer(idlers, &(struct idler){.idle_ms = now - client->since,
+                                                 .is_favoured = client->favoured,
+                                                 .close = idler_close,
+                                                 .client = client});
+        }
+    }
+}
+
 struct front_reader http1_listener_reader(struct http1_listener *listener)
 {
-    return (struct front_reader){.serve = front_serves, .drain = front_drains, .self = listener};
+    return (struct front_reader){.serve = front_serves,
+                                 .drain = front_drains,
+                                 .shorten = front_shortens,
+                                 .offer_idle = front_offers_idle,
+                                 .self = listener};
 }
 
 /* --- draining -----------------------------------------------------------------------------------

@@ -34,7 +34,8 @@
 #define HTTP1_DRAIN_BODY_MAX (64U << 10)  /* of a body nobody wants, to save the connection */
 #define HTTP1_LINGER_MAX     (256U << 10) /* read and forgotten behind a last answer, */
 #define HTTP1_LINGER_MS      2000U        /* and for how long */
-#define HTTP1_REFUSALS_MAX   256U         /* clients being told 503 at a time */
+#define HTTP1_REFUSALS_MAX   256U         /* clients being told 503 at a time, */
+#define HTTP1_SHORT_MAX      16U          /* and where each has one of the last descriptors */
 #define HTTP1_SPARE_MAX      1024U        /* request records kept for the next requests */
 
 struct http1_listener;
@@ -81,6 +82,12 @@ struct http1_counters {
     LISTENER_COUNTERS(HTTP1_ROW)
 #undef HTTP1_ROW
 };
+
+/* Of either protocol: what counts those refused for that. */
+#define http1_refused(counters, why)                                                               \
+    ((why) == ACCEPT_FULL     ? &(counters)->refused_full                                          \
+     : (why) == ACCEPT_PER_IP ? &(counters)->refused_per_ip                                        \
+                              : &(counters)->refused_short)
 
 static inline uint64_t http1_counter(const _Atomic uint64_t *counter)
 {

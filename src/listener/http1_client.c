@@ -81,13 +81,11 @@ void client_turn_away(struct client *client, enum accept_refusal why)
     listener->refusals++;
     client->state = CLIENT_REFUSED;
     client->refusal = (uint8_t)why;
-    http1_tally(why == ACCEPT_FULL ? &listener->counters.refused_full
-                                   : &listener->counters.refused_per_ip,
-                1);
+    http1_tally(http1_refused(&listener->counters, why), 1);
     if (listener->opt.on_full != NULL) {
         listener->opt.on_full(listener->opt.refuse_self, why);
     }
-    if (listener->refusals > HTTP1_REFUSALS_MAX) {
+    if (listener->refusals > (why == ACCEPT_SHORT ? HTTP1_SHORT_MAX : HTTP1_REFUSALS_MAX)) {
         client_refuse_full(client);
         client_close(client, WEIR_EFULL);
         return;
@@ -558,6 +556,8 @@ static void request_begin(struct client *client, struct http_head *head)
     bool has_body = head->framing != HTTP_NO_BODY;
     uint64_t now_ms = client_now_ms(client);
     client->state = CLIENT_OPEN;
+    request->exchange.is_first = client->fresh;
+    request->exchange.is_favoured = request->exchange.is_last = false;
     client->fresh = false;
     request->exchange.user = NULL;
     request->method_id = head->method_id;
@@ -680,6 +680,7 @@ static void request_finish(struct client *client)
     }
     uint64_t now_ms = client_now_ms(client);
     client->since = (uint32_t)now_ms;
+    client->favoured = request->exchange.is_favoured;
     if (bytes_len(&request->held) > 0) {
         request_end_lease(request);
         request_reset(request, now_ms);

@@ -61,6 +61,7 @@ struct client {
     bool fresh : 1;          /* has not completed a head yet */
     bool seated : 1;         /* holds a seat at the door */
     bool ended : 1;          /* it will say no more (FIN) */
+    bool favoured : 1;       /* its last request was: it closes after others */
     uint8_t address[16];
     struct http_ends ends;
 };
@@ -99,8 +100,7 @@ struct request {
     bool continued;     /* 100 was sent, or a byte of the body came */
     bool blocked;       /* `out` was, at the last flush */
     uint32_t forgotten; /* bytes of a body nobody wanted, or behind the last answer */
-    struct http1_progress progress;
-    uint64_t left; /* of the answer's Content-Length */
+    uint64_t left;      /* of the answer's Content-Length */
     struct outbox out;
     struct bytes held;      /* read, and not used yet */
     uint64_t active_ms;     /* last byte either way; of the loop, like all times here */
@@ -108,6 +108,7 @@ struct request {
 
     uint64_t measured_ms;
     uint64_t measured_bytes; /* of the body since then */
+    struct http1_progress progress;
     struct http_peer peer;
 
     struct http1_body body;
@@ -133,6 +134,7 @@ struct http1_listener {
     struct list tunnels; /* http1_tunnel.c */
     struct loop_later bury;
     uint32_t refusals;      /* clients that the pool does not know */
+    bool is_short;          /* keep-alive is half as long */
     struct client *feeding; /* whose bytes are being worked through now */
     struct request *spare;
     uint32_t spare_count;

@@ -64,7 +64,7 @@ static void plan_answer(struct request *request, const struct http_head *head)
     request->headed = true;
     request->answer = ANSWER_BODY;
     if (request->framing == HTTP_UNTIL_CLOSE || request->client->home->drain.is_on
-        || body_spoils(request, head->status)) {
+        || request->exchange.is_last || body_spoils(request, head->status)) {
         request->keep = false;
     }
 }

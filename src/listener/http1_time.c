@@ -24,7 +24,9 @@ static uint64_t idle_due_ms(const struct client *client)
 {
     const struct http1_listener *listener = client->home;
     if (!client->fresh) {
-        return later(since_ms(client), listener->opt.keepalive_timeout_ms);
+        uint32_t timeout_ms = listener->opt.keepalive_timeout_ms;
+        bool is_halved = listener->is_short && !client->favoured && timeout_ms != WEIR_NEVER;
+        return later(since_ms(client), is_halved ? timeout_ms / 2 : timeout_ms);
     }
     uint64_t due_ms = later(since_ms(client), listener->opt.headers_timeout_ms);
     return listener->drain.is_on ? earlier(due_ms, listener->drain.begun_ms + DRAIN_FRESH_MS)

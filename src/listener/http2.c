@@ -2,6 +2,7 @@
 #include "listener/http2.h"
 
 #include "listener/http2_client.h"
+#include "listener/idlers.h"
 
 #include <errno.h>
 
@@ -193,14 +194,12 @@ static void turn_away(struct http2_listener *listener, struct stream *take_strea
     client->is_turned_away = true;
     client->refusal = (uint8_t)from->why;
     if (from->ahead_len == 0) { /* who hands one on has counted it */
-        http2_tally(from->why == ACCEPT_FULL ? &listener->counters.refused_full
-                                             : &listener->counters.refused_per_ip,
-                    1);
+        http2_tally(http1_refused(&listener->counters, from->why), 1);
         if (listener->opt.on_full != NULL) {
             listener->opt.on_full(listener->opt.refuse_self, from->why);
         }
     }
-    if (listener->refusals > HTTP2_REFUSALS_MAX) {
+    if (listener->refusals > (from->why == ACCEPT_SHORT ? HTTP2_SHORT_MAX : HTTP2_REFUSALS_MAX)) {
         http2_client_close(client, HTTP_FAULT_CANCELLED, WEIR_EFULL);
         return;
     }
@@ -222,9 +221,44 @@ static void front_drains(void *self, uint32_t grace_ms, void (*on_drained)(void 
     http2_listener_drain(self, grace_ms, on_drained, arg);
 }
 
+static void front_shortens(void *self, bool is_short)
+{
+    struct http2_listener *listener = self;
+    listener->is_short = is_short;
+    weir_list_each(node, &listener->clients) {
+        http2_arm_client(client_at(node)); /* a later deadline is found out when it fires */
+    }
+}
+
+static void idler_close(void *idler)
+{
+    struct http2_client *client = idler;
+    http2_tally(&client->home->counters.evicted, 1);
+    http2_client_end(client, NGHTTP2_NO_ERROR, WEIR_EEVICTED);
+}
+
+static void front_offers_idle(void *self, struct idlers *idlers)
+{
+    struct http2_listener *listener = self;
+    uint64_t now_ms = loop_now_ms(listener->loop);
+    weir_list_each(node, &listener->clients) {
+        struct http2_client *client = client_at(node);
+        if (client->state == HTTP2_OPEN && !client->ending && list_is_empty(&client->streams)) {
+            idlers_offer(idlers, &(struct idler){.idle_ms = now_ms - client->since_ms,
+                                                 .is_favoured = client->is_favoured,
+                                                 .close = idler_close,
+                                                 .client = client});
+        }
+    }
+}
+
 struct front_reader http2_listener_reader(struct http2_listener *listener)
 {
-    return (struct front_reader){.serve = front_serves, .drain = front_drains, .self = listener};
+    return (struct front_reader){.serve = front_serves,
+                                 .drain = front_drains,
+                                 .shorten = front_shortens,
+                                 .offer_idle = front_offers_idle,
+                                 .self = listener};
 }
 
 /* --- draining ------------------------------------------------------------------------------------

@@ -45,7 +45,8 @@
 #define HTTP2_DRAIN_MS          1000U        /* from the notice of a drain to its last word */
 #define HTTP2_LINGER_MAX        (256U << 10) /* read and forgotten behind our last word, */
 #define HTTP2_LINGER_MS         2000U        /* and for how long */
-#define HTTP2_REFUSALS_MAX      64U          /* clients being told 503 at a time */
+#define HTTP2_REFUSALS_MAX      64U          /* clients being told 503 at a time, */
+#define HTTP2_SHORT_MAX         16U          /* and where each has one of the last descriptors */
 #define HTTP2_SPARE_MAX         1024U        /* stream records kept for the next requests */
 #define HTTP2_SHELF_MAX         (256U << 10) /* bytes of nghttp2's kept for the next requests */
 #define HTTP2_SPARE_BODY_MAX    (16U << 10)  /* of memory that each may keep */

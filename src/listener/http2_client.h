@@ -67,6 +67,7 @@ struct http2_client {
     bool greeted : 1;        /* our SETTINGS were framed */
     bool is_grpc : 1;        /* has carried a call of gRPC */
     bool is_starved : 1;     /* its session was refused memory */
+    bool is_favoured : 1;    /* its last stream was: it closes after others */
     bool is_turned_away : 1; /* no client of the pool's: it is to hear that there is no place */
     uint8_t refusal;         /* enum accept_refusal: why */
     uint8_t block;           /* enum http2_block: of the last frame that began */
@@ -161,6 +162,7 @@ struct http2_listener {
     uint32_t spare_count;
     struct shelf shelf;                  /* nghttp2's blocks */
     uint32_t refusals;                   /* of clients: turned away */
+    bool is_short;                       /* keep-alive is half as long */
     struct http2_request *spare_request; /* at most one is kept */
 
     struct drain drain;

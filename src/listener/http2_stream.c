@@ -95,7 +95,8 @@ struct http2_stream *http2_stream_new(struct http2_client *client, int32_t id)
     stream->exchange = (struct http_exchange){.ops = &http2_exchange_ops,
                                               .handler = listener->handler,
                                               .peer = &client->peer,
-                                              .near = client};
+                                              .near = client,
+                                              .is_first = client->fresh};
     stream->answer = HTTP2_ANSWER_ENDED; /* no handler knows of it yet */
     stream->active_ms = http2_now_ms(client);
     list_push_back(&client->streams, &stream->on_client);
@@ -116,6 +117,7 @@ void http2_stream_close(struct http2_stream *stream, enum http_fault fault)
         weir_release(client->home->pool, stream->lease, WEIR_KEEP);
         stream->lease.id = 0;
     }
+    client->is_favoured = stream->exchange.is_favoured;
     if (list_is_empty(&client->streams)) {
         client->since_ms = http2_now_ms(client);
         http2_arm_client(client);
@@ -349,6 +351,9 @@ static void exchange_respond(struct http_exchange *exchange, const struct http_h
     count_answer(&stream->home->counters, head->status);
     if (error == NGHTTP2_ERR_NOMEM) {
         http2_client_no_memory(stream->client);
+    }
+    if (exchange->is_last) {
+        http2_client_notice(stream->client);
     }
     http2_client_soon(stream->client);
 }

@@ -96,7 +96,9 @@ static uint64_t idle_due_ms(const struct http2_client *client)
         return UINT64_MAX;
     }
     if (!client->fresh) {
-        return http2_later(client->since_ms, listener->opt.keepalive_timeout_ms);
+        uint32_t timeout_ms = listener->opt.keepalive_timeout_ms;
+        bool is_halved = listener->is_short && !client->is_favoured && timeout_ms != WEIR_NEVER;
+        return http2_later(client->since_ms, is_halved ? timeout_ms / 2 : timeout_ms);
     }
     uint64_t due_ms = http2_later(client->since_ms, listener->opt.headers_timeout_ms);
     return client->leaving != HTTP2_STAYING ? earlier(due_ms, client->leaving_ms + DRAIN_FRESH_MS)

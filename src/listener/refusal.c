@@ -22,7 +22,19 @@ const struct http1_refusal *refusal_of_door(enum accept_refusal why)
         .proxy_error = "connection_limit_reached",
         .retry_after_s = 1,
     };
-    return why == ACCEPT_PER_IP ? &per_ip : &full;
+    static const struct http1_refusal too_short = {
+        .status = 503,
+        .code = "overloaded",
+        .message = "The gateway is short of descriptors or memory.",
+        .proxy_error = "connection_limit_reached",
+        .retry_after_s = 1,
+    };
+    switch (why) {
+    case ACCEPT_FULL: return &full;
+    case ACCEPT_PER_IP: return &per_ip;
+    case ACCEPT_SHORT: return &too_short;
+    }
+    unreachable();
 }
 
 static void print_body(struct refusal_answer *answer, const struct http1_refusal *refusal)

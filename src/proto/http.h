@@ -292,6 +292,10 @@ struct http_exchange {
     const struct http_peer *peer;
     void *user;       /* the handler's */
     const void *near; /* what answering touches besides this: for base/fetch.h */
+    bool is_first;    /* its connection has carried no request before it */
+    /* The handler's to say, before it answers. */
+    bool is_favoured; /* when there is not enough for all, its connection closes after others */
+    bool is_last;     /* its connection is to carry no further request */
 };
 
 /* --- the connector's side -------------------------------------------------------------------- */
