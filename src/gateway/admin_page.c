@@ -19,6 +19,7 @@
 #include "gateway/proxies.h"
 #include "gateway/relay.h"
 #include "gateway/sandbox.h"
+#include "gateway/relief.h"
 #include "gateway/server.h"
 #include "gateway/steer.h"
 #include "gateway/verdict.h"
@@ -629,6 +630,22 @@ static void write_sandbox(struct json *row, const struct server *server)
     json_bool(row, "seccomp", facts.seccomp);
 }
 
+static void overload_row(struct json *row, const struct server *server)
+{
+    static const char *const shares[] = {"descriptors_ratio", "memory_ratio"};
+    struct relief_info info;
+    char text[RELIEF_TEXT];
+    relief_info_of(server->relief, &info);
+    relief_print(server->relief, text);
+    json_open(row, "overload", '{');
+    json_text(row, "level", overload_word(info.overload.level));
+    json_text(row, "why", text);
+    for (enum overload_resource i = 0; i < OVERLOAD_RESOURCES; i++)
+        json_fixed(row, shares[i], info.overload.share[i], 3);
+    json_u64(row, "memory_max", info.use[OVERLOAD_MEMORY].most);
+    json_close(row, '}');
+}
+
 uint16_t admin_process(const struct server *server, const struct census *census, bool openmetrics,
                        struct bytes *out)
 {
@@ -651,6 +668,7 @@ uint16_t admin_process(const struct server *server, const struct census *census,
     json_u64(&row, "descriptors", figures.descriptors);
     json_u64(&row, "descriptors_max", figures.descriptors_max);
     write_sandbox(&row, server);
+    overload_row(&row, server);
     json_u64(&row, "log_lines_dropped", journal_dropped(server->journal));
     write_redis_fault(&row, server);
     json_u64(&row, "access_lines_dropped",

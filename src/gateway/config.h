@@ -363,6 +363,11 @@ struct config {
         } webhook;
     } alerts;
 
+    struct {
+        uint32_t descriptors; /* 0: as many as the system allows */
+        uint64_t memory;      /* 0: the same */
+    } overload;
+
     struct config_source *sources; /* the files that it was read from */
     struct config_arena *arena;    /* what all of the above lives in */
 };

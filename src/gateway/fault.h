@@ -42,6 +42,8 @@
         "the wait would be too long")                                                              \
     ROW(ACQUIRE_TIMEOUT, "acquire_timeout", 503, "connection_limit_reached",                       \
         "no connection became free in time")                                                       \
+    ROW(OVERLOADED, "overloaded", 503, "connection_limit_reached",                                 \
+        "the gateway is short of descriptors or memory")                                           \
     ROW(POOL_FULL, "pool_full", 503, "connection_limit_reached", "every connection is in use")     \
     ROW(DOWN, "down", 503, "destination_unavailable", "every endpoint is down")                    \
     ROW(CLOSING, "closing", 503, "destination_unavailable", "the gateway is shutting down")        \

@@ -135,6 +135,21 @@ void inlet_drain(struct inlet *inlet, uint32_t grace_ms, void (*on_drained)(void
     front_drain(inlet->front, grace_ms, on_drained, arg);
 }
 
+void inlet_shorten(struct inlet *inlet, bool is_short)
+{
+    front_shorten(inlet->front, is_short);
+}
+
+void inlet_offer_idle(struct inlet *inlet, struct idlers *idlers)
+{
+    front_offer_idle(inlet->front, idlers);
+}
+
+void inlet_pace(struct inlet *inlet, uint32_t clients)
+{
+    front_pace(inlet->front, clients);
+}
+
 weir_pool *inlet_pool(const struct inlet *inlet)
 {
     return front_pool(inlet->front);

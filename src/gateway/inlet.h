@@ -43,6 +43,10 @@ void inlet_close(struct inlet *take_inlet);
 
 /* As front_drain(). */
 void inlet_drain(struct inlet *inlet, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg);
+/* As front_shorten(), front_offer_idle(), front_pace(). */
+void inlet_shorten(struct inlet *inlet, bool is_short);
+void inlet_offer_idle(struct inlet *inlet, struct idlers *idlers);
+void inlet_pace(struct inlet *inlet, uint32_t clients);
 weir_pool *inlet_pool(const struct inlet *inlet);
 
 /* Any thread may read them. Those of a protocol that is not spoken are all zero. */

@@ -17,6 +17,7 @@
 #include "gateway/metrics_http.h"
 #include "gateway/metrics_openclaw.h"
 #include "gateway/metrics_otlp.h"
+#include "gateway/metrics_overload.h"
 #include "gateway/metrics_sessions.h"
 #include "gateway/metrics_tls.h"
 #include "gateway/metrics_websocket.h"
@@ -115,6 +116,7 @@ bool metrics_write(const struct server *server, const struct census *census, boo
     metrics_openclaw_write(server, &page.prom);
     metrics_alerts_write(server, &page.prom);
     metrics_otlp_write(server, &page.prom);
+    metrics_overload_write(server, &page.prom);
     one_u64(&page, "weir_metrics_folded_series", PROM_GAUGE,
             "Label sets of this page that are in others, named other, since there were too many.",
             page.prom.folded);
@@ -499,6 +501,9 @@ static const struct listener_row listener_rows[] = {
     {"weir_listener_refused_total", "Clients turned away at the door, by reason.", "full",
      IN_BOTH(refused_full)},
     {"weir_listener_refused_total", "", "per_ip", IN_BOTH(refused_per_ip)},
+    {"weir_listener_refused_total", "", "overloaded", IN_BOTH(refused_short)},
+    {"weir_listener_evicted_total",
+     "Idle clients that were closed for want of descriptors or memory.", NULL, IN_BOTH(evicted)},
     {"weir_http2_connections_total", "Connections that spoke HTTP/2.", NULL, IN_HTTP2(connections)},
     {"weir_http2_resets_total", "Streams that were reset, by whom.", "client", IN_HTTP2(resets_in)},
     {"weir_http2_resets_total", "", "weir", IN_HTTP2(resets_out)},

@@ -11,9 +11,9 @@ struct process_figures {
     uint32_t descriptors, descriptors_max;
 };
 
-/* Counts its descriptors one by one; the first figure alone is cheap. */
 void process_figures(struct process_figures *ret);
 uint64_t process_resident_bytes(void);
+uint32_t process_descriptors(void); /* before Linux 6.2 it goes through all of them */
 
 /* Raises the soft limit of descriptors to the hard one; what it is then. */
 uint32_t process_raise_descriptors(void);

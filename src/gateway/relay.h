@@ -60,6 +60,9 @@ const struct client_keys *relay_shared_clients(const struct relay_shared *shared
 const struct client_leases *relay_shared_leases(const struct relay_shared *shared);
 struct steer *relay_shared_steer(const struct relay_shared *shared, uint32_t upstream);
 struct proxies *relay_shared_proxies(const struct relay_shared *shared);
+/* While the gateway is short of descriptors or memory: the first request of a connection is refused,
+ * and so the connection, unless its client is one of priority high. Any thread. */
+void relay_shared_shorten(struct relay_shared *shared, bool is_short);
 void relay_shared_free(struct relay_shared *take_shared); /* after the last relay */
 
 struct relay_options {

@@ -141,6 +141,11 @@ int relay_shared_new(const struct config *config, struct relay_shared **ret_shar
     return 0;
 }
 
+void relay_shared_shorten(struct relay_shared *shared, bool is_short)
+{
+    atomic_store_explicit(&shared->is_short, is_short, memory_order_relaxed);
+}
+
 struct accounts *relay_shared_accounts(const struct relay_shared *shared, uint32_t upstream)
 {
     return shared->accounts[upstream];

@@ -21,6 +21,7 @@
 #include "gateway/otlp.h"
 #include "gateway/process.h"
 #include "gateway/relay.h"
+#include "gateway/relief.h"
 #include "gateway/resolver.h"
 #include "gateway/sandbox.h"
 #include "gateway/secure.h"
@@ -104,6 +105,8 @@ int server_open(const struct server_options *opt, struct server **ret_server,
     if (error == 0)
         error = lookout_open(s, &s->lookout);
     if (error == 0)
+        error = relief_open(s, &s->relief);
+    if (error == 0)
         error = crew_start(s->crew);
     s->started = error == 0;
     if (error == 0 && opt->sandbox != NULL)
@@ -139,6 +142,7 @@ void server_close(struct server *s)
     }
     admin_close(s->admin);
     lookout_close(s->lookout);
+    relief_close(s->relief);
     census_forget_all(s);
     for (uint32_t i = 0; s->sites != NULL && i < s->sites_count; i++)
         if (s->sites[i].worker != NULL)

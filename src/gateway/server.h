@@ -42,6 +42,7 @@ struct lookout;
 struct notify_ring;
 struct otlp;
 struct relay_event;
+struct relief;
 struct worker;
 
 struct server_options {
@@ -131,6 +132,7 @@ struct server {
     struct admin *admin;       /* or NULL */
     struct capacity *capacity; /* with the admin */
     struct lookout *lookout;
+    struct relief *relief;        /* what is given up for want of descriptors or memory */
     struct list censuses;         /* under way */
     _Atomic uint64_t last_event;  /* its number; 0: there was none */
     struct eventlog events;       /* of the hub's own */

@@ -172,6 +172,7 @@ struct relay_shared {
     struct steer *steers;              /* one for each upstream */
     struct wait_hall *halls; /* one for each upstream's accounts, and the last for all clients */
     struct hold_stock stock;
+    atomic_bool is_short; /* newcomers are refused */
     struct affinities *affinities; /* NULL: no route has affinity */
 };
 

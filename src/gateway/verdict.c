@@ -4,6 +4,7 @@
 #include "gateway/accounts.h"
 #include "gateway/lookout.h"
 #include "gateway/relay.h"
+#include "gateway/relief.h"
 #include "gateway/server.h"
 #include "io/clock.h"
 
@@ -140,6 +141,16 @@ static void judge_alerts(const struct server *server, struct health_verdict *all
     }
 }
 
+static void judge_overload(const struct server *server, struct health_verdict *all)
+{
+    struct relief_info info;
+    char text[RELIEF_TEXT];
+    relief_info_of(server->relief, &info);
+    relief_print(server->relief, text);
+    if (info.overload.level != OVERLOAD_CALM)
+        worsen(all, WEIR_OVERLOADED, "%s", text);
+}
+
 struct health_verdict verdict_of_all(const struct server *server, const struct census *census)
 {
     const struct config *config = server->config;
@@ -161,5 +172,6 @@ struct health_verdict verdict_of_all(const struct server *server, const struct c
         worsen_by(&all, "listener", config->listeners.at[l].name, &part);
     }
     judge_alerts(server, &all);
+    judge_overload(server, &all);
     return all;
 }

@@ -5,8 +5,8 @@
  *
  * A pool is as its worst worker's; a listener as its pool, an upstream as its pool, its endpoints
  * and its accounts. The whole is unavailable where it does not serve or every upstream is; it is
- * overloaded or degraded where some part of it is worse than healthy, or an alert fires (early
- * warnings are none).
+ * overloaded or degraded where some part of it is worse than healthy, an alert fires (early
+ * warnings are none), or descriptors or memory run short.
  */
 #pragma once
 #include <weir/weir.h>

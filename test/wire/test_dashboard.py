@@ -290,6 +290,12 @@ def test_a_token_is_asked_for_and_kept_out_of_sight(page):
         page.complaints.clear()  # the browser tells of each 401 and 403
 
 
+def test_overload_is_what_the_overview_says_first(page):
+    with Upstream() as up, Weir(up, overload={"memory": "1MiB"}) as weir:
+        shown(page, weir, "overview", "The gateway is overloaded: memory at", "new clients are answered 503")
+        shown(page, weir, "process", "Memory limit", "of 1.0 MiB")
+
+
 def test_it_reconnects_and_says_so(page):
     with contextlib.ExitStack() as stack:
         up = stack.enter_context(Upstream())

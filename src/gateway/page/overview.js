@@ -37,6 +37,7 @@ function health(snap, all) {
   const names = (list) => list.slice(0, 3).map((p) => p.name || p.endpoint).join(', ') + (list.length > 3 ? ' …' : '');
   if (snap.process.state !== 'serving') return { kind: 'warn', text: `The gateway is ${snap.process.state}.`, why: traffic };
   if (bad.length > 0) return { kind: 'bad', text: `${plural(bad.length, 'pool')} in trouble: ${names(bad)}.`, why: `${bad[0].why || ''}. ${traffic}` };
+  if (snap.process.overload.level !== 'calm') return { kind: 'bad', text: `The gateway is overloaded: ${snap.process.overload.why}.`, why: traffic };
   if (alerts.length > 0) return { kind: 'warn', text: `${plural(alerts.length, 'alert')} firing: ${alerts.map(alertName).slice(0, 3).join(', ')}.`, why: traffic };
   if (downs.length > 0) return { kind: 'warn', text: `${plural(downs.length, 'endpoint')} down: ${names(downs)}.`, why: traffic };
   if (warn.length > 0) return { kind: 'warn', text: `${plural(warn.length, 'pool')} under strain: ${names(warn)}.`, why: `${warn[0].why || ''}. ${traffic}` };

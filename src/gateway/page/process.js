@@ -40,7 +40,7 @@ const LISTENERS = [
   { name: '4xx', num: true, value: (l) => count(l.answers_4xx) },
   { name: '5xx', num: true, value: (l) => count(l.answers_5xx) },
   { name: 'Bad requests', num: true, value: (l) => count(l.bad_requests) },
-  { name: 'Turned away', num: true, value: (l) => count(l.refused_full + l.refused_per_ip) },
+  { name: 'Turned away', num: true, value: (l) => count(l.refused_full + l.refused_per_ip + l.refused_short) },
   { name: 'In', num: true, value: (l) => bytes(l.bytes_in) },
   { name: 'Out', num: true, value: (l) => bytes(l.bytes_out) },
 ];
@@ -56,6 +56,8 @@ const CERTIFICATES = [
 function facts(p) {
   const rows = [['Node', p.node], ['Version', p.version], ['State', badge(p.state)], ['Process id', String(p.pid)], ['Started', `${new Date(p.started).toLocaleDateString()} ${clock(p.started)}`],
     ['Up', duration(p.uptime_seconds)], ['CPU so far', duration(p.cpu_seconds)], ['Descriptors', meter(p.descriptors, p.descriptors_max, 'descriptors')],
+    ['Memory limit', p.overload.memory_max > 0 ? `${percent(p.overload.memory_ratio)} of ${bytes(p.overload.memory_max)}` : 'none'],
+    ['Overload', badge(p.overload.level === 'calm' ? 'ok' : 'overloaded', p.overload.level === 'calm' ? 'none' : p.overload.why)],
     ['Log lines dropped', count(p.log_lines_dropped)], ['Access lines dropped', count(p.access_lines_dropped)]];
   rows.push(['User', p.user], ['Capabilities', p.capabilities], ['Sandbox', badge(p.sandbox === 'on' ? 'ok' : 'warning', p.sandbox)]);
   if (p.sandbox_lacks) rows.push(['Sandbox lacks', p.sandbox_lacks]);
