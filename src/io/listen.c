@@ -105,6 +105,19 @@ int listen_open(const struct address *address, const struct listen_options *opt,
     return 0;
 }
 
+int listen_adopt(int fd, struct address *ret_bound)
+{
+    struct address bound = {.len = sizeof bound - offsetof(struct address, any)};
+    if (getsockname(fd, &bound.any, &bound.len) != 0 || listen(fd, LISTEN_BACKLOG) != 0) {
+        return -errno;
+    }
+    if (address_is_ip(&bound)) {
+        socket_tune(fd);
+    }
+    *ret_bound = bound;
+    return 0;
+}
+
 void listen_refuse(int fd)
 {
     shutdown(fd, SHUT_RDWR);

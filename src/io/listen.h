@@ -30,6 +30,9 @@ struct listen_options {
  * has the port that the kernel chose where 0 was asked for. 0 or -errno. */
 int listen_open(const struct address *address, const struct listen_options *opt, int *ret_fd,
                 struct address *ret_bound);
+/* A socket that listens already is used from now on as if listen_open() had made it. 0 or -errno.
+ */
+int listen_adopt(int fd, struct address *ret_bound);
 /* Any thread: whoever connects from now on is refused, and so is who waits in the backlog. */
 void listen_refuse(int fd);
 /* Closes it and, of a unix socket, removes the file. */
