@@ -17,6 +17,7 @@ const struct command commands[] = {
      "  SIGTERM  drain: no new clients, open requests may end; a second one stops at once\n"
      "  SIGINT   the same, for at most 3 seconds\n"
      "  SIGUSR1  reopen the log files\n"
+     "  SIGUSR2  a new process of the program takes over: `weir upgrade --help`\n"
      "\n"
      "Exit status: 0 stopped as told, 1 it could not start, 2 not understood.\n",
      command_serve},
@@ -185,6 +186,21 @@ const struct command commands[] = {
      "\n"
      "Exit status: 0 done, 1 refused or it cannot be asked, 2 not understood.\n",
      command_drain},
+    {"upgrade", "[OPTION ...]", "a new process of the program takes over, and nobody notices",
+     "The running gateway starts the program anew, from the file and with the arguments that it was\n"
+     "started with itself. Once that has read its configuration and opened everything it takes over\n"
+     "all sockets; what the old process has open may take as long as drain_timeout says, and then it\n"
+     "ends. If the new one fails, or takes too long, the old one serves on, and the reason is said.\n"
+     "\n"
+     "  --timeout TIME  until the new process must be ready [60s]\n"
+     "  --reason TEXT   why; it is kept with the event\n"
+     "  -o json         what was done, as the admin interface says it\n"
+     "  --admin ADDR    where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
+     "\n"
+     "WEIR_ADMIN_TOKEN is shown to an admin interface that asks for one.\n"
+     "\n"
+     "Exit status: 0 done, 1 it failed or it cannot be asked, 2 not understood.\n",
+     command_upgrade},
     {"healthcheck", "[--admin ADDR]", "whether a gateway is ready, for scripts and containers",
      "Asks its /readyz, for 5 seconds at most.\n"
      "\n"

@@ -15,6 +15,9 @@ struct command {
 
 #define EXIT_USAGE 2 /* not understood; 1 is: understood, and failed */
 
+/* All the program was started with, in that order; NULL behind them. */
+extern char *const *program_words;
+
 extern const struct command commands[]; /* ended by a NULL name */
 
 int command_serve(int count, char **words);
@@ -28,6 +31,7 @@ int command_endpoint(int count, char **words);
 int command_pool(int count, char **words);
 int command_account(int count, char **words);
 int command_drain(int count, char **words);
+int command_upgrade(int count, char **words);
 int command_healthcheck(int count, char **words);
 int command_explain(int count, char **words);
 int command_profile(int count, char **words);

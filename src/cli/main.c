@@ -7,13 +7,28 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int unknown_command(const char *name);
 
+char *const *program_words;
+
+/* Commands put theirs in another order. */
+static bool keep_words(int count, char **words)
+{
+    char **copy = calloc((size_t)count + 1, sizeof(*copy));
+    for (int i = 0; copy != NULL && i < count; i++)
+        copy[i] = words[i];
+    program_words = copy;
+    return copy != NULL;
+}
+
 int main(int count, char **words)
 {
     signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of the write */
+    if (!keep_words(count, words))
+        return 1;
     if (count < 2)
         return command_help(0, NULL), EXIT_USAGE;
     const char *name = words[1];

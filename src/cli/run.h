@@ -7,8 +7,11 @@
 #include "gateway/server.h"
 #include "io/loop.h"
 
+struct inherited;
+struct launcher;
 struct run;
 struct sandbox;
+struct successor;
 
 struct run_options {
     const char *command; /* for messages */
@@ -17,6 +20,10 @@ struct run_options {
     struct sandbox *sandbox; /* entered already; NULL: the configuration's */
     void (*on_ready)(const struct server *server, void *arg); /* or NULL */
     void *arg;
+    /* Each may be NULL, and outlives it. */
+    struct inherited *inherited; /* sockets that it was given */
+    struct successor *successor; /* it takes over from another process */
+    struct launcher *launcher;   /* another process can take over from it */
 };
 
 /* Serves until a signal ends it. The exit status. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * steer.c - the commands that change what a gateway does: weir endpoint, pool, account, drain; and
- * weir healthcheck, for whoever only wants to know whether it is ready.
+ * steer.c - the commands that change what a gateway does: weir endpoint, pool, account, drain,
+ * upgrade; and weir healthcheck, for whoever only wants to know whether it is ready.
  *
  * Each is one POST to the admin interface, which says what it did; a reason that is given stays
  * with the event that it makes.
@@ -15,15 +15,20 @@
 #include "proto/json_read.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #define PATH_MAX_BYTES 1024U
 #define BODY_MAX       1024U
+#define GRACE          .time_option = "--grace", .time_member = "grace_ms"
+#define UPGRADE_S      60U /* that an upgrade takes at most, unless it is said how long, */
+#define UPGRADE_MORE_S 5U  /* and until that is known */
 
 /* What all of them may be told. */
 struct steering {
     struct ask ask;
-    const char *reason, *grace, *output;
-    bool has_grace; /* --grace makes sense */
+    const char *reason, *time, *output;
+    const char *time_option, *time_member; /* "--grace" and "grace_ms"; NULL: there is no time */
+    uint64_t time_ms;
 };
 
 static int misused(const struct steering *steering, const char *why, const char *word)
@@ -37,17 +42,23 @@ static int misused(const struct steering *steering, const char *why, const char 
 static int options_of(struct steering *steering, int count, char **words)
 {
     struct ask *ask = &steering->ask;
-    const struct command_option options[] = {
-        {"-c", &ask->config, NULL},
-        {"--config", &ask->config, NULL},
-        {"--admin", &ask->admin, NULL},
-        {"-o", &steering->output, NULL},
-        {"--output", &steering->output, NULL},
-        {"--reason", &steering->reason, NULL},
-        {steering->has_grace ? "--grace" : NULL, &steering->grace, NULL},
-        {0}};
+    const struct command_option options[] = {{"-c", &ask->config, NULL},
+                                             {"--config", &ask->config, NULL},
+                                             {"--admin", &ask->admin, NULL},
+                                             {"-o", &steering->output, NULL},
+                                             {"--output", &steering->output, NULL},
+                                             {"--reason", &steering->reason, NULL},
+                                             {steering->time_option, &steering->time, NULL},
+                                             {0}};
     steering->output = "text";
-    return command_options(ask->command, count, words, options);
+    int left = command_options(ask->command, count, words, options);
+    if (left >= 0 && steering->time != NULL
+        && !text_parse_duration(slice_of(steering->time), &steering->time_ms)) {
+        fprintf(stderr, "weir %s: %s is a duration, not %s\n", ask->command, steering->time_option,
+                steering->time);
+        return -1;
+    }
+    return left;
 }
 
 /* "done=drain workers=2 …" */
@@ -74,15 +85,11 @@ static int steer(struct steering *steering, const char *path)
     char room[BODY_MAX];
     struct json json = json_into(room, sizeof(room));
     struct bytes body;
-    uint64_t grace_ms;
     json_open(&json, NULL, '{');
     if (steering->reason != NULL)
         json_text(&json, "reason", steering->reason);
-    if (steering->grace != NULL) {
-        if (!text_parse_duration(slice_of(steering->grace), &grace_ms))
-            return misused(steering, "--grace is a duration, not ", steering->grace);
-        json_u64(&json, "grace_ms", grace_ms);
-    }
+    if (steering->time != NULL)
+        json_u64(&json, steering->time_member, steering->time_ms);
     json_close(&json, '}');
     if (json.full)
         return misused(steering, "the reason is too long", "");
@@ -140,7 +147,7 @@ static int steer_named(struct steering *steering, const char *where, int left, c
 int command_endpoint(int count, char **words)
 {
     static const char *const verbs[] = {"ready", "drain", "maint", NULL};
-    struct steering steering = {.ask = {.command = "endpoint"}, .has_grace = true};
+    struct steering steering = {.ask = {.command = "endpoint"}, GRACE};
     int left = options_of(&steering, count, words);
     return left < 0 ? EXIT_USAGE : steer_named(&steering, "endpoints", left, words, verbs);
 }
@@ -148,7 +155,7 @@ int command_endpoint(int count, char **words)
 int command_pool(int count, char **words)
 {
     static const char *const verbs[] = {"pause", "resume", "reconnect", "flush", NULL};
-    struct steering steering = {.ask = {.command = "pool"}, .has_grace = true};
+    struct steering steering = {.ask = {.command = "pool"}, GRACE};
     int left = options_of(&steering, count, words);
     return left < 0 ? EXIT_USAGE : steer_named(&steering, "pools", left, words, verbs);
 }
@@ -163,12 +170,31 @@ int command_account(int count, char **words)
 
 int command_drain(int count, char **words)
 {
-    struct steering steering = {.ask = {.command = "drain"}, .has_grace = true};
+    struct steering steering = {.ask = {.command = "drain"}, GRACE};
     int left = options_of(&steering, count, words);
     if (left < 0)
         return EXIT_USAGE;
     return left > 0 ? misused(&steering, "not understood: ", words[0])
                     : steer(&steering, "/api/v1/drain");
+}
+
+int command_upgrade(int count, char **words)
+{
+    struct steering steering = {.ask = {.command = "upgrade"},
+                                .time_option = "--timeout",
+                                .time_member = "timeout_ms",
+                                .time_ms = UPGRADE_S * 1000};
+    int left = options_of(&steering, count, words);
+    if (left < 0)
+        return EXIT_USAGE;
+    if (left > 0)
+        return misused(&steering, "not understood: ", words[0]);
+    if (steering.time_ms > UINT32_MAX)
+        return misused(&steering, "that is too long: ", steering.time);
+    steering.ask.timeout_s = (uint32_t)(steering.time_ms / 1000) + UPGRADE_MORE_S;
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "the new process begins ...\n");
+    return steer(&steering, "/api/v1/upgrade");
 }
 
 int command_healthcheck(int count, char **words)

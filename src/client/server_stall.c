@@ -181,7 +181,8 @@ void stall_drain(struct stall *stall, void *grace_ms)
 {
     health_close(stall);
     server_ways_drain(stall);
-    front_drain(stall->front, *(const uint32_t *)grace_ms, stall_drained, stall->server);
+    const struct drain_time time = {.grace_ms = *(const uint32_t *)grace_ms};
+    front_drain(stall->front, time, stall_drained, stall->server);
 }
 
 static void close_readers(struct stall *stall)

@@ -27,6 +27,7 @@
 #include <string.h>
 
 #define PIECE_BYTES      65536U /* handed to the listener at a time */
+#define LAST_ANSWERS_MS  1000U  /* for who asks while another process takes over */
 #define ADMIN_TARGET_MAX 4096U  /* of a path and its query */
 
 /* Who has sent wrong tokens lately. */
@@ -84,6 +85,7 @@ int admin_open(struct server *server, struct admin **ret_admin)
     tail_init(&admin->tail, server, admin->loop);
     struct host_options opt = {.name = "admin",
                                .address = server_address(&server->config->admin.address),
+                               .inherited = server->opt.inherited,
                                .clients_max = ADMIN_CLIENTS_MAX,
                                .keepalive_timeout_ms = 30000,
                                .handler = &admin_handler,
@@ -118,6 +120,26 @@ void admin_close(struct admin *admin)
 uint16_t admin_port(const struct admin *admin)
 {
     return host_port(admin->host);
+}
+
+struct accept_port *admin_socket(const struct admin *admin)
+{
+    return host_socket(admin->host);
+}
+
+void admin_pause(struct admin *admin)
+{
+    host_pause(admin->host);
+}
+
+void admin_resume(struct admin *admin)
+{
+    host_resume(admin->host);
+}
+
+void admin_give(struct admin *admin)
+{
+    host_give(admin->host, LAST_ANSWERS_MS);
 }
 
 /* --- who may -------------------------------------------------------------------------------------

@@ -25,3 +25,8 @@ int admin_open(struct server *server, struct admin **ret_admin);
 /* Cuts its clients. The workers must be gone, or still answer letters. */
 void admin_close(struct admin *admin);
 uint16_t admin_port(const struct admin *admin);
+/* See server_sockets(), server_pause(), server_resume(), server_give(). */
+struct accept_port *admin_socket(const struct admin *admin);
+void admin_pause(struct admin *admin);
+void admin_resume(struct admin *admin);
+void admin_give(struct admin *admin);

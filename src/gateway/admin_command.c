@@ -20,7 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GRACE_MS 30000U /* unless it is said how long */
+#define GRACE_MS  30000U /* unless it is said how long */
+#define FAULT_MAX 100U
 
 /* What the workers do. */
 struct command {
@@ -35,19 +36,25 @@ struct command {
 /* --- what it says --------------------------------------------------------------------------------
  */
 
-static const char *read_member(struct slice name, struct slice value, bool has_grace,
-                               struct command_said *ret)
+/* `word`: what a time is called, or NULL; `room` for what is wrong. */
+static const char *read_member(struct slice name, struct slice value, const char *word,
+                               struct command_said *ret, char room[static FAULT_MAX])
 {
     uint64_t grace_ms;
     if (slice_is(name, "reason") && ret->reason[0] == '\0')
         return json_get_text(value, ret->reason, sizeof(ret->reason)) != JSON_NO_TEXT
                    ? NULL
                    : "reason is a text of at most 200 bytes";
-    if (!slice_is(name, "grace_ms") || !has_grace || ret->has_grace)
-        return has_grace ? "what is understood is {\"reason\": TEXT, \"grace_ms\": NUMBER}"
-                         : "what is understood is {\"reason\": TEXT}";
-    if (!json_get_u64(value, &grace_ms) || grace_ms > COMMAND_GRACE_MAX_MS)
-        return "grace_ms is a number of milliseconds, of a day at most";
+    if (word == NULL)
+        return "what is understood is {\"reason\": TEXT}";
+    if (!slice_is(name, word) || ret->has_grace) {
+        snprintf(room, FAULT_MAX, "what is understood is {\"reason\": TEXT, \"%s\": NUMBER}", word);
+        return room;
+    }
+    if (!json_get_u64(value, &grace_ms) || grace_ms > COMMAND_GRACE_MAX_MS) {
+        snprintf(room, FAULT_MAX, "%s is a number of milliseconds, of a day at most", word);
+        return room;
+    }
     ret->has_grace = true;
     ret->grace_ms = (uint32_t)grace_ms;
     return NULL;
@@ -56,6 +63,13 @@ static const char *read_member(struct slice name, struct slice value, bool has_g
 uint16_t command_read(struct slice input, bool has_grace, struct command_said *ret_said,
                       struct bytes *out)
 {
+    return command_read_time(input, has_grace ? "grace_ms" : NULL, ret_said, out);
+}
+
+uint16_t command_read_time(struct slice input, const char *word, struct command_said *ret_said,
+                           struct bytes *out)
+{
+    char room[FAULT_MAX];
     struct json_at at = {0};
     struct slice name, value;
     const char *fault = NULL;
@@ -65,7 +79,7 @@ uint16_t command_read(struct slice input, bool has_grace, struct command_said *r
     if (!json_check(input) || !json_is_object(json_trim(input)))
         return rows_fault(out, 400, "the body is no JSON object");
     while (fault == NULL && json_next(json_trim(input), &at, &name, &value))
-        fault = read_member(name, value, has_grace, ret_said);
+        fault = read_member(name, value, word, ret_said, room);
     return fault != NULL ? rows_fault(out, 400, fault) : 0;
 }
 

@@ -20,6 +20,9 @@ struct command_said {
  * it is not understood. `has_grace`: whether the latter makes sense. */
 uint16_t command_read(struct slice input, bool has_grace, struct command_said *ret_said,
                       struct bytes *out);
+/* The same with a time of another name. */
+uint16_t command_read_time(struct slice input, const char *word, struct command_said *ret_said,
+                           struct bytes *out);
 
 /* The audit event of what was done: by whom, to what, and why. */
 void command_tell(struct server *server, const struct admin_ask *ask, const char *pool,

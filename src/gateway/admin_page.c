@@ -8,6 +8,7 @@
 
 #include "gateway/accounts.h"
 #include "gateway/admin_rows.h"
+#include "gateway/admin_upgrade.h"
 #include "gateway/admin_tls.h"
 #include "gateway/affinity.h"
 #include "gateway/client_keys.h"
@@ -661,6 +662,7 @@ uint16_t admin_process(const struct server *server, const struct census *census,
     json_text(&row, "version", WEIR_VERSION);
     json_text(&row, "state", state_word(server));
     json_u64(&row, "pid", (uint64_t)getpid());
+    admin_upgrade_members(&row, server);
     json_text(&row, "started", stamp);
     json_fixed(&row, "uptime_seconds", clock_now_ms() - server->started_ms, 3);
     json_u64(&row, "resident_bytes", figures.resident_bytes);

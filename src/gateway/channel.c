@@ -84,7 +84,7 @@ bool channel_open(struct channel *take_channel, struct transit *transit, struct 
         span_record(transit, loop_turn_ns(relay->opt.loop)); /* its handshake */
     }
     hear_ahead(channel, ahead, &client_ahead);
-    if (relay->channels.is_draining) {
+    if (relay->channels.drain.is_on) {
         channel_goodbye(channel, CHANNEL_END_DRAIN);
     }
     settle(channel);
@@ -486,14 +486,29 @@ void channel_goodbye(struct channel *channel, enum channel_end why)
     }
 }
 
-void channels_drain(struct relay *relay)
+void channels_let_go(struct drain *drain, uint32_t part)
 {
-    relay->channels.is_draining = true;
-    weir_list_each_safe(node, &relay->channels.open) {
-        struct channel *channel = container_of(node, struct channel, on_list);
-        channel_goodbye(channel, CHANNEL_END_DRAIN);
-        settle(channel);
+    struct channels *channels = container_of(drain, struct channels, drain);
+    uint32_t staying = 0;
+    weir_list_each(node, &channels->open) {
+        staying += container_of(node, struct channel, on_list)->state != CHANNEL_GOODBYE;
     }
+    uint32_t quota = drain_quota(drain, staying, part);
+    weir_list_each_safe(node, &channels->open) {
+        struct channel *channel = container_of(node, struct channel, on_list);
+        if (quota > 0 && channel->state != CHANNEL_GOODBYE) {
+            quota--;
+            channel_goodbye(channel, CHANNEL_END_DRAIN);
+            settle(channel);
+        }
+    }
+}
+
+void channels_drain(struct relay *relay, uint32_t spread_ms)
+{
+    /* Their listeners cut who is left. */
+    const struct drain_time time = {.grace_ms = WEIR_NEVER, .spread_ms = spread_ms};
+    drain_begin(&relay->channels.drain, time, NULL, NULL);
 }
 
 void channels_cut(struct relay *relay)

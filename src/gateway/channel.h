@@ -28,6 +28,7 @@
 #include "gateway/config.h"
 #include "gateway/telemetry.h"
 #include "io/loop.h"
+#include "listener/drain.h"
 #include "proto/http.h"
 #include "proto/websocket.h"
 
@@ -139,14 +140,14 @@ struct channel_departure {
 struct channels {
     struct list open;
     struct ws_reader scratch; /* for whoever is between two messages */
-    bool is_draining;
+    struct drain drain;       /* they are told to go away (1001), and those to come at once */
     struct loop_later leaving;
     uint32_t departures, text_len;
     struct channel_departure departure[CHANNEL_DEPARTURES_MAX];
     char text[CHANNEL_DEPARTURES_MAX * CHANNEL_DEPART_BYTES];
 };
 
-void channels_init(struct channels *channels);
+void channels_init(struct channels *channels, struct loop *loop);
 
 /* Once the upstream's answer was judged, inside on_head(), and before the client is given any:
  * takes the upstream's side. What needs memory is here, so that its want can still be answered.
@@ -164,7 +165,7 @@ void channel_client_drained(struct channel *channel);
 void channel_client_gone(struct channel *channel);
 
 /* 1001 to both, also of those to come. */
-void channels_drain(struct relay *relay);
+void channels_drain(struct relay *relay, uint32_t spread_ms);
 void channels_cut(struct relay *relay);
 
 struct channel_info {

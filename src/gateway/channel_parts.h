@@ -111,3 +111,5 @@ extern const struct http_tunneler channel_tunneler;
 
 /* Its stream is the side's: events come from now on. */
 void channel_tunnel_begin(struct channel_side *side);
+/* Of channels->drain: WebSockets are told to go away. */
+void channels_let_go(struct drain *drain, uint32_t part);

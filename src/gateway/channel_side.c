@@ -132,9 +132,10 @@ static void leave_all(struct loop_later *leaving)
     channels->departures = channels->text_len = 0;
 }
 
-void channels_init(struct channels *channels)
+void channels_init(struct channels *channels, struct loop *loop)
 {
     list_init(&channels->open);
+    drain_init(&channels->drain, loop, channels_let_go, NULL);
     channels->leaving.run = leave_all;
 }
 

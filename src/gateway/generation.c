@@ -19,6 +19,7 @@
 #include "gateway/secure.h"
 #include "gateway/server.h"
 #include "io/clock.h"
+#include "io/inherited.h"
 #include "io/notify.h"
 #include "io/oserror.h"
 #include "listener/accept.h"
@@ -157,6 +158,8 @@ static int open_ports(struct generation *g, char *ret_fault)
                                                                                 : NULL,
                                      .exempts_self = l,
                                      .patience_ms = l->pool.write_timeout_ms};
+        int fd = inherited_take(g->server->opt.inherited, &opt.address, l->name);
+        opt.take_fd = fd >= 0 ? fd : 0;
         int error = accept_port_open(&opt, &g->ports[i]);
         snprintf(what, sizeof(what), "listener %s", l->name);
         if (error != 0)

@@ -4,6 +4,7 @@
  */
 #include "gateway/host.h"
 
+#include "io/inherited.h"
 #include "listener/accept.h"
 #include "listener/http1.h"
 
@@ -57,6 +58,8 @@ int host_open(struct loop *loop, const struct host_options *opt, struct host **r
     struct http1_listener_options listener = {.name = opt->name,
                                               .max_connections = opt->clients_max,
                                               .keepalive_timeout_ms = opt->keepalive_timeout_ms};
+    int fd = inherited_take(opt->inherited, &opt->address, opt->name);
+    port.take_fd = fd >= 0 ? fd : 0;
     int error = accept_port_open(&port, &host->port);
     if (error == 0)
         error = engine_open(host, opt->clients_max);
@@ -91,4 +94,26 @@ void host_close(struct host *take_host)
 uint16_t host_port(const struct host *host)
 {
     return address_port(accept_port_address(host->port));
+}
+
+struct accept_port *host_socket(const struct host *host)
+{
+    return host->port;
+}
+
+void host_pause(struct host *host)
+{
+    http1_listener_pause(host->listener);
+}
+
+void host_resume(struct host *host)
+{
+    http1_listener_resume(host->listener);
+}
+
+void host_give(struct host *host, uint32_t grace_ms)
+{
+    accept_port_give(host->port);
+    http1_listener_shut_door(host->listener);
+    http1_listener_drain(host->listener, (struct drain_time){grace_ms, 0}, NULL, NULL);
 }

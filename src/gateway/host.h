@@ -10,11 +10,14 @@
 
 #include <stdint.h>
 
+struct accept_port;
 struct host;
+struct inherited;
 
 struct host_options {
-    const char *name;       /* outlives it */
-    struct address address; /* port 0: the system picks one */
+    const char *name;            /* outlives it */
+    struct address address;      /* port 0: the system picks one */
+    struct inherited *inherited; /* asked for a socket first; or NULL */
     uint32_t clients_max;
     uint32_t keepalive_timeout_ms;
     const struct http_handler *handler;
@@ -24,3 +27,8 @@ struct host_options {
 int host_open(struct loop *loop, const struct host_options *opt, struct host **ret_host);
 void host_close(struct host *take_host); /* handlers hear on_abort; NULL is fine */
 uint16_t host_port(const struct host *host);
+struct accept_port *host_socket(const struct host *host);
+void host_pause(struct host *host); /* takes nobody from its backlog, until */
+void host_resume(struct host *host);
+/* Its socket is another process's: who is there is answered for so long, and nobody else. */
+void host_give(struct host *host, uint32_t grace_ms);

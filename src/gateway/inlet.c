@@ -130,9 +130,25 @@ void inlet_close(struct inlet *take_inlet)
     free(inlet);
 }
 
-void inlet_drain(struct inlet *inlet, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg)
+void inlet_drain(struct inlet *inlet, struct drain_time time, void (*on_drained)(void *arg),
+                 void *arg)
 {
-    front_drain(inlet->front, grace_ms, on_drained, arg);
+    front_drain(inlet->front, time, on_drained, arg);
+}
+
+void inlet_pause(struct inlet *inlet)
+{
+    front_pause(inlet->front);
+}
+
+void inlet_resume(struct inlet *inlet)
+{
+    front_resume(inlet->front);
+}
+
+void inlet_shut_door(struct inlet *inlet)
+{
+    front_shut_door(inlet->front);
 }
 
 void inlet_shorten(struct inlet *inlet, bool is_short)

@@ -41,8 +41,12 @@ int inlet_open(const struct inlet_options *opt, struct inlet **ret_inlet);
 /* After it ended, or from its thread. Cuts every client. */
 void inlet_close(struct inlet *take_inlet);
 
-/* As front_drain(). */
-void inlet_drain(struct inlet *inlet, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg);
+/* As front_drain(), front_pause(), … */
+void inlet_drain(struct inlet *inlet, struct drain_time time, void (*on_drained)(void *arg),
+                 void *arg);
+void inlet_pause(struct inlet *inlet);
+void inlet_resume(struct inlet *inlet);
+void inlet_shut_door(struct inlet *inlet);
 /* As front_shorten(), front_offer_idle(), front_pace(). */
 void inlet_shorten(struct inlet *inlet, bool is_short);
 void inlet_offer_idle(struct inlet *inlet, struct idlers *idlers);

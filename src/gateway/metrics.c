@@ -24,6 +24,7 @@
 #include "gateway/process.h"
 #include "gateway/proxies.h"
 #include "gateway/server.h"
+#include "gateway/upgrade.h"
 #include "io/notify.h"
 #include "listener/accept.h"
 #include "proto/prom.h"
@@ -158,6 +159,17 @@ static void write_process(struct page *p)
             figures.descriptors);
     one_u64(p, "weir_process_max_descriptors", PROM_GAUGE, "How many there may be.",
             figures.descriptors_max);
+    struct upgrade_info upgrade;
+    upgrade_info(p->server->upgrade, &upgrade);
+    one_u64(p, "weir_process_generation", PROM_GAUGE,
+            "Of processes that took over from each other; the first is 1.",
+            upgrade.self.generation);
+    one_u64(p, "weir_process_predecessor_clients", PROM_GAUGE,
+            "Clients that the process before this one still has.", upgrade.self.clients);
+    prom_family(&p->prom, "weir_upgrades_total", PROM_COUNTER,
+                "Upgrades: a process was to take over from another one, by result.");
+    prom_u64(&p->prom, LABELS({"result", "done"}), upgrade.done);
+    prom_u64(&p->prom, LABELS({"result", "failed"}), upgrade.failed);
     one_u64(p, "weir_workers", PROM_GAUGE, "Worker threads.", p->server->sites_count);
     one_u64(p, "weir_config_last_reload_successful", PROM_GAUGE,
             "1 when the configuration last read is the one in force.", 1);

@@ -88,8 +88,8 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay);
 void relay_free(struct relay *take_relay);
 
 /* Who watches our health is told that it ends, and its call does; WebSockets are told to go away
- * (1001), those to come as well. */
-void relay_drain(struct relay *relay);
+ * (1001) one after the other until `spread_ms` is over, those to come at once. */
+void relay_drain(struct relay *relay, uint32_t spread_ms);
 
 /* Handler and self for the listener config.listeners.at[index]. */
 extern const struct http_handler relay_handler;

@@ -69,10 +69,10 @@ void relay_answer_health(struct transit *transit)
     }
 }
 
-void relay_drain(struct relay *relay)
+void relay_drain(struct relay *relay, uint32_t spread_ms)
 {
     relay->health.is_draining = true;
-    channels_drain(relay);
+    channels_drain(relay, spread_ms);
     for (uint32_t i = 0; i < relay->opt.config->upstreams.count; i++) {
         if (relay->upstreams[i].openclaw != NULL) {
             openclaw_drain(relay->upstreams[i].openclaw);

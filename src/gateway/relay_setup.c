@@ -229,7 +229,7 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay)
         return -ENOMEM;
     }
     wait_line_init(&relay->client_line, opt->loop, &opt->shared->halls[config->upstreams.count]);
-    channels_init(&relay->channels);
+    channels_init(&relay->channels, opt->loop);
     forward_init(&relay->forward, rand_mix(opt->seed));
     relay->upstreams = alloc_zeroed(&alloc_libc,
                                     (config->upstreams.count + 1) * sizeof *relay->upstreams);
@@ -269,6 +269,7 @@ void relay_free(struct relay *take_relay)
     health_service_fini(&relay->health);
     check(list_is_empty(&relay->channels.open));
     loop_later_cancel(relay->opt.loop, &relay->channels.leaving);
+    drain_fini(&relay->channels.drain);
     for (uint32_t i = 0; relay->checkups != NULL && i < config->upstreams.count; i++) {
         checkups_free(relay->checkups[i]);
     }

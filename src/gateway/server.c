@@ -52,8 +52,6 @@ static int open_crew(struct server *s);
 static int open_sites(struct server *s);
 static int open_admin(struct server *s, char *ret_fault);
 static void log_open(struct server *s);
-static void drained(struct server *s);
-static void drain_now(struct loop_later *later);
 
 /* --- open and close ------------------------------------------------------------------------------
  */
@@ -64,6 +62,19 @@ int server_fault(char *ret_fault, int error, const char *format, ...)
     va_start(args, format);
     vsnprintf(ret_fault, SERVER_FAULT_MAX, format, args);
     va_end(args);
+    return error;
+}
+
+/* The threads; where another process serves still, behind doors that are shut. */
+static int begin(struct server *s)
+{
+    if (s->opt.waits)
+        server_hold(s);
+    int error = crew_start(s->crew);
+    if (error == 0) {
+        s->started = true;
+        s->state = s->opt.waits ? SERVER_OPENING : SERVER_SERVING;
+    }
     return error;
 }
 
@@ -88,7 +99,7 @@ int server_open(const struct server_options *opt, struct server **ret_server,
     s->sites_count = s->config->workers > 0 ? s->config->workers : process_cpus();
     list_init(&s->censuses);
     s->events.last = &s->last_event;
-    s->drain_soon = (struct loop_later){.run = drain_now};
+    server_drain_init(s);
     name_node(s);
 
     int error = open_generation(s, ret_fault);
@@ -107,8 +118,7 @@ int server_open(const struct server_options *opt, struct server **ret_server,
     if (error == 0)
         error = relief_open(s, &s->relief);
     if (error == 0)
-        error = crew_start(s->crew);
-    s->started = error == 0;
+        error = begin(s);
     if (error == 0 && opt->sandbox != NULL)
         error = sandbox_seal(opt->sandbox, ret_fault);
     if (error != 0) {
@@ -117,7 +127,6 @@ int server_open(const struct server_options *opt, struct server **ret_server,
         server_close(s);
         return error;
     }
-    s->state = SERVER_SERVING;
     secure_watch(s->secure, s->opt.loop, &s->voice.sink);
     log_open(s);
     *ret_server = s;
@@ -135,7 +144,7 @@ static void close_site(struct site *site)
 
 void server_close(struct server *s)
 {
-    loop_later_cancel(s->opt.loop, &s->drain_soon);
+    server_drain_fini(s);
     if (s->started) {
         crew_stop(s->crew);
         crew_join(s->crew);
@@ -199,9 +208,9 @@ static void log_open(struct server *s)
         log_to(log, LOG_INFO_LEVEL, "admin listening",
                log_text("address", s->config->admin.address.text),
                log_u64("port", admin_port(s->admin)));
-    log_to(log, LOG_INFO_LEVEL, "serving", log_text("version", WEIR_VERSION),
-           log_text("node", s->node), log_u64("workers", s->sites_count),
-           log_u64("pid", (uint64_t)getpid()));
+    log_to(log, LOG_INFO_LEVEL, s->opt.waits ? "ready to take over" : "serving",
+           log_text("version", WEIR_VERSION), log_text("node", s->node),
+           log_u64("workers", s->sites_count), log_u64("pid", (uint64_t)getpid()));
 }
 
 uint32_t server_reload_certificates(struct server *s)
@@ -482,97 +491,4 @@ static int open_generation(struct server *s, char *ret_fault)
         s->secure = s->generation->secure;
     }
     return error;
-}
-
-/* --- drain ---------------------------------------------------------------------------------------
- */
-
-static void site_drained(void *self, uint64_t unused)
-{
-    (void)unused;
-    struct server *s = self;
-    s->sites_draining--;
-    if (s->sites_draining == 0)
-        drained(s);
-}
-
-/* Once no worker accepts any more, nobody shall wait in the backlog for one that will not come. */
-static void site_shut(void *self, uint64_t unused)
-{
-    (void)unused;
-    struct server *s = self;
-    s->sites_open--;
-    for (uint32_t l = 0; s->sites_open == 0 && l < s->config->listeners.count; l++)
-        accept_port_refuse(s->generation->ports[l]);
-}
-
-static void listener_drained(void *arg)
-{
-    struct site *site = arg;
-    site->draining--;
-    if (site->draining == 0)
-        crew_post_hub(site->server->crew, site_drained, site->server, 0);
-}
-
-static void site_drain(void *self, uint64_t at_most_ms)
-{
-    struct site *site = self;
-    const struct config *config = site->server->config;
-    relay_drain(site->relay);
-    site->draining = config->listeners.count;
-    for (uint32_t l = 0; l < config->listeners.count; l++) {
-        uint64_t grace_ms = config->listeners.at[l].pool.drain_timeout_ms;
-        inlet_drain(site->inlets[l], (uint32_t)(grace_ms < at_most_ms ? grace_ms : at_most_ms),
-                    listener_drained, site);
-    }
-    crew_post_hub(site->server->crew, site_shut, site->server, 0);
-}
-
-void server_drain(struct server *s, uint32_t at_most_ms)
-{
-    if (s->state != SERVER_SERVING)
-        return;
-    s->state = SERVER_DRAINING;
-    s->sites_draining = s->sites_open = s->sites_count;
-    if (at_most_ms == UINT32_MAX)
-        log_to(&s->voice.sink, LOG_INFO_LEVEL, "draining");
-    else
-        log_to(&s->voice.sink, LOG_INFO_LEVEL, "draining", log_u64("at_most_ms", at_most_ms));
-    for (uint32_t i = 0; i < s->sites_count; i++)
-        if (!worker_post(s->sites[i].worker, site_drain, &s->sites[i], at_most_ms)) {
-            server_stop(s); /* a worker that takes no letters will not drain either */
-            return;
-        }
-}
-
-static void drain_now(struct loop_later *later)
-{
-    struct server *s = container_of(later, struct server, drain_soon);
-    server_drain(s, s->drain_at_most_ms);
-}
-
-void server_drain_soon(struct server *s, uint32_t at_most_ms)
-{
-    s->drain_at_most_ms = at_most_ms;
-    loop_later(s->opt.loop, &s->drain_soon);
-}
-
-static void drained(struct server *s)
-{
-    if (s->state == SERVER_STOPPED)
-        return;
-    s->state = SERVER_STOPPED;
-    log_to(&s->voice.sink, LOG_INFO_LEVEL, "drained",
-           log_u64("uptime_ms", clock_now_ms() - s->started_ms));
-    s->opt.on_end(s->opt.arg);
-}
-
-void server_stop(struct server *s)
-{
-    if (s->state == SERVER_STOPPED)
-        return;
-    s->state = SERVER_STOPPED;
-    log_to(&s->voice.sink, LOG_WARN_LEVEL, "stopped before it was drained",
-           log_u64("uptime_ms", clock_now_ms() - s->started_ms));
-    s->opt.on_end(s->opt.arg);
 }

@@ -31,6 +31,7 @@ struct capacity;
 struct crew;
 struct dns;
 struct generation;
+struct inherited;
 struct inlet;
 struct relay;
 struct relay_shared;
@@ -38,6 +39,7 @@ struct sandbox;
 struct secure;
 struct server;
 struct site;
+struct upgrade;
 struct lookout;
 struct notify_ring;
 struct otlp;
@@ -51,6 +53,9 @@ struct server_options {
     struct sandbox *sandbox; /* to enter once ports are bound, to seal once threads run; or NULL */
     void (*on_end)(void *arg); /* drained or stopped: leave the loop and close */
     void *arg;
+    struct inherited
+        *inherited; /* sockets that it was given; borrowed, until it is open; or NULL */
+    bool waits;     /* it takes nobody before server_resume() */
 };
 
 /* 0, or -errno and in `ret_fault` what failed, where, why, and what helps, in one line. */
@@ -63,9 +68,28 @@ void server_close(struct server *server);
 void server_drain(struct server *server, uint32_t at_most_ms);
 /* The same when this turn of the loop is over, and with it what is being answered. */
 void server_drain_soon(struct server *server, uint32_t at_most_ms);
+/* Of a drain: clients that are left, and how long they may be. */
+uint32_t server_left(const struct server *server);
+uint32_t server_drain_left_ms(const struct server *server); /* WEIR_NEVER: for ever */
 /* An event of the hub's: on the admin interface, and as a line of the log. */
 void server_tell(struct server *server, enum log_level level, const struct told_event *event);
 void server_stop(struct server *server);
+
+/* --- another process takes over: server_drain.c --------------------------------------------------
+ */
+
+/* Every listening socket, with its listener's name ("admin"). */
+void server_sockets(const struct server *server, void (*fn)(void *self, const char *name, int fd),
+                    void *self);
+/* Nobody is taken from the backlogs any more; paused(arg) is called on the hub's thread once no
+ * worker does. False: some worker cannot be asked. */
+bool server_pause(struct server *server, void (*paused)(void *arg), void *arg);
+/* They are again, those that wait first; and who waited to begin (`waits`) serves from now on. */
+void server_resume(struct server *server);
+/* After server_pause(): the sockets are another process's. A drain, in which clients are let go
+ * over half of the time that they have, and those that wait in the backlogs are left to it. */
+void server_give(struct server *server);
+
 /* Reads every certificate again; how many were replaced. Those whose files change are anyway. */
 uint32_t server_reload_certificates(struct server *server);
 void server_reopen_logs(struct server *server);
@@ -89,6 +113,10 @@ __attribute__((format(printf, 3, 4))) int server_fault(char *ret_fault, int erro
                                                        const char *format, ...);
 int server_bind_fault(char *ret_fault, int error, const char *what, const char *address);
 void server_on_relay_event(void *self, const struct relay_event *event); /* self: the site */
+/* … and server.c: */
+void server_drain_init(struct server *server);
+void server_drain_fini(struct server *server);
+void server_hold(struct server *server); /* pauses it before its threads run */
 
 /* --- what it is made of; for the admin, its census and its metrics -------------------------------
  */
@@ -138,4 +166,11 @@ struct server {
     struct eventlog events;       /* of the hub's own */
     struct loop_later drain_soon; /* … for drain_at_most_ms */
     uint32_t drain_at_most_ms;
+    uint64_t drain_until_ms;      /* UINT64_MAX: for ever */
+    struct loop_timer drain_told; /* how it goes on */
+    bool is_given;                /* its sockets are another process's as well */
+    uint32_t sites_pausing;
+    void (*paused)(void *arg);
+    void *paused_arg;
+    struct upgrade *upgrade; /* how another process takes over; or NULL */
 };

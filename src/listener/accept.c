@@ -44,6 +44,7 @@ struct seat {
 struct accept_port {
     const struct alloc *alloc;
     int fd;
+    bool is_given; /* to another process as well */
     struct address address;
     _Atomic uint32_t max_connections, max_per_ip;
     _Atomic uint32_t sockets_most;
@@ -157,11 +158,33 @@ static void crowds_leave(struct crowds *crowds, const uint8_t address[16])
 /* --- the port -----------------------------------------------------------------------------------
  */
 
+/* What was to be taken, where nothing comes of it. */
+static void forgo(const struct accept_options *opt)
+{
+    if (opt->take_fd != 0) {
+        close(opt->take_fd);
+    }
+}
+
+static int open_socket(struct accept_port *port, const struct accept_options *opt)
+{
+    if (opt->take_fd == 0) {
+        return listen_open(&opt->address, NULL, &port->fd, &port->address);
+    }
+    port->fd = opt->take_fd;
+    int err = listen_adopt(port->fd, &port->address);
+    if (err != 0) {
+        close(port->fd);
+    }
+    return err;
+}
+
 int accept_port_open(const struct accept_options *opt, struct accept_port **ret_port)
 {
     const struct alloc *alloc = opt->alloc != NULL ? opt->alloc : &alloc_libc;
     struct accept_port *port = alloc_zeroed(alloc, sizeof *port);
     if (port == NULL) {
+        forgo(opt);
         return -ENOMEM;
     }
     port->alloc = alloc;
@@ -175,11 +198,12 @@ int accept_port_open(const struct accept_options *opt, struct accept_port **ret_
         bool is_final = !opt->counts_addresses && opt->max_connections < ACCEPT_ADDRESSES_MAX;
         uint32_t capacity = is_final ? opt->max_connections : ACCEPT_ADDRESSES_MAX;
         if (!crowds_init(&port->crowds, alloc, capacity)) {
+            forgo(opt);
             alloc_free(alloc, port);
             return -ENOMEM;
         }
     }
-    int err = listen_open(&opt->address, NULL, &port->fd, &port->address);
+    int err = open_socket(port, opt);
     if (err != 0) {
         if (port->counts_addresses) {
             crowds_fini(&port->crowds);
@@ -194,6 +218,16 @@ int accept_port_open(const struct accept_options *opt, struct accept_port **ret_
     return 0;
 }
 
+int accept_port_fd(const struct accept_port *port)
+{
+    return port->fd;
+}
+
+void accept_port_give(struct accept_port *port)
+{
+    port->is_given = true;
+}
+
 void accept_port_refuse(struct accept_port *port)
 {
     listen_refuse(port->fd);
@@ -204,7 +238,11 @@ void accept_port_close(struct accept_port *take_port)
     for (uint32_t i = 0; i < ACCEPT_DOORS_MAX; i++) {
         check(atomic_load(&take_port->seats[i].door) == NULL);
     }
-    listen_close(take_port->fd);
+    if (take_port->is_given) {
+        close(take_port->fd);
+    } else {
+        listen_close(take_port->fd);
+    }
     if (take_port->counts_addresses) {
         crowds_fini(&take_port->crowds);
     }
@@ -429,6 +467,23 @@ void accept_door_pace(struct accept_door *door, uint32_t clients)
 void accept_door_bring(struct accept_door *door, int take_fd, const struct address *peer)
 {
     door_accepts(door, take_fd, peer);
+}
+
+void accept_door_pause(struct accept_door *door)
+{
+    if (door->intake != NULL) {
+        atomic_store_explicit(&door->port->seats[door->worker].door, NULL, memory_order_release);
+        intake_pause(door->intake);
+    }
+}
+
+void accept_door_resume(struct accept_door *door)
+{
+    if (door->intake != NULL) {
+        atomic_store_explicit(&door->port->seats[door->worker].door, door, memory_order_release);
+        intake_resume(door->intake);
+        intake_sweep(door->intake);
+    }
 }
 
 void accept_door_shut(struct accept_door *door)

@@ -32,6 +32,7 @@ struct accept_door;
 
 struct accept_options {
     struct address address;   /* port 0: the system picks one */
+    int take_fd;              /* one that listens there already; 0: the port opens its own */
     uint32_t max_connections; /* over all workers; UINT32_MAX: no limit */
     uint32_t max_per_ip;      /* 0: no limit */
     bool counts_addresses;    /* also without max_per_ip, so that it can be set later */
@@ -42,11 +43,17 @@ struct accept_options {
     const struct alloc *alloc; /* [malloc] called by every worker's thread */
 };
 
-/* Binds and listens. 0, or -errno: -EADDRINUSE is for the user to know. */
+/* Binds and listens. 0, or -errno: -EADDRINUSE is for the user to know. take_fd is taken in any
+ * case. */
 int accept_port_open(const struct accept_options *opt, struct accept_port **ret_port);
 /* Any thread: who connects from now on is refused. For the end, when all doors are shut; while they
  * only change, the backlog waits. */
 void accept_port_refuse(struct accept_port *port);
+/* The socket, which stays the port's, for another process to accept from. */
+int accept_port_fd(const struct accept_port *port);
+/* Another process accepts from the socket as well: what is the address's own (the file of a unix
+ * socket) is left to it. Before the end. */
+void accept_port_give(struct accept_port *port);
 /* After its last door. */
 void accept_port_close(struct accept_port *take_port);
 /* Other limits from now on; who is above them stays. max_per_ip only where addresses are counted.
@@ -90,6 +97,10 @@ struct accept_ops {
  * Clients come from the next turn on. 0 or -errno. */
 int accept_door_open(struct accept_port *port, struct loop *loop, uint32_t worker,
                      const struct accept_ops *ops, struct accept_door **ret_door);
+/* Takes nobody off the backlog, until it is resumed; what others have on its way to it comes. */
+void accept_door_pause(struct accept_door *door);
+/* Goes on, with those that have come meanwhile first: whoever was told of them may be gone. */
+void accept_door_resume(struct accept_door *door);
 /* Takes no more clients off the backlog, and is given none by others; seats stay. */
 void accept_door_shut(struct accept_door *door);
 /* The same, once all that wait there were taken: their connects have succeeded. */

@@ -2,6 +2,10 @@
  *
  * drain.h - the end of serving, whatever the protocol: clients are let go, whoever is left when the
  * time is over is cut, and when none is left that is told once, in a later event.
+ *
+ * Who is let go comes back at once, to another process or machine. So they are not all let go in
+ * one instant where there is time: a part of them at each step, until `spread_ms` is over. Whoever
+ * asks for something meanwhile hears with the answer that it is the last one here.
  */
 #pragma once
 #include "io/loop.h"
@@ -9,23 +13,40 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define DRAIN_STEPS   100U /* in which clients are let go, */
+#define DRAIN_STEP_MS 20U  /* none of them shorter */
+
+struct drain_time {
+    uint32_t grace_ms;  /* for whoever is left; WEIR_NEVER: as long as it takes */
+    uint32_t spread_ms; /* until all have been let go; 0: at once */
+};
+
 struct drain {
     struct loop *loop;
+    /* Lets one of `part` go, of those that wait for nothing: drain_quota(); 1: all of them. */
+    void (*let_go)(struct drain *drain, uint32_t part);
     void (*cut)(struct drain *drain); /* ends every client that is left */
     bool is_on;
-    uint64_t begun_ms;
-    struct loop_timer timer;
+    uint64_t begun_ms, spread_until_ms;
+    uint32_t step_ms;
+    uint64_t credit; /* of clients, in 2^-32 */
+    struct loop_timer timer, step;
     struct loop_later ended;
     void (*on_drained)(void *arg);
     void *arg;
 };
 
-void drain_init(struct drain *drain, struct loop *loop, void (*cut)(struct drain *drain));
+void drain_init(struct drain *drain, struct loop *loop,
+                void (*let_go)(struct drain *drain, uint32_t part),
+                void (*cut)(struct drain *drain));
 void drain_fini(struct drain *drain); /* nothing is told any more */
 
-/* From now on; the owner lets its idle clients go, and then waits. */
-void drain_begin(struct drain *drain, void (*on_drained)(void *arg), void *arg);
-/* For whoever is left; WEIR_NEVER: as long as it takes. */
-void drain_wait(struct drain *drain, uint32_t grace_ms);
+/* From now on. Lets the first go, or all of them. */
+void drain_begin(struct drain *drain, struct drain_time time, void (*on_drained)(void *arg),
+                 void *arg);
 /* Nobody is left. Without a drain it means nothing. */
 void drain_end(struct drain *drain);
+/* Until when a client is waited for that has not said anything yet. */
+uint64_t drain_fresh_until_ms(const struct drain *drain);
+/* How many that are, of so many: what is less than one counts for the next step. */
+uint32_t drain_quota(struct drain *drain, uint32_t count, uint32_t part);

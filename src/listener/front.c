@@ -50,6 +50,7 @@ struct front {
 
     bool is_draining;
     uint64_t drain_until_ms; /* UINT64_MAX: no end */
+    uint64_t spread_until_ms;
     struct loop_timer drain_timer;
     struct loop_later drained;
     void (*on_drained)(void *arg);
@@ -172,6 +173,12 @@ static uint32_t drain_left_ms(const struct front *front)
     return front->drain_until_ms > now_ms ? (uint32_t)(front->drain_until_ms - now_ms) : 0;
 }
 
+static uint32_t spread_left_ms(const struct front *front)
+{
+    uint64_t now_ms = loop_now_ms(front->loop);
+    return front->spread_until_ms > now_ms ? (uint32_t)(front->spread_until_ms - now_ms) : 0;
+}
+
 static void side_drained(void *arg)
 {
     struct reading_side *side = arg;
@@ -183,7 +190,9 @@ static void side_drain(struct reading_side *side)
 {
     side->is_drained = side->reader.serve == NULL;
     if (!side->is_drained) {
-        side->reader.drain(side->reader.self, drain_left_ms(side->front), side_drained, side);
+        const struct drain_time time = {.grace_ms = drain_left_ms(side->front),
+                                        .spread_ms = spread_left_ms(side->front)};
+        side->reader.drain(side->reader.self, time, side_drained, side);
     }
 }
 
@@ -520,11 +529,34 @@ static void drain_fires(struct loop_timer *timer, uint64_t now_ms)
     drain_look(front);
 }
 
-void front_drain(struct front *front, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg)
+void front_pause(struct front *front)
+{
+    if (front->door != NULL) {
+        accept_door_pause(front->door);
+    }
+}
+
+void front_resume(struct front *front)
+{
+    if (front->door != NULL) {
+        accept_door_resume(front->door);
+    }
+}
+
+void front_shut_door(struct front *front)
+{
+    if (front->door != NULL) {
+        accept_door_shut(front->door);
+    }
+}
+
+void front_drain(struct front *front, struct drain_time time, void (*on_drained)(void *arg),
+                 void *arg)
 {
     uint64_t now_ms = loop_now_ms(front->loop);
     front->is_draining = true;
-    front->drain_until_ms = grace_ms != WEIR_NEVER ? now_ms + grace_ms : UINT64_MAX;
+    front->drain_until_ms = time.grace_ms != WEIR_NEVER ? now_ms + time.grace_ms : UINT64_MAX;
+    front->spread_until_ms = now_ms + time.spread_ms;
     front->on_drained = on_drained;
     front->drained_arg = arg;
     if (front->door != NULL) {
@@ -532,7 +564,7 @@ void front_drain(struct front *front, uint32_t grace_ms, void (*on_drained)(void
     }
     side_drain(&front->http1);
     side_drain(&front->http2);
-    if (grace_ms != WEIR_NEVER) {
+    if (time.grace_ms != WEIR_NEVER) {
         loop_timer_set(front->loop, &front->drain_timer, front->drain_until_ms);
     }
     drain_look(front);

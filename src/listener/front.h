@@ -23,6 +23,7 @@
 
 #include "io/tls.h"
 #include "listener/accept.h"
+#include "listener/drain.h"
 #include "proto/http.h"
 
 #include <stdatomic.h>
@@ -66,7 +67,7 @@ struct front_reader {
     /* Takes the stream in any case; gives the seat back itself, with front_leave(). */
     void (*serve)(void *self, struct stream *take_stream, const struct front_client *client);
     /* As in http1_listener_drain(). May be called again, when clients came since. */
-    void (*drain)(void *self, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg);
+    void (*drain)(void *self, struct drain_time time, void (*on_drained)(void *arg), void *arg);
     /* As front_shorten() and front_offer_idle(). */
     void (*shorten)(void *self, bool is_short);
     void (*offer_idle)(void *self, struct idlers *idlers);
@@ -125,7 +126,14 @@ void front_bring(struct front *front, int take_fd, const struct address *peer);
 
 /* Takes what waits in the backlog, then no more; readers drain; on_drained(arg) once none of them
  * has a client and no handshake is under way. */
-void front_drain(struct front *front, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg);
+void front_drain(struct front *front, struct drain_time time, void (*on_drained)(void *arg),
+                 void *arg);
+/* As accept_door_pause() and _resume(). */
+void front_pause(struct front *front);
+void front_resume(struct front *front);
+/* Nobody comes through the door any more, and nobody waits there whom nobody else takes: before a
+ * drain, of a port that another process has as well. */
+void front_shut_door(struct front *front);
 /* Any thread may read them. */
 const struct front_counters *front_counters(const struct front *front);
 

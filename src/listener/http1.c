@@ -11,6 +11,7 @@
 #include <string.h>
 
 static void bury_graves(struct loop_later *later);
+static void let_go(struct drain *drain, uint32_t part);
 static void cut_left(struct drain *drain);
 
 /* --- making ------------------------------------------------------------------------------------
@@ -83,7 +84,7 @@ int http1_listener_new(struct loop *loop, weir_engine *engine,
     list_init(&listener->graves);
     cork_init(&listener->cork, loop);
     listener->bury.run = bury_graves;
-    drain_init(&listener->drain, loop, cut_left);
+    drain_init(&listener->drain, loop, let_go, cut_left);
     int error = open_pool(listener, engine);
     if (error != 0) {
         alloc_free(alloc, listener);
@@ -263,9 +264,10 @@ static void front_serves(void *self, struct stream *take_stream, const struct fr
     }
 }
 
-static void front_drains(void *self, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg)
+static void front_drains(void *self, struct drain_time time, void (*on_drained)(void *arg),
+                         void *arg)
 {
-    http1_listener_drain(self, grace_ms, on_drained, arg);
+    http1_listener_drain(self, time, on_drained, arg);
 }
 
 static void front_shortens(void *self, bool is_short)
@@ -316,28 +318,59 @@ static void cut_left(struct drain *drain)
     cut_all(container_of(drain, struct http1_listener, drain));
 }
 
-void http1_listener_drain(struct http1_listener *listener, uint32_t grace_ms,
+static bool is_idle(const struct client *client)
+{
+    return client->state == CLIENT_IDLE && !client->fresh;
+}
+
+static void let_go(struct drain *drain, uint32_t part)
+{
+    struct http1_listener *listener = container_of(drain, struct http1_listener, drain);
+    uint32_t idle = 0;
+    weir_list_each(node, &listener->clients) {
+        idle += is_idle(client_at(node));
+    }
+    uint32_t quota = drain_quota(drain, idle, part);
+    weir_list_each_safe(node, &listener->clients) {
+        if (quota > 0 && is_idle(client_at(node))) {
+            quota--;
+            http1_tally(&listener->counters.drained, 1);
+            client_close(client_at(node), WEIR_ECLOSED);
+        }
+    }
+}
+
+void http1_listener_drain(struct http1_listener *listener, struct drain_time time,
                           void (*on_drained)(void *arg), void *arg)
 {
-    drain_begin(&listener->drain, on_drained, arg);
     if (listener->door != NULL) {
         accept_door_shut_last(listener->door);
     }
-    weir_list_each_safe(node, &listener->clients) {
-        struct client *client = client_at(node);
-        if (client->state == CLIENT_IDLE && !client->fresh) {
-            http1_tally(&listener->counters.drained, 1);
-            client_close(client, WEIR_ECLOSED);
-        } else if (client->state == CLIENT_IDLE) {
-            client_arm_state(client);
+    drain_begin(&listener->drain, time, on_drained, arg);
+    weir_list_each(node, &listener->clients) {
+        if (client_at(node)->state == CLIENT_IDLE) {
+            client_arm_state(client_at(node));
         }
     }
     http1_tunnels_drain(listener);
     if (is_empty(listener)) {
         drain_end(&listener->drain);
-    } else {
-        drain_wait(&listener->drain, grace_ms);
     }
+}
+
+void http1_listener_pause(struct http1_listener *listener)
+{
+    accept_door_pause(listener->door);
+}
+
+void http1_listener_resume(struct http1_listener *listener)
+{
+    accept_door_resume(listener->door);
+}
+
+void http1_listener_shut_door(struct http1_listener *listener)
+{
+    accept_door_shut(listener->door);
 }
 
 /* --- looking in ---------------------------------------------------------------------------------

@@ -121,10 +121,15 @@ int http1_listener_serve(struct http1_listener *listener, struct stream *take_st
                          const uint8_t address[16]);
 
 /* No new clients; idle connections close; the answer under way is the last of its connection; what
- * is left after grace_ms is cut. on_drained(arg) comes once, in a later event, when no client is
- * left. */
-void http1_listener_drain(struct http1_listener *listener, uint32_t grace_ms,
+ * is left after its grace_ms is cut. on_drained(arg) comes once, in a later event, when no client
+ * is left. */
+void http1_listener_drain(struct http1_listener *listener, struct drain_time time,
                           void (*on_drained)(void *arg), void *arg);
+
+/* As accept_door_pause(), _resume() and _shut(), of a listener that has a door of its own. */
+void http1_listener_pause(struct http1_listener *listener);
+void http1_listener_resume(struct http1_listener *listener);
+void http1_listener_shut_door(struct http1_listener *listener);
 
 const struct http1_counters *http1_listener_counters(const struct http1_listener *listener);
 weir_pool *http1_listener_pool(const struct http1_listener *listener);

@@ -352,7 +352,7 @@ static void a_drain_lets_answers_finish(void **state)
     until(&f, &idle, has(&idle, "hello"));
     say(&busy, GET("/hold"));
     until(&f, &busy, f.held_count == 1);
-    http1_listener_drain(f.listener, 10000, on_drained, &f.heard);
+    http1_listener_drain(f.listener, (struct drain_time){10000, 0}, on_drained, &f.heard);
     until(&f, &idle, idle.closed);
     assert_false(f.heard.drained);
     assert_int_equal(COUNTER(&f, drained), 1);
@@ -374,7 +374,7 @@ static void a_drain_ends_with_its_grace(void **state)
     join(&f, &busy);
     say(&busy, GET("/hold"));
     until(&f, &busy, f.held_count == 1);
-    http1_listener_drain(f.listener, 20, on_drained, &f.heard);
+    http1_listener_drain(f.listener, (struct drain_time){20, 0}, on_drained, &f.heard);
     until(&f, &busy, busy.closed && f.heard.drained);
     assert_int_equal(f.aborts, 1);
     leave(&busy);
@@ -386,7 +386,7 @@ static void a_drain_of_nobody_is_over_at_once(void **state)
     (void)state;
     static struct fixture f;
     open_plain(&f);
-    http1_listener_drain(f.listener, 10000, on_drained, &f.heard);
+    http1_listener_drain(f.listener, (struct drain_time){10000, 0}, on_drained, &f.heard);
     assert_false(f.heard.drained); /* but never inside the call */
     until(&f, NULL, f.heard.drained);
     shut(&f);
@@ -441,7 +441,7 @@ static void a_drain_waits_a_moment_for_a_new_client(void **state)
     join(&f, &quick);
     join(&f, &silent);
     turn(&f, &quick);
-    http1_listener_drain(f.listener, 10000, on_drained, &f.heard);
+    http1_listener_drain(f.listener, (struct drain_time){10000, 0}, on_drained, &f.heard);
     say(&quick, GET("/"));
     until(&f, &quick, quick.closed);
     assert_true(has(&quick, "hello") && has(&quick, "Connection: close"));

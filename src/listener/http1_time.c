@@ -5,8 +5,7 @@
  */
 #include "listener/http1_client.h"
 
-#define MEASURE_MS     1000U /* a body that kept its rate is measured again after */
-#define DRAIN_FRESH_MS 1000U /* a drain waits so long for the first byte of a new client */
+#define MEASURE_MS 1000U /* a body that kept its rate is measured again after */
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
@@ -29,8 +28,7 @@ static uint64_t idle_due_ms(const struct client *client)
         return later(since_ms(client), is_halved ? timeout_ms / 2 : timeout_ms);
     }
     uint64_t due_ms = later(since_ms(client), listener->opt.headers_timeout_ms);
-    return listener->drain.is_on ? earlier(due_ms, listener->drain.begun_ms + DRAIN_FRESH_MS)
-                                 : due_ms;
+    return listener->drain.is_on ? earlier(due_ms, drain_fresh_until_ms(&listener->drain)) : due_ms;
 }
 
 static bool is_measured(const struct request *request)

@@ -10,6 +10,7 @@ const char http2_preface[24] = {'P', 'R', 'I',  ' ',  '*',  ' ',  'H', 'T', 'T',
                                 '.', '0', '\r', '\n', '\r', '\n', 'S', 'M', '\r', '\n', '\r', '\n'};
 
 static void bury_graves(struct loop_later *later);
+static void let_go(struct drain *drain, uint32_t part);
 static void cut_left(struct drain *drain);
 
 /* --- making -------------------------------------------------------------------------------------
@@ -72,7 +73,7 @@ int http2_listener_new(struct loop *loop, weir_pool *pool, const struct http2_li
     shelf_init(&listener->shelf, listener->opt.alloc, HTTP2_SHELF_MAX);
     cork_init(&listener->cork, loop);
     listener->bury.run = bury_graves;
-    drain_init(&listener->drain, loop, cut_left);
+    drain_init(&listener->drain, loop, let_go, cut_left);
     int error = http2_frames_open(listener);
     if (error != 0) {
         alloc_free(alloc, listener);
@@ -216,9 +217,10 @@ static void front_serves(void *self, struct stream *take_stream, const struct fr
     }
 }
 
-static void front_drains(void *self, uint32_t grace_ms, void (*on_drained)(void *arg), void *arg)
+static void front_drains(void *self, struct drain_time time, void (*on_drained)(void *arg),
+                         void *arg)
 {
-    http2_listener_drain(self, grace_ms, on_drained, arg);
+    http2_listener_drain(self, time, on_drained, arg);
 }
 
 static void front_shortens(void *self, bool is_short)
@@ -269,21 +271,39 @@ static void cut_left(struct drain *drain)
     cut_all(container_of(drain, struct http2_listener, drain));
 }
 
-void http2_listener_drain(struct http2_listener *listener, uint32_t grace_ms,
-                          void (*on_drained)(void *arg), void *arg)
+static bool is_staying(const struct http2_client *client)
 {
-    drain_begin(&listener->drain, on_drained, arg);
+    return client->state == HTTP2_OPEN && client->leaving == HTTP2_STAYING;
+}
+
+/* What is open may end; nothing new is begun. */
+static void let_go(struct drain *drain, uint32_t part)
+{
+    struct http2_listener *listener = container_of(drain, struct http2_listener, drain);
+    uint32_t staying = 0;
+    weir_list_each(node, &listener->clients) {
+        staying += is_staying(client_at(node));
+    }
+    uint32_t quota = drain_quota(drain, staying, part);
     weir_list_each_safe(node, &listener->clients) {
         struct http2_client *client = client_at(node);
-        if (client->state == HTTP2_OPEN && !client->fresh && list_is_empty(&client->streams)) {
+        if (quota == 0 || !is_staying(client)) {
+            continue;
+        }
+        quota--;
+        if (!client->fresh && list_is_empty(&client->streams)) {
             http2_tally(&listener->counters.drained, 1);
         }
         http2_client_notice(client);
     }
+}
+
+void http2_listener_drain(struct http2_listener *listener, struct drain_time time,
+                          void (*on_drained)(void *arg), void *arg)
+{
+    drain_begin(&listener->drain, time, on_drained, arg);
     if (list_is_empty(&listener->clients)) {
         drain_end(&listener->drain);
-    } else {
-        drain_wait(&listener->drain, grace_ms);
     }
 }
 

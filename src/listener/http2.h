@@ -130,7 +130,7 @@ int http2_listener_serve(struct http2_listener *listener, struct stream *take_st
 
 /* Clients are told to open no more streams, idle ones go; what is left after grace_ms is cut.
  * on_drained(arg) comes once, in a later event, when no client is left. */
-void http2_listener_drain(struct http2_listener *listener, uint32_t grace_ms,
+void http2_listener_drain(struct http2_listener *listener, struct drain_time time,
                           void (*on_drained)(void *arg), void *arg);
 
 const struct http2_counters *http2_listener_counters(const struct http2_listener *listener);

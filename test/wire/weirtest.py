@@ -374,7 +374,7 @@ class Weir:
     """The real program, configured, started, waited for; checked for leaks when it is stopped."""
 
     def __init__(self, upstream=None, config=None, listener=None, upstream_options=None, pool=None,
-                 upstream_pool=None, routes=None, workers=WORKERS, env=None, wrapper=None, ports=None, **top):
+                 upstream_pool=None, routes=None, workers=WORKERS, env=None, wrapper=None, ports=None, program=WEIR, **top):
         """`ports`: those that a configuration of the caller's names."""
         self.port, self.admin_port = (ports["port"], ports["admin"]) if ports else (free_port(), free_port())
         self.directory = tempfile.TemporaryDirectory(prefix="weir-wire-")
@@ -388,7 +388,7 @@ class Weir:
         self.ends_with = 0
         environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:quarantine_size_mb=4", **(env or {}))
         self.process = subprocess.Popen(
-            [*(wrapper or []), str(WEIR), "serve", "-c", str(self.config_path)], stdout=self.output,
+            [*(wrapper or []), str(program), "serve", "-c", str(self.config_path)], stdout=self.output,
             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment)
         try:
             wait_for(self._ready, "the gateway to be ready")
