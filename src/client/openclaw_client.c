@@ -155,12 +155,16 @@ static weir_err make_posts(struct weir_openclaw *claw)
     return WEIR_OK;
 }
 
+/* An agent's answer begins when it has thought: that may take as long as the whole. */
 static weir_err make_http(struct weir_openclaw *claw, const weir_openclaw_options *opt)
 {
     char name[sizeof claw->member.name + sizeof "-http"];
     snprintf(name, sizeof name, "%s-http", claw->member.name);
     const weir_http_client_options http = {
-        .pool = {.name = name, .idle_timeout_ms = HTTP_IDLE_MS},
+        .pool = {.name = name,
+                 .idle_timeout_ms = HTTP_IDLE_MS,
+                 .first_byte_timeout_ms = WEIR_NEVER,
+                 .total_timeout_ms = opt != NULL ? opt->pool.total_timeout_ms : 0},
         .dns_ttl_ms = claw->opt.dns_ttl_ms,
         .dns_servers = claw->dns_servers,
         .tls = opt != NULL ? opt->tls : (weir_tls_options){0},

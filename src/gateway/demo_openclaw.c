@@ -579,23 +579,60 @@ static bool is_path(const weir_exchange *ex, const char *path)
     return slice_is((struct slice){text.at, (uint32_t)text.len}, path);
 }
 
-static void reply(weir_exchange *ex, uint16_t status, const void *body, size_t len)
+static void reply_as(weir_exchange *ex, const char *type, uint16_t status, const void *body,
+                     size_t len)
 {
-    static const weir_http_field field = {.name = "Content-Type", .value = "application/json"};
+    const weir_http_field field = {.name = "Content-Type", .value = type};
     const weir_reply said = {
         .status = status, .fields = &field, .field_count = 1, .body = body, .body_len = len};
     weir_exchange_reply(ex, &said);
 }
 
-static void invoke(struct demo_openclaw *demo, weir_exchange *ex)
+static void reply(weir_exchange *ex, uint16_t status, const void *body, size_t len)
 {
-    weir_text auth = weir_request_field_of(ex, "Authorization"), body = weir_request_body(ex);
+    reply_as(ex, "application/json", status, body, len);
+}
+
+/* Else it was refused. */
+static bool shows_token(const struct demo_openclaw *demo, weir_exchange *ex)
+{
+    weir_text auth = weir_request_field_of(ex, "Authorization");
     char good[CLAW_TOKEN_MAX + 8];
     snprintf(good, sizeof good, "Bearer %s", demo->token);
-    if (slice_is((struct slice){auth.at, (uint32_t)auth.len}, good)) {
-        reply(ex, 200, body.at, body.len);
-    } else {
+    bool is_good = slice_is((struct slice){auth.at, (uint32_t)auth.len}, good);
+    if (!is_good) {
         reply(ex, 401, "{\"ok\":false}", 12);
+    }
+    return is_good;
+}
+
+static void invoke(struct demo_openclaw *demo, weir_exchange *ex)
+{
+    weir_text body = weir_request_body(ex);
+    if (shows_token(demo, ex)) {
+        reply(ex, 200, body.at, body.len);
+    }
+}
+
+static void chat(struct demo_openclaw *demo, weir_exchange *ex)
+{
+    static const char whole[] = "{\"object\":\"chat.completion\",\"choices\":[{\"index\":0,"
+                                "\"message\":{\"role\":\"assistant\",\"content\":\"Hello\"}}]}";
+    static const char pieces[] =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"}}]}"
+        "\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"lo\"}}]}"
+        "\n\ndata: [DONE]\n\n";
+    weir_text body = weir_request_body(ex);
+    struct slice text = {body.at, (uint32_t)body.len};
+    if (!shows_token(demo, ex)) {
+        return;
+    }
+    if (!json_check(text) || !json_is_object(text)) {
+        reply(ex, 400, "{\"ok\":false}", 12);
+    } else if (flag_of(text, "stream", false)) {
+        reply_as(ex, "text/event-stream", 200, pieces, sizeof pieces - 1);
+    } else {
+        reply(ex, 200, whole, sizeof whole - 1);
     }
 }
 
@@ -634,6 +671,8 @@ static void on_http(void *self, weir_exchange *ex)
               is_starting ? 12 : 11);
     } else if (is_path(ex, "/tools/invoke")) {
         invoke(demo, ex);
+    } else if (is_path(ex, "/v1/chat/completions")) {
+        chat(demo, ex);
     } else {
         reply(ex, 404, "{}", 2);
     }

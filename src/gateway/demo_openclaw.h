@@ -5,6 +5,7 @@
  *
  *     GET  /readyz, /health    200, or 503 while it is starting
  *     POST /tools/invoke       the body, to who shows the token
+ *     POST /v1/chat/completions    to him "Hello", in one piece or with "stream": true as events
  *     WebSocket                challenge, connect, hello-ok, then these methods:
  *
  *     health                   {"ok": true}

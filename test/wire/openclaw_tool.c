@@ -281,7 +281,11 @@ static void do_stats(void)
     PUT(handshakes), PUT(denied), PUT(starting), PUT(restarts), PUT(timeouts), PUT(replays);
     PUT(late), PUT(events), PUT(ticks), PUT(ticks_missed), PUT(strangers), PUT(bad_frames);
     PUT(too_large);
-    bytes_append_text(&line, "}");
+    weir_pool_options http;
+    weir_http_client_options_of(weir_openclaw_http(claw), &http);
+    bytes_printf(&line, ", \"http_answer_waits\": %s, \"http_total_ms\": %u}",
+                 http.first_byte_timeout_ms == WEIR_NEVER ? "true" : "false",
+                 http.total_timeout_ms);
     say(&line);
 }
 

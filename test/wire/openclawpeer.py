@@ -112,14 +112,15 @@ class Real(Double):
     """The real one, of the npm registry; ready in 8 to 19 s."""
     is_real = True
 
-    def __init__(self, **gateway):
+    def __init__(self, also=None, **gateway):
+        """`gateway`: more of that part of its configuration; `also`: other parts."""
         super().__init__(token="T")
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="weir-openclaw-"))
         state = self.home / ".openclaw"
         state.mkdir()
         (state / "openclaw.json").write_text(json.dumps({"gateway": {
             "mode": "local", "bind": "loopback", "port": self.port, "auth": {"mode": "token", "token": self.token},
-            **gateway}}))
+            **gateway}, **(also or {})}))
         skipped = ("CHANNELS", "CRON", "GMAIL_WATCHER", "CANVAS_HOST")
         self.environment = {**os.environ, "HOME": str(self.home), "OPENCLAW_STATE_DIR": str(state),
                             "OPENCLAW_DISABLE_BONJOUR": "1", "OPENCLAW_NO_AUTO_UPDATE": "1",

@@ -16,6 +16,7 @@ import peers
 import proxies
 import openclawpeer
 from openclawpeer import REAL, Double, Real, double, tool
+from weirtest import Upstream, Weir
 
 EAGER = ("retry_first=50ms", "retry_cap=500ms", "failures_max=1000", "jitter=0")
 
@@ -639,6 +640,83 @@ def test_http_endpoints_with_their_short_keep_alive(gateway):
         assert said["status"] == 200 and said["reused"] == before + 1
 
 
+def test_chat_by_http():
+    """Whole, and as a stream of events; an answer may take its time to begin, but not longer than a request may."""
+    with double() as gateway, tool("total_timeout=700ms") as client, socket.create_server(("127.0.0.1", 0)) as server:
+        client.gateway("a", gateway)
+        client.gateway("wrong", gateway, token="wrong")
+        for stream, text in (("false", '"content":"Hello"'), ("true", "data: [DONE]")):
+            body = '{"model":"openclaw","stream":%s,"messages":[{"role":"user","content":"hi"}]}' % stream
+            said = client.ask("fetch", "a", "POST", "/v1/chat/completions", body)
+            assert said["status"] == 200 and text in said["body"]
+            assert client.ask("fetch", "wrong", "POST", "/v1/chat/completions", body)["status"] == 401
+        stats = client.stats()
+        assert stats["http_answer_waits"] and stats["http_total_ms"] == 700
+        silent = Double()
+        silent.port = server.getsockname()[1]
+        client.gateway("silent", silent)
+        assert client.ask("fetch", "silent", "POST", "/v1/chat/completions", "{}")["fetch"] == "total_timeout"
+
+
+class Model:
+    """What a real gateway's agent asks: an API that says "Hello" in two pieces."""
+
+    def __init__(self):
+        chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        deltas = [{"role": "assistant", "content": "Hel"}, {"content": "lo"}, {}]
+        self.text = b"".join(b"data: %s\n\n" % json.dumps({**chunk, "choices": [
+            {"index": 0, "delta": delta, "finish_reason": None if delta else "stop"}]}).encode() for delta in deltas)
+        self.up = Upstream(self.script)
+
+    def script(self, peer):
+        text = self.text + b"data: [DONE]\n\n"
+        while peer.request() is not None:
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
+
+    def gateway(self):
+        """A real one, whose agent asks this one."""
+        model = {"id": "m", "name": "m", "reasoning": False, "input": ["text"], "contextWindow": 120000, "maxTokens": 8192,
+                 "cost": {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0}}
+        provider = {"baseUrl": self.up.url + "/v1", "apiKey": "k", "api": "openai-completions", "models": [model]}
+        return Real(http={"endpoints": {"chatCompletions": {"enabled": True}}},
+                    also={"agents": {"defaults": {"model": {"primary": "local/m"}}},
+                          "models": {"mode": "merge", "providers": {"local": provider}}})
+
+
+if REAL:
+
+    def test_an_agent_of_the_real_one_answers():
+        """By HTTP and by requests, whole and as it speaks, to the library and through the gateway."""
+        model = Model()
+        real = model.gateway().start()
+        chat = '{"model":"openclaw","stream":%s,"messages":[{"role":"user","content":"hi"}]}'
+        route = {"upstream": "up", "forwarded": "off"}
+        try:
+            with tool("total_timeout=180s") as client, Weir([real.http_url], routes=[route], upstream_options={
+                    "protocol": "openclaw", "profile": "openclaw", "openclaw": {"token": real.token},
+                    "pool": {"total_timeout": "180s"}}) as weir:
+                client.gateway("a", real)
+                client.gateway("wrong", real, token="wrong")
+                said = client.ask("fetch", "a", "POST", "/v1/chat/completions", chat % "false")
+                assert said["status"] == 200, said
+                assert json.loads(said["body"])["choices"][0]["message"]["content"] == "Hello"
+                assert client.ask("fetch", "wrong", "POST", "/v1/chat/completions", chat % "false")["status"] == 401
+
+                asked = json.dumps({"message": "hi", "sessionKey": "main", "idempotencyKey": "k1"})
+                said = client.call("a", "agent", asked, flags="f")
+                assert said["ok"] and said["payload"]["status"] == "ok", said  # not "accepted"
+                assert {"agent", "chat"} <= {event["event"] for event in client.events}
+
+                body = (chat % "true").encode()
+                answer = weir.ask("/v1/chat/completions", method="POST", body=body, headers=f"Authorization: Bearer {real.token}\r\n"
+                                  f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n")
+                assert answer.status == 200 and answer.header("content-type").startswith("text/event-stream")
+                assert b'"content":"Hel"' in answer.body and answer.body.endswith(b"data: [DONE]\n\n")
+        finally:
+            real.stop()
+            model.up.stop()
+
+
 def test_over_tls():
     with certs.Authority() as authority, double() as gateway, \
             peers.tls_front(authority.sign("localhost"), gateway.port) as front:
@@ -663,3 +741,31 @@ def test_through_a_proxy_and_never_without(kind):
         assert client.call("a", "health")["err"] == "down"
         client.gateway("witness", gateway)
         assert client.call("witness", "status")["payload"]["upgrades"] == 2
+
+
+@pytest.mark.parametrize("kind", proxies.KINDS)
+def test_http_through_a_proxy_and_never_without(kind):
+    """Beside its WebSocket: what is asked by HTTP goes the same way."""
+    with certs.Authority() as authority, double() as gateway, proxies.proxy(kind, authority) as (url, kill):
+        for is_alive, err in ((True, "ok"), (False, "proxy")):
+            with tool(f"ca={authority.certificate}") as client:
+                client.gateway("a", gateway, proxy=url)
+                assert client.ask("ready", "a")["ready"] == err
+                said = client.ask("fetch", "a", "POST", "/tools/invoke", "{}")
+                assert said["fetch"] == err and said.get("status") == (200 if is_alive else None)
+            if is_alive:
+                kill()
+
+
+@pytest.mark.parametrize("kind", proxies.WITH_LOGIN)
+def test_the_proxy_is_shown_its_login(kind):
+    with certs.Authority() as authority, double() as gateway, proxies.proxy(kind, authority, login=True) as (url, _), \
+            tool("retry_first=10ms", "jitter=0", f"ca={authority.certificate}") as client:
+        client.gateway("a", gateway, proxy=url)
+        assert client.call("a", "health")["ok"] and client.ask("ready", "a")["ready"] == "ok"
+        client.gateway("b", gateway, proxy=url.replace("p%2Dw", "wrong"))
+        said = client.call("b", "health")
+        assert said["err"] == "down" and client.info("b")["last_error"] == "proxy"
+        assert client.ask("ready", "b")["ready"] == "proxy"
+        assert "wrong" not in json.dumps([said, client.info("b")])
+        assert client.call("a", "status")["payload"]["upgrades"] == 1
