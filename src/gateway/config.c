@@ -375,8 +375,21 @@ static void unknown_profile(struct builder *b, const struct document_node *name)
                  near != NULL ? "?" : "");
 }
 
+/* The profile openclaw is of the connection that carries requests, and that has a pool of its own.
+ * Beside it are HTTP and tunnels, as many as there are clients. */
+static void openclaw_fill(const struct builder *b, struct config_upstream *upstream)
+{
+    if (upstream->protocol != PROTOCOL_OPENCLAW || strcmp(upstream->profile, "openclaw") != 0)
+        return;
+    if (!config_places_has(b->places, &upstream->pool.max_per_key))
+        upstream->pool.max_per_key = 0;
+    upstream->pool.reconnect = 0;
+    upstream->pool.on_dial_error = 0;
+}
+
 static void pool_fill(struct builder *b, struct config_upstream *upstream)
 {
+    openclaw_fill(b, upstream);
     for (uint32_t i = 0; i < option_count; i++)
         if (is_within(option_table[i].path, POOL_PATH)
             && value_is_unset(&option_table[i], upstream))

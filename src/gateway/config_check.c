@@ -101,6 +101,11 @@ static const struct place_entry *place_find(const struct config_places *places, 
     return e;
 }
 
+bool config_places_has(const struct config_places *places, const void *field)
+{
+    return place_find(places, field) != NULL;
+}
+
 struct config_place config_places_of(const struct config_places *places, const void *field)
 {
     const struct place_entry *entry = place_find(places, field);
@@ -108,7 +113,7 @@ struct config_place config_places_of(const struct config_places *places, const v
 }
 
 #define AT(c, field)      config_places_of((c)->places, &(field))
-#define WRITTEN(c, field) (place_find((c)->places, &(field)) != NULL)
+#define WRITTEN(c, field) config_places_has((c)->places, &(field))
 
 /* --- admin ---------------------------------------------------------------------------------------
  */

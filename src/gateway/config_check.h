@@ -12,6 +12,7 @@ struct config_places;
 struct config_places *config_places_new(struct config_arena *arena);
 void config_places_add(struct config_places *places, const void *field, struct config_place place);
 /* Of the latest value that became this field; of the file, if it is a default. */
+bool config_places_has(const struct config_places *places, const void *field);
 struct config_place config_places_of(const struct config_places *places, const void *field);
 
 /* Finds each route's upstream, and notes errors and advice. Files that it names are only looked at

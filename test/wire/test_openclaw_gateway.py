@@ -3,12 +3,13 @@
 import json
 import os
 import stat
+import subprocess
 import threading
 
 import pytest
 
 from openclawpeer import REAL, Real, connect, double
-from weirtest import DEADLINE, Upstream, Weir, free_port, wait_for
+from weirtest import DEADLINE, WEIR, Upstream, Weir, free_port, wait_for, yaml_of
 
 option = pytest.mark.option
 
@@ -379,6 +380,11 @@ def test_events_end_with_the_gateway_process():
 # --- what passes as it is -------------------------------------------------------------------------
 
 
+def send(weir, token, path, body):
+    return weir.ask(path, method="POST", body=body,
+                    headers=f"Authorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n")
+
+
 def test_http_and_websockets_pass():
     import asyncio
 
@@ -397,10 +403,38 @@ def test_http_and_websockets_pass():
         assert weir.ask("/readyz").json() == {"ok": True}
         invoke = b'{"tool":"nothing"}'
         for token, status, body in ((claw.token, 200, invoke), ("wrong", 401, b'{"ok":false}')):
-            answer = weir.ask("/tools/invoke", method="POST", body=invoke,
-                              headers=f"Authorization: Bearer {token}\r\nContent-Length: {len(invoke)}\r\n")
+            answer = send(weir, token, "/tools/invoke", invoke)
             assert (answer.status, answer.body) == (status, body)
+            answer = send(weir, token, "/v1/chat/completions", b'{"stream":true,"messages":[]}')
+            assert answer.status == status and (b'"content":"lo"' in answer.body) == (status == 200)
         assert asyncio.run(direct(f"ws://127.0.0.1:{weir.port}/")) == ("connect.challenge", "hello-ok", {"a": 1})
+
+
+def test_its_profile_is_of_requests_and_leaves_clients_their_connections(tmp_path):
+    """One connection for each gateway carries requests; each client's WebSocket is one of its own."""
+    with double() as claw, weir_for(claw, profile="openclaw") as weir:
+        upgrade = ("GET / HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        clients = [weir.client() for _ in range(3)]
+        for client in clients:
+            client.send(upgrade)
+            assert client.response().status == 101
+        assert post(weir, "health").status == weir.ask("/readyz").status == 200
+        pools = {pool["name"]: pool for pool in json.loads(weir.admin("/api/v1/pools").text)["pools"]}
+        assert pools["openclaw:up"]["total"] == 1 and pools["up"]["active"] == 3
+        for client in clients:
+            client.close()
+        claw.kill()  # and who goes by HTTP is told at once that nobody is there
+        assert weir.ask("/readyz").status == 502
+    conf = tmp_path / "weir.yaml"
+    for pool, most in (({}, 30), ({"max_per_endpoint": 1}, 1)):
+        conf.write_text(yaml_of({
+            "listeners": [{"name": "web", "address": "127.0.0.1:0", "routes": [{"upstream": "up"}]}],
+            "upstreams": [{"name": "up", "profile": "openclaw", "protocol": "openclaw", "openclaw": {"token": "T"}, "pool": pool,
+                           "endpoints": [{"url": "http://127.0.0.1:1"}]}]}))
+        dumped = subprocess.run([str(WEIR), "config", "dump", "-c", str(conf), "--format", "json"], capture_output=True,
+                                text=True, check=True)
+        assert json.loads(dumped.stdout)["upstreams"][0]["pool"]["max_per_endpoint"] == most
 
 
 if REAL:
