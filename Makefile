@@ -77,6 +77,7 @@ check: packages-check ## what must be green before a change goes in: gcc and cla
 	@$(MAKE) lint
 	@$(MAKE) build
 	@tools/install_test.sh build/release
+	@$(PYTHON) -B tools/hardening.py build/release/weir
 	@$(PYTHON) -B tools/abi.py --self-test
 	@$(PYTHON) -B tools/abi.py
 	@$(MAKE) sim SEED=1 SEEDS=1000 STEPS=10000
