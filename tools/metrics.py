@@ -21,7 +21,8 @@ UNITS = ("_seconds", "_bytes", "_ratio", "_info")
 CONFIG = """admin: {{address: "unix:{0}/admin"}}
 log: {{access: off, level: error}}
 listeners: [{{name: web, address: "127.0.0.1:{1}", routes: [{{upstream: api}}]}}]
-upstreams: [{{name: api, endpoints: [{{url: "http://127.0.0.1:9"}}], accounts: [{{name: a1, headers: {{x-api-key: k}}}}]}}]
+upstreams: [{{name: api, endpoints: [{{url: "http://127.0.0.1:9"}}], accounts: [{{name: a1, headers: {{x-api-key: k}}}}]}},
+  {{name: claw, protocol: openclaw, openclaw: {{token: t}}, proxy: "socks5://127.0.0.1:9", endpoints: [{{url: "http://127.0.0.1:9"}}]}}]
 """
 
 

@@ -53,17 +53,12 @@ void metrics_openclaw_write(const struct server *server, struct prom *prom)
 {
     const struct config *config = server->config;
     for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {
-        bool is_begun = false;
+        prom_family(prom, families[f].name, PROM_COUNTER, families[f].help);
         for (uint32_t u = 0; u < config->upstreams.count; u++) {
-            if (config->upstreams.at[u].protocol != PROTOCOL_OPENCLAW) {
-                continue;
+            if (config->upstreams.at[u].protocol == PROTOCOL_OPENCLAW) {
+                prom_u64(prom, LABELS({"upstream", config->upstreams.at[u].name}),
+                         sum(server, u, families[f].offset));
             }
-            if (!is_begun) {
-                prom_family(prom, families[f].name, PROM_COUNTER, families[f].help);
-                is_begun = true;
-            }
-            prom_u64(prom, LABELS({"upstream", config->upstreams.at[u].name}),
-                     sum(server, u, families[f].offset));
         }
     }
 }

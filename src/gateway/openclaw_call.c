@@ -191,20 +191,20 @@ static uint16_t status_of(const struct claw_refusal *refusal)
     return 502;
 }
 
-static enum fault fault_of_answer(weir_err err)
+static enum fault fault_of_answer(const struct claw_answer *answer)
 {
-    switch (err) {
+    switch (answer->err) {
     case WEIR_EDENIED: return FAULT_DENIED;
     case WEIR_ETOTAL_TIMEOUT: return FAULT_TOTAL_TIMEOUT;
     case WEIR_EREAD_TIMEOUT: return FAULT_READ_TIMEOUT;
-    case WEIR_ETOO_LARGE: return FAULT_TOO_LARGE;
+    case WEIR_ETOO_LARGE: return answer->was_sent ? FAULT_ANSWER_SIZE : FAULT_TOO_LARGE;
     case WEIR_EAGAIN: return FAULT_QUEUE_FULL;
     case WEIR_EPROTOCOL: return FAULT_BAD_ANSWER;
     case WEIR_EGOAWAY:
     case WEIR_EHANGUP:
     case WEIR_ERESET:
     case WEIR_EBROKEN: return FAULT_RESET;
-    default: return fault_of_err(err);
+    default: return fault_of_err(answer->err);
     }
 }
 
@@ -256,7 +256,7 @@ static void done(struct claw_call *request, const struct claw_answer *answer)
     call->is_telling = true;
     bytes_release(&call->body);
     if (answer->err != WEIR_OK) {
-        fault_answer_make(&openclaw_of(call)->answer, fault_of_answer(answer->err),
+        fault_answer_make(&openclaw_of(call)->answer, fault_of_answer(answer),
                           answer->retry_after_ms, "weir");
         tell_fault(call);
     } else if (!copy_answer(call, answer)) {

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenClaw gateways behind the gateway: requests and events in the shape of HTTP, and what passes as it is."""
+import asyncio
 import json
 import os
 import stat
@@ -8,6 +9,8 @@ import threading
 
 import pytest
 
+import peers
+from certs import Authority
 from openclawpeer import REAL, Real, connect, double
 from weirtest import DEADLINE, WEIR, Upstream, Weir, free_port, wait_for, yaml_of
 
@@ -46,6 +49,7 @@ def test_requests_share_one_connection():
         assert len(claw.connects) == 1 and claw.open == 1
         connect = claw.connects[0]
         assert connect["client"]["id"] == "gateway-client" and connect["minProtocol"] == 3
+        assert weir.metric("weir_openclaw_hellos_total", upstream="up") == 1
         assert weir.metric("weir_openclaw_requests_total", upstream="up") == 21
         assert weir.metric("weir_openclaw_answers_total", upstream="up") == 21
         assert weir.metric("weir_pool_connections", pool="openclaw:up", state="active") == 0
@@ -105,6 +109,14 @@ def test_what_is_no_object_is_not_sent(body):
         assert claw.requests == [] and post(weir, "echo", {}).status == 200
 
 
+def test_accepted_and_final():
+    """What is only accepted is the answer, or with `?final=1` what comes behind it."""
+    with double() as claw, weir_for(claw) as weir:
+        assert post(weir, "agent", {}).json()["status"] == "accepted"
+        assert post(weir, None, {}, path="/openclaw/up/agent?final=1").json()["status"] == "ok"
+        assert post(weir, "health").status == 200 and len(claw.connects) == 1
+
+
 def test_wrong_methods_and_paths():
     with double() as claw, weir_for(claw) as weir:
         assert weir.ask("/openclaw/up/echo").status == 405
@@ -122,6 +134,10 @@ def test_message_max():
         answer = post(weir, "echo", {"text": "x" * 70_000})
         assert answer.status == 413 and code_of(answer) == "too_large"
         assert post(weir, "echo", {"text": "x" * 60_000}).status == 200
+        answer = post(weir, "bad.large", {"bytes": 70_000})
+        assert answer.status == 502 and code_of(answer) == "answer_size"
+        assert weir.metric("weir_openclaw_too_large_total", upstream="up") == 1
+        assert post(weir, "echo", {"after": 1}).status == 200
 
 
 @option("upstreams.openclaw.requests_max")
@@ -207,9 +223,18 @@ def test_restart_with_requests_under_way():
         assert post(weir, "echo", {"after": 1}).json() == {"after": 1}
 
 
-@pytest.mark.parametrize("text", ["not json", "[]", '{"type":"res","id":"777","ok":true}', '{"type":"what"}',
-                                  "[" * 200])
-def test_what_is_no_frame_ends_the_connection(text):
+def test_one_that_is_starting_is_waited_for():
+    with double() as claw:
+        claw.behave(starting=2)
+        with weir_for(claw) as weir:
+            assert post(weir, "echo", {"a": 1}).json() == {"a": 1}
+            assert weir.metric("weir_openclaw_starting_total", upstream="up") == 2
+            assert weir.metric("weir_openclaw_handshakes_total", upstream="up") == 3
+
+
+@pytest.mark.parametrize("text, counter", [("not json", "bad_frames"), ("[]", "bad_frames"), ('{"type":"what"}', "bad_frames"),
+                                           ("[" * 200, "bad_frames"), ('{"type":"res","id":"777","ok":true}', "strangers")])
+def test_what_is_no_frame_ends_the_connection(text, counter):
     with double() as claw, weir_for(claw) as weir:
         with begin(weir, "hold", {}) as client:
             wait_for(lambda: claw.requests, "the request")
@@ -218,6 +243,9 @@ def test_what_is_no_frame_ends_the_connection(text):
             assert answer.status == 502 and code_of(answer) == "bad_answer"
         assert post(weir, "echo", {"a": 1}).json() == {"a": 1}
         assert len(claw.connects) == 2
+        counted = {name: weir.metric(name, upstream="up") for name in ("weir_openclaw_bad_frames_total",
+                                                                        "weir_openclaw_strangers_total")}
+        assert counted.pop(f"weir_openclaw_{counter}_total") == 1 and not any(counted.values())
 
 
 def test_a_gateway_that_stops_ticking_is_left():
@@ -245,6 +273,7 @@ def test_an_answer_that_does_not_come():
     with double() as claw, weir_for(claw, pool={"total_timeout": "300ms"}) as weir:
         answer = post(weir, "hold", {})
         assert answer.status == 504 and code_of(answer) == "total_timeout"
+        assert weir.metric("weir_openclaw_timeouts_total", upstream="up") == 1
         claw.behave(release=True)
         wait_for(lambda: weir.metric("weir_openclaw_late_total", upstream="up") == 1, "the late answer")
         assert post(weir, "echo", {"a": 1}).json() == {"a": 1} and len(claw.connects) == 1
@@ -330,6 +359,7 @@ def test_events_as_they_come():
             assert b'event: odd_name\ndata: {"a": 1}\n\n' in reader.text
             reader.client.close()
         assert post(weir, "echo", {}).status == 200
+        assert weir.metric("weir_openclaw_events_total", upstream="up") >= 2
 
 
 def test_a_reader_that_does_not_read_loses_events_and_is_told():
@@ -386,8 +416,6 @@ def send(weir, token, path, body):
 
 
 def test_http_and_websockets_pass():
-    import asyncio
-
     import websockets
 
     async def direct(url):
@@ -444,8 +472,6 @@ if REAL:
 
     def test_the_real_one_for_requests_and_for_its_own_clients():
         """It refuses who comes by a proxy that it does not know. `forwarded: off`: it sees weir alone."""
-        import asyncio
-
         real = Real(trustedProxies=["127.0.0.1"]).start()
         try:
             with real_behind(real) as weir:
@@ -476,6 +502,51 @@ def test_two_workers_and_two_gateways():
             assert post(weir, "echo", {"i": i}).json() == {"i": i}
         assert one.requests and two.requests
         assert one.open <= 2 and two.open <= 2
+
+
+def test_an_endpoint_whose_check_fails_is_asked_nothing():
+    """`health: { path: /readyz }`, while its connection is there and would answer."""
+    def asked(gateway):
+        return sum(method == "echo" for method, _ in gateway.requests)
+    health = {"path": "/readyz", "interval": "50ms", "failures": 1, "recovery": "50ms"}
+    with double() as one, double() as two, Weir([one.http_url, two.http_url], upstream_options={
+            "protocol": "openclaw", "openclaw": {"token": "demo"}, "balance": "round_robin", "health": health}) as weir:
+        def healthy():
+            return [row["healthy"] for row in json.loads(weir.admin("/api/v1/endpoints").text)["endpoints"]]
+        for _ in range(4):
+            assert post(weir, "echo", {}).status == 200
+        assert asked(one) == asked(two) == 2
+        one.behave(starting=1000)  # to who comes new, and by HTTP
+        wait_for(lambda: healthy() == [False, True], "the verdict")
+        for _ in range(8):
+            assert post(weir, "echo", {}).status == 200
+        assert (asked(one), asked(two), one.open) == (2, 10, 1)
+        one.behave(starting=0)
+        wait_for(lambda: healthy() == [True, True], "the verdict")
+        for _ in range(4):
+            assert post(weir, "echo", {}).status == 200
+        assert asked(one) == 4
+
+
+def test_over_tls():
+    """A remote one: its requests, its HTTP and its clients, and nobody where it is not known."""
+    def behind(front, authority):
+        return Weir([f"https://localhost:{front.port}"], upstream_options={
+            "protocol": "openclaw", "openclaw": {"token": "demo"}, "tls": {"ca": str(authority.certificate)},
+            "pool": {"acquire_timeout": "500ms"}})
+    with Authority() as authority, Authority("another") as another, double() as claw, \
+            peers.tls_front(authority.sign("localhost"), claw.port) as front:
+        with behind(front, authority) as weir:
+            assert post(weir, "echo", {"a": 1}).json() == {"a": 1}
+            assert weir.ask("/readyz").status == 200
+            said = asyncio.run(connect(f"ws://127.0.0.1:{weir.port}", claw.token))
+            assert said["payload"]["type"] == "hello-ok"
+        before = len(claw.upgrades)
+        with behind(front, another) as weir:
+            assert post(weir, "echo", {"a": 1}).status == 503
+            answer = weir.ask("/readyz")
+            assert answer.status == 502 and "tls" in answer.header("proxy-status")
+        assert len(claw.upgrades) == before
 
 
 def test_openclaw_options_need_the_protocol():
