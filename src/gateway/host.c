@@ -115,5 +115,5 @@ void host_give(struct host *host, uint32_t grace_ms)
 {
     accept_port_give(host->port);
     http1_listener_shut_door(host->listener);
-    http1_listener_drain(host->listener, (struct drain_time){grace_ms, 0}, NULL, NULL);
+    http1_listener_drain(host->listener, (struct drain_time){.grace_ms = grace_ms}, NULL, NULL);
 }

@@ -20,6 +20,8 @@
 #include "runtime/worker.h"
 
 #define TOLD_EVERY_MS 5000U
+#define PATIENCE_MS   1000U
+#define PATIENCE_PART 4U /* of the time that they have at most */
 #define EACH_MS       1U /* clients are let go one after the other, of each worker, */
 #define SPREAD_PART   4U /* over that part of the time that they have at most */
 #define GIVEN_PART    2U /* where another process serves, and there is no haste: over that part */
@@ -83,7 +85,9 @@ static struct drain_time time_of(const struct site *site, uint32_t listener, uin
                                           worker_index(site->worker));
     uint32_t spread_ms = s->is_given ? grace_ms / GIVEN_PART
                                      : least((uint64_t)taken * EACH_MS, grace_ms / SPREAD_PART);
-    return (struct drain_time){.grace_ms = grace_ms, .spread_ms = spread_ms};
+    uint32_t patience_ms = s->is_given ? least(PATIENCE_MS, grace_ms / PATIENCE_PART) : 0;
+    return (struct drain_time){
+        .grace_ms = grace_ms, .spread_ms = spread_ms, .patience_ms = patience_ms};
 }
 
 static void site_drain(void *self, uint64_t at_most_ms)

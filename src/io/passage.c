@@ -222,6 +222,8 @@ static int first_of(struct msghdr *message)
     return first;
 }
 
+/* Who leaves without having heard all that it was told resets the connection, once; what it has
+ * said before comes behind that, and then its end. */
 static ssize_t receive(int socket, void *ret_bytes, size_t cap, int *ret_fd)
 {
     union control control;
@@ -233,7 +235,7 @@ static ssize_t receive(int socket, void *ret_bytes, size_t cap, int *ret_fd)
     ssize_t len;
     do {
         len = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    } while (len < 0 && errno == EINTR);
+    } while (len < 0 && (errno == EINTR || errno == ECONNRESET));
     if (len < 0) {
         return -errno;
     }
@@ -253,9 +255,6 @@ ssize_t passage_wait(struct passage *passage, uint64_t deadline_ms, void *ret_by
     for (;;) {
         ssize_t len = receive(passage->fd, ret_bytes, cap, ret_fd);
         uint64_t now_ms = clock_now_ms();
-        if (len == -ECONNRESET) {
-            return 0;
-        }
         if (len != -EAGAIN) {
             return len;
         }

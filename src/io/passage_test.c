@@ -144,6 +144,32 @@ static void the_other_ones_end_is_told(void **state)
     end(&f);
 }
 
+/* As a process does that cannot use what it is offered, and says so. */
+static void last_words_come_whatever_was_not_heard(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char bytes[8];
+    int fd;
+    for (int i = 0; i < 2; i++) {
+        begin(&f);
+        assert_int_equal(passage_send(f.there, "unheard", 7, -1), 0);
+        assert_int_equal(passage_send(f.here, "a", 1, -1), 0);
+        passage_close(f.here);
+        f.here = NULL;
+        if (i == 0) {
+            listen_there(&f);
+            turn_until(f.loop, f.ended);
+            assert_int_equal(f.heard, 1);
+        } else {
+            uint64_t deadline_ms = clock_now_ms() + 5000;
+            assert_int_equal(passage_wait(f.there, deadline_ms, bytes, sizeof bytes, &fd), 1);
+            assert_int_equal(passage_wait(f.there, deadline_ms, bytes, sizeof bytes, &fd), 0);
+        }
+        end(&f);
+    }
+}
+
 static void it_may_be_closed_by_a_message(void **state)
 {
     (void)state;
@@ -178,6 +204,7 @@ int main(void)
         cmocka_unit_test(a_descriptor_comes_with_it),
         cmocka_unit_test(what_is_not_taken_yet_is_kept),
         cmocka_unit_test(the_other_ones_end_is_told),
+        cmocka_unit_test(last_words_come_whatever_was_not_heard),
         cmocka_unit_test(it_may_be_closed_by_a_message),
         cmocka_unit_test(another_kind_of_descriptor_is_refused),
     };

@@ -65,6 +65,7 @@ struct accept_door {
     struct accept_ops ops;
     uint32_t worker;
     uint32_t clients_left; /* to be taken; UINT32_MAX: all that come */
+    bool is_paused;        /* whatever the pace */
     bool leaving;          /* what it still accepts stays here: others are leaving, too */
 };
 
@@ -386,6 +387,15 @@ static struct accept_client client_of(int fd, const struct address *peer)
     return client;
 }
 
+static void door_look(struct accept_door *door)
+{
+    if (door->is_paused || door->clients_left == 0) {
+        intake_pause(door->intake);
+    } else {
+        intake_resume(door->intake);
+    }
+}
+
 static void door_counts(struct accept_door *door)
 {
     if (door->clients_left != UINT32_MAX && door->clients_left > 0 && --door->clients_left == 0
@@ -457,11 +467,7 @@ void accept_door_pace(struct accept_door *door, uint32_t clients)
     door->clients_left = clients;
     atomic_store_explicit(&door->port->seats[door->worker].is_paced, clients != UINT32_MAX,
                           memory_order_relaxed);
-    if (clients > 0) {
-        intake_resume(door->intake);
-    } else {
-        intake_pause(door->intake);
-    }
+    door_look(door);
 }
 
 void accept_door_bring(struct accept_door *door, int take_fd, const struct address *peer)
@@ -473,7 +479,8 @@ void accept_door_pause(struct accept_door *door)
 {
     if (door->intake != NULL) {
         atomic_store_explicit(&door->port->seats[door->worker].door, NULL, memory_order_release);
-        intake_pause(door->intake);
+        door->is_paused = true;
+        door_look(door);
     }
 }
 
@@ -481,8 +488,11 @@ void accept_door_resume(struct accept_door *door)
 {
     if (door->intake != NULL) {
         atomic_store_explicit(&door->port->seats[door->worker].door, door, memory_order_release);
-        intake_resume(door->intake);
-        intake_sweep(door->intake);
+        door->is_paused = false;
+        door_look(door);
+        if (door->clients_left > 0) {
+            intake_sweep(door->intake);
+        }
     }
 }
 
@@ -499,6 +509,7 @@ void accept_door_shut(struct accept_door *door)
 void accept_door_shut_last(struct accept_door *door)
 {
     if (door->intake != NULL) {
+        door->is_paused = false;
         accept_door_pace(door, UINT32_MAX);
         door->leaving = true;
         intake_sweep(door->intake);

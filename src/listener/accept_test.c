@@ -392,6 +392,65 @@ static void a_paced_door_takes_as_many_as_it_was_told(void **state)
     house_close(&house);
 }
 
+/* Whoever comes meanwhile waits in the backlog, also where others would have handed it over; and is
+ * taken at once when it goes on. */
+static void a_paused_door_takes_nobody(void **state)
+{
+    (void)state;
+    static struct house house;
+    house_open(&house, 2, 10, 0);
+    accept_door_pause(house.desks[0].door);
+    for (int i = 0; i < 4; i++) {
+        house_connect(&house, 1);
+    }
+    house_until(&house, 4);
+    assert_int_equal(house.desks[1].serving, 4);
+    accept_door_pause(house.desks[1].door);
+    for (int i = 0; i < 3; i++) {
+        house_connect(&house, 1);
+    }
+    accept_door_pace(house.desks[1].door, UINT32_MAX); /* a matter of its own */
+    for (int i = 0; i < 5; i++) {
+        house_turn(&house);
+    }
+    assert_int_equal(house_seen(&house), 4);
+    accept_door_resume(house.desks[1].door);
+    assert_int_equal(house_seen(&house), 7); /* without a turn */
+    accept_door_pace(house.desks[0].door, 0);
+    accept_door_resume(house.desks[0].door);
+    house_connect(&house, 1);
+    house_until(&house, 8);
+    assert_int_equal(house.desks[0].serving, 0);
+    accept_door_pause(house.desks[1].door);
+    house_connect(&house, 1);
+    accept_door_shut_last(house.desks[1].door); /* who leaves takes all that wait */
+    assert_int_equal(house_seen(&house), 9);
+    house_close(&house);
+}
+
+/* As a process does that takes over from another. */
+static void a_port_may_have_a_socket_that_listens_already(void **state)
+{
+    (void)state;
+    static struct house house;
+    house_open(&house, 1, 10, 0);
+    house_connect(&house, 1);
+    struct accept_options opt = {.address = *accept_port_address(house.port),
+                                 .max_connections = 10,
+                                 .take_fd = dup(accept_port_fd(house.port))};
+    struct accept_port *other;
+    assert_int_equal(accept_port_open(&opt, &other), 0);
+    assert_int_equal(address_port(accept_port_address(other)),
+                     address_port(accept_port_address(house.port)));
+    accept_port_give(other);
+    accept_port_close(other);
+    house_until(&house, 1); /* it waits there still */
+    house_close(&house);
+    opt.take_fd = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(accept_port_open(&opt, &other), -EOPNOTSUPP);
+    assert_int_equal(close(opt.take_fd), -1); /* it was taken */
+}
+
 static void clients_may_be_brought(void **state)
 {
     (void)state;
@@ -501,6 +560,8 @@ int main(void)
         cmocka_unit_test(limits_change_while_it_is_open),
         cmocka_unit_test(while_the_process_is_short_newcomers_are_refused),
         cmocka_unit_test(a_paced_door_takes_as_many_as_it_was_told),
+        cmocka_unit_test(a_paused_door_takes_nobody),
+        cmocka_unit_test(a_port_may_have_a_socket_that_listens_already),
         cmocka_unit_test(clients_may_be_brought),
         cmocka_unit_test(addresses_come_as_mapped_ipv6),
         cmocka_unit_test(a_port_in_use_is_said_so),

@@ -73,6 +73,7 @@ void drain_begin(struct drain *drain, struct drain_time time, void (*on_drained)
     drain->spread_until_ms = now_ms + time.spread_ms;
     drain->step_ms = time.spread_ms / DRAIN_STEPS > DRAIN_STEP_MS ? time.spread_ms / DRAIN_STEPS
                                                                   : DRAIN_STEP_MS;
+    drain->patience_ms = time.patience_ms;
     drain->on_drained = on_drained;
     drain->arg = arg;
     if (time.grace_ms != WEIR_NEVER) {
@@ -86,6 +87,15 @@ void drain_end(struct drain *drain)
     if (drain->is_on) {
         loop_later(drain->loop, &drain->ended);
     }
+}
+
+uint64_t drain_idle_until_ms(const struct drain *drain, uint64_t since_ms)
+{
+    uint64_t until_ms = since_ms + drain->patience_ms;
+    if (!drain->is_on) {
+        return UINT64_MAX;
+    }
+    return drain->spread_until_ms > until_ms ? drain->spread_until_ms : until_ms;
 }
 
 uint64_t drain_fresh_until_ms(const struct drain *drain)

@@ -5,7 +5,8 @@
  *
  * Who is let go comes back at once, to another process or machine. So they are not all let go in
  * one instant where there is time: a part of them at each step, until `spread_ms` is over. Whoever
- * asks for something meanwhile hears with the answer that it is the last one here.
+ * asks for something meanwhile hears with the answer that it is the last one here; and whoever was
+ * told otherwise not long ago may be about to ask, and is not among those who are let go.
  */
 #pragma once
 #include "io/loop.h"
@@ -17,8 +18,10 @@
 #define DRAIN_STEP_MS 20U  /* none of them shorter */
 
 struct drain_time {
-    uint32_t grace_ms;  /* for whoever is left; WEIR_NEVER: as long as it takes */
-    uint32_t spread_ms; /* until all have been let go; 0: at once */
+    uint32_t grace_ms;    /* for whoever is left; WEIR_NEVER: as long as it takes */
+    uint32_t spread_ms;   /* until all have been let go; 0: at once */
+    uint32_t patience_ms; /* how long who was told to keep its connection is given to use it; 0:
+                             not at all */
 };
 
 struct drain {
@@ -28,7 +31,7 @@ struct drain {
     void (*cut)(struct drain *drain); /* ends every client that is left */
     bool is_on;
     uint64_t begun_ms, spread_until_ms;
-    uint32_t step_ms;
+    uint32_t step_ms, patience_ms;
     uint64_t credit; /* of clients, in 2^-32 */
     struct loop_timer timer, step;
     struct loop_later ended;
@@ -48,5 +51,7 @@ void drain_begin(struct drain *drain, struct drain_time time, void (*on_drained)
 void drain_end(struct drain *drain);
 /* Until when a client is waited for that has not said anything yet. */
 uint64_t drain_fresh_until_ms(const struct drain *drain);
+/* When a client goes, by itself, that waits for nothing since then: UINT64_MAX: not yet. */
+uint64_t drain_idle_until_ms(const struct drain *drain, uint64_t since_ms);
 /* How many that are, of so many: what is less than one counts for the next step. */
 uint32_t drain_quota(struct drain *drain, uint32_t count, uint32_t part);

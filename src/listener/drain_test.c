@@ -55,7 +55,7 @@ static void without_a_spread_all_go_at_once(void **state)
 {
     (void)state;
     struct crowd crowd = {.left = 1000};
-    run(&crowd, (struct drain_time){WEIR_NEVER, 0});
+    run(&crowd, (struct drain_time){.grace_ms = WEIR_NEVER});
     assert_int_equal(crowd.steps, 1);
     assert_int_equal(crowd.most, 1000);
     assert_false(crowd.was_cut);
@@ -65,7 +65,7 @@ static void with_one_they_go_one_after_the_other(void **state)
 {
     (void)state;
     struct crowd crowd = {.left = 10};
-    uint64_t took_ms = run(&crowd, (struct drain_time){WEIR_NEVER, 400});
+    uint64_t took_ms = run(&crowd, (struct drain_time){.grace_ms = WEIR_NEVER, .spread_ms = 400});
     assert_true(took_ms >= 399); /* the last of them at the end: they use all of the time */
     assert_true(crowd.steps >= 2);
     assert_false(crowd.was_cut);
@@ -75,7 +75,7 @@ static void whoever_is_left_is_cut_at_the_end(void **state)
 {
     (void)state;
     struct crowd crowd = {.left = 1000};
-    run(&crowd, (struct drain_time){40, 60000});
+    run(&crowd, (struct drain_time){.grace_ms = 40, .spread_ms = 60000});
     assert_true(crowd.was_cut);
     assert_true(crowd.most < 100);
 }

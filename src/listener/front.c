@@ -51,6 +51,7 @@ struct front {
     bool is_draining;
     uint64_t drain_until_ms; /* UINT64_MAX: no end */
     uint64_t spread_until_ms;
+    uint32_t patience_ms;
     struct loop_timer drain_timer;
     struct loop_later drained;
     void (*on_drained)(void *arg);
@@ -191,7 +192,8 @@ static void side_drain(struct reading_side *side)
     side->is_drained = side->reader.serve == NULL;
     if (!side->is_drained) {
         const struct drain_time time = {.grace_ms = drain_left_ms(side->front),
-                                        .spread_ms = spread_left_ms(side->front)};
+                                        .spread_ms = spread_left_ms(side->front),
+                                        .patience_ms = side->front->patience_ms};
         side->reader.drain(side->reader.self, time, side_drained, side);
     }
 }
@@ -557,6 +559,7 @@ void front_drain(struct front *front, struct drain_time time, void (*on_drained)
     front->is_draining = true;
     front->drain_until_ms = time.grace_ms != WEIR_NEVER ? now_ms + time.grace_ms : UINT64_MAX;
     front->spread_until_ms = now_ms + time.spread_ms;
+    front->patience_ms = time.patience_ms;
     front->on_drained = on_drained;
     front->drained_arg = arg;
     if (front->door != NULL) {

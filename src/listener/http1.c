@@ -320,7 +320,7 @@ static void cut_left(struct drain *drain)
 
 static bool is_idle(const struct client *client)
 {
-    return client->state == CLIENT_IDLE && !client->fresh;
+    return client->state == CLIENT_IDLE && !client->fresh && client_may_go(client);
 }
 
 static void let_go(struct drain *drain, uint32_t part)

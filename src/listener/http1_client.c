@@ -670,15 +670,22 @@ void client_settle(struct client *client)
     }
 }
 
+/* It was told to keep its connection before the drain began: it asks next, or soon, or goes. */
+static bool is_last(const struct client *client, uint64_t now_ms)
+{
+    return bytes_len(&client->request->held) == 0
+           && drain_idle_until_ms(&client->home->drain, now_ms) <= now_ms;
+}
+
 static void request_finish(struct client *client)
 {
     struct http1_listener *listener = client->home;
     struct request *request = client->request;
-    if (!request->keep || listener->drain.is_on) {
+    uint64_t now_ms = client_now_ms(client);
+    if (!request->keep || (listener->drain.is_on && is_last(client, now_ms))) {
         client_close(client, WEIR_ERETIRED);
         return;
     }
-    uint64_t now_ms = client_now_ms(client);
     client->since = (uint32_t)now_ms;
     client->favoured = request->exchange.is_favoured;
     if (bytes_len(&request->held) > 0) {

@@ -213,6 +213,8 @@ extern const struct http_exchange_ops http1_exchange_ops;
 void client_timer_fire(struct loop_timer *timer, uint64_t now_ms);
 /* Arms the timer for what its state and its request wait for. */
 void client_arm_state(struct client *client);
+/* It is not likely to ask just now: a drain may close it. */
+bool client_may_go(const struct client *client);
 /* The reading of a body starts, or goes on after a pause. */
 void request_measure(struct request *request, uint64_t now_ms);
 

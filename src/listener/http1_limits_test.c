@@ -352,7 +352,7 @@ static void a_drain_lets_answers_finish(void **state)
     until(&f, &idle, has(&idle, "hello"));
     say(&busy, GET("/hold"));
     until(&f, &busy, f.held_count == 1);
-    http1_listener_drain(f.listener, (struct drain_time){10000, 0}, on_drained, &f.heard);
+    http1_listener_drain(f.listener, (struct drain_time){.grace_ms = 10000}, on_drained, &f.heard);
     until(&f, &idle, idle.closed);
     assert_false(f.heard.drained);
     assert_int_equal(COUNTER(&f, drained), 1);
@@ -365,6 +365,45 @@ static void a_drain_lets_answers_finish(void **state)
     shut(&f);
 }
 
+/* Before the drain began it was told to keep its connection: it may be about to use it. */
+static void who_was_told_otherwise_may_ask_once_more(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    static struct peer asks, silent;
+    struct http_head head = {.status = 200,
+                             .reason = SLICE("OK"),
+                             .version_minor = 1,
+                             .framing = HTTP_LENGTH,
+                             .content_length = 2};
+    open_plain(&f);
+    join(&f, &asks);
+    join(&f, &silent);
+    say(&asks, GET("/hold"));
+    until(&f, &asks, f.held_count == 1);
+    say(&silent, GET("/"));
+    until(&f, &silent, has(&silent, "hello"));
+    struct http_exchange *held = f.held[0];
+    held->ops->respond(held, &head);
+    held->ops->flush(held);
+    until(&f, &asks, has(&asks, "200 OK"));
+    http1_listener_drain(f.listener, (struct drain_time){.grace_ms = 60000, .patience_ms = 200},
+                         on_drained, &f.heard);
+    assert_false(silent.closed);
+    held->ops->body(held, "ok", 2);
+    held->ops->end(held, NULL);
+    held->ops->flush(held);
+    until(&f, &asks, has(&asks, "ok"));
+    assert_false(has(&asks, "Connection: close"));
+    say(&asks, GET("/"));
+    until(&f, &asks, has(&asks, "Connection: close") && asks.closed);
+    until(&f, &silent, silent.closed && f.heard.drained);
+    assert_int_equal(COUNTER(&f, drained), 1);
+    leave(&asks);
+    leave(&silent);
+    shut(&f);
+}
+
 static void a_drain_ends_with_its_grace(void **state)
 {
     (void)state;
@@ -374,7 +413,7 @@ static void a_drain_ends_with_its_grace(void **state)
     join(&f, &busy);
     say(&busy, GET("/hold"));
     until(&f, &busy, f.held_count == 1);
-    http1_listener_drain(f.listener, (struct drain_time){20, 0}, on_drained, &f.heard);
+    http1_listener_drain(f.listener, (struct drain_time){.grace_ms = 20}, on_drained, &f.heard);
     until(&f, &busy, busy.closed && f.heard.drained);
     assert_int_equal(f.aborts, 1);
     leave(&busy);
@@ -386,7 +425,7 @@ static void a_drain_of_nobody_is_over_at_once(void **state)
     (void)state;
     static struct fixture f;
     open_plain(&f);
-    http1_listener_drain(f.listener, (struct drain_time){10000, 0}, on_drained, &f.heard);
+    http1_listener_drain(f.listener, (struct drain_time){.grace_ms = 10000}, on_drained, &f.heard);
     assert_false(f.heard.drained); /* but never inside the call */
     until(&f, NULL, f.heard.drained);
     shut(&f);
@@ -441,7 +480,7 @@ static void a_drain_waits_a_moment_for_a_new_client(void **state)
     join(&f, &quick);
     join(&f, &silent);
     turn(&f, &quick);
-    http1_listener_drain(f.listener, (struct drain_time){10000, 0}, on_drained, &f.heard);
+    http1_listener_drain(f.listener, (struct drain_time){.grace_ms = 10000}, on_drained, &f.heard);
     say(&quick, GET("/"));
     until(&f, &quick, quick.closed);
     assert_true(has(&quick, "hello") && has(&quick, "Connection: close"));
@@ -534,6 +573,7 @@ int main(void)
         cmocka_unit_test(a_reader_that_does_not_read_is_cut),
         cmocka_unit_test(options_change_under_clients),
         cmocka_unit_test(a_drain_lets_answers_finish),
+        cmocka_unit_test(who_was_told_otherwise_may_ask_once_more),
         cmocka_unit_test(a_drain_ends_with_its_grace),
         cmocka_unit_test(a_drain_of_nobody_is_over_at_once),
         cmocka_unit_test(a_flushed_pool_closes_idle_clients),

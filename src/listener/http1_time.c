@@ -25,7 +25,8 @@ static uint64_t idle_due_ms(const struct client *client)
     if (!client->fresh) {
         uint32_t timeout_ms = listener->opt.keepalive_timeout_ms;
         bool is_halved = listener->is_short && !client->favoured && timeout_ms != WEIR_NEVER;
-        return later(since_ms(client), is_halved ? timeout_ms / 2 : timeout_ms);
+        return earlier(later(since_ms(client), is_halved ? timeout_ms / 2 : timeout_ms),
+                       drain_idle_until_ms(&listener->drain, since_ms(client)));
     }
     uint64_t due_ms = later(since_ms(client), listener->opt.headers_timeout_ms);
     return listener->drain.is_on ? earlier(due_ms, drain_fresh_until_ms(&listener->drain)) : due_ms;
@@ -156,6 +157,11 @@ static void head_fire(struct client *client)
     client_refuse(client, &slow, HTTP_FAULT_READ_TIMEOUT, WEIR_EREAD_TIMEOUT);
 }
 
+bool client_may_go(const struct client *client)
+{
+    return client_now_ms(client) >= since_ms(client) + client->home->drain.patience_ms;
+}
+
 void client_timer_fire(struct loop_timer *timer, uint64_t now_ms)
 {
     struct client *client = container_of(timer, struct client, timer);
@@ -170,7 +176,10 @@ void client_timer_fire(struct loop_timer *timer, uint64_t now_ms)
     }
     switch ((enum client_state)client->state) {
     case CLIENT_IDLE:
-        http1_tally(client->fresh ? &counters->headers_timeouts : &counters->keepalive_timeouts, 1);
+        http1_tally(client->fresh               ? &counters->headers_timeouts
+                    : client->home->drain.is_on ? &counters->drained
+                                                : &counters->keepalive_timeouts,
+                    1);
         client_close(client, WEIR_EIDLE);
         break;
     case CLIENT_HEAD: head_fire(client); break;

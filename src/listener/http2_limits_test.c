@@ -203,7 +203,8 @@ static void test_drain(void **state)
     until(&f, &peer, f.held_count == 1);
     join(&f, &idle);
     fetch_path(&f, &idle, "/");
-    http2_listener_drain(f.listener, (struct drain_time){WEIR_NEVER, 0}, on_drained, &f.heard);
+    http2_listener_drain(f.listener, (struct drain_time){.grace_ms = WEIR_NEVER}, on_drained,
+                         &f.heard);
     until(&f, &idle, idle.closed);
     until(&f, &peer, peer.goaways >= 1);
     assert_int_equal(peer.goaway_last[0], INT32_MAX);
@@ -230,7 +231,8 @@ static void test_pong_is_no_answer_to_a_notice(void **state)
     ask(&peer, "GET", "/hold");
     until(&f, &peer, f.held_count == 1);
     await_true(peer.pings > 0, DEADLINE_MS, loop_turn(f.loop, 1); listen_to(&peer));
-    http2_listener_drain(f.listener, (struct drain_time){WEIR_NEVER, 0}, on_drained, &f.heard);
+    http2_listener_drain(f.listener, (struct drain_time){.grace_ms = WEIR_NEVER}, on_drained,
+                         &f.heard);
     speak(&peer);
     loop_turn(f.loop, 1);
     int32_t late = ask(&peer, "GET", "/");
@@ -254,7 +256,7 @@ static void test_drain_does_not_wait_forever(void **state)
     join(&f, &peer);
     ask(&peer, "GET", "/hold");
     until(&f, &peer, f.held_count == 1);
-    http2_listener_drain(f.listener, (struct drain_time){50, 0}, on_drained, &f.heard);
+    http2_listener_drain(f.listener, (struct drain_time){.grace_ms = 50}, on_drained, &f.heard);
     until(&f, &peer, f.heard.drained);
     assert_int_equal(f.aborts, 1);
     leave(&peer);
