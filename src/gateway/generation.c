@@ -14,6 +14,7 @@
 #include "gateway/announce.h"
 #include "gateway/inlet.h"
 #include "gateway/otlp.h"
+#include "gateway/pace.h"
 #include "gateway/relay.h"
 #include "gateway/sandbox.h"
 #include "gateway/secure.h"
@@ -238,6 +239,16 @@ static int open_inlet(struct generation *g, uint32_t worker, uint32_t index)
     return inlet_open(&opt, &part->inlets[index]);
 }
 
+static void on_pace(void *self, uint32_t listener, uint32_t clients, bool is_new)
+{
+    const struct site *site = self;
+    inlet_pace(site->inlets[listener], clients);
+    if (is_new)
+        log_to(&site->voice.sink, LOG_INFO_LEVEL,
+               clients == PACE_ALL ? "new clients come in again" : "new clients wait outside",
+               log_text("listener", site->server->config->listeners.at[listener].name));
+}
+
 static int open_relay(struct generation *g, uint32_t worker)
 {
     struct server *s = g->server;
@@ -253,6 +264,8 @@ static int open_relay(struct generation *g, uint32_t worker)
                                 .workers = s->sites_count,
                                 .on_event = server_on_relay_event,
                                 .event_self = site,
+                                .on_pace = on_pace,
+                                .pace_self = site,
                                 .access = site->access,
                                 .spans = s->otlp != NULL ? otlp_ring_of(s->otlp, worker) : NULL};
     if (getrandom(&opt.seed, sizeof(opt.seed), GRND_NONBLOCK) != sizeof(opt.seed))

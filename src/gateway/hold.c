@@ -10,7 +10,8 @@ static bool stock_take(struct hold_stock *stock, bool is_rest)
 {
     uint64_t used = atomic_fetch_add_explicit(&stock->used, sizeof(struct hold_block),
                                               memory_order_relaxed);
-    if (is_rest || used + sizeof(struct hold_block) <= HOLD_STOCK_BYTES) {
+    uint64_t most = atomic_load_explicit(&stock->most, memory_order_relaxed);
+    if (is_rest || used + sizeof(struct hold_block) <= most) {
         return true;
     }
     atomic_fetch_sub_explicit(&stock->used, sizeof(struct hold_block), memory_order_relaxed);

@@ -16,6 +16,7 @@
 
 struct hold_stock {
     _Atomic uint64_t used; /* bytes of blocks */
+    _Atomic uint64_t most; /* [HOLD_STOCK_BYTES], or less where memory is short */
 };
 
 struct hold_block {

@@ -11,7 +11,7 @@ static void what_is_added_is_kept(void **state)
 {
     (void)state;
     static const size_t pieces[] = {1, 100, 32000, 0, 70000, 5, 32756, 40000};
-    struct hold_stock stock = {0};
+    struct hold_stock stock = {.most = HOLD_STOCK_BYTES};
     struct hold hold = {.stock = &stock};
     size_t len = 0, at = 0;
     for (size_t i = 0; i < sizeof bytes; i++) {
@@ -42,7 +42,8 @@ static void what_is_added_is_kept(void **state)
 static void the_stock_is_bounded(void **state)
 {
     (void)state;
-    struct hold_stock stock = {.used = HOLD_STOCK_BYTES - 2 * sizeof(struct hold_block)};
+    struct hold_stock stock = {.used = HOLD_STOCK_BYTES - 2 * sizeof(struct hold_block),
+                               .most = HOLD_STOCK_BYTES};
     uint64_t before = stock.used;
     struct hold a = {.stock = &stock}, b = {.stock = &stock};
     assert_true(hold_add(&a, bytes, 1, 10));

@@ -1,10 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/metrics_overload.h"
 
+#include "gateway/relay.h"
 #include "gateway/relief.h"
 #include "gateway/server.h"
 
 #define LABELS(...) ((const struct prom_label[]){__VA_ARGS__, {NULL, NULL}})
+
+static void write_paced(const struct server *server, struct prom *prom)
+{
+    prom_family(prom, "weir_listener_paced_total", PROM_COUNTER,
+                "Times that new clients had to wait outside, since all upstreams would have "
+                "refused them for their wait.");
+    for (uint32_t l = 0; l < server->config->listeners.count; l++) {
+        uint64_t paced = 0;
+        for (uint32_t w = 0; w < server->sites_count; w++)
+            paced += relay_paced(server_relay(server, w), l);
+        prom_u64(prom, LABELS({"listener", server->config->listeners.at[l].name}), paced);
+    }
+}
 
 void metrics_overload_write(const struct server *server, struct prom *prom)
 {
@@ -23,4 +37,5 @@ void metrics_overload_write(const struct server *server, struct prom *prom)
                 "Times that a level of it was reached.");
     for (enum overload_level i = OVERLOAD_SHORTEN; i < OVERLOAD_LEVEL_COUNT; i++)
         prom_u64(prom, LABELS({"state", overload_word(i)}), info.overload.begun[i]);
+    write_paced(server, prom);
 }

@@ -8,6 +8,8 @@
 #include "gateway/relay_parts.h"
 #include "io/loop.h"
 
+#define OVERLOADED_FOR_MS 1000U
+
 static bool is_short(const struct http_head *head);
 static void tell_to_continue(struct transit *transit);
 static bool has_no_call(const struct transit *transit);
@@ -64,6 +66,15 @@ static enum fault judge_protocol(const struct transit *transit)
     return protocol == PROTOCOL_WEBSOCKET ? FAULT_WEBSOCKET_ONLY : FAULT_NONE;
 }
 
+/* Newcomers where nobody has priority are refused at the door already. */
+static bool is_too_many(const struct transit *transit)
+{
+    const struct relay_shared *shared = transit->lane->relay->opt.shared;
+    uint8_t strain = atomic_load_explicit(&shared->strain, memory_order_relaxed);
+    return strain != RELAY_AT_EASE && !transit->ex->is_favoured
+           && (strain == RELAY_SPENT || transit->ex->is_first);
+}
+
 static void on_request(void *self, struct http_exchange *ex, struct http_head *head, bool end)
 {
     struct lane *lane = self;
@@ -89,6 +100,11 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
         rpc_begin(&transit->rpc, relay->opt.loop, head, transit_deadline_passed);
     }
     if (relay->opt.shared->client_keys != NULL && !client_admit(transit, head)) {
+        return;
+    }
+    if (is_too_many(transit)) {
+        ex->is_last = true;
+        transit_refuse(transit, FAULT_OVERLOADED, OVERLOADED_FOR_MS);
         return;
     }
     bool is_health = transit->is_grpc && lane->config->grpc.health == WEIR_ON
@@ -440,6 +456,7 @@ void transit_ask(struct transit *transit, uint32_t flags)
     }
     transit->asked = true;
     transit_pace_client(transit, true);
+    pace_begin(transit->lane->relay);
 }
 
 static void granted(void *arg, const weir_grant *grant)

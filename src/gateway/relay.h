@@ -60,9 +60,15 @@ const struct client_keys *relay_shared_clients(const struct relay_shared *shared
 const struct client_leases *relay_shared_leases(const struct relay_shared *shared);
 struct steer *relay_shared_steer(const struct relay_shared *shared, uint32_t upstream);
 struct proxies *relay_shared_proxies(const struct relay_shared *shared);
-/* While the gateway is short of descriptors or memory: the first request of a connection is refused,
- * and so the connection, unless its client is one of priority high. Any thread. */
-void relay_shared_shorten(struct relay_shared *shared, bool is_short);
+/* While the gateway is short of descriptors or memory: whose requests are refused, and their
+ * connections with them, unless their client is one of priority high. */
+enum relay_strain {
+    RELAY_AT_EASE,
+    RELAY_NO_NEWCOMERS, /* of connections that have carried none before */
+    RELAY_SPENT,        /* of all */
+};
+/* `hold_most`: bytes of bodies that may be kept (hold.h). Any thread. */
+void relay_shared_strain(struct relay_shared *shared, enum relay_strain strain, uint64_t hold_most);
 void relay_shared_free(struct relay_shared *take_shared); /* after the last relay */
 
 struct relay_options {
@@ -79,6 +85,10 @@ struct relay_options {
     struct otlp_ring *spans;    /* this worker's; NULL: requests are no spans */
     relay_event_fn *on_event;   /* NULL: nobody listens */
     void *event_self;
+    /* How many clients a listener may let in until it is told anew (pace.h); whether that has begun
+     * or ended now. NULL: nobody is to be told. */
+    void (*on_pace)(void *self, uint32_t listener, uint32_t clients, bool is_new);
+    void *pace_self;
 };
 
 /* 0 or -errno. Opens the pools. */
@@ -119,6 +129,9 @@ struct relay_series {
     uint64_t retries_stale, retries_connect, retries_code, retries_over_budget;
     struct channel_counts channels; /* of WebSockets */
 };
+
+/* Times that clients of a listener had to wait outside, for upstreams' sake. */
+uint64_t relay_paced(const struct relay *relay, uint32_t listener);
 
 uint32_t relay_series_count(const struct relay *relay);
 const struct relay_series *relay_series_at(const struct relay *relay, uint32_t index);

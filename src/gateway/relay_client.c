@@ -10,8 +10,6 @@
 #include "gateway/relay_parts.h"
 #include "io/loop.h"
 
-#define OVERLOAD_RETRY_MS 1000U
-
 static struct client_keys *keys_of(const struct transit *transit)
 {
     return transit->lane->relay->opt.shared->client_keys;
@@ -52,14 +50,6 @@ static uint32_t find(struct transit *transit, const struct http_head *head, bool
     return who;
 }
 
-/* Who is not known to have priority was refused at the door already, where nobody has it. */
-static bool is_newcomer_too_many(const struct transit *transit)
-{
-    const struct relay_shared *shared = transit->lane->relay->opt.shared;
-    return atomic_load_explicit(&shared->is_short, memory_order_relaxed) && transit->ex->is_first
-           && !transit->ex->is_favoured;
-}
-
 bool client_admit(struct transit *transit, const struct http_head *head)
 {
     bool has_key;
@@ -71,11 +61,6 @@ bool client_admit(struct transit *transit, const struct http_head *head)
     }
     transit->client_no = who + 1;
     transit->ex->is_favoured = client_priority(transit) == PRIORITY_HIGH;
-    if (is_newcomer_too_many(transit)) {
-        transit->ex->is_last = true;
-        transit_refuse(transit, FAULT_OVERLOADED, OVERLOAD_RETRY_MS);
-        return false;
-    }
     uint32_t early_ms = client_keys_pace(keys_of(transit), who,
                                          loop_turn_ns(transit->lane->relay->opt.loop));
     transit->needs_token = early_ms == CLIENT_ASKS;

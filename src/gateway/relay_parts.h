@@ -100,6 +100,13 @@ void span_pass_on(struct transit *transit, struct http_head *head);
 /* It has ended. */
 void span_record(struct transit *transit, uint64_t ended_ns);
 
+/* --- relay_pace.c
+ * ---------------------------------------------------------------------------------
+ */
+
+/* A request waits for an upstream: from now on it is looked at how long. */
+void pace_begin(struct relay *relay);
+
 /* --- relay_end.c ---------------------------------------------------------------------------------
  */
 

@@ -121,6 +121,7 @@ int relay_shared_new(const struct config *config, struct relay_shared **ret_shar
         return -ENOMEM;
     }
     shared->config = config;
+    shared->stock.most = HOLD_STOCK_BYTES;
     int error = open_tables(shared);
     if (error == 0) {
         error = open_identities(shared, ret_fault);
@@ -141,9 +142,10 @@ int relay_shared_new(const struct config *config, struct relay_shared **ret_shar
     return 0;
 }
 
-void relay_shared_shorten(struct relay_shared *shared, bool is_short)
+void relay_shared_strain(struct relay_shared *shared, enum relay_strain strain, uint64_t hold_most)
 {
-    atomic_store_explicit(&shared->is_short, is_short, memory_order_relaxed);
+    atomic_store_explicit(&shared->strain, (uint8_t)strain, memory_order_relaxed);
+    atomic_store_explicit(&shared->stock.most, hold_most, memory_order_relaxed);
 }
 
 struct accounts *relay_shared_accounts(const struct relay_shared *shared, uint32_t upstream)
@@ -270,6 +272,7 @@ void relay_free(struct relay *take_relay)
     check(list_is_empty(&relay->channels.open));
     loop_later_cancel(relay->opt.loop, &relay->channels.leaving);
     drain_fini(&relay->channels.drain);
+    loop_timer_stop(relay->opt.loop, &relay->pace_timer);
     for (uint32_t i = 0; relay->checkups != NULL && i < config->upstreams.count; i++) {
         checkups_free(relay->checkups[i]);
     }

@@ -2,6 +2,7 @@
 #include "gateway/relief.h"
 
 #include "gateway/generation.h"
+#include "gateway/hold.h"
 #include "gateway/inlet.h"
 #include "gateway/pressure.h"
 #include "gateway/relay.h"
@@ -21,6 +22,7 @@
 #define TRIM_MS       1000U /* between two times that free memory is given back to the system */
 /* Those that are closed may have descriptors for so long: the last word of HTTP/2 lingers. */
 #define SETTLE_MS     2000U
+#define HOLD_PART     4U
 #define MEMORY_PART   16U  /* of all clients close at a look, where memory is short */
 #define LAST_PERMILLE 990U /* of anything is for nobody, whatever his priority */
 
@@ -130,6 +132,24 @@ static uint32_t sockets_most(const struct relief *relief)
     return most > others ? (uint32_t)(most - others) : 0;
 }
 
+static enum relay_strain strain_of(const struct relief *relief)
+{
+    if (relief->overload.share[OVERLOAD_MEMORY] >= LAST_PERMILLE)
+        return RELAY_SPENT;
+    return relief->overload.level == OVERLOAD_REFUSE && relief->favours ? RELAY_NO_NEWCOMERS
+                                                                        : RELAY_AT_EASE;
+}
+
+/* Bodies are kept where there is room for them: at most in a quarter of all, and in none of what is
+ * left when little is. They pass all the same. */
+static uint64_t hold_most(const struct relief *relief)
+{
+    uint64_t most = relief->pressure.use[OVERLOAD_MEMORY].most / HOLD_PART;
+    if (relief->overload.share[OVERLOAD_MEMORY] >= overload_begins(OVERLOAD_SHORTEN))
+        return 0;
+    return most > 0 && most < HOLD_STOCK_BYTES ? most : HOLD_STOCK_BYTES;
+}
+
 static void tell_ports(const struct relief *relief)
 {
     const struct overload *overload = &relief->overload;
@@ -137,7 +157,7 @@ static void tell_ports(const struct relief *relief)
     bool refuses = overload->level == OVERLOAD_REFUSE;
     bool is_shut = refuses
                    && (!relief->favours || overload->share[overload->scarcest] >= LAST_PERMILLE);
-    relay_shared_shorten(server->shared, refuses && relief->favours);
+    relay_shared_strain(server->shared, strain_of(relief), hold_most(relief));
     for (uint32_t l = 0; l < server->config->listeners.count; l++)
         accept_port_shorten(server->generation->ports[l], is_shut, sockets_most(relief));
 }

@@ -9,7 +9,8 @@
  * All of it on the hub's thread, but what workers do. Between two looks descriptors cannot run out
  * either: ports compare what is in use with each client (listener/accept.h). Where a client of the
  * configuration has priority high newcomers are let in to show whose they are, up to the last
- * hundredth, and their first request is refused unless it is such a client's.
+ * hundredth, and their first request is refused unless it is such a client's. In the last hundredth
+ * of memory every request is, but such a client's.
  */
 #pragma once
 #include "gateway/overload.h"

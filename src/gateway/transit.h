@@ -35,6 +35,7 @@
 #include "gateway/held.h"
 #include "gateway/hold.h"
 #include "gateway/otlp.h"
+#include "gateway/pace.h"
 #include "gateway/relay.h"
 #include "gateway/route.h"
 #include "gateway/rpc.h"
@@ -158,6 +159,8 @@ struct lane {
     struct forward_rules *rules;  /* one for each route */
     struct relay_series **series; /* one for each route */
     struct relay_series *nowhere; /* for requests that found none */
+    struct pace pace;
+    uint64_t paced; /* times that its clients began to wait outside */
 };
 
 struct relay_shared {
@@ -172,7 +175,7 @@ struct relay_shared {
     struct steer *steers;              /* one for each upstream */
     struct wait_hall *halls; /* one for each upstream's accounts, and the last for all clients */
     struct hold_stock stock;
-    atomic_bool is_short; /* newcomers are refused */
+    _Atomic uint8_t strain;        /* enum relay_strain */
     struct affinities *affinities; /* NULL: no route has affinity */
 };
 
@@ -182,6 +185,7 @@ struct relay {
     struct lane *lanes;
     struct checkups **checkups; /* one for each upstream, or NULL */
     struct relay_series **series;
+    struct loop_timer pace_timer;
     uint32_t series_count;
     uint32_t open;
     uint32_t unused_count;

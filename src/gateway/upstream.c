@@ -4,6 +4,8 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/rand.h"
+#include "core/parts.h"
+#include "core/queue.h"
 #include "gateway/announce.h"
 #include "gateway/config_way.h"
 #include "gateway/openclaw.h"
@@ -22,6 +24,7 @@
 /* After that one who took no HTTP/1.1 is asked again. */
 #define TENANT_MAX         160U /* an account's session, or a client's two ends */
 #define HTTP2_ALONE_MS     60000U
+#define WAIT_SEEN_MS       200U
 
 static int open_pool(struct upstream *upstream, const struct upstream_options *opt);
 static int pin_endpoints(struct upstream *upstream, const struct upstream_options *opt);
@@ -300,6 +303,44 @@ bool upstream_is_usable(struct upstream *upstream)
         }
     }
     return false;
+}
+
+/* Longer than for a dial: what is predicted for one that is on its way says nothing. */
+static bool is_waited_for(const struct key *pin)
+{
+    if (pin->waiting.count == 0) {
+        return false;
+    }
+    const struct lease *first = list_entry(list_first(&pin->waiting), struct lease, on_owner);
+    return pin->pool->engine->now_ms - first->since_ms >= WAIT_SEEN_MS;
+}
+
+uint32_t upstream_strain(const struct upstream *upstream)
+{
+    uint32_t timeout_ms = upstream->config->pool.acquire_timeout_ms;
+    uint64_t least_ms = UINT64_MAX;
+    for (uint32_t i = 0; i < upstream->count; i++) {
+        for (uint32_t k = 0; k < upstream->keys && weight_of(upstream, i) > 0; k++) {
+            const struct key *pin = upstream->endpoints[i].pins[k];
+            if (pool_key_state(pin) == WEIR_KEY_DOWN) {
+                continue;
+            }
+            uint64_t wait_ms = is_waited_for(pin) ? queue_predict_ms(pin) : 0;
+            least_ms = wait_ms < least_ms ? wait_ms : least_ms;
+        }
+    }
+    if (least_ms == UINT64_MAX || timeout_ms == WEIR_NEVER || timeout_ms == 0) {
+        return 0;
+    }
+    uint64_t strain = least_ms * 1000 / timeout_ms;
+    return strain < UINT32_MAX ? (uint32_t)strain : UINT32_MAX;
+}
+
+bool upstream_has_waiting(const struct upstream *upstream)
+{
+    weir_stats stats = {.size = sizeof stats};
+    weir_pool_stats(upstream->pool, &stats);
+    return stats.waiting > 0;
 }
 
 static int errno_of(weir_err err)

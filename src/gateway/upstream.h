@@ -147,6 +147,12 @@ bool upstream_speaks_http2_alone(struct upstream *upstream, uint32_t endpoint, w
 /* It answered well or badly, or the call to it broke: too much of that ejects it. */
 void upstream_judge(struct upstream *upstream, uint32_t endpoint, bool is_good);
 
+/* The wait that is predicted for its next request, at the endpoint where it is shortest, in
+ * thousandths of acquire_timeout: at a thousand it is refused. 0: nobody has waited long enough for
+ * it to be known, or connections are of sessions' or clients' own. */
+uint32_t upstream_strain(const struct upstream *upstream);
+bool upstream_has_waiting(const struct upstream *upstream);
+
 /* Whether one of its endpoints, at least, is good for requests. */
 bool upstream_is_usable(struct upstream *upstream);
 
