@@ -201,11 +201,13 @@ weir_err weir_session_get(weir_sessions *sessions, weir_session_id id, weir_sess
     if (session == NULL) {
         return WEIR_ESTALE;
     }
-    session_describe(&shard->table, session, now_ms, &own);
+    bool is_whole = size == 0 || size == sizeof own;
+    session_describe(&shard->table, session, now_ms, is_whole ? ret_session : &own);
     shard_leave(shard);
-    size = size != 0 ? size : sizeof own;
-    own.size = size;
-    memcpy(ret_session, &own, size);
+    if (!is_whole) {
+        own.size = size;
+        memcpy(ret_session, &own, size);
+    }
     return WEIR_OK;
 }
 

@@ -17,18 +17,17 @@ void session_name_text(const struct table *table, const struct session *session,
 void session_describe(const struct table *table, const struct session *session, uint64_t now_ms,
                       weir_session *ret)
 {
-    *ret = (weir_session){
-        .size = sizeof *ret,
-        .id = id_outside(session->id),
-        .status = session->status,
-        .requests = session->requests,
-        .errors = session->errors,
-        .age_ms = now_ms > session->created_ms ? now_ms - session->created_ms : 0,
-        .idle_ms = now_ms > session->active_ms ? now_ms - session->active_ms : 0,
-        .left_ms = session->expires_ms - now_ms,
-        .epoch = session->epoch,
-        .bound_ms = session_is_bound(session, now_ms) ? session->bound_until_ms - now_ms : 0,
-    };
+    ret->size = sizeof *ret;
+    ret->id = id_outside(session->id);
+    ret->status = session->status;
+    ret->requests = session->requests;
+    ret->errors = session->errors;
+    ret->age_ms = now_ms > session->created_ms ? now_ms - session->created_ms : 0;
+    ret->idle_ms = now_ms > session->active_ms ? now_ms - session->active_ms : 0;
+    ret->left_ms = session->expires_ms - now_ms;
+    ret->epoch = session->epoch;
+    ret->bound_ms = session_is_bound(session, now_ms) ? session->bound_until_ms - now_ms : 0;
+    ret->place[0] = '\0';
     session_name_text(table, session, SESSION_USER, ret->user);
     session_name_text(table, session, SESSION_ACCOUNT, ret->account);
     session_name_text(table, session, SESSION_KEY, ret->key);

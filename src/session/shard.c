@@ -4,6 +4,7 @@
 struct shard *shard_enter(struct weir_sessions *sessions, struct session_id id)
 {
     struct shard *shard = &sessions->shards[id.high % SESSIONS_SHARDS];
+    table_fetch(&shard->table, id); /* comes while the lock is waited for */
     pthread_mutex_lock(&shard->mutex);
     return shard;
 }

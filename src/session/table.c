@@ -54,16 +54,24 @@ static void drop_names(struct table *table, const uint32_t *names, unsigned coun
 
 /* All of them, or none. */
 static bool take_names(struct table *table, const struct slice *texts,
-                       uint32_t ret_names[SESSION_NAMES])
+                       const uint32_t hashes[SESSION_NAMES], uint32_t ret_names[SESSION_NAMES])
 {
     for (enum session_name kind = 0; kind < SESSION_NAMES; kind++) {
-        ret_names[kind] = names_take(table, kind, texts[kind]);
+        ret_names[kind] = names_take_by(table, kind, texts[kind], hashes[kind]);
         if (ret_names[kind] == 0 && texts[kind].len > 0) {
             drop_names(table, ret_names, kind);
             return false;
         }
     }
     return true;
+}
+
+static void fetch_names(const struct table *table, const struct slice *texts,
+                        uint32_t ret_hashes[SESSION_NAMES])
+{
+    for (enum session_name kind = 0; kind < SESSION_NAMES; kind++) {
+        ret_hashes[kind] = names_fetch(table, kind, texts[kind]);
+    }
 }
 
 static bool names_fit(const struct slice *texts)
@@ -78,14 +86,15 @@ static bool names_fit(const struct slice *texts)
 
 /* A live record with these names; the caller says the rest, and puts it on the wheel. */
 static weir_err record_new(struct table *table, struct session_id id, const struct slice *texts,
-                           uint64_t now_ms, struct session **ret_session)
+                           const uint32_t hashes[SESSION_NAMES], uint64_t now_ms,
+                           struct session **ret_session)
 {
     uint32_t names[SESSION_NAMES];
     struct session *session = record_make(table, id, now_ms);
     if (session == NULL) {
         return WEIR_EFULL;
     }
-    if (!take_names(table, texts, names)) {
+    if (!take_names(table, texts, hashes, names)) {
         ids_remove(table, session);
         *session = (struct session){.wheel_next = table->head->sessions.free};
         table->head->sessions.free = session_one(table, session);
@@ -108,8 +117,11 @@ weir_err table_create(struct table *table, struct session_id id, const struct ta
         || make->ttl_ms == 0) {
         return WEIR_EINVAL;
     }
+    uint32_t hashes[SESSION_NAMES];
+    table_fetch(table, id); /* memory is waited for once, while hashes are made */
+    fetch_names(table, make->names, hashes);
     weir_err err = id_free(table, id, now_ms);
-    err = err == WEIR_OK ? record_new(table, id, make->names, now_ms, &session) : err;
+    err = err == WEIR_OK ? record_new(table, id, make->names, hashes, now_ms, &session) : err;
     if (err != WEIR_OK) {
         table->head->count.refused += err == WEIR_EFULL;
         return err;
@@ -239,12 +251,13 @@ weir_err table_rename_some(struct table *table, struct session *session,
                            const struct slice texts[TABLE_INDEXES])
 {
     struct slice all[SESSION_NAMES] = {0};
-    uint32_t names[SESSION_NAMES];
+    uint32_t hashes[SESSION_NAMES], names[SESSION_NAMES];
     memcpy(all, texts, TABLE_INDEXES * sizeof *texts);
     if (!names_fit(all)) {
         return WEIR_EINVAL;
     }
-    if (!take_names(table, all, names)) {
+    fetch_names(table, all, hashes);
+    if (!take_names(table, all, hashes, names)) {
         return WEIR_EFULL;
     }
     for (enum session_name kind = 0; kind < TABLE_INDEXES; kind++) {
@@ -427,15 +440,16 @@ static void import_counters(struct session *session, const struct session_record
 static weir_err import_whole(struct table *table, struct session *session,
                              const struct session_record *record, uint64_t now_ms)
 {
-    uint32_t names[SESSION_NAMES];
+    uint32_t hashes[SESSION_NAMES], names[SESSION_NAMES];
+    fetch_names(table, record->names, hashes);
     if (session == NULL) {
-        weir_err err = record_new(table, record->id, record->names, now_ms, &session);
+        weir_err err = record_new(table, record->id, record->names, hashes, now_ms, &session);
         if (err != WEIR_OK) {
             return err;
         }
         session->expires_ms = record->expires_ms;
         wheel_put(table, session);
-    } else if (take_names(table, record->names, names)) {
+    } else if (take_names(table, record->names, hashes, names)) {
         for (enum session_name kind = 0; kind < SESSION_NAMES; kind++) {
             name_set(table, session, kind, names[kind]);
         }

@@ -129,6 +129,8 @@ struct table_make {
  * for the names; WEIR_EINVAL: a name of more than SESSION_NAME_MAX bytes, or no id. */
 weir_err table_create(struct table *table, struct session_id id, const struct table_make *make,
                       uint64_t now_ms, struct session **ret_session);
+/* A hint: the id will be looked for soon. Needs no lock. */
+void table_fetch(const struct table *table, struct session_id id);
 /* NULL: unknown, expired or ended. The pointer is good until the next call that takes a table that
  * is not const. */
 struct session *table_find(struct table *table, struct session_id id, uint64_t now_ms);

@@ -92,9 +92,16 @@ static uint32_t *bucket_of(const struct table *table, uint32_t hash)
     return &table->buckets[(uint64_t)hash * table->head->buckets_count >> 32];
 }
 
-uint32_t names_find(const struct table *table, enum session_name kind, struct slice text)
+uint32_t names_fetch(const struct table *table, enum session_name kind, struct slice text)
 {
-    uint32_t hash = hash_of(table, kind, text);
+    uint32_t hash = text.len > 0 ? hash_of(table, kind, text) : 0;
+    __builtin_prefetch(bucket_of(table, hash), 1);
+    return hash;
+}
+
+static uint32_t find_by(const struct table *table, enum session_name kind, struct slice text,
+                        uint32_t hash)
+{
     for (uint32_t one = *bucket_of(table, hash); one != 0; one = name_nth(table, one)->next) {
         const struct table_name *name = name_nth(table, one);
         if (name->hash == hash && name->kind == kind && name->len == text.len
@@ -105,10 +112,21 @@ uint32_t names_find(const struct table *table, enum session_name kind, struct sl
     return 0;
 }
 
+uint32_t names_find(const struct table *table, enum session_name kind, struct slice text)
+{
+    return find_by(table, kind, text, hash_of(table, kind, text));
+}
+
 uint32_t names_take(struct table *table, enum session_name kind, struct slice text)
 {
+    return names_take_by(table, kind, text, text.len > 0 ? hash_of(table, kind, text) : 0);
+}
+
+uint32_t names_take_by(struct table *table, enum session_name kind, struct slice text,
+                       uint32_t hash)
+{
     struct table_slab *slab = &table->head->names;
-    uint32_t one = text.len > 0 ? names_find(table, kind, text) : 0;
+    uint32_t one = text.len > 0 ? find_by(table, kind, text, hash) : 0;
     if (one != 0 || text.len == 0) {
         return one;
     }
@@ -118,7 +136,7 @@ uint32_t names_take(struct table *table, enum session_name kind, struct slice te
     }
     struct table_name *name = name_nth(table, one);
     slab->free = one == slab->free ? name->next : slab->free;
-    *name = (struct table_name){.hash = hash_of(table, kind, text),
+    *name = (struct table_name){.hash = hash,
                                 .text = cells_store(table, text),
                                 .len = (uint8_t)text.len,
                                 .kind = (uint8_t)kind};

@@ -85,6 +85,10 @@ uint32_t cells_load(const struct table *table, uint32_t cell, uint32_t len, char
 uint32_t names_find(const struct table *table, enum session_name kind, struct slice text);
 /* The same, or a new one without a session; 0: no room, or nothing to keep. */
 uint32_t names_take(struct table *table, enum session_name kind, struct slice text);
+/* The hash of a name that will be taken soon, and by it. */
+uint32_t names_fetch(const struct table *table, enum session_name kind, struct slice text);
+uint32_t names_take_by(struct table *table, enum session_name kind, struct slice text,
+                       uint32_t hash);
 /* Forgets the name if no session has it. */
 void names_drop(struct table *table, uint32_t one);
 /* The session has the name from now on, and is on its list; it had none of that kind. */
