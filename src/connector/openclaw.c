@@ -188,6 +188,16 @@ static void lose_calls(struct claw_conn *conn, weir_err why, uint16_t code, cons
     }
 }
 
+void claw_tell_denied(struct claw_conn *conn)
+{
+    const struct claw_connector_options *opt = &conn->connector->opt;
+    conn->account->is_denied = true;
+    claw_count(&conn->connector->counters.denied);
+    if (opt->ops != NULL && opt->ops->on_denied != NULL) {
+        opt->ops->on_denied(opt->self, conn->account);
+    }
+}
+
 void claw_conn_gone(struct claw_conn *conn, weir_err why, uint16_t code, const char *detail)
 {
     struct claw_connector *connector = conn->connector;

@@ -94,6 +94,8 @@ struct claw_ops {
     void (*on_hello)(void *self, struct claw_account *account, const struct claw_hello *hello,
                      struct slice payload);
     void (*on_event)(void *self, struct claw_account *account, const struct claw_frame *frame);
+    /* We were refused, for good: account->refusal says why. NULL: nobody is told. */
+    void (*on_denied)(void *self, struct claw_account *account);
 };
 
 struct claw_connector_options {

@@ -323,8 +323,7 @@ static void upgrade_refused(struct claw_conn *conn, const struct ws_opener_resul
         snprintf(refusal->code, sizeof refusal->code, "HTTP_%u", (unsigned)status);
         snprintf(refusal->message, sizeof refusal->message, "the upgrade was answered %u",
                  (unsigned)status);
-        conn->account->is_denied = true;
-        claw_count(&conn->connector->counters.denied);
+        claw_tell_denied(conn);
     }
     claw_dial_failed(conn, is_us ? WEIR_EDENIED : status == 503 ? WEIR_EREFUSED : WEIR_EPROTOCOL);
 }

@@ -90,6 +90,8 @@ static inline void claw_count(_Atomic uint64_t *counter)
  */
 
 /* It is over: the pool hears why, then every call that hangs on it. code, detail: of the close. */
+/* Refused for good, for what account->refusal says. */
+void claw_tell_denied(struct claw_conn *conn);
 void claw_conn_gone(struct claw_conn *conn, weir_err why, uint16_t code, const char *detail);
 
 /* --- openclaw_dial.c ----------------------------------------------------------------------------

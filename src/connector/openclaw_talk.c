@@ -63,8 +63,7 @@ static void starting(struct claw_conn *conn, uint32_t after_ms)
 static void denied(struct claw_conn *conn)
 {
     struct claw_account *account = conn->account;
-    account->is_denied = true;
-    claw_count(&conn->connector->counters.denied);
+    claw_tell_denied(conn);
     if (conn->end.state != WS_END_GONE) {
         claw_talk_cut(conn, WS_CODE_NORMAL, "");
     }

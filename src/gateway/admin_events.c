@@ -69,6 +69,11 @@ static const char *or_null(const char *text)
 
 static void relay_event(struct json *row, const struct event_record *event)
 {
+    if (event->relay_kind == RELAY_EVENT_OPENCLAW_DENIED) {
+        json_text(row, "what", event->what);
+        json_text(row, "why", event->why_told);
+        return;
+    }
     json_text(row, "account", event->account);
     json_text(row, "from", or_null(event->from));
     json_text(row, "session", or_null(event->session));

@@ -60,7 +60,10 @@ void eventlog_add_relays(struct eventlog *log, const struct relay_event *event, 
     struct event_record *r = next_of(log, EVENT_OF_RELAY, wall_ms);
     r->relay_kind = event->kind;
     r->count = 1;
-    r->reason = event->why;
+    bool is_denied = event->kind == RELAY_EVENT_OPENCLAW_DENIED;
+    r->reason = is_denied ? NULL : event->why;
+    slice_copy(r->what, sizeof(r->what), slice_of(is_denied ? event->endpoint : ""));
+    slice_copy(r->why_told, sizeof(r->why_told), slice_of(is_denied ? event->why : ""));
     r->for_ms = event->for_ms;
     slice_copy(r->pool, sizeof(r->pool), slice_of(event->upstream));
     slice_copy(r->account, sizeof(r->account), slice_of(event->account));

@@ -20,11 +20,14 @@ static int pin_endpoints(struct openclaw *openclaw, const struct openclaw_option
 static struct claw_account *account_of(void *self, const weir_key *key);
 static void on_event(void *self, struct claw_account *account, const struct claw_frame *frame);
 static bool is_heard(void *self, struct claw_account *account);
+static void on_denied(void *self, struct claw_account *account);
 static void beat(struct loop_timer *timer, uint64_t now_ms);
 static void looked(struct claw_call *look, const struct claw_answer *answer);
 
 static const struct http_link_ops link_ops = {.call = openclaw_call_open};
-static const struct claw_ops ops = {.is_heard = is_heard, .on_event = on_event};
+static const struct claw_ops ops = {.is_heard = is_heard,
+                                    .on_event = on_event,
+                                    .on_denied = on_denied};
 
 /* --- opening ------------------------------------------------------------------------------------
  */
@@ -39,6 +42,8 @@ int openclaw_open(const struct openclaw_options *opt, struct openclaw **ret_open
     openclaw->loop = opt->loop;
     openclaw->count = opt->config->endpoints.count;
     openclaw->beat.fire = beat;
+    openclaw->tell = opt->on_event;
+    openclaw->tell_self = opt->event_self;
     list_init(&openclaw->readers);
     openclaw->endpoints = alloc_zeroed(&alloc_libc, openclaw->count * sizeof *openclaw->endpoints);
     int error = openclaw->endpoints != NULL ? open_pool(openclaw, opt) : -ENOMEM;
@@ -272,6 +277,24 @@ static bool is_heard(void *self, struct claw_account *account)
     const struct openclaw *openclaw = self;
     (void)account;
     return !list_is_empty(&openclaw->readers);
+}
+
+static void on_denied(void *self, struct claw_account *account)
+{
+    const struct openclaw *openclaw = self;
+    const struct openclaw_endpoint *endpoint = account->user;
+    size_t index = (size_t)(endpoint - openclaw->endpoints);
+    const struct relay_event event = {
+        .kind = RELAY_EVENT_OPENCLAW_DENIED,
+        .upstream = openclaw->config->name,
+        .account = "",
+        .from = "",
+        .why = account->refusal.message,
+        .endpoint = openclaw->config->endpoints.at[index].name,
+    };
+    if (openclaw->tell != NULL) {
+        openclaw->tell(openclaw->tell_self, &event);
+    }
 }
 
 static void beat(struct loop_timer *timer, uint64_t now_ms)

@@ -17,6 +17,7 @@
 
 #include "connector/openclaw.h"
 #include "gateway/config.h"
+#include "gateway/relay_event.h"
 #include "proto/http.h"
 
 #include <stdbool.h>
@@ -46,6 +47,8 @@ struct openclaw_options {
     const char *fingerprint; /* of `tls`, for keys */
     uint32_t workers;
     uint64_t seed;
+    relay_event_fn *on_event; /* who refuses us, and why; or NULL */
+    void *event_self;
 };
 
 /* 0 or -errno. Opens the pool "openclaw:UPSTREAM", with a connection to each endpoint. */

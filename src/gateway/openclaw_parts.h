@@ -29,6 +29,8 @@ struct openclaw {
     struct list readers; /* of events */
     struct loop_timer beat;
     bool is_draining;
+    relay_event_fn *tell; /* or NULL */
+    void *tell_self;
     struct fault_answer answer; /* while one is told */
 };
 

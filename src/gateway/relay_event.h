@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * relay_event.h - what a relay tells beside its pools' events: of accounts and conversations.
+ * relay_event.h - what a relay tells beside its pools' events: of accounts, conversations and
+ * OpenClaw gateways.
  */
 #pragma once
 #include "base/text.h"
@@ -11,7 +12,8 @@
 #define RELAY_EVENTS(ROW)                                                                          \
     ROW(ACCOUNT_COOLED, "account_cooled")                                                          \
     ROW(ACCOUNT_RECOVERED, "account_recovered")                                                    \
-    ROW(SESSION_REBOUND, "session_rebound")
+    ROW(SESSION_REBOUND, "session_rebound")                                                        \
+    ROW(OPENCLAW_DENIED, "openclaw_denied")
 
 enum relay_event_kind {
 #define RELAY_EVENT_ROW(name, word) RELAY_EVENT_##name,
@@ -23,12 +25,13 @@ enum relay_event_kind {
 struct relay_event {
     enum relay_event_kind kind;
     const char *upstream;
-    const char *account; /* whom it is about; of a conversation: who has it now */
-    const char *from;    /* of a conversation: who had it; "": it is not known */
-    const char *session; /* … and its affinities_name(); NULL: it is about none */
-    const char *why;     /* a word that lives as long as the program */
-    struct slice family; /* of models that it is about; empty: all */
-    uint64_t for_ms;     /* of COOLED: how long */
+    const char *account;  /* whom it is about; of a conversation: who has it now */
+    const char *from;     /* of a conversation: who had it; "": it is not known */
+    const char *session;  /* … and its affinities_name(); NULL: it is about none */
+    const char *why;      /* a word that lives as long as the program; of DENIED: the gateway's */
+    const char *endpoint; /* of DENIED, to which neither account nor from says anything */
+    struct slice family;  /* of models that it is about; empty: all */
+    uint64_t for_ms;      /* of COOLED: how long */
 };
 
 /* On the relay's thread. */

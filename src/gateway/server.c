@@ -269,6 +269,7 @@ static void on_event(void *arg, const weir_event *event)
 static enum log_level relay_event_level(enum relay_event_kind kind)
 {
     switch (kind) {
+    case RELAY_EVENT_OPENCLAW_DENIED:
     case RELAY_EVENT_ACCOUNT_COOLED: return LOG_WARN_LEVEL;
     case RELAY_EVENT_ACCOUNT_RECOVERED: return LOG_INFO_LEVEL;
     default: return LOG_DEBUG_LEVEL; /* the access log has it as well */
@@ -283,6 +284,7 @@ void server_on_relay_event(void *self, const struct relay_event *event)
            log_text("upstream", event->upstream), log_text("account", event->account),
            log_text("from", event->from),
            log_text("session", event->session != NULL ? event->session : ""),
+           log_text("endpoint", event->endpoint != NULL ? event->endpoint : ""),
            log_text("why", event->why), log_slice("family", event->family),
            log_u64("for_ms", event->for_ms));
 }

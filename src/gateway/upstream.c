@@ -484,6 +484,8 @@ static int open_openclaw(struct upstream *upstream, const struct upstream_option
         .workers = opt->workers,
         .seed = rand_mix(opt->seed),
         .gates = proxies_gates(opt->proxies, opt->index, &gates_count),
+        .on_event = opt->on_event,
+        .event_self = opt->event_self,
     };
     openclaw.gates_count = gates_count;
     if (opt->secure != NULL) {

@@ -157,6 +157,17 @@ def test_requests_max():
 # --- who we are -----------------------------------------------------------------------------------
 
 
+def key_of(weir):
+    keys = json.loads(weir.admin("/api/v1/keys").text)["keys"]
+    return next(key for key in keys if key["pool"] == "openclaw:up")
+
+
+def told_of(weir):
+    """Why we were refused, as an operator is told."""
+    events = json.loads(weir.admin("/api/v1/events").text)["events"]
+    return [event for event in events if event["event"] == "openclaw_denied"]
+
+
 @option("upstreams.openclaw.token")
 def test_a_wrong_token_is_tried_once():
     with double(token="other") as claw, weir_for(claw) as weir:
@@ -165,6 +176,19 @@ def test_a_wrong_token_is_tried_once():
             assert answer.status == 502 and code_of(answer) == "denied"
         assert len(claw.connects) == 1
         assert weir.metric("weir_openclaw_denied_total", upstream="up") == 1
+        assert key_of(weir)["state"] == "down" and key_of(weir)["last_error"] == "denied"
+        told = told_of(weir)
+        assert [(event["pool"], event["what"], event["why"]) for event in told] \
+            == [("up", f"127.0.0.1:{claw.port}", "unauthorized: gateway token mismatch")]
+        assert weir.text().count("unauthorized: gateway token mismatch") == 1
+
+
+def test_refused_at_the_upgrade():
+    with double() as claw:
+        claw.behave(upgrade=403)
+        with weir_for(claw) as weir:
+            assert code_of(post(weir, "echo", {})) == "denied"
+            assert [event["why"] for event in told_of(weir)] == ["the upgrade was answered 403"]
 
 
 @option("upstreams.openclaw.password")

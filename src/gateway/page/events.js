@@ -39,7 +39,7 @@ export function recent() {
 
 const KINDS = {
   good: /^(key_up|pool_warm|endpoint_returned|account_recovered|alert_cleared|overload_over)$/,
-  bad: /^(key_down|pool_limit_reached|endpoint_ejected|alert_firing|overload|events_lost)$/,
+  bad: /^(key_down|openclaw_denied|pool_limit_reached|endpoint_ejected|alert_firing|overload|events_lost)$/,
   warn: /^(connection_error|connection_timeout|account_cooled|lease_overdue|session_rebound|health_status_changed)$/,
   busy: /^changed$/,
 };
