@@ -17,6 +17,7 @@
 #include "gateway/capacity.h"
 #include "gateway/config_address.h"
 #include "gateway/host.h"
+#include "proto/basic.h"
 #include "proto/http.h"
 #include "proto/json.h"
 #include "proto/prom.h"
@@ -200,6 +201,30 @@ static struct slice bearer_of(const struct http_head *head)
     return slice_trim(slice_sub(field->value, 7, field->value.len));
 }
 
+/* What a request may have: a page, or the methods that there are at its path. */
+struct wanted {
+    const struct admin_page *page;
+    unsigned methods; /* 0: there is no such path */
+};
+
+/* A browser shows a password by itself wherever it has learned one, also when another site sends it
+ * here. So it opens the one page that is for browsers without JavaScript, which changes nothing and
+ * that no other site can read, and its user's name is not looked at. */
+static bool takes_password(const struct wanted *wanted)
+{
+    return wanted->page != NULL && wanted->page->write == admin_status_write;
+}
+
+static struct slice shown_by(const struct http_head *head, const struct wanted *wanted,
+                             char room[static BASIC_BYTES_MAX])
+{
+    const struct http_field *field = http_find(head, HTTP_AUTHORIZATION);
+    struct slice password;
+    bool is_password = field != NULL && takes_password(wanted)
+                       && basic_password(field->value, room, &password);
+    return is_password ? password : bearer_of(head);
+}
+
 /* The host of an authority, without port and brackets. */
 static struct slice host_of(struct slice authority)
 {
@@ -239,12 +264,6 @@ static bool origin_is_ours(const struct http_head *head)
     return true;
 }
 
-/* What a request may have: a page, or the methods that there are at its path. */
-struct wanted {
-    const struct admin_page *page;
-    unsigned methods; /* 0: there is no such path */
-};
-
 static bool is_open(const struct wanted *wanted)
 {
     return wanted->page != NULL && wanted->page->role == ADMIN_ANYONE;
@@ -263,7 +282,8 @@ static uint16_t refusal_of(struct admin *admin, const struct http_exchange *exch
     if (config->admin.token[0] != '\0' && !is_open(wanted)) {
         if (guesses_too_much(admin, address))
             return 429;
-        struct slice shown = bearer_of(head);
+        char room[BASIC_BYTES_MAX];
+        struct slice shown = shown_by(head, wanted, room);
         bool is_operator = is_secret(shown, config->admin.token);
         bool is_viewer = is_secret(shown, config->admin.viewer_token);
         if (!is_operator && !is_viewer) {
@@ -317,8 +337,15 @@ static void write_methods(unsigned methods, char *ret_text, size_t size)
                                     all[i].text);
 }
 
+/* What an answer may have beside what all have. */
+struct answer_more {
+    unsigned methods; /* of 405 */
+    const char *tag;  /* or NULL */
+    bool asks_password;
+};
+
 static void answer_head(struct http_exchange *exchange, uint16_t status, const char *type,
-                        size_t length, unsigned methods, const char *tag)
+                        size_t length, const struct answer_more *more)
 {
     char allow[32];
     struct http_field fields[6] = {
@@ -333,12 +360,16 @@ static void answer_head(struct http_exchange *exchange, uint16_t status, const c
     if (status == 401)
         fields[count++] = (struct http_field){.name = SLICE("WWW-Authenticate"),
                                               .value = SLICE("Bearer realm=\"weir\"")};
+    if (status == 401 && more->asks_password)
+        fields[count++] = (struct http_field){
+            .name = SLICE("WWW-Authenticate"),
+            .value = SLICE("Basic realm=\"weir: the password is the token\", charset=\"UTF-8\"")};
     if (status == 405) {
-        write_methods(methods, allow, sizeof(allow));
+        write_methods(more->methods, allow, sizeof(allow));
         fields[count++] = (struct http_field){.name = SLICE("Allow"), .value = slice_of(allow)};
     }
-    if (tag != NULL)
-        fields[count++] = (struct http_field){.name = SLICE("ETag"), .value = slice_of(tag)};
+    if (more->tag != NULL)
+        fields[count++] = (struct http_field){.name = SLICE("ETag"), .value = slice_of(more->tag)};
     if (status == 429 || status == 503)
         fields[count++] = (struct http_field){
             .name = SLICE("Retry-After"), .value = SLICE("1"), .id = HTTP_RETRY_AFTER};
@@ -355,13 +386,13 @@ static void answer_head(struct http_exchange *exchange, uint16_t status, const c
 
 /* A refusal needs no request to be remembered. */
 static void refuse(struct http_exchange *exchange, uint16_t status, bool head_only,
-                   unsigned methods)
+                   const struct answer_more *more)
 {
     struct bytes body;
     bytes_init(&body, &alloc_libc, ROW_BYTES);
     rows_fault(&body, status, status_reason(status));
     exchange->user = NULL;
-    answer_head(exchange, status, "application/json", bytes_len(&body), methods, NULL);
+    answer_head(exchange, status, "application/json", bytes_len(&body), more);
     if (!head_only)
         exchange->ops->body(exchange, bytes_at(&body), bytes_len(&body));
     exchange->ops->end(exchange, NULL);
@@ -407,15 +438,16 @@ static void answer_send(struct admin_request *request, uint16_t status)
     char tag[ADMIN_TAG_TEXT];
     if (has_tag)
         admin_config_tag(request->admin->server, tag);
-    answer_head(request->exchange, status, type, bytes_len(&request->body), 0,
-                has_tag ? tag : NULL);
+    const struct answer_more more = {.tag = has_tag ? tag : NULL};
+    answer_head(request->exchange, status, type, bytes_len(&request->body), &more);
     body_send(request);
 }
 
 /* What was written is a fault, whatever the page is of. */
 static void fault_send(struct admin_request *request, uint16_t status)
 {
-    answer_head(request->exchange, status, "application/json", bytes_len(&request->body), 0, NULL);
+    const struct answer_more nothing = {.tag = NULL};
+    answer_head(request->exchange, status, "application/json", bytes_len(&request->body), &nothing);
     body_send(request);
 }
 
@@ -567,7 +599,7 @@ static void follow(struct admin_request *request, const struct http_head *head)
                                       after_of(&request->ask, head));
     if (!request->is_following) {
         request_free(request);
-        refuse(exchange, 503, false, 0);
+        refuse(exchange, 503, false, &(struct answer_more){.tag = NULL});
     }
 }
 
@@ -594,13 +626,15 @@ static void on_request(void *self, struct http_exchange *exchange, struct http_h
     }
     struct admin_request *request = status == 0 ? request_new(admin, exchange, head) : NULL;
     if (request == NULL) {
-        refuse(exchange, status != 0 ? status : 503, head_only, wanted.methods);
+        const struct answer_more more = {.methods = wanted.methods,
+                                         .asks_password = takes_password(&wanted)};
+        refuse(exchange, status != 0 ? status : 503, head_only, &more);
         return;
     }
     request->page = wanted.page;
     if (!take_ask(request, head, &ask, role)) {
         request_free(request);
-        refuse(exchange, 414, head_only, 0);
+        refuse(exchange, 414, head_only, &(struct answer_more){.tag = NULL});
     } else if (request->page->follows && !head_only && accepts(head, "text/event-stream")) {
         follow(request, head);
     } else if (end || !admin_changes(request->page)) {
@@ -615,7 +649,7 @@ static void on_body(struct http_exchange *exchange, const void *data, size_t len
         return; /* a GET's body is nobody's */
     if (!bytes_append(&request->input, data, len)) {
         request_free(request);
-        refuse(exchange, 413, false, 0);
+        refuse(exchange, 413, false, &(struct answer_more){.tag = NULL});
     }
 }
 

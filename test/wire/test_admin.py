@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The admin interface: its pages, who may see them, and that reading them costs the traffic nothing."""
+import base64
 import json
 import socket
 import subprocess
@@ -212,6 +213,39 @@ def test_token():
             status = ask(weir, f"Host: localhost\r\nAuthorization: Bearer {wrong}\r\n").status
         assert status == 429
         assert ask(weir, "Host: localhost\r\nAuthorization: Bearer s3cret\r\n").status == 429
+
+
+def basic(password, user="anyone"):
+    return f"Host: localhost\r\nAuthorization: Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}\r\n"
+
+
+def test_a_browsers_password_opens_the_status_page_and_no_other():
+    with Upstream() as upstream, keyed(upstream, token="s3c:ret", viewer_token="lookout") as weir:
+        for password in ("s3c:ret", "lookout"):
+            answer = ask(weir, basic(password), path="/status")
+            assert answer.status == 200 and "is serving" in answer.body.decode()
+        refused = ask(weir, "Host: localhost\r\n", path="/status")
+        assert refused.status == 401
+        assert [scheme.split()[0] for scheme in refused.headers("www-authenticate")] == ["Bearer", "Basic"]
+        for path in ("/", "/metrics", "/api/v1/config", "/api/v1/live", "/status/", "/nothing"):
+            answer = ask(weir, basic("s3c:ret"), path=path)
+            assert answer.status == 401 and not [s for s in answer.headers("www-authenticate") if s.startswith("Basic")], path
+        assert ask(weir, basic("s3c:ret"), path="/api/v1/pools/up/flush", method="POST").status == 401
+        assert ask(weir, basic("s3c:ret"), path="/status", method="POST").status in (401, 405)
+        # What another site may have a browser do here.
+        assert ask(weir, basic("s3c:ret").replace("localhost", "evil.test"), path="/status").status == 403
+        assert ask(weir, basic("s3c:ret") + "Origin: http://evil.test\r\n", path="/status").status == 403
+
+
+def test_wrong_passwords_are_guesses():
+    with Upstream() as upstream, keyed(upstream, token="s3cret") as weir:
+        for wrong in ("s3cre", "", "s3cret x"):
+            assert ask(weir, basic(wrong), path="/status").status == 401
+        assert ask(weir, "Host: localhost\r\nAuthorization: Basic s3cret\r\n", path="/status").status == 401
+        for wrong in range(20):
+            status = ask(weir, basic(wrong), path="/status").status
+        assert status == 429
+        assert ask(weir, basic("s3cret"), path="/status").status == 429
 
 
 def test_unix_socket(tmp_path):
