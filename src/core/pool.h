@@ -33,6 +33,9 @@ weir_err pool_acquire_pinned(weir_pool *pool, struct key *pin, const weir_acquir
  * Any id will do. */
 const void *pool_lease_at(const weir_pool *pool, weir_lease id);
 void pool_lease_fetch_conn(const weir_pool *pool, weir_lease id);
+/* Leases that the connections which are up can carry at a time, by what the last one of each key
+ * could; as many as connections where each carries one. */
+uint64_t pool_room(const weir_pool *pool);
 void pool_conn_fetch(const weir_pool *pool, weir_conn id);
 #define POOL_LEASE_BYTES 192U
 

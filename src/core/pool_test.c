@@ -241,6 +241,7 @@ static void the_fullest_shared_connection_below_its_ideal_is_next(void **state)
     assert_int_equal(on[2], 3);
     assert_int_equal(on[3], 3);
     assert_int_equal(fake->count, 3);
+    assert_int_equal(pool_room(fake->pool), 9); /* the hard limit of each */
     fake_free(fake);
 }
 

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "core/crowd.h"
 #include "core/parts.h"
+#include "core/pool.h"
 
 #include <string.h>
 
@@ -120,6 +121,24 @@ static void report_gauges(const weir_pool *pool, weir_stats *stats)
         stats->keys_backing_off += key->state == WEIR_KEY_BACKING_OFF;
         stats->keys_down += key->state == WEIR_KEY_DOWN || key->state == WEIR_KEY_TRIAL;
     }
+}
+
+/* By what its last connection could carry. */
+static uint64_t room_of(const struct key *key)
+{
+    uint64_t up = (uint64_t)key->by_state[WEIR_IDLE].count + key->by_state[WEIR_SHARED].count
+                  + key->by_state[WEIR_ACTIVE].count + key->by_state[WEIR_PROBING].count;
+    uint32_t each = key->leases_seen > 0 ? key->leases_seen : 1;
+    return up * (each < key->pool->opt.leases_hard ? each : key->pool->opt.leases_hard);
+}
+
+uint64_t pool_room(const weir_pool *pool)
+{
+    uint64_t room = 0;
+    weir_list_each(it, &pool->keys) {
+        room += room_of(list_entry(it, struct key, on_pool));
+    }
+    return room;
 }
 
 void weir_pool_stats(const weir_pool *pool, weir_stats *ret_stats)

@@ -391,8 +391,9 @@ static void explain(struct alert *alert, const struct alert_pool_facts *pool)
                  threshold / 1048576);
         return;
     case ALERT_EARLY_EXHAUSTION:
-        snprintf(to, size, "%.40s: %u of %u connections in use; none is left in %.0f s, as it goes",
-                 pool->name, pool->busy, pool->busy_most, value);
+        snprintf(to, size, "%.40s: %u of %u %s in use; none is left in %.0f s, as it goes",
+                 pool->name, pool->busy, pool->busy_most,
+                 pool->is_streams ? "streams" : "connections", value);
         return;
     case ALERT_EARLY_ERROR_RATE:
         snprintf(to, size, "%.40s: failures grow towards %.1f %% of requests", pool->name,

@@ -59,9 +59,10 @@ struct alert {
 struct alert_pool_facts {
     const char *name;   /* borrowed until alerts_look() returns */
     uint32_t total;     /* connections, in all states */
-    uint32_t busy;      /* those that are in use, or on their way to be */
+    uint32_t busy;      /* those that are in use, or on their way to be; or streams in use */
     uint32_t most;      /* that there may be; 0: no limit */
     uint32_t busy_most; /* that may be in use, whatever limits it; 0: no limit */
+    bool is_streams;    /* busy, and busy_most: each connection carries several */
     /* Of upstreams, counters: */
     uint64_t finished, failed;           /* requests */
     uint64_t first_bytes, first_byte_us; /* answers that began, and how long that took them */

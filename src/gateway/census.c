@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "connector/http.h"
+#include "core/pool.h"
 #include "gateway/inlet.h"
 #include "gateway/server.h"
 #include "gateway/upstream.h"
@@ -205,6 +206,7 @@ static void write_pools(const struct site *site, struct census_sheet *sheet)
         row->stats.size = sizeof(row->stats);
         row->health.size = sizeof(row->health);
         weir_pool_stats(pool, &row->stats);
+        row->room = pool_room(pool);
         weir_pool_health(pool, &row->health);
         weir_pool_options_of(pool, &options);
         row->max_total = options.max_total;

@@ -41,6 +41,7 @@ struct census_pool {
     weir_stats stats;
     weir_health_report health;
     struct pool_forecast forecast;
+    uint64_t room; /* leases that its connections can carry */
     uint32_t max_total;
 };
 

@@ -17,6 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct lookout_pool {
+    uint32_t busy_most;    /* connections that may be in use at a time; 0: no limit */
+    uint32_t streams_most; /* … where each carries several leases: a worker has a few of a key */
+    uint32_t each;         /* leases that one carries; 0: not known yet */
+};
+
 struct lookout {
     struct server *server;
     struct loop_timer timer;
@@ -26,6 +32,7 @@ struct lookout {
     struct webhook *webhook; /* or NULL */
     struct census_who *who;  /* of each pool */
     struct alert_pool_facts *pools;
+    struct lookout_pool *own; /* of each */
     uint32_t pools_count;
 };
 
@@ -74,13 +81,14 @@ static bool is_isolated(const struct config *config, uint32_t upstream)
 }
 
 /* Connections that may be in use at a time: as many as the pool may have, and its keys. */
-static uint32_t busy_most(const struct config *config, uint32_t upstream)
+static uint32_t busy_most(const struct config *config, uint32_t upstream, uint32_t per_key)
 {
     const struct config_upstream *u = &config->upstreams.at[upstream];
-    uint64_t most = u->accounts.count > 0 ? 0 : u->pool.max_per_key;
+    per_key = per_key < u->pool.max_per_key ? per_key : u->pool.max_per_key;
+    uint64_t most = u->accounts.count > 0 ? 0 : per_key;
     for (uint32_t i = 0; i < u->accounts.count; i++) {
         uint32_t own = u->accounts.at[i].max_connections;
-        most += own < u->pool.max_per_key ? own : u->pool.max_per_key;
+        most += own < per_key ? own : per_key;
     }
     most *= u->endpoints.count;
     if (most > u->pool.max_total || is_isolated(config, upstream))
@@ -96,7 +104,9 @@ static int open_alerts(struct lookout *lookout)
     lookout->alerts = alerts_new(&opt, &alloc_libc);
     lookout->who = calloc(lookout->pools_count, sizeof(*lookout->who));
     lookout->pools = calloc(lookout->pools_count, sizeof(*lookout->pools));
-    if (lookout->alerts == NULL || lookout->who == NULL || lookout->pools == NULL)
+    lookout->own = calloc(lookout->pools_count, sizeof(*lookout->own));
+    if (lookout->alerts == NULL || lookout->who == NULL || lookout->pools == NULL
+        || lookout->own == NULL)
         return -ENOMEM;
     for (uint32_t i = 0; i < lookout->pools_count; i++) {
         uint32_t most = census_most(server, i);
@@ -106,8 +116,12 @@ static int open_alerts(struct lookout *lookout)
         if (lookout->who[i].kind == CENSUS_OPENCLAW)
             most = WEIR_UNLIMITED;
         lookout->pools[i].most = most == WEIR_UNLIMITED ? 0 : most;
-        if (i < server->config->upstreams.count)
-            lookout->pools[i].busy_most = busy_most(server->config, i);
+        if (i < server->config->upstreams.count) {
+            const weir_pool_options *pool = &server->config->upstreams.at[i].pool;
+            lookout->own[i].busy_most = busy_most(server->config, i, pool->max_per_key);
+            lookout->own[i].streams_most = busy_most(server->config, i,
+                                                     pool->streams_conns_max * server->sites_count);
+        }
     }
     return 0;
 }
@@ -143,6 +157,7 @@ void lookout_close(struct lookout *take_lookout)
     alerts_free(take_lookout->alerts);
     free(take_lookout->who);
     free(take_lookout->pools);
+    free(take_lookout->own);
     free(take_lookout);
 }
 
@@ -189,20 +204,44 @@ static void add_requests(struct lookout *lookout, struct alert_facts *facts)
     }
 }
 
+/* A connection of HTTP/2 is in use long before it is full. What each carries is known as long as
+ * one is up, and remembered. */
+static void count_busy(struct lookout_pool *own, struct alert_pool_facts *pool,
+                       const weir_stats *sum, uint64_t room)
+{
+    uint64_t up = sum->idle + sum->shared + sum->active + sum->probing;
+    if (up > 0)
+        own->each = (uint32_t)(room / up);
+    pool->is_streams = own->each > 1;
+    uint64_t busy = pool->is_streams ? sum->leases : sum->total - sum->idle - sum->closing;
+    uint64_t most = pool->is_streams ? (uint64_t)own->streams_most * own->each : own->busy_most;
+    pool->total = (uint32_t)sum->total;
+    pool->busy = (uint32_t)busy;
+    pool->busy_most = most < UINT32_MAX ? (uint32_t)most : 0;
+}
+
 static void add_pools(struct lookout *lookout, const struct census *census)
 {
     for (uint32_t i = 0; i < lookout->pools_count; i++) {
         struct alert_pool_facts *pool = &lookout->pools[i];
-        pool->total = pool->busy = 0;
+        weir_stats sum = {.size = sizeof(sum)};
+        uint64_t room = 0;
         pool->finished = pool->failed = pool->first_bytes = pool->first_byte_us = 0;
         for (uint32_t w = 0; w < census->sheets_count; w++) {
             const struct census_sheet *sheet = &census->sheets[w];
             if (i < sheet->pools_count) {
                 const weir_stats *stats = &sheet->pools[i].stats;
-                pool->total += (uint32_t)stats->total;
-                pool->busy += (uint32_t)(stats->total - stats->idle - stats->closing);
+                sum.total += stats->total;
+                sum.idle += stats->idle;
+                sum.shared += stats->shared;
+                sum.active += stats->active;
+                sum.probing += stats->probing;
+                sum.closing += stats->closing;
+                sum.leases += stats->leases;
+                room += sheet->pools[i].room;
             }
         }
+        count_busy(&lookout->own[i], pool, &sum, room);
     }
 }
 

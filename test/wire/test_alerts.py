@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from h2peer import H2Upstream
 from test_accounts import Api
 from test_affinity import by_session, four, relay as relay_of
 from test_sessions import pin, with_pins
@@ -188,7 +189,29 @@ def test_exhaustion_is_foretold():
                 wait_for(lambda: time.monotonic() - begun > (count + 1) * 0.08, "the next one's time")
             assert alert(weir, "early_exhaustion", "up")["fired"] == 1
             (event,) = told(weir, "alert_firing")
-            assert event["what"] == "early_exhaustion" and "none is left in" in event["why"]
+            assert event["what"] == "early_exhaustion" and "connections in use; none is left in" in event["why"]
+
+
+def test_exhaustion_of_streams_is_foretold():
+    """The same with HTTP/2: one connection is all there may be, and its streams are what runs out."""
+    limits = {"streams_conns_max": 1, "leases_ideal": 100}
+    with H2Upstream(lambda peer, stream: None) as up, \
+            Weir(up, upstream_options={"protocol": "h2"}, upstream_pool=limits, workers=1,
+                 pool={"idle_timeout": "10m", "request_timeout": "10m"}, alerts={"for": "0s", "horizon": "6s"}) as weir:
+        with contextlib.ExitStack() as stack:
+            begun = time.monotonic()
+            for count in range(99):
+                client = stack.enter_context(Client(weir.port))
+                client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+                wait_for(lambda: weir.metric("weir_pool_leases", pool="up") > count, "one more")
+                if alert(weir, "early_exhaustion", "up")["fired"]:
+                    break
+                wait_for(lambda: time.monotonic() - begun > (count + 1) * 0.1, "the next one's time")
+            assert alert(weir, "early_exhaustion", "up")["fired"] == 1
+            assert 1 < weir.metric("weir_pool_leases", pool="up") < 100
+            assert weir.metric("weir_pool_connections", pool="up") == 1
+            (event,) = told(weir, "alert_firing")
+            assert event["what"] == "early_exhaustion" and "of 100 streams in use; none is left in" in event["why"]
 
 
 # --- the webhook ---------------------------------------------------------------------------------
