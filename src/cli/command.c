@@ -95,10 +95,11 @@ const struct command commands[] = {
      "\n"
      "Exit status: 0 left, 1 this is no terminal, 2 not understood.\n",
      command_top},
-    {"explain", "KEY|--path PATH [OPTION ...]", "why a connection is, or is not, reused",
-     "KEY is one that `weir show keys` lists: what its pools last decided for it, and why. Without a\n"
-     "key, where a request would go now that is described so: its route, conversation, account and\n"
-     "endpoint. Nothing is sent, and nothing changes.\n"
+    {"explain", "KEY|SESSION|--path PATH [OPTION ...]", "why a connection is, or is not, reused",
+     "KEY is one that `weir show keys` lists: what its pools last decided for it, and why. SESSION is\n"
+     "how the id of a conversation begins (`weir show sessions`): where it is, how it came there, and\n"
+     "how its upstream's accounts are. Without either, where a request would go now that is described\n"
+     "so: its route, conversation, account and endpoint. Nothing is sent, and nothing changes.\n"
      "\n"
      "  --pool NAME      of that pool only, of a key\n"
      "  --path PATH      of the request [/]\n"

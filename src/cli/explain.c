@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * explain.c - `weir explain`: of a key, why a connection was, or was not, reused; of a request that
- * is described, where it would go now.
+ * explain.c - `weir explain`: of a key, why a connection was, or was not, reused; of a
+ * conversation, why it is where it is; of a request that is described, where it would go now.
  */
 #include "cli/ask.h"
 #include "cli/command.h"
+#include "cli/explain_session.h"
 #include "cli/row.h"
 #include "cli/terminal.h"
 #include "cli/url.h"
@@ -78,6 +79,16 @@ static void print_members(struct slice object, const char *between)
     printf("\n");
 }
 
+/* Of a list of texts. */
+static void print_element(struct slice value)
+{
+    char text[ROW_CELL_MAX];
+    if (json_get_text(value, text, sizeof(text)) == JSON_NO_TEXT)
+        slice_copy(text, sizeof(text), value);
+    terminal_tame(text);
+    printf("%s\n", text);
+}
+
 /* Of a request: a line for each step of its way. */
 static bool print_request(struct slice page)
 {
@@ -99,7 +110,10 @@ static bool print_request(struct slice page)
             printf("%s\n", word);
             while (json_next(value, &in, &none, &row)) {
                 printf("  ");
-                print_members(row, " ");
+                if (json_is_object(row))
+                    print_members(row, " ");
+                else
+                    print_element(row);
             }
         } else {
             printf("%-10s %s\n", word, cell);
@@ -181,6 +195,8 @@ int command_explain(int count, char **words)
     if (!is_json && strcmp(output, "text") != 0)
         return misused("-o is text or json, not ", output);
     about[0].value = is_key ? words[0] : NULL;
+    if (is_key && strstr(words[0], "://") == NULL && about[1].value == NULL)
+        return explain_session(&ask, words[0], is_json);
     snprintf(path, sizeof(path), is_key ? "/api/v1/keys/explain" : "/api/v1/explain");
     for (size_t i = 0; i < sizeof(about) / sizeof(about[0]); i++) {
         if (about[i].value == NULL)
@@ -194,7 +210,7 @@ int command_explain(int count, char **words)
         is_first = false;
     }
     if (is_first)
-        return misused("a KEY, or --path and what else a request has", "");
+        return misused("a KEY, a SESSION, or --path and what else a request has", "");
     ask.path = path;
     int status = show(&ask, is_json, is_key);
     ask.path = NULL;

@@ -143,7 +143,8 @@ static void ask_something(struct demo_visitors *visitors)
 static void on_time(struct loop_timer *timer, uint64_t now_ms)
 {
     struct demo_visitors *visitors = container_of(timer, struct demo_visitors, timer);
-    bool is_rush = visitors->ticks / TICKS_A_S % DEMO_ROUND_S >= DEMO_ROUND_S - DEMO_RUSH_S;
+    uint64_t second = visitors->ticks / TICKS_A_S;
+    bool is_rush = second >= DEMO_CALM_S && (second - DEMO_CALM_S) % DEMO_ROUND_S < DEMO_RUSH_S;
     visitors->ticks++;
     for (visitors->owed += visitors->per_s; visitors->owed >= TICKS_A_S;
          visitors->owed -= TICKS_A_S)

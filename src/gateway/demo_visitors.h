@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define DEMO_VISITS_MAX 1000U /* a second */
+#define DEMO_CALM_S     20U   /* before the first rush */
 #define DEMO_ROUND_S    90U
 #define DEMO_RUSH_S     15U
 

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import pathlib
-import re
 import subprocess
 
 import pytest
@@ -16,7 +15,6 @@ import peers
 from browser import Browser
 from test_accounts import Api
 from test_admin import keyed
-from test_cli import Demo
 from weirtest import ROOT, Upstream, Weir, wait_for
 
 BUILD = pathlib.Path(os.environ.get("WEIR_BUILD", ROOT / "build/dev"))
@@ -198,24 +196,6 @@ def test_configuration_is_searched_and_tried(busy, page):
     assert json.loads(busy.admin("/api/v1/config").text)["log"]["level"] == "info"
 
 
-def test_what_a_new_operator_does(page):
-    """`weir demo`, its page: there is traffic; the slow endpoint is found, and drained; a conversation, and why it moved."""
-    with Demo("--port", "0", "--tls-port", "0", "--admin-port", "0", "--visitors", "40") as demo:
-        page.open(f"http://127.0.0.1:{demo.port('admin')}/")
-        page.until("/^[1-9]/.test(document.querySelector('.tile .value')?.innerText)", "requests a second")
-        tired = re.search(r"(\d+) \(plain; the last is tired\)", demo.text)[1]
-        page.until(f"document.querySelector('main').innerText.indexOf('plain / 127.0.0.1:{tired}') > 0")
-        rows = "[...document.querySelectorAll('table')].find(t => t.innerText.includes('Actions')).innerText.match(/plain . [\\d.:]+/g)[0]"
-        page.until(f"{rows}.endsWith(':{tired}')", "the tired one to be the slowest of its upstream")
-        # Rows change places meanwhile: it is found and clicked at once.
-        page.until(f"(() => {{ const e = {button(f'Drain plain/127.0.0.1:{tired}')}; if (e) e.click(); return !!e; }})()", "its button")
-        confirm(page, "it is tired")
-        page.until(button(f"Ready plain/127.0.0.1:{tired}"), "its end")
-        page.run("location.hash = '#/sessions'")
-        page.click("document.querySelector('.page.sessions tbody a')")
-        says(page, "It is bound to account spare")
-
-
 # --- what is changed ---------------------------------------------------------------------------
 
 
@@ -294,6 +274,19 @@ def test_overload_is_what_the_overview_says_first(page):
     with Upstream() as up, Weir(up, overload={"memory": "1MiB"}) as weir:
         shown(page, weir, "overview", "The gateway is overloaded: memory at", "new clients are answered 503")
         shown(page, weir, "process", "Memory limit", "of 1.0 MiB")
+
+
+def test_status_with_a_password(page):
+    with Upstream() as up, keyed(up, token="s3cret") as weir:
+        page.open(f"http://me:s3cret@127.0.0.1:{weir.admin_port}/status")
+        assert "is serving" in page.text()
+        # The browser has the password now, and shows it by itself: it opens nothing else.
+        own = f"http://127.0.0.1:{weir.admin_port}"
+        page.open(own + "/")
+        done = page.run(f"fetch('{own}/api/v1/pools/up/flush', {{method: 'POST', body: '{{}}', credentials: 'include'}})"
+                        ".then(r => r.status)")
+        assert done == 401
+        page.complaints.clear()  # the browser tells of each 401
 
 
 def test_it_reconnects_and_says_so(page):

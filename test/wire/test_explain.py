@@ -3,6 +3,8 @@
 import json
 import subprocess
 
+from test_accounts import Api
+from test_affinity import KEYS, by_session, four, relay
 from weirtest import WEIR, Upstream, Weir
 
 
@@ -24,10 +26,37 @@ def test_explain():
         lines = {line.split()[0]: line for line in request.stdout.splitlines() if not line.startswith(" ")}
         assert request.returncode == 0 and lines["upstream"].split() == ["upstream", "up"]
         assert f"endpoint=127.0.0.1:{upstream.port}" in request.stdout
+        reasons = request.stdout.partition("\nreasons\n")[2].splitlines()
+        assert len(reasons) > 1 and all(line.strip() for line in reasons)
         assert json.loads(run(weir, "--path", "/", "-o", "json").stdout)["upstream"] == "up"
         for words in ((), (upstream.url, "more"), (upstream.url, "--path", "/"), ("--pool", "up"), ("--path", "/", "-o", "x")):
             assert run(weir, *words).returncode == 2, words
         assert run(weir, "no key").returncode == 1
+
+
+def test_a_conversation():
+    with Api() as api, relay(api, *four()) as weir:
+        homes = {number: by_session(weir, number)[0] for number in range(KEYS)}
+        api.says(homes[0], 429, "Retry-After: 600\r\n")  # some conversations are there, and go
+        left = homes[0].removeprefix("k-")
+        for number in range(KEYS):
+            assert by_session(weir, number)[2] == 200
+        rows = json.loads(weir.admin("/api/v1/sessions").text)["sessions"]
+        assert rows
+        for row in rows:
+            others = [one["id"] for one in rows if one is not row]
+            short = next(row["id"][:n] for n in range(1, 33) if not any(one.startswith(row["id"][:n]) for one in others))
+            said = run(weir, short).stdout
+            assert f"session  {row['id']} of upstream up" in said and f"is bound to account {row['account']} " in said
+            assert f"{left} is cooling" in said and said.count(" is ready: ") == 3
+            told = json.loads(run(weir, row["id"], "-o", "json").stdout)
+            assert told["session"]["id"] == row["id"] and len(told["accounts"]) == 4
+            assert all(row["id"].startswith(move["session"]) and move["from"] == left for move in told["moves"])
+        moved = [row for row in rows if json.loads(run(weir, row["id"], "-o", "json").stdout)["moves"]]
+        assert moved and f"from {left} to " + moved[0]["account"] in run(weir, moved[0]["id"]).stdout
+        assert "no record" in run(weir, "fffffffffffffffffffffffffffffffff").stderr
+        if len(rows) > 1:
+            assert "several" in run(weir, "").stderr
 
 
 def test_every_list_can_be_shown():

@@ -87,6 +87,11 @@ const WHYS = {
   spill: 'its account was full for a moment', pin: 'a response it continues is there', operator: 'an operator moved it', rebind: 'an operator moved it',
 };
 
+/** Whether something is held against an account. */
+function held(account) {
+  return account.reason && account.reason !== 'none';
+}
+
 /** Why it is where it is, in sentences: from what was told of it. */
 function why(session) {
   const moves = recent().filter((e) => e.session && session.id.startsWith(e.session));
@@ -98,8 +103,8 @@ function why(session) {
       ? h('p', { class: 'dim' }, 'Its move is older than the events that are kept, was one of many told as one, or it was recorded here at once.')
       : h('ul', { class: 'list' }, moves.map((e) => h('li', { key: e.id }, h('time', { datetime: e.time }, clock(e.time)), ' ',
         `${e.from ? `from ${e.from} ` : ''}to ${e.account}: `, h('b', {}, WHYS[e.why] || String(e.why).replace(/_/g, ' '))))),
-    own && h('p', {}, 'That account is ', badge(own.state), own.reason ? ` (${own.reason.replace(/_/g, ' ')})` : '', '.'),
-    accounts.filter((a) => a !== own).map((a) => h('p', { key: a.account, class: 'dim' }, `${a.account} is ${a.state}${a.reason ? `: ${a.reason.replace(/_/g, ' ')}, ${duration(a.cooldown_seconds)} left` : ''}.`)));
+    own && h('p', {}, 'That account is ', badge(own.state), held(own) ? ` (${own.reason.replace(/_/g, ' ')})` : '', '.'),
+    accounts.filter((a) => a !== own).map((a) => h('p', { key: a.account, class: 'dim' }, `${a.account} is ${a.state}${held(a) ? `: ${a.reason.replace(/_/g, ' ')}, ${duration(a.cooldown_seconds)} left` : ''}.`)));
 }
 
 function rebind(session, account) {
