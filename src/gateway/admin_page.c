@@ -236,6 +236,7 @@ uint16_t admin_endpoints(const struct server *server, const struct census *censu
             json_text(&row, "url", endpoint->url);
             json_u64(&row, "weight", endpoint->weight);
             json_u64(&row, "priority", endpoint->priority);
+            json_text(&row, "zone", endpoint->zone);
             json_text(&row, "mode",
                       steer_word(steer_mode(relay_shared_steer(server->shared, u), e)));
             endpoint_row(&row, census, index++);

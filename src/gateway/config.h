@@ -160,6 +160,7 @@ struct config_endpoint {
     uint16_t port;
     uint32_t weight;   /* 0: takes no new requests */
     uint32_t priority; /* 0 is the highest tier */
+    const char *zone;  /* "": none */
 };
 
 /* Who we are to the endpoints. */
@@ -309,6 +310,7 @@ struct config {
     uint32_t workers; /* 0: one per processor */
     struct {
         const char *name; /* "" : the host's name */
+        const char *zone; /* "": none */
     } node;
     struct {
         const char *user; /* to become, started as root; "": as whom it was started */

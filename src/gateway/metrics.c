@@ -473,6 +473,25 @@ static void write_endpoint_family(struct page *p, const char *name, enum prom_ty
                      endpoint_figure(p, index++, figure));
 }
 
+/* Of upstreams that have endpoints in our zone and in others. */
+static void write_zones(struct page *p)
+{
+    const struct server *s = p->server;
+    prom_family(&p->prom, "weir_upstream_zone_requests_total", PROM_COUNTER,
+                "Requests for an endpoint of this gateway's zone (near), or of another one (far).");
+    for (uint32_t u = 0; u < s->config->upstreams.count; u++) {
+        struct relay_zone_counts sum = {0};
+        for (uint32_t w = 0; w < s->sites_count; w++) {
+            const struct relay_zone_counts one = relay_zone_counts_of(server_relay(s, w), u);
+            sum.near += one.near;
+            sum.far += one.far;
+        }
+        const char *name = s->config->upstreams.at[u].name;
+        prom_u64(&p->prom, LABELS({"upstream", name}, {"result", "near"}), sum.near);
+        prom_u64(&p->prom, LABELS({"upstream", name}, {"result", "far"}), sum.far);
+    }
+}
+
 static void write_endpoints(struct page *p)
 {
     write_endpoint_family(p, "weir_endpoint_usable", PROM_GAUGE,
@@ -483,6 +502,7 @@ static void write_endpoints(struct page *p)
                           "Requests that got an answer, of any code.", ENDPOINT_ANSWERED);
     write_endpoint_family(p, "weir_endpoint_failed_total", PROM_COUNTER, "Requests that got none.",
                           ENDPOINT_FAILED);
+    write_zones(p);
 }
 
 /* --- listeners -----------------------------------------------------------------------------------

@@ -151,6 +151,13 @@ const struct claw_counters *relay_openclaw_counters(const struct relay *relay, u
 void relay_flush_endpoint(struct relay *relay, uint32_t upstream, uint32_t endpoint,
                           uint32_t grace_ms);
 
+/* Requests that were for an endpoint of our zone, or for one of another; none where all are of the
+ * same. Any thread. */
+struct relay_zone_counts {
+    uint64_t near, far;
+};
+struct relay_zone_counts relay_zone_counts_of(const struct relay *relay, uint32_t upstream);
+
 struct relay_endpoint_info {
     const struct config_endpoint *endpoint;
     weir_key_state key_state;

@@ -333,6 +333,7 @@ static int open_upstreams(struct relay *relay)
             .event_self = relay->opt.event_self,
             .proxies = relay->opt.shared->proxies,
             .identity = relay->opt.shared->identities[i],
+            .zone = config->node.zone,
             .index = i,
             .seed = rand_mix(relay->opt.seed + i),
             .worker = relay->opt.worker,
@@ -512,4 +513,10 @@ void relay_endpoint_info_of(const struct relay *relay, uint32_t upstream, uint32
         .answered = it->answered,
         .failed = it->failed,
     };
+}
+
+struct relay_zone_counts relay_zone_counts_of(const struct relay *relay, uint32_t upstream)
+{
+    const struct upstream *of = &relay->upstreams[upstream];
+    return (struct relay_zone_counts){count_read(&of->zone_near), count_read(&of->zone_far)};
 }

@@ -12,6 +12,8 @@
 #include "gateway/proxies.h"
 #include "gateway/route.h"
 #include "gateway/secure.h"
+#include "gateway/telemetry.h"
+#include "gateway/zone.h"
 #include "io/loop.h"
 
 #include <errno.h>
@@ -29,7 +31,8 @@
 static int open_pool(struct upstream *upstream, const struct upstream_options *opt);
 static int pin_endpoints(struct upstream *upstream, const struct upstream_options *opt);
 static int open_openclaw(struct upstream *upstream, const struct upstream_options *opt);
-static void weigh(struct upstream *upstream, uint32_t account);
+static int find_near(struct upstream *upstream, const char *zone);
+static void weigh(struct upstream *upstream, uint32_t account, uint32_t except);
 static uint8_t standing_of(struct upstream *upstream, uint32_t index, uint32_t account);
 static enum balance_method method_of(enum config_balance balance);
 
@@ -73,6 +76,9 @@ int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
     if (error == 0) {
         error = pin_endpoints(upstream, opt);
     }
+    if (error == 0) {
+        error = find_near(upstream, opt->zone);
+    }
     if (error == 0 && opt->config->protocol == PROTOCOL_OPENCLAW) {
         error = open_openclaw(upstream, opt);
     }
@@ -92,6 +98,7 @@ void upstream_fini(struct upstream *upstream)
     alloc_free(&alloc_libc, upstream->endpoints);
     alloc_free(&alloc_libc, upstream->pins);
     alloc_free(&alloc_libc, upstream->passes);
+    alloc_free(&alloc_libc, upstream->is_near);
     alloc_free(&alloc_libc, upstream->outliers.at);
     profile_free(upstream->profile);
     *upstream = (struct upstream){0};
@@ -119,14 +126,19 @@ uint32_t upstream_choose(struct upstream *upstream, uint32_t account, uint64_t h
         /* The pool itself says when it is down. */
         return except == 0 || weight_of(upstream, 0) == 0 ? BALANCE_NOBODY : 0;
     }
-    weigh(upstream, account);
-    return balance_choose(&upstream->balance, upstream->peers, upstream->count, hash, except);
+    weigh(upstream, account, except);
+    uint32_t chosen = balance_choose(&upstream->balance, upstream->peers, upstream->count, hash,
+                                     except);
+    if (upstream->is_near != NULL && chosen != BALANCE_NOBODY) {
+        count_one(upstream->is_near[chosen] ? &upstream->zone_near : &upstream->zone_far);
+    }
+    return chosen;
 }
 
 uint32_t upstream_view(struct upstream *upstream, uint32_t account, uint64_t hash)
 {
     const struct balance balance = upstream->balance;
-    weigh(upstream, account);
+    weigh(upstream, account, BALANCE_NOBODY);
     int64_t *turns = alloc_zeroed(&alloc_libc, upstream->count * sizeof *turns);
     for (uint32_t i = 0; turns != NULL && i < upstream->count; i++) {
         turns[i] = upstream->peers[i].turn;
@@ -255,7 +267,7 @@ void upstream_judge(struct upstream *upstream, uint32_t endpoint, bool is_good)
 }
 
 /* How each fares now, as that account sees it. */
-static void weigh(struct upstream *upstream, uint32_t account)
+static void weigh(struct upstream *upstream, uint32_t account, uint32_t except)
 {
     const struct outlier_set *outliers = &upstream->outliers;
     uint64_t now_ms = loop_now_ms(upstream->loop);
@@ -274,6 +286,10 @@ static void weigh(struct upstream *upstream, uint32_t account)
         part += weight > 0;
         out += weight > 0 && peer->standing == BALANCE_OUT;
     }
+    if (upstream->is_near != NULL
+        && zone_prefer(upstream->peers, upstream->is_near, upstream->count, except)) {
+        return; /* half of those that take part are usable: no reason to panic */
+    }
     for (uint32_t i = 0; out * 2 > part && part > 1 && i < upstream->count; i++) {
         if (upstream->peers[i].standing == BALANCE_OUT
             && pool_key_state(upstream->endpoints[i].pins[account]) == WEIR_KEY_UP) {
@@ -284,7 +300,7 @@ static void weigh(struct upstream *upstream, uint32_t account)
 
 static bool is_usable_by(struct upstream *upstream, uint32_t account)
 {
-    weigh(upstream, account);
+    weigh(upstream, account, BALANCE_NOBODY);
     for (uint32_t i = 0; i < upstream->count; i++) {
         bool is_down = pool_key_state(upstream->endpoints[i].pins[account]) == WEIR_KEY_DOWN;
         if (upstream->peers[i].weight > 0 && upstream->peers[i].standing != BALANCE_OUT
@@ -470,6 +486,29 @@ static int pin_endpoints(struct upstream *upstream, const struct upstream_option
         }
     }
     return error;
+}
+
+static int find_near(struct upstream *upstream, const char *zone)
+{
+    uint32_t near = 0;
+    if (zone == NULL || zone[0] == '\0') {
+        return 0;
+    }
+    for (uint32_t i = 0; i < upstream->count; i++) {
+        near += strcmp(upstream->endpoints[i].config->zone, zone) == 0;
+    }
+    if (near == 0 || near == upstream->count) {
+        return 0;
+    }
+    upstream->is_near = alloc_zeroed(&alloc_libc, upstream->count * sizeof *upstream->is_near);
+    if (upstream->is_near == NULL) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < upstream->count; i++) {
+        const struct config_endpoint *config = upstream->endpoints[i].config;
+        upstream->is_near[i] = strcmp(config->zone, zone) == 0 && config->weight > 0;
+    }
+    return 0;
 }
 
 static int open_openclaw(struct upstream *upstream, const struct upstream_options *opt)

@@ -70,7 +70,9 @@ struct upstream {
     struct balance balance;
     struct balance_peer *peers;
     struct endpoint *endpoints;
-    struct profile *profile; /* where the time of its requests went; NULL: not known */
+    bool *is_near;                /* one for each endpoint; NULL: none is, or all are */
+    uint64_t zone_near, zone_far; /* choices, where some are */
+    struct profile *profile;      /* where the time of its requests went; NULL: not known */
     struct outlier_set outliers;
     uint32_t count;
     uint32_t keys; /* of each endpoint */
@@ -97,6 +99,7 @@ struct upstream_options {
     void *event_self;
     struct proxies *proxies;        /* that it, or its accounts, go through */
     struct claw_identity *identity; /* of its device, or NULL */
+    const char *zone;               /* of this gateway */
     uint32_t index;                 /* of this upstream in the configuration */
     uint64_t seed;
     uint32_t worker, workers; /* this one's share of limits over all */

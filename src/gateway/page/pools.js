@@ -115,6 +115,7 @@ function detail(snap, name) {
         { name: 'Endpoint', value: (e) => e.endpoint },
         { name: 'State', value: endpointState },
         { name: 'Weight', num: true, value: (e) => count(e.weight) },
+        { name: 'Zone', value: (e) => e.zone || '–' },
         { name: 'Priority', num: true, value: (e) => count(e.priority) },
         { name: 'Open', num: true, value: (e) => count(e.busy) },
         { name: 'Answered', num: true, value: (e) => count(e.answered) },
