@@ -7,21 +7,24 @@ with its folders, limits and capabilities, and again when it fails. SIGTERM stop
 
 It knows what debian/weir.service says and refuses what it does not know. What only systemd can do (the
 SANDBOX settings) it leaves alone; `systemd-analyze verify` and `security` judge those. A line per change
-goes to stdout: started PID, ended STATUS, stopped STATUS.
+goes to stdout: started PID, ended STATUS, stopped STATUS; with Type=notify also what the service says of itself,
+a line said WORDS for each message but the watchdog's.
 """
 import pathlib
 import pwd
 import resource
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 SANDBOX = {"ProtectSystem", "ProtectHome", "ProtectClock", "ProtectControlGroups", "ProtectHostname", "ProtectKernelLogs",
            "ProtectKernelModules", "ProtectKernelTunables", "ProtectProc", "PrivateDevices", "PrivateTmp", "RemoveIPC",
            "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID", "LockPersonality",
            "MemoryDenyWriteExecute", "SystemCallArchitectures", "SystemCallFilter", "SystemCallErrorNumber"}
-KNOWN = {"Type", "User", "Group", "EnvironmentFile", "ExecStart", "TimeoutStopSec", "Restart", "RestartSec", "LimitCORE",
+KNOWN = {"Type", "NotifyAccess", "WatchdogSec", "User", "Group", "EnvironmentFile", "ExecStart", "TimeoutStopSec", "Restart", "RestartSec", "LimitCORE",
          "LimitNOFILE", "StateDirectory", "StateDirectoryMode", "LogsDirectory", "LogsDirectoryMode", "RuntimeDirectory",
          "RuntimeDirectoryMode", "UMask", "AmbientCapabilities", "CapabilityBoundingSet", "NoNewPrivileges"}
 FOLDERS = {"StateDirectory": "var/lib", "LogsDirectory": "var/log", "RuntimeDirectory": "run"}
@@ -41,8 +44,8 @@ def settings_of(text):
     unknown = set(found) - KNOWN - SANDBOX
     if unknown:
         raise SystemExit(f"supervise: settings that are not known here: {', '.join(sorted(unknown))}")
-    if found["Type"] != ["exec"] or found["Restart"] != ["on-failure"]:
-        raise SystemExit("supervise: it knows Type=exec and Restart=on-failure")
+    if found["Type"] not in (["exec"], ["notify"]) or found["Restart"] != ["on-failure"]:
+        raise SystemExit("supervise: it knows Type=exec, Type=notify and Restart=on-failure")
     return {name: values[-1] for name, values in found.items()}
 
 
@@ -55,7 +58,7 @@ def users_of(root):
 
 class Service:
     def __init__(self, root, unit):
-        self.root, self.process, self.stopping = root, None, False
+        self.root, self.process, self.stopping, self.notify = root, None, False, None
         self.settings = settings_of((root / unit.lstrip("/")).read_text())
         self.user = users_of(root)[self.settings["User"]]
 
@@ -67,7 +70,7 @@ class Service:
             subprocess.run(["chown", f"{self.user.pw_uid}:{self.user.pw_gid}", folder], check=True)
 
     def environment(self):
-        made = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "USER": self.user.pw_name, "HOME": self.user.pw_dir}
+        made = {**self.notified(), "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "USER": self.user.pw_name, "HOME": self.user.pw_dir}
         path = self.settings["EnvironmentFile"]
         file = self.root / path.lstrip("-/")
         if file.exists():
@@ -75,6 +78,25 @@ class Service:
         elif not path.startswith("-"):
             raise SystemExit(f"supervise: no {path}")
         return made
+
+    def notified(self):
+        """Where a service of Type=notify says how it is, inside of its root; heard by a thread."""
+        if self.settings["Type"] != "notify":
+            return {}
+        if self.notify is None:
+            self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            path = self.root / "run/notify"
+            path.unlink(missing_ok=True)
+            self.notify.bind(str(path))
+            path.chmod(0o666)
+            threading.Thread(target=self.hear, daemon=True).start()
+        return {"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": str(int(self.settings["WatchdogSec"]) * 1000000)}
+
+    def hear(self):
+        while True:
+            words = self.notify.recv(4096).decode(errors="replace").split("\n")
+            if words != ["WATCHDOG=1"]:
+                print("said", " ".join(words), flush=True)
 
     def command(self):
         capability = "+" + self.settings["AmbientCapabilities"].removeprefix("CAP_").lower()

@@ -19,6 +19,9 @@ const struct command commands[] = {
      "  SIGUSR1  reopen the log files\n"
      "  SIGUSR2  a new process of the program takes over: `weir upgrade --help`\n"
      "\n"
+     "A service manager is notified (NOTIFY_SOCKET: ready, stopping, the main process, a watchdog),\n"
+     "and listening sockets that it gives are used where a listener has their address (LISTEN_FDS).\n"
+     "\n"
      "Exit status: 0 stopped as told, 1 it could not start, 2 not understood.\n",
      command_serve},
     {"demo", "[--port N] [--tls-port N] [--admin-port N] [--visitors N]",

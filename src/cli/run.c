@@ -4,6 +4,7 @@
  */
 #include "cli/run.h"
 
+#include "gateway/manager.h"
 #include "gateway/sandbox.h"
 #include "gateway/successor.h"
 #include "gateway/upgrade.h"
@@ -20,6 +21,7 @@ struct run {
     const struct run_options *opt;
     struct server *server;
     struct upgrade *upgrade;
+    struct manager *manager;
     bool is_asked;  /* to end, while another process has taken over already */
     bool is_failed; /* it was to take over, and nothing came of it */
 };
@@ -76,6 +78,7 @@ static void in_charge(void *self)
     char what[EVENTLOG_WHAT_MAX + 1];
     successor_info(run->opt->successor, &info);
     server_resume(run->server);
+    manager_ready(run->manager, "serving");
     snprintf(what, sizeof(what), "process %d takes over from %u", (int)getpid(), info.pid);
     server_tell(run->server, LOG_INFO_LEVEL,
                 &(struct told_event){.event = "upgraded", .what = what});
@@ -119,6 +122,7 @@ static int begin(struct run *run)
     drop_inherited(run);
     if (opt->successor != NULL)
         return successor_ready(opt->successor, opt->loop, &ops);
+    manager_ready(run->manager, "serving");
     if (opt->on_ready != NULL)
         opt->on_ready(run->server, opt->arg);
     return 0;
@@ -132,7 +136,9 @@ static int turn(struct run *run)
 {
     const struct upgrade_options upgrade = {
         .server = run->server, .launcher = run->opt->launcher, .successor = run->opt->successor};
-    int error = upgrade_open(&upgrade, &run->upgrade);
+    int error = manager_open(run->server, run->opt->notify, &run->manager);
+    if (error == 0)
+        error = upgrade_open(&upgrade, &run->upgrade);
     if (error == 0)
         error = begin(run);
     if (error == 0)
@@ -169,6 +175,7 @@ static int serve(const struct run_options *opt, struct sandbox *sandbox)
     }
     int status = turn(&run);
     server_close(run.server);
+    manager_close(run.manager);
     ignore(numbers);
     signal_close(signals);
     return status;

@@ -11,6 +11,7 @@ struct inherited;
 struct launcher;
 struct run;
 struct sandbox;
+struct sdnotify;
 struct successor;
 
 struct run_options {
@@ -24,6 +25,7 @@ struct run_options {
     struct inherited *inherited; /* sockets that it was given */
     struct successor *successor; /* it takes over from another process */
     struct launcher *launcher;   /* another process can take over from it */
+    struct sdnotify *notify;     /* a service manager hears how it goes */
 };
 
 /* Serves until a signal ends it. The exit status. */

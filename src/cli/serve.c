@@ -9,6 +9,7 @@
 #include "gateway/successor.h"
 #include "io/launcher.h"
 #include "io/oserror.h"
+#include "io/sdnotify.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -108,6 +109,9 @@ int command_serve(int count, char **words)
     if (error != 0)
         return complain(error, "its launcher");
     int status = 1;
+    error = sdnotify_open(&opt.notify);
+    if (error != 0)
+        complain(error, "NOTIFY_SOCKET"); /* who waits for it will say so, too */
     if (successor_begin(&opt.successor, fault) != 0)
         fprintf(stderr, "weir serve: %s\n", fault);
     else
@@ -115,6 +119,7 @@ int command_serve(int count, char **words)
     launcher_close(opt.launcher);
     successor_end(opt.successor);
     inherited_free(opt.inherited);
+    sdnotify_close(opt.notify);
     if (opt.loop != NULL)
         loop_free(opt.loop);
     return status;

@@ -41,6 +41,7 @@ struct server;
 struct site;
 struct upgrade;
 struct lookout;
+struct manager;
 struct notify_ring;
 struct otlp;
 struct relay_event;
@@ -173,4 +174,5 @@ struct server {
     void (*paused)(void *arg);
     void *paused_arg;
     struct upgrade *upgrade; /* how another process takes over; or NULL */
+    struct manager *manager; /* hears how it goes; or NULL */
 };

@@ -12,12 +12,15 @@
 #include "gateway/admin.h"
 #include "gateway/generation.h"
 #include "gateway/inlet.h"
+#include "gateway/manager.h"
 #include "gateway/relay.h"
 #include "gateway/server.h"
 #include "io/clock.h"
 #include "listener/accept.h"
 #include "listener/drain.h"
 #include "runtime/worker.h"
+
+#include <stdio.h>
 
 #define TOLD_EVERY_MS 5000U
 #define PATIENCE_MS   1000U
@@ -130,6 +133,9 @@ static void tell_left(struct loop_timer *timer, uint64_t now_ms)
 {
     struct server *s = container_of(timer, struct server, drain_told);
     uint32_t left_ms = server_drain_left_ms(s);
+    char status[64];
+    snprintf(status, sizeof(status), "draining, %u clients left", server_left(s));
+    manager_status(s->manager, status);
     if (left_ms == WEIR_NEVER)
         log_to(&s->voice.sink, LOG_INFO_LEVEL, "draining", log_u64("clients", server_left(s)));
     else
@@ -156,6 +162,7 @@ void server_drain(struct server *s, uint32_t at_most_ms)
     s->state = SERVER_DRAINING;
     s->sites_draining = s->sites_open = s->sites_count;
     s->drain_until_ms = until_ms(s, at_most_ms);
+    manager_stopping(s->manager, "draining");
     tell_left(&s->drain_told, loop_now_ms(s->opt.loop));
     for (uint32_t i = 0; i < s->sites_count; i++)
         if (!worker_post(s->sites[i].worker, site_drain, &s->sites[i], at_most_ms)) {
@@ -193,6 +200,7 @@ void server_stop(struct server *s)
         return;
     s->state = SERVER_STOPPED;
     loop_timer_stop(s->opt.loop, &s->drain_told);
+    manager_stopping(s->manager, "stopping");
     log_to(&s->voice.sink, LOG_WARN_LEVEL, "stopped before it was drained",
            log_u64("uptime_ms", clock_now_ms() - s->started_ms));
     s->opt.on_end(s->opt.arg);
@@ -281,6 +289,7 @@ void server_resume(struct server *s)
 void server_give(struct server *s)
 {
     s->is_given = true;
+    manager_handed_over(s->manager);
     for (uint32_t l = 0; l < s->config->listeners.count; l++)
         accept_port_give(s->generation->ports[l]);
     if (s->admin != NULL)

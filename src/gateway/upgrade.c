@@ -2,6 +2,7 @@
 #include "gateway/upgrade.h"
 
 #include "base/alloc.h"
+#include "gateway/manager.h"
 #include "io/oserror.h"
 #include "io/passage.h"
 #include "proto/takeover.h"
@@ -132,6 +133,7 @@ const char *upgrade_begin(struct upgrade *upgrade, const struct upgrade_ask *ask
     slice_copy(upgrade->reason, sizeof(upgrade->reason), slice_of(ask->reason));
     upgrade->timeout_ms = ask->timeout_ms > 0 ? ask->timeout_ms : UPGRADE_TIMEOUT_MS;
     set_timer(upgrade, upgrade->timeout_ms);
+    manager_reloading(upgrade->opt.server->manager, "a new process begins");
     log_to(log_of(upgrade), LOG_INFO_LEVEL, "upgrade begins",
            log_u64("timeout_ms", upgrade->timeout_ms));
     return NULL;
@@ -178,6 +180,7 @@ __attribute__((format(printf, 2, 3))) static void fail(struct upgrade *upgrade, 
         launcher_kill(upgrade->opt.launcher);
     if (was_paused)
         server_resume(upgrade->opt.server);
+    manager_ready(upgrade->opt.server->manager, upgrade->why);
     tell(upgrade, LOG_ERROR_LEVEL, "upgrade_failed", "this process serves on", upgrade->why);
     answer(upgrade, upgrade->why);
 }

@@ -332,3 +332,113 @@ def test_a_passage_that_is_none_is_refused():
             said = subprocess.run([str(WEIR), "serve", "-c", str(weir.config_path)], capture_output=True, text=True,
                                   env={**os.environ, "WEIR_TAKEOVER": value}, timeout=30)
             assert said.returncode == 1 and "cannot take over" in said.stderr, said
+
+
+# --- a service manager ------------------------------------------------------------------------------------------------
+
+class Manager:
+    """What systemd does for a service of Type=notify: hears datagrams, and gives sockets."""
+
+    def __init__(self, folder):
+        self.path = str(pathlib.Path(folder) / "notify")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.heard = []  # a dict of each datagram
+        threading.Thread(target=self.hear, daemon=True).start()
+
+    def hear(self):
+        with contextlib.suppress(OSError):
+            while data := self.socket.recv(4096):
+                self.heard.append(dict(line.split("=", 1) for line in data.decode().split("\n")))
+
+    def await_(self, name, value=None, what=None, **more):
+        return wait_for(lambda: next((d for d in self.heard if name in d and value in (None, d[name])), None),
+                        what or f"{name}={value}", **more)
+
+    def environment(self, **more):
+        return {"NOTIFY_SOCKET": self.path, **more}
+
+
+@pytest.fixture
+def manager(tmp_path):
+    return Manager(tmp_path)
+
+
+def test_a_manager_hears_that_it_is_ready_and_that_it_stops(upstream, manager):
+    with Weir(upstream, env=manager.environment()) as weir:
+        ready = manager.await_("READY", "1")
+        assert ready["MAINPID"] == str(weir.process.pid) and ready["STATUS"] == "serving"
+        weir.stop()
+        assert manager.await_("STOPPING", "1")
+        assert "WATCHDOG" not in {name for said in manager.heard for name in said}
+
+
+def test_a_manager_follows_the_main_process(upstream, manager):
+    with Upgraded(upstream, env=manager.environment()) as weir:
+        manager.await_("READY", "1")
+        manager.heard.clear()
+        weir.replace("exit 3")
+        assert weir.command().returncode == 1
+        began = manager.await_("RELOADING", "1")
+        assert int(began["MONOTONIC_USEC"]) > 0
+        again = manager.await_("READY", "1")
+        assert again["MAINPID"] == str(weir.process.pid) and "ended with status 3" in again["STATUS"]
+        manager.heard.clear()
+        weir.replace(WEIR)
+        answer = weir.upgrade()
+        assert manager.await_("MAINPID", str(answer["pid"]))["READY"] == "1"
+        weir.alone()
+        assert not any("STOPPING" in said for said in manager.heard), "it was another process that stopped"
+        weir.stop()
+        assert manager.await_("STOPPING", "1")
+
+
+def test_a_watchdog_hears_that_all_of_it_lives(upstream, manager):
+    """First of the one, then of the other process."""
+    with Upgraded(upstream, workers=2, env=manager.environment(WATCHDOG_USEC="900000")) as weir:
+        def beats(count):
+            manager.heard.clear()
+            wait_for(lambda: len([said for said in manager.heard if "WATCHDOG" in said]) >= count, "the watchdog")
+        beats(3)
+        weir.upgrade()
+        weir.alone()
+        beats(3)
+
+
+def test_a_watchdog_of_another_process_is_not_ours(upstream, manager):
+    with Weir(upstream, env=manager.environment(WATCHDOG_USEC="300000", WATCHDOG_PID="1")):
+        manager.await_("READY", "1")
+        with pytest.raises(AssertionError):
+            manager.await_("WATCHDOG", "1", deadline=1.0)
+
+
+def given(sockets, names):
+    """A wrapper that starts a program with these sockets, as a manager with socket activation does."""
+    numbers = " ".join(str(s.fileno()) for s in sockets)
+    script = ("import fcntl, os, sys\n"
+              f"for at, fd in enumerate([fcntl.fcntl(int(n), fcntl.F_DUPFD, 100) for n in '{numbers}'.split()]):\n"
+              "    os.dup2(fd, 3 + at)\n"
+              f"os.environ.update(LISTEN_FDS='{len(sockets)}', LISTEN_FDNAMES='{':'.join(names)}', LISTEN_PID=str(os.getpid()))\n"
+              "os.execv(sys.argv[1], sys.argv[1:])\n")
+    return ["/usr/bin/python3", "-c", script]
+
+
+def test_sockets_that_a_manager_gives_are_used(upstream):
+    """Who has connected already, before the program was there, is served; what no listener wants is closed and said."""
+    port, admin = free_port(), free_port()
+    with socket.create_server(("127.0.0.1", port), backlog=100) as web, socket.create_server(("127.0.0.1", 0)) as other:
+        early = Client(port).get(headers="Connection: close\r\n")
+        for one in (web, other):
+            one.set_inheritable(True)
+        config = json.dumps({"workers": 1, "admin": {"address": f"127.0.0.1:{admin}"}, "log": {"access": "off"},
+                             "listeners": [{"name": "web", "address": f"127.0.0.1:{port}", "routes": [{"upstream": "up"}]}],
+                             "upstreams": [{"name": "up", "endpoints": [{"url": upstream.url}]}]})
+        popen = subprocess.Popen
+        with pytest.MonkeyPatch.context() as patch:  # what is inheritable is to be inherited
+            patch.setattr(subprocess, "Popen", lambda *a, **k: popen(*a, **{**k, "close_fds": False}))
+            weir = Weir(config=config, ports={"port": port, "admin": admin}, wrapper=given([web, other], ["web", "other"]))
+        with weir:
+            assert early.final().status == 200
+            assert served(weir)
+            wait_for(lambda: '"name":"other"' in weir.text(), "the log")
+            assert "no listener has this address any more" in weir.text()
