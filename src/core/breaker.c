@@ -61,6 +61,11 @@ bool breaker_failed(struct key *key, uint8_t round, weir_err why)
     return true;
 }
 
+bool breaker_is_denied(const struct key *key)
+{
+    return key->state == WEIR_KEY_TRIAL && key->last_error == WEIR_EDENIED;
+}
+
 bool breaker_succeeded(struct key *key)
 {
     uint32_t most = key->pool->opt.connecting_max;

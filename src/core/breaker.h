@@ -16,7 +16,7 @@
  * is tried again after the first pause, however often, and counts as no failure.
  *
  * Who was denied is down at once, however few failures there were: asking again would be answered
- * alike.
+ * alike. On trial he is dialled for those who wait, and not to keep connections ready.
  *
  * How many dials may be under way: one to begin with, doubled by each success up to connecting_max,
  * halved by each failure, one on trial.
@@ -26,6 +26,9 @@
 
 /* A dial of that round failed. True when it counted; key->state says what became of the key. */
 bool breaker_failed(struct key *key, uint8_t round, weir_err why);
+
+/* On trial after it was denied. */
+bool breaker_is_denied(const struct key *key);
 
 /* A dial succeeded. True when the key was down. */
 bool breaker_succeeded(struct key *key);

@@ -111,6 +111,9 @@ static bool dial(struct key *key)
 static bool may_dial_ahead(struct key *key)
 {
     enum decision held = held_back(key);
+    if (breaker_is_denied(key)) {
+        return false;
+    }
     if (held == DECIDED_WAIT_KEY && dials_wanted(key, false) == 0
         && ledger_take_ahead(key->pool->engine, &key->ledger)) {
         held = held_back(key);

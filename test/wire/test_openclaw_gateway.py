@@ -180,7 +180,19 @@ def test_a_wrong_token_is_tried_once():
         told = told_of(weir)
         assert [(event["pool"], event["what"], event["why"]) for event in told] \
             == [("up", f"127.0.0.1:{claw.port}", "unauthorized: gateway token mismatch")]
-        assert weir.text().count("unauthorized: gateway token mismatch") == 1
+        wait_for(lambda: "unauthorized: gateway token mismatch" in weir.text(), "the log")
+
+
+def test_a_wrong_token_is_tried_again_by_nobody_who_was_not_asked():
+    """Each worker has tried; then down_for is over, and nothing happens until somebody asks."""
+    with double(token="other") as claw, weir_for(claw, workers=3, pool={"down_for": "200ms"}) as weir:
+        def keys():
+            rows = json.loads(weir.admin("/api/v1/keys").text)["keys"]
+            return [(row["state"], row["failures"]) for row in rows if row["pool"] == "openclaw:up"]
+        wait_for(lambda: keys() == [("trial", 1)] * 3, "the end of down_for")
+        assert keys() == [("trial", 1)] * 3 and len(claw.connects) == 3
+        assert code_of(post(weir, "echo", {})) == "denied"
+        assert len(claw.connects) == 4
 
 
 def test_refused_at_the_upgrade():
@@ -189,6 +201,7 @@ def test_refused_at_the_upgrade():
         with weir_for(claw) as weir:
             assert code_of(post(weir, "echo", {})) == "denied"
             assert [event["why"] for event in told_of(weir)] == ["the upgrade was answered 403"]
+            assert len(claw.upgrades) == 1
 
 
 @option("upstreams.openclaw.password")
