@@ -11,17 +11,20 @@ import grpc
 class GrpcServer:
     """/t.T/Echo, /t.T/Sum (client stream), /t.T/Count (server stream), /t.T/Chat (both), /t.T/Fail, /t.T/Wait."""
 
-    def __init__(self, options=(), health=b"\x08\x01", pair=None):
-        """`pair`: a certificate's file and its key's, for localhost; the server speaks TLS then."""
+    def __init__(self, options=(), health=b"\x08\x01", pair=None, clients_ca=None):
+        """`pair`: a certificate's file and its key's, for localhost; the server speaks TLS then, and with `clients_ca`,
+        another file, to those alone who show a certificate of that authority; `shown`: their names."""
         self.health = health
         self.seen, self.cancelled, self.metadata = [], [], []
-        self.deadlines = []
+        self.deadlines, self.shown = [], []
         self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(16),
                                   options=(("grpc.so_reuseport", 0), *options))
         self.server.add_generic_rpc_handlers((self,))
         if pair:
             certificate, key = (pathlib.Path(file).read_bytes() for file in pair)
-            self.port = self.server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))
+            authority = pathlib.Path(clients_ca).read_bytes() if clients_ca else None
+            credentials = grpc.ssl_server_credentials([(key, certificate)], authority, clients_ca is not None)
+            self.port = self.server.add_secure_port("127.0.0.1:0", credentials)
         else:
             self.port = self.server.add_insecure_port("127.0.0.1:0")
         self.server.start()
@@ -42,6 +45,7 @@ class GrpcServer:
         return kinds.get(details.method)
 
     def echo(self, request, context):
+        self.shown += [name.decode() for name in context.auth_context().get("x509_common_name", ())]
         context.set_trailing_metadata((("x-trailing-bin", b"\0\xff"),))
         return request
 

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import grpc
 import pytest
 import websockets
 
+import certs
 from weirtest import DEADLINE, ROOT, WEIR, Client, Upstream, Weir, free_port, wait_for
 from wsraw import CLOSE, TEXT, WsClient, close_payload, frame
 
@@ -135,10 +137,22 @@ def test_config_schema_knows_every_option():
     assert (ROOT / "docs/options.md").read_text() == reference, "build/dev/weir config reference >docs/options.md"
 
 
+@pytest.fixture(scope="module", name="certificates")
+def folder_of_certificates(tmp_path_factory):
+    """ca.pem, client.pem and client.key."""
+    home = tmp_path_factory.mktemp("tls")
+    with certs.Authority() as authority:
+        certificate, key = authority.sign("client.example")
+        for file, name in ((authority.certificate, "ca.pem"), (certificate, "client.pem"), (key, "client.key")):
+            shutil.copy(file, home / name)
+    return home
+
+
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
-def test_examples_are_valid(example):
+def test_examples_are_valid(example, certificates):
     wanted = re.findall(r"\$\{(\w+_SHA256)\}", example.read_text())  # without a default, as nobody's key is one
-    done = run("check", "-c", str(example), env={name: hashlib.sha256(name.encode()).hexdigest() for name in wanted})
+    keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in wanted}
+    done = run("check", "-c", str(example), env={"TLS_DIR": str(certificates), **keys})
     assert done.returncode == 0, done.stdout
 
 
