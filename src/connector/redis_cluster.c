@@ -185,6 +185,13 @@ static bool candidate(struct redis_cluster *cluster, uint32_t n)
     return false;
 }
 
+bool redis_cluster_denies(const struct redis_cluster *cluster, weir_err err)
+{
+    enum redis_says says = redis_connector_refusal(cluster->opt.connector);
+    return (err == WEIR_EDENIED || err == WEIR_EDOWN)
+           && (says == REDIS_NOAUTH || says == REDIS_WRONGPASS || says == REDIS_NOPERM);
+}
+
 static void end_question(struct redis_cluster *cluster)
 {
     uint64_t pause_ms = rand_jitter(&cluster->rand, REDIS_MAP_PAUSE_MS, 50);
@@ -226,13 +233,18 @@ static void on_done(struct redis_call *call, const struct redis_outcome *outcome
 {
     struct redis_cluster *cluster = container_of(call, struct redis_cluster, call);
     if (outcome->err == WEIR_OK && cluster->fault == NULL) {
+        cluster->is_denied = false;
         adopt(cluster);
         end_question(cluster);
         return;
     }
+    bool is_denied = redis_cluster_denies(cluster, outcome->err);
+    cluster->is_denied = cluster->is_denied || is_denied;
     snprintf(cluster->detail, sizeof cluster->detail, "%.64s:%u: %.64s", cluster->asked.host,
              (unsigned)cluster->asked.port,
-             outcome->err != WEIR_OK ? weir_err_word(outcome->err) : cluster->fault);
+             is_denied ? redis_says_word(redis_connector_refusal(cluster->opt.connector))
+             : outcome->err != WEIR_OK ? weir_err_word(outcome->err)
+                                       : cluster->fault);
     cluster->tried++;
     ask_next(cluster);
 }

@@ -18,7 +18,8 @@
  * repeated is repeated as a whole. done() comes once, never from inside redis_route_begin(), and
  * nothing after redis_route_cancel(). What nodes say is a hint: it is they who refuse what is not
  * theirs. A node that a route has failed at is down until another one succeeds there; meanwhile
- * those that are not stubborn fail at once.
+ * those that are not stubborn fail at once. Where a node will not have us for who we are, nobody
+ * waits: with WEIR_EDENIED they fail at once, too.
  */
 #pragma once
 #include "base/rand.h"

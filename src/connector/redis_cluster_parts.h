@@ -32,6 +32,7 @@ struct redis_cluster {
     uint64_t pause_ms; /* not asked for before then */
     uint64_t map_ms;   /* when it was read; 0: never */
     const char *fault; /* of the map that was read last */
+    bool is_denied;    /* … and a node would not have us: there is no map to wait for */
     char detail[REDIS_DETAIL_MAX];
     struct redis_cluster_counters counters;
 };
@@ -46,6 +47,8 @@ void redis_cluster_want(struct redis_cluster *cluster, const struct redis_place 
 /* A slot is served there. */
 void redis_cluster_moved(struct redis_cluster *cluster, uint16_t slot,
                          const struct redis_place *place);
+/* That it was not asked, or its node is down, is for who we are: which waiting does not mend. */
+bool redis_cluster_denies(const struct redis_cluster *cluster, weir_err err);
 /* NULL: it is not in the map. */
 struct redis_node *redis_cluster_node(struct redis_cluster *cluster,
                                       const struct redis_place *place);

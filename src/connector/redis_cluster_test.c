@@ -23,14 +23,15 @@
 #define SECOND  "*2\r\n$3\r\nGET\r\n$5\r\n{foo}\r\n"
 
 enum scene {
-    SERVES,  /* the slot is its own */
-    MOVED,   /* to `to` */
-    ASKS,    /* to `to`, whatever the key */
-    HALF,    /* the first key is here, the other one at `to` */
-    TAKES,   /* with ASKING; else it is `to`'s */
-    SAYS,    /* `error` */
-    SILENT,  /* nothing, for ever */
-    HANGS_UP /* at the first GET */
+    SERVES,   /* the slot is its own */
+    MOVED,    /* to `to` */
+    ASKS,     /* to `to`, whatever the key */
+    HALF,     /* the first key is here, the other one at `to` */
+    TAKES,    /* with ASKING; else it is `to`'s */
+    SAYS,     /* `error` */
+    SILENT,   /* nothing, for ever */
+    HANGS_UP, /* at the first GET */
+    DENIES    /* us: who we are is not what it wants */
 };
 
 struct actor {
@@ -110,6 +111,7 @@ static const char *get_answer(struct fixture *f, struct wire *wire, bool is_seco
     case SAYS: return actor->error;
     case SILENT: wire->is_deaf = true; return NULL;
     case HANGS_UP: shutdown(wire->fd, SHUT_RDWR); return NULL;
+    case DENIES:
     case TAKES:
     case SERVES: return "$1\r\nx\r\n";
     }
@@ -126,7 +128,7 @@ static void perform(struct fixture *f, struct wire *wire, struct slice command)
         wire->is_asking = true;
         say = "+OK\r\n";
     } else if (strstr(words, "PING") != NULL) {
-        say = "+PONG\r\n";
+        say = actor->scene == DENIES ? "-NOAUTH Authentication required.\r\n" : "+PONG\r\n";
     } else if (strstr(words, "CLUSTER") != NULL) {
         assert_non_null(strstr(words, "$5\r\nSLOTS\r\n"));
         actor->maps++;
@@ -237,6 +239,7 @@ static bool open_client(struct fixture *f, const struct alloc *alloc)
                                     .retry_first_ms = 20,
                                     .retry_cap_ms = 20,
                                     .failures_max = 100,
+                                    .down_for_ms = 20,
                                     .connect_timeout_ms = 5000};
     if (redis_connector_new(&opt, &f->connector) != 0) {
         f->connector = NULL;
@@ -577,6 +580,40 @@ static void nonsense_of_a_node_is_no_way(void **state)
 }
 
 /* Who was no master for a while may have lost what it was told. */
+static void all_play(struct fixture *f, enum scene scene)
+{
+    for (unsigned i = 0; i < NODES; i++) {
+        f->actors[i].scene = scene;
+        drop(f, i);
+    }
+}
+
+/* It would wait in vain: it fails with the reason, long before its time is up, and goes on when
+ * somebody has mended it. */
+static void who_is_not_let_in_does_not_wait(void **state)
+{
+    FIXTURE;
+    all_play(f, DENIES);
+    for (unsigned i = 0; i < 4; i++) { /* without a map, then with one; each a prober's, too */
+        uint64_t begun_ms = clock_now_ms();
+        f->route.is_stubborn = i % 2 == 1;
+        get(f, 1, 60000);
+        uint64_t took_ms = clock_now_ms() - begun_ms;
+        if (f->err != WEIR_EDENIED || strstr(f->detail, "NOAUTH") == NULL || took_ms > 30000) {
+            fail_msg("%u: %s: %s, after %u ms", i, weir_err_word(f->err), f->detail,
+                     (unsigned)took_ms);
+        }
+        if (i == 1) {
+            all_play(f, SERVES);
+            until((get(f, 1, 60000), f->err == WEIR_OK));
+            all_play(f, DENIES);
+        }
+    }
+    all_play(f, SERVES);
+    until((get(f, 1, 60000), f->err == WEIR_OK));
+    close_fixture(f);
+}
+
 static void who_comes_back_is_a_stranger(void **state)
 {
     FIXTURE;
@@ -671,6 +708,7 @@ int main(void)
         cmocka_unit_test(a_connection_that_ends_is_no_answer),
         cmocka_unit_test(a_slot_may_be_nobodys),
         cmocka_unit_test(nonsense_of_a_node_is_no_way),
+        cmocka_unit_test(who_is_not_let_in_does_not_wait),
         cmocka_unit_test(who_comes_back_is_a_stranger),
         cmocka_unit_test(one_that_is_cancelled_is_not_told),
         cmocka_unit_test(closing_ends_it),

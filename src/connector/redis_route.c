@@ -220,7 +220,10 @@ static void wait_for_map(struct redis_route *route)
     const struct redis_cluster *cluster = route->cluster;
     bool is_sure = cluster->map_ms != 0 && loop_now_ms(loop_of(route)) < cluster->map_ms + FRESH_MS;
     route->place = (struct redis_place){.port = 0};
-    if (is_sure && !route->is_stubborn) {
+    if (cluster->is_denied) {
+        redis_cluster_want(route->cluster, NULL); /* somebody may mend it */
+        fail(route, WEIR_EDENIED, cluster->detail);
+    } else if (is_sure && !route->is_stubborn) {
         fail(route, WEIR_EDOWN, "nobody serves it");
     } else {
         repeat(route, WEIR_EDOWN, REDIS_FINE);
@@ -319,6 +322,10 @@ static void on_done(struct redis_call *call, const struct redis_outcome *outcome
         answered(route, outcome);
     } else if (outcome->err == WEIR_ENOMEM || outcome->err == WEIR_ECLOSED) {
         fail(route, outcome->err, weir_err_word(outcome->err));
+    } else if (redis_cluster_denies(route->cluster, outcome->err)) {
+        enum redis_says says = redis_connector_refusal(route->cluster->opt.connector);
+        redis_cluster_mark(route->cluster, &route->place, true);
+        fail(route, WEIR_EDENIED, redis_says_word(says));
     } else {
         repeat(route, outcome->err, REDIS_FINE);
     }

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import subprocess
+import time
 
 import pytest
 
@@ -161,8 +162,8 @@ def test_tls_and_acl(tmp_path):
     users = ["--user", "weir", "on", ">p@ss/word", "~weir:*", "+@all"]
     alone = ["--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--tls-cluster", "yes"]
     with Authority() as authority, Api() as api, Redis(*users, *alone, tls=authority) as node:
-        def sessions(password, timeout="10s"):
-            return {"secret": SECRET, "redis": {"cluster": True, "ca": str(authority.certificate), "timeout": timeout,
+        def sessions(password):
+            return {"secret": SECRET, "redis": {"cluster": True, "ca": str(authority.certificate), "timeout": "20s",
                                                 "url": f"rediss://weir:{password}@127.0.0.1:{node.port}"}}
 
         def says(*words):
@@ -172,12 +173,15 @@ def test_tls_and_acl(tmp_path):
         wait_for(lambda: "cluster_state:ok" in says("INFO"), "it to serve them")
         with relay(api, *four(), sessions=sessions("p%40ss%2Fword")) as one, \
                 relay(api, *four(), sessions=sessions("p%40ss%2Fword")) as two, \
-                relay(api, *four(), sessions=sessions("wrong", "500ms")) as wrong:
+                relay(api, *four(), sessions=sessions("wrong")) as wrong:
             place = move(api, one, 1)[1]
             wait_for(lambda: one.metric("weir_session_store_batches_total", result="written") > 0, "it to be stored")
             assert by_session(two, 1)[:2] == (place, "hit")
+            began = time.monotonic()
             assert by_session(wrong, 1)[1:] == ("new", 200)
             wait_for(lambda: wrong.metric("weir_redis_up") == 0, "it to be refused")
+            assert time.monotonic() - began < 10, "nobody waits for a Cluster that does not know us"
+            assert "WRONGPASS" in json.loads(wrong.admin("/api/v1/process").text)["redis_fault"]
             assert "p%40ss" not in wrong.admin("/api/v1/config").text and "p@ss" not in wrong.text()
 
 
