@@ -88,6 +88,7 @@ int admin_open(struct server *server, struct admin **ret_admin)
                                .address = server_address(&server->config->admin.address),
                                .inherited = server->opt.inherited,
                                .clients_max = ADMIN_CLIENTS_MAX,
+                               .reserve = ADMIN_RESERVE,
                                .keepalive_timeout_ms = 30000,
                                .handler = &admin_handler,
                                .self = admin};

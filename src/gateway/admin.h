@@ -17,6 +17,7 @@
 #define ADMIN_INPUT_MAX    (64U << 10) /* bytes of a command's body, */
 #define ADMIN_PUT_MAX      (1U << 20)  /* and of what is PUT */
 #define ADMIN_CLIENTS_MAX  128U
+#define ADMIN_RESERVE 4U /* of them are let in when nobody else can be any more */
 #define ADMIN_GUESSES_MAX  10U /* wrong tokens of one address a minute */
 #define ADMIN_GUESSERS_MAX 64U /* addresses remembered */
 

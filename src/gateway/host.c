@@ -54,7 +54,8 @@ int host_open(struct loop *loop, const struct host_options *opt, struct host **r
     if (host == NULL)
         return -ENOMEM;
     host->loop = loop;
-    struct accept_options port = {.address = opt->address, .max_connections = opt->clients_max};
+    struct accept_options port = {
+        .address = opt->address, .max_connections = opt->clients_max, .reserve = opt->reserve};
     struct http1_listener_options listener = {.name = opt->name,
                                               .max_connections = opt->clients_max,
                                               .keepalive_timeout_ms = opt->keepalive_timeout_ms};

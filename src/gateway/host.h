@@ -20,6 +20,7 @@ struct host_options {
     struct inherited *inherited; /* asked for a socket first; or NULL */
     uint32_t clients_max;
     uint32_t keepalive_timeout_ms;
+    uint32_t reserve; /* descriptors kept for its clients (io/listen.h) */
     const struct http_handler *handler;
     void *self;
 };

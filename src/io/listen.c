@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/listen.h"
 
+#include "base/check.h"
 #include "io/socket.h"
 #include "io/watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -140,16 +142,36 @@ struct intake {
     struct watch watch;
     struct loop_timer retry;
     struct intake_options opt;
+    int reserve[INTAKE_RESERVE_MAX]; /* so many of them are there: */
+    uint32_t reserved;
     bool paused; /* by its owner */
     bool closed;
 };
 
 static void accept_some(struct intake *intake, uint32_t most);
 
+static void keep_reserve(struct intake *intake)
+{
+    while (intake->reserved < intake->opt.reserve) {
+        int fd = fcntl(intake->opt.fd, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0) {
+            return;
+        }
+        intake->reserve[intake->reserved++] = fd;
+    }
+}
+
+/* False: there is none. */
+static bool use_reserve(struct intake *intake)
+{
+    return intake->reserved > 0 && close(intake->reserve[--intake->reserved]) == 0;
+}
+
 static void on_ready(struct watch *watch, unsigned events)
 {
     (void)events;
     struct intake *intake = container_of(watch, struct intake, watch);
+    keep_reserve(intake); /* those whom it served have left, perhaps */
     accept_some(intake, intake->opt.per_turn_max);
 }
 
@@ -181,6 +203,8 @@ int intake_open(struct loop *loop, const struct intake_options *opt, struct inta
     if (opt->retry_ms == 0) {
         intake->opt.retry_ms = INTAKE_RETRY_MS;
     }
+    check(opt->reserve <= INTAKE_RESERVE_MAX);
+    keep_reserve(intake);
     look(intake);
     *ret_intake = intake;
     return 0;
@@ -224,7 +248,8 @@ static void accept_some(struct intake *intake, uint32_t most)
         int fd = accept4(intake->opt.fd, &peer.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             int error = errno;
-            if (is_passing(error)) {
+            if (is_passing(error)
+                || ((error == EMFILE || error == ENFILE) && use_reserve(intake))) {
                 continue;
             }
             if (error != EAGAIN) {
@@ -265,6 +290,8 @@ static void on_gone(struct watch *watch)
 void intake_close(struct intake *intake)
 {
     intake->closed = true;
+    while (use_reserve(intake)) {
+    }
     loop_timer_stop(intake->watch.loop, &intake->retry);
     watch_close(&intake->watch, on_gone);
 }

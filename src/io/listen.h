@@ -9,6 +9,9 @@
  * An intake takes at most `per_turn_max` connections a turn, so that a burst of new clients does
  * not starve those being served. When the process is out of descriptors or memory it stops looking
  * for `retry_ms` and then tries again: the backlog waits, nothing spins.
+ *
+ * One that has to take clients when nobody else can any more keeps descriptors in reserve: where
+ * there is none left it closes one of these and tries again, and takes it back when there is.
  */
 #pragma once
 #include "io/address.h"
@@ -17,6 +20,7 @@
 #define LISTEN_BACKLOG      1024
 #define INTAKE_PER_TURN_MAX 64
 #define INTAKE_RETRY_MS     100
+#define INTAKE_RESERVE_MAX  8
 
 struct listen_options {
     int backlog;        /* [LISTEN_BACKLOG]; the kernel caps it at net.core.somaxconn */
@@ -48,6 +52,7 @@ struct intake_options {
     void *self;
     uint32_t per_turn_max; /* [INTAKE_PER_TURN_MAX] */
     uint32_t retry_ms;     /* [INTAKE_RETRY_MS] */
+    uint32_t reserve;      /* [0] at most INTAKE_RESERVE_MAX */
 };
 
 struct intake;

@@ -301,7 +301,8 @@ static void on_trouble(void *self, int error)
     server->trouble++;
 }
 
-static void server_init(struct server *server, const char *host, uint32_t clients_max)
+static void server_init_with(struct server *server, const char *host, uint32_t clients_max,
+                             uint32_t reserve)
 {
     struct address any;
     assert_true(address_of_host(host, 0, &any));
@@ -312,8 +313,14 @@ static void server_init(struct server *server, const char *host, uint32_t client
                                  .on_accept = on_accept,
                                  .on_trouble = on_trouble,
                                  .self = server,
-                                 .retry_ms = 20};
+                                 .retry_ms = 20,
+                                 .reserve = reserve};
     assert_int_equal(intake_open(server->loop, &opt, &server->intake), 0);
+}
+
+static void server_init(struct server *server, const char *host, uint32_t clients_max)
+{
+    server_init_with(server, host, clients_max, 0);
 }
 
 static void server_fini(struct server *server)
@@ -502,6 +509,38 @@ static void out_of_descriptors_it_waits_and_recovers(void **state)
     server_fini(&server);
 }
 
+/* Two times over: what it has used up it takes back as soon as it can. */
+static void out_of_descriptors_it_has_a_reserve(void **state)
+{
+    (void)state;
+    struct server server;
+    struct client clients[6];
+    struct rlimit before, low;
+    server_init_with(&server, "127.0.0.1", 6, 2);
+    getrlimit(RLIMIT_NOFILE, &before);
+    for (uint32_t round = 0; round < 2; round++) {
+        struct client *mine = &clients[3 * round];
+        uint32_t trouble = server.trouble;
+        intake_pause(server.intake);
+        for (int i = 0; i < 3; i++) {
+            client_init(&mine[i], server.loop, &server.address, NULL);
+            turn_until(server.loop, mine[i].is_connected);
+        }
+        low = before;
+        low.rlim_cur = (rlim_t)stream_fd(mine[2].end.stream) + 1;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+        intake_resume(server.intake);
+        turn_until(server.loop, server.trouble >= trouble + 2);
+        assert_int_equal(server.count, 3 * round + 2);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        turn_until(server.loop, server.count == 3 * round + 3);
+    }
+    for (int i = 0; i < 6; i++) {
+        stream_close(clients[i].end.stream);
+    }
+    server_fini(&server);
+}
+
 static void a_paused_intake_leaves_the_backlog_alone(void **state)
 {
     (void)state;
@@ -630,6 +669,7 @@ int main(void)
         cmocka_unit_test(a_reset_shows_as_readable),
         cmocka_unit_test(five_thousand_sockets_echo),
         cmocka_unit_test(out_of_descriptors_it_waits_and_recovers),
+        cmocka_unit_test(out_of_descriptors_it_has_a_reserve),
         cmocka_unit_test(a_paused_intake_leaves_the_backlog_alone),
         cmocka_unit_test(loops_share_a_listening_socket),
         cmocka_unit_test(a_unix_socket_replaces_a_dead_one_only),

@@ -49,6 +49,7 @@ struct accept_port {
     _Atomic uint32_t max_connections, max_per_ip;
     _Atomic uint32_t sockets_most;
     atomic_bool is_short;
+    uint32_t reserve;
     bool counts_addresses;
     bool (*exempts)(const void *self, const uint8_t address[16]);
     const void *exempts_self;
@@ -192,6 +193,7 @@ int accept_port_open(const struct accept_options *opt, struct accept_port **ret_
     port->max_connections = opt->max_connections;
     port->max_per_ip = opt->max_per_ip;
     port->sockets_most = UINT32_MAX;
+    port->reserve = opt->reserve;
     port->exempts = opt->exempts;
     port->exempts_self = opt->exempts_self;
     port->counts_addresses = opt->max_per_ip > 0 || opt->counts_addresses;
@@ -445,7 +447,8 @@ int accept_door_open(struct accept_port *port, struct loop *loop, uint32_t worke
     door->worker = worker;
     door->clients_left = UINT32_MAX;
     atomic_store_explicit(&port->seats[worker].is_paced, false, memory_order_relaxed);
-    const struct intake_options opt = {.fd = port->fd, .on_accept = door_accepts, .self = door};
+    const struct intake_options opt = {
+        .fd = port->fd, .on_accept = door_accepts, .self = door, .reserve = port->reserve};
     int err = intake_open(loop, &opt, &door->intake);
     if (err != 0) {
         alloc_free(port->alloc, door);

@@ -40,6 +40,7 @@ struct accept_options {
     bool (*exempts)(const void *self, const uint8_t address[16]);
     const void *exempts_self;
     uint32_t patience_ms;      /* see socket_patience(); 0: its default */
+    uint32_t reserve;          /* descriptors that each door keeps for clients; see listen.h */
     const struct alloc *alloc; /* [malloc] called by every worker's thread */
 };
 

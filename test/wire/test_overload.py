@@ -204,6 +204,29 @@ def test_between_two_looks_descriptors_do_not_run_out(weir):
     assert weir.ask().status == 200
 
 
+def test_the_admin_is_answered_when_there_is_no_descriptor_left():
+    """Those who are there ask upstreams, each over a connection of its own, until there is nothing to connect with."""
+    free = threading.Event()
+
+    def slow(peer):
+        while peer.request() is not None:
+            free.wait(20)
+            peer.ok()
+    limits = {"max_connections": 1000, "max_per_endpoint": 1000, "connecting_max": 1000}
+    with Upstream(slow) as up, Weir(up, workers=1, pool=SLOW, upstream_pool=limits,
+                                    wrapper=["prlimit", f"--nofile={LIMIT}"]) as weir, contextlib.ExitStack() as stack:
+        stack.callback(free.set)
+        clients = [stack.enter_context(weir.client()).get() for _ in range(LIMIT * 2 // 3)]
+        wait_for(lambda: weir.descriptors() >= LIMIT - 2, "nothing to be left")  # the test's own look, from outside
+        for _ in range(20):
+            assert weir.admin("/livez").status == 200
+        until(weir, "refuse")
+        free.set()
+        answers = [client.final() for client in clients]
+        assert {answer.status for answer in answers if answer} <= {200, 502, 503}
+        assert [answer.status for answer in answers if answer].count(200) > LIMIT // 4
+
+
 def test_priority_high_comes_last():
     clients = [keyed("vip", priority="high"), keyed("other")]
     with Upstream() as up, Weir(up, workers=1, pool=SLOW, overload={"descriptors": LIMIT}, clients=clients) as weir, \
