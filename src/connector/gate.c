@@ -35,10 +35,15 @@ void gate_fini(struct gate *gate)
     pthread_mutex_destroy(&gate->mutex);
 }
 
+/* Who waits here may wait for what another of the same side has idle. */
 static void on_time(struct loop_timer *timer, uint64_t now_ms)
 {
+    struct gate_side *side = container_of(timer, struct gate_side, timer);
     (void)now_ms;
-    look(container_of(timer, struct gate_side, timer));
+    look(side);
+    if (list_holds(&side->on_turns) && side->held > 0) {
+        side->yield(side->self, side);
+    }
 }
 
 int gate_side_init(struct gate_side *side, struct gate *gate, struct loop *loop)
@@ -141,7 +146,7 @@ static void want_no_more(struct gate_side *side)
 }
 
 /* Or wants one from now on. */
-static bool take_place(struct gate_side *side, struct gate_place *ret_place)
+static bool take_place(struct gate_side *side, const void *of, struct gate_place *ret_place)
 {
     struct gate *gate = side->gate;
     if (!counts_places(gate)) {
@@ -155,7 +160,7 @@ static bool take_place(struct gate_side *side, struct gate_place *ret_place)
         gate->connections++;
         side->held++;
         leave_turns(side);
-        *ret_place = (struct gate_place){side, loop_now_ms(side->loop)};
+        *ret_place = (struct gate_place){side, loop_now_ms(side->loop), of};
     } else if (!list_holds(&side->on_turns)) {
         list_push_back(&gate->turns, &side->on_turns);
         atomic_fetch_add(&gate->wanting, 1);
@@ -219,7 +224,7 @@ struct gate_place gate_land(struct gate *gate, struct gate_side *side)
     pthread_mutex_lock(&gate->mutex);
     side->held++;
     pthread_mutex_unlock(&gate->mutex);
-    return (struct gate_place){side, loop_now_ms(side->loop)};
+    return (struct gate_place){side, loop_now_ms(side->loop), NULL};
 }
 
 static bool others_want(const struct gate_side *side)
@@ -228,10 +233,19 @@ static bool others_want(const struct gate_side *side)
     return atomic_load_explicit(&side->gate->wanting, memory_order_relaxed) > own;
 }
 
+/* The first that waits at the place's own side, for a place, is of another key. */
+static bool own_wants(const struct gate_place *place)
+{
+    struct node *first = list_first(&place->side->waiting);
+    const struct gate_pass *pass = first != NULL ? container_of(first, struct gate_pass, on_side)
+                                                 : NULL;
+    return list_holds(&place->side->on_turns) && pass != NULL && pass->of != place->of;
+}
+
 bool gate_is_wanted(const struct gate_place *place)
 {
     const struct gate_side *side = place->side;
-    return side != NULL && others_want(side)
+    return side != NULL && (others_want(side) || own_wants(place))
            && loop_now_ms(side->loop) >= place->since_ms + GATE_TURN_MS;
 }
 
@@ -266,7 +280,7 @@ static bool enter(struct gate_side *side, struct gate_pass *pass)
 {
     struct gate *gate = side->gate;
     if (atomic_fetch_add(&gate->connecting, 1) < gate->connecting_max
-        && take_place(side, &pass->place)) {
+        && take_place(side, pass->of, &pass->place)) {
         return true;
     }
     atomic_fetch_sub(&gate->connecting, 1);

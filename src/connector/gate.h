@@ -14,7 +14,8 @@
  * A dial for which there is no room waits, in its turn on its worker, and is begun when there is.
  * Places that come free go to the sides that want one in turn. Meanwhile the other sides are asked
  * to give up what they have idle, and who is asked whether a connection may be used again says no
- * (gate_is_wanted): so no upstream keeps a proxy for itself. A place is its own for GATE_TURN_MS.
+ * (gate_is_wanted): so no upstream keeps a proxy for itself, and within one no endpoint or account.
+ * A place is its own for GATE_TURN_MS.
  *
  * A *side* is one connector's part and belongs to its loop's thread. What is of the gate is atomic
  * or under its mutex. Nobody tells a side of dials that ended on another worker: it looks while
@@ -73,7 +74,7 @@ struct gate_side {
     /* Its turn has come; its time is over. */
     void (*begin)(void *self, struct gate_pass *pass);
     void (*refuse)(void *self, struct gate_pass *pass);
-    /* Another side wants a place: to close an idle connection of which gate_is_wanted(). */
+    /* Somebody wants a place: to close an idle connection of which gate_is_wanted(). */
     void (*yield)(void *self, struct gate_side *side);
     void *self;
 };
@@ -82,6 +83,7 @@ struct gate_side {
 struct gate_pass {
     struct node on_side;
     struct gate_place place;
+    const void *of;    /* its key: whatever is the same for all dials that a connection may serve */
     uint64_t until_ms; /* how long it waits for a place; UINT64_MAX: as long as its pool lets it */
     bool is_inside;    /* it was begun, and has not ended */
 };

@@ -331,6 +331,7 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
     dialling->side = side_of(connector, key->proxy);
     if (dialling->side != NULL) {
         dialling->key = *key;
+        dialling->pass.of = key;
         dialling->pass.until_ms = wait_end_ms(connector);
         gate_arrive(dialling->side, &dialling->pass);
     } else {

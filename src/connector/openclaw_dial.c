@@ -144,6 +144,7 @@ static void arrive(struct claw_conn *conn)
         return;
     }
     conn->stage = CLAW_AT_GATE;
+    conn->pass.of = conn->account;
     conn->pass.until_ms = wait_end_ms(conn);
     gate_arrive(conn->side, &conn->pass);
 }

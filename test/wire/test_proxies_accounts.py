@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A proxy for each account: checks, probes and trials take the ways that requests take, and none goes without."""
 import json
+import re
 import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -119,7 +121,7 @@ def test_an_accounts_proxy_is_tried():
                     account("a2", proxy=url_of(proxy, f"me:{PASSWORD}@"))]
         with Weir(up, upstream_options={"accounts": accounts}) as weir:
             assert tried(weir, account="a2")["open"]
-            assert up.accepted == 1
+            wait_for(lambda: up.accepted == 1, "who was tried")
             said = tried(weir, account="a1")
             assert (said["open"], said["step"]) == (False, "proxy")
             assert tried(weir)["step"] == "proxy"  # the first that has one
@@ -129,4 +131,40 @@ def test_an_accounts_proxy_is_tried():
         with Weir(up, upstream_options=shared) as weir:
             assert tried(weir)["step"] == tried(weir, account="a0")["step"] == "connect"
             assert tried(weir, account="a2")["open"]
-        assert up.accepted == 2
+            wait_for(lambda: up.accepted == 2, "who was tried")
+
+
+# --- limits ---------------------------------------------------------------------------------------
+
+
+@option("upstreams.proxy_limits.max_connections")
+def test_a_proxy_of_two_accounts_has_one_limit_and_another_one_its_own():
+    held, seen = threading.Event(), []
+
+    def script(peer):
+        while (request := peer.request()) is not None:
+            seen.append(re.search(rb"(?i)x-api-key: (\S+)", request[0])[1])
+            if b"/hold" in request[0]:
+                held.wait(20)
+            peer.ok()
+    with Upstream(script) as up, microsocks() as shared, microsocks() as other:
+        accounts = [account("a1", proxy=url_of(shared), models=["m1"]), account("a2", proxy=url_of(shared), models=["m2"]),
+                    account("a3", proxy=url_of(other), models=["m3"])]
+        with Weir(up, upstream_options={"accounts": accounts, "proxy_limits": {"max_connections": 1},
+                                        "pool": {"connect_timeout": "2s"}}) as weir:
+            def ask(model, path="/"):
+                body = json.dumps({"model": model})
+                return weir.client().send(f"POST {path} HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+                                          f"Content-Length: {len(body)}\r\n\r\n{body}")
+            with ask("m1", "/hold") as first:
+                wait_for(lambda: seen == [b"k-a1"], "the one that holds the place")
+                with ask("m2") as second, ask("m3") as third:
+                    assert third.response("POST").status == 200  # by its own proxy
+                    assert second.response("POST").status == 503
+                assert seen == [b"k-a1", b"k-a3"] and up.accepted == 2
+                held.set()
+                assert first.response("POST").status == 200
+            for model in ("m2", "m1", "m2"):  # what the one has idle goes for the other
+                with ask(model) as again:
+                    assert again.response("POST").status == 200
+            assert weir.metric("weir_proxy_places") <= 2
