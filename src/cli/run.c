@@ -8,6 +8,7 @@
 #include "gateway/sandbox.h"
 #include "gateway/successor.h"
 #include "gateway/upgrade.h"
+#include "gateway/upgrade_sessions.h"
 #include "io/oserror.h"
 #include "io/signal.h"
 
@@ -103,6 +104,12 @@ static void alone(void *self)
            log_u64("pid", (uint64_t)getpid()));
 }
 
+static void records(void *self, struct slice frames)
+{
+    struct run *run = self;
+    upgrade_sessions_hear(run->server, frames);
+}
+
 /* What no listener has asked for: who connects there shall be refused rather than wait. */
 static void drop_inherited(const struct run *run)
 {
@@ -118,8 +125,11 @@ static int begin(struct run *run)
 {
     const struct run_options *opt = run->opt;
     const struct successor_ops ops = {
-        .in_charge = in_charge, .left = left, .alone = alone, .self = run};
+        .in_charge = in_charge, .left = left, .alone = alone, .records = records, .self = run};
     drop_inherited(run);
+    int error = upgrade_sessions_receive(run->server, opt->successor);
+    if (error != 0)
+        return error;
     if (opt->successor != NULL)
         return successor_ready(opt->successor, opt->loop, &ops);
     manager_ready(run->manager, "serving");
@@ -176,6 +186,7 @@ static int serve(const struct run_options *opt, struct sandbox *sandbox)
     int status = turn(&run);
     server_close(run.server);
     manager_close(run.manager);
+    upgrade_free(run.upgrade);
     ignore(numbers);
     signal_close(signals);
     return status;

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/faults.h"
 #include "cli/run.h"
+#include "gateway/affinity.h"
 #include "gateway/successor.h"
 #include "io/launcher.h"
 #include "io/oserror.h"
@@ -43,7 +44,8 @@ static int receive(struct run_options *opt)
         int count = inherited_add_activated(opt->inherited);
         return count >= 0 ? 0 : complain(count, "LISTEN_FDS: a descriptor that does not listen");
     }
-    if (successor_receive(opt->successor, opt->inherited, fault) != 0) {
+    if (successor_receive(opt->successor, opt->inherited, affinity_is_used(opt->config), fault)
+        != 0) {
         fprintf(stderr, "weir serve: %s\n", fault);
         successor_refuse(opt->successor, fault);
         return 1;

@@ -13,13 +13,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#define COPY_MS    60000U /* a million sessions, and a slow disk */
 #define SILENCE_MS 10000U /* the other one has everything at hand: it is not silent for longer */
 
 struct successor {
     struct passage *passage; /* NULL: the other one is gone */
     struct successor_ops ops;
     struct successor_info info;
-    bool is_in_charge;
+    bool is_in_charge, is_asking;
+    int sessions; /* a copy of them, or -1 */
 };
 
 static int fault_of(char *ret_fault, int error, const char *what)
@@ -46,6 +48,7 @@ int successor_begin(struct successor **ret_successor, char ret_fault[SUCCESSOR_F
         alloc_free(&alloc_libc, successor);
         return fault_of(ret_fault, error, "the passage to the process that serves");
     }
+    successor->sessions = -1;
     *ret_successor = successor;
     return 0;
 }
@@ -54,6 +57,8 @@ void successor_end(struct successor *take_successor)
 {
     if (take_successor != NULL) {
         passage_close(take_successor->passage);
+        if (take_successor->sessions >= 0)
+            close(take_successor->sessions);
         alloc_free(&alloc_libc, take_successor);
     }
 }
@@ -80,6 +85,10 @@ static int hear(struct successor *successor, struct inherited *inherited,
                 const struct takeover_message *message, int take_fd)
 {
     bool is_greeted = successor->info.generation > 0;
+    if (message->kind == TAKEOVER_LENT && successor->is_asking) {
+        successor->sessions = take_fd;
+        return 1;
+    }
     if (message->kind == TAKEOVER_SOCKET && is_greeted)
         return add_socket(inherited, message->text, take_fd);
     if (take_fd >= 0)
@@ -94,15 +103,22 @@ static int hear(struct successor *successor, struct inherited *inherited,
                : -EPROTO;
 }
 
-int successor_receive(struct successor *successor, struct inherited *inherited,
-                      char ret_fault[SUCCESSOR_FAULT_MAX])
+static int say(struct successor *successor, const struct takeover_message *message)
+{
+    char bytes[TAKEOVER_MAX];
+    return passage_send(successor->passage, bytes, takeover_write(message, bytes), -1);
+}
+
+/* Until something is whole: the sockets, then the sessions. */
+static int hear_all(struct successor *successor, struct inherited *inherited, uint32_t silence_ms,
+                    char ret_fault[SUCCESSOR_FAULT_MAX])
 {
     char bytes[TAKEOVER_MAX];
     struct takeover_message message;
     int error = 0;
     while (error == 0) {
         int fd = -1;
-        ssize_t len = passage_wait(successor->passage, clock_now_ms() + SILENCE_MS, bytes,
+        ssize_t len = passage_wait(successor->passage, clock_now_ms() + silence_ms, bytes,
                                    sizeof(bytes), &fd);
         if (len <= 0)
             return fault_of(ret_fault, len < 0 ? (int)len : -ECONNRESET, "the process that serves");
@@ -122,14 +138,29 @@ int successor_receive(struct successor *successor, struct inherited *inherited,
     return error > 0 ? 0 : fault_of(ret_fault, error, "it was offered what cannot be");
 }
 
+int successor_receive(struct successor *successor, struct inherited *inherited, bool has_sessions,
+                      char ret_fault[SUCCESSOR_FAULT_MAX])
+{
+    const struct takeover_message wanted = {.kind = TAKEOVER_WANTED};
+    int error = hear_all(successor, inherited, SILENCE_MS, ret_fault);
+    if (error != 0 || !has_sessions)
+        return error;
+    successor->is_asking = true;
+    error = say(successor, &wanted);
+    return error == 0 ? hear_all(successor, inherited, COPY_MS, ret_fault)
+                      : fault_of(ret_fault, error, "the process that serves");
+}
+
+int successor_take_sessions(struct successor *successor)
+{
+    int fd = successor != NULL ? successor->sessions : -1;
+    if (successor != NULL)
+        successor->sessions = -1;
+    return fd;
+}
+
 /* --- what it says --------------------------------------------------------------------------------
  */
-
-static int say(struct successor *successor, const struct takeover_message *message)
-{
-    char bytes[TAKEOVER_MAX];
-    return passage_send(successor->passage, bytes, takeover_write(message, bytes), -1);
-}
 
 void successor_refuse(struct successor *successor, const char *why)
 {
@@ -149,6 +180,8 @@ static void on_message(void *self, const char *bytes, size_t len, int take_fd)
         successor->is_in_charge = true;
         successor->info.since_wall_ms = clock_wall_ms();
         successor->ops.in_charge(successor->ops.self);
+    } else if (message.kind == TAKEOVER_RECORDS) {
+        successor->ops.records(successor->ops.self, message.text);
     } else if (message.kind == TAKEOVER_LEFT) {
         successor->info.clients = message.count;
     }

@@ -10,6 +10,7 @@
  * clients that one still has, and, by the end of the passage, that it is gone.
  */
 #pragma once
+#include "base/text.h"
 #include "io/inherited.h"
 #include "io/loop.h"
 
@@ -25,9 +26,12 @@ struct successor;
 int successor_begin(struct successor **ret_successor, char ret_fault[SUCCESSOR_FAULT_MAX]);
 void successor_end(struct successor *take_successor); /* NULL is fine, and says nothing below */
 
-/* The sockets, added to the set. 0, or -errno and why. */
-int successor_receive(struct successor *successor, struct inherited *inherited,
+/* The sockets, added to the set; and where it will have sessions, those of the other one: it finds
+ * them in the journal that it opens next, or in a copy. 0, or -errno and why. */
+int successor_receive(struct successor *successor, struct inherited *inherited, bool has_sessions,
                       char ret_fault[SUCCESSOR_FAULT_MAX]);
+/* The copy of the sessions, once: the caller's; -1: there is none. */
+int successor_take_sessions(struct successor *successor);
 /* It cannot take over, and says why; the other one serves on. */
 void successor_refuse(struct successor *successor, const char *why);
 
@@ -35,6 +39,8 @@ struct successor_ops {
     void (*in_charge)(void *self); /* it serves from now on */
     void (*left)(void *self);      /* the other one has changed its mind, or is gone */
     void (*alone)(void *self);     /* the other one has ended, after it had handed over */
+    /* Frames of sessions that the other one has changed (session/handover.h). */
+    void (*records)(void *self, struct slice frames);
     void *self;
 };
 /* Everything is open. 0 or -errno. */

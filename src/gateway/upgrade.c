@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "gateway/manager.h"
+#include "gateway/upgrade_sessions.h"
 #include "io/oserror.h"
 #include "io/passage.h"
 #include "proto/takeover.h"
@@ -34,6 +35,7 @@ struct upgrade {
     struct loop_timer timer; /* it takes too long; later: who is left */
     uint32_t timeout_ms;
     uint32_t sockets;
+    struct upgrade_sessions *sessions; /* once the new one has them, or NULL */
     uint64_t failed;
     upgrade_done_fn *done;
     void *done_self;
@@ -70,13 +72,21 @@ int upgrade_open(const struct upgrade_options *opt, struct upgrade **ret_upgrade
     return 0;
 }
 
-void upgrade_close(struct upgrade *take_upgrade)
+void upgrade_close(struct upgrade *upgrade)
 {
-    if (take_upgrade == NULL)
+    if (upgrade == NULL)
         return;
-    take_upgrade->opt.server->upgrade = NULL;
-    loop_timer_stop(take_upgrade->opt.server->opt.loop, &take_upgrade->timer);
-    passage_close(take_upgrade->passage);
+    upgrade->opt.server->upgrade = NULL;
+    loop_timer_stop(upgrade->opt.server->opt.loop, &upgrade->timer);
+    upgrade_sessions_flush(upgrade->sessions);
+    passage_close(upgrade->passage);
+    upgrade->passage = NULL;
+}
+
+void upgrade_free(struct upgrade *take_upgrade)
+{
+    if (take_upgrade != NULL)
+        upgrade_sessions_free(take_upgrade->sessions);
     alloc_free(&alloc_libc, take_upgrade);
 }
 
@@ -176,6 +186,8 @@ __attribute__((format(printf, 2, 3))) static void fail(struct upgrade *upgrade, 
     loop_timer_stop(upgrade->opt.server->opt.loop, &upgrade->timer);
     passage_close(upgrade->passage);
     upgrade->passage = NULL;
+    upgrade_sessions_take_back(upgrade->sessions);
+    upgrade->sessions = NULL;
     if (upgrade->pid != 0 && !upgrade->has_ended)
         launcher_kill(upgrade->opt.launcher);
     if (was_paused)
@@ -275,6 +287,30 @@ static void offer(struct upgrade *upgrade)
         -1);
 }
 
+static void on_records(void *self, struct slice frames)
+{
+    struct upgrade *upgrade = self;
+    if (upgrade->passage != NULL)
+        say(upgrade, &(struct takeover_message){.kind = TAKEOVER_RECORDS, .text = frames}, -1);
+}
+
+static void lend_sessions(struct upgrade *upgrade)
+{
+    int fd = -1;
+    int error = upgrade->sessions == NULL ? upgrade_sessions_lend(upgrade->opt.server, on_records,
+                                                                  upgrade, &upgrade->sessions, &fd)
+                                          : -EPROTO;
+    if (error != 0) {
+        fail(upgrade, "the sessions cannot be handed over: %s", oserror_text(error));
+        return;
+    }
+    error = say(upgrade, &(struct takeover_message){.kind = TAKEOVER_LENT}, fd);
+    if (fd >= 0)
+        close(fd);
+    if (error != 0 && error != -EPIPE && error != -ECONNRESET)
+        fail(upgrade, "the sessions cannot be sent: %s", oserror_text(error));
+}
+
 /* --- the switch ----------------------------------------------------------------------------------
  */
 
@@ -321,6 +357,8 @@ static void on_message(void *self, const char *bytes, size_t len, int take_fd)
         return;
     if (takeover_read(bytes, len, &message) != TAKEOVER_GOOD)
         fail(upgrade, "the new process says what is not understood");
+    else if (message.kind == TAKEOVER_WANTED)
+        lend_sessions(upgrade);
     else if (message.kind == TAKEOVER_READY)
         switch_over(upgrade);
     else if (message.kind == TAKEOVER_FAILED)

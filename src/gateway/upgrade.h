@@ -35,7 +35,9 @@ struct upgrade_options {
 };
 
 int upgrade_open(const struct upgrade_options *opt, struct upgrade **ret_upgrade); /* 0 or -errno */
-void upgrade_close(struct upgrade *take_upgrade); /* NULL is fine */
+/* Says nothing any more; what it has is freed after server_close(). NULL is fine for both. */
+void upgrade_close(struct upgrade *upgrade);
+void upgrade_free(struct upgrade *take_upgrade);
 
 /* How it went: `why` is NULL and this process hands over, or it says why it does not. */
 typedef void upgrade_done_fn(void *self, const char *why);

@@ -29,10 +29,20 @@ static int folder_judge(int fd)
     if (facts.st_uid != geteuid() || (facts.st_mode & 077) != 0) {
         return -EPERM;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    return append_folder_lock(&(struct append_folder){fd});
+}
+
+int append_folder_lock(const struct append_folder *folder)
+{
+    if (flock(folder->fd, LOCK_EX | LOCK_NB) != 0) {
         return errno == EWOULDBLOCK ? -EBUSY : -errno;
     }
     return 0;
+}
+
+void append_folder_unlock(const struct append_folder *folder)
+{
+    flock(folder->fd, LOCK_UN);
 }
 
 int append_folder_open(const char *path, struct append_folder *ret_folder)
@@ -91,6 +101,32 @@ int append_open(const struct append_folder *folder, const char *name, bool is_ne
     return 0;
 }
 
+int append_memory(const char *name, struct append *ret_file)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) {
+        return -errno;
+    }
+    *ret_file = (struct append){.fd = fd};
+    return 0;
+}
+
+int append_seal(const struct append *file)
+{
+    return because(
+        fcntl(file->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL));
+}
+
+int append_of(int fd, struct append *ret_file)
+{
+    struct stat facts;
+    if (fstat(fd, &facts) != 0) {
+        return -errno;
+    }
+    *ret_file = (struct append){fd, (uint64_t)facts.st_size};
+    return 0;
+}
+
 void append_close(struct append *file)
 {
     close(file->fd);
@@ -138,7 +174,9 @@ int append_map(const struct append *file, const char **ret_bytes)
         *ret_bytes = NULL;
         return 0;
     }
-    void *bytes = mmap(NULL, (size_t)file->size, PROT_READ, MAP_SHARED, file->fd, 0);
+    /* Private: one that is sealed cannot be mapped as shared before Linux 6.7, not even to be read.
+     */
+    void *bytes = mmap(NULL, (size_t)file->size, PROT_READ, MAP_PRIVATE, file->fd, 0);
     if (bytes == MAP_FAILED) {
         return -errno;
     }

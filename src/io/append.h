@@ -21,6 +21,9 @@ struct append_folder {
  * -EBUSY: another process has it open. */
 int append_folder_open(const char *path, struct append_folder *ret_folder);
 void append_folder_close(struct append_folder *folder);
+/* Another process may open it meanwhile. -EBUSY: one has. */
+void append_folder_unlock(const struct append_folder *folder);
+int append_folder_lock(const struct append_folder *folder);
 
 struct append {
     int fd;
@@ -30,6 +33,12 @@ struct append {
 /* Makes it where it is not there. is_new: empty, whatever was there. */
 int append_open(const struct append_folder *folder, const char *name, bool is_new,
                 struct append *ret_file);
+/* A file without a name, in memory, that another process can be given. */
+int append_memory(const char *name, struct append *ret_file);
+/* Nothing of it changes any more. */
+int append_seal(const struct append *file);
+/* One that is open, as it is. */
+int append_of(int fd, struct append *ret_file);
 void append_close(struct append *file);
 int append_write(struct append *file, const void *bytes, size_t len);
 /* On the disk, with its length. */

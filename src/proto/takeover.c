@@ -26,9 +26,16 @@ static bool is_plain(char byte)
     return (unsigned char)byte >= ' ' && (unsigned char)byte != 0x7f;
 }
 
+static size_t most_of(uint64_t kind)
+{
+    return kind == TAKEOVER_RECORDS ? TAKEOVER_RECORDS_MAX : TAKEOVER_TEXT_MAX;
+}
+
 size_t takeover_write(const struct takeover_message *message, char ret_bytes[TAKEOVER_MAX])
 {
-    size_t len = message->text.len < TAKEOVER_TEXT_MAX ? message->text.len : TAKEOVER_TEXT_MAX;
+    bool is_any = message->kind == TAKEOVER_RECORDS;
+    size_t most = most_of(message->kind);
+    size_t len = message->text.len < most ? message->text.len : most;
     memcpy(ret_bytes, magic, sizeof magic);
     put(ret_bytes + 4, TAKEOVER_VERSION, 1);
     put(ret_bytes + 5, message->kind, 1);
@@ -38,7 +45,7 @@ size_t takeover_write(const struct takeover_message *message, char ret_bytes[TAK
     put(ret_bytes + 16, message->count, 8);
     for (size_t i = 0; i < len; i++) {
         char byte = message->text.at[i];
-        ret_bytes[TAKEOVER_HEAD + i] = is_plain(byte) ? byte : '?';
+        ret_bytes[TAKEOVER_HEAD + i] = is_any || is_plain(byte) ? byte : '?';
     }
     return TAKEOVER_HEAD + len;
 }
@@ -54,8 +61,8 @@ enum takeover_read takeover_read(const char *bytes, size_t len,
     }
     uint64_t kind = get(bytes + 5, 1);
     bool is_good = kind > 0 && kind < TAKEOVER_KINDS && get(bytes + 6, 2) == 0
-                   && len <= TAKEOVER_MAX;
-    for (size_t i = TAKEOVER_HEAD; is_good && i < len; i++) {
+                   && len - TAKEOVER_HEAD <= most_of(kind);
+    for (size_t i = TAKEOVER_HEAD; is_good && kind != TAKEOVER_RECORDS && i < len; i++) {
         is_good = is_plain(bytes[i]);
     }
     if (!is_good) {

@@ -9,7 +9,10 @@
  *     the one that serves                     the new one
  *       HELLO   its generation, pid     ─▶
  *       SOCKET  a name (and a socket)   ─▶      once for each
- *       OFFERED how many those were     ─▶      opens everything, and serves nobody yet
+ *       OFFERED how many those were     ─▶
+ *                                       ◀─    WANTED  its sessions, where it has some itself
+ *       LENT    (and a copy, or none)   ─▶      opens everything, and serves nobody yet
+ *       RECORDS what changes of them    ─▶      until the end
  *                                       ◀─    READY   its generation, pid
  *                                       ◀─    FAILED  why not; nothing has changed then
  *       accepts nobody any more
@@ -27,10 +30,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TAKEOVER_VERSION  1U
-#define TAKEOVER_HEAD     24U
-#define TAKEOVER_TEXT_MAX 1000U /* bytes; none of them below space */
-#define TAKEOVER_MAX      (TAKEOVER_HEAD + TAKEOVER_TEXT_MAX)
+#define TAKEOVER_VERSION     1U
+#define TAKEOVER_HEAD        24U
+#define TAKEOVER_TEXT_MAX    1000U  /* bytes; none of them below space */
+#define TAKEOVER_RECORDS_MAX 12000U /* of RECORDS: any bytes */
+#define TAKEOVER_MAX         (TAKEOVER_HEAD + TAKEOVER_RECORDS_MAX)
 
 enum takeover_kind {
     TAKEOVER_HELLO = 1, /* number: generation; pid; count: upgrades that failed; text: version */
@@ -40,6 +44,9 @@ enum takeover_kind {
     TAKEOVER_FAILED,    /* text: why */
     TAKEOVER_TAKEN,
     TAKEOVER_LEFT, /* count: clients that are left */
+    TAKEOVER_WANTED,
+    TAKEOVER_LENT,    /* a file may come with it */
+    TAKEOVER_RECORDS, /* frames of proto/session_record.h, in `text` */
     TAKEOVER_KINDS
 };
 
@@ -56,7 +63,8 @@ enum takeover_read {
     TAKEOVER_FOREIGN, /* one, of a version that is not understood */
 };
 
-/* Its length. Of a text the first TAKEOVER_TEXT_MAX bytes, and '?' for what may not be in it. */
+/* Its length. Of a text the first bytes that it may have, and '?' for what may not be in it; of
+ * records no more than there may be. */
 size_t takeover_write(const struct takeover_message *message, char ret_bytes[TAKEOVER_MAX]);
 
 enum takeover_read takeover_read(const char *bytes, size_t len,

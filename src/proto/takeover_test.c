@@ -50,9 +50,21 @@ static void a_text_is_bounded_and_plain(void **state)
     text[3] = '\n';
     const struct takeover_message message = {.kind = TAKEOVER_FAILED, .text = {text, sizeof text}};
     size_t len = takeover_write(&message, bytes);
-    assert_int_equal(len, TAKEOVER_MAX);
+    assert_int_equal(len, TAKEOVER_HEAD + TAKEOVER_TEXT_MAX);
     assert_int_equal(takeover_read(bytes, len, &read), TAKEOVER_GOOD);
     assert_true(slice_starts(read.text, SLICE("xxx?xx")));
+}
+
+static void records_may_be_any_bytes(void **state)
+{
+    (void)state;
+    char bytes[TAKEOVER_MAX];
+    struct takeover_message read;
+    const struct takeover_message message = {.kind = TAKEOVER_RECORDS, .text = {"\0\n\377", 3}};
+    size_t len = takeover_write(&message, bytes);
+    assert_int_equal(takeover_read(bytes, len, &read), TAKEOVER_GOOD);
+    assert_int_equal(read.text.len, 3);
+    assert_memory_equal(read.text.at, "\0\n\377", 3);
 }
 
 static void what_is_none_is_refused(void **state)
@@ -76,7 +88,11 @@ static void what_is_none_is_refused(void **state)
     assert_int_equal(takeover_read(bytes, len, &read), TAKEOVER_BAD);
     bytes[TAKEOVER_HEAD] = 'x';
     assert_int_equal(takeover_read(bytes, len, &read), TAKEOVER_GOOD);
-    memset(bytes + TAKEOVER_HEAD, 'x', TAKEOVER_TEXT_MAX + 1);
+    memset(bytes + TAKEOVER_HEAD, 'x', TAKEOVER_RECORDS_MAX + 1);
+    assert_int_equal(takeover_read(bytes, TAKEOVER_HEAD + TAKEOVER_TEXT_MAX + 1, &read),
+                     TAKEOVER_BAD);
+    bytes[5] = TAKEOVER_RECORDS;
+    assert_int_equal(takeover_read(bytes, TAKEOVER_MAX, &read), TAKEOVER_GOOD);
     assert_int_equal(takeover_read(bytes, TAKEOVER_MAX + 1, &read), TAKEOVER_BAD);
     bytes[0] = 'W';
     assert_int_equal(takeover_read(bytes, len, &read), TAKEOVER_BAD);
@@ -99,6 +115,7 @@ int main(void)
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(the_bytes_are_these),
         cmocka_unit_test(a_text_is_bounded_and_plain),
+        cmocka_unit_test(records_may_be_any_bytes),
         cmocka_unit_test(what_is_none_is_refused),
         cmocka_unit_test(another_version_is_told_as_such),
     };

@@ -39,6 +39,7 @@ struct book {
     bool is_syncing;          /* somebody is inside fdatasync(), without the lock */
     /* While it is written anew. */
     bool is_rewriting, is_new_broken;
+    bool is_lent; /* to another process: nothing is written */
     struct pen new_pen;
     size_t copy_len;
     char copy[COPY_SIZE + BOOK_TOGETHER * SESSION_FRAME_MAX];
@@ -351,6 +352,9 @@ static weir_err write_frames(struct book *book, const struct session_record *rec
                              unsigned count)
 {
     size_t len = 0;
+    if (book->is_lent) {
+        return WEIR_OK;
+    }
     if (book->count.is_broken) {
         return WEIR_EIO;
     }
@@ -509,6 +513,41 @@ weir_err book_rewrite_end(struct book *book)
     }
     unlock(book);
     return is_fine ? WEIR_OK : WEIR_EIO;
+}
+
+/* --- another process's --------------------------------------------------------------------------
+ */
+
+weir_err book_lend(struct book *book)
+{
+    weir_err err = book_sync(book);
+    lock(book);
+    check(!book->is_rewriting);
+    while (book->is_syncing) {
+        pthread_cond_wait(&book->synced_more, &book->mutex);
+    }
+    if (book->count.is_broken) {
+        err = WEIR_EIO;
+    }
+    if (err == WEIR_OK) {
+        book->is_lent = true;
+        book->synced = book->written;
+        append_folder_unlock(&book->folder);
+    }
+    unlock(book);
+    return err;
+}
+
+bool book_take_back(struct book *book)
+{
+    lock(book);
+    if (book->is_lent && append_folder_lock(&book->folder) == 0) {
+        book->is_lent = false;
+        book->count.is_broken = true;
+    }
+    bool is_ours = !book->is_lent;
+    unlock(book);
+    return is_ours;
 }
 
 struct book_count book_count(struct book *book)

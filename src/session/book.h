@@ -84,6 +84,13 @@ weir_err book_rewrite_begin(struct book *book, struct book_time now, uint32_t sa
 void book_copy(struct book *book, const struct session_record *record);
 weir_err book_rewrite_end(struct book *book);
 
+/* Another process may open it from now on, and finds all that was written. Nothing more is: a write
+ * does nothing, and is not missed. It is not being written anew. WEIR_EIO: it is broken, and not
+ * lent. */
+weir_err book_lend(struct book *book);
+/* To be written anew. False: the other process has it still. */
+bool book_take_back(struct book *book);
+
 struct book_count book_count(struct book *book);
 
 /* The secret that is kept beside the journal: made of these bytes where there is none. */

@@ -90,6 +90,9 @@ static void rewrite(struct weir_sessions *sessions)
 static void see_to_book(struct weir_sessions *sessions, uint64_t now_ms)
 {
     struct book *book = sessions->book;
+    if (atomic_load(&sessions->wants_back) && book_take_back(book)) {
+        atomic_store(&sessions->wants_back, false);
+    }
     if (book_is_behind(book) && book_sync(book) != WEIR_OK) {
         keeper_degraded(sessions, true);
     }

@@ -88,6 +88,8 @@ struct storing {
     uint32_t shard, place; /* where the next one begins: the keeper's */
 };
 
+struct sessions_follower;
+
 struct notice {
     weir_session_event_kind kind;
     weir_session_id id;
@@ -118,6 +120,9 @@ struct weir_sessions {
     _Atomic uint32_t live;
     _Atomic uint64_t refused;
     _Atomic bool is_degraded;
+    const struct sessions_follower
+        *_Atomic follower;     /* is told what changes: handover.h; or NULL */
+    _Atomic bool wants_back;   /* the journal, that was lent */
     _Atomic bool is_awake;     /* the keeper comes within soon_ms, */
     _Atomic bool is_pressed;   /* or at once */
     struct storing *storing;   /* NULL: there is no store */

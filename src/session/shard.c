@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "session/sessions.h"
+#include "session/handover.h"
 
 struct shard *shard_enter(struct weir_sessions *sessions, struct session_id id)
 {
@@ -58,10 +58,28 @@ void shard_note(struct shard *shard, weir_session_event_kind kind, struct sessio
     }
 }
 
+static void tell_follower(const struct weir_sessions *sessions,
+                          const struct session_record *records, unsigned count)
+{
+    const struct sessions_follower *follower = atomic_load(&sessions->follower);
+    char frame[SESSION_FRAME_MAX];
+    for (unsigned i = 0; follower != NULL && i < count; i++) {
+        size_t len = session_record_write(&records[i], 0, 0, frame);
+        follower->frame(follower->self, frame, len);
+    }
+}
+
+/* Whether somebody wants to know. */
+static bool is_heard(const struct shard *shard)
+{
+    return shard->sessions->book != NULL || atomic_load(&shard->sessions->follower) != NULL;
+}
+
 void shard_write(struct shard *shard, const struct session_record *records, unsigned count)
 {
     struct weir_sessions *sessions = shard->sessions;
     uint64_t place;
+    tell_follower(sessions, records, count);
     if (sessions->book == NULL) {
         return;
     }
@@ -76,7 +94,7 @@ void shard_keep(struct shard *shard, const struct session *session)
 {
     char text[SESSION_TEXT_MAX];
     struct session_record record;
-    if (shard->sessions->book != NULL) {
+    if (is_heard(shard)) {
         table_export(&shard->table, session, text, &record);
         shard_write(shard, &record, 1);
     }
@@ -87,7 +105,7 @@ void shard_keep_moved(struct shard *shard, const struct session *session, struct
 {
     char text[SESSION_TEXT_MAX];
     struct session_record records[3];
-    if (shard->sessions->book == NULL) {
+    if (!is_heard(shard)) {
         return;
     }
     table_export(&shard->table, session, text, &records[0]);

@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(bytes, data, size);
     }
     if (takeover_read(bytes, size, &message) == TAKEOVER_GOOD) {
-        check(message.text.len <= TAKEOVER_TEXT_MAX);
+        check(message.text.len <= TAKEOVER_RECORDS_MAX);
         check(takeover_write(&message, again) == size);
         check(memcmp(again, bytes, size) == 0);
     }
