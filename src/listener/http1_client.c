@@ -375,7 +375,7 @@ static void client_writable(struct client *client)
     if (request == NULL || !outbox_is_blocked(&request->out)) {
         return;
     }
-    http1_exchange_ops.flush(&request->exchange);
+    http1_answer_flush(request);
     if (outbox_is_blocked(&request->out)) {
         return;
     }

@@ -206,6 +206,9 @@ void request_free_spare(struct http1_listener *listener);
 /* --- http1_exchange.c: answering -------------------------------------------------------------- */
 
 extern const struct http_exchange_ops http1_exchange_ops;
+/* Sends what there is of the answer, and changes nothing else. True: the stream did not take all.
+ */
+bool http1_answer_flush(struct request *request);
 
 /* --- http1_time.c ------------------------------------------------------------------------------
  */

@@ -158,14 +158,24 @@ static bool answer_sent(struct request *request, size_t sent)
     return blocked;
 }
 
-static bool exchange_flush(struct http_exchange *exchange)
+bool http1_answer_flush(struct request *request)
 {
-    struct request *request = request_of(exchange);
     const struct client *client = request->client;
     if (client == NULL || client->state == CLIENT_GONE || request->out.departing) {
         return false;
     }
     return answer_sent(request, outbox_flush(&request->out, client->stream));
+}
+
+/* The handler's. It may be what sends the last of an answer that has ended: then that is over. */
+static bool exchange_flush(struct http_exchange *exchange)
+{
+    struct request *request = request_of(exchange);
+    bool blocked = http1_answer_flush(request);
+    if (request->client != NULL && request->answer == ANSWER_ENDED) {
+        settle_unless_feeding(request->client);
+    }
+    return blocked;
 }
 
 static void write_last_chunk(struct request *request, const struct http_head *trailers)
@@ -228,7 +238,7 @@ static void exchange_end(struct http_exchange *exchange, const struct http_head 
     if (!is_last(request) && outbox_depart(&request->out, client->stream, answer_departed)) {
         return; /* all the rest when it is gone */
     }
-    exchange_flush(exchange);
+    http1_answer_flush(request);
     settle_unless_feeding(client);
 }
 

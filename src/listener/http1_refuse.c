@@ -13,7 +13,7 @@ static void refusal_write(struct request *request, const struct http1_refusal *r
     request->exchange.ops->respond(&request->exchange, &answer.head);
     request->exchange.ops->body(&request->exchange, answer.body, answer.body_len);
     request->answer = ANSWER_ENDED;
-    request->exchange.ops->flush(&request->exchange);
+    http1_answer_flush(request);
 }
 
 void client_refuse(struct client *client, const struct http1_refusal *refusal,

@@ -423,6 +423,35 @@ static void half_a_close_leaves_the_rest_of_an_answer(void **state)
     shut(&f);
 }
 
+/* A handler flushes once more what has ended, as a relay does, and so the last of it goes. */
+static void a_flush_after_the_end_may_be_the_last(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    static struct peer peer;
+    static char all[ONCE_BYTES];
+    open_plain(&f);
+    join(&f, &peer);
+    say(&peer, GET("/hold"));
+    until(&f, &peer, f.held_count == 1);
+    struct http_exchange *ex = f.held[0];
+    begin(ex, HTTP_LENGTH, ONCE_BYTES);
+    ex->ops->body(ex, all, ONCE_BYTES);
+    ex->ops->end(ex, NULL);
+    for (bool blocked = true; blocked;) { /* the peer reads meanwhile, and no turn of the loop */
+        look(&peer);
+        blocked = ex->ops->flush(ex);
+    }
+    look(&peer);
+    assert_true(peer.read_bytes > ONCE_BYTES);
+    forget(&peer);
+    say(&peer, GET("/204"));
+    until(&f, &peer, f.requests == 2);
+    until(&f, &peer, strstr(peer.got, "204 No Content") != NULL);
+    leave(&peer);
+    shut(&f);
+}
+
 static void a_send_that_fails_is_told_later(void **state)
 {
     (void)state;
@@ -537,6 +566,7 @@ int main(void)
         cmocka_unit_test(a_client_that_leaves_is_noticed),
         cmocka_unit_test(a_client_that_leaves_while_blocked_is_noticed),
         cmocka_unit_test(half_a_close_leaves_the_rest_of_an_answer),
+        cmocka_unit_test(a_flush_after_the_end_may_be_the_last),
         cmocka_unit_test(a_send_that_fails_is_told_later),
         cmocka_unit_test(a_peer_has_a_name),
         cmocka_unit_test(refused_allocations_are_survived),
