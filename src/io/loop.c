@@ -606,8 +606,10 @@ static void ring(struct loop *loop)
 {
     uint64_t one = 1;
     int before = errno;
-    ssize_t said = write(loop->bell.fd, &one, sizeof one);
-    (void)said; /* a full counter rings already */
+    ssize_t said;
+    do {
+        said = write(loop->bell.fd, &one, sizeof one);
+    } while (said < 0 && errno == EINTR); /* and a full counter rings already */
     errno = before;
 }
 

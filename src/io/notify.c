@@ -172,8 +172,10 @@ struct notify_ring *notify_join(struct notify *notify)
 static void ring_bell(struct notify *notify)
 {
     uint64_t one = 1;
-    ssize_t said = write(notify->bell, &one, sizeof one);
-    (void)said; /* full: it is ringing already */
+    ssize_t said;
+    do {
+        said = write(notify->bell, &one, sizeof one);
+    } while (said < 0 && errno == EINTR); /* and full, it is ringing already */
 }
 
 static void ring_put(struct notify_ring *ring, uint32_t at, const char *data, size_t len)
