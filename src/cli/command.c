@@ -183,6 +183,7 @@ const struct command commands[] = {
      "\n"
      "  --reason TEXT  why; it is kept with the event\n"
      "  --grace TIME   what is open may take at most that long\n"
+     "  --wait         until it has ended, and says how many clients are left\n"
      "  -o json        what was done, as the admin interface says it\n"
      "  --admin ADDR   where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
      "\n"

@@ -90,6 +90,8 @@ static int read_and_serve(const char *path, struct run_options *opt)
     } else {
         status = serve(opt);
     }
+    opt->config = NULL;
+    opt->arg = NULL;
     config_free(config);
     config_faults_free(&faults);
     return status;

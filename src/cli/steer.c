@@ -15,6 +15,7 @@
 #include "proto/json_read.h"
 
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PATH_MAX_BYTES 1024U
@@ -29,6 +30,7 @@ struct steering {
     const char *reason, *time, *output;
     const char *time_option, *time_member; /* "--grace" and "grace_ms"; NULL: there is no time */
     uint64_t time_ms;
+    bool can_wait, waits; /* --wait makes sense, was given */
 };
 
 static int misused(const struct steering *steering, const char *why, const char *word)
@@ -42,14 +44,16 @@ static int misused(const struct steering *steering, const char *why, const char 
 static int options_of(struct steering *steering, int count, char **words)
 {
     struct ask *ask = &steering->ask;
-    const struct command_option options[] = {{"-c", &ask->config, NULL},
-                                             {"--config", &ask->config, NULL},
-                                             {"--admin", &ask->admin, NULL},
-                                             {"-o", &steering->output, NULL},
-                                             {"--output", &steering->output, NULL},
-                                             {"--reason", &steering->reason, NULL},
-                                             {steering->time_option, &steering->time, NULL},
-                                             {0}};
+    const struct command_option options[] = {
+        {"-c", &ask->config, NULL},
+        {"--config", &ask->config, NULL},
+        {"--admin", &ask->admin, NULL},
+        {"-o", &steering->output, NULL},
+        {"--output", &steering->output, NULL},
+        {"--reason", &steering->reason, NULL},
+        {steering->time_option, &steering->time, NULL},
+        {steering->can_wait ? "--wait" : NULL, NULL, &steering->waits},
+        {0}};
     steering->output = "text";
     int left = command_options(ask->command, count, words, options);
     if (left >= 0 && steering->time != NULL
@@ -168,14 +172,56 @@ int command_account(int count, char **words)
     return left < 0 ? EXIT_USAGE : steer_named(&steering, "accounts", left, words, verbs);
 }
 
+/* "3 clients left, cut in 12 s". False: it has ended, or another process answers by now. */
+static bool print_left(const struct steering *steering, char *last, size_t size)
+{
+    char why[ASK_WHY_MAX], text[96];
+    struct ask ask = {.command = "drain", .admin = steering->ask.admin, .path = "/api/v1/process"};
+    struct slice draining, value;
+    struct bytes body;
+    uint64_t clients = 0;
+    ask.config = steering->ask.config;
+    ask.ret_why = why;
+    bytes_init(&body, &alloc_libc, ASK_ANSWER_MAX);
+    bool is_draining = ask_admin(&ask, &body) == 0 && json_check(bytes_slice(&body))
+                       && json_member(json_trim(bytes_slice(&body)), SLICE("draining"), &draining)
+                       && json_is_object(draining)
+                       && json_member(draining, SLICE("clients"), &value)
+                       && json_get_u64(value, &clients);
+    if (is_draining && json_member(draining, SLICE("cut_in_seconds"), &value)) {
+        uint32_t whole = slice_find(value, '.');
+        snprintf(text, sizeof(text), "%llu clients left, cut in %.*s s",
+                 (unsigned long long)clients, (int)whole, value.at);
+        if (strcmp(text, last) != 0)
+            printf("%s\n", text);
+        fflush(stdout);
+        slice_copy(last, size, slice_of(text));
+    }
+    bytes_fini(&body);
+    return is_draining;
+}
+
+static void wait_for_end(const struct steering *steering)
+{
+    static const struct timespec pause = {.tv_nsec = 500000000};
+    char last[96] = "";
+    while (print_left(steering, last, sizeof(last)))
+        nanosleep(&pause, NULL);
+    printf("drained\n");
+}
+
 int command_drain(int count, char **words)
 {
-    struct steering steering = {.ask = {.command = "drain"}, GRACE};
+    struct steering steering = {.ask = {.command = "drain"}, GRACE, .can_wait = true};
     int left = options_of(&steering, count, words);
     if (left < 0)
         return EXIT_USAGE;
-    return left > 0 ? misused(&steering, "not understood: ", words[0])
-                    : steer(&steering, "/api/v1/drain");
+    if (left > 0)
+        return misused(&steering, "not understood: ", words[0]);
+    int status = steer(&steering, "/api/v1/drain");
+    if (status == 0 && steering.waits)
+        wait_for_end(&steering);
+    return status;
 }
 
 int command_upgrade(int count, char **words)
@@ -183,7 +229,7 @@ int command_upgrade(int count, char **words)
     struct steering steering = {.ask = {.command = "upgrade"},
                                 .time_option = "--timeout",
                                 .time_member = "timeout_ms",
-                                .time_ms = UPGRADE_S * 1000};
+                                .time_ms = UPGRADE_S * UINT64_C(1000)};
     int left = options_of(&steering, count, words);
     if (left < 0)
         return EXIT_USAGE;

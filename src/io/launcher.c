@@ -101,7 +101,7 @@ static _Noreturn void become_program(const struct child *child, int passage)
     for (size_t i = 0; i < IGNORED; i++) {
         sigaction(ignored[i], &child->before[i], NULL);
     }
-    sigprocmask(SIG_SETMASK, &child->mask, NULL);
+    pthread_sigmask(SIG_SETMASK, &child->mask, NULL);
     execv(path, child->words);
     tell(child, &(struct note){.kind = NEWS_FAILED, .pid = getpid(), .value = -errno}, -1);
     _exit(127);
@@ -187,7 +187,7 @@ static _Noreturn void run_child(struct child *child, pid_t program)
     }
     sigemptyset(&ends);
     sigaddset(&ends, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &ends, &child->mask);
+    pthread_sigmask(SIG_BLOCK, &ends, &child->mask);
     child->signals = signalfd(-1, &ends, SFD_NONBLOCK | SFD_CLOEXEC);
     if (child->signals < 0) {
         _exit(1);

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -442,3 +443,48 @@ def test_sockets_that_a_manager_gives_are_used(upstream):
             assert served(weir)
             wait_for(lambda: '"name":"other"' in weir.text(), "the log")
             assert "no listener has this address any more" in weir.text()
+
+
+# --- without rights ---------------------------------------------------------------------------------------------------
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_who_has_given_up_its_rights_is_replaced_all_the_same(upstream):
+    """The new process begins as the first one did, outside of the sandbox, and gives them up as well."""
+    with Upgraded(upstream, process={"user": "nobody", "sandbox": "on"}, log={"access": "off"}) as weir:
+        for _ in range(2):
+            weir.upgrade()
+            weir.alone()
+            page = weir.process_page()
+            assert page["user"] == "nobody" and page["sandbox"] == "on", page
+            assert served(weir)
+        weir.replace("exec sleep 1000")
+        said = weir.command("--timeout", "1s")
+        assert said.returncode == 1 and "not ready within" in said.stderr
+
+
+# --- drain ------------------------------------------------------------------------------------------------------------
+
+def test_a_drain_is_waited_for_and_tells_how_many_are_left():
+    asked, answer = threading.Event(), threading.Event()
+
+    def script(peer):
+        while peer.request() is not None:
+            asked.set()
+            assert answer.wait(30)
+            peer.ok()
+
+    with Upstream(script) as upstream, Weir(upstream, pool={"drain_timeout": "30s"}) as weir, weir.client() as slow:
+        slow.get()
+        assert asked.wait(20)
+        command = subprocess.Popen([str(WEIR), "drain", "--wait", "--admin", f"127.0.0.1:{weir.admin_port}"],
+                                   stdout=subprocess.PIPE, text=True)
+        assert command.stdout.readline() == "done=drain\n"
+        first = command.stdout.readline()
+        assert re.fullmatch(r"1 clients left, cut in \d+ s\n", first), first
+        assert json.loads(weir.admin("/api/v1/process").text)["draining"]["clients"] == 1
+        answer.set()
+        assert slow.final().status == 200
+        rest, _ = command.communicate(timeout=30)
+        assert command.returncode == 0 and rest.endswith("drained\n"), rest
+        weir.process.wait(20)
+        assert '"event":"draining","clients":1,"cut_in_ms":' in weir.text()
