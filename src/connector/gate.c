@@ -21,7 +21,8 @@ static bool counts_places(const struct gate *gate)
 void gate_init(struct gate *gate, const char *url, uint32_t connecting_max,
                uint32_t connections_max)
 {
-    *gate = (struct gate){.url = url,
+    *gate = (struct gate){.users = 1,
+                          .url = url,
                           .connecting_max = connecting_max,
                           .connections_max = connections_max,
                           .mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -33,6 +34,18 @@ void gate_fini(struct gate *gate)
 {
     check(list_is_empty(&gate->sides) && gate->connections == 0);
     pthread_mutex_destroy(&gate->mutex);
+}
+
+void gate_join(struct gate *gate)
+{
+    atomic_fetch_add(&gate->users, 1);
+}
+
+void gate_part(struct gate *gate)
+{
+    if (atomic_fetch_sub(&gate->users, 1) == 1 && gate->on_unused != NULL) {
+        gate->on_unused(gate);
+    }
 }
 
 /* Who waits here may wait for what another of the same side has idle. */
@@ -52,6 +65,9 @@ int gate_side_init(struct gate_side *side, struct gate *gate, struct loop *loop)
     side->loop = loop;
     side->timer.fire = on_time;
     list_init(&side->waiting);
+    if (gate != NULL) {
+        gate_join(gate);
+    }
     if (gate == NULL || !counts_places(gate)) {
         return 0;
     }
@@ -79,6 +95,8 @@ void gate_side_fini(struct gate_side *side)
         loop_wake_free(side->wake);
         side->wake = NULL;
     }
+    gate_part(side->gate);
+    side->gate = NULL;
 }
 
 int gate_sides_open(const struct gate_side *like, struct gate *const *gates, uint32_t count,

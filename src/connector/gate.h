@@ -47,9 +47,11 @@
     ROW(full)
 
 struct gate {
-    const char *url;          /* the proxy's, as keys name it; borrowed */
-    uint32_t connecting_max;  /* UINT32_MAX: no limit */
-    uint32_t connections_max; /* the same */
+    _Atomic uint32_t users;                    /* its sides, and who joined it */
+    void (*on_unused)(struct gate *take_gate); /* NULL: whoever made it knows when to end it */
+    const char *url;                           /* the proxy's, as keys name it; borrowed */
+    uint32_t connecting_max;                   /* UINT32_MAX: no limit */
+    uint32_t connections_max;                  /* the same */
     _Atomic uint32_t connecting, waiting;
 #define GATE_ROW(name) _Atomic uint64_t name;
     GATE_RESULTS(GATE_ROW)
@@ -91,6 +93,10 @@ struct gate_pass {
 void gate_init(struct gate *gate, const char *url, uint32_t connecting_max,
                uint32_t connections_max);
 void gate_fini(struct gate *gate);
+/* For a gate whose users are not known to whoever made it; he is the first. The last one that parts
+ * from it ends it: on_unused(). Any thread. */
+void gate_join(struct gate *gate);
+void gate_part(struct gate *gate);
 
 /* The functions, and self, are given before. gate may be NULL. 0 or -errno. */
 int gate_side_init(struct gate_side *side, struct gate *gate, struct loop *loop);

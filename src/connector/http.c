@@ -44,6 +44,13 @@ struct http_lone {
     struct http_link *link; /* once it is up */
 };
 
+/* At gates that were named together. */
+struct side_row {
+    struct side_row *next;
+    struct gate_side *sides;
+    uint32_t count;
+};
+
 struct http_connector {
     struct http_connector_options opt;
     weir_pool *pool;
@@ -51,7 +58,7 @@ struct http_connector {
     struct http2_connector *http2; /* NULL: never spoken */
     struct names *names;           /* NULL: nothing is resolved */
     struct list dials;             /* the pool's */
-    struct gate_side *sides;       /* one for each gate */
+    struct side_row *sides;        /* the last that were named first */
 };
 
 static void dialled(void *self, const struct dial_result *result);
@@ -63,15 +70,55 @@ static void pool_yield(void *self, struct gate_side *side);
 /* --- opening ------------------------------------------------------------------------------------
  */
 
-static int open_sides(struct http_connector *connector)
+static int add_sides(struct http_connector *connector, struct gate *const *gates, uint32_t count)
 {
-    const struct http_connector_options *opt = &connector->opt;
-    const struct gate_side like = {.loop = opt->loop,
+    const struct gate_side like = {.loop = connector->opt.loop,
                                    .begin = pool_dial_begins,
                                    .refuse = pool_dial_refused,
                                    .yield = pool_yield,
                                    .self = connector};
-    return gate_sides_open(&like, opt->gates, opt->gates_count, &alloc_libc, &connector->sides);
+    struct side_row *row = alloc_zeroed(&alloc_libc, sizeof *row);
+    if (row == NULL) {
+        return -ENOMEM;
+    }
+    row->next = connector->sides;
+    row->count = count;
+    connector->sides = row;
+    return gate_sides_open(&like, gates, count, &alloc_libc, &row->sides);
+}
+
+static void close_sides(struct http_connector *connector)
+{
+    while (connector->sides != NULL) {
+        struct side_row *row = connector->sides;
+        connector->sides = row->next;
+        gate_sides_close(&alloc_libc, row->sides, row->count);
+        alloc_free(&alloc_libc, row);
+    }
+}
+
+static bool has_side(const struct http_connector *connector, const struct gate *gate)
+{
+    for (const struct side_row *row = connector->sides; row != NULL; row = row->next) {
+        for (uint32_t i = 0; i < row->count; i++) {
+            if (row->sides[i].gate == gate) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+int http_connector_pass_gates(struct http_connector *connector, struct gate *const *gates,
+                              uint32_t count)
+{
+    int error = 0;
+    for (uint32_t i = 0; error == 0 && i < count; i++) {
+        if (!has_side(connector, gates[i])) {
+            error = add_sides(connector, &gates[i], 1);
+        }
+    }
+    return error;
 }
 
 int http_connector_new(const struct http_connector_options *opt,
@@ -83,7 +130,7 @@ int http_connector_new(const struct http_connector_options *opt,
     }
     connector->opt = *opt;
     list_init(&connector->dials);
-    int error = open_sides(connector);
+    int error = add_sides(connector, opt->gates, opt->gates_count);
     if (error == 0) {
         error = http1_connector_new(&connector->opt, &connector->http1);
     }
@@ -110,6 +157,19 @@ void http_connector_update(struct http_connector *connector,
     connector->opt.read_timeout_ms = opt->read_timeout_ms;
     connector->opt.write_timeout_ms = opt->write_timeout_ms;
     connector->opt.total_timeout_ms = opt->total_timeout_ms;
+    if (opt->ping_interval_ms != 0) {
+        connector->opt.ping_interval_ms = opt->ping_interval_ms;
+    }
+    if (opt->ping_timeout_ms != 0) {
+        connector->opt.ping_timeout_ms = opt->ping_timeout_ms;
+    }
+}
+
+void http_connector_announce(struct http_connector *connector, unsigned version,
+                             struct proxy_header (*announce)(const weir_key *key))
+{
+    connector->opt.announce_version = version;
+    connector->opt.announce = announce;
 }
 
 static void dialling_free(struct dialling *dialling)
@@ -122,6 +182,15 @@ static void dialling_free(struct dialling *dialling)
     }
     list_leave(&dialling->named.on_list);
     alloc_free(&alloc_libc, dialling);
+}
+
+void http_connector_widen(struct http_connector *connector,
+                          const struct http_connector_options *opt)
+{
+    struct http_connector_options *own = &connector->opt;
+    own->desk = own->desk != NULL ? own->desk : opt->desk;
+    own->tls = own->tls != NULL ? own->tls : opt->tls;
+    own->proxy_tls = own->proxy_tls != NULL ? own->proxy_tls : opt->proxy_tls;
 }
 
 void http_connector_secure(struct http_connector *connector, struct tls_desk *desk,
@@ -149,7 +218,7 @@ void http_connector_free(struct http_connector *take_connector)
     names_free(take_connector->names);
     http1_connector_free(take_connector->http1);
     http2_connector_free(take_connector->http2);
-    gate_sides_close(&alloc_libc, take_connector->sides, take_connector->opt.gates_count);
+    close_sides(take_connector);
     alloc_free(&alloc_libc, take_connector);
 }
 
@@ -307,7 +376,11 @@ static void begin_dial(struct dialling *dialling, const weir_key *key)
 
 static struct gate_side *side_of(struct http_connector *connector, const char *proxy)
 {
-    return gate_side_of(connector->sides, connector->opt.gates_count, proxy);
+    struct gate_side *side = NULL;
+    for (struct side_row *row = connector->sides; side == NULL && row != NULL; row = row->next) {
+        side = gate_side_of(row->sides, row->count, proxy);
+    }
+    return side;
 }
 
 /* Half the time of a dial: the other half is the dial's own. */

@@ -51,7 +51,7 @@ struct http_connector_options {
     struct tls_client *proxy_tls; /* for proxies of "https://"; NULL: there are none; borrowed */
     unsigned announce_version;    /* of a PROXY header to begin with; 0: none */
     struct proxy_header (*announce)(const weir_key *key); /* what it says */
-    struct gate *const *gates; /* of proxies that keys name; borrowed, as the array is */
+    struct gate *const *gates;                            /* of proxies that keys name; borrowed */
     uint32_t gates_count;
     enum http_speaks speaks;        /* stays */
     uint32_t connect_timeout_ms;    /* WEIR_NEVER, here and below: none */
@@ -80,9 +80,13 @@ int http_connector_new(const struct http_connector_options *opt,
 /* Closes what is left. The engine must be gone, or its pool closed. */
 void http_connector_free(struct http_connector *take_connector);
 
-/* The time-outs of `opt`, from the next call or dial on. */
+/* The time-outs of `opt`, and its pings where it says some, from the next call or dial on. */
 void http_connector_update(struct http_connector *connector,
                            const struct http_connector_options *opt);
+
+/* The TLS of `opt`, where there has been none. */
+void http_connector_widen(struct http_connector *connector,
+                          const struct http_connector_options *opt);
 
 /* From now on https is spoken, too. */
 void http_connector_secure(struct http_connector *connector, struct tls_desk *desk,
@@ -91,6 +95,14 @@ void http_connector_secure(struct http_connector *connector, struct tls_desk *de
 /* The same for proxies of https://. */
 void http_connector_secure_proxies(struct http_connector *connector, struct tls_desk *desk,
                                    struct tls_client *proxy_tls);
+
+/* As in the options, from the next dial on. */
+void http_connector_announce(struct http_connector *connector, unsigned version,
+                             struct proxy_header (*announce)(const weir_key *key));
+
+/* Keys may name the proxies of these gates, too. 0 or -errno. */
+int http_connector_pass_gates(struct http_connector *connector, struct gate *const *gates,
+                              uint32_t count);
 
 /* For weir_pool_options.connector, with the connector as .connector_self: the first where only
  * HTTP/1.1 is spoken, the other one asks idle connections by PING and leases streams. */

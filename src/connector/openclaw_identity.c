@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@ struct kept {
 
 struct claw_identity {
     const struct alloc *alloc;
+    _Atomic uint32_t users;
     struct claw_device device;
     pthread_mutex_t mutex;
     uint32_t count;
@@ -248,6 +250,7 @@ int claw_identity_open(const char *path, const struct alloc *alloc,
         return -ENOMEM;
     }
     identity->alloc = alloc;
+    identity->users = 1;
     pthread_mutex_init(&identity->mutex, NULL);
     size_t len = strlen(path);
     memcpy(identity->path, path, len < PATH_BYTES ? len : 0);
@@ -260,9 +263,15 @@ int claw_identity_open(const char *path, const struct alloc *alloc,
     return 0;
 }
 
+struct claw_identity *claw_identity_join(struct claw_identity *identity)
+{
+    atomic_fetch_add(&identity->users, 1);
+    return identity;
+}
+
 void claw_identity_free(struct claw_identity *take_identity)
 {
-    if (take_identity != NULL) {
+    if (take_identity != NULL && atomic_fetch_sub(&take_identity->users, 1) <= 1) {
         const struct alloc *alloc = take_identity->alloc;
         pthread_mutex_destroy(&take_identity->mutex);
         explicit_bzero(take_identity, sizeof *take_identity);

@@ -19,6 +19,8 @@ struct claw_identity;
  * -EINVAL: it holds something else). */
 int claw_identity_open(const char *path, const struct alloc *alloc,
                        struct claw_identity **ret_identity, char ret_fault[CLAW_FAULT_MAX]);
+/* One more user, who frees it, too. Any thread. */
+struct claw_identity *claw_identity_join(struct claw_identity *identity);
 void claw_identity_free(struct claw_identity *take_identity);
 
 /* Does not change. */

@@ -20,6 +20,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+typedef bool exempts_fn(const void *self, const uint8_t address[16]);
+
 /* The clients of one address. */
 struct crowd {
     uint8_t address[16];
@@ -46,13 +48,15 @@ struct accept_port {
     int fd;
     bool is_given; /* to another process as well */
     struct address address;
+    int next_fd; /* -1: it is bound to one address alone */
+    struct address next_address;
     _Atomic uint32_t max_connections, max_per_ip;
     _Atomic uint32_t sockets_most;
     atomic_bool is_short;
     uint32_t reserve;
     bool counts_addresses;
-    bool (*exempts)(const void *self, const uint8_t address[16]);
-    const void *exempts_self;
+    _Atomic(exempts_fn *) exempts;
+    _Atomic(const void *) exempts_self;
     struct crowds crowds;   /* in use where addresses are counted */
     _Atomic uint32_t doors; /* all seats at and above were never opened */
     char apart[60];
@@ -62,7 +66,9 @@ struct accept_port {
 
 struct accept_door {
     struct accept_port *port;
+    struct loop *loop;
     struct intake *intake; /* NULL: shut */
+    struct intake *next;   /* at the other address, and held; NULL: there is none */
     struct accept_ops ops;
     uint32_t worker;
     uint32_t clients_left; /* to be taken; UINT32_MAX: all that come */
@@ -194,8 +200,8 @@ int accept_port_open(const struct accept_options *opt, struct accept_port **ret_
     port->max_per_ip = opt->max_per_ip;
     port->sockets_most = UINT32_MAX;
     port->reserve = opt->reserve;
-    port->exempts = opt->exempts;
-    port->exempts_self = opt->exempts_self;
+    port->next_fd = -1;
+    accept_port_exempt(port, opt->exempts, opt->exempts_self);
     port->counts_addresses = opt->max_per_ip > 0 || opt->counts_addresses;
     if (port->counts_addresses) {
         bool is_final = !opt->counts_addresses && opt->max_connections < ACCEPT_ADDRESSES_MAX;
@@ -236,20 +242,63 @@ void accept_port_refuse(struct accept_port *port)
     listen_refuse(port->fd);
 }
 
+/* The file of a unix socket that another process has as well is that one's. */
+static void close_socket(const struct accept_port *port, int take_fd)
+{
+    if (port->is_given) {
+        close(take_fd);
+    } else {
+        listen_close(take_fd);
+    }
+}
+
 void accept_port_close(struct accept_port *take_port)
 {
     for (uint32_t i = 0; i < ACCEPT_DOORS_MAX; i++) {
         check(atomic_load(&take_port->seats[i].door) == NULL);
     }
-    if (take_port->is_given) {
-        close(take_port->fd);
-    } else {
-        listen_close(take_port->fd);
-    }
+    accept_port_settle(take_port, false);
+    close_socket(take_port, take_port->fd);
     if (take_port->counts_addresses) {
         crowds_fini(&take_port->crowds);
     }
     alloc_free(take_port->alloc, take_port);
+}
+
+int accept_port_bind(struct accept_port *port, const struct address *address, uint32_t patience_ms)
+{
+    check(port->next_fd < 0);
+    int error = listen_open(address, NULL, &port->next_fd, &port->next_address);
+    if (error != 0) {
+        port->next_fd = -1;
+    } else if (patience_ms > 0) {
+        socket_patience(port->next_fd, patience_ms);
+    }
+    return error;
+}
+
+void accept_port_settle(struct accept_port *port, bool has_moved)
+{
+    if (port->next_fd < 0) {
+        return;
+    }
+    close_socket(port, has_moved ? port->fd : port->next_fd);
+    if (has_moved) {
+        port->fd = port->next_fd;
+        port->address = port->next_address;
+    }
+    port->next_fd = -1;
+}
+
+void accept_port_exempt(struct accept_port *port, exempts_fn *exempts, const void *exempts_self)
+{
+    atomic_store(&port->exempts_self, exempts_self); /* in this order: one function, if any */
+    atomic_store(&port->exempts, exempts);
+}
+
+bool accept_port_counts(const struct accept_port *port)
+{
+    return port->counts_addresses;
 }
 
 void accept_port_limit(struct accept_port *port, uint32_t max_connections, uint32_t max_per_ip)
@@ -285,8 +334,9 @@ uint32_t accept_port_taken_at(const struct accept_port *port, uint32_t worker)
 
 static uint32_t most_of(const struct accept_port *port, const uint8_t address[16])
 {
+    exempts_fn *exempts = atomic_load(&port->exempts);
     bool is_free = port->max_per_ip == 0
-                   || (port->exempts != NULL && port->exempts(port->exempts_self, address));
+                   || (exempts != NULL && exempts(atomic_load(&port->exempts_self), address));
     return is_free ? UINT32_MAX : port->max_per_ip;
 }
 
@@ -443,6 +493,7 @@ int accept_door_open(struct accept_port *port, struct loop *loop, uint32_t worke
         return -ENOMEM;
     }
     door->port = port;
+    door->loop = loop;
     door->ops = *ops;
     door->worker = worker;
     door->clients_left = UINT32_MAX;
@@ -499,8 +550,42 @@ void accept_door_resume(struct accept_door *door)
     }
 }
 
+int accept_door_reach(struct accept_door *door)
+{
+    check(door->next == NULL && door->intake != NULL);
+    const struct intake_options opt = {.fd = door->port->next_fd,
+                                       .on_accept = door_accepts,
+                                       .self = door,
+                                       .reserve = door->port->reserve};
+    int error = intake_open(door->loop, &opt, &door->next);
+    if (error == 0) {
+        intake_pause(door->next);
+    }
+    return error;
+}
+
+void accept_door_stay(struct accept_door *door)
+{
+    if (door->next != NULL) {
+        intake_close(door->next);
+        door->next = NULL;
+    }
+}
+
+void accept_door_move(struct accept_door *door)
+{
+    if (door->next != NULL) {
+        intake_sweep(door->intake);
+        intake_close(door->intake);
+        door->intake = door->next;
+        door->next = NULL;
+        door_look(door);
+    }
+}
+
 void accept_door_shut(struct accept_door *door)
 {
+    accept_door_stay(door);
     if (door->intake == NULL) {
         return;
     }

@@ -64,6 +64,16 @@ void accept_port_limit(struct accept_port *port, uint32_t max_connections, uint3
  * while is_short, nor while it has sockets_most sockets or more (io/socket.h), which is found out
  * with each client. UINT32_MAX: it may have any number. Any thread. */
 void accept_port_shorten(struct accept_port *port, bool is_short, uint32_t sockets_most);
+/* Another address: bound now, beside the one that it has, and taken clients from once every door
+ * was opened on it (accept_door_reach) and has moved there (accept_door_move). Then, or before any
+ * of them has, it is settled: one of the two is closed. 0 or -errno. The thread that opened it. */
+int accept_port_bind(struct accept_port *port, const struct address *address, uint32_t patience_ms);
+void accept_port_settle(struct accept_port *port, bool has_moved);
+/* Whom max_per_ip is not for, from now on; what was looked at until then is for a turn longer. */
+void accept_port_exempt(struct accept_port *port,
+                        bool (*exempts)(const void *self, const uint8_t address[16]),
+                        const void *exempts_self);
+bool accept_port_counts(const struct accept_port *port); /* addresses: max_per_ip can be set */
 /* Where it is bound, with the port the system picked. */
 const struct address *accept_port_address(const struct accept_port *port);
 
@@ -102,6 +112,11 @@ int accept_door_open(struct accept_port *port, struct loop *loop, uint32_t worke
 void accept_door_pause(struct accept_door *door);
 /* Goes on, with those that have come meanwhile first: whoever was told of them may be gone. */
 void accept_door_resume(struct accept_door *door);
+/* Where its port is bound besides: 0 or -errno; or as if it had never been. */
+int accept_door_reach(struct accept_door *door);
+void accept_door_stay(struct accept_door *door);
+/* Once all that wait at the old place were taken. */
+void accept_door_move(struct accept_door *door);
 /* Takes no more clients off the backlog, and is given none by others; seats stay. */
 void accept_door_shut(struct accept_door *door);
 /* The same, once all that wait there were taken: their connects have succeeded. */

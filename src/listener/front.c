@@ -113,6 +113,25 @@ int front_accept(struct front *front, struct accept_port *port, uint32_t worker,
     return accept_door_open(port, front->loop, worker, &ops, &front->door);
 }
 
+void front_update(struct front *front, const struct front_options *opt)
+{
+    struct front_options *own = &front->opt;
+    own->name = opt->name;
+    own->desk = opt->desk;
+    own->tls = opt->tls;
+    own->tls_timeout_ms = opt->tls_timeout_ms;
+    own->header = opt->header;
+    own->header_timeout_ms = opt->header_timeout_ms;
+    own->trusts = opt->trusts;
+    own->trusts_self = opt->trusts_self;
+    own->tells_ends = opt->tells_ends;
+}
+
+struct accept_door *front_door(const struct front *front)
+{
+    return front->door;
+}
+
 static void shaking_end(struct shaking *shaking)
 {
     struct front *front = shaking->front;

@@ -98,6 +98,10 @@ int front_new(struct loop *loop, const struct front_options *opt, struct front *
 void front_read_with(struct front *front, const struct front_reader *http1,
                      const struct front_reader *http2);
 weir_pool *front_pool(const struct front *front);
+/* Its time-outs, headers and whose are believed, TLS and tells_ends are those from now on, for
+ * clients to come; the rest stays. */
+void front_update(struct front *front, const struct front_options *opt);
+struct accept_door *front_door(const struct front *front); /* NULL: not yet */
 
 typedef bool front_post_fn(void *self, uint32_t worker, void (*run)(void *arg, uint64_t value),
                            void *arg, uint64_t value);

@@ -310,6 +310,11 @@ struct front_reader http1_listener_reader(struct http1_listener *listener)
                                  .self = listener};
 }
 
+void http1_listener_hand_to(struct http1_listener *listener, void *handler_self)
+{
+    listener->handler_self = handler_self;
+}
+
 /* --- draining -----------------------------------------------------------------------------------
  */
 

@@ -116,6 +116,10 @@ struct front_reader http1_listener_reader(struct http1_listener *listener);
 int http1_listener_update(struct http1_listener *listener,
                           const struct http1_listener_options *opt);
 
+/* Requests to come are for this self of the handler; exchanges that are open stay where they are.
+ */
+void http1_listener_hand_to(struct http1_listener *listener, void *handler_self);
+
 /* A client by hand, of any stream, which is taken also on failure. 0 or -errno. */
 int http1_listener_serve(struct http1_listener *listener, struct stream *take_stream,
                          const uint8_t address[16]);

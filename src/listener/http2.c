@@ -263,6 +263,11 @@ struct front_reader http2_listener_reader(struct http2_listener *listener)
                                  .self = listener};
 }
 
+void http2_listener_hand_to(struct http2_listener *listener, void *handler_self)
+{
+    listener->handler_self = handler_self;
+}
+
 /* --- draining ------------------------------------------------------------------------------------
  */
 

@@ -124,6 +124,10 @@ struct front_reader http2_listener_reader(struct http2_listener *listener);
 int http2_listener_update(struct http2_listener *listener,
                           const struct http2_listener_options *opt);
 
+/* Requests to come are for this self of the handler; exchanges that are open stay where they are.
+ */
+void http2_listener_hand_to(struct http2_listener *listener, void *handler_self);
+
 /* A client of any stream, which is taken also on failure. `ahead`: what was read already. */
 int http2_listener_serve(struct http2_listener *listener, struct stream *take_stream,
                          const struct front_client *from);
