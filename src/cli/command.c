@@ -206,6 +206,19 @@ const struct command commands[] = {
      "\n"
      "Exit status: 0 done, 1 it failed or it cannot be asked, 2 not understood.\n",
      command_upgrade},
+    {"reload", "[OPTION ...]", "read the configuration again, and put it in force",
+     "The gateway reads the file that it was started with. All of it is put in force, or none:\n"
+     "what is not valid, or needs a restart, is refused, and it serves on as before. Connections\n"
+     "stay, and requests under way end by the configuration that they began with. SIGHUP does the\n"
+     "same. Prints what changed: + added, - removed, ~ changed.\n"
+     "\n"
+     "  -o json        what was done, as the admin interface says it\n"
+     "  --admin ADDR   where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
+     "\n"
+     "WEIR_ADMIN_TOKEN is shown to an admin interface that asks for one.\n"
+     "\n"
+     "Exit status: 0 it is in force, 1 refused or it cannot be asked, 2 not understood.\n",
+     command_reload},
     {"healthcheck", "[--admin ADDR]", "whether a gateway is ready, for scripts and containers",
      "Asks its /readyz, for 5 seconds at most.\n"
      "\n"

@@ -32,6 +32,7 @@ int command_pool(int count, char **words);
 int command_account(int count, char **words);
 int command_drain(int count, char **words);
 int command_upgrade(int count, char **words);
+int command_reload(int count, char **words);
 int command_healthcheck(int count, char **words);
 int command_explain(int count, char **words);
 int command_profile(int count, char **words);

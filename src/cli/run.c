@@ -50,6 +50,8 @@ static void on_signal(void *self, int number)
     struct run *run = self;
     if (number == SIGUSR1)
         server_reopen_logs(run->server);
+    else if (number == SIGHUP)
+        server_reload(run->server);
     else if (number == SIGUSR2)
         upgrade_by_signal(run);
     else
@@ -161,11 +163,12 @@ static int turn(struct run *run)
 
 static int serve(const struct run_options *opt, struct sandbox *sandbox)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, 0};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP, 0};
     struct run run = {.opt = opt};
     struct signal_watch *signals;
     char fault[SERVER_FAULT_MAX];
     struct server_options server = {.config = opt->config,
+                                    .path = opt->path,
                                     .loop = opt->loop,
                                     .sandbox = sandbox,
                                     .on_end = on_end,

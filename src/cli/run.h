@@ -17,6 +17,7 @@ struct successor;
 struct run_options {
     const char *command; /* for messages */
     const struct config *config;
+    const char *path; /* of its file; NULL: there is none to reload */
     struct loop *loop;
     struct sandbox *sandbox; /* entered already; NULL: the configuration's */
     void (*on_ready)(const struct server *server, void *arg); /* or NULL */

@@ -83,6 +83,7 @@ static int read_and_serve(const char *path, struct run_options *opt)
     struct config *config = config_read(path, &faults);
     int status = 1;
     opt->config = config;
+    opt->path = path;
     opt->arg = &faults;
     if (config == NULL) {
         faults_print(stderr, &faults, false);

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/list.h"
 #include "core/balance.h"
 #include "proto/pattern.h"
 #include "proto/rate_limit.h"
@@ -12,14 +13,30 @@
 #include <stdatomic.h>
 #include <xxhash.h>
 
+/* What is known of an account, as long as some configuration that is served by names it. */
+struct book {
+    struct book *next;
+    uint32_t users;
+    struct accounts_info info; /* but for its config */
+    char name[CONFIG_LABEL_MAX + 1];
+};
+
+/* Of all accounts of an upstream, with the lock of all of its tables. */
+struct books {
+    pthread_mutex_t lock;
+    uint32_t users;
+    struct book *first;
+};
+
 struct account {
-    struct accounts_info info;
+    const struct config_account *config;
+    struct accounts_info *info; /* in its book */
     struct http_field fields[CONFIG_ACCOUNT_HEADERS_MAX];
     uint32_t fields_count;
 };
 
 struct accounts {
-    pthread_mutex_t lock;
+    struct books *books;
     bool wants_body;
     _Atomic uint32_t waiting;
     uint32_t wanted[PRIORITIES][CONFIG_ACCOUNTS_MAX]; /* by so many of those that wait */
@@ -35,7 +52,82 @@ static enum standing weigh(struct accounts *accounts, uint32_t index,
                            const struct accounts_wish *wish, uint64_t *soonest_ms);
 static void prepare(struct accounts *accounts, uint32_t index, const struct config_account *config);
 
-int accounts_new(const struct config_upstream *config, struct accounts **ret_accounts)
+/* --- books ---------------------------------------------------------------------------------------
+ */
+
+static struct books *books_join(const struct accounts *elder)
+{
+    struct books *books = elder != NULL ? elder->books : alloc_zeroed(&alloc_libc, sizeof *books);
+    if (elder == NULL && books != NULL) {
+        pthread_mutex_init(&books->lock, NULL);
+    }
+    if (books != NULL) {
+        pthread_mutex_lock(&books->lock);
+        books->users++;
+        pthread_mutex_unlock(&books->lock);
+    }
+    return books;
+}
+
+/* Its book, a new one where there is none; NULL: no memory. */
+static struct book *book_open(struct books *books, const char *name)
+{
+    pthread_mutex_lock(&books->lock);
+    struct book *book = books->first;
+    while (book != NULL && strcmp(book->name, name) != 0) {
+        book = book->next;
+    }
+    if (book == NULL) {
+        book = alloc_zeroed(&alloc_libc, sizeof *book);
+        if (book != NULL) {
+            slice_copy(book->name, sizeof book->name, slice_of(name));
+            book->next = books->first;
+            books->first = book;
+        }
+    }
+    if (book != NULL) {
+        book->users++;
+    }
+    pthread_mutex_unlock(&books->lock);
+    return book;
+}
+
+/* Locked. */
+static void book_close(struct books *books, struct book *book)
+{
+    struct book **link = &books->first;
+    if (--book->users > 0) {
+        return;
+    }
+    while (*link != book) {
+        link = &(*link)->next;
+    }
+    *link = book->next;
+    alloc_free(&alloc_libc, book);
+}
+
+static void books_leave(struct accounts *accounts)
+{
+    struct books *books = accounts->books;
+    pthread_mutex_lock(&books->lock);
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        if (accounts->at[i].info != NULL) {
+            book_close(books, container_of(accounts->at[i].info, struct book, info));
+        }
+    }
+    uint32_t users = --books->users;
+    pthread_mutex_unlock(&books->lock);
+    if (users == 0) {
+        pthread_mutex_destroy(&books->lock);
+        alloc_free(&alloc_libc, books);
+    }
+}
+
+/* --- tables --------------------------------------------------------------------------------------
+ */
+
+int accounts_new(const struct config_upstream *config, const struct accounts *elder,
+                 struct accounts **ret_accounts)
 {
     uint32_t count = config->accounts.count;
     struct accounts *accounts = alloc_zeroed(&alloc_libc,
@@ -43,12 +135,22 @@ int accounts_new(const struct config_upstream *config, struct accounts **ret_acc
     if (accounts == NULL) {
         return -ENOMEM;
     }
-    pthread_mutex_init(&accounts->lock, NULL);
+    accounts->books = books_join(elder);
+    if (accounts->books == NULL) {
+        alloc_free(&alloc_libc, accounts);
+        return -ENOMEM;
+    }
     accounts->count = count;
     accounts->wants_body = count > 1;
     balance_init(&accounts->by_hash, BALANCE_RENDEZVOUS, 1);
     balance_init(&accounts->by_load, BALANCE_LEAST_BUSY, 1);
     for (uint32_t i = 0; i < count; i++) {
+        struct book *book = book_open(accounts->books, config->accounts.at[i].name);
+        if (book == NULL) {
+            accounts_free(accounts);
+            return -ENOMEM;
+        }
+        accounts->at[i].info = &book->info;
         prepare(accounts, i, &config->accounts.at[i]);
     }
     *ret_accounts = accounts;
@@ -58,7 +160,7 @@ int accounts_new(const struct config_upstream *config, struct accounts **ret_acc
 void accounts_free(struct accounts *take_accounts)
 {
     if (take_accounts != NULL) {
-        pthread_mutex_destroy(&take_accounts->lock);
+        books_leave(take_accounts);
         alloc_free(&alloc_libc, take_accounts);
     }
 }
@@ -66,7 +168,7 @@ void accounts_free(struct accounts *take_accounts)
 static void prepare(struct accounts *accounts, uint32_t index, const struct config_account *config)
 {
     struct account *account = &accounts->at[index];
-    account->info.config = config;
+    account->config = config;
     account->fields_count = config->headers.count;
     for (uint32_t i = 0; i < config->models.count; i++) {
         accounts->wants_body |= strcmp(config->models.at[i], "*") != 0;
@@ -110,14 +212,14 @@ static uint32_t choose(struct accounts *accounts, const struct accounts_wish *wi
 {
     uint32_t lowest = UINT32_MAX;
     for (uint32_t i = 0; i < accounts->count; i++) {
-        uint32_t priority = accounts->at[i].info.config->priority;
+        uint32_t priority = accounts->at[i].config->priority;
         if (standings[i] >= least && priority < lowest) {
             lowest = priority;
         }
     }
     for (uint32_t i = 0; i < accounts->count; i++) {
-        const struct accounts_info *info = &accounts->at[i].info;
-        bool takes_part = standings[i] >= least && info->config->priority == lowest;
+        const struct accounts_info *info = accounts->at[i].info;
+        bool takes_part = standings[i] >= least && accounts->at[i].config->priority == lowest;
         accounts->peers[i].standing = takes_part ? BALANCE_GOOD : BALANCE_OUT;
         accounts->peers[i].busy = info->open;
     }
@@ -130,7 +232,7 @@ static uint32_t home_of(struct accounts *accounts, const struct accounts_wish *w
                         const enum standing standings[])
 {
     for (uint32_t i = 0; wish->bound != NULL && i < accounts->count; i++) {
-        if (strcmp(accounts->at[i].info.config->name, wish->bound) == 0) {
+        if (strcmp(accounts->at[i].config->name, wish->bound) == 0) {
             return i;
         }
     }
@@ -167,13 +269,13 @@ static void take(struct accounts *accounts, const struct accounts_wish *wish,
     ret_choice->index = home != BALANCE_NOBODY && standings[home] == STANDING_USABLE
                             ? home
                             : choose(accounts, wish, standings, STANDING_USABLE);
-    accounts->at[ret_choice->index].info.open++;
+    accounts->at[ret_choice->index].info->open++;
 }
 
 /* Where the request is pinned to one, all others are out; that one may be gone. */
 static bool is_out(const struct account *account, const struct accounts_wish *wish)
 {
-    return wish->is_pinned && strcmp(account->info.config->name, wish->bound) != 0;
+    return wish->is_pinned && strcmp(account->config->name, wish->bound) != 0;
 }
 
 enum accounts_result accounts_take(struct accounts *accounts, const struct accounts_wish *wish,
@@ -181,7 +283,7 @@ enum accounts_result accounts_take(struct accounts *accounts, const struct accou
 {
     enum standing standings[CONFIG_ACCOUNTS_MAX] = {STANDING_NO};
     uint64_t soonest_ms = UINT64_MAX;
-    pthread_mutex_lock(&accounts->lock);
+    pthread_mutex_lock(&accounts->books->lock);
     for (uint32_t i = 0; i < accounts->count; i++) {
         if (!is_out(&accounts->at[i], wish)) {
             standings[i] = weigh(accounts, i, wish, &soonest_ms);
@@ -191,7 +293,7 @@ enum accounts_result accounts_take(struct accounts *accounts, const struct accou
     if (best == STANDING_USABLE) {
         take(accounts, wish, standings, ret_choice);
     }
-    pthread_mutex_unlock(&accounts->lock);
+    pthread_mutex_unlock(&accounts->books->lock);
     switch (best) {
     case STANDING_NO:
     case STANDING_EXCEPTED: return ACCOUNTS_NOBODY;
@@ -215,11 +317,12 @@ void accounts_view(struct accounts *accounts, const struct accounts_wish *wish,
     struct slice family = rate_limit_family(wish->model);
     uint64_t soonest_ms = UINT64_MAX;
     *ret_view = (struct accounts_view){.chosen = BALANCE_NOBODY};
-    pthread_mutex_lock(&accounts->lock);
+    pthread_mutex_lock(&accounts->books->lock);
     for (uint32_t i = 0; i < accounts->count; i++) {
-        const struct accounts_info *info = &accounts->at[i].info;
+        const struct accounts_info *info = accounts->at[i].info;
         standings[i] = weigh(accounts, i, wish, &soonest_ms);
-        ret_view->rows[i].standing = info->config->weight == 0 ? "drained" : words[standings[i]];
+        ret_view->rows[i].standing = accounts->at[i].config->weight == 0 ? "drained"
+                                                                         : words[standings[i]];
         ret_view->rows[i].open = info->open;
         ret_view->rows[i].left_ms = cooldown_left(&info->cooldown, family, wish->now_ms,
                                                   &ret_view->rows[i].reason);
@@ -233,7 +336,7 @@ void accounts_view(struct accounts *accounts, const struct accounts_wish *wish,
         ret_view->chosen = is_home ? home : choose(accounts, wish, standings, STANDING_USABLE);
     accounts->by_hash = by_hash; /* whatever it drew from was not drawn */
     accounts->by_load = by_load;
-    pthread_mutex_unlock(&accounts->lock);
+    pthread_mutex_unlock(&accounts->books->lock);
 }
 
 /* How many wait for that account who come first. */
@@ -250,9 +353,10 @@ static uint32_t ahead_of(const struct accounts *accounts, uint32_t index,
 static enum standing weigh(struct accounts *accounts, uint32_t index,
                            const struct accounts_wish *wish, uint64_t *soonest_ms)
 {
-    const struct accounts_info *info = &accounts->at[index].info;
+    const struct config_account *config = accounts->at[index].config;
+    const struct accounts_info *info = accounts->at[index].info;
     enum cooldown_reason reason;
-    if (info->config->weight == 0 || !accounts_model_fits(info->config, wish->model)) {
+    if (config->weight == 0 || !accounts_model_fits(config, wish->model)) {
         return STANDING_NO;
     }
     if ((wish->except >> index & 1) != 0) {
@@ -264,7 +368,7 @@ static enum standing weigh(struct accounts *accounts, uint32_t index,
         *soonest_ms = left_ms < *soonest_ms ? left_ms : *soonest_ms;
         return STANDING_COOLING;
     }
-    uint32_t most = info->config->concurrent;
+    uint32_t most = config->concurrent;
     bool is_full = most != 0 && (uint64_t)info->open + ahead_of(accounts, index, wish) >= most;
     return is_full ? STANDING_FULL : STANDING_USABLE;
 }
@@ -272,22 +376,22 @@ static enum standing weigh(struct accounts *accounts, uint32_t index,
 void accounts_give(struct accounts *accounts, uint32_t index)
 {
     check(index < accounts->count);
-    pthread_mutex_lock(&accounts->lock);
-    check(accounts->at[index].info.open > 0);
-    accounts->at[index].info.open--;
-    pthread_mutex_unlock(&accounts->lock);
+    pthread_mutex_lock(&accounts->books->lock);
+    check(accounts->at[index].info->open > 0);
+    accounts->at[index].info->open--;
+    pthread_mutex_unlock(&accounts->books->lock);
 }
 
 enum cooldown_reason accounts_answer(struct accounts *accounts, uint32_t index,
                                      const struct cooldown_answer *answer, uint64_t now_ms)
 {
     check(index < accounts->count);
-    struct accounts_info *info = &accounts->at[index].info;
-    pthread_mutex_lock(&accounts->lock);
+    struct accounts_info *info = accounts->at[index].info;
+    pthread_mutex_lock(&accounts->books->lock);
     enum cooldown_reason reason = cooldown_judge(&info->cooldown, answer, now_ms);
     info->cooldowns[reason] += reason != COOLDOWN_NONE;
     info->by_code[answer->status < ACCOUNTS_CODES ? answer->status : 0]++;
-    pthread_mutex_unlock(&accounts->lock);
+    pthread_mutex_unlock(&accounts->books->lock);
     return reason;
 }
 
@@ -295,37 +399,37 @@ bool accounts_news(struct accounts *accounts, uint64_t now_ms, uint32_t *ret_ind
                    struct cooldown_term *ret_term)
 {
     bool is_news = false;
-    pthread_mutex_lock(&accounts->lock);
+    pthread_mutex_lock(&accounts->books->lock);
     for (uint32_t i = 0; !is_news && i < accounts->count; i++) {
-        is_news = cooldown_news(&accounts->at[i].info.cooldown, now_ms, ret_term);
+        is_news = cooldown_news(&accounts->at[i].info->cooldown, now_ms, ret_term);
         *ret_index = i;
     }
-    pthread_mutex_unlock(&accounts->lock);
+    pthread_mutex_unlock(&accounts->books->lock);
     return is_news;
 }
 
 bool accounts_are_told(struct accounts *accounts)
 {
     bool are_told = false;
-    pthread_mutex_lock(&accounts->lock);
+    pthread_mutex_lock(&accounts->books->lock);
     for (uint32_t i = 0; i < accounts->count; i++) {
-        are_told |= cooldown_is_told(&accounts->at[i].info.cooldown);
+        are_told |= cooldown_is_told(&accounts->at[i].info->cooldown);
     }
-    pthread_mutex_unlock(&accounts->lock);
+    pthread_mutex_unlock(&accounts->books->lock);
     return are_told;
 }
 
 bool accounts_clear(struct accounts *accounts, struct slice name)
 {
     bool is_known = false;
-    pthread_mutex_lock(&accounts->lock);
+    pthread_mutex_lock(&accounts->books->lock);
     for (uint32_t i = 0; i < accounts->count; i++) {
-        if (slice_is(name, accounts->at[i].info.config->name)) {
-            cooldown_clear(&accounts->at[i].info.cooldown);
+        if (slice_is(name, accounts->at[i].config->name)) {
+            cooldown_clear(&accounts->at[i].info->cooldown);
             is_known = true;
         }
     }
-    pthread_mutex_unlock(&accounts->lock);
+    pthread_mutex_unlock(&accounts->books->lock);
     return is_known;
 }
 
@@ -361,18 +465,18 @@ bool accounts_wait(struct accounts *accounts, const struct accounts_wish *wish, 
         atomic_fetch_sub(&accounts->waiting, 1);
         return false;
     }
-    pthread_mutex_lock(&accounts->lock);
+    pthread_mutex_lock(&accounts->books->lock);
     *ret_wait = (struct accounts_wait){wanted_by(accounts, wish), wish->priority};
     want(accounts, ret_wait, 1);
-    pthread_mutex_unlock(&accounts->lock);
+    pthread_mutex_unlock(&accounts->books->lock);
     return true;
 }
 
 void accounts_wait_over(struct accounts *accounts, const struct accounts_wait *wait)
 {
-    pthread_mutex_lock(&accounts->lock);
+    pthread_mutex_lock(&accounts->books->lock);
     want(accounts, wait, -1);
-    pthread_mutex_unlock(&accounts->lock);
+    pthread_mutex_unlock(&accounts->books->lock);
     atomic_fetch_sub(&accounts->waiting, 1);
 }
 
@@ -384,35 +488,36 @@ uint32_t accounts_waiting(const struct accounts *accounts)
 void accounts_info_of(struct accounts *accounts, uint32_t index, struct accounts_info *ret_info)
 {
     check(index < accounts->count);
-    pthread_mutex_lock(&accounts->lock);
-    *ret_info = accounts->at[index].info;
-    pthread_mutex_unlock(&accounts->lock);
+    pthread_mutex_lock(&accounts->books->lock);
+    *ret_info = *accounts->at[index].info;
+    ret_info->config = accounts->at[index].config;
+    pthread_mutex_unlock(&accounts->books->lock);
 }
 
 void accounts_given_up(struct accounts *accounts, uint32_t index)
 {
     check(index < accounts->count);
-    pthread_mutex_lock(&accounts->lock);
-    accounts->at[index].info.given_up++;
-    pthread_mutex_unlock(&accounts->lock);
+    pthread_mutex_lock(&accounts->books->lock);
+    accounts->at[index].info->given_up++;
+    pthread_mutex_unlock(&accounts->books->lock);
 }
 
 void accounts_used(struct accounts *accounts, uint32_t index, const struct ai_usage_said *said)
 {
     check(index < accounts->count);
-    pthread_mutex_lock(&accounts->lock);
+    pthread_mutex_lock(&accounts->books->lock);
     for (unsigned i = 0; i < AI_TOKENS_KINDS; i++) {
-        accounts->at[index].info.tokens[i] += said->tokens[i];
+        accounts->at[index].info->tokens[i] += said->tokens[i];
     }
-    pthread_mutex_unlock(&accounts->lock);
+    pthread_mutex_unlock(&accounts->books->lock);
 }
 
 void accounts_unread(struct accounts *accounts, uint32_t index)
 {
     check(index < accounts->count);
-    pthread_mutex_lock(&accounts->lock);
-    accounts->at[index].info.unread++;
-    pthread_mutex_unlock(&accounts->lock);
+    pthread_mutex_lock(&accounts->books->lock);
+    accounts->at[index].info->unread++;
+    pthread_mutex_unlock(&accounts->books->lock);
 }
 
 /* --- models --------------------------------------------------------------------------------------

@@ -30,7 +30,11 @@
 
 struct accounts;
 
-int accounts_new(const struct config_upstream *config, struct accounts **ret_accounts); /* or -E… */
+/* Of an upstream. `elder`: its accounts by the configuration before; what is known of those that
+ * both name (open requests, cooldowns, figures) is shared by both from now on. Or NULL. 0 or
+ * -ENOMEM. One thread makes and frees them. */
+int accounts_new(const struct config_upstream *config, const struct accounts *elder,
+                 struct accounts **ret_accounts);
 void accounts_free(struct accounts *take_accounts);
 uint32_t accounts_count(const struct accounts *accounts);
 

@@ -23,7 +23,7 @@ static void open_with(uint32_t count)
     static struct config_upstream upstream;
     upstream.accounts.at = rows;
     upstream.accounts.count = count;
-    assert_int_equal(accounts_new(&upstream, &accounts), 0);
+    assert_int_equal(accounts_new(&upstream, NULL, &accounts), 0);
 }
 
 static enum accounts_result take(uint64_t hash, const char *model, uint64_t except,

@@ -435,7 +435,7 @@ static void answer_send(struct admin_request *request, uint16_t status)
     const char *type = request->page->type;
     if (type == NULL)
         type = request->openmetrics ? OPENMETRICS_CONTENT_TYPE : PROM_CONTENT_TYPE;
-    bool has_tag = request->page->write == admin_config || request->page->run == admin_config_put;
+    bool has_tag = request->page->write == admin_config || request->page->start == admin_config_put;
     char tag[ADMIN_TAG_TEXT];
     if (has_tag)
         admin_config_tag(request->admin->server, tag);

@@ -2,26 +2,25 @@
  *
  * admin_config.c - the configuration in force, and what another one would change in it.
  *
- * Both are compared as they are dumped: every option with its value, secrets as ***. Lists whose
- * elements have names are compared name by name, others as a whole. What a client sends may not
- * open files here; and what ${…} stands for is not told, since it may be anything of our
- * environment.
+ * What a client sends may not open files here; and what ${…} stands for is not told, since it may
+ * be anything of our environment.
  */
 #include "gateway/admin_page.h"
 #include "gateway/admin_rows.h"
+#include "gateway/config_diff.h"
 #include "gateway/config_dump.h"
 #include "gateway/option.h"
+#include "gateway/reload.h"
 #include "gateway/server.h"
 #include "proto/json_read.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 #define DUMP_MAX  (16U << 20)
-#define PATH_LEN  512U
-#define DEPTH_MAX 16U
 #define SHOWN_MAX 1024U /* bytes of a value that is shown */
 
 uint16_t admin_config(const struct server *server, const struct census *census, bool openmetrics,
@@ -41,151 +40,6 @@ void admin_config_tag(const struct server *server, char ret_tag[ADMIN_TAG_TEXT])
     snprintf(ret_tag, ADMIN_TAG_TEXT, "\"%016" PRIx64 "\"",
              (uint64_t)XXH3_64bits(bytes_at(&dump), bytes_len(&dump)));
     bytes_fini(&dump);
-}
-
-/* --- what differs --------------------------------------------------------------------------------
- */
-
-struct diff {
-    struct rows rows;
-    bool hides; /* values that are wanted */
-    char path[PATH_LEN];
-    size_t len;
-    uint32_t count;
-};
-
-enum change { CHANGED, ADDED, REMOVED };
-
-/* An option's path is that of the table, without the names of elements. */
-static const char *apply_of(const char *path)
-{
-    char plain[PATH_LEN];
-    size_t len = 0;
-    bool inside = false;
-    for (; *path != '\0'; path++) {
-        inside = inside ? *path != ']' : *path == '[';
-        if (!inside && *path != ']')
-            plain[len++] = *path;
-    }
-    plain[len] = '\0';
-    const struct option *option = option_find(plain);
-    return option != NULL && option->kind == OPTION_VALUE ? option_apply_text(option->apply) : NULL;
-}
-
-static void say_value(struct json *row, const char *name, struct slice value, bool is_shown)
-{
-    bool is_small = value.at != NULL && value.len <= SHOWN_MAX && !json_is_object(value);
-    if (is_small && is_shown)
-        json_raw(row, name, value);
-    else
-        json_null(row, name);
-}
-
-static void tell(struct diff *diff, enum change change, struct slice running, struct slice wanted)
-{
-    static const char *const words[] = {"changed", "added", "removed"};
-    struct json row = row_begin(&diff->rows);
-    json_text(&row, "path", diff->path);
-    json_text(&row, "change", words[change]);
-    say_value(&row, "running", running, true);
-    say_value(&row, "wanted", wanted, !diff->hides);
-    json_text(&row, "apply", apply_of(diff->path));
-    row_end(&diff->rows, &row);
-    diff->count++;
-}
-
-static size_t go_in(struct diff *diff, bool is_list, struct slice name)
-{
-    size_t len = diff->len, room = sizeof(diff->path) - len;
-    const char *before = is_list ? "[" : len > 0 ? "." : "";
-    int more = snprintf(diff->path + len, room, "%s%.*s%s", before, (int)name.len, name.at,
-                        is_list ? "]" : "");
-    diff->len = (size_t)more < room ? len + (size_t)more : sizeof(diff->path) - 1;
-    return len;
-}
-
-static void go_out(struct diff *diff, size_t len)
-{
-    diff->len = len;
-    diff->path[len] = '\0';
-}
-
-/* The text of an element's name, or of its URL; false: it has none. */
-static bool name_of(struct slice element, struct slice *ret_name)
-{
-    bool has_name = json_is_object(element)
-                    && (json_member(element, SLICE("name"), ret_name)
-                        || json_member(element, SLICE("url"), ret_name));
-    if (has_name)
-        *ret_name = slice_sub(*ret_name, 1, ret_name->len - 1);
-    return has_name;
-}
-
-static bool has_names(struct slice list)
-{
-    struct json_at at = {0};
-    struct slice name, element;
-    bool any = false;
-    if (list.len == 0 || list.at[0] != '[')
-        return false;
-    while (json_next(list, &at, &name, &element)) {
-        any = true;
-        if (!name_of(element, &name))
-            return false;
-    }
-    return any;
-}
-
-/* The part of `whole` of that name: a member, or an element. */
-static bool find(struct slice whole, bool is_list, struct slice part, struct slice *ret)
-{
-    struct json_at at = {0};
-    struct slice name;
-    while (json_next(whole, &at, &name, ret))
-        if ((!is_list || name_of(*ret, &name)) && slice_same(name, part))
-            return true;
-    *ret = (struct slice){0};
-    return false;
-}
-
-/* What is in both, deeper than that only as a whole: a configuration is not so deep. */
-static void compare(struct diff *diff, struct slice running, struct slice wanted, unsigned depth);
-
-static void compare_parts(struct diff *diff, struct slice running, struct slice wanted,
-                          unsigned depth)
-{
-    bool is_list = running.at[0] == '[';
-    struct slice key, one, other;
-    for (struct json_at at = {0}; json_next(running, &at, &key, &one);) {
-        if (is_list)
-            name_of(one, &key);
-        size_t len = go_in(diff, is_list, key);
-        if (find(wanted, is_list, key, &other))
-            compare(diff, one, other, depth + 1);
-        else
-            tell(diff, REMOVED, one, other);
-        go_out(diff, len);
-    }
-    for (struct json_at at = {0}; json_next(wanted, &at, &key, &one);) {
-        if (is_list)
-            name_of(one, &key);
-        size_t len = go_in(diff, is_list, key);
-        if (!find(running, is_list, key, &other))
-            tell(diff, ADDED, other, one);
-        go_out(diff, len);
-    }
-}
-
-static void compare(struct diff *diff, struct slice running, struct slice wanted, unsigned depth)
-{
-    bool has_parts = (json_is_object(running) && json_is_object(wanted))
-                     || (has_names(running) && has_names(wanted));
-    if (slice_same(running, wanted))
-        return;
-    if (has_parts && depth < DEPTH_MAX)
-        compare_parts(diff, running, wanted, depth);
-    else
-        tell(diff, CHANGED, running, wanted);
 }
 
 /* --- PUT -----------------------------------------------------------------------------------------
@@ -231,34 +85,45 @@ static void say_faults(struct bytes *out, const struct config_faults *faults, bo
     bytes_append_text(out, "],");
 }
 
+struct telling {
+    struct rows rows;
+    bool hides; /* values that are wanted */
+};
+
+static void say_value(struct json *row, const char *name, struct slice value, bool is_shown)
+{
+    bool is_small = value.at != NULL && value.len <= SHOWN_MAX && !json_is_object(value);
+    if (is_small && is_shown)
+        json_raw(row, name, value);
+    else
+        json_null(row, name);
+}
+
+static void tell(void *self, const struct config_change *change)
+{
+    struct telling *telling = self;
+    struct json row = row_begin(&telling->rows);
+    json_text(&row, "path", change->path);
+    json_text(&row, "change", config_change_word(change->kind));
+    say_value(&row, "running", change->running, true);
+    say_value(&row, "wanted", change->wanted, !telling->hides);
+    json_text(&row, "apply",
+              change->option != NULL ? option_apply_text(change->option->apply) : NULL);
+    row_end(&telling->rows, &row);
+}
+
 static void say_changes(struct bytes *out, const struct config *running,
                         const struct config *wanted, bool hides)
 {
-    struct diff diff = {.rows = {.out = out, .before = "\n"}, .hides = hides};
-    struct bytes is, will_be;
-    bytes_init(&is, &alloc_libc, DUMP_MAX);
-    bytes_init(&will_be, &alloc_libc, DUMP_MAX);
-    config_dump_json(running, &is);
-    config_dump_json(wanted, &will_be);
+    struct telling telling = {.rows = {.out = out, .before = "\n"}, .hides = hides};
     bytes_append_text(out, "\"changes\":[");
-    if (json_check(bytes_slice(&is)) && json_check(bytes_slice(&will_be)))
-        compare(&diff, bytes_slice(&is), bytes_slice(&will_be), 0);
-    bytes_printf(out, "],\"count\":%" PRIu32 "}\n", diff.count);
-    bytes_fini(&is);
-    bytes_fini(&will_be);
+    uint32_t count = config_diff(running, wanted, tell, &telling);
+    bytes_printf(out, "],\"count\":%" PRIu32, count);
 }
 
-uint16_t admin_config_put(struct server *server, const struct admin_ask *ask, struct bytes *out)
+static uint16_t dry_run(const struct server *server, const struct admin_ask *ask, struct bytes *out)
 {
-    char tag[ADMIN_TAG_TEXT];
     struct config_faults faults;
-    if (!slice_is(ask->query, "dry_run=1"))
-        return rows_fault(out, 400,
-                          "what is understood is ?dry_run=1: nothing is put in force here");
-    admin_config_tag(server, tag);
-    if (ask->if_match[0] != '\0' && strcmp(ask->if_match, "*") != 0
-        && strcmp(ask->if_match, tag) != 0)
-        return rows_fault(out, 412, "another configuration is in force than If-Match says");
     struct config *wanted = config_read_text("body", ask->input.len > 0 ? ask->input.at : "",
                                              ask->input.len, &faults);
     bool hides = has_variables(ask->input);
@@ -267,8 +132,128 @@ uint16_t admin_config_put(struct server *server, const struct admin_ask *ask, st
     if (wanted != NULL)
         say_changes(out, server->config, wanted, hides);
     else
-        bytes_append_text(out, "\"changes\":[],\"count\":0}\n");
+        bytes_append_text(out, "\"changes\":[],\"count\":0");
+    bytes_append_text(out, "}\n");
     config_free(wanted);
     config_faults_free(&faults);
     return 200;
+}
+
+/* --- in force ------------------------------------------------------------------------------------
+ */
+
+struct reload_job {
+    struct admin_job job;
+    struct reload_ask ask;
+    struct reload *reload;
+    struct bytes *out;
+    admin_done_fn *done;
+    void *self;
+};
+
+static uint16_t status_of(enum reload_result result)
+{
+    switch (result) {
+    case RELOAD_RELOADED:
+    case RELOAD_UNCHANGED: return 200;
+    case RELOAD_INVALID: return 400;
+    case RELOAD_FAILED: return 500;
+    default: return 409;
+    }
+}
+
+/* Without its braces. */
+static void say_error(struct bytes *out, uint16_t status, const char *message)
+{
+    char room[ROW_BYTES];
+    struct json json = json_into(room, sizeof(room));
+    json_open(&json, NULL, '{');
+    json_u64(&json, "code", status);
+    json_text(&json, "message", message);
+    json_close(&json, '}');
+    bytes_append_text(out, "\"error\":");
+    bytes_append(out, json.at, json.len);
+    bytes_append_text(out, ",");
+}
+
+static void reload_done(struct reload_ask *ask, const struct reload_verdict *verdict)
+{
+    struct reload_job *job = container_of(ask, struct reload_job, ask);
+    static const struct config_faults none;
+    const struct config_faults *faults = verdict->faults != NULL ? verdict->faults : &none;
+    uint16_t status = status_of(verdict->result);
+    struct bytes *out = job->out;
+    bytes_append_text(out, "{");
+    if (status != 200)
+        say_error(out, status, verdict->message);
+    bytes_printf(out, "\"result\":\"%s\",\"message\":", reload_result_word(verdict->result));
+    bytes_append_json(out, slice_of(verdict->message));
+    bytes_printf(out, ",\"generation\":%" PRIu64 ",", verdict->generation);
+    say_faults(out, faults, ask->hides);
+    bytes_append_text(out, "\"changes\":[");
+    bytes_append(out, verdict->changes.at, verdict->changes.len);
+    bytes_printf(out, "],\"count\":%" PRIu32 "}\n", verdict->changes_count);
+    job->done(job->self, status);
+    free(job);
+}
+
+static void reload_cancel(struct admin_job *take_job)
+{
+    struct reload_job *job = container_of(take_job, struct reload_job, job);
+    reload_leave(job->reload, &job->ask);
+    free(job);
+}
+
+static struct admin_job *reload_start(const struct server *server, const struct admin_ask *ask,
+                                      struct slice text, struct bytes *out, admin_done_fn *done,
+                                      void *self, uint16_t *ret_status)
+{
+    struct reload_job *job = calloc(1, sizeof(*job));
+    if (job == NULL) {
+        *ret_status = rows_fault(out, 503, "no memory");
+        return NULL;
+    }
+    *job = (struct reload_job){.job = {.cancel = reload_cancel},
+                               .ask = {.who = ask->who,
+                                       .text = text,
+                                       .if_match = ask->if_match,
+                                       .hides = has_variables(text),
+                                       .done = reload_done},
+                               .reload = server->reload,
+                               .out = out,
+                               .done = done,
+                               .self = self};
+    reload_begin(server->reload, &job->ask);
+    return &job->job;
+}
+
+struct admin_job *admin_reload(const struct server *server, const struct admin_ask *ask,
+                               struct bytes *out, admin_done_fn *done, void *self,
+                               uint16_t *ret_status)
+{
+    return reload_start(server, ask, (struct slice){NULL, 0}, out, done, self, ret_status);
+}
+
+struct admin_job *admin_config_put(const struct server *server, const struct admin_ask *ask,
+                                   struct bytes *out, admin_done_fn *done, void *self,
+                                   uint16_t *ret_status)
+{
+    char tag[ADMIN_TAG_TEXT];
+    bool is_dry = slice_is(ask->query, "dry_run=1");
+    admin_config_tag(server, tag);
+    if (!is_dry && ask->query.len > 0) {
+        *ret_status = rows_fault(out, 400, "what is understood is ?dry_run=1, or nothing");
+        return NULL;
+    }
+    if (ask->if_match[0] != '\0' && strcmp(ask->if_match, "*") != 0
+        && strcmp(ask->if_match, tag) != 0) {
+        *ret_status = rows_fault(out, 412, "another configuration is in force than If-Match says");
+        return NULL;
+    }
+    if (is_dry) {
+        *ret_status = dry_run(server, ask, out);
+        return NULL;
+    }
+    const struct slice text = {ask->input.len > 0 ? ask->input.at : "", ask->input.len};
+    return reload_start(server, ask, text, out, done, self, ret_status);
 }

@@ -8,8 +8,8 @@
 
 #include "gateway/accounts.h"
 #include "gateway/admin_rows.h"
-#include "gateway/admin_upgrade.h"
 #include "gateway/admin_tls.h"
+#include "gateway/admin_upgrade.h"
 #include "gateway/affinity.h"
 #include "gateway/client_keys.h"
 #include "gateway/generation.h"
@@ -19,8 +19,8 @@
 #include "gateway/process.h"
 #include "gateway/proxies.h"
 #include "gateway/relay.h"
-#include "gateway/sandbox.h"
 #include "gateway/relief.h"
+#include "gateway/sandbox.h"
 #include "gateway/server.h"
 #include "gateway/steer.h"
 #include "gateway/verdict.h"
@@ -690,12 +690,15 @@ uint16_t admin_generations(const struct server *server, const struct census *cen
     struct rows rows;
     char stamp[CLOCK_STAMP + 1];
     (void)census, (void)openmetrics;
-    clock_stamp(server->started_wall_ms, stamp);
     rows_open(&rows, "generations", out);
-    struct json row = row_begin(&rows);
-    json_u64(&row, "generation", 1);
-    json_text(&row, "since", stamp);
-    json_bool(&row, "current", true);
-    row_end(&rows, &row);
+    weir_list_each(it, &server->generations) {
+        const struct generation *generation = list_entry(it, struct generation, on_server);
+        struct json row = row_begin(&rows);
+        clock_stamp(generation->since_wall_ms, stamp);
+        json_u64(&row, "generation", generation->number);
+        json_text(&row, "since", stamp);
+        json_bool(&row, "current", generation == server->generation);
+        row_end(&rows, &row);
+    }
     return rows_close(&rows);
 }

@@ -111,8 +111,8 @@ admin_order_fn admin_command_pool, admin_command_endpoint;
 admin_run_fn admin_clear, admin_drain;
 admin_order_fn admin_explain, admin_explain_key; /* admin_explain.c */
 admin_write_fn admin_explain_write, admin_explain_key_write;
-admin_write_fn admin_capacity; /* capacity.c */
-admin_run_fn admin_config_put; /* admin_config.c, as admin_config */
+admin_write_fn admin_capacity;                 /* capacity.c */
+admin_start_fn admin_config_put, admin_reload; /* admin_config.c, as admin_config */
 void admin_config_tag(const struct server *server, char ret_tag[ADMIN_TAG_TEXT]);
 admin_write_fn admin_openapi_write; /* admin_openapi.c */
 admin_write_fn admin_latency_write; /* admin_latency.c */

@@ -171,6 +171,39 @@ void alerts_free(struct alerts *take_alerts)
     }
 }
 
+static bool is_heir(const struct alert *alert, const char *const *names, const struct alert *of,
+                    const char *const *elder_names)
+{
+    return alert->kind == of->kind
+           && (kinds[of->kind].scope == ALERT_GATEWAY
+               || strcmp(names[alert->pool], elder_names[of->pool]) == 0);
+}
+
+static void inherit_alert(struct alert *alert, const struct alert *of)
+{
+    const struct alert own = *alert;
+    *alert = *of;
+    alert->pool = own.pool;
+    alert->threshold = own.threshold;
+}
+
+void alerts_inherit(struct alerts *alerts, const char *const *names, const struct alerts *elder,
+                    const char *const *elder_names)
+{
+    alerts->sessions = elder->sessions;
+    alerts->survival = elder->survival;
+    if (alerts->cache.length_ms == elder->cache.length_ms) {
+        alerts->cache = elder->cache;
+    }
+    for (uint32_t i = 0; i < alerts->count; i++) {
+        for (uint32_t k = 0; k < elder->count; k++) {
+            if (is_heir(&alerts->at[i], names, &elder->at[k], elder_names)) {
+                inherit_alert(&alerts->at[i], &elder->at[k]);
+            }
+        }
+    }
+}
+
 uint32_t alerts_count(const struct alerts *alerts)
 {
     return alerts->count;

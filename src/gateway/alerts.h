@@ -92,6 +92,10 @@ struct alerts;
 /* NULL: no memory. */
 struct alerts *alerts_new(const struct alerts_options *opt, const struct alloc *alloc);
 void alerts_free(struct alerts *take_alerts);
+/* Takes over what the elder knows, by the names of the pools of both: what fires goes on firing.
+ * Counters of requests may be others from now on; they are looked at anew. */
+void alerts_inherit(struct alerts *alerts, const char *const *names, const struct alerts *elder,
+                    const char *const *elder_names);
 
 /* The alert began to fire, or was cleared: alert->state says which. */
 typedef void alert_fn(void *arg, const struct alert *alert);

@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* What only grows, of one pool over all workers. */
 struct sums {
@@ -26,7 +27,8 @@ struct capacity {
     uint32_t pools;        /* of upstreams */
     uint32_t next;         /* sample to be overwritten: the oldest */
     struct sample samples[CAPACITY_SAMPLES];
-    struct sums sums[]; /* theirs */
+    char (*names)[CONFIG_LABEL_MAX + 1]; /* of these pools */
+    struct sums sums[];                  /* theirs */
 };
 
 /* --- figures -------------------------------------------------------------------------------------
@@ -119,6 +121,14 @@ struct capacity *capacity_new(struct server *server)
     capacity->server = server;
     capacity->pools = pools;
     capacity->timer.fire = on_timer;
+    capacity->names = calloc(pools + 1, sizeof(*capacity->names));
+    if (capacity->names == NULL) {
+        free(capacity);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < pools; i++)
+        slice_copy(capacity->names[i], sizeof(*capacity->names),
+                   slice_of(server->config->upstreams.at[i].name));
     for (uint32_t i = 0; i < CAPACITY_SAMPLES; i++)
         capacity->samples[i].pools = &capacity->sums[(size_t)i * pools];
     loop_timer_set(server->opt.loop, &capacity->timer,
@@ -133,7 +143,35 @@ void capacity_free(struct capacity *take_capacity)
     loop_timer_stop(take_capacity->server->opt.loop, &take_capacity->timer);
     if (take_capacity->census != NULL)
         census_abandon(take_capacity->census);
+    free(take_capacity->names);
     free(take_capacity);
+}
+
+static uint32_t pool_named(const struct capacity *capacity, const char *name)
+{
+    uint32_t i = 0;
+    while (i < capacity->pools && strcmp(capacity->names[i], name) != 0)
+        i++;
+    return i;
+}
+
+bool capacity_renew(struct server *server, struct capacity **capacity)
+{
+    struct capacity *elder = *capacity, *heir = capacity_new(server);
+    if (heir == NULL)
+        return false;
+    heir->next = elder->next;
+    for (uint32_t s = 0; s < CAPACITY_SAMPLES; s++) {
+        heir->samples[s].at_ms = elder->samples[s].at_ms;
+        for (uint32_t i = 0; i < heir->pools; i++) {
+            uint32_t of = pool_named(elder, heir->names[i]);
+            if (of < elder->pools)
+                heir->samples[s].pools[i] = elder->samples[s].pools[of];
+        }
+    }
+    capacity_free(elder);
+    *capacity = heir;
+    return true;
 }
 
 /* The oldest there is; at first it is the beginning, when there was nothing. */
@@ -173,7 +211,8 @@ static struct figures figures_of(const struct server *server, const struct censu
                                  uint32_t pool)
 {
     const struct sample *then = oldest_of(server->capacity);
-    struct sums was = then != NULL ? then->pools[pool] : (struct sums){0};
+    struct sums was = then != NULL && pool < server->capacity->pools ? then->pools[pool]
+                                                                     : (struct sums){0};
     struct sums is = sums_of(census, pool);
     uint64_t since_ms = then != NULL ? then->at_ms : server->started_ms, busy = 0;
     struct figures f = {.most = server->config->upstreams.at[pool].pool.max_total};

@@ -22,7 +22,10 @@
 struct capacity;
 
 struct capacity *capacity_new(struct server *server); /* or NULL: no memory */
-void capacity_free(struct capacity *take_capacity);   /* NULL is fine */
+/* By the configuration in force; samples stay with the pools of the same name. False: no memory,
+ * and it goes on by the one before. */
+bool capacity_renew(struct server *server, struct capacity **capacity);
+void capacity_free(struct capacity *take_capacity); /* NULL is fine */
 
 /* The part of callers that wait, where `servers` serve an offered load of `load` (Erlang C); 1
  * where it is too much for them. */

@@ -8,6 +8,7 @@
 #include "connector/http.h"
 #include "core/pool.h"
 #include "gateway/inlet.h"
+#include "gateway/reload.h"
 #include "gateway/server.h"
 #include "gateway/upstream.h"
 #include "listener/guest.h"
@@ -21,6 +22,7 @@
 static void answer(void *self, uint64_t worker);
 static void collect(void *self, uint64_t worker);
 static void finish(struct census *census);
+static bool send_letters(struct census *census);
 
 int census_take(struct server *server, unsigned what, const struct census_order *take_order,
                 void (*done)(void *arg, struct census *census), void *arg,
@@ -47,15 +49,48 @@ int census_take(struct server *server, unsigned what, const struct census_order 
         return -ENOMEM;
     }
     list_push_back(&server->censuses, &census->on_server);
-    for (uint32_t i = 0; i < server->sites_count; i++)
-        if (!worker_post(server->sites[i].worker, answer, census, i))
-            census->pending--; /* its sheet stays unanswered */
-    if (census->pending == 0) {
+    census->is_held = server->holds_censuses;
+    if (!census->is_held && !send_letters(census)) {
         census_free(census);
         return -EAGAIN;
     }
     *ret_census = census;
     return 0;
+}
+
+/* False: no worker takes a letter. */
+static bool send_letters(struct census *census)
+{
+    struct server *server = census->server;
+    for (uint32_t i = 0; i < server->sites_count; i++)
+        if (!worker_post(server->sites[i].worker, answer, census, i))
+            census->pending--; /* its sheet stays unanswered */
+    return census->pending > 0;
+}
+
+bool census_is_under_way(const struct server *server)
+{
+    weir_list_each(it, &server->censuses) {
+        if (!container_of(it, struct census, on_server)->is_held)
+            return true;
+    }
+    return false;
+}
+
+void census_resume(struct server *server)
+{
+    for (uint32_t i = server->censuses.count; i > 0; i--) {
+        struct census *census = container_of(list_pop_front(&server->censuses), struct census,
+                                             on_server);
+        list_push_back(&server->censuses, &census->on_server);
+        if (!census->is_held)
+            continue;
+        census->is_held = false;
+        if (census->done == NULL)
+            census_free(census); /* who asked has left meanwhile */
+        else if (!send_letters(census))
+            finish(census);
+    }
 }
 
 void census_abandon(struct census *census)
@@ -166,11 +201,14 @@ static void collect(void *self, uint64_t worker)
 
 static void finish(struct census *census)
 {
+    struct server *server = census->server;
     list_remove(census->on_server.home, &census->on_server);
     if (census->done != NULL)
         census->done(census->arg, census);
     else
         census_free(census);
+    if (server->holds_censuses)
+        reload_look(server->reload);
 }
 
 /* --- on the worker's thread ----------------------------------------------------------------------

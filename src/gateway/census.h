@@ -104,6 +104,7 @@ struct census {
     struct server *server;
     unsigned what;
     struct census_order order;
+    bool is_held; /* until a reload is over */
     uint32_t pending;
     struct census_sheet *sheets; /* one for each worker */
     uint32_t sheets_count;
@@ -119,6 +120,10 @@ int census_take(struct server *server, unsigned what, const struct census_order 
 /* The asker has left: `done` is not called, and the census frees itself. */
 void census_abandon(struct census *census);
 void census_free(struct census *census);
+/* Whether a worker may be writing, or the hub reading, by the configuration in force; those that
+ * are held are not. And when they are no longer to be. */
+bool census_is_under_way(const struct server *server);
+void census_resume(struct server *server);
 /* Frees what is still under way; the workers have ended. */
 void census_forget_all(struct server *server);
 

@@ -60,11 +60,22 @@ int checkups_new(const struct checkup_options *opt, struct checkups **ret_checku
                                     .timer = {.fire = timer_fire}};
         snprintf(checkup->authority, sizeof checkup->authority, v6 ? "[%s]:%u" : "%s:%u",
                  endpoint->host, endpoint->port);
-        uint64_t spread_ms = (uint64_t)i * SPREAD_MS / count;
-        loop_timer_set(opt->loop, &checkup->timer, loop_now_ms(opt->loop) + spread_ms);
     }
     *ret_checkups = checkups;
     return 0;
+}
+
+void checkups_begin(struct checkups *checkups)
+{
+    struct loop *loop = checkups->opt.loop;
+    for (uint32_t i = 0; i < checkups->count; i++) {
+        struct checkup *checkup = &checkups->at[i];
+        uint64_t spread_ms = (uint64_t)i * SPREAD_MS / checkups->count;
+        if (checkup->verdict->unhealthy) { /* as the configuration before had it */
+            checkup->failures = checkups->opt.config->health.failures;
+        }
+        loop_timer_set(loop, &checkup->timer, loop_now_ms(loop) + spread_ms);
+    }
 }
 
 void checkups_free(struct checkups *take_checkups)

@@ -24,6 +24,8 @@ struct checkup_options {
     struct loop *loop;
 };
 
-/* Begins at once, endpoints spread over a second. 0 or -ENOMEM. */
+/* 0 or -ENOMEM. */
 int checkups_new(const struct checkup_options *opt, struct checkups **ret_checkups);
+/* From now on, endpoints spread over a second; what the verdicts say holds until then. */
+void checkups_begin(struct checkups *checkups);
 void checkups_free(struct checkups *take_checkups); /* before its connector */

@@ -16,11 +16,9 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 
-struct client {
-    const struct config_client *config;
-    uint64_t hash;         /* of its name */
-    uint64_t interval_ns;  /* between two requests; 0: no limit */
-    uint64_t tolerance_ns; /* by which they may be early: those that may come at once */
+/* What a client has and had, as long as some configuration that is served by names it. */
+struct standing {
+    uint32_t users;
     _Atomic uint64_t due_ns;
     struct client_lease lease;
     _Atomic uint32_t waiting;
@@ -28,9 +26,25 @@ struct client {
     _Atomic uint64_t tokens[AI_TOKENS_KINDS];
 };
 
+struct strangers {
+    uint32_t users;
+    _Atomic uint64_t count[2]; /* without a key, and with one */
+};
+
+struct client {
+    struct config_client own; /* a copy: the configuration may be gone first */
+    char name[CONFIG_LABEL_MAX + 1];
+    const struct config_client *config; /* that */
+    uint64_t hash;                      /* of its name */
+    uint64_t interval_ns;               /* between two requests; 0: no limit */
+    uint64_t tolerance_ns; /* by which they may be early: those that may come at once */
+    struct standing *standing;
+};
+
 struct client_keys {
+    uint32_t users;
     uint64_t secret; /* keys are the peers' choice */
-    _Atomic uint64_t strangers[2];
+    struct strangers *strangers;
     struct client_leases *leases; /* NULL: nothing is shared */
     _Atomic uint32_t gateways;
     uint32_t count;
@@ -54,13 +68,18 @@ bool client_keys_are_shared(const struct config *config)
     return has_limits && config->sessions.redis.url[0] != '\0';
 }
 
-static void prepare(struct client_keys *keys, uint32_t index, const struct config_client *config,
-                    bool is_shared)
+static uint32_t places_of(const struct config_client *config)
+{
+    return config->concurrent != 0 ? config->concurrent : LEASE_ALL;
+}
+
+static void prepare(struct client_keys *keys, uint32_t index, const struct config_client *config)
 {
     struct client *client = &keys->at[index];
-    client->config = config;
-    client_lease_init(&client->lease, config->concurrent != 0 ? config->concurrent : LEASE_ALL,
-                      is_shared);
+    client->own = *config;
+    slice_copy(client->name, sizeof client->name, slice_of(config->name));
+    client->own.name = client->name;
+    client->config = &client->own;
     client->hash = XXH3_64bits(config->name, strlen(config->name));
     if (config->rate.count > 0) {
         uint64_t time_ns = config->rate.per_s * SECOND_NS;
@@ -74,7 +93,60 @@ static void prepare(struct client_keys *keys, uint32_t index, const struct confi
     keys->slots[slot] = index + 1;
 }
 
-int client_keys_new(const struct config *config, struct client_keys **ret_keys)
+static struct standing *standing_join(const struct client_keys *elder,
+                                      const struct config_client *config, bool is_shared)
+{
+    struct standing *standing = NULL;
+    for (uint32_t i = 0; standing == NULL && elder != NULL && i < elder->count; i++) {
+        if (strcmp(elder->at[i].config->name, config->name) == 0) {
+            standing = elder->at[i].standing;
+        }
+    }
+    if (standing == NULL) {
+        standing = alloc_zeroed(&alloc_libc, sizeof *standing);
+        if (standing == NULL) {
+            return NULL;
+        }
+        client_lease_init(&standing->lease, places_of(config), is_shared);
+    }
+    standing->users++;
+    return standing;
+}
+
+static struct strangers *strangers_join(const struct client_keys *elder)
+{
+    struct strangers *strangers = elder != NULL ? elder->strangers
+                                                : alloc_zeroed(&alloc_libc, sizeof *strangers);
+    if (strangers != NULL) {
+        strangers->users++;
+    }
+    return strangers;
+}
+
+/* Its last user frees it; users begins the structure. */
+static void leave(void *shared)
+{
+    uint32_t *users = shared;
+    if (users != NULL && --*users == 0) {
+        alloc_free(&alloc_libc, shared);
+    }
+}
+
+struct client_keys *client_keys_join(struct client_keys *keys)
+{
+    keys->users++;
+    return keys;
+}
+
+void client_keys_take_over(struct client_keys *keys)
+{
+    for (uint32_t i = 0; i < keys->count; i++) {
+        client_lease_limit(&keys->at[i].standing->lease, places_of(keys->at[i].config));
+    }
+}
+
+int client_keys_new(const struct config *config, const struct client_keys *elder,
+                    struct client_keys **ret_keys)
 {
     uint32_t count = config->clients.count, slots = 2;
     while (slots < 2 * count) {
@@ -85,18 +157,25 @@ int client_keys_new(const struct config *config, struct client_keys **ret_keys)
     if (keys == NULL) {
         return -ENOMEM;
     }
+    keys->users = 1;
     keys->count = count;
     atomic_init(&keys->gateways, 1);
     keys->mask = slots - 1;
     keys->slots = alloc_zeroed(&alloc_libc, slots * sizeof *keys->slots);
     bool has_secret = getrandom(&keys->secret, sizeof keys->secret, 0) == sizeof keys->secret;
-    if (keys->slots == NULL || !has_secret) {
-        int error = keys->slots == NULL ? -ENOMEM : -EIO;
+    bool is_shared = client_keys_are_shared(config);
+    bool is_short = keys->slots == NULL || (keys->strangers = strangers_join(elder)) == NULL;
+    for (uint32_t i = 0; !is_short && i < count; i++) {
+        keys->at[i].standing = standing_join(elder, &config->clients.at[i], is_shared);
+        is_short = keys->at[i].standing == NULL;
+    }
+    if (is_short || !has_secret) {
+        int error = is_short ? -ENOMEM : -EIO;
         client_keys_free(keys);
         return error;
     }
     for (uint32_t i = 0; i < count; i++) {
-        prepare(keys, i, &config->clients.at[i], client_keys_are_shared(config));
+        prepare(keys, i, &config->clients.at[i]);
     }
     *ret_keys = keys;
     return 0;
@@ -104,7 +183,11 @@ int client_keys_new(const struct config *config, struct client_keys **ret_keys)
 
 void client_keys_free(struct client_keys *take_keys)
 {
-    if (take_keys != NULL) {
+    if (take_keys != NULL && --take_keys->users == 0) {
+        for (uint32_t i = 0; i < take_keys->count; i++) {
+            leave(take_keys->at[i].standing);
+        }
+        leave(take_keys->strangers);
         alloc_free(&alloc_libc, take_keys->slots);
         alloc_free(&alloc_libc, take_keys);
     }
@@ -159,7 +242,7 @@ uint32_t client_keys_find(const struct client_keys *keys, struct client_digester
 
 void client_keys_count_stranger(struct client_keys *keys, bool has_key)
 {
-    atomic_fetch_add_explicit(&keys->strangers[has_key], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&keys->strangers->count[has_key], 1, memory_order_relaxed);
 }
 
 /* --- what it may ---------------------------------------------------------------------------------
@@ -168,9 +251,9 @@ void client_keys_count_stranger(struct client_keys *keys, bool has_key)
 /* With local shares each gateway has a part of it. */
 static uint32_t pace_here(struct client_keys *keys, struct client *it, uint64_t now_ns)
 {
-    uint64_t due_ns = atomic_load_explicit(&it->due_ns, memory_order_relaxed), from_ns;
+    uint64_t due_ns = atomic_load_explicit(&it->standing->due_ns, memory_order_relaxed), from_ns;
     uint64_t interval_ns = it->interval_ns, tolerance_ns = it->tolerance_ns;
-    if (atomic_load_explicit(&it->lease.is_local, memory_order_relaxed)) {
+    if (atomic_load_explicit(&it->standing->lease.is_local, memory_order_relaxed)) {
         uint64_t time_ns = interval_ns + tolerance_ns;
         interval_ns *= atomic_load_explicit(&keys->gateways, memory_order_relaxed);
         tolerance_ns = time_ns > interval_ns ? time_ns - interval_ns : 0;
@@ -178,10 +261,10 @@ static uint32_t pace_here(struct client_keys *keys, struct client *it, uint64_t 
     do {
         from_ns = due_ns > now_ns ? due_ns : now_ns;
         if (from_ns - now_ns > tolerance_ns) {
-            atomic_fetch_add_explicit(&it->fast, 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&it->standing->fast, 1, memory_order_relaxed);
             return (uint32_t)((from_ns - now_ns - tolerance_ns + 999999) / 1000000);
         }
-    } while (!atomic_compare_exchange_weak(&it->due_ns, &due_ns, from_ns + interval_ns));
+    } while (!atomic_compare_exchange_weak(&it->standing->due_ns, &due_ns, from_ns + interval_ns));
     return 0;
 }
 
@@ -210,13 +293,13 @@ uint32_t client_keys_token(struct client_keys *keys, uint32_t client, uint64_t n
 {
     check(client < keys->count);
     struct client *it = &keys->at[client];
-    uint32_t early_ms = client_lease_token(&it->lease, now_ms);
+    uint32_t early_ms = client_lease_token(&it->standing->lease, now_ms);
     if (early_ms == CLIENT_ASKS) {
-        if (atomic_load(&it->lease.thirsty) > 0) {
+        if (atomic_load(&it->standing->lease.thirsty) > 0) {
             press(keys, client);
         }
     } else if (early_ms != 0) {
-        atomic_fetch_add_explicit(&it->fast, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&it->standing->fast, 1, memory_order_relaxed);
     }
     return early_ms;
 }
@@ -243,9 +326,9 @@ void client_keys_thirst(struct client_keys *keys, uint32_t client, bool is_thirs
 {
     check(client < keys->count);
     if (is_thirsty) {
-        atomic_fetch_add(&keys->at[client].lease.thirsty, 1);
+        atomic_fetch_add(&keys->at[client].standing->lease.thirsty, 1);
     } else {
-        count_down(&keys->at[client].lease.thirsty);
+        count_down(&keys->at[client].standing->lease.thirsty);
     }
 }
 
@@ -253,9 +336,9 @@ bool client_keys_enter(struct client_keys *keys, uint32_t client, bool is_due)
 {
     check(client < keys->count);
     struct client *it = &keys->at[client];
-    uint32_t ahead = is_due ? 0 : atomic_load(&it->waiting);
-    if (client_lease_enter(&it->lease, ahead)) {
-        atomic_fetch_add_explicit(&it->entered, 1, memory_order_relaxed);
+    uint32_t ahead = is_due ? 0 : atomic_load(&it->standing->waiting);
+    if (client_lease_enter(&it->standing->lease, ahead)) {
+        atomic_fetch_add_explicit(&it->standing->entered, 1, memory_order_relaxed);
         return true;
     }
     if (is_due) {
@@ -267,7 +350,7 @@ bool client_keys_enter(struct client_keys *keys, uint32_t client, bool is_due)
 void client_keys_leave(struct client_keys *keys, uint32_t client)
 {
     check(client < keys->count);
-    if (client_lease_leave(&keys->at[client].lease)) {
+    if (client_lease_leave(&keys->at[client].standing->lease)) {
         press(keys, client);
     }
 }
@@ -275,26 +358,26 @@ void client_keys_leave(struct client_keys *keys, uint32_t client)
 bool client_keys_wait(struct client_keys *keys, uint32_t client, uint32_t most)
 {
     check(client < keys->count);
-    if (count_up(&keys->at[client].waiting, most)) {
+    if (count_up(&keys->at[client].standing->waiting, most)) {
         press(keys, client);
         return true;
     }
-    atomic_fetch_add_explicit(&keys->at[client].full, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&keys->at[client].standing->full, 1, memory_order_relaxed);
     return false;
 }
 
 void client_keys_wait_over(struct client_keys *keys, uint32_t client, bool is_refused)
 {
     check(client < keys->count);
-    count_down(&keys->at[client].waiting);
-    atomic_fetch_add_explicit(&keys->at[client].full, is_refused, memory_order_relaxed);
+    count_down(&keys->at[client].standing->waiting);
+    atomic_fetch_add_explicit(&keys->at[client].standing->full, is_refused, memory_order_relaxed);
 }
 
 void client_keys_used(struct client_keys *keys, uint32_t client, const struct ai_usage_said *said)
 {
     check(client < keys->count);
     for (uint32_t i = 0; i < AI_TOKENS_KINDS; i++) {
-        atomic_fetch_add_explicit(&keys->at[client].tokens[i], said->tokens[i],
+        atomic_fetch_add_explicit(&keys->at[client].standing->tokens[i], said->tokens[i],
                                   memory_order_relaxed);
     }
 }
@@ -339,23 +422,23 @@ void client_keys_info_of(const struct client_keys *keys, uint32_t client,
     *ret_info = (struct client_info){
         .config = it->config,
         .is_shared = keys->leases != NULL,
-        .is_local = atomic_load_explicit(&it->lease.is_local, memory_order_relaxed),
-        .share = share_of(&it->lease),
-        .rate_used = atomic_load_explicit(&it->lease.used, memory_order_relaxed),
-        .open = client_lease_open(&it->lease),
-        .waiting = atomic_load_explicit(&it->waiting, memory_order_relaxed),
-        .entered = atomic_load_explicit(&it->entered, memory_order_relaxed),
-        .full = atomic_load_explicit(&it->full, memory_order_relaxed),
-        .fast = atomic_load_explicit(&it->fast, memory_order_relaxed),
+        .is_local = atomic_load_explicit(&it->standing->lease.is_local, memory_order_relaxed),
+        .share = share_of(&it->standing->lease),
+        .rate_used = atomic_load_explicit(&it->standing->lease.used, memory_order_relaxed),
+        .open = client_lease_open(&it->standing->lease),
+        .waiting = atomic_load_explicit(&it->standing->waiting, memory_order_relaxed),
+        .entered = atomic_load_explicit(&it->standing->entered, memory_order_relaxed),
+        .full = atomic_load_explicit(&it->standing->full, memory_order_relaxed),
+        .fast = atomic_load_explicit(&it->standing->fast, memory_order_relaxed),
     };
     for (uint32_t i = 0; i < AI_TOKENS_KINDS; i++) {
-        ret_info->tokens[i] = atomic_load_explicit(&it->tokens[i], memory_order_relaxed);
+        ret_info->tokens[i] = atomic_load_explicit(&it->standing->tokens[i], memory_order_relaxed);
     }
 }
 
 uint64_t client_keys_strangers(const struct client_keys *keys, bool has_key)
 {
-    return atomic_load_explicit(&keys->strangers[has_key], memory_order_relaxed);
+    return atomic_load_explicit(&keys->strangers->count[has_key], memory_order_relaxed);
 }
 
 /* --- shared with other gateways ------------------------------------------------------------------
@@ -364,13 +447,13 @@ uint64_t client_keys_strangers(const struct client_keys *keys, bool has_key)
 struct client_lease *client_keys_lease(struct client_keys *keys, uint32_t client)
 {
     check(client < keys->count);
-    return &keys->at[client].lease;
+    return &keys->at[client].standing->lease;
 }
 
 uint32_t client_keys_waiting(const struct client_keys *keys, uint32_t client)
 {
     check(client < keys->count);
-    return atomic_load(&keys->at[client].waiting);
+    return atomic_load(&keys->at[client].standing->waiting);
 }
 
 void client_keys_lend(struct client_keys *keys, struct client_leases *leases)

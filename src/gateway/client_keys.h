@@ -39,8 +39,15 @@ struct client_leases;
 /* Whether gateways share what clients may. */
 bool client_keys_are_shared(const struct config *config);
 
-/* Of at least one client. 0 or -errno. */
-int client_keys_new(const struct config *config, struct client_keys **ret_keys);
+/* Of at least one client. `elder`: those of the configuration before; what clients that both name
+ * have open, and may still ask, is one for both from now on. Or NULL. 0 or -errno. One thread makes
+ * and frees them. */
+int client_keys_new(const struct config *config, const struct client_keys *elder,
+                    struct client_keys **ret_keys);
+/* One more configuration with the very same clients, which frees them, too. */
+struct client_keys *client_keys_join(struct client_keys *keys);
+/* The limits of these clients hold from now on; not where they are shared with other gateways. */
+void client_keys_take_over(struct client_keys *keys);
 void client_keys_free(struct client_keys *take_keys);
 
 /* What digests are made with, by one thread. */

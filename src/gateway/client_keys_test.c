@@ -32,7 +32,7 @@ static void open_with(uint32_t count, uint32_t concurrent, uint32_t rate, uint32
     config.sessions.redis.url = "";
     config.clients.at = rows;
     config.clients.count = count;
-    assert_int_equal(client_keys_new(&config, &keys), 0);
+    assert_int_equal(client_keys_new(&config, NULL, &keys), 0);
 }
 
 static uint32_t find(const char *key)
@@ -72,7 +72,7 @@ static void a_long_key_is_one(void **state)
     assert_int_equal(EVP_Digest(key, CLIENT_KEY_MAX, rows[0].sha256.at, NULL, EVP_sha256(), NULL),
                      1);
     client_keys_free(keys);
-    assert_int_equal(client_keys_new(&config, &keys), 0);
+    assert_int_equal(client_keys_new(&config, NULL, &keys), 0);
     assert_int_equal(find(key), 0);
     client_keys_free(keys);
 }
@@ -87,7 +87,7 @@ static void hashes_are_of_names(void **state)
     client_keys_free(keys);
     rows[1].name = names[0];
     rows[0].name = names[1];
-    assert_int_equal(client_keys_new(&config, &keys), 0);
+    assert_int_equal(client_keys_new(&config, NULL, &keys), 0);
     assert_true(client_keys_hash(keys, 1) == first && client_keys_hash(keys, 0) == second);
     client_keys_free(keys);
 }

@@ -28,6 +28,14 @@ void client_lease_init(struct client_lease *lease, uint32_t limit, bool is_share
     atomic_init(&lease->places, places_of(has_none ? 0 : limit, 0));
 }
 
+void client_lease_limit(struct client_lease *lease, uint32_t limit)
+{
+    uint64_t now = atomic_load(&lease->places);
+    while (!atomic_compare_exchange_weak(&lease->places, &now, places_of(limit, (uint32_t)now))) {
+    }
+    lease->limit = lease->part = limit;
+}
+
 /* --- places --------------------------------------------------------------------------------------
  */
 

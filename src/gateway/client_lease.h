@@ -46,6 +46,8 @@ struct client_lease {
 
 /* limit: LEASE_ALL, or how many places there are for all. */
 void client_lease_init(struct client_lease *lease, uint32_t limit, bool is_shared);
+/* Another limit from now on, of one that is not shared; who is above it stays. */
+void client_lease_limit(struct client_lease *lease, uint32_t limit);
 
 /* --- places --------------------------------------------------------------------------------------
  */

@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <xxhash.h>
 
 struct group {
     const void *at;
@@ -100,7 +101,46 @@ void config_dump_yaml(const struct config *config, struct bytes *out)
 /* --- JSON ----------------------------------------------------------------------------------------
  */
 
-static void json_group(const char *path, const void *base, struct bytes *out)
+static uint64_t mark_text(const char *text, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(text, strlen(text), seed);
+}
+
+/* What a value is told from others by that is not shown, or not all of it. */
+static uint64_t mark_of(const struct option *option, const void *base)
+{
+    struct config_fields fields;
+    const char *text;
+    uint64_t mark = 0;
+    if (option->type == OPTION_SECRET) {
+        memcpy(&text, (const char *)base + option->offset, sizeof(text));
+        return mark_text(text, 0);
+    }
+    memcpy(&fields, (const char *)base + option->offset, sizeof(fields));
+    for (uint32_t i = 0; i < fields.count; i++)
+        mark = mark_text(fields.at[i].value, mark_text(fields.at[i].name, mark));
+    return mark;
+}
+
+static bool has_mark(const struct option *option)
+{
+    return option->type == OPTION_SECRET || option->type == OPTION_CREDENTIALS
+           || option->type == OPTION_FIELDS;
+}
+
+static void json_value(const struct option *option, const void *base, bool is_marked,
+                       struct bytes *out)
+{
+    if (!is_marked || !has_mark(option)) {
+        value_write(option, base, out);
+        return;
+    }
+    bytes_printf(out, "[\"%s%016" PRIx64 "\",", CONFIG_DUMP_MARK, mark_of(option, base));
+    value_write(option, base, out);
+    bytes_append_text(out, "]");
+}
+
+static void json_group(const char *path, const void *base, bool is_marked, struct bytes *out)
 {
     const char *comma = "";
     bytes_append_text(out, "{");
@@ -111,15 +151,16 @@ static void json_group(const char *path, const void *base, struct bytes *out)
         bytes_printf(out, "%s\"%s\":", comma, option_name(option));
         comma = ",";
         if (option->kind == OPTION_VALUE) {
-            value_write(option, base, out);
+            json_value(option, base, is_marked, out);
         } else if (option->kind == OPTION_MAP) {
-            json_group(option->path, base, out);
+            json_group(option->path, base, is_marked, out);
         } else {
             struct group group = group_of(option, base);
             bytes_append_text(out, "[");
             for (uint32_t j = 0; j < group.count; j++) {
                 bytes_append_text(out, j > 0 ? "," : "");
-                json_group(option->path, (const char *)group.at + j * option->element, out);
+                json_group(option->path, (const char *)group.at + j * option->element, is_marked,
+                           out);
             }
             bytes_append_text(out, "]");
         }
@@ -129,7 +170,12 @@ static void json_group(const char *path, const void *base, struct bytes *out)
 
 void config_dump_json(const struct config *config, struct bytes *out)
 {
-    json_group("", config, out);
+    json_group("", config, false, out);
+}
+
+void config_dump_marked(const struct config *config, struct bytes *out)
+{
+    json_group("", config, true, out);
 }
 
 /* --- JSON Schema ---------------------------------------------------------------------------------

@@ -10,6 +10,10 @@
  * which are "***". */
 void config_dump_yaml(const struct config *config, struct bytes *out);
 void config_dump_json(const struct config *config, struct bytes *out);
+/* The same for who compares two: what may hold a secret is [MARK, what is shown of it], and MARK
+ * differs where the values do. Not to be shown: a mark is a hash. */
+#define CONFIG_DUMP_MARK "#mark:"
+void config_dump_marked(const struct config *config, struct bytes *out);
 
 void config_schema(struct bytes *out);    /* JSON Schema, draft 2020-12 */
 void config_reference(struct bytes *out); /* Markdown: every option, default, range, meaning */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/inlet.h"
 
+#include "base/text.h"
 #include "gateway/announce.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@ struct inlet {
     struct front *front;
     struct http1_listener *http1; /* also where HTTP/1.1 is not spoken: it tells clients so */
     struct http2_listener *http2; /* or NULL */
+    char name[CONFIG_LABEL_MAX + 1];
 };
 
 static bool speaks(const struct config_listener *config, enum config_listener_protocol protocol)
@@ -17,11 +19,12 @@ static bool speaks(const struct config_listener *config, enum config_listener_pr
     return (config->protocols >> protocol & 1U) != 0;
 }
 
-static int open_http1(struct inlet *inlet, const struct inlet_options *opt)
+static struct http1_listener_options http1_options(const struct inlet *inlet,
+                                                   const struct inlet_options *opt)
 {
     const struct config_listener *l = opt->config;
-    const struct http1_listener_options http1 = {
-        .name = l->name,
+    return (struct http1_listener_options){
+        .name = inlet->name,
         .front = inlet->front,
         .hands_on_only = !speaks(l, LISTENER_HTTP1),
         .max_connections = l->pool.max_connections,
@@ -37,17 +40,23 @@ static int open_http1(struct inlet *inlet, const struct inlet_options *opt)
         .on_refuse = opt->on_refuse,
         .refuse_self = opt->self,
     };
+}
+
+static int open_http1(struct inlet *inlet, const struct inlet_options *opt)
+{
+    const struct http1_listener_options http1 = http1_options(inlet, opt);
     return http1_listener_new(opt->loop, opt->engine, &http1, opt->handler, opt->handler_self,
                               &inlet->http1);
 }
 
-static int open_http2(struct inlet *inlet, const struct inlet_options *opt)
+static struct http2_listener_options http2_options(const struct inlet *inlet,
+                                                   const struct inlet_options *opt)
 {
     const struct config_listener *l = opt->config;
-    const struct http2_listener_options http2 = {
+    return (struct http2_listener_options){
         .websocket = true,
         .front = inlet->front,
-        .name = l->name,
+        .name = inlet->name,
         .headers_timeout_ms = l->pool.headers_timeout_ms,
         .request_timeout_ms = l->pool.request_timeout_ms,
         .min_rate = l->pool.min_rate,
@@ -66,14 +75,20 @@ static int open_http2(struct inlet *inlet, const struct inlet_options *opt)
         .on_refuse = opt->on_refuse,
         .refuse_self = opt->self,
     };
+}
+
+static int open_http2(struct inlet *inlet, const struct inlet_options *opt)
+{
+    const struct http2_listener_options http2 = http2_options(inlet, opt);
     return http2_listener_new(opt->loop, front_pool(inlet->front), &http2, opt->handler,
                               opt->handler_self, &inlet->http2);
 }
 
-static int open_front(struct inlet *inlet, const struct inlet_options *opt)
+static struct front_options front_options_of(const struct inlet *inlet,
+                                             const struct inlet_options *opt)
 {
-    const struct front_options front = {
-        .name = opt->config->name,
+    return (struct front_options){
+        .name = inlet->name,
         .engine = opt->engine,
         .max_connections = opt->config->pool.max_connections,
         .desk = opt->desk,
@@ -87,6 +102,11 @@ static int open_front(struct inlet *inlet, const struct inlet_options *opt)
         .tells_ends = opt->tells_ends,
         .self = opt->self,
     };
+}
+
+static int open_front(struct inlet *inlet, const struct inlet_options *opt)
+{
+    const struct front_options front = front_options_of(inlet, opt);
     return front_new(opt->loop, &front, &inlet->front);
 }
 
@@ -95,6 +115,7 @@ int inlet_open(const struct inlet_options *opt, struct inlet **ret_inlet)
     struct inlet *inlet = calloc(1, sizeof(*inlet));
     if (inlet == NULL)
         return -ENOMEM;
+    slice_copy(inlet->name, sizeof(inlet->name), slice_of(opt->config->name));
     int error = open_front(inlet, opt);
     if (error == 0)
         error = open_http1(inlet, opt);
@@ -108,6 +129,8 @@ int inlet_open(const struct inlet_options *opt, struct inlet **ret_inlet)
         front_read_with(inlet->front, &http1, inlet->http2 != NULL ? &http2 : NULL);
         error = front_accept(inlet->front, opt->port, opt->worker, opt->post, opt->post_self);
     }
+    if (error == 0 && opt->is_held)
+        accept_door_pause(front_door(inlet->front));
     if (error != 0) {
         inlet_close(inlet);
         return error;
@@ -128,6 +151,35 @@ void inlet_close(struct inlet *take_inlet)
     if (inlet->front != NULL)
         front_free(inlet->front);
     free(inlet);
+}
+
+void inlet_update(struct inlet *inlet, const struct inlet_options *opt)
+{
+    const struct front_options front = front_options_of(inlet, opt);
+    const struct http1_listener_options http1 = http1_options(inlet, opt);
+    const struct http2_listener_options http2 = http2_options(inlet, opt);
+    front_update(inlet->front, &front);
+    http1_listener_update(inlet->http1, &http1); /* its limits were tried: generation_fault() */
+    http1_listener_hand_to(inlet->http1, opt->handler_self);
+    if (inlet->http2 != NULL) {
+        http2_listener_update(inlet->http2, &http2);
+        http2_listener_hand_to(inlet->http2, opt->handler_self);
+    }
+}
+
+int inlet_reach(struct inlet *inlet)
+{
+    return accept_door_reach(front_door(inlet->front));
+}
+
+void inlet_stay(struct inlet *inlet)
+{
+    accept_door_stay(front_door(inlet->front));
+}
+
+void inlet_move(struct inlet *inlet)
+{
+    accept_door_move(front_door(inlet->front));
 }
 
 void inlet_drain(struct inlet *inlet, struct drain_time time, void (*on_drained)(void *arg),

@@ -31,15 +31,24 @@ struct inlet_options {
     /* For logs: a request refused by the listener itself, a handshake that failed. */
     void (*on_refuse)(void *self, const struct http_peer *peer,
                       const struct http1_refusal *refusal);
+    bool is_held;    /* nobody is let in before inlet_resume() */
     bool tells_ends; /* the handler is to know whom clients reached */
     void (*on_tls_failed)(void *self, const uint8_t address[16], const struct tls_result *result);
     void *self;
 };
 
-/* Before the worker runs. 0 or -errno. */
+/* Before the worker runs, or on its thread. 0 or -errno. */
 int inlet_open(const struct inlet_options *opt, struct inlet **ret_inlet);
 /* After it ended, or from its thread. Cuts every client. */
 void inlet_close(struct inlet *take_inlet);
+
+/* Its limits, TLS and handler's self are those from now on; clients stay, and what they have asked
+ * for goes on where it began. Name, port and protocols stay. */
+void inlet_update(struct inlet *inlet, const struct inlet_options *opt);
+/* As accept_door_reach(), accept_door_stay() and accept_door_move(). */
+int inlet_reach(struct inlet *inlet);
+void inlet_stay(struct inlet *inlet);
+void inlet_move(struct inlet *inlet);
 
 /* As front_drain(), front_pause(), … */
 void inlet_drain(struct inlet *inlet, struct drain_time time, void (*on_drained)(void *arg),

@@ -94,6 +94,11 @@ void journal_close(struct journal *journal)
     free(journal);
 }
 
+void journal_obey(struct journal *journal, enum log_level most)
+{
+    journal->most = most;
+}
+
 void journal_reopen(struct journal *journal)
 {
     notify_reopen(journal->notify);

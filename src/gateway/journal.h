@@ -25,6 +25,8 @@ struct journal_voice {
 /* 0 or -errno. */
 int journal_open(const struct config *config, struct journal **ret_journal);
 void journal_close(struct journal *journal); /* nobody speaks any more */
+/* Voices to come say no more than that. */
+void journal_obey(struct journal *journal, enum log_level most);
 void journal_reopen(struct journal *journal);
 uint64_t journal_dropped(const struct journal *journal);
 

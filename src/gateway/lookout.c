@@ -33,7 +33,7 @@ struct lookout {
     struct census_who *who;  /* of each pool */
     struct alert_pool_facts *pools;
     struct lookout_pool *own; /* of each */
-    uint32_t pools_count;
+    uint32_t pools_count, upstreams_count;
 };
 
 static void on_timer(struct loop_timer *timer, uint64_t now_ms);
@@ -100,6 +100,7 @@ static int open_alerts(struct lookout *lookout)
 {
     struct server *server = lookout->server;
     struct alerts_options opt = options_of(server, lookout->pools_count);
+    lookout->upstreams_count = server->config->upstreams.count;
     lookout->pause_ms = alerts_pause_ms(&opt);
     lookout->alerts = alerts_new(&opt, &alloc_libc);
     lookout->who = calloc(lookout->pools_count, sizeof(*lookout->who));
@@ -161,6 +162,40 @@ void lookout_close(struct lookout *take_lookout)
     free(take_lookout);
 }
 
+static const char **names_of(const struct lookout *lookout)
+{
+    const char **names = calloc(lookout->pools_count, sizeof(*names));
+    for (uint32_t i = 0; names != NULL && i < lookout->pools_count; i++)
+        names[i] = lookout->pools[i].name;
+    return names;
+}
+
+static void take_webhook(struct lookout *lookout, struct lookout *elder)
+{
+    webhook_close(lookout->webhook);
+    lookout->webhook = elder->webhook;
+    elder->webhook = NULL;
+}
+
+int lookout_renew(struct server *server, const struct config *before, struct lookout **lookout)
+{
+    struct lookout *elder = *lookout, *heir;
+    int error = lookout_open(server, &heir);
+    if (error != 0)
+        return error;
+    const char **names = names_of(heir), **elder_names = names_of(elder);
+    if (names != NULL && elder_names != NULL)
+        alerts_inherit(heir->alerts, names, elder->alerts, elder_names);
+    free(names);
+    free(elder_names);
+    if (strcmp(before->alerts.webhook.url, server->config->alerts.webhook.url) == 0
+        && before->alerts.webhook.timeout_ms == server->config->alerts.webhook.timeout_ms)
+        take_webhook(heir, elder);
+    lookout_close(elder);
+    *lookout = heir;
+    return 0;
+}
+
 /* --- figures -------------------------------------------------------------------------------------
  */
 
@@ -174,7 +209,7 @@ static uint64_t timing_count(const struct timing *timing)
 
 static struct alert_pool_facts *pool_named(struct lookout *lookout, const char *upstream)
 {
-    for (uint32_t i = 0; i < lookout->server->config->upstreams.count; i++)
+    for (uint32_t i = 0; i < lookout->upstreams_count; i++)
         if (strcmp(lookout->pools[i].name, upstream) == 0)
             return &lookout->pools[i];
     return NULL;

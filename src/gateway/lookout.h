@@ -14,11 +14,15 @@
 #include "gateway/alerts.h"
 #include "gateway/webhook_queue.h"
 
+struct config;
 struct server;
 struct lookout;
 
 /* 0 or -errno. The first look comes later, when the workers run. */
 int lookout_open(struct server *server, struct lookout **ret_lookout);
+/* By the configuration in force, instead of the one before: what fires goes on. 0 or -errno, and it
+ * goes on by the one before. */
+int lookout_renew(struct server *server, const struct config *before, struct lookout **lookout);
 void lookout_close(
     struct lookout *take_lookout); /* before the censuses are forgotten; NULL is fine */
 

@@ -167,6 +167,17 @@ static int pin_endpoints(struct openclaw *openclaw, const struct openclaw_option
     return 0;
 }
 
+void openclaw_obey(struct openclaw *openclaw, const struct config_upstream *config)
+{
+    openclaw->config = config;
+    for (uint32_t i = 0; i < openclaw->count; i++) {
+        struct claw_account *account = &openclaw->endpoints[i].account;
+        account->path = config->openclaw.path;
+        account->token = text_or_null(config->openclaw.token);
+        account->password = text_or_null(config->openclaw.password);
+    }
+}
+
 static struct claw_account *account_of(void *self, const weir_key *key)
 {
     struct openclaw *openclaw = self;

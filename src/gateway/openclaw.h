@@ -56,6 +56,9 @@ int openclaw_open(const struct openclaw_options *opt, struct openclaw **ret_open
 /* Its calls are over, and its pool is closed. NULL is fine. */
 void openclaw_free(struct openclaw *take_openclaw);
 
+/* An equal configuration is to be looked at from now on. */
+void openclaw_obey(struct openclaw *openclaw, const struct config_upstream *config);
+
 weir_pool *openclaw_pool(const struct openclaw *openclaw);
 const struct claw_counters *openclaw_counters(const struct openclaw *openclaw);
 

@@ -21,12 +21,21 @@ struct profile *profile_new(const struct config_upstream *config)
         return NULL;
     profile->endpoints_count = endpoints;
     profile->accounts_count = accounts;
+    profile->users = 1;
+    return profile;
+}
+
+struct profile *profile_join(struct profile *profile)
+{
+    if (profile != NULL)
+        profile->users++;
     return profile;
 }
 
 void profile_free(struct profile *take_profile)
 {
-    free(take_profile);
+    if (take_profile != NULL && --take_profile->users == 0)
+        free(take_profile);
 }
 
 /* --- the slowest: a heap whose root is the first that has to go ----------------------------------
@@ -171,6 +180,7 @@ struct profile *profile_copy(const struct profile *profile, uint64_t now_ms)
     if (copy == NULL)
         return NULL;
     memcpy(copy, profile, size);
+    copy->users = 1;
     turn(copy, now_ms);
     return copy;
 }

@@ -53,6 +53,7 @@ struct profile_slowest {
 };
 
 struct profile {
+    uint32_t users; /* of one thread */
     uint32_t endpoints_count, accounts_count;
     uint64_t begun_ms; /* the younger list */
     struct profile_slowest lists[2];
@@ -76,6 +77,8 @@ struct profile_entry {
 
 /* NULL: no memory, and nothing is known. */
 struct profile *profile_new(const struct config_upstream *config);
+/* One more user, who frees it, too. NULL is fine. */
+struct profile *profile_join(struct profile *profile);
 void profile_free(struct profile *take_profile); /* NULL is fine */
 
 /* Whether one that took so long is among the slowest: who asked for what is asked of no other. */

@@ -2,6 +2,7 @@
 #include "gateway/proxies.h"
 
 #include "base/alloc.h"
+#include "base/list.h"
 #include "connector/tunnel.h"
 #include "gateway/census.h"
 #include "gateway/config_way.h"
@@ -12,60 +13,93 @@
 
 #define LABELS(...) ((const struct prom_label[]){__VA_ARGS__, {NULL, NULL}})
 
+/* Shared by the configurations that name it, and by the connections that go through it. */
+struct one {
+    struct gate gate;
+    char name[PROXIES_NAME_MAX];
+    char url[];
+};
+
 struct proxies {
     const struct config *config;
     struct gate **gates; /* each upstream's, one behind the other */
     uint32_t *first;     /* each upstream's first one; the last is the count of all */
     uint32_t count;
-    struct one {
-        struct gate gate;
-        char name[PROXIES_NAME_MAX];
-    } at[];
+    struct one *at[];
 };
 
-static struct one *seek(struct proxies *proxies, const char *url)
+static struct one *seek(const struct proxies *proxies, const char *url)
 {
-    uint32_t i = 0;
-    while (i < proxies->count && strcmp(proxies->at[i].gate.url, url) != 0)
-        i++;
-    return &proxies->at[i];
+    for (uint32_t i = 0; i < proxies->count; i++)
+        if (strcmp(proxies->at[i]->url, url) == 0)
+            return proxies->at[i];
+    return NULL;
 }
 
-static void take(struct proxies *proxies, uint32_t upstream, const char *url)
+static void one_free(struct gate *take_gate)
+{
+    struct one *one = container_of(take_gate, struct one, gate);
+    gate_fini(&one->gate);
+    alloc_free(&alloc_libc, one);
+}
+
+/* NULL: no memory. */
+static struct one *one_new(const struct config_upstream *config, const char *url)
+{
+    size_t size = strlen(url) + 1;
+    struct one *one = alloc_zeroed(&alloc_libc, sizeof(*one) + size);
+    if (one == NULL)
+        return NULL;
+    memcpy(one->url, url, size);
+    gate_init(&one->gate, one->url, config->proxy_limits.connecting_max,
+              config->proxy_limits.max_connections);
+    one->gate.on_unused = one_free;
+    proxies_name(url, one->name);
+    return one;
+}
+
+static bool take(struct proxies *proxies, const struct proxies *elder, uint32_t upstream,
+                 const char *url)
 {
     if (url[0] == '\0')
-        return;
+        return true;
     struct one *one = seek(proxies, url);
-    if (one == &proxies->at[proxies->count]) {
-        proxies->count++;
-        const struct config_upstream *config = &proxies->config->upstreams.at[upstream];
-        gate_init(&one->gate, url, config->proxy_limits.connecting_max,
-                  config->proxy_limits.max_connections);
-        proxies_name(url, one->name);
+    if (one == NULL) {
+        one = elder != NULL ? seek(elder, url) : NULL;
+        if (one != NULL)
+            gate_join(&one->gate);
+        else
+            one = one_new(&proxies->config->upstreams.at[upstream], url);
+        if (one == NULL)
+            return false;
+        proxies->at[proxies->count++] = one;
     }
     uint32_t *end = &proxies->first[upstream + 1];
     for (uint32_t i = proxies->first[upstream]; i < *end; i++)
         if (proxies->gates[i] == &one->gate)
-            return;
+            return true;
     proxies->gates[(*end)++] = &one->gate;
+    return true;
 }
 
-static void take_all(struct proxies *proxies, uint32_t upstream)
+static bool take_all(struct proxies *proxies, const struct proxies *elder, uint32_t upstream)
 {
     const struct config_upstream *config = &proxies->config->upstreams.at[upstream];
     proxies->first[upstream + 1] = proxies->first[upstream];
-    take(proxies, upstream, config->proxy);
-    for (uint32_t i = 0; i < config->accounts.count; i++)
-        take(proxies, upstream, config->accounts.at[i].proxy);
+    bool good = take(proxies, elder, upstream, config->proxy);
+    for (uint32_t i = 0; good && i < config->accounts.count; i++)
+        good = take(proxies, elder, upstream, config->accounts.at[i].proxy);
+    return good;
 }
 
-int proxies_new(const struct config *config, struct proxies **ret_proxies)
+int proxies_new(const struct config *config, const struct proxies *elder,
+                struct proxies **ret_proxies)
 {
     uint32_t count = config->upstreams.count, most = 0;
     for (uint32_t i = 0; i < count; i++)
         most += 1 + config->upstreams.at[i].accounts.count;
     struct proxies *proxies = alloc_zeroed(&alloc_libc,
-                                           sizeof(*proxies) + most * sizeof(struct one));
+                                           sizeof(*proxies) + most * sizeof(struct one *));
     if (proxies == NULL)
         return -ENOMEM;
     proxies->config = config;
@@ -76,7 +110,10 @@ int proxies_new(const struct config *config, struct proxies **ret_proxies)
         return -ENOMEM;
     }
     for (uint32_t i = 0; i < count; i++)
-        take_all(proxies, i);
+        if (!take_all(proxies, elder, i)) {
+            proxies_free(proxies);
+            return -ENOMEM;
+        }
     *ret_proxies = proxies;
     return 0;
 }
@@ -86,7 +123,7 @@ void proxies_free(struct proxies *take_proxies)
     if (take_proxies == NULL)
         return;
     for (uint32_t i = 0; i < take_proxies->count; i++)
-        gate_fini(&take_proxies->at[i].gate);
+        gate_part(&take_proxies->at[i]->gate);
     alloc_free(&alloc_libc, take_proxies->first);
     alloc_free(&alloc_libc, take_proxies->gates);
     alloc_free(&alloc_libc, take_proxies);
@@ -118,7 +155,7 @@ void proxies_name(const char *proxy, char ret_name[PROXIES_NAME_MAX])
 static bool is_first_of_name(const struct proxies *proxies, uint32_t index)
 {
     for (uint32_t i = 0; i < index; i++)
-        if (strcmp(proxies->at[i].name, proxies->at[index].name) == 0)
+        if (strcmp(proxies->at[i]->name, proxies->at[index]->name) == 0)
             return false;
     return true;
 }
@@ -191,8 +228,8 @@ static uint64_t sum_u64(const struct proxies *proxies, const char *name, size_t 
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < proxies->count; i++) {
-        const char *gate = (const char *)&proxies->at[i].gate;
-        if (strcmp(proxies->at[i].name, name) == 0)
+        const char *gate = (const char *)&proxies->at[i]->gate;
+        if (strcmp(proxies->at[i]->name, name) == 0)
             sum += atomic_load_explicit((const _Atomic uint64_t *)(const void *)(gate + offset),
                                         memory_order_relaxed);
     }
@@ -203,8 +240,8 @@ static uint64_t sum_u32(const struct proxies *proxies, const char *name, size_t 
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < proxies->count; i++) {
-        const char *gate = (const char *)&proxies->at[i].gate;
-        if (strcmp(proxies->at[i].name, name) == 0)
+        const char *gate = (const char *)&proxies->at[i]->gate;
+        if (strcmp(proxies->at[i]->name, name) == 0)
             sum += atomic_load_explicit((const _Atomic uint32_t *)(const void *)(gate + offset),
                                         memory_order_relaxed);
     }
@@ -215,8 +252,8 @@ static uint64_t sum_places(struct proxies *proxies, const char *name)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < proxies->count; i++)
-        if (strcmp(proxies->at[i].name, name) == 0)
-            sum += gate_places(&proxies->at[i].gate);
+        if (strcmp(proxies->at[i]->name, name) == 0)
+            sum += gate_places(&proxies->at[i]->gate);
     return sum;
 }
 
@@ -235,29 +272,29 @@ void proxies_metrics_write(struct proxies *proxies, const struct census *census,
                 "Connections through a proxy, and dials that are to become one.");
     for (uint32_t i = 0; i < proxies->count; i++)
         if (is_first_of_name(proxies, i))
-            prom_u64(prom, LABELS({"proxy", proxies->at[i].name}),
-                     connections_of(proxies, census, proxies->at[i].name));
+            prom_u64(prom, LABELS({"proxy", proxies->at[i]->name}),
+                     connections_of(proxies, census, proxies->at[i]->name));
     prom_family(prom, "weir_proxy_places", PROM_GAUGE,
                 "Connections and dials begun that count against max_connections; 0 without it.");
     for (uint32_t i = 0; i < proxies->count; i++)
         if (is_first_of_name(proxies, i))
-            prom_u64(prom, LABELS({"proxy", proxies->at[i].name}),
-                     sum_places(proxies, proxies->at[i].name));
+            prom_u64(prom, LABELS({"proxy", proxies->at[i]->name}),
+                     sum_places(proxies, proxies->at[i]->name));
     prom_family(prom, "weir_proxy_connecting", PROM_GAUGE, "Dials through a proxy under way.");
     for (uint32_t i = 0; i < proxies->count; i++)
         if (is_first_of_name(proxies, i))
-            prom_u64(prom, LABELS({"proxy", proxies->at[i].name}),
-                     sum_u32(proxies, proxies->at[i].name, offsetof(struct gate, connecting)));
+            prom_u64(prom, LABELS({"proxy", proxies->at[i]->name}),
+                     sum_u32(proxies, proxies->at[i]->name, offsetof(struct gate, connecting)));
     prom_family(prom, "weir_proxy_waiting", PROM_GAUGE,
                 "Dials that wait for the proxy's limits to allow them.");
     for (uint32_t i = 0; i < proxies->count; i++)
         if (is_first_of_name(proxies, i))
-            prom_u64(prom, LABELS({"proxy", proxies->at[i].name}),
-                     sum_u32(proxies, proxies->at[i].name, offsetof(struct gate, waiting)));
+            prom_u64(prom, LABELS({"proxy", proxies->at[i]->name}),
+                     sum_u32(proxies, proxies->at[i]->name, offsetof(struct gate, waiting)));
     prom_family(
         prom, "weir_proxy_dials_total", PROM_COUNTER,
         "Dials through a proxy: ok, or the step that failed; full: max_connections was reached.");
     for (uint32_t i = 0; i < proxies->count; i++)
         if (is_first_of_name(proxies, i))
-            write_results(proxies, proxies->at[i].name, prom);
+            write_results(proxies, proxies->at[i]->name, prom);
 }

@@ -14,8 +14,12 @@ struct census;
 #define PROXIES_NAME_MAX 300U
 
 struct proxies;
-int proxies_new(const struct config *config, struct proxies **ret_proxies); /* 0 or -errno */
-void proxies_free(struct proxies *take_proxies);                            /* after the workers */
+/* `elder`: those of the configuration before, or NULL; a proxy that both name is one. 0 or -ENOMEM.
+ */
+int proxies_new(const struct config *config, const struct proxies *elder,
+                struct proxies **ret_proxies);
+/* Connections through one may outlive them. */
+void proxies_free(struct proxies *take_proxies);
 
 /* Of an upstream and its accounts, each once; lives as long as the proxies. */
 struct gate *const *proxies_gates(const struct proxies *proxies, uint32_t upstream,

@@ -70,7 +70,7 @@ static enum fault judge_protocol(const struct transit *transit)
 static bool is_too_many(const struct transit *transit)
 {
     const struct relay_shared *shared = transit->lane->relay->opt.shared;
-    uint8_t strain = atomic_load_explicit(&shared->strain, memory_order_relaxed);
+    uint8_t strain = atomic_load_explicit(&shared->lasting->strain, memory_order_relaxed);
     return strain != RELAY_AT_EASE && !transit->ex->is_favoured
            && (strain == RELAY_SPENT || transit->ex->is_first);
 }

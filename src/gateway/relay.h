@@ -39,6 +39,7 @@ struct client_leases;
 struct claw_counters;
 struct cork;
 struct dns;
+struct list;
 struct loop;
 struct notify_ring;
 struct otlp_ring;
@@ -50,9 +51,13 @@ struct steer;
 /* What the workers of one process share: verdicts of active checks, requests open per client. */
 struct relay_shared;
 #define RELAY_FAULT_MAX 400U
-/* 0, or -errno and why in words ("": the number says it). */
-int relay_shared_new(const struct config *config, struct relay_shared **ret_shared,
-                     char ret_fault[RELAY_FAULT_MAX]);
+/* `elder`: those of the configuration before, or NULL: open requests, cooldowns, conversations,
+ * places at proxies are one for both. 0, or -errno and why in words ("": the number says it). */
+int relay_shared_new(const struct config *config, struct relay_shared *elder,
+                     struct relay_shared **ret_shared, char ret_fault[RELAY_FAULT_MAX]);
+/* The elder's verdicts and what an operator has said are this one's, where names agree. Hub's
+ * thread, before the first relay takes over. */
+void relay_shared_take_over(struct relay_shared *shared, struct relay_shared *elder);
 struct accounts *relay_shared_accounts(const struct relay_shared *shared, uint32_t upstream);
 struct affinities *relay_shared_affinities(const struct relay_shared *shared);     /* or NULL */
 const struct client_keys *relay_shared_clients(const struct relay_shared *shared); /* or NULL */
@@ -81,6 +86,7 @@ struct relay_options {
     const struct secure *secure; /* NULL: no upstream is reached by TLS */
     uint32_t worker, workers;    /* which of how many: worker 0 runs the active checks */
     uint64_t seed;
+    struct list *relays; /* of this worker, the last one is in force; all that are not freed */
     struct notify_ring *access; /* joined by this worker; NULL: no access log */
     struct otlp_ring *spans;    /* this worker's; NULL: requests are no spans */
     relay_event_fn *on_event;   /* NULL: nobody listens */
@@ -91,10 +97,22 @@ struct relay_options {
     void *pace_self;
 };
 
-/* 0 or -errno. Opens the pools. */
+/* 0 or -errno. Opens the pools, but for those of upstreams that another relay of this worker has by
+ * the same name: they are for both, with their connections. -EBUSY: one of them is about to close.
+ */
 int relay_new(const struct relay_options *opt, struct relay **ret_relay);
+/* It is in force: the first of its worker. */
+void relay_begin(struct relay *relay);
+/* The same instead of the one that was in force: the options of pools are obeyed from now on, and
+ * connections for which there is no endpoint or account any more go. */
+void relay_take_over(struct relay *relay);
+/* It gets no new requests: nothing is checked for it. */
+void relay_retire(struct relay *relay);
 
-/* No exchange may be open. The engine must be gone, or its pools closed. */
+/* Closes the pools that no other relay has; true once they have closed, which takes steps of the
+ * engine. all: whoever has them. No exchange may be open. */
+bool relay_close_pools(struct relay *relay, bool all);
+/* No exchange may be open, and its pools have closed. */
 void relay_free(struct relay *take_relay);
 
 /* Who watches our health is told that it ends, and its call does; WebSockets are told to go away
@@ -105,19 +123,26 @@ void relay_drain(struct relay *relay, uint32_t spread_ms);
 extern const struct http_handler relay_handler;
 void *relay_listener_self(struct relay *relay, uint32_t index);
 
-/* Its WebSockets and its connections to OpenClaw gateways end at once: before its pools close. */
-void relay_cut(struct relay *relay);
+/* Its WebSockets and its connections to OpenClaw gateways end at once: before its pools close, and
+ * as relay_close_pools(). */
+void relay_cut(struct relay *relay, bool all);
+
+/* So do its requests. */
+void relay_cut_open(struct relay *relay);
 
 /* Exchanges not yet answered; a drain waits until there are none. */
 uint32_t relay_open_count(const struct relay *relay);
+/* Nor is there a WebSocket. */
+bool relay_is_idle(const struct relay *relay);
 
 /* --- what it counted; any thread may read ------------------------------------------------------
  */
 
 #define RELAY_CODES 600U
 
-/* Requests of one listener to one upstream. */
+/* Requests of one listener to one upstream; whatever the configuration, as long as it has both. */
 struct relay_series {
+    uint32_t users; /* relays of this worker */
     const char *listener;
     const char *upstream;          /* "": answered before one was chosen (no route) */
     uint64_t by_code[RELAY_CODES]; /* [499]: the client left before there was an answer */
@@ -128,6 +153,7 @@ struct relay_series {
     uint64_t failed; /* answered 5xx by anybody, or cut otherwise than by the client */
     uint64_t retries_stale, retries_connect, retries_code, retries_over_budget;
     struct channel_counts channels; /* of WebSockets */
+    char names[];                   /* the two of above */
 };
 
 /* Times that clients of a listener had to wait outside, for upstreams' sake. */

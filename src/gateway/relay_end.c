@@ -107,3 +107,14 @@ void transit_give_back(struct transit *transit, weir_fate fate, weir_err why)
     }
     transit->call = NULL;
 }
+
+void relay_cut_open(struct relay *relay)
+{
+    channels_cut(relay);
+    weir_list_each_safe(it, &relay->transits) {
+        struct transit *transit = list_entry(it, struct transit, on_relay);
+        if (transit->state < TRANSIT_LEFT && transit->channel == NULL) {
+            transit_cut(transit, FAULT_CLOSING);
+        }
+    }
+}

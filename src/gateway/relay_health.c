@@ -74,7 +74,8 @@ void relay_drain(struct relay *relay, uint32_t spread_ms)
     relay->health.is_draining = true;
     channels_drain(relay, spread_ms);
     for (uint32_t i = 0; i < relay->opt.config->upstreams.count; i++) {
-        if (relay->upstreams[i].openclaw != NULL) {
+        const struct upstream_source *source = relay->upstreams[i].source;
+        if (relay->upstreams[i].openclaw != NULL && source->users == 1) {
             openclaw_drain(relay->upstreams[i].openclaw);
         }
     }

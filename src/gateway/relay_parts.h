@@ -24,6 +24,13 @@ void transit_pace_upstream(struct transit *transit, bool blocked);
 /* It waits there as long as it would wait for a connection. */
 void transit_get_in_line(struct transit *transit, struct wait_line *line, wait_turn_fn *turn);
 
+/* --- relay_shared.c ------------------------------------------------------------------------------
+ */
+
+/* The place of an endpoint at that address in an upstream, or UINT32_MAX. */
+uint32_t relay_endpoint_in(const struct config_upstream *upstream,
+                           const struct config_endpoint *endpoint);
+
 /* --- relay_client.c ------------------------------------------------------------------------------
  */
 

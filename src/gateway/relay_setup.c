@@ -8,210 +8,18 @@
 #include "base/rand.h"
 #include "gateway/checkup.h"
 #include "gateway/client_leases.h"
-#include "gateway/clients.h"
 #include "gateway/openclaw.h"
-#include "gateway/proxies.h"
 #include "gateway/relay.h"
 #include "gateway/transit.h"
 
 #include <errno.h>
 #include <string.h>
 
+static struct upstream_options upstream_options_of(const struct relay *relay, uint32_t index);
 static int open_upstreams(struct relay *relay);
 static int open_lanes(struct relay *relay);
 static int open_lane(struct relay *relay, struct lane *lane, const struct config_listener *config);
 static int open_checkups(struct relay *relay);
-
-/* --- what workers share ------------------------------------------------------------------------
- */
-
-static bool limits_clients(const struct config *config)
-{
-    for (uint32_t i = 0; i < config->listeners.count; i++) {
-        const struct config_listener *listener = &config->listeners.at[i];
-        for (uint32_t r = 0; r < listener->routes.count; r++) {
-            if (listener->routes.at[r].limits.concurrent_per_client != 0) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static int open_tables(struct relay_shared *shared)
-{
-    const struct config *config = shared->config;
-    uint32_t count = config->upstreams.count;
-    shared->verdicts = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->verdicts);
-    shared->identities = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->identities);
-    shared->accounts = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->accounts);
-    shared->halls = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->halls);
-    shared->steers = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->steers);
-    for (uint32_t i = 0; shared->halls != NULL && i <= count; i++) {
-        wait_hall_init(&shared->halls[i]);
-    }
-    bool fine = shared->verdicts != NULL && shared->identities != NULL && shared->accounts != NULL
-                && shared->halls != NULL && shared->steers != NULL
-                && proxies_new(config, &shared->proxies) == 0;
-    for (uint32_t i = 0; fine && i < count; i++) {
-        shared->verdicts[i] = alloc_zeroed(&alloc_libc, config->upstreams.at[i].endpoints.count
-                                                            * sizeof(struct verdict));
-        fine = shared->verdicts[i] != NULL
-               && steer_init(&shared->steers[i], config->upstreams.at[i].endpoints.count) == 0;
-        if (fine && config->upstreams.at[i].accounts.count > 0) {
-            fine = accounts_new(&config->upstreams.at[i], &shared->accounts[i]) == 0;
-        }
-    }
-    if (fine && limits_clients(config)) {
-        fine = clients_new(&shared->clients) == 0;
-    }
-    if (fine && config->clients.count > 0) {
-        fine = client_keys_new(config, &shared->client_keys) == 0;
-    }
-    return fine ? 0 : -ENOMEM;
-}
-
-static bool is_same_file(const struct config_upstream *a, const struct config_upstream *b)
-{
-    return strcmp(a->openclaw.identity, b->openclaw.identity) == 0;
-}
-
-/* One for each file, however many upstreams name it. */
-static int open_identities(struct relay_shared *shared, char ret_fault[RELAY_FAULT_MAX])
-{
-    const struct config *config = shared->config;
-    int error = 0;
-    for (uint32_t i = 0; error == 0 && i < config->upstreams.count; i++) {
-        const struct config_upstream *upstream = &config->upstreams.at[i];
-        if (upstream->protocol != PROTOCOL_OPENCLAW || upstream->openclaw.identity[0] == '\0') {
-            continue;
-        }
-        for (uint32_t k = 0; k < i && shared->identities[i] == NULL; k++) {
-            if (is_same_file(upstream, &config->upstreams.at[k])) {
-                shared->identities[i] = shared->identities[k];
-            }
-        }
-        if (shared->identities[i] == NULL) {
-            error = claw_identity_open(upstream->openclaw.identity, &alloc_libc,
-                                       &shared->identities[i], ret_fault);
-        }
-    }
-    return error;
-}
-
-static void free_identities(const struct relay_shared *shared)
-{
-    for (uint32_t i = 0; shared->identities != NULL && i < shared->config->upstreams.count; i++) {
-        bool is_first = shared->identities[i] != NULL;
-        for (uint32_t k = 0; k < i; k++) {
-            is_first &= shared->identities[k] != shared->identities[i];
-        }
-        if (is_first) {
-            claw_identity_free(shared->identities[i]);
-        }
-    }
-}
-
-int relay_shared_new(const struct config *config, struct relay_shared **ret_shared,
-                     char ret_fault[RELAY_FAULT_MAX])
-{
-    struct relay_shared *shared = alloc_zeroed(&alloc_libc, sizeof *shared);
-    ret_fault[0] = '\0';
-    if (shared == NULL) {
-        return -ENOMEM;
-    }
-    shared->config = config;
-    shared->stock.most = HOLD_STOCK_BYTES;
-    int error = open_tables(shared);
-    if (error == 0) {
-        error = open_identities(shared, ret_fault);
-    }
-    bool is_shared = client_keys_are_shared(config);
-    if (error == 0 && (affinity_is_used(config) || is_shared)) {
-        error = affinities_new(config, &shared->affinities, ret_fault);
-    }
-    if (error == 0 && is_shared) {
-        error = client_leases_new(shared->client_keys, affinities_sessions(shared->affinities),
-                                  &shared->halls[config->upstreams.count], &shared->leases);
-    }
-    if (error != 0) {
-        relay_shared_free(shared);
-        return error;
-    }
-    *ret_shared = shared;
-    return 0;
-}
-
-void relay_shared_strain(struct relay_shared *shared, enum relay_strain strain, uint64_t hold_most)
-{
-    atomic_store_explicit(&shared->strain, (uint8_t)strain, memory_order_relaxed);
-    atomic_store_explicit(&shared->stock.most, hold_most, memory_order_relaxed);
-}
-
-struct accounts *relay_shared_accounts(const struct relay_shared *shared, uint32_t upstream)
-{
-    return shared->accounts[upstream];
-}
-
-struct affinities *relay_shared_affinities(const struct relay_shared *shared)
-{
-    return shared->affinities;
-}
-
-const struct client_keys *relay_shared_clients(const struct relay_shared *shared)
-{
-    return shared->client_keys;
-}
-
-const struct client_leases *relay_shared_leases(const struct relay_shared *shared)
-{
-    return shared->leases;
-}
-
-struct steer *relay_shared_steer(const struct relay_shared *shared, uint32_t upstream)
-{
-    return &shared->steers[upstream];
-}
-
-struct proxies *relay_shared_proxies(const struct relay_shared *shared)
-{
-    return shared->proxies;
-}
-
-void relay_shared_free(struct relay_shared *take_shared)
-{
-    if (take_shared == NULL) {
-        return;
-    }
-    for (uint32_t i = 0; take_shared->verdicts != NULL && i < take_shared->config->upstreams.count;
-         i++) {
-        alloc_free(&alloc_libc, take_shared->verdicts[i]);
-    }
-    for (uint32_t i = 0; take_shared->accounts != NULL && i < take_shared->config->upstreams.count;
-         i++) {
-        accounts_free(take_shared->accounts[i]);
-    }
-    for (uint32_t i = 0; take_shared->halls != NULL && i <= take_shared->config->upstreams.count;
-         i++) {
-        wait_hall_fini(&take_shared->halls[i]);
-    }
-    for (uint32_t i = 0; take_shared->steers != NULL && i < take_shared->config->upstreams.count;
-         i++) {
-        steer_fini(&take_shared->steers[i]);
-    }
-    alloc_free(&alloc_libc, take_shared->steers);
-    alloc_free(&alloc_libc, take_shared->halls);
-    alloc_free(&alloc_libc, take_shared->accounts);
-    alloc_free(&alloc_libc, take_shared->verdicts);
-    free_identities(take_shared);
-    alloc_free(&alloc_libc, take_shared->identities);
-    affinities_free(take_shared->affinities);
-    client_leases_free(take_shared->leases);
-    clients_free(take_shared->clients);
-    client_keys_free(take_shared->client_keys);
-    proxies_free(take_shared->proxies);
-    alloc_free(&alloc_libc, take_shared);
-}
 
 /* --- a worker's --------------------------------------------------------------------------------
  */
@@ -225,12 +33,17 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay)
     }
     relay->opt = *opt;
     relay->log.ring = opt->access;
+    list_init(&relay->transits);
     if (ai_request_init(&relay->ai) != 0 || client_digester_init(&relay->digester) != 0) {
         ai_request_fini(&relay->ai);
         alloc_free(&alloc_libc, relay);
         return -ENOMEM;
     }
-    wait_line_init(&relay->client_line, opt->loop, &opt->shared->halls[config->upstreams.count]);
+    if (opt->relays != NULL) {
+        struct node *last = list_last(opt->relays);
+        relay->elder = last != NULL ? list_entry(last, struct relay, on_site) : NULL;
+    }
+    wait_line_init(&relay->client_line, opt->loop, &opt->shared->lasting->client_hall);
     channels_init(&relay->channels, opt->loop);
     forward_init(&relay->forward, rand_mix(opt->seed));
     relay->upstreams = alloc_zeroed(&alloc_libc,
@@ -248,15 +61,75 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay)
     if (error == 0 && opt->worker == 0) {
         error = open_checkups(relay);
     }
-    if (error == 0 && opt->worker == 0 && opt->shared->leases != NULL) {
-        client_leases_start(opt->shared->leases, opt->loop);
+    *ret_relay = relay; /* also what is half made: its pools are closed with the others */
+    return error;
+}
+
+void relay_begin(struct relay *relay)
+{
+    if (relay->opt.relays != NULL) {
+        list_push_back(relay->opt.relays, &relay->on_site);
     }
-    if (error != 0) {
-        relay_free(relay);
-        return error;
+    for (uint32_t i = 0; i < relay->opt.config->upstreams.count; i++) {
+        if (relay->checkups[i] != NULL) {
+            checkups_begin(relay->checkups[i]);
+        }
     }
-    *ret_relay = relay;
-    return 0;
+    struct relay_lasting *lasting = relay->opt.shared->lasting;
+    if (relay->opt.worker == 0 && lasting->leases != NULL && !lasting->has_leases) {
+        lasting->has_leases = true;
+        client_leases_start(lasting->leases, relay->opt.loop);
+    }
+}
+
+/* What was counted. */
+static void inherit_lanes(struct relay *relay, const struct relay *elder)
+{
+    for (uint32_t i = 0; i < relay->opt.config->listeners.count; i++) {
+        for (uint32_t k = 0; k < elder->opt.config->listeners.count; k++) {
+            if (strcmp(relay->lanes[i].config->name, elder->lanes[k].config->name) == 0) {
+                relay->lanes[i].paced = elder->lanes[k].paced;
+            }
+        }
+    }
+}
+
+void relay_take_over(struct relay *relay)
+{
+    for (uint32_t i = 0; i < relay->opt.config->upstreams.count; i++) {
+        const struct upstream_options opt = upstream_options_of(relay, i);
+        if (opt.source != NULL) {
+            upstream_take_over(&relay->upstreams[i], &opt);
+        }
+    }
+    if (relay->elder != NULL) {
+        inherit_lanes(relay, relay->elder);
+        relay_retire(relay->elder);
+    }
+    relay->elder = NULL;
+    relay_begin(relay);
+}
+
+void relay_retire(struct relay *relay)
+{
+    for (uint32_t i = 0; relay->checkups != NULL && i < relay->opt.config->upstreams.count; i++) {
+        checkups_free(relay->checkups[i]);
+        relay->checkups[i] = NULL;
+    }
+    loop_timer_stop(relay->opt.loop, &relay->pace_timer);
+    relay->opt.on_pace = NULL;
+}
+
+bool relay_close_pools(struct relay *relay, bool all)
+{
+    bool is_closed = true;
+    for (uint32_t i = 0; relay->upstreams != NULL && i < relay->opt.config->upstreams.count; i++) {
+        const struct upstream_source *source = relay->upstreams[i].source;
+        if (source != NULL && (all || source->users == 1)) {
+            is_closed &= upstream_close_pools(&relay->upstreams[i]);
+        }
+    }
+    return is_closed;
 }
 
 void relay_free(struct relay *take_relay)
@@ -266,16 +139,11 @@ void relay_free(struct relay *take_relay)
     }
     struct relay *relay = take_relay;
     const struct config *config = relay->opt.config;
-    affinities_end(relay->opt.shared->affinities);
-    client_leases_end(relay->opt.shared->leases);
     health_service_fini(&relay->health);
     check(list_is_empty(&relay->channels.open));
     loop_later_cancel(relay->opt.loop, &relay->channels.leaving);
     drain_fini(&relay->channels.drain);
-    loop_timer_stop(relay->opt.loop, &relay->pace_timer);
-    for (uint32_t i = 0; relay->checkups != NULL && i < config->upstreams.count; i++) {
-        checkups_free(relay->checkups[i]);
-    }
+    relay_retire(relay);
     for (uint32_t i = 0; relay->upstreams != NULL && i < config->upstreams.count; i++) {
         upstream_fini(&relay->upstreams[i]);
     }
@@ -285,7 +153,12 @@ void relay_free(struct relay *take_relay)
         alloc_free(&alloc_libc, relay->lanes[i].series);
     }
     for (uint32_t i = 0; i < relay->series_count; i++) {
-        alloc_free(&alloc_libc, relay->series[i]);
+        if (--relay->series[i]->users == 0) {
+            alloc_free(&alloc_libc, relay->series[i]);
+        }
+    }
+    if (relay->opt.relays != NULL && list_holds(&relay->on_site)) {
+        list_remove(relay->opt.relays, &relay->on_site);
     }
     transit_kept_free(relay);
     ai_request_fini(&relay->ai);
@@ -304,41 +177,77 @@ void *relay_listener_self(struct relay *relay, uint32_t index)
     return &relay->lanes[index];
 }
 
-void relay_cut(struct relay *relay)
+void relay_cut(struct relay *relay, bool all)
 {
     channels_cut(relay);
-    for (uint32_t i = 0; i < relay->opt.config->upstreams.count; i++) {
-        if (relay->upstreams[i].openclaw != NULL) {
+    for (uint32_t i = 0; relay->upstreams != NULL && i < relay->opt.config->upstreams.count; i++) {
+        const struct upstream_source *source = relay->upstreams[i].source;
+        if (relay->upstreams[i].openclaw != NULL && (all || source->users == 1)) {
             openclaw_cut(relay->upstreams[i].openclaw);
         }
     }
 }
 
-static int open_upstreams(struct relay *relay)
+/* The upstream of that name; NULL: there is none. */
+static struct upstream *upstream_named(const struct relay *relay, const char *name)
 {
     const struct config *config = relay->opt.config;
     for (uint32_t i = 0; i < config->upstreams.count; i++) {
-        const struct upstream_options opt = {
-            .config = &config->upstreams.at[i],
-            .verdicts = relay->opt.shared->verdicts[i],
-            .loop = relay->opt.loop,
-            .engine = relay->opt.engine,
-            .dns = relay->opt.dns,
-            .cork = relay->opt.cork,
-            .secure = relay->opt.secure,
-            .accounts = relay->opt.shared->accounts[i],
-            .hall = &relay->opt.shared->halls[i],
-            .steer = &relay->opt.shared->steers[i],
-            .on_event = relay->opt.on_event,
-            .event_self = relay->opt.event_self,
-            .proxies = relay->opt.shared->proxies,
-            .identity = relay->opt.shared->identities[i],
-            .zone = config->node.zone,
-            .index = i,
-            .seed = rand_mix(relay->opt.seed + i),
-            .worker = relay->opt.worker,
-            .workers = relay->opt.workers,
-        };
+        if (strcmp(config->upstreams.at[i].name, name) == 0) {
+            return &relay->upstreams[i];
+        }
+    }
+    return NULL;
+}
+
+/* Connections of that name that this worker has, be it for an older configuration that still
+ * serves. */
+static struct upstream_source *source_named(const struct relay *relay, const char *name)
+{
+    struct list *relays = relay->opt.relays;
+    for (struct node *it = relays != NULL ? list_last(relays) : NULL; it != NULL;
+         it = list_prev(it)) {
+        const struct relay *other = list_entry(it, struct relay, on_site);
+        const struct upstream *upstream = upstream_named(other, name);
+        if (upstream != NULL) {
+            return upstream->source;
+        }
+    }
+    return NULL;
+}
+
+static struct upstream_options upstream_options_of(const struct relay *relay, uint32_t i)
+{
+    const char *name = relay->opt.config->upstreams.at[i].name;
+    return (struct upstream_options){
+        .config = &relay->opt.config->upstreams.at[i],
+        .source = source_named(relay, name),
+        .elder = relay->elder != NULL ? upstream_named(relay->elder, name) : NULL,
+        .verdicts = relay->opt.shared->verdicts[i],
+        .loop = relay->opt.loop,
+        .engine = relay->opt.engine,
+        .dns = relay->opt.dns,
+        .cork = relay->opt.cork,
+        .secure = relay->opt.secure,
+        .accounts = relay->opt.shared->accounts[i],
+        .hall = &relay->opt.shared->halls[i],
+        .steer = &relay->opt.shared->steers[i],
+        .on_event = relay->opt.on_event,
+        .event_self = relay->opt.event_self,
+        .proxies = relay->opt.shared->proxies,
+        .identity = relay->opt.shared->identities[i],
+        .zone = relay->opt.config->node.zone,
+        .index = i,
+        .seed = rand_mix(relay->opt.seed + i),
+        .worker = relay->opt.worker,
+        .workers = relay->opt.workers,
+    };
+}
+
+static int open_upstreams(struct relay *relay)
+{
+    for (uint32_t i = 0; i < relay->opt.config->upstreams.count; i++) {
+        const struct upstream_options opt = upstream_options_of(relay, i);
         int error = upstream_init(&relay->upstreams[i], &opt);
         if (error != 0) {
             return error;
@@ -367,9 +276,8 @@ static int open_lanes(struct relay *relay)
     return 0;
 }
 
-/* The series of these two names; made where there is none yet. */
-static struct relay_series *series_of(struct relay *relay, const char *listener,
-                                      const char *upstream)
+static struct relay_series *series_find(const struct relay *relay, const char *listener,
+                                        const char *upstream)
 {
     for (uint32_t i = 0; i < relay->series_count; i++) {
         if (strcmp(relay->series[i]->listener, listener) == 0
@@ -377,10 +285,34 @@ static struct relay_series *series_of(struct relay *relay, const char *listener,
             return relay->series[i];
         }
     }
-    struct relay_series *series = alloc_zeroed(&alloc_libc, sizeof *series);
+    return NULL;
+}
+
+static struct relay_series *series_new(const char *listener, const char *upstream)
+{
+    size_t first = strlen(listener) + 1, second = strlen(upstream) + 1;
+    struct relay_series *series = alloc_zeroed(&alloc_libc, sizeof *series + first + second);
     if (series != NULL) {
-        series->listener = listener;
-        series->upstream = upstream;
+        series->listener = memcpy(series->names, listener, first);
+        series->upstream = memcpy(series->names + first, upstream, second);
+    }
+    return series;
+}
+
+/* The series of these two names: this relay's, the elder's, or a new one. */
+static struct relay_series *series_of(struct relay *relay, const char *listener,
+                                      const char *upstream)
+{
+    struct relay_series *series = series_find(relay, listener, upstream);
+    if (series != NULL) {
+        return series;
+    }
+    series = relay->elder != NULL ? series_find(relay->elder, listener, upstream) : NULL;
+    if (series == NULL) {
+        series = series_new(listener, upstream);
+    }
+    if (series != NULL) {
+        series->users++;
         relay->series[relay->series_count++] = series;
     }
     return series;
@@ -438,6 +370,11 @@ static int open_checkups(struct relay *relay)
 uint32_t relay_open_count(const struct relay *relay)
 {
     return relay->open;
+}
+
+bool relay_is_idle(const struct relay *relay)
+{
+    return relay->open == 0 && list_is_empty(&relay->channels.open);
 }
 
 uint32_t relay_series_count(const struct relay *relay)

@@ -176,7 +176,7 @@ static void open_world(const char *route, const char *upstream)
     loop_hook_add(world.loop, &world.step);
     assert_int_equal(dns_open(world.loop, &(struct dns_options){0}, &world.dns), 0);
     char fault[RELAY_FAULT_MAX];
-    assert_int_equal(relay_shared_new(world.config, &world.shared, fault), 0);
+    assert_int_equal(relay_shared_new(world.config, NULL, &world.shared, fault), 0);
     cork_init(&world.cork, world.loop);
     const struct relay_options opt = {.loop = world.loop,
                                       .cork = &world.cork,
@@ -186,6 +186,7 @@ static void open_world(const char *route, const char *upstream)
                                       .shared = world.shared,
                                       .workers = 1};
     assert_int_equal(relay_new(&opt, &world.relay), 0);
+    relay_begin(world.relay);
     const struct http1_listener_options listener = {.name = "web"};
     assert_int_equal(http1_listener_new(world.loop, world.engine, &listener, &relay_handler,
                                         relay_listener_self(world.relay, 0), &world.listener),

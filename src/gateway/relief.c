@@ -64,6 +64,11 @@ static void meet_generation(struct relief *relief)
     relief->has_told = relief->overload.level == OVERLOAD_CALM;
 }
 
+void relief_obey(struct relief *relief)
+{
+    relief->favours = has_favourites(relief->server->config);
+}
+
 int relief_open(struct server *server, struct relief **ret_relief)
 {
     const struct pressure_options opt = {.root = "",

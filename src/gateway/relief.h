@@ -20,6 +20,8 @@ struct server;
 
 /* 0 or -ENOMEM. The first look comes later, when the workers run. */
 int relief_open(struct server *server, struct relief **ret_relief);
+/* The clients of the configuration in force. */
+void relief_obey(struct relief *relief);
 void relief_close(struct relief *take_relief); /* NULL is fine */
 
 struct relief_info {

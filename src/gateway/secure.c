@@ -25,12 +25,19 @@ struct post {
     } * at; /* one for each worker */
     char fingerprint[TLS_FINGERPRINT_MAX];
     bool is_refused; /* the files hold something unusable, which was said */
+    bool is_lent;    /* `at` and tickets are still those of the configuration before */
+};
+
+/* One for each worker, whatever the configuration. */
+struct desks {
+    uint32_t users;
+    struct tls_desk *at[];
 };
 
 struct secure {
     const struct config *config;
     uint32_t workers;
-    struct tls_desk **desks;
+    struct desks *desks;
     struct post *posts[POST_KINDS]; /* one for each listener, or for each upstream */
     struct loop *hub;               /* while it watches */
     struct loop_timer timer;
@@ -182,20 +189,69 @@ static int post_open(struct secure *secure, struct post *post, const char *name)
     return post->at != NULL ? 0 : -ENOMEM;
 }
 
+/* The post of that kind and name, and its place; NULL: there is none, or no TLS at it. */
+static struct post *post_find(const struct secure *secure, enum post_kind kind, const char *name,
+                              uint32_t *ret_index)
+{
+    for (uint32_t i = 0; secure != NULL && i < count_of(secure->config, kind); i++)
+        if (strcmp(name_of(secure->config, kind, i), name) == 0
+            && secure->posts[kind][i].profile != NULL) {
+            *ret_index = i;
+            return &secure->posts[kind][i];
+        }
+    return NULL;
+}
+
+/* Whether a connection by the one may be used by the other: files that have changed since make no
+ * difference. */
+static bool is_same_client(enum post_kind kind, const struct config_upstream *a,
+                           const struct config_upstream *b)
+{
+    if (kind == POST_PROXY)
+        return strcmp(a->proxy_tls.sni, b->proxy_tls.sni) == 0
+               && strcmp(a->proxy_tls.ca, b->proxy_tls.ca) == 0;
+    return strcmp(a->tls.sni, b->tls.sni) == 0 && strcmp(a->tls.ca, b->tls.ca) == 0
+           && a->tls.verify == b->tls.verify
+           && strcmp(a->tls.pair.certificate, b->tls.pair.certificate) == 0
+           && strcmp(a->tls.pair.key, b->tls.pair.key) == 0;
+}
+
+static void post_borrow(const struct secure *secure, enum post_kind kind, uint32_t index,
+                        const struct secure *elder, struct post *of, uint32_t of_index)
+{
+    struct post *post = &secure->posts[kind][index];
+    post->name = name_of(secure->config, kind, index);
+    post->at = of->at;
+    post->tickets = of->tickets;
+    post->is_lent = true;
+    bool is_same = kind != POST_LISTENER
+                   && is_same_client(kind, &secure->config->upstreams.at[index],
+                                     &elder->config->upstreams.at[of_index]);
+    slice_copy(post->fingerprint, sizeof post->fingerprint,
+               slice_of(is_same ? of->fingerprint : tls_profile_fingerprint(post->profile)));
+}
+
 static int post_read(struct secure *secure, enum post_kind kind, uint32_t index,
-                     struct tls_fault *ret_fault)
+                     const struct secure *elder, struct tls_fault *ret_fault)
 {
     const struct config *config = secure->config;
     struct post *post = &secure->posts[kind][index];
+    uint32_t of_index;
     if (!post_is_needed(config, kind, index))
         return 0;
     int error = profile_read(config, kind, index, &post->profile, ret_fault);
+    struct post *of = post_find(elder, kind, name_of(config, kind, index), &of_index);
+    if (error == 0 && of != NULL) {
+        post_borrow(secure, kind, index, elder, of, of_index);
+        return 0;
+    }
     if (error == 0 && kind == POST_LISTENER)
         error = tls_tickets_new(clock_now_ms(), &post->tickets);
     return error == 0 ? post_open(secure, post, name_of(config, kind, index)) : error;
 }
 
-static int posts_open(struct secure *secure, enum post_kind kind, struct tls_fault *ret_fault)
+static int posts_open(struct secure *secure, enum post_kind kind, const struct secure *elder,
+                      struct tls_fault *ret_fault)
 {
     uint32_t count = count_of(secure->config, kind);
     int error = 0;
@@ -203,12 +259,32 @@ static int posts_open(struct secure *secure, enum post_kind kind, struct tls_fau
     if (secure->posts[kind] == NULL)
         return -ENOMEM;
     for (uint32_t i = 0; error == 0 && i < count; i++)
-        error = post_read(secure, kind, i, ret_fault);
+        error = post_read(secure, kind, i, elder, ret_fault);
     return error;
 }
 
-int secure_open(const struct config *config, uint32_t workers, struct secure **ret_secure,
-                struct tls_fault *ret_fault)
+static struct desks *desks_join(const struct secure *elder, uint32_t workers)
+{
+    struct desks *desks = elder != NULL
+                              ? elder->desks
+                              : alloc_zeroed(&alloc_libc,
+                                             sizeof *desks + workers * sizeof(struct tls_desk *));
+    if (desks != NULL)
+        desks->users++;
+    return desks;
+}
+
+static void desks_leave(struct desks *desks, uint32_t workers)
+{
+    if (desks == NULL || --desks->users > 0)
+        return;
+    for (uint32_t w = 0; w < workers; w++)
+        tls_desk_free(desks->at[w]);
+    alloc_free(&alloc_libc, desks);
+}
+
+int secure_open(const struct config *config, uint32_t workers, const struct secure *elder,
+                struct secure **ret_secure, struct tls_fault *ret_fault)
 {
     *ret_fault = (struct tls_fault){0};
     struct secure *secure = alloc_zeroed(&alloc_libc, sizeof *secure);
@@ -217,10 +293,10 @@ int secure_open(const struct config *config, uint32_t workers, struct secure **r
     secure->config = config;
     secure->workers = workers;
     secure->timer.fire = on_time;
-    secure->desks = alloc_zeroed(&alloc_libc, workers * sizeof(struct tls_desk *));
+    secure->desks = desks_join(elder, workers);
     int error = secure->desks == NULL ? -ENOMEM : 0;
     for (enum post_kind kind = 0; error == 0 && kind < POST_KINDS; kind++)
-        error = posts_open(secure, kind, ret_fault);
+        error = posts_open(secure, kind, elder, ret_fault);
     if (error != 0) {
         secure_close(secure);
         return error;
@@ -231,7 +307,7 @@ int secure_open(const struct config *config, uint32_t workers, struct secure **r
 
 static int post_join(struct post *post, enum post_kind kind, uint32_t worker, struct tls_desk *desk)
 {
-    if (post->profile == NULL)
+    if (post->profile == NULL || post->is_lent)
         return 0;
     return kind == POST_LISTENER
                ? tls_server_new(desk, post->profile, post->tickets, &post->at[worker].server)
@@ -241,15 +317,19 @@ static int post_join(struct post *post, enum post_kind kind, uint32_t worker, st
 int secure_join(struct secure *secure, uint32_t worker, struct loop *loop)
 {
     const struct config *config = secure->config;
-    int error = is_needed(config) ? tls_desk_new(loop, &secure->desks[worker]) : 0;
+    struct tls_desk **desk = &secure->desks->at[worker];
+    int error = *desk == NULL && is_needed(config) ? tls_desk_new(loop, desk) : 0;
     for (enum post_kind kind = 0; error == 0 && kind < POST_KINDS; kind++)
         for (uint32_t i = 0; error == 0 && i < count_of(config, kind); i++)
-            error = post_join(&secure->posts[kind][i], kind, worker, secure->desks[worker]);
+            error = post_join(&secure->posts[kind][i], kind, worker, *desk);
     return error;
 }
 
 static void post_fini(struct secure *secure, struct post *post, enum post_kind kind)
 {
+    tls_profile_free(post->profile);
+    if (post->is_lent)
+        return;
     for (uint32_t w = 0; post->at != NULL && w < secure->workers; w++) {
         if (kind == POST_LISTENER)
             tls_server_free(post->at[w].server);
@@ -258,7 +338,6 @@ static void post_fini(struct secure *secure, struct post *post, enum post_kind k
     }
     alloc_free(&alloc_libc, post->at);
     tls_tickets_free(post->tickets);
-    tls_profile_free(post->profile);
 }
 
 void secure_close(struct secure *take_secure)
@@ -266,18 +345,15 @@ void secure_close(struct secure *take_secure)
     struct secure *secure = take_secure;
     if (secure == NULL)
         return;
-    if (secure->hub != NULL)
-        loop_timer_stop(secure->hub, &secure->timer);
+    secure_watch_no_more(secure);
     for (enum post_kind kind = 0; kind < POST_KINDS; kind++) {
         uint32_t count = secure->posts[kind] != NULL ? count_of(secure->config, kind) : 0;
         for (uint32_t i = 0; i < count; i++)
             post_fini(secure, &secure->posts[kind][i], kind);
     }
-    for (uint32_t w = 0; secure->desks != NULL && w < secure->workers; w++)
-        tls_desk_free(secure->desks[w]);
     for (enum post_kind kind = 0; kind < POST_KINDS; kind++)
         alloc_free(&alloc_libc, secure->posts[kind]);
-    alloc_free(&alloc_libc, secure->desks);
+    desks_leave(secure->desks, secure->workers);
     alloc_free(&alloc_libc, secure);
 }
 
@@ -286,7 +362,7 @@ void secure_close(struct secure *take_secure)
 
 struct tls_desk *secure_desk(const struct secure *secure, uint32_t worker)
 {
-    return secure->desks[worker];
+    return secure->desks->at[worker];
 }
 
 struct tls_server *secure_server(const struct secure *secure, uint32_t worker, uint32_t listener)
@@ -373,6 +449,34 @@ uint32_t secure_reload(struct secure *secure, bool all, const struct log_sink *l
     return replaced;
 }
 
+/* A worker for which there is no memory keeps what it had until the files are read again. */
+static void post_take(struct secure *secure, struct post *post, enum post_kind kind,
+                      struct post *of, const struct log_sink *log)
+{
+    int error = 0;
+    for (uint32_t w = 0; w < secure->workers; w++)
+        error |= kind == POST_LISTENER ? tls_server_swap(post->at[w].server, post->profile)
+                                       : tls_client_swap(post->at[w].client, post->profile);
+    if (error != 0)
+        log_to(log, LOG_ERROR_LEVEL, "certificates not taken by every worker: no memory",
+               log_text("name", post->name));
+    of->at = NULL;
+    of->tickets = NULL;
+    post->is_lent = false;
+}
+
+void secure_take_over(struct secure *secure, struct secure *elder, const struct log_sink *log)
+{
+    uint32_t of_index;
+    for (enum post_kind kind = 0; kind < POST_KINDS; kind++)
+        for (uint32_t i = 0; i < count_of(secure->config, kind); i++) {
+            struct post *post = &secure->posts[kind][i];
+            if (post->is_lent)
+                post_take(secure, post, kind, post_find(elder, kind, post->name, &of_index), log);
+        }
+    secure_watch_no_more(elder);
+}
+
 static void on_time(struct loop_timer *timer, uint64_t now_ms)
 {
     struct secure *secure = container_of(timer, struct secure, timer);
@@ -381,6 +485,13 @@ static void on_time(struct loop_timer *timer, uint64_t now_ms)
             tls_tickets_tick(secure->posts[POST_LISTENER][i].tickets, now_ms);
     secure_reload(secure, false, secure->log);
     loop_timer_set(secure->hub, &secure->timer, now_ms + SECURE_LOOK_MS);
+}
+
+void secure_watch_no_more(struct secure *secure)
+{
+    if (secure->hub != NULL)
+        loop_timer_stop(secure->hub, &secure->timer);
+    secure->hub = NULL;
 }
 
 void secure_watch(struct secure *secure, struct loop *hub, const struct log_sink *log)

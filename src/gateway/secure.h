@@ -31,12 +31,17 @@ bool secure_is_needed_by_proxy(const struct config_upstream *upstream);
 
 struct secure;
 
-/* 0, or -errno and why. The configuration outlives it. */
-int secure_open(const struct config *config, uint32_t workers, struct secure **ret_secure,
-                struct tls_fault *ret_fault);
+/* `elder`: that of the configuration before, or NULL. What has the same name in both (its sessions
+ * to resume, its figures) goes on being the elder's until secure_take_over(). 0, or -errno and why.
+ * The configuration outlives it. */
+int secure_open(const struct config *config, uint32_t workers, const struct secure *elder,
+                struct secure **ret_secure, struct tls_fault *ret_fault);
+/* From now on these certificates are shown, and those authorities trusted; the elder watches no
+ * files any more. Hub's thread. */
+void secure_take_over(struct secure *secure, struct secure *elder, const struct log_sink *log);
 /* After the workers' last stream. */
 void secure_close(struct secure *take_secure);
-/* One worker's part, before it runs. */
+/* One worker's part, before it runs or on its thread. */
 int secure_join(struct secure *secure, uint32_t worker, struct loop *loop);
 
 /* NULL where there is no TLS. */
@@ -53,5 +58,6 @@ const struct tls_profile *secure_of_upstream(const struct secure *secure, uint32
 
 /* Reads what has changed, all of it with `all`; how many profiles were replaced. Hub's thread. */
 uint32_t secure_reload(struct secure *secure, bool all, const struct log_sink *log);
+void secure_watch_no_more(struct secure *secure);
 /* From now on, every SECURE_LOOK_MS. */
 void secure_watch(struct secure *secure, struct loop *hub, const struct log_sink *log);

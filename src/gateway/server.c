@@ -13,8 +13,9 @@
 
 #include "base/check.h"
 #include "gateway/admin.h"
+#include "gateway/capacity.h"
 #include "gateway/census.h"
-#include "gateway/config_way.h"
+#include "gateway/engine_room.h"
 #include "gateway/generation.h"
 #include "gateway/inlet.h"
 #include "gateway/lookout.h"
@@ -22,6 +23,7 @@
 #include "gateway/process.h"
 #include "gateway/relay.h"
 #include "gateway/relief.h"
+#include "gateway/reload.h"
 #include "gateway/resolver.h"
 #include "gateway/sandbox.h"
 #include "gateway/secure.h"
@@ -40,10 +42,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define SESSION_BYTES     256U    /* more of a key's text: whose session it is, the way there */
-#define STREAMS_MAX       100000U /* of all clients of HTTP/2 on one worker */
-#define GROUPS_SPARE      1024U   /* clients of whom upstreams are told (proxy_protocol) */
-#define DESCRIPTORS_SPARE 64U     /* logs, loops, the admin's clients, DNS */
+#define DESCRIPTORS_SPARE 64U /* logs, loops, the admin's clients, DNS */
 
 static int open_logs(struct server *s, char *ret_fault);
 static int open_otlp(struct server *s);
@@ -98,6 +97,7 @@ int server_open(const struct server_options *opt, struct server **ret_server,
     s->started_wall_ms = clock_wall_ms();
     s->sites_count = s->config->workers > 0 ? s->config->workers : process_cpus();
     list_init(&s->censuses);
+    list_init(&s->generations);
     s->events.last = &s->last_event;
     server_drain_init(s);
     name_node(s);
@@ -118,6 +118,8 @@ int server_open(const struct server_options *opt, struct server **ret_server,
     if (error == 0)
         error = relief_open(s, &s->relief);
     if (error == 0)
+        error = reload_open(s, &s->reload);
+    if (error == 0)
         error = begin(s);
     if (error == 0 && opt->sandbox != NULL)
         error = sandbox_seal(opt->sandbox, ret_fault);
@@ -135,8 +137,8 @@ int server_open(const struct server_options *opt, struct server **ret_server,
 
 static void close_site(struct site *site)
 {
-    if (site->server->generation != NULL)
-        generation_leave(site->server->generation, worker_index(site->worker));
+    loop_timer_stop(worker_loop(site->worker), &site->ageing);
+    generation_leave_all(site);
     if (site->dns != NULL)
         dns_close(site->dns);
     cork_fini(&site->cork);
@@ -153,11 +155,13 @@ void server_close(struct server *s)
     lookout_close(s->lookout);
     relief_close(s->relief);
     census_forget_all(s);
+    reload_close(s->reload);
     for (uint32_t i = 0; s->sites != NULL && i < s->sites_count; i++)
         if (s->sites[i].worker != NULL)
             close_site(&s->sites[i]);
     otlp_close(s->otlp);
-    generation_free(s->generation);
+    while (!list_is_empty(&s->generations))
+        generation_free(list_entry(list_pop_front(&s->generations), struct generation, on_server));
     if (s->crew != NULL)
         crew_free(s->crew);
     free(s->sites);
@@ -225,6 +229,28 @@ void server_reopen_logs(struct server *s)
     journal_reopen(s->journal);
     log_to(&s->voice.sink, LOG_INFO_LEVEL, "logs reopened",
            log_text("access", s->config->log.access));
+}
+
+/* Nobody waits for what comes of it: it is an event, and a line of the log. */
+static void reload_done(struct reload_ask *ask, const struct reload_verdict *verdict)
+{
+    struct server *s = container_of(ask, struct server, hang_up);
+    (void)verdict;
+    s->is_hung_up = s->is_hung_up_again;
+    s->is_hung_up_again = false;
+    if (s->is_hung_up)
+        reload_begin(s->reload, ask);
+}
+
+/* Those that come while the file may be read already are one more. */
+void server_reload(struct server *s)
+{
+    s->is_hung_up_again = s->is_hung_up;
+    if (s->is_hung_up)
+        return;
+    s->is_hung_up = true;
+    s->hang_up = (struct reload_ask){.who = "SIGHUP", .done = reload_done};
+    reload_begin(s->reload, &s->hang_up);
 }
 
 /* How loud an event is in the program's log. */
@@ -366,89 +392,34 @@ static int open_admin(struct server *s, char *ret_fault)
 /* --- crew ----------------------------------------------------------------------------------------
  */
 
-/* One for each endpoint and account, and each once more for HTTP/1.1 alone. */
-static uint64_t keys_of(const struct config_upstream *u)
-{
-    uint32_t accounts = u->accounts.count > 0 ? u->accounts.count : 1;
-    return (uint64_t)2 * u->endpoints.count * accounts;
-}
-
-/* What the proxies add to the text of those keys; room for a text is a power of two. */
-static uint64_t proxy_bytes_of(const struct config_upstream *u)
-{
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < config_ways(u); i++)
-        bytes += strlen(config_way(u, i));
-    return (uint64_t)4 * u->endpoints.count * bytes;
-}
-
-/* Each conversation has keys of its own, as many as have a connection or wait for one. */
-static bool is_isolated(const struct config *config)
-{
-    for (uint32_t i = 0; i < config->listeners.count; i++) {
-        const struct config_listener *l = &config->listeners.at[i];
-        for (uint32_t r = 0; r < l->routes.count; r++)
-            if (l->routes.at[r].isolate == ISOLATE_SESSION)
-                return true;
-    }
-    return false;
-}
-
-/* What one worker may need at most. Clients are spread evenly, but nothing forbids that one worker
- * has them all; memory that is never used costs nothing. */
 static weir_engine_options engine_options(struct server *s)
 {
-    const struct config *config = s->config;
-    uint64_t clients = 0, streams = 0, conns = 0, waiting = 0, keys = 0;
-    uint64_t proxy_bytes = 0;
-    for (uint32_t i = 0; i < config->listeners.count; i++) {
-        const struct config_listener *l = &config->listeners.at[i];
-        clients += l->pool.max_connections;
-        streams += (uint64_t)l->pool.max_connections * l->http2.max_concurrent_streams;
-    }
-    for (uint32_t i = 0; i < config->upstreams.count; i++) {
-        const struct config_upstream *u = &config->upstreams.at[i];
-        uint32_t total = u->pool.max_total == WEIR_UNLIMITED ? 100000 : u->pool.max_total;
-        conns += total;
-        waiting += u->pool.waiting_max == WEIR_NONE ? 0 : u->pool.waiting_max;
-        keys += keys_of(u);
-        proxy_bytes += proxy_bytes_of(u);
-    }
-    uint64_t sessions = is_isolated(config) ? conns + waiting : 0;
-    weir_engine_options opt = {.size = sizeof(opt)};
-    opt.conns_max = (uint32_t)(clients + conns + 64);
-    opt.waiting_max = (uint32_t)(waiting + 64);
-    opt.leases_max = opt.conns_max + opt.waiting_max
-                     + (uint32_t)(streams < STREAMS_MAX ? streams : STREAMS_MAX);
-    opt.keys_max = (uint32_t)(clients + keys + sessions + 64);
-    opt.key_bytes_max = opt.keys_max * 128 + (uint32_t)(proxy_bytes + sessions * SESSION_BYTES);
-    opt.groups_max = (uint32_t)keys + GROUPS_SPARE;
-    opt.pools_max = census_pools_count(s) + 1;
-    opt.on_event = on_event;
-    opt.event_arg = s;
-    opt.events = eventlog_mask(); /* nothing is told with every request */
-    opt.now_ms = clock_now_ms();
+    const struct engine_room *room = &s->room;
+    weir_engine_options opt = {.size = sizeof(opt),
+                               .conns_max = (uint32_t)room->conns,
+                               .waiting_max = (uint32_t)room->waiting,
+                               .leases_max = (uint32_t)room->leases,
+                               .keys_max = (uint32_t)room->keys,
+                               .key_bytes_max = (uint32_t)room->key_bytes,
+                               .groups_max = (uint32_t)room->groups,
+                               .pools_max = (uint32_t)room->pools,
+                               .on_event = on_event,
+                               .event_arg = s,
+                               .events = eventlog_mask(), /* nothing is told with every request */
+                               .now_ms = clock_now_ms()};
     if (getrandom(&opt.seed, sizeof(opt.seed), GRND_NONBLOCK) != sizeof(opt.seed))
         opt.seed = clock_now_ns();
     return opt;
 }
 
-/* A head must fit twice into what one read may bring. */
-static size_t read_buffer_bytes(const struct config *config)
-{
-    size_t bytes = 65536;
-    for (uint32_t i = 0; i < config->listeners.count; i++)
-        if ((size_t)config->listeners.at[i].http1.max_header_bytes * 2 > bytes)
-            bytes = (size_t)config->listeners.at[i].http1.max_header_bytes * 2;
-    return bytes;
-}
-
 static int open_crew(struct server *s)
 {
+    const struct engine_room room = engine_room_of(s->config);
+    s->room = engine_room_reserve(&room);
     struct crew_options opt = {.workers = s->sites_count, .engine = engine_options(s)};
-    opt.loop.read_buffer_bytes = read_buffer_bytes(s->config);
+    opt.loop.read_buffer_bytes = room.read_buffer;
     uint32_t limit = process_raise_descriptors();
-    uint64_t needed = (uint64_t)opt.engine.conns_max + DESCRIPTORS_SPARE;
+    uint64_t needed = room.conns + DESCRIPTORS_SPARE;
     if (needed > limit)
         log_to(&s->voice.sink, LOG_WARN_LEVEL, "too few file descriptors for all limits",
                log_u64("needed", needed), log_u64("allowed", limit));
@@ -459,11 +430,31 @@ static int open_crew(struct server *s)
 /* --- sites ---------------------------------------------------------------------------------------
  */
 
+static void on_ageing(struct loop_timer *timer, uint64_t now_ms)
+{
+    struct site *site = container_of(timer, struct site, ageing);
+    generation_look(site);
+    site->ageing_ms = site->ageing_ms < GENERATION_LOOK_MOST_MS / 2 ? site->ageing_ms * 2
+                                                                    : GENERATION_LOOK_MOST_MS;
+    if (site->parts.count > 1)
+        loop_timer_set(worker_loop(site->worker), timer, now_ms + site->ageing_ms);
+}
+
+void server_age(struct site *site)
+{
+    struct loop *loop = worker_loop(site->worker);
+    site->ageing_ms = GENERATION_LOOK_MS;
+    loop_timer_set(loop, &site->ageing, loop_now_ms(loop) + site->ageing_ms);
+}
+
 static int open_site(struct server *s, uint32_t index)
 {
     struct site *site = &s->sites[index];
     *site = (struct site){.server = s, .worker = crew_worker(s->crew, index)};
     cork_init(&site->cork, worker_loop(site->worker));
+    list_init(&site->parts);
+    list_init(&site->relays);
+    site->ageing.fire = on_ageing;
     site->events.last = &s->last_event;
     journal_join(s->journal, &site->voice);
     if (s->access != NULL)
@@ -471,8 +462,10 @@ static int open_site(struct server *s, uint32_t index)
     int error = resolver_open(s->config, worker_loop(site->worker), &site->dns);
     if (error == 0)
         error = generation_join(s->generation, index);
-    site->relay = s->generation->parts[index].relay;
-    site->inlets = s->generation->parts[index].inlets;
+    if (error == 0)
+        generation_begin(s->generation, index);
+    else
+        generation_abandon(s->generation, index);
     return error;
 }
 
@@ -487,10 +480,30 @@ static int open_sites(struct server *s)
 
 static int open_generation(struct server *s, char *ret_fault)
 {
-    int error = generation_new(s, s->config, &s->generation, ret_fault);
+    struct generation *first;
+    int error = generation_new(s, s->config, NULL, NULL, &first, ret_fault);
     if (error == 0) {
-        s->shared = s->generation->shared;
-        s->secure = s->generation->secure;
+        list_push_back(&s->generations, &first->on_server);
+        server_obey(s, first);
     }
     return error;
+}
+
+void server_obey(struct server *s, struct generation *generation)
+{
+    s->generation = generation;
+    s->config = generation->config;
+    s->shared = generation->shared;
+    s->secure = generation->secure;
+}
+
+void server_renewed(struct server *s, const struct config *before)
+{
+    s->voice.sink.most = s->config->log.level;
+    journal_obey(s->journal, s->config->log.level);
+    relief_obey(s->relief);
+    bool good = s->capacity == NULL || capacity_renew(s, &s->capacity);
+    if (lookout_renew(s, before, &s->lookout) != 0 || !good)
+        log_to(&s->voice.sink, LOG_ERROR_LEVEL,
+               "alerts and capacity go by the configuration before: no memory");
 }

@@ -14,8 +14,10 @@
 #pragma once
 #include "base/list.h"
 #include "gateway/config.h"
+#include "gateway/engine_room.h"
 #include "gateway/eventlog.h"
 #include "gateway/journal.h"
+#include "gateway/reload.h"
 #include "io/address.h"
 #include "io/loop.h"
 #include "io/outbox.h"
@@ -50,7 +52,8 @@ struct worker;
 
 struct server_options {
     const struct config *config; /* outlives the server */
-    struct loop *loop;           /* the hub's */
+    const char *path;        /* of its file, outlives it as well; NULL: there is none to reload */
+    struct loop *loop;       /* the hub's */
     struct sandbox *sandbox; /* to enter once ports are bound, to seal once threads run; or NULL */
     void (*on_end)(void *arg); /* drained or stopped: leave the loop and close */
     void *arg;
@@ -94,6 +97,8 @@ void server_give(struct server *server);
 /* Reads every certificate again; how many were replaced. Those whose files change are anyway. */
 uint32_t server_reload_certificates(struct server *server);
 void server_reopen_logs(struct server *server);
+/* Reads the configuration's file again, and puts it in force, or says in the log why not. */
+void server_reload(struct server *server);
 
 /* The address a listener is bound to, with the port the kernel chose if it was to choose. */
 uint16_t server_port(const struct server *server, uint32_t listener);
@@ -106,13 +111,21 @@ struct inlet *server_inlet(const struct server *server, uint32_t worker, uint32_
 /* As the system takes it. */
 struct address server_address(const struct config_address *address);
 
-/* --- for generation.c ----------------------------------------------------------------------------
+/* --- for generation.c and reload.c
+ * ----------------------------------------------------------------------------
  */
 
 /* Writes why, and returns the error. */
 __attribute__((format(printf, 3, 4))) int server_fault(char *ret_fault, int error,
                                                        const char *format, ...);
 int server_bind_fault(char *ret_fault, int error, const char *what, const char *address);
+/* What it is in force of is that one's from now on. */
+void server_obey(struct server *server, struct generation *generation);
+/* Every worker obeys: so do those on the hub. */
+void server_renewed(struct server *server, const struct config *before);
+/* The worker has an older generation to look after. */
+void server_age(struct site *site);
+void server_drain_if_due(struct server *server);
 void server_on_relay_event(void *self, const struct relay_event *event); /* self: the site */
 /* … and server.c: */
 void server_drain_init(struct server *server);
@@ -130,6 +143,10 @@ struct site {
     struct dns *dns;
     struct cork cork;           /* of what its upstreams are sent */
     struct notify_ring *access; /* or NULL */
+    struct list relays;         /* all of this worker's that are not freed, in force last */
+    struct list parts;          /* of generations, the same */
+    struct loop_timer ageing;   /* while there are older ones: how they are */
+    uint32_t ageing_ms;         /* until the next look */
     struct relay *relay;        /* of the generation in force, as are */
     struct inlet **inlets;      /* one for each listener of the configuration */
     uint32_t draining;          /* listeners not yet drained */
@@ -147,6 +164,9 @@ struct server {
     uint64_t started_ms;
     char node[65];
     struct crew *crew;
+    struct list generations; /* in force last, and those that still serve */
+    struct engine_room room; /* of each worker */
+    struct reload *reload;
     struct generation *generation; /* in force; and what is its, for short: */
     struct relay_shared *shared;
     struct secure *secure;
@@ -163,6 +183,7 @@ struct server {
     struct lookout *lookout;
     struct relief *relief;        /* what is given up for want of descriptors or memory */
     struct list censuses;         /* under way */
+    bool holds_censuses;          /* those to come wait for a reload */
     _Atomic uint64_t last_event;  /* its number; 0: there was none */
     struct eventlog events;       /* of the hub's own */
     struct loop_later drain_soon; /* … for drain_at_most_ms */
@@ -173,6 +194,9 @@ struct server {
     uint32_t sites_pausing;
     void (*paused)(void *arg);
     void *paused_arg;
-    struct upgrade *upgrade; /* how another process takes over; or NULL */
-    struct manager *manager; /* hears how it goes; or NULL */
+    struct upgrade *upgrade;   /* how another process takes over; or NULL */
+    struct manager *manager;   /* hears how it goes; or NULL */
+    bool is_drain_due;         /* as soon as a reload is over */
+    struct reload_ask hang_up; /* SIGHUP */
+    bool is_hung_up, is_hung_up_again;
 };

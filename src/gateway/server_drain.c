@@ -102,7 +102,11 @@ static void site_drain(void *self, uint64_t at_most_ms)
         const struct drain_time time = time_of(site, l, at_most_ms);
         spread_ms = time.spread_ms > spread_ms ? time.spread_ms : spread_ms;
     }
-    relay_drain(site->relay, spread_ms);
+    weir_list_each(it, &site->parts) {
+        struct relay *relay = list_entry(it, struct generation_part, on_site)->relay;
+        if (relay != NULL)
+            relay_drain(relay, spread_ms);
+    }
     site->draining = count;
     for (uint32_t l = 0; l < count; l++) {
         if (s->is_given)
@@ -155,10 +159,21 @@ static uint64_t until_ms(const struct server *s, uint32_t at_most_ms)
     return longest_ms == WEIR_NEVER ? UINT64_MAX : clock_now_ms() + longest_ms;
 }
 
+void server_drain_if_due(struct server *s)
+{
+    if (s->is_drain_due)
+        server_drain_soon(s, s->drain_at_most_ms);
+}
+
 void server_drain(struct server *s, uint32_t at_most_ms)
 {
     if (s->state != SERVER_SERVING)
         return;
+    if (reload_is_under_way(s->reload)) { /* which is over soon */
+        s->is_drain_due = true;
+        s->drain_at_most_ms = at_most_ms;
+        return;
+    }
     s->state = SERVER_DRAINING;
     s->sites_draining = s->sites_open = s->sites_count;
     s->drain_until_ms = until_ms(s, at_most_ms);

@@ -29,11 +29,13 @@ struct transit *transit_new(struct lane *lane, struct http_exchange *ex)
         if (transit == NULL) {
             return NULL;
         }
-        transit->hold = (struct hold){.stock = &relay->opt.shared->stock};
+        transit->on_relay = (struct node){0};
+        list_push_back(&relay->transits, &transit->on_relay);
+        transit->hold = (struct hold){.stock = &relay->opt.shared->lasting->stock};
         transit->wait = (struct waiter){.until_ms = 0};
         transit->held = (struct held){0};
     }
-    memset(transit, 0, offsetof(struct transit, hold));
+    memset(transit, 0, offsetof(struct transit, on_relay));
     transit->lane = lane;
     transit->ex = ex;
     transit->series = lane->nowhere;
@@ -150,11 +152,13 @@ void transit_free(struct transit *transit)
     if (transit->is_websocket) {
         bytes_fini(&transit->ahead);
     }
+    transit->state = TRANSIT_UNUSED;
     if (relay->unused_count < TRANSITS_KEPT_MAX) {
         transit->next_free = relay->unused;
         relay->unused = transit;
         relay->unused_count++;
     } else {
+        list_remove(&relay->transits, &transit->on_relay);
         held_fini(&transit->held);
         alloc_free(&alloc_libc, transit);
     }
@@ -165,6 +169,7 @@ void transit_kept_free(struct relay *relay)
     while (relay->unused != NULL) {
         struct transit *transit = relay->unused;
         relay->unused = transit->next_free;
+        list_remove(&relay->transits, &transit->on_relay);
         held_fini(&transit->held);
         alloc_free(&alloc_libc, transit);
     }

@@ -59,7 +59,8 @@ enum transit_state {
     TRANSIT_CHANNEL,
     TRANSIT_CALLING,
     TRANSIT_ANSWERING,
-    TRANSIT_LEFT
+    TRANSIT_LEFT,
+    TRANSIT_UNUSED /* kept for the next request */
 };
 
 /* What is listened for in an answer while it passes (relay_stream.c). */
@@ -129,6 +130,7 @@ struct transit {
     struct affinity_look look;  /* while it waits for what others know */
     struct transit *next_free;
     /* From here on not zeroed for each request. */
+    struct node on_relay;        /* relay->transits */
     struct hold hold;            /* of its body, behind what lies in `held` */
     struct waiter wait;          /* for an account that is full, or a place */
     struct accounts_wait wants;  /* while it waits for an account */
@@ -163,24 +165,38 @@ struct lane {
     uint64_t paced; /* times that its clients began to wait outside */
 };
 
+/* What no configuration changes, shared by the tables of all that are served. Hub's thread, but for
+ * what is said of each. */
+struct relay_lasting {
+    uint32_t users;
+    struct hold_stock stock;       /* any thread */
+    struct clients *clients;       /* the same; NULL: no route had the limit so far */
+    struct affinities *affinities; /* the same; NULL: no route had affinity so far */
+    struct client_leases *leases;  /* the same; NULL: what clients may is shared with nobody */
+    struct client_keys *keys;      /* theirs */
+    bool has_leases;               /* they were started; worker 0's */
+    struct wait_hall client_hall;  /* where requests wait for others of their client to end */
+    _Atomic uint8_t strain;        /* the same; enum relay_strain */
+};
+
 struct relay_shared {
     const struct config *config;
+    struct relay_lasting *lasting;
     struct verdict **verdicts;       /* [upstream][endpoint] */
-    struct clients *clients;         /* NULL: no route has the limit */
+    struct clients *clients;         /* the lasting one; NULL: no route has the limit */
     struct client_keys *client_keys; /* NULL: everybody may */
-    struct client_leases *leases;    /* NULL: what they may is shared with no other gateway */
     struct proxies *proxies;
     struct claw_identity **identities; /* of upstreams; NULL: none */
     struct accounts **accounts;        /* of upstreams; NULL: none */
     struct steer *steers;              /* one for each upstream */
-    struct wait_hall *halls; /* one for each upstream's accounts, and the last for all clients */
-    struct hold_stock stock;
-    _Atomic uint8_t strain;        /* enum relay_strain */
-    struct affinities *affinities; /* NULL: no route has affinity */
+    struct wait_hall *halls;           /* one for each upstream's accounts */
+    struct affinities *affinities;     /* the lasting one; NULL: no route has affinity */
 };
 
 struct relay {
+    struct node on_site; /* opt.relays */
     struct relay_options opt;
+    struct relay *elder; /* while it is not in force: the one that is */
     struct upstream *upstreams;
     struct lane *lanes;
     struct checkups **checkups; /* one for each upstream, or NULL */
@@ -190,6 +206,7 @@ struct relay {
     uint32_t open;
     uint32_t unused_count;
     struct transit *unused;
+    struct list transits; /* all, unused ones, too */
     struct health_service health;
     struct forward forward;
     struct fault_answer answer;

@@ -112,6 +112,8 @@ static const char *obstacle_of(const struct upgrade *upgrade)
         return "an upgrade is under way already";
     if (upgrade->opt.server->state != SERVER_SERVING)
         return "it drains, or does not serve yet";
+    if (reload_is_under_way(upgrade->opt.server->reload))
+        return "another configuration is being put in force: try again in a moment";
     if (upgrade->opt.launcher == NULL)
         return "nothing can be started in its place: only `weir serve` can be upgraded";
     if (upgrade->is_launcher_gone)

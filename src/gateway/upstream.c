@@ -28,7 +28,8 @@
 #define HTTP2_ALONE_MS     60000U
 #define WAIT_SEEN_MS       200U
 
-static int open_pool(struct upstream *upstream, const struct upstream_options *opt);
+static int join_source(struct upstream *upstream, const struct upstream_options *opt);
+static void leave_source(struct upstream *upstream);
 static int pin_endpoints(struct upstream *upstream, const struct upstream_options *opt);
 static int open_openclaw(struct upstream *upstream, const struct upstream_options *opt);
 static int find_near(struct upstream *upstream, const char *zone);
@@ -71,7 +72,7 @@ int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
                     || upstream->outliers.at == NULL;
     int error = is_short ? -ENOMEM : 0;
     if (error == 0) {
-        error = open_pool(upstream, opt);
+        error = join_source(upstream, opt);
     }
     if (error == 0) {
         error = pin_endpoints(upstream, opt);
@@ -79,7 +80,7 @@ int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
     if (error == 0) {
         error = find_near(upstream, opt->zone);
     }
-    if (error == 0 && opt->config->protocol == PROTOCOL_OPENCLAW) {
+    if (error == 0 && opt->config->protocol == PROTOCOL_OPENCLAW && opt->source == NULL) {
         error = open_openclaw(upstream, opt);
     }
     return error;
@@ -92,8 +93,7 @@ void upstream_fini(struct upstream *upstream)
         wait_line_fini(&upstream->pause_line);
         account_news_fini(&upstream->news);
     }
-    openclaw_free(upstream->openclaw);
-    http_connector_free(upstream->connector);
+    leave_source(upstream);
     alloc_free(&alloc_libc, upstream->peers);
     alloc_free(&alloc_libc, upstream->endpoints);
     alloc_free(&alloc_libc, upstream->pins);
@@ -390,15 +390,23 @@ static uint32_t warm_of(const struct config_upstream *config)
     return config->warm != WARM_OFF ? grades[config->warm_grade] : WEIR_OFF;
 }
 
-static int open_pool(struct upstream *upstream, const struct upstream_options *opt)
+weir_pool_options upstream_pool_options(const struct config_upstream *config)
 {
-    weir_pool_options pool = opt->config->pool;
+    weir_pool_options pool = config->pool;
+    pool.size = sizeof pool;
+    pool.name = config->name;
+    pool.warm = warm_of(config);
+    return pool;
+}
+
+struct http_connector_options upstream_connector_options(const struct upstream_options *opt)
+{
+    const weir_pool_options *pool = &opt->config->pool;
     uint32_t gates_count;
-    pool.warm = warm_of(opt->config);
     struct http_connector_options connector = {
         .speaks = speaks_of(opt->config),
-        .ping_interval_ms = pool.probe_every_ms,
-        .ping_timeout_ms = pool.probe_timeout_ms,
+        .ping_interval_ms = pool->probe_every_ms,
+        .ping_timeout_ms = pool->probe_timeout_ms,
         .ping_least_ms = opt->config->protocol == PROTOCOL_GRPC ? GRPC_PING_LEAST_MS : 0,
         .loop = opt->loop,
         .dns = opt->dns,
@@ -410,28 +418,114 @@ static int open_pool(struct upstream *upstream, const struct upstream_options *o
         .gates = proxies_gates(opt->proxies, opt->index, &gates_count),
         .announce_version = opt->config->proxy_protocol,
         .announce = announce_of,
-        .connect_timeout_ms = pool.connect_timeout_ms,
-        .tls_timeout_ms = pool.tls_timeout_ms,
-        .first_byte_timeout_ms = pool.first_byte_timeout_ms,
-        .read_timeout_ms = pool.read_timeout_ms,
-        .write_timeout_ms = pool.write_timeout_ms,
-        .total_timeout_ms = pool.total_timeout_ms,
+        .connect_timeout_ms = pool->connect_timeout_ms,
+        .tls_timeout_ms = pool->tls_timeout_ms,
+        .first_byte_timeout_ms = pool->first_byte_timeout_ms,
+        .read_timeout_ms = pool->read_timeout_ms,
+        .write_timeout_ms = pool->write_timeout_ms,
+        .total_timeout_ms = pool->total_timeout_ms,
     };
     connector.gates_count = gates_count;
-    int error = http_connector_new(&connector, &upstream->connector);
+    return connector;
+}
+
+static int open_pool(struct upstream_source *source, const struct upstream_options *opt)
+{
+    weir_pool_options pool = upstream_pool_options(opt->config);
+    const struct http_connector_options connector = upstream_connector_options(opt);
+    int error = http_connector_new(&connector, &source->connector);
     if (error != 0) {
         return error;
     }
-    pool.size = sizeof pool;
-    pool.name = opt->config->name;
     pool.connector = connector.speaks == HTTP_SPEAKS_HTTP1 ? &http_pool_connector
                                                            : &http_pool_connector_shared;
-    pool.connector_self = upstream->connector;
-    weir_err err = weir_pool_open(opt->engine, &pool, &upstream->pool);
+    pool.connector_self = source->connector;
+    weir_err err = weir_pool_open(opt->engine, &pool, &source->pool);
     if (err == WEIR_OK) {
-        http_connector_serve(upstream->connector, upstream->pool);
+        http_connector_serve(source->connector, source->pool);
     }
     return errno_of(err);
+}
+
+/* What the keys of the newcomer may need, beside what the connector knows for those of the others.
+ */
+static int widen_connector(struct upstream_source *source, const struct upstream_options *opt)
+{
+    const struct http_connector_options connector = upstream_connector_options(opt);
+    http_connector_widen(source->connector, &connector);
+    return http_connector_pass_gates(source->connector, connector.gates, connector.gates_count);
+}
+
+static int join_source(struct upstream *upstream, const struct upstream_options *opt)
+{
+    struct upstream_source *source = opt->source;
+    int error = 0;
+    if (source != NULL && source->is_closed) {
+        return -EBUSY;
+    }
+    if (source == NULL) {
+        source = alloc_zeroed(&alloc_libc, sizeof *source);
+    }
+    if (source == NULL) {
+        return -ENOMEM;
+    }
+    upstream->source = source;
+    source->users++;
+    if (opt->source != NULL) {
+        error = widen_connector(source, opt);
+    } else {
+        source->engine = opt->engine;
+        error = open_pool(source, opt);
+    }
+    upstream->pool = source->pool;
+    upstream->connector = source->connector;
+    upstream->openclaw = source->openclaw;
+    return error;
+}
+
+static void leave_source(struct upstream *upstream)
+{
+    struct upstream_source *source = upstream->source;
+    if (source == NULL) {
+        return;
+    }
+    for (uint32_t i = 0;
+         source->users > 1 && !source->is_closed && i < upstream->count * upstream->keys; i++) {
+        if (upstream->pins[i] != NULL) {
+            pool_key_unpin(source->pool, upstream->pins[i]);
+        }
+    }
+    source->users--;
+    if (source->users == 0) {
+        openclaw_free(source->openclaw);
+        http_connector_free(source->connector);
+        alloc_free(&alloc_libc, source);
+    }
+}
+
+/* Whether the engine has a pool of that name no more. */
+static bool is_gone(const struct upstream_source *source, const char *prefix, const char *name)
+{
+    char pool[80];
+    snprintf(pool, sizeof pool, "%s%s", prefix, name);
+    return weir_pool_find(source->engine, pool) == NULL;
+}
+
+bool upstream_close_pools(struct upstream *upstream)
+{
+    struct upstream_source *source = upstream->source;
+    if (source == NULL || source->pool == NULL) {
+        return true;
+    }
+    if (!source->is_closed) {
+        source->is_closed = true;
+        weir_pool_close(source->pool, 0);
+        if (source->openclaw != NULL && openclaw_pool(source->openclaw) != NULL) {
+            weir_pool_close(openclaw_pool(source->openclaw), 0);
+        }
+    }
+    return is_gone(source, "", upstream->config->name)
+           && is_gone(source, "openclaw:", upstream->config->name);
 }
 
 static int pin(struct upstream *upstream, const struct upstream_options *opt, uint32_t index,
@@ -451,7 +545,7 @@ static int pin(struct upstream *upstream, const struct upstream_options *opt, ui
     };
     struct key **ret_pin = &upstream->endpoints[index].pins[account];
     weir_err err = pool_key_pin(upstream->pool, &key, ret_pin);
-    if (err == WEIR_OK && key.tenant != NULL) {
+    if (err == WEIR_OK && key.tenant != NULL && !upstream_has_key(opt->elder, config, key.tenant)) {
         err = pool_key_cap(*ret_pin, opt->config->accounts.at[account].max_connections);
     }
     if (err == WEIR_OK && warm_of(opt->config) == WEIR_WARM_DNS && key.proxy == NULL) {
@@ -533,7 +627,9 @@ static int open_openclaw(struct upstream *upstream, const struct upstream_option
         openclaw.proxy_tls = secure_proxy(opt->secure, opt->worker, opt->index);
         openclaw.fingerprint = secure_fingerprint(opt->secure, opt->index);
     }
-    return openclaw_open(&openclaw, &upstream->openclaw);
+    int error = openclaw_open(&openclaw, &upstream->source->openclaw);
+    upstream->openclaw = upstream->source->openclaw;
+    return error;
 }
 
 static uint8_t standing_of(struct upstream *upstream, uint32_t index, uint32_t account)

@@ -46,6 +46,24 @@ struct verdict {
     bool unhealthy;  /* failures in a row have reached health.failures */
 };
 
+static inline void verdict_copy(struct verdict *verdict, const struct verdict *of)
+{
+    verdict->passes = __atomic_load_n(&of->passes, __ATOMIC_RELAXED);
+    verdict->spoken = __atomic_load_n(&of->spoken, __ATOMIC_RELAXED);
+    verdict->unhealthy = __atomic_load_n(&of->unhealthy, __ATOMIC_RELAXED);
+}
+
+/* The connections of an upstream on one worker. Upstreams of that name of two configurations have
+ * them together. */
+struct upstream_source {
+    uint32_t users; /* upstreams */
+    bool is_closed; /* the pools were told to close, or have closed */
+    weir_engine *engine;
+    weir_pool *pool;
+    struct http_connector *connector;
+    struct openclaw *openclaw; /* NULL: none */
+};
+
 struct endpoint {
     const struct config_endpoint *config;
     const struct verdict *verdict;
@@ -57,6 +75,9 @@ struct endpoint {
 
 struct upstream {
     const struct config_upstream *config;
+    struct upstream_source *source; /* whose are: */
+    weir_pool *pool;
+    struct http_connector *connector;
     struct openclaw *openclaw; /* NULL: none */
     struct accounts *accounts; /* shared by all workers; NULL: none */
     struct wait_line line;     /* requests of this worker that wait for one; where there are some */
@@ -64,8 +85,6 @@ struct upstream {
     struct wait_line pause_line; /* requests of this worker that wait for the end of a pause */
     struct account_news news;    /* where there are some, too */
     weir_engine *engine;
-    weir_pool *pool;
-    struct http_connector *connector;
     struct replay_budget budget;
     struct balance balance;
     struct balance_peer *peers;
@@ -86,6 +105,8 @@ uint64_t upstream_hash_path(struct slice path);
 
 struct upstream_options {
     const struct config_upstream *config;
+    struct upstream_source *source; /* of another upstream of that name on this worker, or NULL */
+    const struct upstream *elder;   /* the one that is in force, if it is that; or NULL */
     const struct verdict *verdicts; /* one for each endpoint */
     struct loop *loop;
     weir_engine *engine;
@@ -106,7 +127,21 @@ struct upstream_options {
 };
 
 int upstream_init(struct upstream *upstream, const struct upstream_options *opt); /* 0 or -errno */
-void upstream_fini(struct upstream *upstream); /* its engine is gone, or the pool has closed */
+void upstream_fini(struct upstream *upstream); /* the pool has closed, or is somebody's still */
+
+/* It is the one in force from now on, instead of the elder: the pool goes by its options,
+ * connections for which it has no endpoint or account go, those that it has stay, with what is
+ * known of its endpoints. (upstream_heir.c) */
+void upstream_take_over(struct upstream *upstream, const struct upstream_options *opt);
+/* Whether it has connections to that endpoint as that account. (upstream_heir.c) */
+bool upstream_has_key(const struct upstream *elder, const struct config_endpoint *endpoint,
+                      const char *account);
+/* Closes its pools; true once they have closed, for which the engine takes steps. */
+bool upstream_close_pools(struct upstream *upstream);
+
+/* For those who open and update pools. */
+weir_pool_options upstream_pool_options(const struct config_upstream *config);
+struct http_connector_options upstream_connector_options(const struct upstream_options *opt);
 
 /* What a request is known by where the balance asks for it: its path. */
 static inline uint64_t upstream_hash(const struct upstream *upstream, struct slice path)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The configuration in force, and what another one would change.
+// The configuration in force, read again from its file, and what another one would change.
 
 import { h, say } from './dom.js';
 import { get, request } from './api.js';
@@ -9,6 +9,7 @@ let inForce = null; // [{ path, value }]
 let fault = '';
 let filter = '';
 let tried = null; // the answer to a dry run
+let readAgain = null; // the answer to a reload
 let running = false;
 
 function redraw() {
@@ -62,6 +63,29 @@ async function dryRun(event) {
   redraw();
 }
 
+async function reload() {
+  running = true;
+  redraw();
+  try {
+    const answer = await request('/api/v1/reload', { method: 'POST' });
+    const said = await answer.json().catch(() => ({}));
+    readAgain = { ok: answer.ok, said, message: said.message || said.error?.message || `status ${answer.status}` };
+  } catch (error) {
+    readAgain = { ok: false, said: {}, message: error.message };
+  }
+  running = false;
+  say(readAgain.ok ? `Reloaded: ${readAgain.message}` : `Not reloaded: ${readAgain.message}`);
+  await read();
+}
+
+/** What came of the last reload from here. */
+function outcome() {
+  if (!readAgain) return null;
+  const { ok, said, message } = readAgain;
+  return h('p', { class: 'verdict' }, h('span', { class: `badge ${ok ? 'good' : 'bad'}` }, h('span', { class: 'shape', 'aria-hidden': 'true' }, ok ? '●' : '■'),
+    said.result || 'Refused'), ` ${message}`, ok && said.generation ? `; generation ${said.generation}` : '');
+}
+
 function text(value) {
   if (value === null || value === undefined) return '–';
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
@@ -105,7 +129,9 @@ export const config = {
             { name: 'Option', value: (r) => h('code', { class: 'wrap' }, r.path) },
             { name: 'Value', value: (r) => h('code', { class: 'wrap' }, r.value) },
           ], shown, (r) => r.path, 'No option fits.') : h('p', { class: 'empty' }, 'Asking…')),
-          h('p', { class: 'dim' }, 'Every option, with what was not written as its default; secrets are ***.')),
+          h('p', { class: 'dim' }, 'Every option, with what was not written as its default; secrets are ***.'),
+          h('p', {}, h('button', { type: 'button', disabled: running, onclick: reload }, 'Reload'), ' reads the file again, and puts all of it in force, or nothing.'),
+          outcome()),
         card('Try another', { key: 'try', class: 'full' },
           h('p', { class: 'dim' }, 'The gateway reads it, says what it would change, and changes nothing.'),
           h('form', { onsubmit: dryRun },

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * relay_shared.c - the tables that the relays of one configuration share, over all workers: what
+ * checks have found, what operators have said, accounts, clients, proxies, conversations.
+ *
+ * Where two configurations name the same account, client or proxy, what is known of it is shared by
+ * the tables of both, so that limits hold over both while requests of the older one still end.
+ */
+#include "base/alloc.h"
+#include "gateway/client_leases.h"
+#include "gateway/clients.h"
+#include "gateway/openclaw.h"
+#include "gateway/proxies.h"
+#include "gateway/relay.h"
+#include "gateway/relay_parts.h"
+
+#include <errno.h>
+#include <string.h>
+
+static bool limits_clients(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->listeners.count; i++) {
+        const struct config_listener *listener = &config->listeners.at[i];
+        for (uint32_t r = 0; r < listener->routes.count; r++) {
+            if (listener->routes.at[r].limits.concurrent_per_client != 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static struct relay_lasting *lasting_join(const struct relay_shared *elder)
+{
+    struct relay_lasting *lasting = elder != NULL ? elder->lasting
+                                                  : alloc_zeroed(&alloc_libc, sizeof *lasting);
+    if (lasting != NULL && elder == NULL) {
+        lasting->stock.most = HOLD_STOCK_BYTES;
+        wait_hall_init(&lasting->client_hall);
+    }
+    if (lasting != NULL) {
+        lasting->users++;
+    }
+    return lasting;
+}
+
+static void lasting_leave(struct relay_lasting *lasting)
+{
+    if (lasting != NULL && --lasting->users == 0) {
+        client_leases_end(lasting->leases);
+        affinities_free(lasting->affinities);
+        client_leases_free(lasting->leases);
+        client_keys_free(lasting->keys);
+        clients_free(lasting->clients);
+        wait_hall_fini(&lasting->client_hall);
+        alloc_free(&alloc_libc, lasting);
+    }
+}
+
+/* Its place in that configuration, or UINT32_MAX. */
+static uint32_t upstream_named(const struct config *config, const char *name)
+{
+    for (uint32_t i = 0; i < config->upstreams.count; i++) {
+        if (strcmp(config->upstreams.at[i].name, name) == 0) {
+            return i;
+        }
+    }
+    return UINT32_MAX;
+}
+
+static const struct accounts *accounts_before(const struct relay_shared *elder, const char *name)
+{
+    uint32_t index = elder != NULL ? upstream_named(elder->config, name) : UINT32_MAX;
+    return index != UINT32_MAX ? elder->accounts[index] : NULL;
+}
+
+/* Clients whose limits are shared with other gateways do not change while it runs. */
+static bool open_keys(struct relay_shared *shared, const struct relay_shared *elder)
+{
+    struct relay_lasting *lasting = shared->lasting;
+    if (lasting->keys != NULL) {
+        shared->client_keys = client_keys_join(lasting->keys);
+        return true;
+    }
+    return client_keys_new(shared->config, elder != NULL ? elder->client_keys : NULL,
+                           &shared->client_keys)
+           == 0;
+}
+
+static int open_tables(struct relay_shared *shared, const struct relay_shared *elder)
+{
+    const struct config *config = shared->config;
+    uint32_t count = config->upstreams.count;
+    shared->verdicts = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->verdicts);
+    shared->identities = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->identities);
+    shared->accounts = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->accounts);
+    shared->halls = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->halls);
+    shared->steers = alloc_zeroed(&alloc_libc, (count + 1) * sizeof *shared->steers);
+    for (uint32_t i = 0; shared->halls != NULL && i < count; i++) {
+        wait_hall_init(&shared->halls[i]);
+    }
+    bool fine = shared->verdicts != NULL && shared->identities != NULL && shared->accounts != NULL
+                && shared->halls != NULL && shared->steers != NULL
+                && proxies_new(config, elder != NULL ? elder->proxies : NULL, &shared->proxies)
+                       == 0;
+    for (uint32_t i = 0; fine && i < count; i++) {
+        const struct config_upstream *upstream = &config->upstreams.at[i];
+        shared->verdicts[i] = alloc_zeroed(&alloc_libc,
+                                           upstream->endpoints.count * sizeof(struct verdict));
+        fine = shared->verdicts[i] != NULL
+               && steer_init(&shared->steers[i], upstream->endpoints.count) == 0;
+        if (fine && upstream->accounts.count > 0) {
+            fine = accounts_new(upstream, accounts_before(elder, upstream->name),
+                                &shared->accounts[i])
+                   == 0;
+        }
+    }
+    if (fine && limits_clients(config)) {
+        struct relay_lasting *lasting = shared->lasting;
+        fine = lasting->clients != NULL || clients_new(&lasting->clients) == 0;
+        shared->clients = lasting->clients;
+    }
+    if (fine && config->clients.count > 0) {
+        fine = open_keys(shared, elder);
+    }
+    return fine ? 0 : -ENOMEM;
+}
+
+static bool is_same_file(const struct config_upstream *a, const struct config_upstream *b)
+{
+    return strcmp(a->openclaw.identity, b->openclaw.identity) == 0;
+}
+
+static bool has_identity(const struct config_upstream *upstream)
+{
+    return upstream->protocol == PROTOCOL_OPENCLAW && upstream->openclaw.identity[0] != '\0';
+}
+
+/* That file's, among the first so many upstreams; or NULL. */
+static struct claw_identity *identity_of(const struct relay_shared *shared, uint32_t count,
+                                         const struct config_upstream *upstream)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (shared->identities[i] != NULL
+            && is_same_file(upstream, &shared->config->upstreams.at[i])) {
+            return claw_identity_join(shared->identities[i]);
+        }
+    }
+    return NULL;
+}
+
+/* One for each file, however many upstreams and configurations name it. */
+static int open_identities(struct relay_shared *shared, const struct relay_shared *elder,
+                           char ret_fault[RELAY_FAULT_MAX])
+{
+    const struct config *config = shared->config;
+    int error = 0;
+    for (uint32_t i = 0; error == 0 && i < config->upstreams.count; i++) {
+        const struct config_upstream *upstream = &config->upstreams.at[i];
+        if (!has_identity(upstream)) {
+            continue;
+        }
+        shared->identities[i] = identity_of(shared, i, upstream);
+        if (shared->identities[i] == NULL && elder != NULL) {
+            shared->identities[i] = identity_of(elder, elder->config->upstreams.count, upstream);
+        }
+        if (shared->identities[i] == NULL) {
+            error = claw_identity_open(upstream->openclaw.identity, &alloc_libc,
+                                       &shared->identities[i], ret_fault);
+        }
+    }
+    return error;
+}
+
+static int open_affinities(struct relay_shared *shared, char ret_fault[RELAY_FAULT_MAX])
+{
+    struct relay_lasting *lasting = shared->lasting;
+    int error = lasting->affinities == NULL
+                    ? affinities_new(shared->config, &lasting->affinities, ret_fault)
+                    : 0;
+    shared->affinities = lasting->affinities;
+    return error;
+}
+
+static int open_leases(struct relay_lasting *lasting, struct client_keys *keys)
+{
+    if (lasting->leases != NULL) {
+        return 0;
+    }
+    lasting->keys = client_keys_join(keys);
+    return client_leases_new(keys, affinities_sessions(lasting->affinities), &lasting->client_hall,
+                             &lasting->leases);
+}
+
+int relay_shared_new(const struct config *config, struct relay_shared *elder,
+                     struct relay_shared **ret_shared, char ret_fault[RELAY_FAULT_MAX])
+{
+    struct relay_shared *shared = alloc_zeroed(&alloc_libc, sizeof *shared);
+    ret_fault[0] = '\0';
+    if (shared == NULL) {
+        return -ENOMEM;
+    }
+    shared->config = config;
+    shared->lasting = lasting_join(elder);
+    int error = shared->lasting != NULL ? open_tables(shared, elder) : -ENOMEM;
+    if (error == 0) {
+        error = open_identities(shared, elder, ret_fault);
+    }
+    bool is_shared = client_keys_are_shared(config);
+    if (error == 0 && (affinity_is_used(config) || is_shared)) {
+        error = open_affinities(shared, ret_fault);
+    }
+    if (error == 0 && is_shared) {
+        error = open_leases(shared->lasting, shared->client_keys);
+    }
+    if (error != 0) {
+        relay_shared_free(shared);
+        return error;
+    }
+    *ret_shared = shared;
+    return 0;
+}
+
+static bool is_same_endpoint(const struct config_endpoint *a, const struct config_endpoint *b)
+{
+    return a->port == b->port && strcmp(a->host, b->host) == 0 && strcmp(a->scheme, b->scheme) == 0;
+}
+
+uint32_t relay_endpoint_in(const struct config_upstream *upstream,
+                           const struct config_endpoint *endpoint)
+{
+    for (uint32_t i = 0; i < upstream->endpoints.count; i++) {
+        if (is_same_endpoint(&upstream->endpoints.at[i], endpoint)) {
+            return i;
+        }
+    }
+    return UINT32_MAX;
+}
+
+void relay_shared_take_over(struct relay_shared *shared, struct relay_shared *elder)
+{
+    if (shared->client_keys != NULL && shared->lasting->leases == NULL) {
+        client_keys_take_over(shared->client_keys);
+    }
+    for (uint32_t i = 0; i < shared->config->upstreams.count; i++) {
+        const struct config_upstream *upstream = &shared->config->upstreams.at[i];
+        uint32_t of = upstream_named(elder->config, upstream->name);
+        if (of == UINT32_MAX) {
+            continue;
+        }
+        atomic_store(&shared->steers[i].paused, atomic_load(&elder->steers[of].paused));
+        for (uint32_t e = 0; e < upstream->endpoints.count; e++) {
+            uint32_t at = relay_endpoint_in(&elder->config->upstreams.at[of],
+                                            &upstream->endpoints.at[e]);
+            if (at != UINT32_MAX) {
+                shared->steers[i].modes[e] = (uint8_t)steer_mode(&elder->steers[of], at);
+                verdict_copy(&shared->verdicts[i][e], &elder->verdicts[of][at]);
+            }
+        }
+    }
+}
+
+void relay_shared_strain(struct relay_shared *shared, enum relay_strain strain, uint64_t hold_most)
+{
+    struct relay_lasting *lasting = shared->lasting;
+    atomic_store_explicit(&lasting->strain, (uint8_t)strain, memory_order_relaxed);
+    atomic_store_explicit(&lasting->stock.most, hold_most, memory_order_relaxed);
+}
+
+struct accounts *relay_shared_accounts(const struct relay_shared *shared, uint32_t upstream)
+{
+    return shared->accounts[upstream];
+}
+
+struct affinities *relay_shared_affinities(const struct relay_shared *shared)
+{
+    return shared->affinities;
+}
+
+const struct client_keys *relay_shared_clients(const struct relay_shared *shared)
+{
+    return shared->client_keys;
+}
+
+const struct client_leases *relay_shared_leases(const struct relay_shared *shared)
+{
+    return shared->lasting->leases;
+}
+
+struct steer *relay_shared_steer(const struct relay_shared *shared, uint32_t upstream)
+{
+    return &shared->steers[upstream];
+}
+
+struct proxies *relay_shared_proxies(const struct relay_shared *shared)
+{
+    return shared->proxies;
+}
+
+void relay_shared_free(struct relay_shared *take_shared)
+{
+    if (take_shared == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; take_shared->verdicts != NULL && i < take_shared->config->upstreams.count;
+         i++) {
+        alloc_free(&alloc_libc, take_shared->verdicts[i]);
+    }
+    for (uint32_t i = 0; take_shared->accounts != NULL && i < take_shared->config->upstreams.count;
+         i++) {
+        accounts_free(take_shared->accounts[i]);
+    }
+    for (uint32_t i = 0; take_shared->halls != NULL && i < take_shared->config->upstreams.count;
+         i++) {
+        wait_hall_fini(&take_shared->halls[i]);
+    }
+    for (uint32_t i = 0; take_shared->steers != NULL && i < take_shared->config->upstreams.count;
+         i++) {
+        steer_fini(&take_shared->steers[i]);
+    }
+    alloc_free(&alloc_libc, take_shared->steers);
+    alloc_free(&alloc_libc, take_shared->halls);
+    alloc_free(&alloc_libc, take_shared->accounts);
+    alloc_free(&alloc_libc, take_shared->verdicts);
+    for (uint32_t i = 0;
+         take_shared->identities != NULL && i < take_shared->config->upstreams.count; i++) {
+        if (take_shared->identities[i] != NULL) {
+            claw_identity_free(take_shared->identities[i]);
+        }
+    }
+    alloc_free(&alloc_libc, take_shared->identities);
+    lasting_leave(take_shared->lasting);
+    client_keys_free(take_shared->client_keys);
+    proxies_free(take_shared->proxies);
+    alloc_free(&alloc_libc, take_shared);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/reload_rules.h"
+
+#include "gateway/client_keys.h"
+#include "gateway/config_diff.h"
+#include "gateway/engine_room.h"
+#include "gateway/generation.h"
+#include "gateway/server.h"
+#include "listener/accept.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct check {
+    const struct server *server;
+    const struct config *is, *wanted;
+    char *why;
+    size_t size;
+};
+
+__attribute__((format(printf, 2, 3))) static void refuse(struct check *check, const char *format,
+                                                         ...)
+{
+    va_list args;
+    if (check->why[0] != '\0')
+        return;
+    va_start(args, format);
+    vsnprintf(check->why, check->size, format, args);
+    va_end(args);
+}
+
+static void check_listener(struct check *check, uint32_t of, const struct config_listener *wanted)
+{
+    const struct config_listener *is = &check->is->listeners.at[of];
+    if (is->tls.is_on != wanted->tls.is_on)
+        refuse(check,
+               "listeners[%s].tls: TLS comes or goes with a restart, or with a listener of another "
+               "name",
+               is->name);
+    if (wanted->pool.max_per_ip != 0 && !accept_port_counts(check->server->generation->ports[of]))
+        refuse(check,
+               "listeners[%s].pool.max_per_ip: the first limit needs a restart, or a listener of "
+               "another name: so far nobody counts",
+               is->name);
+}
+
+/* A listener that goes leaves its address when it has gone. */
+static void check_address(struct check *check, const struct config_listener *wanted)
+{
+    for (uint32_t i = 0; i < check->is->listeners.count; i++) {
+        const struct config_listener *is = &check->is->listeners.at[i];
+        if (wanted->address.port != 0 && strcmp(is->address.text, wanted->address.text) == 0)
+            refuse(check,
+                   "listeners[%s].address: %s is listener %s's until that is gone: a listener is "
+                   "known by its name; take one away first, then add the other",
+                   wanted->name, wanted->address.text, is->name);
+    }
+}
+
+static bool has_https(const struct config_upstream *upstream)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < upstream->endpoints.count; i++)
+        any |= strcmp(upstream->endpoints.at[i].scheme, "https") == 0;
+    return any;
+}
+
+static void check_upstream(struct check *check, const struct config_upstream *is,
+                           const struct config_upstream *wanted)
+{
+    if (is->protocol == PROTOCOL_AUTO && has_https(is) != has_https(wanted))
+        refuse(
+            check,
+            "upstreams[%s].endpoints: with protocol auto the first endpoint of https://, and the "
+            "last, needs a restart, or an upstream of another name",
+            is->name);
+}
+
+/* An upstream of OpenClaw gateways is as it was, or it is another one. */
+static void check_change(void *self, const struct config_change *change)
+{
+    struct check *check = self;
+    bool is_shared = client_keys_are_shared(check->is) || client_keys_are_shared(check->wanted);
+    if (is_shared && strncmp(change->path, "clients", strlen("clients")) == 0)
+        refuse(
+            check,
+            "%s: clients whose limits are shared with other gateways (sessions.redis) change with "
+            "a restart",
+            change->path);
+    for (uint32_t i = 0; i < check->is->upstreams.count; i++) {
+        const struct config_upstream *is = &check->is->upstreams.at[i];
+        char prefix[100];
+        int len = snprintf(prefix, sizeof(prefix), "upstreams[%s].", is->name);
+        if (is->protocol == PROTOCOL_OPENCLAW && strncmp(change->path, prefix, (size_t)len) == 0)
+            refuse(
+                check,
+                "%s: an upstream with protocol openclaw changes with a restart, or under another "
+                "name",
+                change->path);
+    }
+}
+
+static void check_listeners(struct check *check)
+{
+    for (uint32_t w = 0; w < check->wanted->listeners.count; w++) {
+        const struct config_listener *wanted = &check->wanted->listeners.at[w];
+        bool is_known = false;
+        for (uint32_t i = 0; i < check->is->listeners.count; i++)
+            if (strcmp(check->is->listeners.at[i].name, wanted->name) == 0) {
+                check_listener(check, i, wanted);
+                is_known = true;
+            }
+        if (!is_known)
+            check_address(check, wanted);
+    }
+}
+
+void reload_rules_check(const struct server *server, const struct config *wanted, char *ret_why,
+                        size_t size)
+{
+    struct check check = {server, server->config, wanted, ret_why, size};
+    const struct engine_room room = engine_room_of(wanted);
+    ret_why[0] = '\0';
+    check_listeners(&check);
+    for (uint32_t w = 0; w < wanted->upstreams.count; w++)
+        for (uint32_t i = 0; i < check.is->upstreams.count; i++)
+            if (strcmp(check.is->upstreams.at[i].name, wanted->upstreams.at[w].name) == 0)
+                check_upstream(&check, &check.is->upstreams.at[i], &wanted->upstreams.at[w]);
+    config_diff(check.is, wanted, check_change, &check);
+    const char *lack = engine_room_lacks(&server->room, &room);
+    if (lack != NULL)
+        refuse(&check, "%s: more than was reserved at the start; this needs a restart", lack);
+}

@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Another configuration while it serves: all of it or nothing, and nobody notices who need not."""
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from weirtest import DEADLINE, WEIR, Client, Upstream, Weir, free_port, wait_for
+
+
+class Live:
+    """A gateway whose file is written anew."""
+
+    def __init__(self, weir):
+        self.weir = weir
+        self.config = json.loads(weir.config_path.read_text())
+
+    def write(self, config=None):
+        self.weir.config_path.write_text(json.dumps(config if config is not None else self.config, indent=1))
+
+    def reload(self, config=None):
+        """Its status, and what it says."""
+        self.write(config)
+        answer = self.weir.admin("/api/v1/reload", "POST")
+        return answer.status, json.loads(answer.text)
+
+    def good(self, result="reloaded"):
+        status, said = self.reload()
+        assert (status, said["result"]) == (200, result), said
+        return said
+
+
+@contextlib.contextmanager
+def live(upstream, **options):
+    with Weir(upstream, **options) as weir:
+        yield Live(weir)
+
+
+@pytest.fixture(name="up")
+def fixture_up():
+    with Upstream() as upstream:
+        yield upstream
+
+
+def test_what_has_not_changed_changes_nothing(up):
+    with live(up) as it:
+        assert it.weir.ask().status == 200
+        said = it.good("unchanged")
+        assert said["count"] == 0 and said["generation"] == 1
+        assert it.weir.metric("weir_config_reloads_total", result="unchanged") == 1
+
+
+def test_a_route_is_another_for_the_next_request_of_the_same_client(up):
+    with Upstream(lambda peer: peer.request() and peer.ok(b"other")) as other, live(up) as it, it.weir.client() as client:
+        client.get()
+        assert client.response().body == b"ok"
+        it.config["upstreams"].append({"name": "other", "endpoints": [{"url": other.url}]})
+        it.config["listeners"][0]["routes"] = [{"match": {"path": "/"}, "upstream": "other"}]
+        said = it.good()
+        paths = {row["path"]: row["change"] for row in said["changes"]}
+        assert paths == {"listeners[web].routes": "changed", "upstreams[other]": "added"} and said["generation"] == 2
+        client.get()
+        assert client.response().body == b"other"
+        assert it.weir.metric("weir_config_last_reload_successful") == 1
+        assert it.weir.metric("weir_config_generations") in (1, 2)
+        wait_for(lambda: it.weir.metric("weir_config_generations") == 1, "the older one to end")
+
+
+def test_connections_whose_key_is_the_same_serve_on(up):
+    with Upstream() as other, live(up, workers=1) as it, it.weir.client() as client:
+        client.get()
+        assert client.response().status == 200
+        for weight in range(1, 8):
+            it.config["upstreams"][0]["endpoints"] = [{"url": up.url, "weight": weight},
+                                                      {"url": other.url, "weight": 0}]
+            it.config["upstreams"][0]["pool"] = {"max_connections": 10 + weight, "idle_timeout": "90s"}
+            it.good()
+            client.get()
+            assert client.response().status == 200
+        assert up.accepted == 1 and other.accepted == 0
+        assert it.weir.metric("weir_pool_created_total", pool="up") == 1
+
+
+BROKEN = [
+    "listeners: [", "{", "listeners: 1", "colour: red", "\x01", "listeners: []", "a: &a [*a]", "log: {level: loud}",
+    "upstreams:\n  - name: up\n", "listeners:\n - {name: web, address: nowhere}\n", "workers: -1", "workers: [1]", "- 1", "''",
+    "include: nothing.yaml", "log: {level: info, level: info}", "listeners: [{name: a, address: '127.0.0.1:1', routes: [{upstream: b}]}]",
+    "admin: {address: '0.0.0.0:9'}", "alerts: {error_rate: 7}", "clients: [{name: a}]",
+]
+
+
+def test_twenty_broken_files_leave_it_as_it_was(up):
+    with live(up) as it, it.weir.client() as client:
+        before = it.weir.admin("/api/v1/config").text
+        for text in BROKEN:
+            it.weir.config_path.write_text(text)
+            answer = it.weir.admin("/api/v1/reload", "POST")
+            said = json.loads(answer.text)
+            assert answer.status == 400 and said["result"] == "invalid", (text, said)
+            place = said["message"].split(": ")[0].rsplit(":", 2)
+            assert place[0].endswith("weir.yaml") and int(place[1]) >= 1 and int(place[2]) >= 1, (text, said)
+            client.get()
+            assert client.response().status == 200
+        assert len(BROKEN) == 20 and it.weir.admin("/api/v1/config").text == before
+        assert it.weir.metric("weir_config_last_reload_successful") == 0
+        assert it.weir.metric("weir_config_reloads_total", result="invalid") == 20
+        it.good("unchanged")
+        assert it.weir.metric("weir_config_last_reload_successful") == 1
+
+
+def test_what_needs_a_restart_is_said_by_name_and_nothing_is_changed(up):
+    with live(up) as it:
+        before = it.weir.admin("/api/v1/config").text
+        cases = {
+            "workers": lambda c: c.update(workers=c["workers"] + 1),
+            "sessions.max": lambda c: c.update(sessions={"max": 5}),
+            "listeners[web].protocols": lambda c: c["listeners"][0].update(protocols=["http1"]),
+            "upstreams[up].protocol": lambda c: c["upstreams"][0].update(protocol="h2"),
+            "listeners[web].pool.max_per_ip": lambda c: c["listeners"][0].update(pool={"max_per_ip": 3}),
+            "listeners[web].http1.max_header_bytes": None,
+        }
+        for path, change in cases.items():
+            config = json.loads(json.dumps(it.config))
+            if change is None:
+                config["listeners"][0]["http1"] = {"max_header_bytes": "1MiB"}
+                path = "listeners.http1.max_header_bytes"
+            else:
+                change(config)
+            config["log"]["level"] = "debug"
+            status, said = it.reload(config)
+            assert status == 409 and said["result"] == "restart" and path in said["message"], (path, said)
+        assert it.weir.admin("/api/v1/config").text == before
+
+
+def test_a_listener_comes_and_goes(up):
+    with live(up) as it:
+        port = free_port()
+        it.config["listeners"].append({"name": "more", "address": f"127.0.0.1:{port}",
+                                       "routes": [{"match": {"path": "/"}, "upstream": "up"}]})
+        it.good()
+        with Client(port) as client:
+            client.get()
+            assert client.response().status == 200
+            del it.config["listeners"][1]
+            it.good()
+            assert client.closed()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
+        assert it.weir.ask().status == 200
+        wait_for(lambda: it.weir.metric("weir_config_generations") == 1, "the older ones to end")
+        it.config["listeners"].append({"name": "more", "address": f"127.0.0.1:{port}",
+                                       "routes": [{"match": {"path": "/"}, "upstream": "up"}]})
+        it.good()
+        with Client(port) as client:
+            client.get()
+            assert client.response().status == 200
+
+
+def test_a_listener_moves_and_its_clients_stay(up):
+    with live(up) as it, it.weir.client() as client:
+        client.get()
+        assert client.response().status == 200
+        port = free_port()
+        it.config["listeners"][0]["address"] = f"127.0.0.1:{port}"
+        it.good()
+        client.get()
+        assert client.response().status == 200
+        with Client(port) as fresh:
+            fresh.get()
+            assert fresh.response().status == 200
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", it.weir.port), timeout=DEADLINE)
+
+
+def test_an_address_that_is_taken_is_refused_and_nothing_is_changed(up):
+    with live(up) as it, socket.create_server(("127.0.0.1", 0)) as taken:
+        it.config["log"]["level"] = "debug"
+        it.config["listeners"][0]["address"] = f"127.0.0.1:{taken.getsockname()[1]}"
+        status, said = it.reload()
+        assert status == 500 and said["result"] == "failed" and "another program listens there" in said["message"], said
+        assert it.weir.ask().status == 200 and json.loads(it.weir.admin("/api/v1/config").text)["log"]["level"] == "info"
+        assert it.weir.metric("weir_config_generations") == 1
+
+
+def test_an_upstream_that_is_gone_serves_what_it_has_begun():
+    held = threading.Event()
+
+    def slow(peer):
+        if peer.request():
+            held.wait(DEADLINE)
+            peer.ok(b"late")
+
+    with Upstream(slow) as old, Upstream() as new, live(old) as it, it.weir.client() as client:
+        client.get()
+        wait_for(lambda: old.accepted == 1, "the request to arrive")
+        it.config["upstreams"] = [{"name": "new", "endpoints": [{"url": new.url}]}]
+        it.config["listeners"][0]["routes"] = [{"match": {"path": "/"}, "upstream": "new"}]
+        it.good()
+        assert it.weir.ask().body == b"ok"
+        assert it.weir.metric("weir_config_generations") == 2
+        held.set()
+        assert client.response().body == b"late"
+        wait_for(lambda: it.weir.metric("weir_config_generations") == 1, "the older one to end")
+        assert not any('pool="up"' in name for name in it.weir.metrics())
+
+
+def test_log_level_is_live(up):
+    with live(up) as it:
+        it.config["log"]["level"] = "debug"
+        it.good()
+        with it.weir.client() as client:
+            client.send(b"NONSENSE\r\n\r\n")
+            client.response()
+        wait_for(lambda: '"refused"' in it.weir.text() or "refused" in it.weir.text(), "a line of level debug")
+
+
+def test_a_signal_does_it_and_says_so(up):
+    with live(up) as it:
+        it.config["log"]["level"] = "warn"
+        it.write()
+        it.weir.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: it.weir.metric("weir_config_reloads_total", result="reloaded") == 1, "the reload")
+        events = json.loads(it.weir.admin("/api/v1/events").text)["events"]
+        assert any(row["event"] == "config_reload" and row["what"] == "reloaded" and row["who"] == "SIGHUP" for row in events), events
+        it.weir.config_path.write_text("listeners: [")
+        it.weir.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: it.weir.metric("weir_config_reloads_total", result="invalid") == 1, "the refusal")
+        wait_for(lambda: "weir.yaml:2:1" in it.weir.text(), "the place in the log")
+
+
+def test_many_at_once_are_one_after_the_other(up):
+    with live(up) as it:
+        said = []
+        it.config["log"]["level"] = "debug"
+        it.write()
+
+        def ask():
+            answer = it.weir.admin("/api/v1/reload", "POST")
+            said.append((answer.status, json.loads(answer.text)["result"]))
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(DEADLINE)
+        assert sorted(said) == [(200, "reloaded")] + [(200, "unchanged")] * 7
+
+
+def test_put_is_in_force_once_the_tag_is_right(up):
+    with live(up) as it:
+        first = it.weir.admin("/api/v1/config")
+        it.config["log"]["level"] = "debug"
+        answer = it.weir.admin("/api/v1/config", "PUT", headers={"If-Match": '"0123456789abcdef"'}, body=json.dumps(it.config))
+        assert answer.status == 412
+        answer = it.weir.admin("/api/v1/config", "PUT", headers={"If-Match": first.getheader("ETag")}, body=json.dumps(it.config))
+        assert answer.status == 200 and json.loads(answer.text)["result"] == "reloaded", answer.text
+        assert json.loads(it.weir.admin("/api/v1/config").text)["log"]["level"] == "debug"
+        assert answer.getheader("ETag") != first.getheader("ETag")
+
+
+def test_the_command_prints_what_changed(up):
+    with live(up) as it:
+        admin = f"127.0.0.1:{it.weir.admin_port}"
+
+        def run():
+            return subprocess.run([str(WEIR), "reload", "--admin", admin], capture_output=True, text=True, timeout=DEADLINE)
+
+        it.config["log"]["level"] = "warn"
+        it.config["upstreams"].append({"name": "spare", "endpoints": [{"url": "http://127.0.0.1:1"}]})
+        it.write()
+        done = run()
+        assert done.returncode == 0 and "~ log.level: info -> warn  (live)" in done.stdout, done
+        assert "+ upstreams[spare]" in done.stdout and "generation 2" in done.stdout
+        it.weir.config_path.write_text("listeners: [")
+        done = run()
+        assert done.returncode == 1 and "weir.yaml:2:1" in done.stderr and not done.stdout, done
+
+
+def test_under_load_a_hundred_reloads_fail_no_request():
+    rounds = int(os.environ.get("WEIR_RELOADS", "30"))
+    with Upstream() as one, Upstream() as two, Upstream() as three, live(one, workers=2) as it:
+        urls = [one.url, two.url, three.url]
+        ended, failures, done = threading.Event(), [], [0]
+
+        def load():
+            with it.weir.client() as client:
+                while not ended.is_set():
+                    client.get()
+                    answer = client.response()
+                    done[0] += 1
+                    if answer.status != 200:
+                        failures.append((answer.status, answer.body))
+
+        def fresh():
+            while not ended.is_set():
+                answer = it.weir.ask()
+                done[0] += 1
+                if answer.status != 200:
+                    failures.append((answer.status, answer.body))
+
+        threads = [threading.Thread(target=load) for _ in range(6)] + [threading.Thread(target=fresh) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for turn in range(rounds):
+            upstream = it.config["upstreams"][0]
+            upstream["endpoints"] = [{"url": url, "weight": 1 + (turn + i) % 3} for i, url in enumerate(urls[:1 + turn % 3])]
+            upstream["balance"] = ["p2c", "round_robin", "least_request"][turn % 3]
+            if turn % 2 == 0:
+                upstream["accounts"] = [{"name": f"a{i}", "headers": {"x-api-key": f"k{i}"}, "max_connections": 20 + turn % 5}
+                                        for i in range(1 + turn % 4)]
+            else:
+                upstream.pop("accounts", None)
+            it.config["listeners"][0]["routes"] = [{"match": {"path": "/"}, "upstream": "up", "limits": {"body": f"{1 + turn}MiB"}}]
+            it.good()
+        ended.set()
+        for thread in threads:
+            thread.join(DEADLINE)
+        assert not failures, failures[:5]
+        assert done[0] > rounds
+        wait_for(lambda: it.weir.metric("weir_config_generations") == 1, "the older ones to end")
+        assert it.weir.metric("weir_config_reloads_total", result="reloaded") == rounds
