@@ -9,6 +9,7 @@
 #include "gateway/successor.h"
 #include "gateway/upgrade.h"
 #include "gateway/upgrade_sessions.h"
+#include "gateway/upgrade_steer.h"
 #include "io/oserror.h"
 #include "io/signal.h"
 
@@ -112,6 +113,14 @@ static void records(void *self, struct slice frames)
     upgrade_sessions_hear(run->server, frames);
 }
 
+static void steered(void *self, uint32_t mode, struct slice text)
+{
+    struct run *run = self;
+    if (!upgrade_steer_apply(run->server, mode, text))
+        log_to(&run->server->voice.sink, LOG_WARN_LEVEL, "what was set is of nothing that there is",
+               log_slice("of", text));
+}
+
 /* What no listener has asked for: who connects there shall be refused rather than wait. */
 static void drop_inherited(const struct run *run)
 {
@@ -126,8 +135,12 @@ static void drop_inherited(const struct run *run)
 static int begin(struct run *run)
 {
     const struct run_options *opt = run->opt;
-    const struct successor_ops ops = {
-        .in_charge = in_charge, .left = left, .alone = alone, .records = records, .self = run};
+    const struct successor_ops ops = {.in_charge = in_charge,
+                                      .left = left,
+                                      .alone = alone,
+                                      .records = records,
+                                      .steered = steered,
+                                      .self = run};
     drop_inherited(run);
     int error = upgrade_sessions_receive(run->server, opt->successor);
     if (error != 0)

@@ -41,6 +41,8 @@ struct successor_ops {
     void (*alone)(void *self);     /* the other one has ended, after it had handed over */
     /* Frames of sessions that the other one has changed (session/handover.h). */
     void (*records)(void *self, struct slice frames);
+    /* What an operator has set (upgrade_steer.h), before it is in charge. */
+    void (*steered)(void *self, uint32_t mode, struct slice text);
     void *self;
 };
 /* Everything is open. 0 or -errno. */

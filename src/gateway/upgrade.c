@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "gateway/manager.h"
 #include "gateway/upgrade_sessions.h"
+#include "gateway/upgrade_steer.h"
 #include "io/oserror.h"
 #include "io/passage.h"
 #include "proto/takeover.h"
@@ -327,12 +328,23 @@ static void give(struct upgrade *upgrade)
     set_timer(upgrade, 0);
 }
 
+static void say_steered(void *self, uint32_t mode, const char *text)
+{
+    struct upgrade *upgrade = self;
+    say(upgrade,
+        &(struct takeover_message){
+            .kind = TAKEOVER_STEERED, .number = mode, .text = slice_of(text)},
+        -1);
+}
+
 /* Nobody is accepted here any more. */
 static void on_paused(void *arg)
 {
     struct upgrade *upgrade = arg;
     if (upgrade->state != UPGRADE_SWITCHING)
         return; /* it came to nothing meanwhile, and all go on */
+    if (upgrade->passage != NULL)
+        upgrade_steer_each(upgrade->opt.server, say_steered, upgrade);
     int error = upgrade->passage == NULL
                     ? -EPIPE
                     : say(upgrade, &(struct takeover_message){.kind = TAKEOVER_TAKEN}, -1);

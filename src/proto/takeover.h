@@ -16,6 +16,7 @@
  *                                       ◀─    READY   its generation, pid
  *                                       ◀─    FAILED  why not; nothing has changed then
  *       accepts nobody any more
+ *       STEERED what an operator set    ─▶      once for each
  *       TAKEN                           ─▶      serves
  *       LEFT    clients that are left   ─▶      now and then, until it ends
  *
@@ -46,6 +47,7 @@ enum takeover_kind {
     TAKEOVER_LEFT, /* count: clients that are left */
     TAKEOVER_WANTED,
     TAKEOVER_LENT,    /* a file may come with it */
+    TAKEOVER_STEERED, /* number: a mode; text: of whom */
     TAKEOVER_RECORDS, /* frames of proto/session_record.h, in `text` */
     TAKEOVER_KINDS
 };

@@ -488,3 +488,27 @@ def test_a_drain_is_waited_for_and_tells_how_many_are_left():
         assert command.returncode == 0 and rest.endswith("drained\n"), rest
         weir.process.wait(20)
         assert '"event":"draining","clients":1,"cut_in_ms":' in weir.text()
+
+
+# --- what an operator has said ----------------------------------------------------------------------------------------
+
+def test_what_an_operator_has_set_goes_along():
+    """An endpoint under maintenance stays so, and a pool that is paused; what is not there any more is said."""
+    with Upstream() as one, Upstream() as other, Upgraded([one.url, other.url]) as weir:
+        name = f"127.0.0.1:{one.port}"
+        modes = lambda: {e["endpoint"]: e["mode"] for e in json.loads(weir.admin("/api/v1/endpoints").text)["endpoints"]}  # noqa: E731
+        paused = lambda: json.loads(weir.admin("/api/v1/pools").text)["pools"][0]["paused"]  # noqa: E731
+        assert weir.admin(f"/api/v1/endpoints/up/{name}/maint", method="POST").status == 200
+        assert weir.admin("/api/v1/pools/up/pause", method="POST").status == 200
+        for _ in range(2):
+            weir.upgrade()
+            assert modes() == {name: "maint", f"127.0.0.1:{other.port}": "ready"} and paused() is True
+            weir.alone()
+        assert weir.admin("/api/v1/pools/up/resume", method="POST").status == 200
+        asked = one.requests
+        assert all(served(weir) for _ in range(10)) and one.requests == asked
+        weir.configure(lambda config: config["upstreams"][0]["endpoints"].pop(0))
+        weir.upgrade()
+        assert modes() == {f"127.0.0.1:{other.port}": "ready"} and paused() is False
+        wait_for(lambda: "what was set is of nothing that there is" in weir.text(), "the log")
+        assert served(weir)

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/upgrade_steer.h"
+
+#include "gateway/relay.h"
+#include "gateway/server.h"
+#include "gateway/steer.h"
+
+#include <stdio.h>
+
+#define TEXT_MAX 600U
+
+static void text_of(const struct config_upstream *upstream, uint32_t endpoint,
+                    char ret_text[static TEXT_MAX])
+{
+    snprintf(ret_text, TEXT_MAX, "%s %s", upstream->name, upstream->endpoints.at[endpoint].name);
+}
+
+void upgrade_steer_each(const struct server *server,
+                        void (*fn)(void *self, uint32_t mode, const char *text), void *self)
+{
+    char text[TEXT_MAX];
+    for (uint32_t u = 0; u < server->config->upstreams.count; u++) {
+        const struct config_upstream *upstream = &server->config->upstreams.at[u];
+        const struct steer *steer = relay_shared_steer(server->shared, u);
+        if (steer_is_paused(steer))
+            fn(self, UPGRADE_STEER_PAUSED, upstream->name);
+        for (uint32_t e = 0; e < upstream->endpoints.count; e++)
+            if (steer_mode(steer, e) != STEER_READY) {
+                text_of(upstream, e, text);
+                fn(self, steer_mode(steer, e), text);
+            }
+    }
+}
+
+bool upgrade_steer_apply(struct server *server, uint32_t mode, struct slice text)
+{
+    char own[TEXT_MAX];
+    bool is_applied = false;
+    for (uint32_t u = 0; u < server->config->upstreams.count; u++) {
+        const struct config_upstream *upstream = &server->config->upstreams.at[u];
+        struct steer *steer = relay_shared_steer(server->shared, u);
+        if (mode == UPGRADE_STEER_PAUSED && slice_is(text, upstream->name)) {
+            atomic_store(&steer->paused, true);
+            is_applied = true;
+        }
+        for (uint32_t e = 0; mode < STEER_MODES_COUNT && e < upstream->endpoints.count; e++) {
+            text_of(upstream, e, own);
+            if (!slice_is(text, own))
+                continue;
+            __atomic_store_n(&steer->modes[e], (uint8_t)mode, __ATOMIC_RELAXED);
+            is_applied = true;
+        }
+    }
+    return is_applied;
+}
