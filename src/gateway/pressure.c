@@ -210,9 +210,8 @@ void pressure_init(struct pressure *pressure, const struct pressure_options *opt
     *pressure = (struct pressure){.opt = *opt};
     struct memory memory = memory_of_process();
     uint64_t files = limit_of(RLIMIT_NOFILE);
-    pressure->descriptors_most = files < UINT32_MAX ? (uint32_t)files : UINT32_MAX;
-    if (opt->descriptors > 0
-        && (pressure->descriptors_most == 0 || opt->descriptors < pressure->descriptors_most))
+    pressure->descriptors_most = files > 0 && files < UINT32_MAX ? (uint32_t)files : UINT32_MAX;
+    if (opt->descriptors > 0 && opt->descriptors < pressure->descriptors_most)
         pressure->descriptors_most = opt->descriptors;
     pressure->space_most = limit_of(RLIMIT_AS);
     pressure->space_base = memory.space;

@@ -8,6 +8,7 @@
 #include "gateway/relay.h"
 #include "gateway/server.h"
 #include "io/clock.h"
+#include "io/socket.h"
 #include "listener/accept.h"
 #include "listener/idlers.h"
 #include "runtime/worker.h"
@@ -24,7 +25,9 @@
 #define SETTLE_MS     2000U
 #define HOLD_PART     4U
 #define MEMORY_PART   16U  /* of all clients close at a look, where memory is short */
-#define LAST_PERMILLE 990U /* of anything is for nobody, whatever his priority */
+#define LAST_PERMILLE 990U /* of anything is for nobody, whatever his priority, */
+#define LAST_LEAST    2U   /* and of descriptors so many, at least, */
+#define LAST_MOST     8U   /* and at most, for the admin's clients alone */
 
 struct relief {
     struct server *server;
@@ -155,6 +158,16 @@ static uint64_t hold_most(const struct relief *relief)
     return most > 0 && most < HOLD_STOCK_BYTES ? most : HOLD_STOCK_BYTES;
 }
 
+/* The last few are for the admin's clients. */
+static uint32_t connects_most(const struct relief *relief)
+{
+    uint64_t all = relief->pressure.descriptors_most;
+    uint64_t last = all * (1000 - LAST_PERMILLE) / 1000;
+    last = last < LAST_LEAST ? LAST_LEAST : last > LAST_MOST ? LAST_MOST : last;
+    uint64_t kept = relief->pressure.others + last;
+    return all > kept ? (uint32_t)(all - kept) : 0;
+}
+
 static void tell_ports(const struct relief *relief)
 {
     const struct overload *overload = &relief->overload;
@@ -163,6 +176,7 @@ static void tell_ports(const struct relief *relief)
     bool is_shut = refuses
                    && (!relief->favours || overload->share[overload->scarcest] >= LAST_PERMILLE);
     relay_shared_strain(server->shared, strain_of(relief), hold_most(relief));
+    socket_connect_below(connects_most(relief));
     for (uint32_t l = 0; l < server->config->listeners.count; l++)
         accept_port_shorten(server->generation->ports[l], is_shut, sockets_most(relief));
 }

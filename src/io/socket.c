@@ -27,6 +27,7 @@ _Static_assert(sizeof(struct socket) <= LOOP_CELL_BYTES, "a socket is a cell");
 
 static const struct stream_ops socket_ops;
 static _Atomic uint32_t sockets; /* written when a connection begins or ends, no more often */
+static _Atomic uint32_t connect_most = UINT32_MAX;
 
 static struct socket *socket_of(const struct stream *stream)
 {
@@ -55,6 +56,11 @@ int socket_adopt(struct loop *loop, int take_fd, struct stream **ret_stream)
     atomic_fetch_add_explicit(&sockets, 1, memory_order_relaxed);
     *ret_stream = &socket->stream;
     return 0;
+}
+
+void socket_connect_below(uint32_t most)
+{
+    atomic_store_explicit(&connect_most, most, memory_order_relaxed);
 }
 
 uint32_t socket_count(void)
@@ -112,6 +118,9 @@ static int connect_fd(int fd, const struct address *to, const struct address *fr
 int socket_connect(struct loop *loop, const struct address *to, const struct address *from,
                    struct stream **ret_stream)
 {
+    if (socket_count() >= atomic_load_explicit(&connect_most, memory_order_relaxed)) {
+        return -EMFILE;
+    }
     int fd = socket(to->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return -errno;

@@ -66,6 +66,9 @@ void socket_patience(int fd, uint32_t patience_ms);
 /* How many of them this process has, on all loops: descriptors that are in use now, without asking
  * the system. Any thread. */
 uint32_t socket_count(void);
+/* While there are so many none connects any more: -EMFILE. What is left is for those who come.
+ * UINT32_MAX: as long as the system lets it, as at first. Any thread. */
+void socket_connect_below(uint32_t most);
 
 /* The options named above, on a TCP descriptor; does nothing on a unix one. Linux copies them from
  * a listening socket to what it accepts. */

@@ -541,6 +541,23 @@ static void out_of_descriptors_it_has_a_reserve(void **state)
     server_fini(&server);
 }
 
+static void at_a_limit_none_connects(void **state)
+{
+    (void)state;
+    struct server server;
+    struct client client;
+    struct stream *stream;
+    server_init(&server, "127.0.0.1", 1);
+    socket_connect_below(socket_count());
+    assert_int_equal(socket_connect(server.loop, &server.address, NULL, &stream), -EMFILE);
+    socket_connect_below(socket_count() + 1);
+    client_init(&client, server.loop, &server.address, NULL);
+    turn_until(server.loop, server.count == 1);
+    socket_connect_below(UINT32_MAX);
+    stream_close(client.end.stream);
+    server_fini(&server);
+}
+
 static void a_paused_intake_leaves_the_backlog_alone(void **state)
 {
     (void)state;
@@ -670,6 +687,7 @@ int main(void)
         cmocka_unit_test(five_thousand_sockets_echo),
         cmocka_unit_test(out_of_descriptors_it_waits_and_recovers),
         cmocka_unit_test(out_of_descriptors_it_has_a_reserve),
+        cmocka_unit_test(at_a_limit_none_connects),
         cmocka_unit_test(a_paused_intake_leaves_the_backlog_alone),
         cmocka_unit_test(loops_share_a_listening_socket),
         cmocka_unit_test(a_unix_socket_replaces_a_dead_one_only),
