@@ -386,7 +386,7 @@ class Weir:
         self.config_path.write_text(config if isinstance(config, str) else yaml_of(config))
         self.output = open(pathlib.Path(self.directory.name) / "output", "w+b")
         self.ends_with = 0
-        environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:quarantine_size_mb=4", **(env or {}))
+        environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:quarantine_size_mb=4", **(env or {})}
         self.process = subprocess.Popen(
             [*(wrapper or []), str(program), "serve", "-c", str(self.config_path)], stdout=self.output,
             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment)
