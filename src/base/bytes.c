@@ -148,3 +148,10 @@ void bytes_release(struct bytes *bytes)
     bytes->base = NULL;
     bytes->from = bytes->to = bytes->size = 0;
 }
+
+struct bytes bytes_take(struct bytes *bytes)
+{
+    struct bytes taken = *bytes;
+    bytes_init(bytes, taken.alloc, taken.max);
+    return taken;
+}

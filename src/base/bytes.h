@@ -60,3 +60,5 @@ void bytes_consume(struct bytes *bytes, size_t len);
 void bytes_clear(struct bytes *bytes);
 /* Gives the memory back; what was in it is gone. */
 void bytes_release(struct bytes *bytes);
+/* Itself is empty then; the one that is returned has all that was in it, and its memory. */
+struct bytes bytes_take(struct bytes *bytes);

@@ -99,7 +99,6 @@ static void conn_free(struct conn *conn);
 static void conn_freed(struct loop_later *put_off);
 static void conn_spend(struct conn *conn);
 static void conn_down(struct conn *conn, weir_err why);
-static void carry_init(struct conn *conn);
 static void carry_drop(struct conn *conn);
 static void conn_want(struct conn *conn);
 static void conn_ready(struct stream *stream, unsigned events);
@@ -200,7 +199,10 @@ struct http_link *http1_open(struct http1_connector *connector, weir_conn id,
     conn->timer.fire = timer_fire;
     conn->freeing.run = conn_freed;
     outbox_init(&conn->out, connector->opt->cork, KEPT_MAX);
-    carry_init(conn);
+    size_t once; /* the rest of a head comes with what is behind it */
+    loop_buffer(connector->opt->loop, &once);
+    bytes_init(&conn->carry, &alloc_libc,
+               connector->limits.head_bytes_max + connector->limits.trailer_bytes_max + once);
     list_push_back(&connector->conns, &conn->on_list);
     conn->stream = take_stream;
     conn->state = CONN_IDLE;
@@ -295,17 +297,6 @@ static void conn_spend(struct conn *conn)
     outbox_fini(&conn->out);
     outbox_init(&conn->out, conn->connector->opt->cork, KEPT_MAX);
     carry_drop(conn);
-}
-
-/* Room for a head of which the end is missing, and for whatever the read brings that has it. */
-static void carry_init(struct conn *conn)
-{
-    const struct http1_connector *connector = conn->connector;
-    size_t once;
-    loop_buffer(connector->opt->loop, &once);
-    bytes_init(&conn->carry, &alloc_libc,
-               (size_t)connector->limits.head_bytes_max + connector->limits.trailer_bytes_max
-                   + once);
 }
 
 static void carry_drop(struct conn *conn)
@@ -440,18 +431,15 @@ static void answer_read(struct conn *conn, const char *at, size_t len)
     }
     conn->carries = used < len;
     struct bytes spent = {0};
-    if (carried && !conn->carries) { /* what was told lies there until the flush */
-        spent = conn->carry;
-        carry_init(conn);
+    if (carried && !conn->carries) {
+        spent = bytes_take(&conn->carry); /* what was told lies there until the flush */
     }
     if (!conn->paused) {
         conn->deadline.answer_ms = later(now_ms(conn), conn->connector->opt->read_timeout_ms);
         arm(conn, conn->deadline.answer_ms);
     }
     conn->call.caller->on_flush(&conn->call);
-    if (spent.base != NULL) {
-        bytes_release(&spent);
-    }
+    bytes_fini(&spent);
 }
 
 /* Returns what it took; 0 where more bytes are needed, or the call is over. */
