@@ -91,13 +91,13 @@ static void on_request(void *self, struct http_exchange *ex, struct http_head *h
         transit_refuse(transit, FAULT_INTERNAL, 0);
         return;
     }
+    if (http_has(head, HTTP_CONTENT_TYPE) && grpc_is(head)) { /* before anything is refused */
+        transit->is_grpc = true;
+        rpc_begin(&transit->rpc, relay->opt.loop, head, transit_deadline_passed);
+    }
     if (fault != FAULT_NONE || is_misdirected(ex->peer, head)) {
         transit_refuse(transit, fault != FAULT_NONE ? fault : FAULT_MISDIRECTED, 0);
         return;
-    }
-    if (http_has(head, HTTP_CONTENT_TYPE) && grpc_is(head)) {
-        transit->is_grpc = true;
-        rpc_begin(&transit->rpc, relay->opt.loop, head, transit_deadline_passed);
     }
     if (relay->opt.shared->client_keys != NULL && !client_admit(transit, head)) {
         return;

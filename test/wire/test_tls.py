@@ -231,6 +231,10 @@ def test_another_host_than_the_name_is_421(pair):
             assert (answer.status, answer.json()["error"]["code"]) == (421, "misdirected")
         with H2(weir.port, sock=TlsClient(weir.port, name="a.test", alpn=["h2"]).sock) as h2:
             assert [h2.get(authority=name).status for name in ("a.test", "b.test", "A.test:443")] == [200, 421, 200]
+            grpc = h2.answer(h2.request("POST", path="/t.T/Echo", authority="b.test",
+                                        extra=[("content-type", "application/grpc"), ("te", "trailers")]))
+            fields = dict(grpc.fields)  # trailers alone, as clients of gRPC read them
+            assert (grpc.status, fields["grpc-status"], grpc.body, grpc.ended) == (200, "14", b"", True)
         assert up.requests == 3
 
 
