@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a proxied request costs, weir beside nginx, HAProxy and two bare relays; and one of the HTTP client.
 
-    bench/bench.py [--quick] [--rounds N] [--only relay,open,idle,pool,handoff,syscalls,h2,grpc,websocket,openclaw,client,gains,tls,session] [--json FILE] [--noisy]
+    bench/bench.py [--quick] [--rounds N] [--only relay,open,idle,pool,handoff,syscalls,h2,grpc,websocket,openclaw,client,gains,tls,session,metrics] [--json FILE] [--noisy]
 
 One worker of each candidate is pinned to core 0, load generator and upstream to core 1. Within a round
 the candidates alternate, so that they meet the same machine; ratios are taken within a round, and the
@@ -30,6 +30,7 @@ import configs
 import gains_part
 import grpc_part
 import h2_part
+import metrics_part
 import openclaw_part
 import session_part
 import websocket_part
@@ -46,7 +47,7 @@ WARM, WARM_MANY = 0.2, 0.5
 IDLE_CONNECTIONS = 5000
 NOISE_MAX = 0.25  # of the machine
 RELAYS = {"epoll": "relay_epoll", "libuv": "relay_uv", "io": "relay_io"}
-PARTS = ("relay", "open", "idle", "syscalls", "h2", "grpc", "websocket", "openclaw", "pool", "handoff", "client", "gains", "tls", "session")
+PARTS = ("relay", "open", "idle", "syscalls", "h2", "grpc", "websocket", "openclaw", "pool", "handoff", "client", "gains", "tls", "session", "metrics")
 IN_FLIGHT = 128  # requests of an HTTP client
 CLIENT_WARM = 2.0  # node compiles what runs often
 HANDOFF_GOALS = (("same worker ns", 0, 1000), ("to another thread, of a round trip", 0, 1.5), ("move, of a round trip", 0, 3),
@@ -498,6 +499,9 @@ class Bench:
 
     def session(self):
         self.results["session"] = session_part.Part(self, sys.modules[__name__]).run()
+
+    def metrics(self):
+        self.results["metrics"] = metrics_part.Part(self, sys.modules[__name__]).run()
 
     def gains(self):
         self.results["gains"] = gains_part.Part(self, sys.modules[__name__]).run()

@@ -9,6 +9,8 @@
 #pragma once
 #include <weir/weir.h>
 
+#include "base/uncounted.h"
+
 #define STAT_FIELD_gauge(field)
 #define STAT_FIELD_counter(field) uint64_t field;
 
@@ -54,6 +56,9 @@ void histogram_decay(struct histogram *histogram, uint64_t now_ms);
 static inline void histogram_add_times(struct histogram *histogram, uint64_t now_ms, uint64_t ms,
                                        uint32_t times)
 {
+    if (!IS_COUNTED) {
+        return;
+    }
     if (now_ms - histogram->decayed_ms >= HISTOGRAM_DECAY_MS) {
         histogram_decay(histogram, now_ms);
     }

@@ -31,7 +31,7 @@ struct exemplar_seen {
 
 static inline bool exemplar_is_due(const struct exemplar *exemplar, uint64_t now_ms)
 {
-    return now_ms - count_read(&exemplar->taken_ms) >= EXEMPLAR_FRESH_MS;
+    return IS_COUNTED && now_ms - count_read(&exemplar->taken_ms) >= EXEMPLAR_FRESH_MS;
 }
 
 void exemplar_take(struct exemplar *exemplar, uint64_t now_ms, uint64_t us,

@@ -6,12 +6,16 @@
  * another thread sees each number whole, if not all of the same instant.
  */
 #pragma once
+#include "base/uncounted.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the store is a builtin */
 static inline void count_add(uint64_t *counter, uint64_t n)
 {
-    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+    if (IS_COUNTED)
+        __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
 }
 
 static inline void count_one(uint64_t *counter)

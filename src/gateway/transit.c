@@ -63,7 +63,7 @@ void transit_settle(struct transit *transit)
         span_record(transit, now_ns);
     }
     count(transit, total_us, first_byte_us);
-    if (transit->upstream != NULL && transit->endpoint != BALANCE_NOBODY) {
+    if (IS_COUNTED && transit->upstream != NULL && transit->endpoint != BALANCE_NOBODY) {
         profile_it(transit, total_us, first_byte_us);
     }
     if (relay->log.ring != NULL) {

@@ -28,6 +28,7 @@
 #pragma once
 #include "base/bytes.h"
 #include "base/list.h"
+#include "base/uncounted.h"
 #include "io/outbox.h"
 #include "listener/drain.h"
 #include "listener/guest.h"
@@ -149,8 +150,9 @@ struct http1_listener {
 
 static inline void http1_tally(_Atomic uint64_t *counter, uint64_t n)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-                          memory_order_relaxed);
+    if (IS_COUNTED)
+        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                              memory_order_relaxed);
 }
 
 static inline uint64_t client_now_ms(const struct client *client)
