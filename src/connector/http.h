@@ -162,7 +162,7 @@ static inline struct http_call *http_call_open(void *object, const struct http_c
 
 /* The tunnel that a connection of a pool has become, or NULL. */
 int http_link_fd(void *object);                     /* -1: it has none */
-struct http_tunnel *http_link_tunnel(void *object); /* in http1.c */
+struct http_tunnel *http_link_tunnel(void *object); /* in http1_given.c */
 
 static inline void http_link_each_call(const void *object, http_link_call_fn *fn, void *arg)
 {

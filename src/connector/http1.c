@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/fetch.h"
 #include "base/list.h"
+#include "connector/http1_given.h"
 #include "core/pool.h"
 #include "io/loop.h"
 #include "io/outbox.h"
@@ -74,15 +75,6 @@ struct conn {
     struct slice ahead; /* in SWITCH: what came behind the head */
 };
 
-/* What is left of a connection whose stream is a tunnel's: what the pool knows it by. */
-struct given {
-    struct http_link link; /* first */
-    struct http1_connector *connector;
-    struct node on_list; /* connector->given */
-    weir_conn id;
-    struct http_tunnel *tunnel; /* NULL: it was closed, and waits for the pool to let go of it */
-};
-
 #define CONN_HOT_BYTES offsetof(struct conn, timer)
 
 struct http1_connector {
@@ -90,7 +82,7 @@ struct http1_connector {
     struct http1_limits limits;
     weir_pool *pool;
     struct list conns; /* all of them, of every state */
-    struct list given; /* and those that are tunnels */
+    struct http1_givens givens;
     struct http_field fields[HTTP_FIELDS_MAX];
     struct http_field trailers[HTTP_FIELDS_MAX];
 };
@@ -116,9 +108,7 @@ static void timer_fire(struct loop_timer *timer, uint64_t now_ms);
 static size_t answer_switch(struct conn *conn, struct http_head *head, struct slice ahead);
 static bool call_tunnel(struct http_call *call, struct http_tunnel *tunnel,
                         struct slice *ret_ahead);
-static void given_free(struct given *given);
 static const struct http_link_ops link_ops;
-static const struct http_link_ops given_ops;
 
 static bool in_call(const struct conn *conn)
 {
@@ -155,7 +145,7 @@ int http1_connector_new(const struct http_connector_options *opt,
         connector->limits.fields_max = (uint16_t)most;
     }
     list_init(&connector->conns);
-    list_init(&connector->given);
+    list_init(&connector->givens.all);
     *ret_connector = connector;
     return 0;
 }
@@ -168,15 +158,13 @@ void http1_connector_free(struct http1_connector *take_connector)
     for (struct node *it; (it = list_first(&take_connector->conns)) != NULL;) {
         conn_free(list_entry(it, struct conn, on_list));
     }
-    for (struct node *it; (it = list_first(&take_connector->given)) != NULL;) {
-        given_free(list_entry(it, struct given, on_list));
-    }
+    http1_givens_cut(&take_connector->givens);
     alloc_free(&alloc_libc, take_connector);
 }
 
 void http1_connector_serve(struct http1_connector *connector, weir_pool *pool)
 {
-    connector->pool = pool;
+    connector->pool = connector->givens.pool = pool;
 }
 
 /* --- a connection ------------------------------------------------------------------------------
@@ -786,83 +774,21 @@ static const struct http_link_ops link_ops = {
 /* --- tunnels -----------------------------------------------------------------------------------
  */
 
-static void given_close(struct http_tunnel *tunnel)
-{
-    ((struct given *)tunnel->giver)->tunnel = NULL;
-    if (tunnel->stream != NULL) {
-        stream_close(tunnel->stream);
-    }
-}
-
 static bool call_tunnel(struct http_call *call, struct http_tunnel *tunnel, struct slice *ret_ahead)
 {
     struct conn *conn = conn_of(call);
     struct http1_connector *connector = conn->connector;
     bool is_fit = conn->state == CONN_SWITCH && conn->id.id != 0 && is_all_sent(conn);
-    struct given *given = is_fit ? alloc_zeroed(&alloc_libc, sizeof *given) : NULL;
-    if (given == NULL) {
+    if (!is_fit || !http1_give(&connector->givens, &conn->link, conn->id, tunnel)) {
         return false;
     }
-    *given = (struct given){.link = {&given_ops, gate_move(&conn->link.place)},
-                            .connector = connector,
-                            .id = conn->id,
-                            .tunnel = tunnel};
-    list_push_back(&connector->given, &given->on_list);
-    pool_conn_moved(connector->pool, conn->id, given);
     *ret_ahead = conn->ahead;
     tunnel->stream = conn->stream;
-    tunnel->close = given_close;
-    tunnel->giver = given;
     conn->stream = NULL;
     conn->id = (weir_conn){0};
     conn->state = CONN_SPENT; /* its memory is still in use: `ahead`, and the stack */
     loop_later(connector->opt->loop, &conn->freeing);
     return true;
-}
-
-static void given_free(struct given *given)
-{
-    if (given->tunnel != NULL) {
-        given->tunnel->taker->on_cut(given->tunnel);
-    }
-    check(given->tunnel == NULL);
-    gate_give(&given->link.place);
-    list_leave(&given->on_list);
-    alloc_free(&alloc_libc, given);
-}
-
-static bool given_reusable(struct http_link *link)
-{
-    (void)link;
-    return false;
-}
-
-static void given_closed(struct http_link *link, weir_err why)
-{
-    struct given *given = container_of(link, struct given, link);
-    weir_pool *pool = given->connector->pool;
-    weir_conn id = given->id;
-    given_free(given);
-    weir_conn_down(pool, id, why);
-}
-
-static int given_fd(struct http_link *link)
-{
-    const struct http_tunnel *tunnel = container_of(link, struct given, link)->tunnel;
-    return tunnel != NULL && tunnel->stream != NULL ? stream_fd(tunnel->stream) : -1;
-}
-
-/* A lease of it is never given again: nobody calls or probes. */
-static const struct http_link_ops given_ops = {
-    .reusable = given_reusable,
-    .close = given_closed,
-    .fd = given_fd,
-};
-
-struct http_tunnel *http_link_tunnel(void *object)
-{
-    struct http_link *link = object;
-    return link->ops == &given_ops ? container_of(link, struct given, link)->tunnel : NULL;
 }
 
 /* --- time --------------------------------------------------------------------------------------
