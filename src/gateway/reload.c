@@ -33,7 +33,15 @@
 #define CHANGE_BYTES      4096U
 #define SHOWN_MAX         1024U /* bytes of a value that is shown */
 
-enum step { STEP_IDLE, STEP_AWAITING, STEP_JOINING, STEP_LEAVING, STEP_WAITING, STEP_SWITCHING };
+enum step {
+    STEP_IDLE,
+    STEP_LOOKING,
+    STEP_AWAITING,
+    STEP_JOINING,
+    STEP_LEAVING,
+    STEP_WAITING,
+    STEP_SWITCHING
+};
 
 /* What a worker is told: a note cannot be refused. */
 struct order {
@@ -69,6 +77,9 @@ struct reload {
 static void next(struct loop_later *later);
 static void build(struct reload *reload, struct config *take_wanted);
 static void finish(struct reload *reload, enum reload_result result);
+static void tell_all(struct reload *reload, enum step step,
+                     void (*run)(struct reload *reload, uint32_t worker));
+static void looked(void *self, uint64_t unused);
 
 static const struct {
     const char *word;
@@ -123,6 +134,16 @@ static void forget(struct reload *reload)
     reload->message[0] = '\0';
 }
 
+/* What some workers have done already, for the others, whose threads have ended. */
+static void switch_all(struct reload *reload)
+{
+    struct server *s = reload->server;
+    for (uint32_t w = 0; w < s->sites_count; w++)
+        if (s->sites[w].relay != reload->next->parts[w].relay)
+            generation_switch(reload->next, w);
+    generation_settle(reload->next);
+}
+
 void reload_close(struct reload *take_reload)
 {
     struct reload *reload = take_reload;
@@ -131,7 +152,9 @@ void reload_close(struct reload *take_reload)
     loop_later_cancel(reload->server->opt.loop, &reload->later);
     while (!list_is_empty(&reload->asks))
         list_pop_front(&reload->asks);
-    if (reload->next != NULL && reload->step != STEP_SWITCHING) {
+    if (reload->next != NULL && reload->step == STEP_SWITCHING) {
+        switch_all(reload);
+    } else if (reload->next != NULL) {
         for (uint32_t w = 0; w < reload->server->sites_count; w++)
             generation_abandon(reload->next, w);
         generation_free(reload->next);
@@ -239,6 +262,27 @@ static bool is_overtaken(const struct reload *reload)
            && strcmp(expected, tag) != 0;
 }
 
+/* On a worker's thread: some may have ended by now. */
+static void look(struct reload *reload, uint32_t worker)
+{
+    generation_look(&reload->server->sites[worker]);
+    check(crew_post_hub(reload->server->crew, looked, reload, 0));
+}
+
+/* What ended was told before. */
+static void looked(void *self, uint64_t unused)
+{
+    struct reload *reload = self;
+    struct list *generations = &reload->server->generations;
+    (void)unused;
+    if (--reload->pending > 0)
+        return;
+    reload->step = STEP_AWAITING;
+    if (generations->count >= GENERATIONS_MAX)
+        generation_end(list_entry(list_first(generations), struct generation, on_server));
+    reload_look(reload);
+}
+
 static const char *obstacle_of(const struct reload *reload)
 {
     const struct server *s = reload->server;
@@ -281,9 +325,8 @@ static void begin(struct reload *reload)
         snprintf(reload->message, sizeof(reload->message), "nothing has changed");
         finish(reload, RELOAD_UNCHANGED);
     } else if (s->generations.count >= GENERATIONS_MAX) {
-        reload->step = STEP_AWAITING;
         reload->wanted = wanted;
-        generation_end(list_entry(list_first(&s->generations), struct generation, on_server));
+        tell_all(reload, STEP_LOOKING, look);
     } else {
         build(reload, wanted);
     }

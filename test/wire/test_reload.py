@@ -8,8 +8,12 @@ import socket
 import subprocess
 import threading
 
+import certs
 import pytest
-
+from h2raw import H2
+from test_tls import TlsClient
+from wsraw import CLOSE, TEXT, WsClient, echo
+from wsraw import upstream as ws_upstream
 from weirtest import DEADLINE, WEIR, Client, Upstream, Weir, free_port, wait_for
 
 
@@ -279,6 +283,99 @@ def test_the_command_prints_what_changed(up):
         it.weir.config_path.write_text("listeners: [")
         done = run()
         assert done.returncode == 1 and "weir.yaml:2:1" in done.stderr and not done.stdout, done
+
+
+def test_what_is_open_goes_on_through_reloads():
+    go_on = threading.Event()
+
+    def stream(peer):
+        while peer.request() is not None:
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n")
+            go_on.wait(DEADLINE)
+            peer.send(b"9\r\ndata: 2\n\n\r\n0\r\n\r\n")
+
+    with Upstream(stream) as events, ws_upstream(echo) as sockets, Upstream() as plain, live(plain, workers=2) as it:
+        it.config["upstreams"] += [{"name": name, "endpoints": [{"url": up.url}]} for name, up in (("sse", events), ("ws", sockets))]
+        it.config["listeners"][0]["routes"] = [{"match": {"path": f"/{name}"}, "upstream": name} for name in ("sse", "ws")] + [
+            {"match": {"path": "/"}, "upstream": "up"}]
+        it.good()
+        with it.weir.client() as reader, WsClient(it.weir.port, path="/ws") as socket_, H2(it.weir.port) as h2:
+            reader.get("/sse")
+            wait_for(lambda: events.requests == 1, "the stream to begin")
+            for turn in range(12):
+                it.config["upstreams"][0]["endpoints"][0]["weight"] = 1 + turn
+                it.config["upstreams"][1]["pool"] = {"idle_timeout": f"{10 + turn}s"}
+                it.good()
+                socket_.say(TEXT, f"turn {turn}")
+                assert socket_.message() == f"turn {turn}".encode()
+                number = h2.request()
+                wait_for(lambda number=number: h2.take(0.01) and h2.stream(number).done or h2.stream(number).done, "its answer")
+                assert h2.stream(number).status == 200 and h2.stream(number).reset is None
+            go_on.set()
+            assert reader.response().body == b"data: 1\n\ndata: 2\n\n"
+            wait_for(lambda: it.weir.metric("weir_config_generations") == 2, "all but the WebSocket's to end")
+        wait_for(lambda: it.weir.metric("weir_config_generations") == 1, "the older ones to end")
+
+
+def test_there_are_eight_at_most_and_the_eldest_is_let_go():
+    with ws_upstream(echo) as sockets, live(sockets, pool={"drain_timeout": "1s"}) as it, contextlib.ExitStack() as stack:
+        clients = []
+        for turn in range(8):
+            clients.append(stack.enter_context(WsClient(it.weir.port)))
+            if turn == 7:
+                break
+            it.config["upstreams"][0]["endpoints"][0]["weight"] = 10 + turn
+            it.good()
+        assert it.weir.metric("weir_config_generations") == 8
+        answers = []
+        it.config["upstreams"][0]["endpoints"][0]["weight"] = 99
+        last = threading.Thread(target=lambda: answers.append(it.reload()))
+        last.start()
+        said = clients[0].until_close()
+        assert said is not None and said.opcode == CLOSE and said.code == 1001
+        clients[0].close()
+        last.join(DEADLINE)
+        assert answers[0][0] == 200 and answers[0][1]["generation"] == 9, answers
+        clients[1].say(TEXT, "still there")
+        assert clients[1].message() == b"still there"
+
+
+def test_another_certificate_is_shown_to_those_who_come(up):
+    with certs.Authority() as authority:
+        first, second = authority.sign("localhost", "127.0.0.1"), authority.sign("localhost", "127.0.0.1")
+        with live(up, listener={"tls": {"certificate": first[0], "key": first[1]}}) as it, \
+                TlsClient(it.weir.port, trust=authority.certificate) as client:
+            shown = client.sock.getpeercert(binary_form=True)
+            client.get(host="localhost")
+            assert client.response().status == 200
+            it.config["listeners"][0]["tls"] = {"certificate": second[0], "key": second[1]}
+            it.good()
+            client.get(host="localhost")
+            assert client.response().status == 200
+            with TlsClient(it.weir.port, trust=authority.certificate) as fresh:
+                assert fresh.sock.getpeercert(binary_form=True) != shown
+                fresh.get(host="localhost")
+                assert fresh.response().status == 200
+
+
+def test_what_an_operator_said_stays_said(up):
+    with Upstream() as other, live([up.url, other.url]) as it:
+        name = f"127.0.0.1:{up.port}"
+        assert it.weir.admin(f"/api/v1/endpoints/up/{name}/drain", "POST").status == 200
+        it.config["upstreams"][0]["balance"] = "round_robin"
+        it.good()
+        for _ in range(4):
+            assert it.weir.ask().status == 200
+        assert up.requests == 0 and other.requests == 4
+        assert it.weir.admin("/api/v1/pools/up/pause", "POST").status == 200
+        it.config["upstreams"][0]["balance"] = "p2c"
+        it.good()
+        with it.weir.client() as client:
+            client.get()
+            wait_for(lambda: it.weir.metric("weir_listener_requests_total") == 5, "the request to come, and to wait")
+            assert other.requests == 4
+            assert it.weir.admin("/api/v1/pools/up/resume", "POST").status == 200
+            assert client.response().status == 200
 
 
 def test_under_load_a_hundred_reloads_fail_no_request():
