@@ -73,6 +73,12 @@ static uint32_t places_of(const struct config_client *config)
     return config->concurrent != 0 ? config->concurrent : LEASE_ALL;
 }
 
+/* 0: there is no rate. */
+static uint64_t interval_of(const struct config_client *config)
+{
+    return config->rate.count > 0 ? config->rate.per_s * SECOND_NS / config->rate.count : 0;
+}
+
 static void prepare(struct client_keys *keys, uint32_t index, const struct config_client *config)
 {
     struct client *client = &keys->at[index];
@@ -82,9 +88,8 @@ static void prepare(struct client_keys *keys, uint32_t index, const struct confi
     client->config = &client->own;
     client->hash = XXH3_64bits(config->name, strlen(config->name));
     if (config->rate.count > 0) {
-        uint64_t time_ns = config->rate.per_s * SECOND_NS;
-        client->interval_ns = time_ns / config->rate.count;
-        client->tolerance_ns = time_ns - client->interval_ns;
+        client->interval_ns = interval_of(config);
+        client->tolerance_ns = config->rate.per_s * SECOND_NS - client->interval_ns;
     }
     uint32_t slot = slot_of(keys, config->sha256.at);
     while (keys->slots[slot] != 0) {
@@ -107,7 +112,7 @@ static struct standing *standing_join(const struct client_keys *elder,
         if (standing == NULL) {
             return NULL;
         }
-        client_lease_init(&standing->lease, places_of(config), is_shared);
+        client_lease_init(&standing->lease, places_of(config), interval_of(config), is_shared);
     }
     standing->users++;
     return standing;

@@ -21,9 +21,14 @@ static uint32_t max_u32(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-void client_lease_init(struct client_lease *lease, uint32_t limit, bool is_shared)
+/* What is void because nobody used it is no more than the rate gives meanwhile: of a slow one
+ * nothing is had ahead. */
+void client_lease_init(struct client_lease *lease, uint32_t limit, uint64_t interval_ns,
+                       bool is_shared)
 {
-    *lease = (struct client_lease){.limit = limit, .part = limit};
+    uint64_t ahead = interval_ns > 0 ? LEASE_TOKEN_MS * UINT64_C(1000000) / interval_ns : 0;
+    *lease = (struct client_lease){
+        .limit = limit, .part = limit, .ahead = min_u32(ahead, LEASE_LIMIT_MAX)};
     bool has_none = is_shared && limit != LEASE_ALL;
     atomic_init(&lease->places, places_of(has_none ? 0 : limit, 0));
 }
@@ -152,7 +157,7 @@ static void measure(struct client_lease *lease, uint64_t now_ms)
         return;
     }
     uint64_t rate = (used - lease->counted) * LEASE_TOKEN_MS / took_ms;
-    lease->need = min_u32((lease->need + rate) / 2, LEASE_LIMIT_MAX);
+    lease->need = min_u32((lease->need + rate) / 2, lease->ahead);
     lease->counted = used;
     lease->counted_ms = now_ms;
 }

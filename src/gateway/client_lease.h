@@ -36,16 +36,20 @@ struct client_lease {
     _Atomic uint64_t early_until_ms, asked_ms;
     _Atomic bool is_local; /* the others cannot be asked */
     _Atomic bool is_asking;
-    /* Of whoever asks. */
-    uint64_t number, valid_until_ms, more_from_ms, busy_ms, counted_ms, counted;
+    /* Written by whoever asks. */
+    _Atomic uint64_t counted; /* of `used` */
+    _Atomic uint32_t need;    /* tokens in LEASE_TOKEN_MS, of late */
+    uint64_t number, valid_until_ms, more_from_ms, busy_ms, counted_ms;
     uint32_t limit; /* LEASE_ALL, or less */
     uint32_t part;  /* of it, when nobody answers */
-    uint32_t need;  /* tokens in LEASE_TOKEN_MS, of late */
+    uint32_t ahead; /* tokens that may be had before they are needed */
     bool is_short, is_wanted;
 };
 
-/* limit: LEASE_ALL, or how many places there are for all. */
-void client_lease_init(struct client_lease *lease, uint32_t limit, bool is_shared);
+/* limit: LEASE_ALL, or how many places there are for all. interval_ns: between two requests, by
+ * their rate; 0: it has none. */
+void client_lease_init(struct client_lease *lease, uint32_t limit, uint64_t interval_ns,
+                       bool is_shared);
 /* Another limit from now on, of one that is not shared; who is above it stays. */
 void client_lease_limit(struct client_lease *lease, uint32_t limit);
 

@@ -22,7 +22,7 @@ static void alone_it_may_what_the_limit_says(void **state)
 {
     (void)state;
     struct client_lease lease;
-    client_lease_init(&lease, 3, false);
+    client_lease_init(&lease, 3, 0, false);
     assert_int_equal(client_lease_share(&lease), 3);
     assert_true(client_lease_enter(&lease, 0));
     assert_true(client_lease_enter(&lease, 1));
@@ -33,7 +33,7 @@ static void alone_it_may_what_the_limit_says(void **state)
     assert_int_equal(client_lease_open(&lease), 3);
     assert_false(client_lease_leave(&lease));
     assert_true(client_lease_enter(&lease, 0));
-    client_lease_init(&lease, LEASE_ALL, true); /* without a limit there is nothing to share */
+    client_lease_init(&lease, LEASE_ALL, 0, true); /* without a limit there is nothing to share */
     for (unsigned i = 0; i < 100; i++) {
         assert_true(client_lease_enter(&lease, 0));
     }
@@ -71,7 +71,7 @@ static void found(uint32_t places)
     redis_says(&server, "FLUSHALL", NULL);
     for (unsigned i = 0; i < GATEWAYS; i++) {
         gateways[i] = (struct gateway){.waiting = 0};
-        client_lease_init(&gateways[i].lease, places, true);
+        client_lease_init(&gateways[i].lease, places, 0, true);
         assert_int_equal(client_lease_share(&gateways[i].lease), 0);
     }
 }
@@ -412,7 +412,7 @@ static void a_token_is_for_one_and_not_for_long(void **state)
     (void)state;
     struct client_lease lease;
     struct lease_ask it;
-    client_lease_init(&lease, LEASE_ALL, true);
+    client_lease_init(&lease, LEASE_ALL, SECOND / 100, true);
     assert_int_equal(client_lease_token(&lease, NOW), CLIENT_ASKS);
     lease.thirsty = 3;
     assert_true(client_lease_ask(&lease, 3, NOW, &it));
@@ -431,6 +431,14 @@ static void a_token_is_for_one_and_not_for_long(void **state)
     lease.used = lease.counted + 100;
     assert_true(client_lease_ask(&lease, 0, NOW + 1000, &it));
     assert_in_range(it.tokens, 20, 30);
+    client_lease_heard(&lease, &answer, NOW + 1000);
+    lease.used = lease.counted + 100000;
+    assert_true(client_lease_ask(&lease, 0, NOW + 2000, &it));
+    assert_int_equal(it.tokens, 50); /* that the rate gives in their time */
+    client_lease_init(&lease, LEASE_ALL, 600 * SECOND, true);
+    lease.used = 6;
+    assert_true(client_lease_ask(&lease, 0, NOW, &it));
+    assert_int_equal(it.tokens, 0); /* of a slow one they would be missed */
 }
 
 /* --- nobody answers -----------------------------------------------------------------------------
@@ -441,7 +449,7 @@ static void without_an_answer_it_has_a_part(void **state)
     (void)state;
     struct client_lease lease;
     struct lease_ask it;
-    client_lease_init(&lease, 12, true);
+    client_lease_init(&lease, 12, 0, true);
     assert_true(client_lease_ask(&lease, 1, NOW, &it));
     client_lease_failed(&lease, 3, NOW);
     assert_int_equal(client_lease_share(&lease), 4);

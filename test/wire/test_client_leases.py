@@ -169,10 +169,11 @@ def test_without_the_redis_each_has_its_part():
         for weir in gateways:
             wait_for(lambda: rows(weir)["a"]["limits"] == "fleet", "it to be back")
         wait_for(lambda: all(share(it) == 3 for it in gateways), "each to have half again")
+        answered = gateways[0].metric("weir_client_lease_questions_total", result="answered")
+        wait_for(lambda: gateways[0].metric("weir_client_lease_questions_total", result="answered") > answered, "more questions")
         over.set()
         join(threads)
         assert set(answers) == {200} and gate.most == 6
-        assert gateways[0].metric("weir_client_lease_questions_total", result="answered") > 10
 
 
 def test_a_gateway_that_never_found_the_redis_admits_by_itself():

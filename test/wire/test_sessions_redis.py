@@ -15,6 +15,7 @@ from certs import Authority
 from peers import accepts, find
 from test_accounts import Api, post
 from test_affinity import KEYS, by_session, four, relay, word
+from test_client_keys import bearer, digest
 from test_sessions import check, go_on, move, pin, records, with_pins
 from weirtest import ROOT, Weir, free_port, wait_for
 
@@ -377,18 +378,24 @@ def test_the_example(tmp_path, example):
         where = {"REDIS": f"redis://127.0.0.1:{redis.port}"}
         if "sentinel" in example:
             where = {"REDIS": "redis://leader", "SENTINELS": f"redis://127.0.0.1:{sentinel.port}"}
-        return Weir(config=text, ports=ports, env={"A1_KEY": "k1", "A2_KEY": "k2", "SECRET": SECRET, **where})
+        return Weir(config=text, ports=ports, env={"A1_KEY": "k1", "A2_KEY": "k2", "SECRET": SECRET, "TEAM_A_SHA256": digest("key-a"),
+                                                   **where})
     with Redis() as redis, Redis("--replicaof", "127.0.0.1", str(redis.port)), Sentinel(redis.port) as sentinel, Api() as api, \
             gateway(tmp_path / "one", {"port": free_port(), "admin": free_port()}) as one, \
             gateway(tmp_path / "two", {"port": free_port(), "admin": free_port()}) as two:
         for key in ("k1", "k2"):
             api.says(key, 200, "", json.dumps({"id": f"resp_{key}", "served_by": key}).encode())
-        makers = {post(one, messages=None, input=f"question {n}").json()["served_by"] for n in range(20)}
+        has_clients = "clients:" in (ROOT / "examples" / example).read_text()
+        shown = bearer("a") if has_clients else ""
+        assert (post(one, messages=None, input="whose?").status == 401) == has_clients
+        makers = {post(one, headers=shown, messages=None, input=f"question {n}").json()["served_by"] for n in range(20)}
         assert makers == {"k1", "k2"}
         is_stored(redis, 2, "relay")
         for key in makers:
-            answer = go_on(two, key)
+            answer = post(two, headers=shown, messages=None, input="and then?", previous_response_id=f"resp_{key}")
             assert answer.json()["served_by"] == key and word(answer) == "hit:pinned"
+        if has_clients:
+            wait_for(lambda: two.metric("weir_client_lease_gateways") == 2, "them to share what the team may")
 
 
 @pytest.mark.parametrize("sessions, said", [
