@@ -113,12 +113,24 @@ static void records(void *self, struct slice frames)
     upgrade_sessions_hear(run->server, frames);
 }
 
+static void log_unknown(const struct run *run, struct slice text)
+{
+    log_to(&run->server->voice.sink, LOG_WARN_LEVEL, "what was set is of nothing that there is",
+           log_slice("of", text));
+}
+
 static void steered(void *self, uint32_t mode, struct slice text)
 {
     struct run *run = self;
     if (!upgrade_steer_apply(run->server, mode, text))
-        log_to(&run->server->voice.sink, LOG_WARN_LEVEL, "what was set is of nothing that there is",
-               log_slice("of", text));
+        log_unknown(run, text);
+}
+
+static void cooling(void *self, uint32_t reason, uint64_t until_ms, struct slice text)
+{
+    struct run *run = self;
+    if (!upgrade_cooling_apply(run->server, reason, until_ms, text))
+        log_unknown(run, text);
 }
 
 /* What no listener has asked for: who connects there shall be refused rather than wait. */
@@ -140,6 +152,7 @@ static int begin(struct run *run)
                                       .alone = alone,
                                       .records = records,
                                       .steered = steered,
+                                      .cooling = cooling,
                                       .self = run};
     drop_inherited(run);
     int error = upgrade_sessions_receive(run->server, opt->successor);

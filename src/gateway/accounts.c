@@ -419,6 +419,15 @@ bool accounts_are_told(struct accounts *accounts)
     return are_told;
 }
 
+void accounts_cool(struct accounts *accounts, uint32_t index, struct slice family,
+                   enum cooldown_reason reason, uint64_t until_ms, uint64_t now_ms)
+{
+    check(index < accounts->count);
+    pthread_mutex_lock(&accounts->books->lock);
+    cooldown_until(&accounts->at[index].info->cooldown, family, reason, until_ms, now_ms);
+    pthread_mutex_unlock(&accounts->books->lock);
+}
+
 bool accounts_clear(struct accounts *accounts, struct slice name)
 {
     bool is_known = false;

@@ -92,6 +92,9 @@ enum cooldown_reason accounts_answer(struct accounts *accounts, uint32_t index,
 bool accounts_news(struct accounts *accounts, uint64_t now_ms, uint32_t *ret_index,
                    struct cooldown_term *ret_term);
 bool accounts_are_told(struct accounts *accounts); /* … and one is not told to be over */
+/* One cools down until then, as another process has learnt. */
+void accounts_cool(struct accounts *accounts, uint32_t index, struct slice family,
+                   enum cooldown_reason reason, uint64_t until_ms, uint64_t now_ms);
 /* False: there is no account of that name. */
 bool accounts_clear(struct accounts *accounts, struct slice name);
 

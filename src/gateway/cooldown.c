@@ -79,12 +79,18 @@ enum cooldown_reason cooldown_judge(struct cooldown *cooldown, const struct cool
     if (for_ms == 0) {
         return COOLDOWN_NONE;
     }
+    cooldown_until(cooldown, family, reason, now_ms + for_ms, now_ms);
+    return reason;
+}
+
+void cooldown_until(struct cooldown *cooldown, struct slice family, enum cooldown_reason reason,
+                    uint64_t until_ms, uint64_t now_ms)
+{
     struct cooldown_term *term = term_of(cooldown, family, now_ms);
-    if (term->until_ms < now_ms + for_ms) {
-        term->until_ms = now_ms + for_ms;
+    if (term->until_ms < until_ms) {
+        term->until_ms = until_ms;
         term->reason = (uint8_t)reason;
     }
-    return reason;
 }
 
 uint64_t cooldown_left(const struct cooldown *cooldown, struct slice family, uint64_t now_ms,

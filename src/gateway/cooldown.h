@@ -70,6 +70,10 @@ struct cooldown_answer {
 enum cooldown_reason cooldown_judge(struct cooldown *cooldown, const struct cooldown_answer *answer,
                                     uint64_t now_ms);
 
+/* It is left alone until then; what runs longer already stays. `family` may be empty. */
+void cooldown_until(struct cooldown *cooldown, struct slice family, enum cooldown_reason reason,
+                    uint64_t until_ms, uint64_t now_ms);
+
 /* How long requests for a model of that family wait, or 0; `family` may be empty. */
 uint64_t cooldown_left(const struct cooldown *cooldown, struct slice family, uint64_t now_ms,
                        enum cooldown_reason *ret_reason);

@@ -184,6 +184,8 @@ static void on_message(void *self, const char *bytes, size_t len, int take_fd)
         successor->ops.records(successor->ops.self, message.text);
     } else if (message.kind == TAKEOVER_STEERED) {
         successor->ops.steered(successor->ops.self, message.number, message.text);
+    } else if (message.kind == TAKEOVER_COOLING) {
+        successor->ops.cooling(successor->ops.self, message.number, message.count, message.text);
     } else if (message.kind == TAKEOVER_LEFT) {
         successor->info.clients = message.count;
     }

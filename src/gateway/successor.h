@@ -43,6 +43,7 @@ struct successor_ops {
     void (*records)(void *self, struct slice frames);
     /* What an operator has set (upgrade_steer.h), before it is in charge. */
     void (*steered)(void *self, uint32_t mode, struct slice text);
+    void (*cooling)(void *self, uint32_t reason, uint64_t until_ms, struct slice text);
     void *self;
 };
 /* Everything is open. 0 or -errno. */

@@ -337,14 +337,30 @@ static void say_steered(void *self, uint32_t mode, const char *text)
         -1);
 }
 
+static void say_cooling(void *self, uint32_t reason, uint64_t until_ms, const char *text)
+{
+    struct upgrade *upgrade = self;
+    say(upgrade,
+        &(struct takeover_message){
+            .kind = TAKEOVER_COOLING, .number = reason, .count = until_ms, .text = slice_of(text)},
+        -1);
+}
+
+static void say_learnt(struct upgrade *upgrade)
+{
+    if (upgrade->passage == NULL)
+        return;
+    upgrade_steer_each(upgrade->opt.server, say_steered, upgrade);
+    upgrade_cooling_each(upgrade->opt.server, say_cooling, upgrade);
+}
+
 /* Nobody is accepted here any more. */
 static void on_paused(void *arg)
 {
     struct upgrade *upgrade = arg;
     if (upgrade->state != UPGRADE_SWITCHING)
         return; /* it came to nothing meanwhile, and all go on */
-    if (upgrade->passage != NULL)
-        upgrade_steer_each(upgrade->opt.server, say_steered, upgrade);
+    say_learnt(upgrade);
     int error = upgrade->passage == NULL
                     ? -EPIPE
                     : say(upgrade, &(struct takeover_message){.kind = TAKEOVER_TAKEN}, -1);

@@ -21,3 +21,12 @@ void upgrade_steer_each(const struct server *server,
                         void (*fn)(void *self, uint32_t mode, const char *text), void *self);
 /* False: there is nothing here that it could be about. */
 bool upgrade_steer_apply(struct server *server, uint32_t mode, struct slice text);
+
+/* The same for the cooldowns of accounts (cooldown.h), "UPSTREAM ACCOUNT FAMILY", each until its
+ * time of the monotonic clock, which both processes share. */
+void upgrade_cooling_each(const struct server *server,
+                          void (*fn)(void *self, uint32_t reason, uint64_t until_ms,
+                                     const char *text),
+                          void *self);
+bool upgrade_cooling_apply(struct server *server, uint32_t reason, uint64_t until_ms,
+                           struct slice text);

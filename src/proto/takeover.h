@@ -17,6 +17,7 @@
  *                                       ◀─    FAILED  why not; nothing has changed then
  *       accepts nobody any more
  *       STEERED what an operator set    ─▶      once for each
+ *       COOLING what accounts wait for  ─▶      once for each
  *       TAKEN                           ─▶      serves
  *       LEFT    clients that are left   ─▶      now and then, until it ends
  *
@@ -48,6 +49,7 @@ enum takeover_kind {
     TAKEOVER_WANTED,
     TAKEOVER_LENT,    /* a file may come with it */
     TAKEOVER_STEERED, /* number: a mode; text: of whom */
+    TAKEOVER_COOLING, /* number: a reason; count: until when (monotonic); text: of whom */
     TAKEOVER_RECORDS, /* frames of proto/session_record.h, in `text` */
     TAKEOVER_KINDS
 };

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from test_accounts import Api
+from test_accounts import Api, row
 from test_affinity import by_session, four
 from test_sessions import move, records
 from upgrading import Upgraded
@@ -105,3 +105,23 @@ def test_they_come_back_where_nothing_comes_of_it(tmp_path, kind):
             weir.upgrade()
             for number, place in places.items():
                 assert by_session(weir, number)[:2] == (place, "hit")
+
+
+def test_what_accounts_wait_for_goes_along():
+    """One that cools down, for all models or for some, is not asked because of an upgrade."""
+    with Api() as api, gateway(api) as weir:
+        home = by_session(weir, 1)[0]
+        api.says_once(home, (529, ""))
+        second = by_session(weir, 1)[0]
+        name = home.removeprefix("k-")
+        before = row(weir, name)
+        assert second != home and before["state"] == "cooling" and before["reason"] == "overloaded"
+        asked = api.asked[home]
+        for _ in range(2):
+            weir.upgrade()
+            after = row(weir, name)
+            assert (after["state"], after["reason"]) == ("cooling", "overloaded"), after
+            assert before["cooldown_seconds"] - 60 < after["cooldown_seconds"] <= before["cooldown_seconds"]
+            assert all(by_session(weir, number)[0] != home for number in range(20))
+            weir.alone()
+        assert api.asked[home] == asked
