@@ -21,7 +21,7 @@ static unsigned digit_of(char c)
 static bool decode(struct slice text, char *ret, size_t size, uint32_t *ret_len)
 {
     uint32_t len = 0, padding = 0;
-    if (text.len == 0 || text.len % 4 != 0 || text.len / 4 * 3 > size)
+    if (text.len == 0 || text.len % 4 != 0 || (size_t)text.len / 4 * 3 > size)
         return false;
     while (padding < 2 && text.at[text.len - 1 - padding] == '=')
         padding++;
