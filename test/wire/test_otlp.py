@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import signal
 import threading
 import time
 
@@ -256,6 +257,19 @@ def test_a_slow_collector_has_one_post_at_a_time():
         assert collector.posts == 1
         go.set()
         assert len(spans(collector, 22)) == 22 and most[0] == 1
+
+
+def test_spans_go_on_after_a_reload():
+    with Upstream() as up, Upstream() as other, Collector() as collector, \
+            with_otlp(up, collector, headers={"x-api-key": "k"}) as weir:
+        assert weir.ask().status == 200
+        config = json.loads(weir.config_path.read_text())
+        config["upstreams"][0]["endpoints"] = [{"url": other.url}]
+        weir.config_path.write_text(json.dumps(config))
+        weir.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: weir.ask().status == 200 and other.requests, "the other upstream")
+        wait_for(lambda: any(span.attributes.get("server.port") == other.port for span in collector.spans), "its span")
+        assert all(headers["x-api-key"] == "k" for headers in collector.headers)
 
 
 def test_a_websocket_is_told_when_it_opens():
