@@ -19,11 +19,11 @@
 #include "gateway/metrics_otlp.h"
 #include "gateway/metrics_overload.h"
 #include "gateway/metrics_sessions.h"
+#include "gateway/metrics_reload.h"
 #include "gateway/metrics_tls.h"
 #include "gateway/metrics_websocket.h"
 #include "gateway/process.h"
 #include "gateway/proxies.h"
-#include "gateway/reload.h"
 #include "gateway/server.h"
 #include "gateway/upgrade.h"
 #include "io/notify.h"
@@ -172,7 +172,7 @@ static void write_process(struct page *p)
     prom_u64(&p->prom, LABELS({"result", "done"}), upgrade.done);
     prom_u64(&p->prom, LABELS({"result", "failed"}), upgrade.failed);
     one_u64(p, "weir_workers", PROM_GAUGE, "Worker threads.", p->server->sites_count);
-    reload_metrics_write(p->server->reload, &p->prom);
+    reload_metrics_write(p->server, &p->prom);
     prom_family(&p->prom, "weir_log_dropped_total", PROM_COUNTER,
                 "Log lines dropped because their target was too slow or full.");
     prom_u64(&p->prom, LABELS({"log", "program"}), journal_dropped(p->server->journal));

@@ -500,21 +500,10 @@ static void finish(struct reload *reload, enum reload_result result)
 /* --- figures -------------------------------------------------------------------------------------
  */
 
-void reload_metrics_write(const struct reload *reload, struct prom *prom)
+struct reload_figures reload_figures_of(const struct reload *reload)
 {
-    prom_family(prom, "weir_config_last_reload_successful", PROM_GAUGE,
-                "1: the last configuration that was to be put in force is, or was already.");
-    prom_u64(prom, NULL, reload->was_good);
-    prom_family(prom, "weir_config_last_reload_success_timestamp_seconds", PROM_GAUGE,
-                "When that last was so; the start counts.");
-    prom_double(prom, NULL, (double)reload->good_wall_ms / 1000);
-    prom_family(prom, "weir_config_reloads_total", PROM_COUNTER,
-                "Configurations that were to be put in force, by what came of it.");
-    for (unsigned i = 0; i < RELOAD_RESULTS_COUNT; i++)
-        prom_u64(prom, (const struct prom_label[]){{"result", reload_result_word(i)}, {NULL, NULL}},
-                 reload->counts[i]);
-    prom_family(prom, "weir_config_generations", PROM_GAUGE,
-                "Configurations by which requests are served: the one in force, and older ones "
-                "whose last requests have not ended.");
-    prom_u64(prom, NULL, reload->server->generations.count);
+    struct reload_figures figures = {.was_good = reload->was_good,
+                                     .good_wall_ms = reload->good_wall_ms};
+    memcpy(figures.counts, reload->counts, sizeof(figures.counts));
+    return figures;
 }

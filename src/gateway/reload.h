@@ -13,7 +13,6 @@
 #include "base/bytes.h"
 #include "base/list.h"
 #include "gateway/config.h"
-#include "proto/prom.h"
 
 #include <stdint.h>
 
@@ -71,4 +70,9 @@ bool reload_is_under_way(const struct reload *reload);
 /* A census is over, or an older generation has ended. */
 void reload_look(struct reload *reload);
 
-void reload_metrics_write(const struct reload *reload, struct prom *prom);
+struct reload_figures {
+    bool was_good;         /* the last one; the start counts */
+    uint64_t good_wall_ms; /* when the last good one was */
+    uint64_t counts[RELOAD_RESULTS_COUNT];
+};
+struct reload_figures reload_figures_of(const struct reload *reload);
