@@ -265,12 +265,16 @@ static int open_inlet(struct generation *g, uint32_t worker, uint32_t index)
 
 static void on_pace(void *self, uint32_t listener, uint32_t clients, bool is_new)
 {
-    const struct site *site = self;
-    inlet_pace(site->inlets[listener], clients);
+    const struct generation_part *part = self;
+    const struct generation *g = part->generation;
+    const struct site *site = &g->server->sites[part - g->parts];
+    if (part->inlets[listener] == NULL)
+        return; /* who has it now begins anew */
+    inlet_pace(part->inlets[listener], clients);
     if (is_new)
         log_to(&site->voice.sink, LOG_INFO_LEVEL,
                clients == PACE_ALL ? "new clients come in again" : "new clients wait outside",
-               log_text("listener", site->server->config->listeners.at[listener].name));
+               log_text("listener", g->config->listeners.at[listener].name));
 }
 
 static int open_relay(struct generation *g, uint32_t worker)
@@ -290,7 +294,7 @@ static int open_relay(struct generation *g, uint32_t worker)
                                 .on_event = server_on_relay_event,
                                 .event_self = site,
                                 .on_pace = on_pace,
-                                .pace_self = site,
+                                .pace_self = &g->parts[worker],
                                 .access = site->access,
                                 .spans = s->otlp != NULL ? otlp_ring_of(s->otlp, worker) : NULL};
     if (getrandom(&opt.seed, sizeof(opt.seed), GRND_NONBLOCK) != sizeof(opt.seed))

@@ -104,8 +104,12 @@ void relief_close(struct relief *take_relief)
 static void site_shortens(void *self, uint64_t is_short)
 {
     const struct site *site = self;
-    for (uint32_t l = 0; l < site->server->config->listeners.count; l++)
-        inlet_shorten(site->inlets[l], is_short != 0);
+    weir_list_each(it, &site->parts) {
+        const struct generation_part *part = list_entry(it, struct generation_part, on_site);
+        for (uint32_t l = 0; l < part->generation->config->listeners.count; l++)
+            if (part->inlets[l] != NULL)
+                inlet_shorten(part->inlets[l], is_short != 0);
+    }
 }
 
 /* Of all its listeners. */
@@ -114,8 +118,12 @@ static void site_evicts(void *self, uint64_t most)
     const struct site *site = self;
     struct idlers idlers;
     idlers_init(&idlers, most < IDLERS_MAX ? (uint32_t)most : IDLERS_MAX);
-    for (uint32_t l = 0; l < site->server->config->listeners.count; l++)
-        inlet_offer_idle(site->inlets[l], &idlers);
+    weir_list_each(it, &site->parts) {
+        const struct generation_part *part = list_entry(it, struct generation_part, on_site);
+        for (uint32_t l = 0; l < part->generation->config->listeners.count; l++)
+            if (part->inlets[l] != NULL)
+                inlet_offer_idle(part->inlets[l], &idlers);
+    }
     idlers_close(&idlers);
 }
 

@@ -347,3 +347,22 @@ def test_clients_wait_outside_while_upstreams_would_refuse_them():
         assert {client.final().status for client in first} <= {200, 503}
         wait_for(lambda: "new clients come in again" in weir.text(), "everybody to be let in")
         assert weir.ask().status == 200
+
+
+def test_a_reload_changes_nothing_of_it():
+    """What listeners are told holds for those of the new configuration, too, and for who is there from before."""
+    with Upstream() as up, Weir(up, workers=1, pool=SLOW, overload={"descriptors": LIMIT}) as weir, Crowd(weir) as crowd:
+        crowd.idle(20)
+        crowd.busy(room(weir, 88))
+        until(weir, "shorten")
+        text = weir.config_path.read_text()
+        weir.config_path.write_text(text.replace('"keepalive_timeout": "1h"', '"keepalive_timeout": "2h"'))
+        assert weir.admin("/api/v1/reload", "POST").status == 200
+        assert weir.ask().status == 200
+        assert crowd.all[-1].send("Host: t\r\n\r\n").final().status == 200
+        crowd.busy(room(weir, 93))
+        wait_for(lambda: ("overload", "evict") in told(weir), "the longest idle to close")
+        wait_for(lambda: any(crowd.gone()), "some of them to be gone")
+        crowd.leave()
+        until(weir, "calm")
+        assert weir.ask().status == 200
