@@ -120,7 +120,7 @@ static void heard(void *arg, weir_err err, const struct lease_answer *answer)
     struct client_lease *lease = client_keys_lease(leases->keys, errand->client);
     uint64_t now_ms = clock_now_ms();
     bool is_less = false;
-    if (err == WEIR_OK) {
+    if (err == WEIR_OK && answer != NULL) {
         atomic_fetch_add(&leases->answered, 1);
         is_less = client_lease_heard(lease, answer, now_ms);
     } else {
@@ -164,7 +164,8 @@ static void met(void *arg, weir_err err, const struct lease_answer *answer)
 {
     const struct errand *errand = arg;
     struct client_leases *leases = errand->leases;
-    if (err == WEIR_OK && !answer->is_late) {
+    (void)err;
+    if (answer != NULL && !answer->is_late) {
         client_keys_meet(leases->keys, answer->holders);
     }
     atomic_store(&leases->is_meeting, false);
