@@ -24,7 +24,7 @@ SANDBOX = {"ProtectSystem", "ProtectHome", "ProtectClock", "ProtectControlGroups
            "ProtectKernelModules", "ProtectKernelTunables", "ProtectProc", "PrivateDevices", "PrivateTmp", "RemoveIPC",
            "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID", "LockPersonality",
            "MemoryDenyWriteExecute", "SystemCallArchitectures", "SystemCallFilter", "SystemCallErrorNumber"}
-KNOWN = {"Type", "NotifyAccess", "WatchdogSec", "User", "Group", "EnvironmentFile", "ExecStart", "TimeoutStopSec", "Restart", "RestartSec", "LimitCORE",
+KNOWN = {"Type", "NotifyAccess", "WatchdogSec", "ExecReload", "User", "Group", "EnvironmentFile", "ExecStart", "TimeoutStopSec", "Restart", "RestartSec", "LimitCORE",
          "LimitNOFILE", "StateDirectory", "StateDirectoryMode", "LogsDirectory", "LogsDirectoryMode", "RuntimeDirectory",
          "RuntimeDirectoryMode", "UMask", "AmbientCapabilities", "CapabilityBoundingSet", "NoNewPrivileges"}
 FOLDERS = {"StateDirectory": "var/lib", "LogsDirectory": "var/log", "RuntimeDirectory": "run"}

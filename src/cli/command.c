@@ -16,6 +16,7 @@ const struct command commands[] = {
      "\n"
      "  SIGTERM  drain: no new clients, open requests may end; a second one stops at once\n"
      "  SIGINT   the same, for at most 3 seconds\n"
+     "  SIGHUP   read the configuration again: `weir reload --help`\n"
      "  SIGUSR1  reopen the log files\n"
      "  SIGUSR2  a new process of the program takes over: `weir upgrade --help`\n"
      "\n"
