@@ -47,7 +47,7 @@ def test_help_is_one_table():
     listing = run("help").stdout
     commands = re.findall(r"^  weir (\w+)", listing, re.M)
     assert set(commands) == {"serve", "demo", "check", "config", "show", "events", "top", "explain", "profile", "endpoint", "pool", "account", "drain",
-                             "upgrade", "healthcheck", "bench", "simulate", "version",
+                             "reload", "upgrade", "healthcheck", "bench", "simulate", "version",
                              "completion", "help"}
     for command in commands:
         one = run(command, "--help")

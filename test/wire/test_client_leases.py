@@ -81,7 +81,7 @@ def test_all_gateways_together_have_no_more_than_the_limit():
         knows(gateways)
         answers, threads = crowd(gateways, 6)
         wait_for(lambda: sum(rows(it)["a"]["in_flight"] for it in gateways) == 6, "all places to be taken")
-        assert gate.open == 6
+        wait_for(lambda: gate.open == 6, "the upstream to have them")
         wait_for(lambda: all(rows(it)["a"]["in_flight"] + rows(it)["a"]["waiting"] == 6 for it in gateways), "all to have asked")
         assert sum(rows(it)["a"]["waiting"] for it in gateways) == 12 and {rows(it)["a"]["limits"] for it in gateways} == {"fleet"}
         gate.free.set()

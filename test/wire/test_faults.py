@@ -161,7 +161,7 @@ def test_no_descriptor_and_refused_dials(faults):
     """Every tenth socket cannot be had, every tenth dial is refused: everybody has an answer, if not always the wished one, and
     as soon as it is over everything is as before."""
     with Upstream(echo) as upstream, FaultyWeir(faults, upstream, workers=2,
-                                                          upstream_pool={"retry_first": "1ms", "retry_cap": "10ms", "max_uses": 1}) as weir:
+                                                          upstream_pool={"retry_first": "1ms", "retry_cap": "10ms", "down_for": "200ms", "max_uses": 1}) as weir:
         assert weir.ask().status == 200
         descriptors = weir.descriptors()
         faults.set(io_percent=10, open_percent=10)
@@ -171,7 +171,7 @@ def test_no_descriptor_and_refused_dials(faults):
         assert sum(askers.statuses.values()) == 1000 * TIMES and set(askers.statuses) <= {200, 502, 503, 504}, askers.statuses
         assert askers.statuses[200] > 700 * TIMES, askers.statuses  # about a fifth of dials fails, and one is tried again
         assert faults.count("without_descriptor") > 50 and faults.count("refused") > 50
-        wait_for(lambda: weir.ask().status == 200, "calm", 5)
+        wait_for(lambda: weir.ask().status == 200, "calm")
         wait_for(lambda: weir.descriptors() <= descriptors + 20, "descriptors to be back")
 
 
