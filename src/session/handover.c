@@ -14,6 +14,16 @@
 /* --- lending ------------------------------------------------------------------------------------
  */
 
+/* Nobody is inside the follower any more, nor will be. */
+static void unfollow(weir_sessions *sessions)
+{
+    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+        pthread_mutex_lock(&sessions->shards[i].mutex);
+        atomic_store(&sessions->follower, NULL);
+        pthread_mutex_unlock(&sessions->shards[i].mutex);
+    }
+}
+
 weir_err sessions_lend(weir_sessions *sessions, const struct sessions_follower *follower)
 {
     weir_err err = WEIR_OK;
@@ -24,18 +34,14 @@ weir_err sessions_lend(weir_sessions *sessions, const struct sessions_follower *
     }
     pthread_mutex_unlock(&sessions->turn);
     if (err != WEIR_OK) {
-        atomic_store(&sessions->follower, NULL);
+        unfollow(sessions);
     }
     return err;
 }
 
 void sessions_take_back(weir_sessions *sessions)
 {
-    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) { /* nobody is inside the follower any more */
-        pthread_mutex_lock(&sessions->shards[i].mutex);
-        atomic_store(&sessions->follower, NULL);
-        pthread_mutex_unlock(&sessions->shards[i].mutex);
-    }
+    unfollow(sessions);
     if (sessions->book != NULL) {
         atomic_store(&sessions->wants_back, true);
         keeper_press(sessions);

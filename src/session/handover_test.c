@@ -10,9 +10,12 @@
 #include "support/unit.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define DEADLINE_MS 20000U
@@ -224,6 +227,81 @@ static void what_is_no_copy_is_refused(void **state)
     end(&f);
 }
 
+/* One thread lends, another one is inside the follower meanwhile. */
+struct slow {
+    weir_sessions *sessions;
+    struct sessions_follower follower;
+    atomic_bool is_inside, may_leave, has_left;
+    atomic_bool is_over, was_left; /* the lending, and whether nobody was inside any more then */
+    weir_err err;
+};
+
+static void on_slow_frame(void *self, const char *bytes, size_t len)
+{
+    struct slow *slow = self;
+    (void)bytes;
+    (void)len;
+    atomic_store(&slow->is_inside, true);
+    await_true(atomic_load(&slow->may_leave), DEADLINE_MS, usleep(1000));
+    atomic_store(&slow->has_left, true);
+}
+
+static void *lend(void *self)
+{
+    struct slow *slow = self;
+    slow->err = sessions_lend(slow->sessions, &slow->follower);
+    atomic_store(&slow->was_left, atomic_load(&slow->has_left));
+    atomic_store(&slow->is_over, true);
+    return NULL;
+}
+
+static void *create(void *self)
+{
+    const struct slow *slow = self;
+    weir_session_id id;
+    const weir_session_new what = {.size = sizeof what, .user = "bob"};
+    weir_session_create(slow->sessions, &what, &id);
+    return NULL;
+}
+
+static void limit_files(rlim_t most)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = most;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* The follower is the caller's to free then. */
+static void where_lending_fails_nobody_is_inside_the_follower(void **state)
+{
+    (void)state;
+    struct fixture f;
+    pthread_t lender, creator;
+    begin(&f, true);
+    struct slow slow = {.sessions = f.old, .follower = {.frame = on_slow_frame, .self = &slow}};
+    signal(SIGXFSZ, SIG_IGN);
+    limit_files(64);
+    make(f.old, "ann", "a1"); /* which the journal does not get */
+
+    pthread_mutex_lock(&f.old->turn); /* it lends, and comes no further */
+    assert_int_equal(pthread_create(&lender, NULL, lend, &slow), 0);
+    await_true(atomic_load(&f.old->follower) != NULL, DEADLINE_MS, usleep(1000));
+    assert_int_equal(pthread_create(&creator, NULL, create, &slow), 0);
+    await_true(atomic_load(&slow.is_inside), DEADLINE_MS, usleep(1000));
+    pthread_mutex_unlock(&f.old->turn);
+    for (unsigned i = 0; i < 300 && !atomic_load(&slow.is_over); i++) {
+        usleep(1000); /* time enough to be over too early */
+    }
+    atomic_store(&slow.may_leave, true);
+    pthread_join(creator, NULL);
+    pthread_join(lender, NULL);
+    assert_int_equal(slow.err, WEIR_EIO);
+    assert_true(atomic_load(&slow.was_left));
+    limit_files(RLIM_INFINITY);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +310,7 @@ int main(void)
         cmocka_unit_test(without_a_journal_all_is_copied),
         cmocka_unit_test(what_is_older_does_not_count),
         cmocka_unit_test(what_is_no_copy_is_refused),
+        cmocka_unit_test(where_lending_fails_nobody_is_inside_the_follower),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
