@@ -15,6 +15,7 @@
 #include "gateway/manager.h"
 #include "gateway/relay.h"
 #include "gateway/server.h"
+#include "gateway/upgrade.h"
 #include "io/clock.h"
 #include "listener/accept.h"
 #include "listener/drain.h"
@@ -175,6 +176,7 @@ void server_drain(struct server *s, uint32_t at_most_ms)
         return;
     }
     s->state = SERVER_DRAINING;
+    upgrade_abandon(s->upgrade);
     s->sites_draining = s->sites_open = s->sites_count;
     s->drain_until_ms = until_ms(s, at_most_ms);
     manager_stopping(s->manager, "draining");

@@ -175,7 +175,13 @@ static void answer(struct upgrade *upgrade, const char *why)
         done(upgrade->done_self, why);
 }
 
-/* This one serves on. */
+/* Not, where it was told to end while the new one began. */
+static bool serves(const struct upgrade *upgrade)
+{
+    return upgrade->opt.server->state == SERVER_SERVING;
+}
+
+/* This one serves on, or ends as it was told to. */
 __attribute__((format(printf, 2, 3))) static void fail(struct upgrade *upgrade, const char *format,
                                                        ...)
 {
@@ -195,9 +201,17 @@ __attribute__((format(printf, 2, 3))) static void fail(struct upgrade *upgrade, 
         launcher_kill(upgrade->opt.launcher);
     if (was_paused)
         server_resume(upgrade->opt.server);
-    manager_ready(upgrade->opt.server->manager, upgrade->why);
-    tell(upgrade, LOG_ERROR_LEVEL, "upgrade_failed", "this process serves on", upgrade->why);
+    if (serves(upgrade))
+        manager_ready(upgrade->opt.server->manager, upgrade->why);
+    tell(upgrade, LOG_ERROR_LEVEL, "upgrade_failed",
+         serves(upgrade) ? "this process serves on" : "this process ends", upgrade->why);
     answer(upgrade, upgrade->why);
+}
+
+void upgrade_abandon(struct upgrade *upgrade)
+{
+    if (upgrade != NULL && upgrade->state != UPGRADE_IDLE && upgrade->state != UPGRADE_GIVEN)
+        fail(upgrade, "this process was told to end while the new one began, which ends as well");
 }
 
 static void on_failed(void *self, int error)

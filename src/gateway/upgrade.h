@@ -49,6 +49,9 @@ struct upgrade_ask {
 };
 /* NULL: it is under way. Else why not; done() does not come then. */
 const char *upgrade_begin(struct upgrade *upgrade, const struct upgrade_ask *ask);
+/* This process ends: whoever would take over ends as well, for its sockets are shut with ours. NULL
+ * is fine. */
+void upgrade_abandon(struct upgrade *upgrade);
 /* Nobody waits any more. */
 void upgrade_forget(struct upgrade *upgrade);
 

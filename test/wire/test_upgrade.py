@@ -298,6 +298,41 @@ def test_one_at_a_time():
         weir.upgrade()
 
 
+def test_who_is_told_to_end_while_a_new_one_begins_ends_with_it(tmp_path):
+    """Whoever stops a gateway does not get another one for it."""
+    asked, answer = threading.Event(), threading.Event()
+    manager = Manager(tmp_path)
+
+    def script(peer):
+        while peer.request() is not None:
+            asked.set()
+            assert answer.wait(30)
+            peer.ok()
+
+    with Upstream(script) as upstream, Upgraded(upstream, drain=60, env=manager.environment()) as weir, \
+            weir.client() as slow:
+        slow.get()
+        assert asked.wait(20)
+        begun = pathlib.Path(weir.folder.name) / "begun"
+        weir.replace(f"echo $$ >{begun}.new; mv {begun}.new {begun}; exec sleep 1000")
+        manager.await_("READY", "1")
+        waiting = []
+        thread = threading.Thread(target=lambda: waiting.append(weir.command()))
+        thread.start()
+        wait_for(begun.exists, "the new process")
+        os.kill(weir.pid, signal.SIGTERM)
+        thread.join()
+        assert waiting[0].returncode == 1 and "was told to end" in waiting[0].stderr, waiting[0]
+        wait_for(lambda: not pathlib.Path(f"/proc/{begun.read_text().strip()}").exists(), "the end of the new one")
+        answer.set()
+        assert slow.final().status == 200
+        assert weir.process.wait(20) == 0
+        manager.await_("STOPPING", "1")
+        assert len([said for said in manager.heard if "READY" in said]) == 1
+        with pytest.raises(ConnectionRefusedError):
+            Client(weir.port)
+
+
 def test_without_its_launcher_it_serves_on(upstream):
     with Upgraded(upstream) as weir:
         children = pathlib.Path(f"/proc/{weir.pid}/task/{weir.pid}/children").read_text().split()
@@ -316,7 +351,6 @@ def test_the_launcher_ends_with_its_program(upstream):
         with contextlib.suppress(ChildProcessError):
             os.waitpid(child, 0)
         assert not pathlib.Path(f"/proc/{child}/exe").exists()
-
 
 
 
