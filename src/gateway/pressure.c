@@ -63,13 +63,38 @@ static const struct group_version {
      "total_inactive_file"},
 };
 
-/* The only process in the group is this one. */
-static bool is_alone_in(const char *folder)
+/* This process, or one of its own (io/launcher.h). `children` are in words, as the kernel lists
+ * them. */
+static bool is_ours(uint64_t pid, struct slice children)
 {
-    char path[PRESSURE_PATH_MAX];
+    struct slice word;
+    uint64_t child;
+    bool found = pid == (uint64_t)getpid();
+    while (!found && slice_word(&children, &word))
+        found = text_parse_u64(word, &child) && child == pid;
+    return found;
+}
+
+/* There are no processes in the group but ours. */
+static bool is_alone(const struct pressure *p)
+{
+    char path[64], *text = NULL, *children = NULL;
+    size_t len, children_len = 0;
     uint64_t pid;
-    return snprintf(path, sizeof(path), "%s/cgroup.procs", folder) < (int)sizeof(path)
-           && read_number(path, &pid) && pid == (uint64_t)getpid();
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    if (file_read(p->group_procs, SMALL_FILE, NULL, &text, &len) != 0)
+        return false;
+    if (file_read(path, SMALL_FILE, NULL, &children, &children_len) != 0)
+        children_len = 0; /* a kernel that does not say: then we are this one process */
+    struct slice rest = {text, (uint32_t)len}, line;
+    bool alone = len > 0;
+    while (alone && slice_split(&rest, '\n', &line))
+        alone = line.len == 0
+                || (text_parse_u64(line, &pid)
+                    && is_ours(pid, (struct slice){children, (uint32_t)children_len}));
+    alloc_free(&alloc_libc, text);
+    alloc_free(&alloc_libc, children);
+    return alone;
 }
 
 static void try_group(struct pressure *p, const struct group_version *version, const char *folder)
@@ -82,11 +107,12 @@ static void try_group(struct pressure *p, const struct group_version *version, c
         return;
     if (snprintf(p->group_used, sizeof(p->group_used), "%s/%s", folder, version->used)
             >= (int)sizeof(p->group_used)
+        || snprintf(p->group_procs, sizeof(p->group_procs), "%s/cgroup.procs", folder)
+               >= (int)sizeof(p->group_procs)
         || snprintf(p->group_stat, sizeof(p->group_stat), "%s/memory.stat", folder)
                >= (int)sizeof(p->group_stat))
         return;
     p->group_most = most;
-    p->is_alone = is_alone_in(folder);
 }
 
 /* From the process's group up to the mount: in a container the path outside of it leads nowhere,
@@ -226,6 +252,7 @@ void pressure_recount(struct pressure *pressure)
 {
     uint32_t all = process_descriptors(), sockets = socket_count();
     pressure->others = all > sockets ? all - sockets : 0;
+    pressure->is_alone = pressure->group_most > 0 && is_alone(pressure);
 }
 
 void pressure_look(struct pressure *pressure)

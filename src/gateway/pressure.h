@@ -7,10 +7,10 @@
  *
  * The limit of memory is the configuration's, the control group's (memory.max, or version 1's
  * memory.limit_in_bytes, of the group or whichever above it allows least), RLIMIT_AS or
- * RLIMIT_DATA: whichever is used up most. A group that has this process alone is measured as a
- * whole, without what the kernel would give back (inactive files): then what sockets hold in the
- * kernel counts, too. Of the address space counts what was left at the start: allocators reserve
- * more of it than they use.
+ * RLIMIT_DATA: whichever is used up most. A group that has this process alone, and children of its
+ * own, is measured as a whole, without what the kernel would give back (inactive files): then what
+ * sockets hold in the kernel counts, too. Of the address space counts what was left at the start:
+ * allocators reserve more of it than they use.
  */
 #pragma once
 #include "gateway/overload.h"
@@ -31,9 +31,9 @@ struct pressure {
     uint32_t descriptors_most;
     uint32_t others;                    /* descriptors that are no sockets */
     char group_used[PRESSURE_PATH_MAX]; /* file of the group that limits; "": no group does */
-    char group_stat[PRESSURE_PATH_MAX];
+    char group_stat[PRESSURE_PATH_MAX], group_procs[PRESSURE_PATH_MAX];
     uint64_t group_most;
-    bool is_alone;                   /* in that group */
+    bool is_alone;                   /* in that group, when it was counted last */
     uint64_t space_most, space_base; /* RLIMIT_AS, and what was taken of it at the start */
     uint64_t data_most, data_base;   /* RLIMIT_DATA */
     struct overload_use use[OVERLOAD_RESOURCES]; /* as of the last look */

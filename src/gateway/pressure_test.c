@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MIB (UINT64_C(1) << 20)
@@ -151,6 +152,48 @@ static void a_group_of_its_own_is_measured_without_what_may_go(void **state)
     assert_int_equal(pressure.use[OVERLOAD_MEMORY].used, 650000000);
 }
 
+static void child_waits(int fd)
+{
+    char byte;
+    ssize_t len = read(fd, &byte, 1);
+    _exit(len != 0);
+}
+
+/* As long as it is there and nobody else's; a process that is about to take over is. */
+static void a_child_of_ours_is_nobody_else(void **state)
+{
+    (void)state;
+    struct pressure pressure;
+    char pids[60];
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(ends[1]);
+        child_waits(ends[0]);
+    }
+    assert_true(child > 0);
+    put("/proc/self/cgroup", "0::/\n");
+    put("/sys/fs/cgroup/memory.max", "1000000000\n");
+    put("/sys/fs/cgroup/memory.current", "700000000\n");
+    snprintf(pids, sizeof pids, "%d\n%d\n", (int)getpid(), (int)child);
+    put("/sys/fs/cgroup/cgroup.procs", pids);
+    assert_int_equal(memory_of(&pressure, 0).used, 700000000);
+    snprintf(pids, sizeof pids, "%d\n%d\n1\n", (int)getpid(), (int)child);
+    put("/sys/fs/cgroup/cgroup.procs", pids);
+    pressure_recount(&pressure);
+    pressure_look(&pressure);
+    assert_true(pressure.use[OVERLOAD_MEMORY].used < 700000000); /* what is resident */
+    snprintf(pids, sizeof pids, "%d\n", (int)getpid());
+    put("/sys/fs/cgroup/cgroup.procs", pids);
+    pressure_recount(&pressure);
+    pressure_look(&pressure);
+    assert_int_equal(pressure.use[OVERLOAD_MEMORY].used, 700000000);
+    close(ends[1]);
+    close(ends[0]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
 static void version_1_says_the_same_by_other_names(void **state)
 {
     (void)state;
@@ -224,6 +267,7 @@ int main(void)
         IN_A_FOLDER(without_any_limit_there_is_none),
         IN_A_FOLDER(the_group_that_allows_least_counts),
         IN_A_FOLDER(a_group_of_its_own_is_measured_without_what_may_go),
+        IN_A_FOLDER(a_child_of_ours_is_nobody_else),
         IN_A_FOLDER(version_1_says_the_same_by_other_names),
         IN_A_FOLDER(files_that_make_no_sense_limit_nothing),
         IN_A_FOLDER(of_the_address_space_what_was_left_counts),
