@@ -12,6 +12,7 @@
 #include "gateway/admin_page.h"
 #include "gateway/census.h"
 #include "gateway/config_diff.h"
+#include "gateway/environment.h"
 #include "gateway/generation.h"
 #include "gateway/manager.h"
 #include "gateway/reload_rules.h"
@@ -239,6 +240,7 @@ static struct config *read_wanted(struct reload *reload)
     struct config *wanted = ask->text.at != NULL ? config_read_text("body", ask->text.at,
                                                                     ask->text.len, &reload->faults)
                                                  : config_read(path, &reload->faults);
+    environment_hide(); /* what it has used that the one before had not */
     reload->has_faults = true;
     if (wanted != NULL)
         return wanted;

@@ -298,6 +298,20 @@ def test_secrets_are_seen_nowhere(tmp_path):
             assert secret not in text, text[:500]
 
 
+@pytest.mark.skipif(not IS_ROOT, reason="its environment is its own, and root's to read")
+def test_what_a_reload_reads_first_is_overwritten_as_well():
+    first, later = SECRETS[:2]
+    with Upstream() as upstream, Weir(upstream, env={"T_FIRST": first, "T_LATER": later},
+                                      upstream_options={"accounts": [{"name": "a1", "headers": {"x-api-key": "${T_FIRST}"}}]}) as weir:
+        environ = pathlib.Path(f"/proc/{weir.process.pid}/environ")
+        assert first not in environ.read_text() and later in environ.read_text()
+        for _ in range(2):
+            weir.config_path.write_text(weir.config_path.read_text().replace("T_FIRST", "T_LATER"))
+            assert weir.admin("/api/v1/reload", "POST").status == 200
+            assert weir.ask().status == 200 and later.encode() in upstream.bytes
+            assert later not in environ.read_text() and "T_LATER=" in environ.read_text()
+
+
 def test_a_secret_that_cannot_be_had_is_named_and_not_shown(tmp_path):
     def said(value, **environment):
         config = tmp_path / "weir.yaml"
