@@ -5,6 +5,7 @@
 #include "io/watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -39,7 +40,7 @@ int passage_pair(int ret_fds[2])
 }
 
 /* Whoever made the pair is us, or root, who may do what it likes anyway. */
-static int judge(int fd)
+static int prepare(int fd)
 {
     struct ucred other;
     socklen_t len = sizeof other;
@@ -53,12 +54,15 @@ static int judge(int fd)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &other, &len) != 0) {
         return -errno;
     }
-    return other.uid == 0 || other.uid == geteuid() ? 0 : -EPERM;
+    if (other.uid != 0 && other.uid != geteuid()) {
+        return -EPERM;
+    }
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? 0 : -errno;
 }
 
 int passage_open(int take_fd, struct passage **ret_passage)
 {
-    int error = judge(take_fd);
+    int error = prepare(take_fd);
     struct passage *passage = error == 0 ? alloc_zeroed(&alloc_libc, sizeof *passage) : NULL;
     if (passage == NULL) {
         close(take_fd);
@@ -107,11 +111,6 @@ void passage_close(struct passage *take_passage)
         alloc_free(&alloc_libc, passage);
     }
     close(fd);
-}
-
-int passage_fd(const struct passage *passage)
-{
-    return passage->fd;
 }
 
 /* --- sending ------------------------------------------------------------------------------------

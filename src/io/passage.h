@@ -25,12 +25,11 @@ struct passage;
 /* A pair of sockets, close-on-exec. 0 or -errno. */
 int passage_pair(int ret_fds[2]);
 
-/* Takes the socket, also where it fails: -ENOTSOCK, -EPROTOTYPE: it is none of a pair; -EPERM: the
+/* Takes the socket, which may have come over an exec and goes over none from now on; also where it
+ * fails: -ENOTSOCK, -EPROTOTYPE: it is none of a pair; -EPERM: the
  * process at the other end is neither ours nor root's; -ENOMEM. */
 int passage_open(int take_fd, struct passage **ret_passage);
 void passage_close(struct passage *take_passage); /* NULL is fine; also from one of its calls */
-/* For a process that is to have it after exec: it stays open there. */
-int passage_fd(const struct passage *passage);
 
 /* Sends a copy of the message, and of the descriptor (-1: none), which stays the caller's. 0, or
  * -errno: -EPIPE, -ECONNRESET: the other one has gone; -ENOBUFS: it does not take what it is sent.

@@ -185,6 +185,20 @@ static void it_may_be_closed_by_a_message(void **state)
     end(&f);
 }
 
+/* As the one that a program was started with. */
+static void no_program_that_is_started_later_has_it(void **state)
+{
+    (void)state;
+    struct passage *passage;
+    int pair[2];
+    assert_int_equal(passage_pair(pair), 0);
+    assert_int_equal(fcntl(pair[0], F_SETFD, 0), 0);
+    assert_int_equal(passage_open(pair[0], &passage), 0);
+    assert_true((fcntl(pair[0], F_GETFD) & FD_CLOEXEC) != 0);
+    passage_close(passage);
+    close(pair[1]);
+}
+
 static void another_kind_of_descriptor_is_refused(void **state)
 {
     (void)state;
@@ -206,6 +220,7 @@ int main(void)
         cmocka_unit_test(the_other_ones_end_is_told),
         cmocka_unit_test(last_words_come_whatever_was_not_heard),
         cmocka_unit_test(it_may_be_closed_by_a_message),
+        cmocka_unit_test(no_program_that_is_started_later_has_it),
         cmocka_unit_test(another_kind_of_descriptor_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
