@@ -39,7 +39,7 @@
 #define CODES_MAX    1024U
 /* Numbers of x32, which nobody uses, and which go around lists. */
 #define FOREIGN_FROM 0x40000000U
-#define NEWER_FROM   452U /* Linux 6.1 ends before */
+#define NEWER_FROM   451U /* Linux 6.1 ends before */
 
 #ifdef MACHINE
 
