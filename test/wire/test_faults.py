@@ -200,11 +200,11 @@ def test_the_wall_clock_jumps(faults, jump):
             begun = time.monotonic()
             hanging.get("/hang")
             faults.set(wall_ms=jump * 1000)
+            idle = time.monotonic()
             assert kept.get().final().status == 200  # it was not idle for a day
             assert hanging.final().status == 504
             assert 1.5 < time.monotonic() - begun < 8
-            answered = time.monotonic()
-            assert kept.closed(20) and 1 < time.monotonic() - answered + 2.5 < 10
+            assert kept.closed(20) and 2.5 < time.monotonic() - idle < 13
         assert {n: key_of(f"conversation-{n}") for n in range(8)} == before
         assert faults.count("times") > 10
         stamps = [row["time"] for row in weir.access()]
