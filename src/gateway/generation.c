@@ -512,7 +512,7 @@ static bool part_ends(struct site *site, struct generation_part *part)
 {
     part_hurry(site, part);
     if (!atomic_load(&part->generation->is_shut) || part->draining > 0
-        || (part->relay != NULL && !relay_is_idle(part->relay)))
+        || (part->relay != NULL && (!relay_is_idle(part->relay) || !relay_quit_lines(part->relay))))
         return false;
     close_inlets(part);
     if (part->relay != NULL) {

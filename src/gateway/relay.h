@@ -134,6 +134,9 @@ void relay_cut_open(struct relay *relay);
 uint32_t relay_open_count(const struct relay *relay);
 /* Nor is there a WebSocket. */
 bool relay_is_idle(const struct relay *relay);
+/* It is idle, and stays so: nobody calls its lines any more. False: some are called just now, and
+ * it is not to be freed while the worker runs. */
+bool relay_quit_lines(struct relay *relay);
 
 /* --- what it counted; any thread may read ------------------------------------------------------
  */

@@ -377,6 +377,16 @@ bool relay_is_idle(const struct relay *relay)
     return relay->open == 0 && list_is_empty(&relay->channels.open);
 }
 
+bool relay_quit_lines(struct relay *relay)
+{
+    bool is_quit = wait_line_quit(&relay->client_line);
+    for (uint32_t i = 0; i < relay->opt.config->upstreams.count; i++) {
+        is_quit &= wait_line_quit(&relay->upstreams[i].line);
+        is_quit &= wait_line_quit(&relay->upstreams[i].pause_line);
+    }
+    return is_quit;
+}
+
 uint32_t relay_series_count(const struct relay *relay)
 {
     return relay->series_count;

@@ -82,12 +82,27 @@ void wait_line_init(struct wait_line *line, struct loop *loop, struct wait_hall 
     pthread_mutex_unlock(&hall->mutex);
 }
 
+static void leave_hall(struct wait_line *line)
+{
+    pthread_mutex_lock(&line->hall->mutex);
+    if (list_holds(&line->in_hall)) {
+        list_remove(&line->hall->lines, &line->in_hall);
+    }
+    pthread_mutex_unlock(&line->hall->mutex);
+}
+
+/* Notes are written with the hall's mutex held. */
+bool wait_line_quit(struct wait_line *line)
+{
+    check(is_empty(line));
+    leave_hall(line);
+    return !atomic_load(&line->note.written);
+}
+
 void wait_line_fini(struct wait_line *line)
 {
     check(is_empty(line));
-    pthread_mutex_lock(&line->hall->mutex);
-    list_remove(&line->hall->lines, &line->in_hall);
-    pthread_mutex_unlock(&line->hall->mutex);
+    leave_hall(line);
     loop_later_cancel(line->loop, &line->later);
     loop_timer_stop(line->loop, &line->timer);
 }

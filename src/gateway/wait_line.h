@@ -59,6 +59,9 @@ struct wait_line {
 
 void wait_line_init(struct wait_line *line, struct loop *loop, struct wait_hall *hall);
 void wait_line_fini(struct wait_line *line); /* nobody waits */
+/* Nobody waits, and nobody will: it is called no more. False: it was called by another thread, and
+ * its worker has not seen that yet; until then it is not to be freed while the worker runs. */
+bool wait_line_quit(struct wait_line *line);
 
 /* wait->priority is set before. */
 void wait_line_join(struct wait_line *line, struct waiter *wait, uint64_t until_ms,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/wait_line.h"
 
+#include "runtime/worker.h"
 #include "support/turns.h"
 
 #define WAITERS 5U
@@ -163,6 +164,24 @@ static void who_waits_is_looked_after(void **state)
     assert_false(requests[0].was_late);
 }
 
+/* It lies in the worker's list then, although nobody waits. */
+static void a_line_that_was_called_is_not_let_go_before_its_worker_knows(void **state)
+{
+    const struct crew_options opt = {.workers = 1};
+    struct crew *crew;
+    (void)state;
+    assert_int_equal(crew_new(&opt, &crew), 0);
+    atomic_store(&line.worker, crew_worker(crew, 0));
+    wait_hall_call(&hall);
+    assert_false(wait_line_quit(&line));
+    assert_int_equal(crew_start(crew), 0);
+    crew_stop(crew);
+    crew_join(crew);
+    wait_hall_call(&hall); /* it is in no hall any more */
+    assert_true(wait_line_quit(&line));
+    crew_free(crew);
+}
+
 #define ON_A_LOOP(test) cmocka_unit_test_setup_teardown(test, start, end)
 
 int main(void)
@@ -173,6 +192,7 @@ int main(void)
         ON_A_LOOP(who_leaves_in_anothers_turn_changes_nobodys_place),
         ON_A_LOOP(who_joins_again_and_again_ends_the_turn_all_the_same),
         ON_A_LOOP(who_waits_is_looked_after),
+        ON_A_LOOP(a_line_that_was_called_is_not_let_go_before_its_worker_knows),
     };
     return cmocka_run_group_tests_name("wait line", tests, NULL, NULL);
 }
