@@ -179,7 +179,7 @@ uint16_t admin_command_pool(struct server *server, const struct admin_ask *ask,
     if (status != 0)
         return status;
     if (verb->holds || verb->lets_go)
-        atomic_store(&relay_shared_steer(server->shared, who.index)->paused, verb->holds);
+        steer_set_paused(relay_shared_steer(server->shared, who.index), verb->holds);
     command_tell(server, ask, who.name, verb->word, said.reason);
     return 0;
 }
@@ -258,7 +258,7 @@ static void pool_cells(struct json *json, const struct server *server, const str
             waiting += census->sheets[w].pools[command->pool].stats.waiting;
         }
     if (who.kind == CENSUS_UPSTREAM)
-        waiting += atomic_load(&relay_shared_steer(server->shared, who.index)->hall.waiting);
+        waiting += atomic_load(&relay_shared_steer(server->shared, who.index)->pause->hall.waiting);
     json_text(json, "pool", who.name);
     json_u64(json, "leases", leases);
     json_u64(json, "waiting", waiting);

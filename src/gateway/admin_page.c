@@ -183,7 +183,7 @@ uint16_t admin_pools(const struct server *server, const struct census *census, b
                                   ? relay_shared_steer(server->shared, who.index)
                                   : NULL;
         json_bool(&row, "paused", steer != NULL && steer_is_paused(steer));
-        stats_row(&row, census, i, steer != NULL ? atomic_load(&steer->hall.waiting) : 0);
+        stats_row(&row, census, i, steer != NULL ? atomic_load(&steer->pause->hall.waiting) : 0);
         admin_tls_add(&row, server, listener, who.index);
         row_end(&rows, &row);
     }

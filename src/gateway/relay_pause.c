@@ -33,7 +33,7 @@ bool pause_passes(struct transit *transit)
     }
     uint32_t most = upstream->config->pool.waiting_max;
     most = most == WEIR_NONE ? 0 : most;
-    if (atomic_load(&upstream->steer->hall.waiting) >= most) {
+    if (atomic_load(&upstream->steer->pause->hall.waiting) >= most) {
         transit_refuse(transit, FAULT_QUEUE_FULL, 1000);
         return false;
     }

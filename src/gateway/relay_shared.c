@@ -68,10 +68,21 @@ static uint32_t upstream_named(const struct config *config, const char *name)
     return UINT32_MAX;
 }
 
-static const struct accounts *accounts_before(const struct relay_shared *elder, const char *name)
+static int open_upstream_tables(struct relay_shared *shared, const struct relay_shared *elder,
+                                uint32_t index)
 {
-    uint32_t index = elder != NULL ? upstream_named(elder->config, name) : UINT32_MAX;
-    return index != UINT32_MAX ? elder->accounts[index] : NULL;
+    const struct config_upstream *upstream = &shared->config->upstreams.at[index];
+    uint32_t of = elder != NULL ? upstream_named(elder->config, upstream->name) : UINT32_MAX;
+    bool is_known = of != UINT32_MAX;
+    shared->verdicts[index] = alloc_zeroed(&alloc_libc,
+                                           upstream->endpoints.count * sizeof(struct verdict));
+    int error = shared->verdicts[index] != NULL
+                    ? steer_init(&shared->steers[index], is_known ? &elder->steers[of] : NULL,
+                                 upstream->endpoints.count)
+                    : -ENOMEM;
+    return error == 0 && upstream->accounts.count > 0 ? accounts_new(
+               upstream, is_known ? elder->accounts[of] : NULL, &shared->accounts[index])
+                                                      : error;
 }
 
 /* Clients whose limits are shared with other gateways do not change while it runs. */
@@ -104,16 +115,7 @@ static int open_tables(struct relay_shared *shared, const struct relay_shared *e
                 && proxies_new(config, elder != NULL ? elder->proxies : NULL, &shared->proxies)
                        == 0;
     for (uint32_t i = 0; fine && i < count; i++) {
-        const struct config_upstream *upstream = &config->upstreams.at[i];
-        shared->verdicts[i] = alloc_zeroed(&alloc_libc,
-                                           upstream->endpoints.count * sizeof(struct verdict));
-        fine = shared->verdicts[i] != NULL
-               && steer_init(&shared->steers[i], upstream->endpoints.count) == 0;
-        if (fine && upstream->accounts.count > 0) {
-            fine = accounts_new(upstream, accounts_before(elder, upstream->name),
-                                &shared->accounts[i])
-                   == 0;
-        }
+        fine = open_upstream_tables(shared, elder, i) == 0;
     }
     if (fine && limits_clients(config)) {
         struct relay_lasting *lasting = shared->lasting;
@@ -248,7 +250,6 @@ void relay_shared_take_over(struct relay_shared *shared, struct relay_shared *el
         if (of == UINT32_MAX) {
             continue;
         }
-        atomic_store(&shared->steers[i].paused, atomic_load(&elder->steers[of].paused));
         for (uint32_t e = 0; e < upstream->endpoints.count; e++) {
             uint32_t at = relay_endpoint_in(&elder->config->upstreams.at[of],
                                             &upstream->endpoints.at[e]);

@@ -28,22 +28,41 @@ bool steer_mode_of(const char *word, enum steer_mode *ret_mode)
     return false;
 }
 
-int steer_init(struct steer *steer, uint32_t endpoints)
+static struct steer_pause *pause_join(const struct steer *elder)
 {
-    atomic_init(&steer->paused, false);
+    struct steer_pause *pause = elder != NULL ? elder->pause
+                                              : alloc_zeroed(&alloc_libc, sizeof *pause);
+    if (pause != NULL && elder == NULL) {
+        wait_hall_init(&pause->hall);
+    }
+    if (pause != NULL) {
+        pause->users++;
+    }
+    return pause;
+}
+
+static void pause_leave(struct steer_pause *pause)
+{
+    if (pause != NULL && --pause->users == 0) {
+        wait_hall_fini(&pause->hall);
+        alloc_free(&alloc_libc, pause);
+    }
+}
+
+int steer_init(struct steer *steer, const struct steer *elder, uint32_t endpoints)
+{
     steer->modes = alloc_zeroed(&alloc_libc, endpoints * sizeof *steer->modes);
-    if (steer->modes == NULL) {
+    steer->pause = pause_join(elder);
+    if (steer->modes == NULL || steer->pause == NULL) {
+        steer_fini(steer);
         return -ENOMEM;
     }
-    wait_hall_init(&steer->hall);
     return 0;
 }
 
 void steer_fini(struct steer *steer)
 {
-    if (steer->modes != NULL) {
-        wait_hall_fini(&steer->hall);
-        alloc_free(&alloc_libc, steer->modes);
-        steer->modes = NULL;
-    }
+    pause_leave(steer->pause);
+    alloc_free(&alloc_libc, steer->modes);
+    *steer = (struct steer){0};
 }

@@ -28,18 +28,31 @@ const char *steer_word(enum steer_mode mode);
 /* False: it is none. */
 bool steer_mode_of(const char *word, enum steer_mode *ret_mode);
 
-struct steer {
-    _Atomic bool paused;
-    struct wait_hall hall; /* requests that wait for the end of that */
-    uint8_t *modes;        /* enum steer_mode of each endpoint; read and written atomically */
+/* That an upstream of this name is paused is one, whatever the configuration: who has waited since
+ * before a reload goes on when it ends, too. */
+struct steer_pause {
+    uint32_t users; /* on the hub's thread */
+    _Atomic bool is_on;
+    struct wait_hall hall; /* requests that wait for its end */
 };
 
-int steer_init(struct steer *steer, uint32_t endpoints); /* 0 or -ENOMEM */
-void steer_fini(struct steer *steer);                    /* all zeroes will do */
+struct steer {
+    struct steer_pause *pause;
+    uint8_t *modes; /* enum steer_mode of each endpoint; read and written atomically */
+};
+
+/* `elder`: that of the upstream in the configuration before, or NULL. 0 or -ENOMEM. */
+int steer_init(struct steer *steer, const struct steer *elder, uint32_t endpoints);
+void steer_fini(struct steer *steer); /* all zeroes will do */
 
 static inline bool steer_is_paused(const struct steer *steer)
 {
-    return atomic_load_explicit(&steer->paused, memory_order_relaxed);
+    return atomic_load_explicit(&steer->pause->is_on, memory_order_relaxed);
+}
+
+static inline void steer_set_paused(struct steer *steer, bool is_paused)
+{
+    atomic_store(&steer->pause->is_on, is_paused);
 }
 
 static inline enum steer_mode steer_mode(const struct steer *steer, uint32_t endpoint)

@@ -42,7 +42,7 @@ bool upgrade_steer_apply(struct server *server, uint32_t mode, struct slice text
         const struct config_upstream *upstream = &server->config->upstreams.at[u];
         struct steer *steer = relay_shared_steer(server->shared, u);
         if (mode == UPGRADE_STEER_PAUSED && slice_is(text, upstream->name)) {
-            atomic_store(&steer->paused, true);
+            steer_set_paused(steer, true);
             is_applied = true;
         }
         for (uint32_t e = 0; mode < STEER_MODES_COUNT && e < upstream->endpoints.count; e++) {

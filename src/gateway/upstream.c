@@ -51,7 +51,7 @@ int upstream_init(struct upstream *upstream, const struct upstream_options *opt)
     upstream->steer = opt->steer;
     upstream->profile = profile_new(opt->config);
     wait_line_init(&upstream->line, opt->loop, opt->hall);
-    wait_line_init(&upstream->pause_line, opt->loop, &opt->steer->hall);
+    wait_line_init(&upstream->pause_line, opt->loop, &opt->steer->pause->hall);
     account_news_init(&upstream->news, opt->loop, opt->accounts, opt->config->name);
     upstream->news.tell = opt->on_event;
     upstream->news.self = opt->event_self;

@@ -378,6 +378,18 @@ def test_what_an_operator_said_stays_said(up):
             assert client.response().status == 200
 
 
+def test_who_waits_for_the_end_of_a_pause_goes_on_after_a_reload(up):
+    with live(up, workers=1) as it, it.weir.client() as client:
+        assert it.weir.admin("/api/v1/pools/up/pause", "POST").status == 200
+        client.get()
+        wait_for(lambda: it.weir.metric("weir_listener_requests_total") == 1, "the request to come, and to wait")
+        it.config["upstreams"][0]["balance"] = "round_robin"
+        it.good()
+        assert up.requests == 0
+        assert it.weir.admin("/api/v1/pools/up/resume", "POST").status == 200
+        assert client.response().status == 200
+
+
 def test_under_load_a_hundred_reloads_fail_no_request():
     rounds = int(os.environ.get("WEIR_RELOADS", "30"))
     with Upstream() as one, Upstream() as two, Upstream() as three, live(one, workers=2) as it:
