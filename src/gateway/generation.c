@@ -381,6 +381,7 @@ void generation_take_over(struct generation *g)
         if (g->before[i] == GENERATION_NEW_ONE)
             continue;
         accept_port_limit(g->ports[i], l->pool.max_connections, l->pool.max_per_ip);
+        accept_port_patience(g->ports[i], l->pool.write_timeout_ms);
         accept_port_exempt(g->ports[i], l->proxy_protocol != HEADER_OFF ? announce_trusts : NULL,
                            l);
     }

@@ -307,6 +307,14 @@ void accept_port_limit(struct accept_port *port, uint32_t max_connections, uint3
     port->max_per_ip = port->counts_addresses ? max_per_ip : 0;
 }
 
+void accept_port_patience(struct accept_port *port, uint32_t patience_ms)
+{
+    socket_patience(port->fd, patience_ms);
+    if (port->next_fd >= 0) {
+        socket_patience(port->next_fd, patience_ms);
+    }
+}
+
 void accept_port_shorten(struct accept_port *port, bool is_short, uint32_t sockets_most)
 {
     atomic_store_explicit(&port->is_short, is_short, memory_order_relaxed);

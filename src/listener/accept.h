@@ -60,6 +60,8 @@ void accept_port_close(struct accept_port *take_port);
 /* Other limits from now on; who is above them stays. max_per_ip only where addresses are counted.
  * Any thread. */
 void accept_port_limit(struct accept_port *port, uint32_t max_connections, uint32_t max_per_ip);
+/* See socket_patience(): of who connects from now on. The thread that opened it. */
+void accept_port_patience(struct accept_port *port, uint32_t patience_ms);
 /* While the process has no more than it needs for those who are there: nobody else gets a seat
  * while is_short, nor while it has sockets_most sockets or more (io/socket.h), which is found out
  * with each client. UINT32_MAX: it may have any number. Any thread. */

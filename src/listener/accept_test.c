@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -332,6 +333,21 @@ static void limits_change_while_it_is_open(void **state)
     house_close(&house);
 }
 
+/* Who connects inherits it. */
+static void patience_changes_while_it_is_open(void **state)
+{
+    (void)state;
+    static struct house house;
+    int is_ms = 0;
+    socklen_t size = sizeof is_ms;
+    house_open(&house, 1, 3, 0);
+    accept_port_patience(house.port, 12345);
+    int fd = accept_port_fd(house.port);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &is_ms, &size), 0);
+    assert_int_equal(is_ms, 12345);
+    house_close(&house);
+}
+
 static void while_the_process_is_short_newcomers_are_refused(void **state)
 {
     (void)state;
@@ -558,6 +574,7 @@ int main(void)
         cmocka_unit_test(a_shut_door_is_given_nobody),
         cmocka_unit_test(who_waits_at_the_end_is_taken_and_then_all_are_refused),
         cmocka_unit_test(limits_change_while_it_is_open),
+        cmocka_unit_test(patience_changes_while_it_is_open),
         cmocka_unit_test(while_the_process_is_short_newcomers_are_refused),
         cmocka_unit_test(a_paced_door_takes_as_many_as_it_was_told),
         cmocka_unit_test(a_paused_door_takes_nobody),
