@@ -157,6 +157,7 @@ static int open_port(struct generation *g, uint32_t index)
     struct accept_options opt = {.address = address,
                                  .max_connections = l->pool.max_connections,
                                  .max_per_ip = l->pool.max_per_ip,
+                                 .counts_addresses = l->pool.max_per_ip > 0, /* however many */
                                  .exempts = l->proxy_protocol != HEADER_OFF ? announce_trusts
                                                                             : NULL,
                                  .exempts_self = l,

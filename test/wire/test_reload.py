@@ -340,6 +340,17 @@ def test_there_are_eight_at_most_and_the_eldest_is_let_go():
         assert clients[1].message() == b"still there"
 
 
+def test_more_clients_than_at_first_are_counted_by_their_addresses(up):
+    with live(up, pool={"max_connections": 1, "max_per_ip": 1}) as it, contextlib.ExitStack() as stack:
+        it.config["listeners"][0]["pool"]["max_connections"] = 16
+        it.good()
+        for i in range(1, 9):
+            client = stack.enter_context(it.weir.client(source=(f"127.0.0.{i}", 0)))
+            client.get()
+            assert client.response().status == 200
+        assert it.weir.ask().status == 503
+
+
 def test_another_certificate_is_shown_to_those_who_come(up):
     with certs.Authority() as authority:
         first, second = authority.sign("localhost", "127.0.0.1"), authority.sign("localhost", "127.0.0.1")
