@@ -59,6 +59,8 @@ static void inherit(struct upstream *upstream, const struct upstream *elder)
         }
     }
     upstream->outliers.review_ms = elder->outliers.review_ms;
+    upstream->zone_near = elder->zone_near;
+    upstream->zone_far = elder->zone_far;
     if (upstream->config->retry.budget == elder->config->retry.budget) {
         upstream->budget = elder->budget;
     }

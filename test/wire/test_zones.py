@@ -69,6 +69,18 @@ def test_near_by_first_and_the_others_when_fewer_than_half_are_usable(balance):
         assert weir.metric("weir_upstream_zone_requests_total", upstream="up", result="far") == 20
 
 
+def test_what_was_counted_is_counted_on_after_a_reload():
+    with servers_in("here", "there") as (_, weir):
+        assert asked(weir) == {"s0"}
+        before = weir.metric("weir_upstream_zone_requests_total", upstream="up", result="near")
+        config = json.loads(weir.config_path.read_text())
+        config["upstreams"][0]["balance"] = "p2c"
+        weir.config_path.write_text(json.dumps(config))
+        assert weir.admin("/api/v1/reload", "POST").status == 200
+        assert asked(weir) == {"s0"}
+        assert weir.metric("weir_upstream_zone_requests_total", upstream="up", result="near") == 2 * before > 0
+
+
 def test_one_of_three_is_not_enough():
     with servers_in("here", "here", "here", "there") as (servers, weir):
         assert asked(weir) == {"s0", "s1", "s2"}
