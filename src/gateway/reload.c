@@ -33,6 +33,7 @@
 #define CHANGES_MAX_BYTES (1U << 20)
 #define CHANGE_BYTES      4096U
 #define SHOWN_MAX         1024U /* bytes of a value that is shown */
+#define DRAINS            "the gateway drains, or does not serve yet: nothing is put in force"
 
 enum step {
     STEP_IDLE,
@@ -172,6 +173,16 @@ bool reload_is_under_way(const struct reload *reload)
     return reload->step != STEP_IDLE;
 }
 
+void reload_give_up(struct reload *reload)
+{
+    if (reload->step != STEP_AWAITING)
+        return;
+    config_free(reload->wanted);
+    reload->wanted = NULL;
+    snprintf(reload->message, sizeof(reload->message), "%s", DRAINS);
+    finish(reload, RELOAD_REFUSED);
+}
+
 void reload_begin(struct reload *reload, struct reload_ask *ask)
 {
     list_push_back(&reload->asks, &ask->on_reload);
@@ -280,6 +291,10 @@ static void looked(void *self, uint64_t unused)
     if (--reload->pending > 0)
         return;
     reload->step = STEP_AWAITING;
+    if (reload->server->is_drain_due) {
+        reload_give_up(reload);
+        return;
+    }
     if (generations->count >= GENERATIONS_MAX)
         generation_end(list_entry(list_first(generations), struct generation, on_server));
     reload_look(reload);
@@ -290,8 +305,8 @@ static const char *obstacle_of(const struct reload *reload)
     const struct server *s = reload->server;
     struct upgrade_info upgrade;
     upgrade_info(s->upgrade, &upgrade);
-    if (s->state != SERVER_SERVING)
-        return "the gateway drains, or does not serve yet: nothing is put in force";
+    if (s->state != SERVER_SERVING || s->is_drain_due)
+        return DRAINS;
     if (strcmp(upgrade.state, "idle") != 0)
         return "another process is about to take over: it reads the configuration as well";
     return is_overtaken(reload) ? "another configuration is in force than If-Match says" : NULL;

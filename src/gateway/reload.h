@@ -66,6 +66,8 @@ void reload_begin(struct reload *reload, struct reload_ask *ask);
 /* It is told no more; what is under way goes on. */
 void reload_leave(struct reload *reload, struct reload_ask *ask);
 bool reload_is_under_way(const struct reload *reload);
+/* The gateway drains: what waits for an older generation's end is refused. */
+void reload_give_up(struct reload *reload);
 
 /* A census is over, or an older generation has ended. */
 void reload_look(struct reload *reload);

@@ -170,9 +170,10 @@ void server_drain(struct server *s, uint32_t at_most_ms)
 {
     if (s->state != SERVER_SERVING)
         return;
-    if (reload_is_under_way(s->reload)) { /* which is over soon */
+    if (reload_is_under_way(s->reload)) { /* which is over soon, or given up */
         s->is_drain_due = true;
         s->drain_at_most_ms = at_most_ms;
+        reload_give_up(s->reload);
         return;
     }
     s->state = SERVER_DRAINING;

@@ -340,6 +340,25 @@ def test_there_are_eight_at_most_and_the_eldest_is_let_go():
         assert clients[1].message() == b"still there"
 
 
+def test_a_drain_does_not_wait_for_a_reload_that_waits():
+    with ws_upstream(echo) as sockets, live(sockets, pool={"drain_timeout": "1h"}) as it, contextlib.ExitStack() as stack:
+        clients = []
+        for turn in range(8):
+            clients.append(stack.enter_context(WsClient(it.weir.port)))
+            if turn < 7:
+                it.config["upstreams"][0]["endpoints"][0]["weight"] = 10 + turn
+                it.good()
+        answers = []
+        it.config["upstreams"][0]["endpoints"][0]["weight"] = 99
+        last = threading.Thread(target=lambda: answers.append(it.reload()))
+        last.start()
+        assert clients[0].until_close().code == 1001  # who does not go
+        it.weir.process.send_signal(signal.SIGTERM)
+        last.join(DEADLINE)
+        assert answers and answers[0][1]["result"] == "refused" and "drains" in answers[0][1]["message"], answers
+        assert clients[7].until_close().code == 1001
+
+
 def test_more_clients_than_at_first_are_counted_by_their_addresses(up):
     with live(up, pool={"max_connections": 1, "max_per_ip": 1}) as it, contextlib.ExitStack() as stack:
         it.config["listeners"][0]["pool"]["max_connections"] = 16
