@@ -18,6 +18,8 @@
 #define GROWTH_KEYS    2048U
 #define GROWTH_POOLS   64U
 #define READ_LEAST     65536U
+#define RECORDS_MOST   (1U << 26) /* weir_engine_options: of each kind, */
+#define KEY_BYTES_MOST (UINT32_MAX / 2)
 
 /* One for each endpoint and account, and each once more for HTTP/1.1 alone. */
 static uint64_t keys_of(const struct config_upstream *u)
@@ -77,15 +79,23 @@ struct engine_room engine_room_of(const struct config *config)
     return room;
 }
 
+/* What an engine takes at most; more than is needed at once is never asked of it. */
+static uint64_t at_most(uint64_t value, uint64_t needed, uint64_t most)
+{
+    most = needed > most ? needed : most;
+    return value < most ? value : most;
+}
+
 struct engine_room engine_room_reserve(const struct engine_room *room)
 {
     struct engine_room more = *room;
-    more.conns = room->conns * GROWTH + GROWTH_CONNS;
-    more.waiting = room->waiting * GROWTH + GROWTH_WAITING;
-    more.leases = room->leases + more.conns + more.waiting;
-    more.keys = room->keys * GROWTH + GROWTH_KEYS;
-    more.key_bytes = room->key_bytes * GROWTH + (uint64_t)GROWTH_KEYS * 128;
-    more.groups = room->groups + GROWTH_KEYS;
+    uint64_t key_bytes = room->key_bytes * GROWTH + (uint64_t)GROWTH_KEYS * 128;
+    more.conns = at_most(room->conns * GROWTH + GROWTH_CONNS, room->conns, RECORDS_MOST);
+    more.waiting = at_most(room->waiting * GROWTH + GROWTH_WAITING, room->waiting, RECORDS_MOST);
+    more.leases = at_most(room->leases + more.conns + more.waiting, room->leases, RECORDS_MOST);
+    more.keys = at_most(room->keys * GROWTH + GROWTH_KEYS, room->keys, RECORDS_MOST);
+    more.key_bytes = at_most(key_bytes, room->key_bytes, KEY_BYTES_MOST);
+    more.groups = at_most(room->groups + GROWTH_KEYS, room->groups, RECORDS_MOST);
     more.pools = room->pools * GROWTH + GROWTH_POOLS;
     return more;
 }
