@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DUMP_MAX  (16U << 20)
+#define DUMP_MAX  (64U << 20) /* a thousand upstreams of 256 endpoints are half of that */
 #define PATH_LEN  512U
 #define DEPTH_MAX 16U
 
@@ -17,6 +17,8 @@ struct diff {
     void *self;
     char path[PATH_LEN];
     size_t len;
+    char plain[PATH_LEN]; /* the same without the names of elements: an option's path */
+    size_t plain_len;
     uint32_t count;
 };
 
@@ -26,20 +28,12 @@ const char *config_change_word(enum config_change_kind kind)
     return words[kind];
 }
 
-/* An option's path is that of the table, without the names of elements. */
-static const struct option *option_at(const char *path)
+/* A whole list or map, and an element, are no options. */
+static const struct option *option_at(const struct diff *diff)
 {
-    char plain[PATH_LEN];
-    size_t len = 0;
-    bool inside = false;
-    for (; *path != '\0'; path++) {
-        inside = inside ? *path != ']' : *path == '[';
-        if (!inside && *path != ']')
-            plain[len++] = *path;
-    }
-    plain[len] = '\0';
-    const struct option *option = option_find(plain);
-    return option != NULL && option->kind == OPTION_VALUE ? option : NULL;
+    const struct option *option = option_find(diff->plain);
+    bool is_element = diff->len > 0 && diff->path[diff->len - 1] == ']';
+    return option != NULL && option->kind == OPTION_VALUE && !is_element ? option : NULL;
 }
 
 /* Behind its mark, where it has one. */
@@ -57,27 +51,42 @@ static void note(struct diff *diff, enum config_change_kind kind, struct slice r
 {
     const struct config_change change = {.kind = kind,
                                          .path = diff->path,
-                                         .option = option_at(diff->path),
+                                         .option = option_at(diff),
                                          .running = shown_of(running),
                                          .wanted = shown_of(wanted)};
     diff->tell(diff->self, &change);
     diff->count++;
 }
 
-static size_t go_in(struct diff *diff, bool is_list, struct slice name)
+static size_t put(char text[static PATH_LEN], size_t len, const char *before, struct slice name,
+                  const char *behind)
 {
-    size_t len = diff->len, room = sizeof(diff->path) - len;
-    const char *before = is_list ? "[" : len > 0 ? "." : "";
-    int more = snprintf(diff->path + len, room, "%s%.*s%s", before, (int)name.len, name.at,
-                        is_list ? "]" : "");
-    diff->len = (size_t)more < room ? len + (size_t)more : sizeof(diff->path) - 1;
-    return len;
+    size_t room = PATH_LEN - len;
+    int more = snprintf(text + len, room, "%s%.*s%s", before, (int)name.len, name.at, behind);
+    return (size_t)more < room ? len + (size_t)more : PATH_LEN - 1;
 }
 
-static void go_out(struct diff *diff, size_t len)
+/* Where it was. */
+struct place {
+    size_t len, plain_len;
+};
+
+static struct place go_in(struct diff *diff, bool is_list, struct slice name)
 {
-    diff->len = len;
-    diff->path[len] = '\0';
+    const struct place was = {diff->len, diff->plain_len};
+    const char *dot = was.len > 0 ? "." : "";
+    diff->len = put(diff->path, was.len, is_list ? "[" : dot, name, is_list ? "]" : "");
+    if (!is_list)
+        diff->plain_len = put(diff->plain, was.plain_len, dot, name, "");
+    return was;
+}
+
+static void go_out(struct diff *diff, struct place was)
+{
+    diff->len = was.len;
+    diff->path[was.len] = '\0';
+    diff->plain_len = was.plain_len;
+    diff->plain[was.plain_len] = '\0';
 }
 
 /* The text of an element's name, or of its URL; false: it has none. */
@@ -129,20 +138,20 @@ static void compare_parts(struct diff *diff, struct slice running, struct slice 
     for (struct json_at at = {0}; json_next(running, &at, &key, &one);) {
         if (is_list)
             name_of(one, &key);
-        size_t len = go_in(diff, is_list, key);
+        struct place was = go_in(diff, is_list, key);
         if (find(wanted, is_list, key, &other))
             compare(diff, one, other, depth + 1);
         else
             note(diff, CONFIG_REMOVED, one, other);
-        go_out(diff, len);
+        go_out(diff, was);
     }
     for (struct json_at at = {0}; json_next(wanted, &at, &key, &one);) {
         if (is_list)
             name_of(one, &key);
-        size_t len = go_in(diff, is_list, key);
+        struct place was = go_in(diff, is_list, key);
         if (!find(running, is_list, key, &other))
             note(diff, CONFIG_ADDED, other, one);
-        go_out(diff, len);
+        go_out(diff, was);
     }
 }
 

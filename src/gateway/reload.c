@@ -330,7 +330,14 @@ static void begin(struct reload *reload)
         return;
     /* Whether its files may be read at all is asked of config_read(): where a sandbox is closed to
      * one, that says so as of any file that it may not open. */
-    config_diff(s->config, wanted, note_change, &telling);
+    bool is_compared = config_diff(s->config, wanted, note_change, &telling) != UINT32_MAX;
+    if (!is_compared) {
+        snprintf(reload->message, sizeof(reload->message),
+                 "it cannot be compared with the one in force: no memory");
+        config_free(wanted);
+        finish(reload, RELOAD_FAILED);
+        return;
+    }
     if (reload->message[0] == '\0')
         reload_rules_check(s, wanted, reload->message, sizeof(reload->message));
     if (reload->message[0] != '\0') {

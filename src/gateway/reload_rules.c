@@ -127,7 +127,8 @@ void reload_rules_check(const struct server *server, const struct config *wanted
         for (uint32_t i = 0; i < check.is->upstreams.count; i++)
             if (strcmp(check.is->upstreams.at[i].name, wanted->upstreams.at[w].name) == 0)
                 check_upstream(&check, &check.is->upstreams.at[i], &wanted->upstreams.at[w]);
-    config_diff(check.is, wanted, check_change, &check);
+    if (config_diff(check.is, wanted, check_change, &check) == UINT32_MAX)
+        refuse(&check, "what it changes is not known: no memory");
     const char *lack = engine_room_lacks(&server->room, &room);
     if (lack != NULL)
         refuse(&check, "%s: more than was reserved at the start; this needs a restart", lack);
