@@ -434,6 +434,7 @@ static void on_ageing(struct loop_timer *timer, uint64_t now_ms)
 {
     struct site *site = container_of(timer, struct site, ageing);
     generation_look(site);
+    server_drain_look(site);
     site->ageing_ms = site->ageing_ms < GENERATION_LOOK_MOST_MS / 2 ? site->ageing_ms * 2
                                                                     : GENERATION_LOOK_MOST_MS;
     if (site->parts.count > 1)

@@ -125,6 +125,8 @@ void server_obey(struct server *server, struct generation *generation);
 void server_renewed(struct server *server, const struct config *before);
 /* The worker has an older generation to look after. */
 void server_age(struct site *site);
+/* On a worker, where the server drains: tells the hub once nobody is left, of older ones either. */
+void server_drain_look(struct site *site);
 void server_drain_if_due(struct server *server);
 void server_on_relay_event(void *self, const struct relay_event *event); /* self: the site */
 /* … and server.c: */
@@ -150,6 +152,7 @@ struct site {
     struct relay *relay;        /* of the generation in force, as are */
     struct inlet **inlets;      /* one for each listener of the configuration */
     uint32_t draining;          /* listeners not yet drained */
+    bool is_draining;           /* the server is, and has not heard that this one has */
     struct eventlog events;
     struct journal_voice voice;
 };

@@ -68,12 +68,31 @@ static void site_shut(void *self, uint64_t unused)
         accept_port_refuse(s->generation->ports[l]);
 }
 
+/* Clients of listeners that an older configuration had, which drain since it was replaced. */
+static bool has_older_clients(const struct site *site)
+{
+    bool any = false;
+    weir_list_each(it, &site->parts) {
+        any = any || list_entry(it, struct generation_part, on_site)->draining > 0;
+    }
+    return any;
+}
+
+void server_drain_look(struct site *site)
+{
+    struct server *s = site->server;
+    if (!site->is_draining || site->draining > 0
+        || (has_older_clients(site) && clock_now_ms() < s->drain_until_ms))
+        return;
+    site->is_draining = false;
+    crew_post_hub(s->crew, site_drained, s, 0);
+}
+
 static void listener_drained(void *arg)
 {
     struct site *site = arg;
     site->draining--;
-    if (site->draining == 0)
-        crew_post_hub(site->server->crew, site_drained, site->server, 0);
+    server_drain_look(site);
 }
 
 static uint32_t least(uint64_t a, uint64_t b)
@@ -109,6 +128,9 @@ static void site_drain(void *self, uint64_t at_most_ms)
             relay_drain(relay, spread_ms);
     }
     site->draining = count;
+    site->is_draining = true;
+    if (has_older_clients(site))
+        server_age(site); /* it may have become seldom */
     for (uint32_t l = 0; l < count; l++) {
         if (s->is_given)
             inlet_shut_door(site->inlets[l]);
@@ -121,8 +143,11 @@ static void site_drain(void *self, uint64_t at_most_ms)
 uint32_t server_left(const struct server *s)
 {
     uint32_t left = 0;
-    for (uint32_t l = 0; l < s->config->listeners.count; l++)
-        left += accept_port_taken(s->generation->ports[l]);
+    weir_list_each(it, &s->generations) {
+        const struct generation *g = list_entry(it, struct generation, on_server);
+        for (uint32_t l = 0; l < g->config->listeners.count; l++)
+            left += g->ports[l] != NULL ? accept_port_taken(g->ports[l]) : 0;
+    }
     return left;
 }
 
