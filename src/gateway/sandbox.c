@@ -168,7 +168,8 @@ struct sandbox *sandbox_new_bare(void)
     return NULL;
 }
 
-/* Paths are found when it is entered, by whoever it has become then. */
+/* Where paths lead is found now, while everything can be seen; the folder of sessions, which may
+ * not be there yet, when it is entered. */
 struct sandbox *sandbox_new(const struct config *config)
 {
     struct sandbox *s = sandbox_new_bare();
