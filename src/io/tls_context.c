@@ -176,10 +176,10 @@ int tls_client_swap(struct tls_client *client, struct tls_profile *profile)
 
 struct tls_contexts *tls_contexts_of_client(struct tls_client *client)
 {
-    if (atomic_exchange(&client->is_swapped, false)) {
-        tls_memory_forget(client->memory);
-    }
-    return station_contexts(&client->station);
+    bool is_swapped = atomic_exchange(&client->is_swapped, false);
+    struct tls_contexts *contexts = station_contexts(&client->station);
+    tls_memory_serve(client->memory, contexts, is_swapped);
+    return contexts;
 }
 
 struct tls_memory *tls_client_memory(struct tls_client *client)
@@ -362,7 +362,7 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
     if (tls == NULL || tls->origin == NULL) {
         return 0;
     }
-    tls_origin_remember(tls->origin, session);
+    tls_origin_remember(tls->origin, tls->contexts, session);
     return 1;
 }
 

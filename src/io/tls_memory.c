@@ -19,7 +19,8 @@
 
 struct tls_memory {
     struct map by_name;
-    struct list unused; /* origins that only wait, the longest first */
+    struct list unused;            /* origins that only wait, the longest first */
+    const struct tls_contexts *by; /* whose tickets they are */
 };
 
 struct tls_origin {
@@ -78,12 +79,20 @@ void tls_memory_free(struct tls_memory *take_memory)
     alloc_free(&alloc_libc, take_memory);
 }
 
-void tls_memory_forget(struct tls_memory *memory)
+static void forget_all(struct tls_memory *memory)
 {
     uint32_t at = 0;
     for (struct tls_origin *origin; (origin = map_walk(&memory->by_name, &at)) != NULL;) {
         origin_forget(origin);
     }
+}
+
+void tls_memory_serve(struct tls_memory *memory, const struct tls_contexts *by, bool is_swapped)
+{
+    if (is_swapped || memory->by != by) {
+        forget_all(memory);
+    }
+    memory->by = by;
 }
 
 static bool is_place(const void *value, const void *key)
@@ -145,9 +154,10 @@ void tls_origin_leave(struct tls_origin *origin)
     }
 }
 
-void tls_origin_remember(struct tls_origin *origin, SSL_SESSION *take_session)
+void tls_origin_remember(struct tls_origin *origin, const struct tls_contexts *by,
+                         SSL_SESSION *take_session)
 {
-    if (origin->memory == NULL) {
+    if (origin->memory == NULL || origin->memory->by != by) {
         SSL_SESSION_free(take_session);
         return;
     }

@@ -157,7 +157,9 @@ int tls_tickets_callback(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
 struct tls_memory;
 struct tls_memory *tls_memory_new(void);
 void tls_memory_free(struct tls_memory *take_memory); /* its origins live while they are used */
-void tls_memory_forget(struct tls_memory *memory);    /* all tickets */
+/* Tickets are had of these contexts alone from now on: those of others, and those that connections
+ * of others still bring, are forgotten. Another profile may trust less than they did. */
+void tls_memory_serve(struct tls_memory *memory, const struct tls_contexts *by, bool is_swapped);
 /* Who answers there, to whom. */
 struct tls_place {
     const char *host;
@@ -167,7 +169,8 @@ struct tls_place {
 /* A reference to it; NULL: no memory, and nothing is resumed. */
 struct tls_origin *tls_origin_of(struct tls_memory *memory, const struct tls_place *place);
 void tls_origin_leave(struct tls_origin *origin);
-void tls_origin_remember(struct tls_origin *origin, SSL_SESSION *take_session);
+void tls_origin_remember(struct tls_origin *origin, const struct tls_contexts *by,
+                         SSL_SESSION *take_session);
 SSL_SESSION *tls_origin_recall(struct tls_origin *origin); /* a reference, or NULL */
 
 /* --- errors ------------------------------------------------------------------------------------
