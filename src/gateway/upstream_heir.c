@@ -177,6 +177,31 @@ static void flush_strays(struct upstream *upstream)
     }
 }
 
+/* What its keys of TLS have in common, or NULL. */
+static const char *tls_of(const struct upstream *upstream)
+{
+    const char *tls = NULL;
+    for (uint32_t i = 0; tls == NULL && i < upstream->count * upstream->keys; i++) {
+        tls = pool_key_view(upstream->pins[i])->tls;
+    }
+    return tls;
+}
+
+/* Keys of another fingerprint have been pinned since before the connector had the TLS that it
+ * stands for: what was dialled meanwhile, to be ready, was by the elder's. */
+static void flush_early(struct upstream *upstream, const struct upstream *elder)
+{
+    if (elder != NULL && is_same_text(tls_of(upstream), tls_of(elder))) {
+        return;
+    }
+    for (uint32_t i = 0; i < upstream->count * upstream->keys; i++) {
+        const weir_key *pin = pool_key_view(upstream->pins[i]);
+        if (pin->tls != NULL) {
+            weir_pool_flush(upstream->pool, pin, WEIR_NEVER);
+        }
+    }
+}
+
 /* --- its pool ------------------------------------------------------------------------------------
  */
 
@@ -250,6 +275,7 @@ void upstream_take_over(struct upstream *upstream, const struct upstream_options
         inherit(upstream, elder);
     }
     update_pool(upstream, elder);
+    flush_early(upstream, elder);
     flush_strays(upstream);
     if (upstream->openclaw != NULL) {
         openclaw_obey(upstream->openclaw, upstream->config);

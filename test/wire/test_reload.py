@@ -11,7 +11,7 @@ import threading
 import certs
 import pytest
 from h2raw import H2
-from test_tls import TlsClient
+from test_tls import TlsClient, TlsUpstream
 from wsraw import CLOSE, TEXT, WsClient, echo
 from wsraw import upstream as ws_upstream
 from weirtest import DEADLINE, WEIR, Client, Upstream, Weir, free_port, wait_for
@@ -411,6 +411,18 @@ def test_another_certificate_is_shown_to_those_who_come(up):
                 assert fresh.sock.getpeercert(binary_form=True) != shown
                 fresh.get(host="localhost")
                 assert fresh.response().status == 200
+
+
+def test_what_was_made_ready_before_a_reload_is_not_taken_for_verified():
+    with certs.Authority() as authority, certs.Authority() as stranger, \
+            TlsUpstream(stranger.sign("localhost", "127.0.0.1")) as up, \
+            live(up, workers=4, upstream_options={"tls": {"verify": False, "ca": str(authority.certificate)},
+                                                  "pool": {"min_idle": 8}}) as it:
+        assert it.weir.ask().status == 200
+        del it.config["upstreams"][0]["tls"]["verify"]
+        it.good()
+        assert {it.weir.ask().status for _ in range(8)} <= {502, 503}
+        assert up.requests == 1
 
 
 def test_what_an_operator_said_stays_said(up):
