@@ -159,7 +159,7 @@ void inlet_update(struct inlet *inlet, const struct inlet_options *opt)
     const struct http1_listener_options http1 = http1_options(inlet, opt);
     const struct http2_listener_options http2 = http2_options(inlet, opt);
     front_update(inlet->front, &front);
-    http1_listener_update(inlet->http1, &http1); /* its limits were tried: generation_fault() */
+    http1_listener_update(inlet->http1, &http1); /* its limits fit: reload_rules.c */
     http1_listener_hand_to(inlet->http1, opt->handler_self);
     if (inlet->http2 != NULL) {
         http2_listener_update(inlet->http2, &http2);

@@ -23,8 +23,8 @@
 
 /* gRPC servers take more pings than that for an attack, unless they say otherwise. */
 #define GRPC_PING_LEAST_MS 300000U
-/* After that one who took no HTTP/1.1 is asked again. */
 #define TENANT_MAX         160U /* an account's session, or a client's two ends */
+/* After that one who took no HTTP/1.1 is asked again. */
 #define HTTP2_ALONE_MS     60000U
 #define WAIT_SEEN_MS       200U
 
