@@ -214,8 +214,8 @@ static void what_is_no_copy_is_refused(void **state)
     struct append file;
     begin(&f, false);
     static const char *const texts[] = {"", "weir", "weirpass",
-                                        "somethingelse that is long enough "
-                                        "to be a copy of sessions"};
+                                        ("somethingelse that is long enough to be a copy of "
+                                         "sessions")};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         assert_int_equal(append_memory("weir-test", &file), 0);
         assert_int_equal(append_write(&file, texts[i], strlen(texts[i])), 0);
