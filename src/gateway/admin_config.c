@@ -204,26 +204,20 @@ static void reload_cancel(struct admin_job *take_job)
     free(job);
 }
 
-static struct admin_job *reload_start(const struct server *server, const struct admin_ask *ask,
-                                      struct slice text, struct bytes *out, admin_done_fn *done,
-                                      void *self, uint16_t *ret_status)
+static struct admin_job *reload_start(const struct reload_job *wanted, struct bytes *out,
+                                      uint16_t *ret_status)
 {
     struct reload_job *job = calloc(1, sizeof(*job));
     if (job == NULL) {
         *ret_status = rows_fault(out, 503, "no memory");
         return NULL;
     }
-    *job = (struct reload_job){.job = {.cancel = reload_cancel},
-                               .ask = {.who = ask->who,
-                                       .text = text,
-                                       .if_match = ask->if_match,
-                                       .hides = has_variables(text),
-                                       .done = reload_done},
-                               .reload = server->reload,
-                               .out = out,
-                               .done = done,
-                               .self = self};
-    reload_begin(server->reload, &job->ask);
+    *job = *wanted;
+    job->out = out;
+    job->job.cancel = reload_cancel;
+    job->ask.hides = has_variables(job->ask.text);
+    job->ask.done = reload_done;
+    reload_begin(job->reload, &job->ask);
     return &job->job;
 }
 
@@ -231,7 +225,11 @@ struct admin_job *admin_reload(const struct server *server, const struct admin_a
                                struct bytes *out, admin_done_fn *done, void *self,
                                uint16_t *ret_status)
 {
-    return reload_start(server, ask, (struct slice){NULL, 0}, out, done, self, ret_status);
+    const struct reload_job wanted = {.ask = {.who = ask->who, .if_match = ask->if_match},
+                                      .reload = server->reload,
+                                      .done = done,
+                                      .self = self};
+    return reload_start(&wanted, out, ret_status);
 }
 
 struct admin_job *admin_config_put(const struct server *server, const struct admin_ask *ask,
@@ -255,5 +253,10 @@ struct admin_job *admin_config_put(const struct server *server, const struct adm
         return NULL;
     }
     const struct slice text = {ask->input.len > 0 ? ask->input.at : "", ask->input.len};
-    return reload_start(server, ask, text, out, done, self, ret_status);
+    const struct reload_job wanted = {
+        .ask = {.who = ask->who, .text = text, .if_match = ask->if_match},
+        .reload = server->reload,
+        .done = done,
+        .self = self};
+    return reload_start(&wanted, out, ret_status);
 }

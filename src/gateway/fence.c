@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <linux/landlock.h>
 #include <stddef.h>
@@ -86,11 +85,12 @@ void fence_post(struct fence *fence, const char *path, enum fence_right right)
     char real[PATH_MAX];
     if (realpath(path, real) == NULL || is_allowed(fence, real, right))
         return;
-    struct post *post = malloc(sizeof(*post) + strlen(real) + 1);
+    size_t size = strlen(real) + 1;
+    struct post *post = malloc(sizeof(*post) + size);
     if (post == NULL)
         return; /* then it is stricter, and says so when the file is opened */
     post->right = right;
-    strcpy(post->path, real);
+    memcpy(post->path, real, size);
     post->next = fence->posts;
     fence->posts = post;
 }
@@ -98,10 +98,15 @@ void fence_post(struct fence *fence, const char *path, enum fence_right right)
 /* The folder of `file` in `room`, whether the file is there or not. */
 static const char *folder_of(const char *file, char room[static PATH_MAX])
 {
-    if (strlen(file) >= PATH_MAX)
+    const char *last = strrchr(file, '/');
+    size_t len = last != NULL ? (size_t)(last - file) : 0;
+    if (last == NULL)
+        return ".";
+    if (len == 0 || len >= PATH_MAX)
         return "/";
-    strcpy(room, file);
-    return dirname(room);
+    memcpy(room, file, len);
+    room[len] = '\0';
+    return room;
 }
 
 static void post_folder_of(struct fence *fence, const char *file, enum fence_right right)

@@ -8,6 +8,8 @@
  */
 #include "gateway/filter.h"
 
+#include "base/sanitized.h"
+
 #include <asm/ioctls.h>
 #include <errno.h>
 #include <linux/audit.h>
@@ -21,14 +23,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#    define SANDBOX_SANITIZED
-#elif defined(__has_feature)
-#    if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#        define SANDBOX_SANITIZED
-#    endif
-#endif
 
 #if defined(__x86_64__)
 #    define MACHINE AUDIT_ARCH_X86_64

@@ -8,6 +8,7 @@
  */
 #include "gateway/sandbox.h"
 
+#include "base/sanitized.h"
 #include "base/text.h"
 #include "gateway/environment.h"
 #include "gateway/filter.h"
@@ -126,7 +127,7 @@ static void post_system(struct sandbox *s)
 {
     for (size_t i = 0; i < sizeof(system_paths) / sizeof(system_paths[0]); i++)
         fence_post(s->fence, system_paths[i], FENCE_READ);
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef BASE_SANITIZED
     static const char *const tools[] = {"/proc", "/usr", "/lib", "/proc/self/exe"};
     for (size_t i = 0; i < sizeof(tools) / sizeof(tools[0]); i++)
         fence_post_around(s->fence, tools[i], FENCE_READ); /* reports name functions and lines */
