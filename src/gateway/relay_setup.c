@@ -67,8 +67,10 @@ int relay_new(const struct relay_options *opt, struct relay **ret_relay)
 
 void relay_begin(struct relay *relay)
 {
-    if (relay->opt.relays != NULL) {
-        list_push_back(relay->opt.relays, &relay->on_site);
+    struct list *relays = relay->opt.relays;
+    if (relays != NULL) {
+        check(relays->head.prev != NULL); /* list_init() was called */
+        list_push_back(relays, &relay->on_site);
     }
     for (uint32_t i = 0; i < relay->opt.config->upstreams.count; i++) {
         if (relay->checkups[i] != NULL) {
