@@ -44,7 +44,8 @@ static void alone_it_may_what_the_limit_says(void **state)
 
 struct gateway {
     struct client_lease lease;
-    struct lease_ask ask; /* under way, while lease.is_asking */
+    struct lease_ask ask;  /* under way, while lease.is_asking */
+    struct lease_ask late; /* nobody waits for its answer; no name: there is none */
     uint32_t waiting;
 };
 
@@ -261,7 +262,6 @@ static uint32_t held_by_all(void)
 
 static void act(struct rand *rand, struct gateway *it, unsigned n)
 {
-    static struct lease_ask late[GATEWAYS];
     uint32_t open = client_lease_open(&it->lease);
     switch (rand_below(rand, 8)) {
     case 0:
@@ -276,13 +276,13 @@ static void act(struct rand *rand, struct gateway *it, unsigned n)
     case 5:
         if (compose(n) && rand_chance(rand, 100)) {
             it->lease.is_asking = false; /* nobody heard of it; it may come later */
-            late[n] = it->ask;
+            it->late = it->ask;
         }
         break;
     case 6:
-        if (late[n].name != NULL) {
-            say(&late[n]);
-            late[n].name = NULL;
+        if (it->late.name != NULL) {
+            say(&it->late);
+            it->late.name = NULL;
         }
         break;
     default:
