@@ -7,6 +7,8 @@
  * see the functions.
  */
 #pragma once
+#include "base/sanitized.h"
+
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -18,7 +20,7 @@ static inline ssize_t fd_receive(int fd, void *buf, size_t cap)
 {
     ssize_t got;
     do {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(SYS_recvfrom)
+#if defined(BASE_SANITIZED) || !defined(SYS_recvfrom)
         got = recv(fd, buf, cap, 0);
 #else
         got = syscall(SYS_recvfrom, fd, buf, cap, 0, NULL, NULL);
@@ -30,7 +32,7 @@ static inline ssize_t fd_receive(int fd, void *buf, size_t cap)
 /* As send(). */
 static inline ssize_t fd_send(int fd, const void *data, size_t len)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(SYS_sendto)
+#if defined(BASE_SANITIZED) || !defined(SYS_sendto)
     return send(fd, data, len, MSG_NOSIGNAL);
 #else
     return syscall(SYS_sendto, fd, data, len, MSG_NOSIGNAL, NULL, NULL);
