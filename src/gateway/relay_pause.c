@@ -4,8 +4,8 @@
  * that, as many as may wait for its pool and as long as they would wait for a connection. And what
  * is told to go of the connections that there are.
  */
-#include "base/alloc.h"
 #include "base/check.h"
+#include "gateway/key_flush.h"
 #include "gateway/openclaw.h"
 #include "gateway/relay_parts.h"
 #include "gateway/steer.h"
@@ -53,61 +53,11 @@ void transit_leave_pause(struct transit *transit)
 /* --- one endpoint's connections ------------------------------------------------------------------
  */
 
-/* A key with its texts: the pool's own may go while it is flushed. */
-struct key_copy {
-    struct key_copy *next;
-    weir_key key;
-    char room[];
-};
-
-struct gathering {
-    const struct config_endpoint *endpoint;
-    struct key_copy *first;
-};
-
-static const char *copy_text(const char *text, char **room)
+static bool leads_to(const void *self, const weir_key *key)
 {
-    if (text == NULL) {
-        return NULL;
-    }
-    size_t size = strlen(text) + 1;
-    char *copy = memcpy(*room, text, size);
-    *room += size;
-    return copy;
-}
-
-static size_t size_of(const char *text)
-{
-    return text != NULL ? strlen(text) + 1 : 0;
-}
-
-/* Without memory for one it keeps its connections until they are idle for too long. */
-static bool gather(void *arg, const weir_key_info *info)
-{
-    struct gathering *gathering = arg;
-    const weir_key *key = info->key;
-    const struct config_endpoint *endpoint = gathering->endpoint;
-    if (key->port != endpoint->port || strcmp(key->host, endpoint->host) != 0
-        || strcmp(key->scheme, endpoint->scheme) != 0) {
-        return true;
-    }
-    size_t size = size_of(key->scheme) + size_of(key->host) + size_of(key->source)
-                  + size_of(key->proxy) + size_of(key->tls) + size_of(key->tenant);
-    struct key_copy *copy = alloc_zeroed(&alloc_libc, sizeof *copy + size);
-    if (copy == NULL) {
-        return false;
-    }
-    char *room = copy->room;
-    copy->key = (weir_key){.scheme = copy_text(key->scheme, &room),
-                           .host = copy_text(key->host, &room),
-                           .port = key->port,
-                           .source = copy_text(key->source, &room),
-                           .proxy = copy_text(key->proxy, &room),
-                           .tls = copy_text(key->tls, &room),
-                           .tenant = copy_text(key->tenant, &room)};
-    copy->next = gathering->first;
-    gathering->first = copy;
-    return true;
+    const struct config_endpoint *endpoint = self;
+    return key->port == endpoint->port && strcmp(key->host, endpoint->host) == 0
+           && strcmp(key->scheme, endpoint->scheme) == 0;
 }
 
 void relay_flush_endpoint(struct relay *relay, uint32_t upstream, uint32_t endpoint,
@@ -117,13 +67,6 @@ void relay_flush_endpoint(struct relay *relay, uint32_t upstream, uint32_t endpo
     weir_pool *pools[] = {of->pool, of->openclaw != NULL ? openclaw_pool(of->openclaw) : NULL};
     check(endpoint < of->count);
     for (unsigned i = 0; i < sizeof pools / sizeof *pools && pools[i] != NULL; i++) {
-        struct gathering gathering = {.endpoint = of->endpoints[endpoint].config};
-        weir_pool_each_key(pools[i], gather, &gathering);
-        while (gathering.first != NULL) {
-            struct key_copy *copy = gathering.first;
-            gathering.first = copy->next;
-            weir_pool_flush(pools[i], &copy->key, grace_ms);
-            alloc_free(&alloc_libc, copy);
-        }
+        key_flush(pools[i], leads_to, of->endpoints[endpoint].config, grace_ms);
     }
 }

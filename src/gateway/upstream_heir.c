@@ -11,6 +11,7 @@
  *     upstream_take_over()    the pool and its connector obey; it does not fail
  */
 #include "base/alloc.h"
+#include "gateway/key_flush.h"
 #include "gateway/openclaw.h"
 #include "gateway/relay_parts.h"
 #include "gateway/secure.h"
@@ -73,18 +74,6 @@ static void inherit(struct upstream *upstream, const struct upstream *elder)
 /* --- connections that have no place any more -----------------------------------------------------
  */
 
-/* Of a key: its texts are the pool's, which may go while it is flushed. */
-struct stray {
-    struct stray *next;
-    weir_key key;
-    char room[];
-};
-
-struct stray_search {
-    const struct upstream *upstream;
-    struct stray *first;
-};
-
 static bool is_same_text(const char *a, const char *b)
 {
     return (a == NULL || b == NULL) ? a == b : strcmp(a, b) == 0;
@@ -107,74 +96,19 @@ static bool is_same_tenant(const struct upstream *upstream, const char *tenant, 
     return slice_same(upstream_account_of(tenant), upstream_account_of(pinned));
 }
 
-static bool is_ours(const struct upstream *upstream, const weir_key *key)
+static bool is_stray(const void *self, const weir_key *key)
 {
+    const struct upstream *upstream = self;
     for (uint32_t i = 0; i < upstream->count * upstream->keys; i++) {
         const weir_key *pin = pool_key_view(upstream->pins[i]);
         if (pin->port == key->port && strcmp(pin->host, key->host) == 0
             && strcmp(pin->scheme, key->scheme) == 0 && is_same_text(pin->proxy, key->proxy)
             && is_same_tls(upstream, key->tls, pin->tls)
             && is_same_tenant(upstream, key->tenant, pin->tenant)) {
-            return true;
+            return false;
         }
     }
-    return false;
-}
-
-static const char *copy_text(const char *text, char **room)
-{
-    if (text == NULL) {
-        return NULL;
-    }
-    size_t size = strlen(text) + 1;
-    char *copy = memcpy(*room, text, size);
-    *room += size;
-    return copy;
-}
-
-static size_t size_of(const char *text)
-{
-    return text != NULL ? strlen(text) + 1 : 0;
-}
-
-/* Without memory for one it keeps its connections until they are idle for too long. */
-static bool note_stray(void *arg, const weir_key_info *info)
-{
-    struct stray_search *search = arg;
-    const weir_key *key = info->key;
-    if (is_ours(search->upstream, key)) {
-        return true;
-    }
-    struct stray *stray = alloc_zeroed(&alloc_libc, sizeof *stray + size_of(key->scheme)
-                                                        + size_of(key->host) + size_of(key->source)
-                                                        + size_of(key->proxy) + size_of(key->tls)
-                                                        + size_of(key->tenant));
-    if (stray == NULL) {
-        return false;
-    }
-    char *room = stray->room;
-    stray->key = (weir_key){.scheme = copy_text(key->scheme, &room),
-                            .host = copy_text(key->host, &room),
-                            .port = key->port,
-                            .source = copy_text(key->source, &room),
-                            .proxy = copy_text(key->proxy, &room),
-                            .tls = copy_text(key->tls, &room),
-                            .tenant = copy_text(key->tenant, &room)};
-    stray->next = search->first;
-    search->first = stray;
     return true;
-}
-
-static void flush_strays(struct upstream *upstream)
-{
-    struct stray_search search = {.upstream = upstream};
-    weir_pool_each_key(upstream->pool, note_stray, &search);
-    while (search.first != NULL) {
-        struct stray *stray = search.first;
-        search.first = stray->next;
-        weir_pool_flush(upstream->pool, &stray->key, WEIR_NEVER);
-        alloc_free(&alloc_libc, stray);
-    }
 }
 
 /* What its keys of TLS have in common, or NULL. */
@@ -276,7 +210,7 @@ void upstream_take_over(struct upstream *upstream, const struct upstream_options
     }
     update_pool(upstream, elder);
     flush_early(upstream, elder);
-    flush_strays(upstream);
+    key_flush(upstream->pool, is_stray, upstream, WEIR_NEVER);
     if (upstream->openclaw != NULL) {
         openclaw_obey(upstream->openclaw, upstream->config);
     }
