@@ -6,10 +6,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define MAGIC        "weirpass"
-#define HEAD         (sizeof MAGIC - 1 + sizeof(struct ident_secret))
-#define COPY_AT_ONCE 256U         /* records under one lock */
-#define COPY_BYTES   (256U << 10) /* written at a time */
+#define MAGIC      "weirpass"
+#define HEAD       (sizeof MAGIC - 1 + sizeof(struct ident_secret))
+#define COPY_BYTES (256U << 10) /* written at a time */
 
 /* --- lending ------------------------------------------------------------------------------------
  */
@@ -71,41 +70,13 @@ static void copy_flush(struct copy *copy)
     copy->len = 0;
 }
 
-static void copy_record(struct copy *copy, const struct session_record *record)
+static void copy_record(void *self, const struct session_record *record)
 {
+    struct copy *copy = self;
     if (copy->len + SESSION_FRAME_MAX > COPY_BYTES) {
         copy_flush(copy);
     }
     copy->len += session_record_write(record, 0, 0, copy->bytes + copy->len);
-}
-
-static void copy_session(struct copy *copy, struct shard *shard, const struct session *session)
-{
-    char text[SESSION_TEXT_MAX];
-    struct session_record record;
-    table_export(&shard->table, session, text, &record);
-    copy_record(copy, &record);
-    if (record.attrs.len > 0) {
-        record.kind = SESSION_ATTRS;
-        copy_record(copy, &record);
-    }
-}
-
-static void copy_shard(struct copy *copy, struct shard *shard)
-{
-    uint32_t index = 0;
-    const struct session *session = NULL;
-    do {
-        pthread_mutex_lock(&shard->mutex);
-        for (unsigned i = 0; i < COPY_AT_ONCE; i++) {
-            session = table_walk_all(&shard->table, &index);
-            if (session == NULL) {
-                break;
-            }
-            copy_session(copy, shard, session);
-        }
-        shard_leave(shard);
-    } while (session != NULL);
 }
 
 int sessions_copy_to(weir_sessions *sessions, int fd)
@@ -118,7 +89,7 @@ int sessions_copy_to(weir_sessions *sessions, int fd)
     memcpy(copy.bytes + sizeof MAGIC - 1, &sessions->secret, sizeof sessions->secret);
     copy.len = HEAD;
     for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
-        copy_shard(&copy, &sessions->shards[i]);
+        shard_each(&sessions->shards[i], copy_record, &copy);
     }
     copy_flush(&copy);
     explicit_bzero(copy.bytes, COPY_BYTES);

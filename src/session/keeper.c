@@ -9,9 +9,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define TICK_MS      1000U
-#define AGAIN_MS     1000U /* between two attempts to mend a journal */
-#define COPY_AT_ONCE 256U  /* records under one lock */
+#define TICK_MS  1000U
+#define AGAIN_MS 1000U /* between two attempts to mend a journal */
 
 static void emit(struct weir_sessions *sessions, weir_session_event_kind kind)
 {
@@ -43,33 +42,9 @@ static void tick_shards(struct weir_sessions *sessions, uint64_t now_ms)
     }
 }
 
-static void copy_record(struct shard *shard, const struct session *session)
+static void copy_record(void *book, const struct session_record *record)
 {
-    char text[SESSION_TEXT_MAX];
-    struct session_record record;
-    table_export(&shard->table, session, text, &record);
-    book_copy(shard->sessions->book, &record);
-    if (record.attrs.len > 0) {
-        record.kind = SESSION_ATTRS;
-        book_copy(shard->sessions->book, &record);
-    }
-}
-
-static void copy_shard(struct shard *shard)
-{
-    uint32_t index = 0;
-    const struct session *session = NULL;
-    do {
-        pthread_mutex_lock(&shard->mutex);
-        for (unsigned i = 0; i < COPY_AT_ONCE; i++) {
-            session = table_walk_all(&shard->table, &index);
-            if (session == NULL) {
-                break;
-            }
-            copy_record(shard, session);
-        }
-        shard_leave(shard);
-    } while (session != NULL);
+    book_copy(book, record);
 }
 
 static void rewrite(struct weir_sessions *sessions)
@@ -80,7 +55,7 @@ static void rewrite(struct weir_sessions *sessions)
         return;
     }
     for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
-        copy_shard(&sessions->shards[i]);
+        shard_each(&sessions->shards[i], copy_record, sessions->book);
     }
     if (book_rewrite_end(sessions->book) == WEIR_OK) {
         keeper_degraded(sessions, false);

@@ -168,6 +168,10 @@ void shard_keep(struct shard *shard, const struct session *session);
 /* With them, and the tombstone that leads from the id it had. */
 void shard_keep_moved(struct shard *shard, const struct session *session, struct session_id from,
                       uint64_t until_ms);
+/* Every session of it as it is, a record each and one for its attributes; locked for some of them
+ * at a time. */
+void shard_each(struct shard *shard, void (*fn)(void *self, const struct session_record *record),
+                void *self);
 /* table->ended. */
 void shard_on_end(void *self, const struct session *session, enum table_end why);
 

@@ -127,3 +127,30 @@ void shard_on_end(void *self, const struct session *session, enum table_end why)
         shard_write(shard, &over, 1); /* what was evicted is the store's from now on */
     }
 }
+
+#define EACH_AT_ONCE 256U /* sessions under one lock */
+
+void shard_each(struct shard *shard, void (*fn)(void *self, const struct session_record *record),
+                void *self)
+{
+    char text[SESSION_TEXT_MAX];
+    struct session_record record;
+    uint32_t index = 0;
+    const struct session *session = NULL;
+    do {
+        pthread_mutex_lock(&shard->mutex);
+        for (unsigned i = 0; i < EACH_AT_ONCE; i++) {
+            session = table_walk_all(&shard->table, &index);
+            if (session == NULL) {
+                break;
+            }
+            table_export(&shard->table, session, text, &record);
+            fn(self, &record);
+            if (record.attrs.len > 0) {
+                record.kind = SESSION_ATTRS;
+                fn(self, &record);
+            }
+        }
+        shard_leave(shard);
+    } while (session != NULL);
+}
