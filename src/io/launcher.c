@@ -7,6 +7,8 @@
  */
 #include "io/launcher.h"
 
+#include "io/rights.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -55,24 +57,9 @@ struct child {
     sigset_t mask;
 };
 
-static bool tell(const struct child *child, const struct note *note, int fd)
+static void tell(const struct child *child, const struct note *note, int fd)
 {
-    union {
-        struct cmsghdr align;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control = {.room = {0}};
-    struct iovec part = {(void *)(uintptr_t)note, sizeof *note};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (fd >= 0) {
-        message.msg_control = control.room;
-        message.msg_controllen = sizeof control.room;
-        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-        head->cmsg_level = SOL_SOCKET;
-        head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(head), &fd, sizeof fd);
-    }
-    return sendmsg(child->socket, &message, MSG_NOSIGNAL) == (ssize_t)sizeof *note;
+    rights_send(child->socket, note, sizeof *note, fd, 0); /* nobody hears it: we end with them */
 }
 
 /* What a service manager says is for the process that it named; descriptors of its come to the new

@@ -2,6 +2,7 @@
 #include "io/passage.h"
 
 #include "io/clock.h"
+#include "io/rights.h"
 #include "io/watch.h"
 
 #include <errno.h>
@@ -121,28 +122,6 @@ union control {
     char room[CMSG_SPACE(sizeof(int))];
 };
 
-static int send_now(int socket, const void *bytes, size_t len, int fd)
-{
-    union control control;
-    struct iovec part = {(void *)(uintptr_t)bytes, len};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (fd >= 0) {
-        memset(&control, 0, sizeof control);
-        message.msg_control = control.room;
-        message.msg_controllen = sizeof control.room;
-        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-        head->cmsg_level = SOL_SOCKET;
-        head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(head), &fd, sizeof fd);
-    }
-    ssize_t sent;
-    do {
-        sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (sent < 0 && errno == EINTR);
-    return sent >= 0 ? 0 : -errno;
-}
-
 /* -ETOOMANYREFS: too many descriptors are under way, which passes as they are taken. */
 static bool is_later(int error)
 {
@@ -178,7 +157,7 @@ static void look(struct passage *passage)
 int passage_send(struct passage *passage, const void *bytes, size_t len, int fd)
 {
     bool is_first = list_is_empty(&passage->unsent);
-    int error = is_first ? send_now(passage->fd, bytes, len, fd) : -EAGAIN;
+    int error = is_first ? rights_send(passage->fd, bytes, len, fd, MSG_DONTWAIT) : -EAGAIN;
     if (is_later(error)) {
         error = keep(passage, bytes, len, fd);
         look(passage);
@@ -190,7 +169,8 @@ static void send_kept(struct passage *passage)
 {
     while (!list_is_empty(&passage->unsent)) {
         struct unsent *unsent = unsent_first(passage);
-        if (is_later(send_now(passage->fd, unsent->bytes, unsent->len, unsent->fd))) {
+        if (is_later(
+                rights_send(passage->fd, unsent->bytes, unsent->len, unsent->fd, MSG_DONTWAIT))) {
             return;
         }
         unsent_free(passage, unsent); /* sent; or there is nobody, which is heard soon */
