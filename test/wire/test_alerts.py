@@ -12,7 +12,7 @@ from test_accounts import Api
 from test_affinity import by_session, four, relay as relay_of
 from test_sessions import pin, with_pins
 from test_sessions_redis import Redis
-from weirtest import Client, Upstream, Weir, dead_port, wait_for
+from weirtest import Client, Upstream, Weir, dead_port, hostile, wait_for
 
 option = pytest.mark.option
 KINDS = {"error_rate", "session_survival", "cache_hit", "pool_utilization", "memory"}
@@ -251,22 +251,7 @@ def test_a_webhook_that_fails_is_asked_again():
 @option("alerts.webhook_timeout")
 @pytest.mark.parametrize("how", ["down", "silent", "endless", "garbage", "redirect", "huge_head"])
 def test_a_webhook_that_is_no_good_does_no_harm(how):
-    def answer(peer, _):
-        if how == "silent":
-            peer.recv()
-        elif how == "endless":
-            peer.send(b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n")
-            with contextlib.suppress(OSError):
-                while True:
-                    peer.send(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
-        elif how == "garbage":
-            peer.send(b"SSH-2.0-no\r\n\r\n")
-        elif how == "redirect":
-            peer.send(b"HTTP/1.1 302 No\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")
-        else:
-            peer.send(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200000 + b"\r\n\r\n")
-
-    with Upstream() as up, Hook(answer) as hook:
+    with Upstream() as up, Hook(lambda peer, _: hostile(peer, how)) as hook:
         url = f"http://127.0.0.1:{dead_port()}/" if how == "down" else hook.url
         with Weir(up, alerts={"memory": "1MiB", "webhook": url, "webhook_timeout": "200ms", **SOON}) as weir:
             fires(weir, "memory")

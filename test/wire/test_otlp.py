@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Spans of requests, posted to a collector as OTLP's JSON: who is whose parent, what is said, and that no collector hurts."""
 import asyncio
-import contextlib
 import json
 import re
 import signal
@@ -11,7 +10,7 @@ import time
 import pytest
 
 from otlppeer import Collector
-from weirtest import Upstream, Weir, dead_port, wait_for
+from weirtest import Upstream, Weir, dead_port, hostile, wait_for
 
 option = pytest.mark.option
 SERVER, CLIENT = 2, 3
@@ -212,21 +211,9 @@ def test_what_finds_no_room_is_counted():
 def test_a_collector_that_is_no_good_does_no_harm(how):
     def script(peer):
         while peer.request() is not None:
-            if how == "silent":
-                peer.recv()
-            elif how == "endless":
-                peer.send(b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n")
-                with contextlib.suppress(OSError):
-                    while True:
-                        peer.send(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
-            elif how == "garbage":
-                peer.send(b"SSH-2.0-no\r\n\r\n")
-            elif how == "redirect":
-                peer.send(b"HTTP/1.1 302 No\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")
-            else:
-                peer.send(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200000 + b"\r\n\r\n")
-    with Upstream() as up, Upstream(script) as hostile:
-        url = f"http://127.0.0.1:{dead_port()}/v1/traces" if how == "down" else hostile.url + "/v1/traces"
+            hostile(peer, how)
+    with Upstream() as up, Upstream(script) as collector:
+        url = f"http://127.0.0.1:{dead_port()}/v1/traces" if how == "down" else collector.url + "/v1/traces"
         with with_otlp(up, url, timeout="200ms") as weir:
             assert weir.ask().status == 200
             wait_for(lambda: weir.metric("weir_otlp_failures_total") >= 1, "a failure")

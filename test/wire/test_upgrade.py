@@ -59,6 +59,19 @@ def test_it_is_asked_for_by_a_signal(upstream):
         assert served(weir)
 
 
+def one_slow():
+    """An upstream that tells when it is asked for /slow, and waits with the answer."""
+    asked, answer = threading.Event(), threading.Event()
+
+    def script(peer):
+        while (request := peer.request()) is not None:
+            if b"/slow" in request[0]:
+                asked.set()
+                assert answer.wait(30)
+            peer.ok()
+    return asked, answer, script
+
+
 def test_what_the_command_says(upstream):
     with Upgraded(upstream) as weir:
         said = weir.command()
@@ -71,14 +84,7 @@ def test_what_the_command_says(upstream):
 
 
 def test_an_open_request_ends_in_the_old_process_and_the_next_goes_to_the_new_one():
-    asked, answer = threading.Event(), threading.Event()
-
-    def script(peer):
-        while (request := peer.request()) is not None:
-            if b"/slow" in request[0]:
-                asked.set()
-                assert answer.wait(30)
-            peer.ok()
+    asked, answer, script = one_slow()
 
     with Upstream(script) as upstream, Upgraded(upstream, drain=20) as weir, weir.client() as slow:
         slow.get("/slow")
@@ -267,14 +273,7 @@ def test_an_address_that_is_somebody_elses(upstream):
 
 
 def test_one_at_a_time():
-    asked, answer = threading.Event(), threading.Event()
-
-    def script(peer):
-        while (request := peer.request()) is not None:
-            if b"/slow" in request[0]:
-                asked.set()
-                assert answer.wait(30)
-            peer.ok()
+    asked, answer, script = one_slow()
 
     with Upstream(script) as upstream, Upgraded(upstream, drain=20) as weir, weir.client() as slow:
         weir.replace(f"touch {weir.folder.name}/begun; exec sleep 1000")

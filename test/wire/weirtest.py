@@ -27,6 +27,23 @@ WORKERS = int(os.environ.get("WEIR_WORKERS", "1"))  # of a gateway whose test do
 DEADLINE = 20.0  # seconds; the longest a test waits for anything that must happen
 
 
+def hostile(peer, how):
+    """What a server that is no good answers: "silent", "endless", "garbage", "redirect", "huge_head"."""
+    if how == "silent":
+        peer.recv()
+    elif how == "endless":
+        peer.send(b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while True:
+                peer.send(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
+    elif how == "garbage":
+        peer.send(b"SSH-2.0-no\r\n\r\n")
+    elif how == "redirect":
+        peer.send(b"HTTP/1.1 302 No\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")
+    else:
+        peer.send(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200000 + b"\r\n\r\n")
+
+
 def wait_for(condition, what="condition", deadline=DEADLINE, every=0.01):
     """Polls until condition() is true and returns its value; fails with `what` at the deadline."""
     end = time.monotonic() + deadline
