@@ -457,8 +457,9 @@ def test_who_waits_for_the_end_of_a_pause_goes_on_after_a_reload(up):
         assert client.response().status == 200
 
 
+@pytest.mark.soak
 def test_under_load_a_hundred_reloads_fail_no_request():
-    rounds = int(os.environ.get("WEIR_RELOADS", "30"))
+    rounds = int(os.environ.get("WEIR_RELOADS", "100" if os.environ.get("WEIR_SOAK") else "30"))
     with Upstream() as one, Upstream() as two, Upstream() as three, live(one, workers=2) as it:
         urls = [one.url, two.url, three.url]
         ended, failures, done = threading.Event(), [], [0]
