@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peers die under load and come back: whoever asks is answered well again within two seconds, by the clock."""
+import os
+import pathlib
+import tempfile
+import threading
+import time
+
+import pytest
+
+import peers
+from test_accounts import Api
+from test_affinity import by_session, four, relay
+from test_proxies import microsocks, tinyproxy
+from test_sessions_redis import Redis
+from weirtest import Upstream, Weir, free_port, wait_for
+
+TIMES = 10 if os.environ.get("WEIR_SOAK") else 1
+RECOVERY_MAX = 2.0  # seconds, from when the peer listens again
+
+
+class Life:
+    """Some who ask all the time, when that went well, and how often it did not."""
+
+    def __init__(self, ask):
+        self.ask, self.bad, self.good, self.good_at = ask, 0, 0, 0.0
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(4)]
+
+    def run(self):
+        while not self.over.is_set():
+            if self.ask():
+                self.good_at, self.good = time.monotonic(), self.good + 1
+            else:
+                self.bad += 1
+            self.over.wait(0.01)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+    def suffers(self, die, come_back):
+        """How long it took from a peer's return until somebody was served."""
+        before = self.bad
+        die()
+        wait_for(lambda: self.bad > before, "failures")
+        came = come_back()
+        wait_for(lambda: self.good_at > came, "service", 10)
+        return self.good_at - came
+
+
+def serves(weir):
+    return lambda: weir.ask("/life").status == 200
+
+
+def must_be_quick(what, times):
+    print(what, "served again after", ", ".join(f"{1000 * t:.0f}" for t in times), "ms")
+    assert max(times) <= RECOVERY_MAX, times
+
+
+@pytest.mark.soak
+def test_an_upstream():
+    at = [Upstream()]
+
+    def come_back():
+        at[0] = Upstream(address=("127.0.0.1", at[0].port))
+        return time.monotonic()
+
+    with Weir(at[0], workers=2) as weir, Life(serves(weir)) as life:
+        must_be_quick("upstream", [life.suffers(lambda: at[0].stop(), come_back) for _ in range(2 * TIMES)])
+        at[0].stop()
+
+
+class Killed:
+    """A real program that is killed (kill -9), or asked to end where it has children, and started as it was."""
+
+    def __init__(self, server, has_children=False):
+        self.server, self.has_children = server, has_children
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.server.__exit__(*exc)
+
+    def die(self):
+        if self.has_children:
+            self.server.stop()
+        else:
+            self.server.process.kill()
+            self.server.process.wait()
+
+    def come_back(self):
+        self.server = peers.Server(self.server.process.args, self.server.port, self.server.directory)
+        return time.monotonic()
+
+
+@pytest.mark.soak
+def test_an_upstream_of_http2():
+    home = tempfile.TemporaryDirectory(prefix="weir-nghttpd-")
+    (pathlib.Path(home.name) / "life").write_text("ok")
+    port = free_port()
+    command = [peers.find("nghttpd", "nghttp2-server"), "--no-tls", "-d", home.name, str(port)]
+    with Killed(peers.Server(command, port, home)) as peer, \
+            Weir(upstream_options={"protocol": "h2", "endpoints": [{"url": f"http://127.0.0.1:{port}"}]}, workers=2) as weir, \
+            Life(serves(weir)) as life:
+        must_be_quick("nghttpd", [life.suffers(peer.die, peer.come_back) for _ in range(TIMES)])
+
+
+PROXIES = {"microsocks": ("socks5", microsocks, False), "tinyproxy": ("http", tinyproxy, False),
+           "squid": ("http", peers.squid, False), "dante": ("socks5", peers.dante, True)}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", PROXIES)
+def test_a_proxy(kind):
+    scheme, start, has_children = PROXIES[kind]
+    with Upstream() as upstream, Killed(start(), has_children) as proxy, \
+            Weir(upstream, upstream_options={"proxy": f"{scheme}://127.0.0.1:{proxy.server.port}"}, workers=2) as weir:
+        wait_for(lambda: weir.ask().status == 200, "the first answer")  # a proxy may listen before it serves
+        with Life(serves(weir)) as life:
+            must_be_quick(kind, [life.suffers(proxy.die, proxy.come_back) for _ in range(TIMES)])
+
+
+@pytest.mark.soak
+def test_a_redis():
+    """Nobody sees an error meanwhile; it is used again within two seconds of its return, and told what it missed."""
+    numbers = iter(range(10**9))
+    with Redis() as redis, Api() as api, relay(api, *four(), sessions=redis.sessions(timeout="200ms"), workers=2) as weir:
+        with Life(lambda: by_session(weir, next(numbers) % 50)[2] == 200) as life:
+            times = []
+            for turn in range(2 * TIMES):
+                wait_for(lambda: weir.metric("weir_redis_up") == 1, "it to be used")
+                redis.kill()
+                wait_for(lambda: weir.metric("weir_redis_up") == 0, "it to be missed")
+                good = life.good
+                wait_for(lambda: life.good > good + 20, "service without it")
+                redis.start()
+                back = time.monotonic()
+                wait_for(lambda: weir.metric("weir_redis_up") == 1, "its return", 10)
+                times.append(time.monotonic() - back)
+            must_be_quick("redis", times)
+            assert life.bad == 0 and weir.metric("weir_redis_outages_total") == 2 * TIMES
