@@ -163,6 +163,11 @@ struct config_endpoint {
     const char *zone;  /* "": none */
 };
 
+struct config_endpoints {
+    struct config_endpoint *at;
+    uint32_t count;
+};
+
 /* Who we are to the endpoints. */
 #define CONFIG_ACCOUNTS_MAX        64U
 #define CONFIG_ACCOUNT_HEADERS_MAX 16U
