@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define DWELL_MS       5000U
-#define HALF_LIFE_MS   10000U
+#define COUNT_MS       10000U /* at a time, and as long again they are those before */
 #define HYSTERESIS     0.05
 #define BUSY_DEGRADED  0.80
 #define BUSY_OVERLOAD  0.95
@@ -17,10 +17,12 @@
 #define FAIL_UNUSABLE  0.50
 #define REQUESTS_LEAST 10U /* fewer say nothing about a rate */
 
-/* A word that is already in force, or a worse one, holds on a little longer. */
+/* A word that is already in force, or a worse one, holds on a little longer; not until nothing at
+ * all fails, which is less than is wanted of one that is well. */
 static bool above(double value, double threshold, weir_health word, weir_health now)
 {
-    return value > (now >= word ? threshold - HYSTERESIS : threshold);
+    double less = threshold / 2 < HYSTERESIS ? threshold / 2 : HYSTERESIS;
+    return value > (now >= word ? threshold - less : threshold);
 }
 
 static double ratio(uint64_t part, uint64_t whole)
@@ -72,26 +74,31 @@ weir_health health_of(const struct health_facts *facts, char *ret_message, size_
     return WEIR_HEALTHY;
 }
 
-static void halve(struct window *window, uint64_t now_ms)
+static uint32_t sum_of(uint32_t a, uint32_t b)
 {
-    while (now_ms - window->begun_ms >= HALF_LIFE_MS) {
-        uint64_t halvings = (now_ms - window->begun_ms) / HALF_LIFE_MS;
-        unsigned shift = halvings < 31 ? (unsigned)halvings : 31U;
-        window->good >>= shift;
-        window->bad >>= shift;
-        window->begun_ms += halvings * HALF_LIFE_MS;
+    return b < UINT32_MAX - a ? a + b : UINT32_MAX;
+}
+
+static void fade(struct window *window, uint64_t now_ms)
+{
+    uint64_t spans = (now_ms - window->begun_ms) / COUNT_MS;
+    if (spans > 0) {
+        window->good_before = spans == 1 ? window->good : 0;
+        window->bad_before = spans == 1 ? window->bad : 0;
+        window->good = window->bad = 0;
+        window->begun_ms += spans * COUNT_MS;
     }
 }
 
 void health_count_good(struct window *window, uint64_t now_ms, uint32_t times)
 {
-    halve(window, now_ms);
-    window->good = times < UINT32_MAX - window->good ? window->good + times : UINT32_MAX;
+    fade(window, now_ms);
+    window->good = sum_of(window->good, times);
 }
 
 void health_count(struct window *window, uint64_t now_ms, bool is_good)
 {
-    halve(window, now_ms);
+    fade(window, now_ms);
     if (is_good) {
         window->good++;
     } else {
@@ -107,11 +114,13 @@ static bool is_usable(const struct key *key)
 static struct health_facts facts_of(const weir_pool *pool)
 {
     uint64_t now_ms = pool->engine->now_ms;
+    struct window window = pool->window;
+    fade(&window, now_ms);
     struct health_facts facts = {
         .used = pool->by_state[WEIR_ACTIVE].count + pool->by_state[WEIR_SHARED].count,
         .most = pool->opt.max_total == WEIR_UNLIMITED ? 0 : pool->opt.max_total,
-        .good = pool->window.good,
-        .bad = pool->window.bad,
+        .good = sum_of(window.good, window.good_before),
+        .bad = sum_of(window.bad, window.bad_before),
         .acquire_timeout_ms = pool->opt.acquire_timeout_ms,
         .now = (weir_health)pool->window.health,
     };

@@ -3,16 +3,19 @@
  * health.h - one word for how a pool fares, and the rule that said so.
  *
  * The judgement is a pure function of one window of facts and of the present word: a threshold is
- * left 0.05 below where it is entered, and a word stays for five seconds at least.
+ * left 0.05 below where it is entered, or at half of it where that is less far, and a word stays
+ * for five seconds at least. Requests count for ten to twenty seconds, whether others come after
+ * them or not: a pool of which nobody wants anything any more is well again.
  */
 #pragma once
 #include <weir/weir.h>
 
 struct window {
     uint64_t since_ms;  /* the present word */
-    uint64_t begun_ms;  /* the counts below are halved ten seconds after */
+    uint64_t begun_ms;  /* the counts below; ten seconds after they are those before */
     uint32_t good, bad; /* requests that ended well, or did not */
-    uint8_t health;     /* weir_health */
+    uint32_t good_before, bad_before;
+    uint8_t health; /* weir_health */
 };
 
 struct health_facts {

@@ -41,6 +41,10 @@ static void thresholds_are_left_lower_than_entered(void **state)
     assert_int_equal(judge(facts), WEIR_DEGRADED);
     facts.used = 75;
     assert_int_equal(judge(facts), WEIR_HEALTHY);
+    facts = (struct health_facts){.good = 970, .bad = 30, .now = WEIR_DEGRADED};
+    assert_int_equal(judge(facts), WEIR_DEGRADED);
+    facts.bad = 20; /* some may fail where all is well */
+    assert_int_equal(judge(facts), WEIR_HEALTHY);
 }
 
 static void counts_fade(void **state)
@@ -51,11 +55,17 @@ static void counts_fade(void **state)
         health_count(&window, 0, i < 4);
     }
     health_count(&window, 10000, true);
-    assert_int_equal(window.good, 3);
-    assert_int_equal(window.bad, 2);
+    assert_int_equal(window.good, 1);
+    assert_int_equal(window.bad, 0);
+    assert_int_equal(window.good_before, 4);
+    assert_int_equal(window.bad_before, 4);
+    health_count(&window, 20000, true);
+    assert_int_equal(window.good_before, 1);
+    assert_int_equal(window.bad_before, 0);
     health_count(&window, 1000000, false);
     assert_int_equal(window.good, 0);
     assert_int_equal(window.bad, 1);
+    assert_int_equal(window.good_before, 0);
     health_count_good(&window, 1000000, UINT32_MAX - 1);
     health_count_good(&window, 1000000, 7); /* as far as it goes */
     assert_int_equal(window.good, UINT32_MAX);
@@ -93,6 +103,29 @@ static void a_pool_tells_when_its_word_changes(void **state)
     fake_free(fake);
 }
 
+static void a_pool_that_nobody_asks_is_well_again(void **state)
+{
+    (void)state;
+    weir_pool_options opt = {.max_total = 100, .max_per_key = 100};
+    struct fake *fake = fake_open(&opt, NULL);
+    weir_health_report report;
+    for (int i = 0; i < 12; i++) {
+        weir_lease lease = fake_lease_up(fake, "a");
+        fake_release(fake, lease, WEIR_BROKEN);
+    }
+    fake_wait(fake, 1000);
+    weir_pool_health(fake->pool, &report);
+    assert_int_equal(report.health, WEIR_UNAVAILABLE);
+    assert_string_equal(report.message, "100 % of requests fail");
+    for (int i = 0; i < 21; i++) {
+        fake_wait(fake, 1000);
+    }
+    weir_pool_health(fake->pool, &report);
+    assert_int_equal(report.health, WEIR_HEALTHY);
+    assert_true(report.error_rate == 0.0);
+    fake_free(fake);
+}
+
 static void a_pool_without_a_limit_is_never_full(void **state)
 {
     (void)state;
@@ -116,6 +149,7 @@ int main(void)
         cmocka_unit_test(thresholds_are_left_lower_than_entered),
         cmocka_unit_test(counts_fade),
         cmocka_unit_test(a_pool_tells_when_its_word_changes),
+        cmocka_unit_test(a_pool_that_nobody_asks_is_well_again),
         cmocka_unit_test(a_pool_without_a_limit_is_never_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
