@@ -28,6 +28,8 @@ struct mark {
 struct window {
     uint64_t length_ms;
     uint32_t count, next;
+    uint64_t last_all, last_part; /* the counters at the last look */
+    bool moves;                   /* they are others by now, and those of the next look are these */
     struct mark marks[MARKS + 2];
 };
 
@@ -192,8 +194,10 @@ void alerts_inherit(struct alerts *alerts, const char *const *names, const struc
 {
     alerts->sessions = elder->sessions;
     alerts->survival = elder->survival;
-    if (alerts->cache.length_ms == elder->cache.length_ms) {
+    if (alerts->opt.window_ms == elder->opt.window_ms) {
         alerts->cache = elder->cache;
+        alerts->requests = elder->requests;
+        alerts->requests.moves = elder->requests.count > 0;
     }
     for (uint32_t i = 0; i < alerts->count; i++) {
         for (uint32_t k = 0; k < elder->count; k++) {
@@ -229,10 +233,25 @@ static struct mark *mark_at(struct window *window, uint32_t back)
     return &window->marks[(window->next + size - 1 - back) % size];
 }
 
+/* Differences to the marks are what counts, so they may wrap round. */
+static void window_move(struct window *window, uint64_t all, uint64_t part)
+{
+    for (uint32_t i = 0; i < window->count; i++) {
+        mark_at(window, i)->all += all - window->last_all;
+        mark_at(window, i)->part += part - window->last_part;
+    }
+    window->moves = false;
+}
+
 /* What is older than the window leaves, but for the one it begins with. */
 static void window_note(struct window *window, uint64_t now_ms, uint64_t all, uint64_t part)
 {
     uint64_t pause = window->length_ms / MARKS;
+    if (window->moves) {
+        window_move(window, all, part);
+    }
+    window->last_all = all;
+    window->last_part = part;
     if (window->count == 0 || now_ms - mark_at(window, 0)->at_ms >= pause) {
         window->marks[window->next] = (struct mark){now_ms, all, part};
         window->next = (window->next + 1) % (MARKS + 2);

@@ -93,7 +93,8 @@ struct alerts;
 struct alerts *alerts_new(const struct alerts_options *opt, const struct alloc *alloc);
 void alerts_free(struct alerts *take_alerts);
 /* Takes over what the elder knows, by the names of the pools of both: what fires goes on firing.
- * Counters of requests may be others from now on; they are looked at anew. */
+ * Counters of requests may be others from now on: what the elder saw of them within its window
+ * stays known, and the window goes on from wherever they stand at the first look. */
 void alerts_inherit(struct alerts *alerts, const char *const *names, const struct alerts *elder,
                     const char *const *elder_names);
 

@@ -356,6 +356,38 @@ static void a_millisecond_more_is_no_matter(void **state)
     assert_told("");
 }
 
+/* The next configuration's, with counters that begin anew at so much. */
+static void renew(const struct alerts_options *opt, uint64_t finished, uint64_t failed)
+{
+    static const char *const names[] = {"up", "listener:web"};
+    struct alerts *heir = alerts_new(opt, &alloc_libc);
+    assert_non_null(heir);
+    alerts_inherit(heir, names, alerts, names);
+    alerts_free(alerts);
+    alerts = heir;
+    facts.finished = finished;
+    facts.failed = failed;
+}
+
+static void a_window_goes_on_after_a_reload(void **state)
+{
+    (void)state;
+    serve(200, 95, 5);
+    serve(25, 0, 10);
+    assert_told("");
+    renew(&defaults, 7, 0); /* less than it was, and no request has become undone */
+    look_for(1);
+    assert_float_equal(find(ALERT_ERROR_RATE, 0)->value, 1250.0 / 20250, 0.001);
+    renew(&defaults, 1000000, 1000);
+    serve(30, 10, 0);
+    assert_told("+error_rate ");
+    struct alerts_options other = defaults;
+    other.window_ms = WINDOW_MS / 2; /* of another length, it begins anew */
+    renew(&other, 1000000, 1000);
+    look_for(1);
+    assert_false(find(ALERT_ERROR_RATE, 0)->is_known);
+}
+
 static void without_memory(const struct alloc *alloc, void *arg)
 {
     (void)arg;
@@ -407,6 +439,7 @@ int main(void)
         IT(more_than_all_cannot_fail),
         IT(answers_that_slow_down),
         IT(a_millisecond_more_is_no_matter),
+        IT(a_window_goes_on_after_a_reload),
         IT(memory_is_refused),
         IT(pauses),
     };
