@@ -35,6 +35,25 @@ static int fail(const struct ask *ask, const char *what, const char *why)
     return 1;
 }
 
+static int fail_gone(const struct ask *ask, const char *what, const char *why)
+{
+    if (ask->ret_is_gone != NULL)
+        *ask->ret_is_gone = true;
+    return fail(ask, what, why);
+}
+
+/* Nobody listens there, or who did went away without a word. */
+static bool is_gone(int error)
+{
+    return error == -ECONNREFUSED || error == -ENOENT || error == -ECONNRESET || error == -EPIPE;
+}
+
+static int fail_reach(const struct ask *ask, const char *what, int error)
+{
+    return is_gone(error) ? fail_gone(ask, what, oserror_text(error))
+                          : fail(ask, what, oserror_text(error));
+}
+
 /* NULL: it says nothing. */
 static const char *from_environment(const char *name)
 {
@@ -198,7 +217,7 @@ static int read_answer(const struct ask *ask, const struct bytes *answer, struct
     struct http_head head = {.fields = fields};
     struct slice text = bytes_slice(answer);
     if (text.len == 0)
-        return fail(ask, ask->path, "the connection was closed without an answer");
+        return fail_gone(ask, ask->path, "the connection was closed without an answer");
     ssize_t used = parse(text, &head);
     if (used <= 0)
         return fail(ask, ask->path, "what answers there is no admin interface");
@@ -206,7 +225,7 @@ static int read_answer(const struct ask *ask, const struct bytes *answer, struct
     bool is_whole = head.framing == HTTP_LENGTH ? body.len == head.content_length
                                                 : head.framing == HTTP_NO_BODY && body.len == 0;
     if (!is_whole)
-        return fail(ask, ask->path, "the answer is not whole");
+        return fail_gone(ask, ask->path, "the answer is not whole");
     if (head.status < 200 || head.status > 299)
         return say_status(ask, head.status, body);
     return bytes_append_slice(ret_body, body) ? 0 : fail(ask, ask->path, "out of memory");
@@ -217,12 +236,12 @@ static int converse(const struct ask *ask, const struct where *where, struct byt
     struct bytes answer;
     int fd = connect_to(ask, where);
     if (fd < 0)
-        return fail(ask, where->text, oserror_text(fd));
+        return fail_reach(ask, where->text, fd);
     bytes_init(&answer, &alloc_libc, ASK_ANSWER_MAX);
     int error = say(fd, ask, where);
     error = error == 0 ? hear(fd, &answer) : error;
     close(fd);
-    int status = error != 0 ? fail(ask, where->text, oserror_text(error))
+    int status = error != 0 ? fail_reach(ask, where->text, error)
                             : read_answer(ask, &answer, ret_body);
     bytes_fini(&answer);
     return status;

@@ -22,6 +22,7 @@ struct ask {
     struct slice input;  /* a body of JSON [none] */
     uint32_t timeout_s;  /* of each step [ASK_TIMEOUT_S] */
     char *ret_why;       /* instead of stderr: ASK_WHY_MAX bytes */
+    bool *ret_is_gone; /* nobody is there, or whoever was has gone without a whole answer [none] */
 };
 
 #define ASK_WHY_MAX 512U

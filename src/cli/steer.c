@@ -172,23 +172,18 @@ int command_account(int count, char **words)
     return left < 0 ? EXIT_USAGE : steer_named(&steering, "accounts", left, words, verbs);
 }
 
-/* "3 clients left, cut in 12 s". False: it has ended, or another process answers by now. */
-static bool print_left(const struct steering *steering, char *last, size_t size)
+enum drain_view { DRAIN_UNDER_WAY, DRAIN_ENDED, DRAIN_UNKNOWN };
+
+/* "3 clients left, cut in 12 s", once. False: who answers does not drain. */
+static bool print_left(struct slice process, char *last, size_t size)
 {
-    char why[ASK_WHY_MAX], text[96];
-    struct ask ask = {.command = "drain", .admin = steering->ask.admin, .path = "/api/v1/process"};
     struct slice draining, value;
-    struct bytes body;
     uint64_t clients = 0;
-    ask.config = steering->ask.config;
-    ask.ret_why = why;
-    bytes_init(&body, &alloc_libc, ASK_ANSWER_MAX);
-    bool is_draining = ask_admin(&ask, &body) == 0 && json_check(bytes_slice(&body))
-                       && json_member(json_trim(bytes_slice(&body)), SLICE("draining"), &draining)
-                       && json_is_object(draining)
-                       && json_member(draining, SLICE("clients"), &value)
-                       && json_get_u64(value, &clients);
-    if (is_draining && json_member(draining, SLICE("cut_in_seconds"), &value)) {
+    char text[96];
+    if (!json_member(process, SLICE("draining"), &draining) || !json_is_object(draining)
+        || !json_member(draining, SLICE("clients"), &value) || !json_get_u64(value, &clients))
+        return false;
+    if (json_member(draining, SLICE("cut_in_seconds"), &value)) {
         uint32_t whole = slice_find(value, '.');
         snprintf(text, sizeof(text), "%llu clients left, cut in %.*s s",
                  (unsigned long long)clients, (int)whole, value.at);
@@ -197,17 +192,49 @@ static bool print_left(const struct steering *steering, char *last, size_t size)
         fflush(stdout);
         slice_copy(last, size, slice_of(text));
     }
-    bytes_fini(&body);
-    return is_draining;
+    return true;
 }
 
-static void wait_for_end(const struct steering *steering)
+/* It has ended where nobody answers any more, or another process does by now. */
+static enum drain_view look_at_drain(const struct steering *steering, char *last, size_t size,
+                                     char ret_why[static ASK_WHY_MAX])
+{
+    bool is_gone = false;
+    enum drain_view view = DRAIN_UNKNOWN;
+    struct bytes body;
+    struct ask ask = {.command = "drain",
+                      .admin = steering->ask.admin,
+                      .config = steering->ask.config,
+                      .path = "/api/v1/process",
+                      .ret_why = ret_why,
+                      .ret_is_gone = &is_gone};
+    bytes_init(&body, &alloc_libc, ASK_ANSWER_MAX);
+    if (ask_admin(&ask, &body) != 0)
+        view = is_gone ? DRAIN_ENDED : DRAIN_UNKNOWN;
+    else if (!json_check(bytes_slice(&body)))
+        snprintf(ret_why, ASK_WHY_MAX, "what answers there is no admin interface");
+    else
+        view = print_left(json_trim(bytes_slice(&body)), last, size) ? DRAIN_UNDER_WAY
+                                                                     : DRAIN_ENDED;
+    bytes_fini(&body);
+    return view;
+}
+
+/* The exit status. */
+static int wait_for_end(const struct steering *steering)
 {
     static const struct timespec pause = {.tv_nsec = 500000000};
-    char last[96] = "";
-    while (print_left(steering, last, sizeof(last)))
+    char last[96] = "", why[ASK_WHY_MAX] = "";
+    enum drain_view view;
+    while ((view = look_at_drain(steering, last, sizeof(last), why)) == DRAIN_UNDER_WAY)
         nanosleep(&pause, NULL);
-    printf("drained\n");
+    if (view == DRAIN_ENDED)
+        printf("drained\n");
+    else
+        fprintf(stderr,
+                "weir drain: %s; it was told to drain, and whether it has ended is not known\n",
+                why);
+    return view == DRAIN_ENDED ? 0 : 1;
 }
 
 int command_drain(int count, char **words)
@@ -220,7 +247,7 @@ int command_drain(int count, char **words)
         return misused(&steering, "not understood: ", words[0]);
     int status = steer(&steering, "/api/v1/drain");
     if (status == 0 && steering.waits)
-        wait_for_end(&steering);
+        status = wait_for_end(&steering);
     return status;
 }
 

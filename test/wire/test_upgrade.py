@@ -523,6 +523,28 @@ def test_a_drain_is_waited_for_and_tells_how_many_are_left():
         assert '"event":"draining","clients":1,"cut_in_ms":' in weir.text()
 
 
+@pytest.mark.parametrize("answer, status, says", [
+    (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", 1, "WEIR_ADMIN_TOKEN has to open it"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{bad}", 1, "no admin interface"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\n{\"draining\": null}", 0, "drained"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", 0, "drained"),
+    (b"", 0, "drained")], ids=["locked", "foreign", "another process", "cut", "gone"])
+def test_what_is_waited_for_has_ended_or_is_not_known(answer, status, says):
+    """After the drain was accepted: who does not answer any more has ended, who answers otherwise may not have."""
+    def script(peer):
+        head, _ = peer.request()
+        if b"/drain" in head:
+            peer.ok(b'{"done":"drain"}')
+        else:
+            peer.send(answer)
+
+    with Upstream(script) as admin:
+        done = subprocess.run([str(WEIR), "drain", "--wait", "--admin", f"127.0.0.1:{admin.port}"], capture_output=True, text=True,
+                              timeout=30, check=False)
+    assert done.returncode == status, (done.stdout, done.stderr)
+    assert says in (done.stdout if status == 0 else done.stderr) and ("drained\n" in done.stdout) == (status == 0)
+
+
 # --- what an operator has said ----------------------------------------------------------------------------------------
 
 def test_what_an_operator_has_set_goes_along():
