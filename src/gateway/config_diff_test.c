@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/config_diff.h"
 
-#include "support/unit.h"
+#include "support/configured.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,17 +10,6 @@
     "upstreams: [{name: up, endpoints: [{url: \"http://127.0.0.1:1\"},"                            \
     " {url: \"http://[::1]:82\"}]}]\n"
 #define BASE "listeners: [{name: web, address: \"127.0.0.1:8080\"}]\n" REST
-
-static struct config *read_good(const char *text)
-{
-    struct config_faults faults;
-    struct config *config = config_read_text("t", text, strlen(text), &faults);
-    for (uint32_t i = 0; i < faults.count; i++)
-        if (!faults.at[i].advice)
-            fail_msg("%s in:\n%s", faults.at[i].text, text);
-    config_faults_free(&faults);
-    return config;
-}
 
 static char told[2048];
 

@@ -4,7 +4,7 @@
 #include "gateway/config_arena.h"
 #include "gateway/config_dump.h"
 #include "gateway/option.h"
-#include "support/unit.h"
+#include "support/configured.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,19 +21,6 @@
 static struct config *read_text(const char *text, struct config_faults *faults)
 {
     return config_read_text("t", text, strlen(text), faults);
-}
-
-static struct config *read_good(const char *text)
-{
-    struct config_faults faults;
-    struct config *config = read_text(text, &faults);
-    for (uint32_t i = 0; i < faults.count; i++)
-        if (!faults.at[i].advice)
-            fail_msg("%u:%u: %s in:\n%s", faults.at[i].line, faults.at[i].column, faults.at[i].text,
-                     text);
-    assert_non_null(config);
-    config_faults_free(&faults);
-    return config;
 }
 
 /* --- what is wrong, and where

@@ -5,7 +5,7 @@
 #include "gateway/generation.h"
 #include "gateway/server.h"
 #include "listener/accept.h"
-#include "support/unit.h"
+#include "support/configured.h"
 
 #include <string.h>
 
@@ -17,17 +17,6 @@
     "0000000000000000000000000000000000000000000000000000000000000001}]\n"
 #define UP   "upstreams: [{name: up, endpoints: [{url: \"http://127.0.0.1:1\"}]}]\n"
 #define BASE "listeners: [{" WEB "}]\n" UP
-
-static struct config *read_good(const char *text)
-{
-    struct config_faults faults;
-    struct config *config = config_read_text("t", text, strlen(text), &faults);
-    for (uint32_t i = 0; i < faults.count; i++)
-        if (!faults.at[i].advice)
-            fail_msg("%s in:\n%s", faults.at[i].text, text);
-    config_faults_free(&faults);
-    return config;
-}
 
 struct rule {
     const char *is, *wanted, *why; /* a part of it; "": it may be put in force */
