@@ -112,13 +112,15 @@ static void tell(void *self, const struct config_change *change)
     row_end(&telling->rows, &row);
 }
 
-static void say_changes(struct bytes *out, const struct config *running,
+/* False: they cannot be compared, since there is no memory. */
+static bool say_changes(struct bytes *out, const struct config *running,
                         const struct config *wanted, bool hides)
 {
     struct telling telling = {.rows = {.out = out, .before = "\n"}, .hides = hides};
     bytes_append_text(out, "\"changes\":[");
-    uint32_t count = config_diff(running, wanted, tell, &telling);
+    uint32_t count = wanted != NULL ? config_diff(running, wanted, tell, &telling) : 0;
     bytes_printf(out, "],\"count\":%" PRIu32, count);
+    return count != UINT32_MAX;
 }
 
 static uint16_t dry_run(const struct server *server, const struct admin_ask *ask, struct bytes *out)
@@ -129,14 +131,14 @@ static uint16_t dry_run(const struct server *server, const struct admin_ask *ask
     bool hides = has_variables(ask->input);
     bytes_printf(out, "{\"valid\":%s,", wanted != NULL ? "true" : "false");
     say_faults(out, &faults, hides);
-    if (wanted != NULL)
-        say_changes(out, server->config, wanted, hides);
-    else
-        bytes_append_text(out, "\"changes\":[],\"count\":0");
+    bool is_compared = say_changes(out, server->config, wanted, hides);
     bytes_append_text(out, "}\n");
     config_free(wanted);
     config_faults_free(&faults);
-    return 200;
+    if (is_compared)
+        return 200;
+    bytes_clear(out);
+    return rows_fault(out, 503, "it cannot be compared with the one in force: no memory");
 }
 
 /* --- in force ------------------------------------------------------------------------------------
