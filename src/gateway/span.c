@@ -27,51 +27,55 @@ static const char *known_method(const char *method)
 /* --- attributes ----------------------------------------------------------------------------------
  */
 
+/* {"key":…,"value":{…}}: what is between the two calls is the value. */
+static void attribute_begin(struct json *json, const char *key)
+{
+    json_open(json, NULL, '{');
+    json_text(json, "key", key);
+    json_open(json, "value", '{');
+}
+
+static void attribute_end(struct json *json)
+{
+    json_close(json, '}');
+    json_close(json, '}');
+}
+
+/* 64 bits, as text. */
+static void put_u64_text(struct json *json, const char *key, uint64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, value);
+    json_text(json, key, text);
+}
+
 static void put_text(struct json *json, const char *key, const char *value)
 {
     if (value[0] == '\0')
         return;
-    json_open(json, NULL, '{');
-    json_text(json, "key", key);
-    json_open(json, "value", '{');
+    attribute_begin(json, key);
     json_text(json, "stringValue", value);
-    json_close(json, '}');
-    json_close(json, '}');
+    attribute_end(json);
 }
 
 static void put_number(struct json *json, const char *key, uint64_t value)
 {
-    char text[24];
-    snprintf(text, sizeof text, "%" PRIu64, value);
-    json_open(json, NULL, '{');
-    json_text(json, "key", key);
-    json_open(json, "value", '{');
-    json_text(json, "intValue", text);
-    json_close(json, '}');
-    json_close(json, '}');
+    attribute_begin(json, key);
+    put_u64_text(json, "intValue", value);
+    attribute_end(json);
 }
 
 static void put_flag(struct json *json, const char *key, bool value)
 {
-    json_open(json, NULL, '{');
-    json_text(json, "key", key);
-    json_open(json, "value", '{');
+    attribute_begin(json, key);
     json_bool(json, "boolValue", value);
-    json_close(json, '}');
-    json_close(json, '}');
+    attribute_end(json);
 }
 
 static void put_id(struct json *json, const char *key, uint64_t id)
 {
     char text[17];
     snprintf(text, sizeof text, "%016" PRIx64, id);
-    json_text(json, key, text);
-}
-
-static void put_time(struct json *json, const char *key, uint64_t wall_ns)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%" PRIu64, wall_ns);
     json_text(json, key, text);
 }
 
@@ -127,8 +131,9 @@ static void begin(struct json *json, const struct span *span, const struct span_
     json_u64(json, "flags", 1); /* sampled: nothing else comes here */
     json_text(json, "name", known != NULL ? known : "HTTP");
     json_i64(json, "kind", ends->kind);
-    put_time(json, "startTimeUnixNano", ends->from_ns);
-    put_time(json, "endTimeUnixNano", ends->to_ns > ends->from_ns ? ends->to_ns : ends->from_ns);
+    put_u64_text(json, "startTimeUnixNano", ends->from_ns);
+    put_u64_text(json, "endTimeUnixNano",
+                 ends->to_ns > ends->from_ns ? ends->to_ns : ends->from_ns);
     json_open(json, "attributes", '[');
 }
 
