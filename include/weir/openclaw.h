@@ -21,9 +21,9 @@
  * it was let in. It answers the gateway's pings; where two of its ticks are missed it is given up.
  * One that drops is dialled again under the pool's back-off as long as it was used within
  * idle_timeout. A gateway that is starting is asked again when it says so; one that refuses us (a
- * wrong token, another protocol, a pairing that is missing) is asked exactly once: its key is down,
- * and every request fails with WEIR_EDENIED and the gateway's reason, until down_for is over and
- * somebody asks again.
+ * wrong token, another protocol, a pairing that is missing) is asked exactly once, by whichever
+ * client of the process comes first: its key is down at each of them, and every request fails with
+ * WEIR_EDENIED and the gateway's reason, until down_for is over and somebody asks again.
  *
  * Rules:
  *  1. Functions may be called from any thread, but for what says otherwise at its place.

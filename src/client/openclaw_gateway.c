@@ -206,6 +206,7 @@ static const char *fault_of(const weir_openclaw_config *config)
 static void gateway_free(struct weir_openclaw_gateway *gateway)
 {
     const struct alloc *alloc = gateway->claw->alloc;
+    claw_account_fini(&gateway->account);
     key_copy_fini(alloc, &gateway->key);
     alloc_free(alloc, gateway->texts);
     alloc_free(alloc, gateway);

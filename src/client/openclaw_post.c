@@ -171,6 +171,7 @@ static weir_err open_connector(struct claw_post *post, struct claw_connector **r
         .message_max = opt->message_max,
         .unsent_max = opt->unsent_max,
         .acquire_timeout_ms = opt->pool.acquire_timeout_ms,
+        .down_for_ms = opt->pool.down_for_ms,
         .seed = (uintptr_t)post >> 6,
         .account = account_of,
         .ops = &ops,

@@ -87,6 +87,11 @@ int claw_connector_new(const struct claw_connector_options *opt,
     return 0;
 }
 
+void claw_account_fini(struct claw_account *account)
+{
+    claw_standing_close(&account->standing);
+}
+
 void claw_connector_free(struct claw_connector *take_connector)
 {
     struct claw_connector *connector = take_connector;
@@ -188,11 +193,17 @@ static void lose_calls(struct claw_conn *conn, weir_err why, uint16_t code, cons
     }
 }
 
-void claw_tell_denied(struct claw_conn *conn)
+void claw_tell_denied(struct claw_conn *conn, bool is_hearsay)
 {
     const struct claw_connector_options *opt = &conn->connector->opt;
-    conn->account->is_denied = true;
-    claw_count(&conn->connector->counters.denied);
+    struct claw_account *account = conn->account;
+    account->is_denied = true;
+    account->is_hearsay = is_hearsay;
+    if (!is_hearsay) {
+        claw_count(&conn->connector->counters.denied);
+        claw_standing_denied(&account->standing, loop_now_ms(opt->loop), &account->refusal);
+        conn->is_asker = false;
+    }
     if (opt->ops != NULL && opt->ops->on_denied != NULL) {
         opt->ops->on_denied(opt->self, conn->account);
     }
@@ -207,6 +218,10 @@ void claw_conn_gone(struct claw_conn *conn, weir_err why, uint16_t code, const c
     if (conn->stage == CLAW_LIVE) {
         note_life(conn);
     }
+    if (conn->stage == CLAW_LIVE || conn->stage == CLAW_ENDING) {
+        claw_standing_doubt(&conn->account->standing);
+    }
+    claw_ask_leave(conn);
     claw_place_leave(conn);
     claw_gate_leave(conn);
     conn->stage = CLAW_GONE;

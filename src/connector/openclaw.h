@@ -10,6 +10,9 @@
  *     │                       └── down: the pool backs off ─────┤
  *     └──────────── refused for who we are: WEIR_EDENIED, the key is down at once
  *
+ * Of those of a process that are the same to a gateway one asks first, and its verdict is for all
+ * (openclaw_standing.h): a wrong token is tried once, however many connectors and threads have it.
+ *
  * One per pool, on the loop of the pool's engine. Who a key's connections speak as is its
  * *account*, which the connector asks its owner for: the key has to differ where accounts do.
  * A request is a struct of its owner's, so that none allocates; it gets a lease, is sent, and ends
@@ -26,6 +29,7 @@
 
 #include "connector/mux.h"
 #include "connector/openclaw_identity.h"
+#include "connector/openclaw_standing.h"
 #include "proto/openclaw.h"
 
 #include <stdatomic.h>
@@ -58,6 +62,8 @@ struct claw_account {
     /* The connector's: why we were refused last. "" : we were not, or were let in since. */
     struct claw_refusal refusal;
     bool is_denied;
+    bool is_hearsay; /* it was another one of the process that was refused */
+    struct claw_standing standing;
     uint64_t not_before_ms; /* connections that come up and drop at once are not dialled at once */
     uint32_t short_lives;
 };
@@ -94,7 +100,8 @@ struct claw_ops {
     void (*on_hello)(void *self, struct claw_account *account, const struct claw_hello *hello,
                      struct slice payload);
     void (*on_event)(void *self, struct claw_account *account, const struct claw_frame *frame);
-    /* We were refused, for good: account->refusal says why. NULL: nobody is told. */
+    /* We were refused, for good: account->refusal says why, account->is_hearsay whether somebody
+     * else was told already. NULL: nobody is told. */
     void (*on_denied)(void *self, struct claw_account *account);
 };
 
@@ -117,12 +124,16 @@ struct claw_connector_options {
     uint64_t message_max;          /* bytes of a frame that comes [CLAW_PAYLOAD_MAX] */
     uint32_t unsent_max;           /* bytes kept for a gateway that does not read [the same] */
     uint32_t acquire_timeout_ms;   /* of the pool */
+    uint32_t down_for_ms;          /* the same */
     uint64_t seed;
     /* The account of a key; NULL: there is none (any more), and the dial fails. */
     struct claw_account *(*account)(void *self, const weir_key *key);
     const struct claw_ops *ops;
     void *self;
 };
+
+/* It has no connection any more, and no dial. Does nothing to one that never had one. */
+void claw_account_fini(struct claw_account *account);
 
 int claw_connector_new(const struct claw_connector_options *opt,
                        struct claw_connector **ret_connector);   /* 0 or -errno */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * From a key to a WebSocket on which nothing was said yet: a place at its host and one at the gate
- * of its proxy, the transport, the upgrade. A dial may begin again, in the pool's eyes the same
- * one: what bounds it all is the pool's time.
+ * From a key to a WebSocket on which nothing was said yet: leave to ask as who we are, a place at
+ * the host and one at the gate of its proxy, the transport, the upgrade. A dial may begin again, in
+ * the pool's eyes the same one: what bounds it all is the pool's time.
  */
 #include "base/check.h"
 #include "connector/dial.h"
@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define DOOR_LOOK_MS 10U /* between two looks while others have the places */
+#define ASK_LOOK_MS  10U /* … while another one asks */
 
 static void dialled(void *self, const struct dial_result *result);
 static void opened(struct ws_opener *opener, const struct ws_opener_result *result);
@@ -51,11 +52,16 @@ static struct claw_host *host_of(struct claw_connector *connector, const char *n
     return host;
 }
 
+static void pause_until(struct claw_conn *conn, uint64_t until_ms)
+{
+    conn->stage = CLAW_PAUSED;
+    loop_timer_set(loop_of(conn), &conn->timer, until_ms);
+}
+
 /* In a later event: what begins may fail, and the caller's stack is not to hear of it. */
 static void begin_soon(struct claw_conn *conn)
 {
-    conn->stage = CLAW_PAUSED;
-    loop_timer_set(loop_of(conn), &conn->timer, loop_now_ms(loop_of(conn)));
+    pause_until(conn, loop_now_ms(loop_of(conn)));
 }
 
 static bool place_enter(struct claw_conn *conn)
@@ -173,12 +179,40 @@ void claw_gate_leave(struct claw_conn *conn)
 /* --- beginning, and beginning again -------------------------------------------------------------
  */
 
+/* Whether it may ask; where not, it waits for who does, or is told what that one was. */
+static bool leave_take(struct claw_conn *conn, uint64_t now_ms)
+{
+    struct claw_account *account = conn->account;
+    struct claw_refusal refusal;
+    enum claw_leave leave = claw_standing_enter(&account->standing, now_ms,
+                                                conn->connector->opt.down_for_ms, &refusal);
+    conn->has_leave = leave == CLAW_GO || leave == CLAW_ASK;
+    conn->is_asker = leave == CLAW_ASK;
+    if (leave == CLAW_WAIT) {
+        pause_until(conn, now_ms + ASK_LOOK_MS);
+    } else if (leave == CLAW_STOP) {
+        account->refusal = refusal;
+        claw_tell_denied(conn, true);
+        claw_conn_gone(conn, WEIR_EDENIED, 0, account->refusal.message);
+    }
+    return conn->has_leave;
+}
+
+void claw_ask_leave(struct claw_conn *conn)
+{
+    if (conn->is_asker) {
+        conn->is_asker = false;
+        claw_standing_gave_up(&conn->account->standing);
+    }
+}
+
 static void try_start(struct claw_conn *conn)
 {
     uint64_t now_ms = loop_now_ms(loop_of(conn));
     if (now_ms < conn->account->not_before_ms) {
-        conn->stage = CLAW_PAUSED;
-        loop_timer_set(loop_of(conn), &conn->timer, conn->account->not_before_ms);
+        pause_until(conn, conn->account->not_before_ms);
+    } else if (!conn->has_leave && !leave_take(conn, now_ms)) {
+        return;
     } else if (!conn->has_place && !place_take(conn)) {
         claw_conn_gone(conn, WEIR_ENOMEM, 0, "");
     } else if (conn->has_place) {
@@ -186,9 +220,28 @@ static void try_start(struct claw_conn *conn)
     }
 }
 
+/* False: no memory. */
+static bool stand(struct claw_conn *conn)
+{
+    struct claw_account *account = conn->account;
+    uint8_t who[CLAW_WHO_BYTES];
+    if (account->standing.is_open) {
+        return true;
+    }
+    if (!claw_who(account, &conn->key.view, who)) {
+        return false;
+    }
+    claw_standing_open(&account->standing, who);
+    return true;
+}
+
 void claw_dial_begin(struct claw_conn *conn)
 {
     const weir_key *key = &conn->key.view;
+    if (!stand(conn)) {
+        claw_conn_gone(conn, WEIR_ENOMEM, 0, "");
+        return;
+    }
     bool is_v6 = strchr(key->host, ':') != NULL;
     snprintf(conn->host_text, sizeof conn->host_text, is_v6 ? "[%s]:%u" : "%s:%u", key->host,
              (unsigned)key->port);
@@ -263,8 +316,8 @@ void claw_dial_again(struct claw_conn *conn, uint32_t after_ms)
     claw_dial_end(conn);
     claw_place_leave(conn);
     claw_gate_leave(conn);
-    conn->stage = CLAW_PAUSED;
-    loop_timer_set(loop_of(conn), &conn->timer, loop_now_ms(loop_of(conn)) + after_ms);
+    conn->has_leave = conn->is_asker; /* who asks for all goes on until it knows */
+    pause_until(conn, loop_now_ms(loop_of(conn)) + after_ms);
 }
 
 void claw_dial_time(struct claw_conn *conn, uint64_t now_ms)
@@ -324,7 +377,7 @@ static void upgrade_refused(struct claw_conn *conn, const struct ws_opener_resul
         snprintf(refusal->code, sizeof refusal->code, "HTTP_%u", (unsigned)status);
         snprintf(refusal->message, sizeof refusal->message, "the upgrade was answered %u",
                  (unsigned)status);
-        claw_tell_denied(conn);
+        claw_tell_denied(conn, false);
     }
     claw_dial_failed(conn, is_us ? WEIR_EDENIED : status == 503 ? WEIR_EREFUSED : WEIR_EPROTOCOL);
 }

@@ -6,6 +6,8 @@
  *       ▲                                                     │        │ (we close)     ▲
  *       └── starting, or with another token ──────────────────┘        └── it is lost ──┘
  *
+ * It is PAUSED as well while another one of its kind asks for all.
+ *
  * Always true: between QUEUED and UP it holds one of its host's places, and from DIALLING to GONE
  * one at the gate of its proxy, if that has a gate; from GONE on the pool knows
  * nothing of it, no call hangs on it, and it is freed when the turn ends.
@@ -51,8 +53,9 @@ struct claw_conn {
     struct node on_host;
     enum claw_stage stage;
     bool has_place;
-    bool is_alone;    /* the device token went alone */
-    bool is_distrust; /* it was not taken: the next time it stays away */
+    bool has_leave, is_asker; /* of its account's standing; it is the one that asks */
+    bool is_alone;            /* the device token went alone */
+    bool is_distrust;         /* it was not taken: the next time it stays away */
     bool has_session;
     weir_err why;            /* of the end */
     struct loop_timer timer; /* of the pause, the handshake, the ticks */
@@ -89,9 +92,9 @@ static inline void claw_count(_Atomic uint64_t *counter)
 /* --- openclaw.c ---------------------------------------------------------------------------------
  */
 
+/* Refused for good, for what account->refusal says; hearsay: not it itself. */
+void claw_tell_denied(struct claw_conn *conn, bool is_hearsay);
 /* It is over: the pool hears why, then every call that hangs on it. code, detail: of the close. */
-/* Refused for good, for what account->refusal says. */
-void claw_tell_denied(struct claw_conn *conn);
 void claw_conn_gone(struct claw_conn *conn, weir_err why, uint16_t code, const char *detail);
 
 /* --- openclaw_dial.c ----------------------------------------------------------------------------
@@ -101,6 +104,8 @@ void claw_dial_begin(struct claw_conn *conn);
 /* Whatever of the way there is under way ends; nothing is told. */
 void claw_dial_end(struct claw_conn *conn);
 void claw_place_leave(struct claw_conn *conn);
+/* It asks for others no more, and has learnt nothing. */
+void claw_ask_leave(struct claw_conn *conn);
 /* Its place at the gate of its proxy, or its turn to get one. */
 void claw_gate_leave(struct claw_conn *conn);
 /* For sides of gates. */

@@ -63,7 +63,7 @@ static void starting(struct claw_conn *conn, uint32_t after_ms)
 static void denied(struct claw_conn *conn)
 {
     struct claw_account *account = conn->account;
-    claw_tell_denied(conn);
+    claw_tell_denied(conn, false);
     if (conn->end.state != WS_END_GONE) {
         claw_talk_cut(conn, WS_CODE_NORMAL, "");
     }
@@ -145,9 +145,11 @@ static void welcomed(struct claw_conn *conn, const struct claw_frame *frame)
         claw_identity_keep(account->identity, conn->host_text, hello->device_token);
     }
     explicit_bzero(hello->device_token, sizeof hello->device_token);
-    account->is_denied = false;
+    account->is_denied = account->is_hearsay = false;
     account->refusal = (struct claw_refusal){0};
     claw_count(&connector->counters.hellos);
+    claw_standing_welcomed(&account->standing);
+    conn->is_asker = false;
     claw_place_leave(conn);
     conn->stage = CLAW_LIVE;
     conn->up_ms = loop_now_ms(connector->opt.loop);

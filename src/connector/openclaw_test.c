@@ -285,6 +285,7 @@ static void close_fixture(struct fixture *f)
         until(f->is_closed);
     }
     claw_connector_free(f->connector);
+    claw_account_fini(&f->account);
     loop_hook_remove(f->loop, &f->step);
     dns_close(f->dns);
     weir_engine_free(f->engine);
@@ -347,6 +348,61 @@ static void a_refusal_is_final(void **state)
     weir_key_info info = {.size = sizeof info};
     assert_int_equal(weir_pool_key_of(f->pool, &f->key, &info), WEIR_OK);
     assert_int_equal(info.state, WEIR_KEY_DOWN);
+    close_fixture(f);
+}
+
+/* Another connector of the process that is the same to the gateway. */
+static void join_as_another(const struct fixture *f, struct claw_standing *standing)
+{
+    uint8_t who[CLAW_WHO_BYTES];
+    assert_true(claw_who(&f->account, &f->key, who));
+    *standing = (struct claw_standing){0};
+    claw_standing_open(standing, who);
+}
+
+static void what_another_was_refused_is_not_asked_again(void **state)
+{
+    FIXTURE(4);
+    struct claw_standing another;
+    const struct claw_refusal refusal = {.code = "UNAUTHORIZED", .message = "token mismatch"};
+    join_as_another(f, &another);
+    claw_standing_denied(&another, loop_now_ms(f->loop), &refusal);
+    struct ask *ask = begin(f, 0, "health", 5000, 0);
+    until(ask->done > 0);
+    assert_int_equal(ask->err, WEIR_EDENIED);
+    assert_string_equal(ask->said, "token mismatch");
+    assert_true(f->account.is_denied && f->account.is_hearsay);
+    const struct claw_counters *counters = claw_connector_counters(f->connector);
+    assert_int_equal(counted(&counters->handshakes) + counted(&counters->denied), 0);
+    claw_standing_close(&another);
+    close_fixture(f);
+    assert_int_equal(f->peers_count, 0);
+}
+
+static void who_asks_for_all_is_waited_for(void **state)
+{
+    FIXTURE(4);
+    struct claw_standing another;
+    struct claw_refusal refusal;
+    join_as_another(f, &another);
+    assert_int_equal(claw_standing_enter(&another, 0, 0, &refusal), CLAW_ASK);
+    struct ask *ask = begin(f, 0, "health", 5000, 0);
+    uint64_t begun_ms = clock_now_ms();
+    until(clock_now_ms() - begun_ms > 50);
+    const struct claw_counters *counters = claw_connector_counters(f->connector);
+    assert_int_equal(counted(&counters->handshakes), 0);
+    claw_standing_gave_up(&another);
+    struct peer *peer = let_in(f, 0);
+    assert_int_equal(claw_standing_enter(&another, 0, 0, &refusal), CLAW_WAIT);
+    say(peer, HELLO);
+    until(hear(peer));
+    assert_int_equal(claw_standing_enter(&another, 0, 0, &refusal), CLAW_GO);
+    answer(peer, id_of(peer), "{}");
+    until(ask->done > 0);
+    assert_int_equal(ask->err, WEIR_OK);
+    say_close(peer, 1012, "service restart"); /* from now on somebody asks first again */
+    until(claw_standing_enter(&another, 0, 0, &refusal) != CLAW_GO);
+    claw_standing_close(&another);
     close_fixture(f);
 }
 
@@ -581,6 +637,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_is_answered),
         cmocka_unit_test(a_refusal_is_final),
+        cmocka_unit_test(what_another_was_refused_is_not_asked_again),
+        cmocka_unit_test(who_asks_for_all_is_waited_for),
         cmocka_unit_test(a_close_says_as_much_as_a_refusal),
         cmocka_unit_test(who_starts_is_asked_again),
         cmocka_unit_test(a_restart_fails_once_and_repeats_what_may_be),

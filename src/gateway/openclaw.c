@@ -62,6 +62,9 @@ void openclaw_free(struct openclaw *take_openclaw)
     check(list_is_empty(&take_openclaw->readers));
     loop_timer_stop(take_openclaw->loop, &take_openclaw->beat);
     claw_connector_free(take_openclaw->connector);
+    for (uint32_t i = 0; take_openclaw->endpoints != NULL && i < take_openclaw->count; i++) {
+        claw_account_fini(&take_openclaw->endpoints[i].account);
+    }
     alloc_free(&alloc_libc, take_openclaw->endpoints);
     alloc_free(&alloc_libc, take_openclaw);
 }
@@ -88,6 +91,7 @@ static int open_pool(struct openclaw *openclaw, const struct openclaw_options *o
         .tls_timeout_ms = asked->tls_timeout_ms,
         .write_timeout_ms = asked->write_timeout_ms,
         .acquire_timeout_ms = asked->acquire_timeout_ms,
+        .down_for_ms = asked->down_for_ms,
         .requests_max = opt->config->openclaw.requests_max,
         .message_max = opt->config->openclaw.message_max,
         .seed = opt->seed,
@@ -303,7 +307,7 @@ static void on_denied(void *self, struct claw_account *account)
         .why = account->refusal.message,
         .endpoint = openclaw->config->endpoints.at[index].name,
     };
-    if (openclaw->tell != NULL) {
+    if (openclaw->tell != NULL && !account->is_hearsay) {
         openclaw->tell(openclaw->tell_self, &event);
     }
 }

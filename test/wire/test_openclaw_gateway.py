@@ -183,16 +183,61 @@ def test_a_wrong_token_is_tried_once():
         wait_for(lambda: "unauthorized: gateway token mismatch" in weir.text(), "the log")
 
 
+def ask_at_once(weir, count):
+    """The codes of the errors that so many clients got who asked in parallel."""
+    clients = [begin(weir, "echo", {"i": i}) for i in range(count)]
+    codes = {code_of(client.response("POST")) for client in clients}
+    for client in clients:
+        client.close()
+    return codes
+
+
+def test_a_wrong_token_is_tried_once_whoever_asks():
+    """One attempt of all workers: what one was told the others know, before the first request and under many."""
+    with double(token="other") as claw:
+        with weir_for(claw, workers=4) as weir:
+            wait_for(lambda: key_of(weir)["state"] == "down", "word of the denial")
+            for _ in range(3):
+                assert ask_at_once(weir, 16) == {"denied"}
+            assert len(claw.connects) == len(claw.upgrades) == 1
+            assert weir.metric("weir_openclaw_denied_total", upstream="up") == 1
+            assert [event["why"] for event in told_of(weir)] == ["unauthorized: gateway token mismatch"]
+            states = [(key["state"], key["last_error"])
+                      for key in json.loads(weir.admin("/api/v1/keys").text)["keys"] if key["pool"] == "openclaw:up"]
+            assert states == [("down", "denied")] * 4
+
+
+def test_a_token_that_is_right_is_asked_for_by_one_and_used_by_all():
+    with double() as claw, weir_for(claw, workers=4) as weir:
+        wait_for(lambda: claw.open == 4, "a connection of each worker")
+        for again in range(2, 5):
+            claw.behave(restart=True)  # all go at once, and come back behind the first
+            wait_for(lambda: (len(claw.connects), claw.open) == (4 * again, 4), "a connection of each worker")
+        assert weir.metric("weir_openclaw_denied_total", upstream="up") == 0
+
+
+def test_a_token_that_changes_while_all_are_connected_is_tried_once():
+    with double() as claw, weir_for(claw, workers=4) as weir:
+        wait_for(lambda: claw.open == 4, "a connection of each worker")
+        before = len(claw.connects)
+        claw.kill()
+        claw.arguments[-1] = "another"
+        claw.start()
+        wait_for(lambda: weir.metric("weir_openclaw_denied_total", upstream="up") == 1, "the denial")
+        assert ask_at_once(weir, 16) == {"denied"}
+        assert len(claw.connects) == before + 1
+
+
 def test_a_wrong_token_is_tried_again_by_nobody_who_was_not_asked():
-    """Each worker has tried; then down_for is over, and nothing happens until somebody asks."""
+    """One worker has tried for all; then down_for is over, and nothing happens until somebody asks."""
     with double(token="other") as claw, weir_for(claw, workers=3, pool={"down_for": "200ms"}) as weir:
         def keys():
             rows = json.loads(weir.admin("/api/v1/keys").text)["keys"]
             return [(row["state"], row["failures"]) for row in rows if row["pool"] == "openclaw:up"]
         wait_for(lambda: keys() == [("trial", 1)] * 3, "the end of down_for")
-        assert keys() == [("trial", 1)] * 3 and len(claw.connects) == 3
+        assert keys() == [("trial", 1)] * 3 and len(claw.connects) == 1
         assert code_of(post(weir, "echo", {})) == "denied"
-        assert len(claw.connects) == 4
+        assert len(claw.connects) == 2
 
 
 def test_refused_at_the_upgrade():
@@ -331,32 +376,36 @@ def test_handshakes_of_all_workers_are_bounded():
     with Upstream(lambda peer: peer.head() and peer.recv()) as silent:
         with Weir([silent.url], workers=20, upstream_options={"protocol": "openclaw", "openclaw": {"token": "T"}}) as weir:
             wait_for(lambda: weir.metric("weir_pool_connections", pool="openclaw:up", state="dialling") == 20, "dials")
-            wait_for(lambda: weir.metric("weir_openclaw_handshakes_total", upstream="up") == 16, "the first of them")
-            assert silent.accepted <= 16
+            wait_for(lambda: weir.metric("weir_openclaw_handshakes_total", upstream="up") == 1, "the one that asks for all")
+            assert silent.accepted <= 1
     with double() as claw, weir_for(claw, workers=20) as weir:
         wait_for(lambda: claw.open == 20, "all of them, in the end")
         assert post(weir, "status").json()["strangers_most"] <= 16
 
 
-def test_handshakes_of_two_upstreams_to_one_host_are_bounded():
-    """Whoever of the process asks: the host sees one."""
-    def two_of(url, workers):
-        upstreams = [{"name": name, "protocol": "openclaw", "openclaw": {"token": "demo"}, "endpoints": [{"url": url}]}
-                     for name in ("one", "two")]
-        return Weir(routes=[{"match": {"path": "/openclaw/two"}, "upstream": "two"}, {"upstream": "one"}],
-                    upstreams=upstreams, workers=workers)
+def test_handshakes_of_many_upstreams_to_one_host_are_bounded():
+    """Whoever of the process asks, and as whom: the host sees one."""
+    def many_of(url, tokens, workers=1):
+        names = [f"u{i}" for i in range(len(tokens))]
+        upstreams = [{"name": name, "protocol": "openclaw", "openclaw": {"token": token}, "endpoints": [{"url": url}]}
+                     for name, token in zip(names, tokens)]
+        return names, Weir(routes=[{"match": {"path": f"/openclaw/{name}/"}, "upstream": name} for name in names],
+                           upstreams=upstreams, workers=workers)
 
-    def sum_of(weir, name, **labels):
-        return sum(weir.metric(name, **{label: text.format(who) for label, text in labels.items()}) for who in ("one", "two"))
-
-    with Upstream(lambda peer: peer.head() and peer.recv()) as silent, two_of(silent.url, 12) as weir:
-        wait_for(lambda: sum_of(weir, "weir_pool_connections", pool="openclaw:{}", state="dialling") == 24, "dials")
-        wait_for(lambda: sum_of(weir, "weir_openclaw_handshakes_total", upstream="{}") >= 16, "the first of them")
-        wait_for(lambda: silent.accepted >= 16, "the host, that has them")
-        assert silent.accepted == 16
-    with double() as claw, two_of(claw.http_url, 12) as weir:
-        wait_for(lambda: claw.open == 24, "all of them, in the end")
-        assert post(weir, "status", path="/openclaw/two/status").json()["strangers_most"] <= 16
+    with Upstream(lambda peer: peer.head() and peer.recv()) as silent:
+        names, many = many_of(silent.url, [f"T{i}" for i in range(20)])
+        with many as weir:
+            def sum_of(name, label, text, **more):
+                return sum(weir.metric(name, **{label: text.format(who)}, **more) for who in names)
+            wait_for(lambda: sum_of("weir_pool_connections", "pool", "openclaw:{}", state="dialling") == 20, "dials")
+            wait_for(lambda: sum_of("weir_openclaw_handshakes_total", "upstream", "{}") >= 16, "the first of them")
+            wait_for(lambda: silent.accepted >= 16, "the host, that has them")
+            assert silent.accepted == 16
+    with double() as claw:
+        names, many = many_of(claw.http_url, ["demo"] * 2, workers=12)
+        with many as weir:
+            wait_for(lambda: claw.open == 24, "all of them, in the end")
+            assert post(weir, "status", path="/openclaw/u1/status").json()["strangers_most"] <= 16
 
 
 # --- events ---------------------------------------------------------------------------------------
