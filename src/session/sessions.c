@@ -8,7 +8,6 @@
 #include "session/attrs.h"
 
 #include <stddef.h>
-#include <sys/random.h>
 
 /* Enters the shard; NULL with the answer: there is no such session, and the shard was left. */
 static struct session *enter(struct weir_sessions *sessions, weir_session_id id,
@@ -113,7 +112,7 @@ static bool make_room(struct weir_sessions *sessions)
     return is_made;
 }
 
-/* A place in the count of those that live, until it is given back. */
+/* A place in the count of those that live: the new session's, or to be given back. */
 static bool reserve(struct weir_sessions *sessions)
 {
     bool is_reserved = has_room(sessions);
@@ -135,20 +134,23 @@ static weir_err create_at(struct weir_sessions *sessions, struct session_id id,
     struct shard *shard = shard_enter(sessions, id);
     weir_err err = table_create(&shard->table, id, make, now_ms, &session);
     if (err == WEIR_OK) {
+        shard->live_told++; /* it is counted */
         shard_keep(shard, session);
         shard_note(shard, WEIR_SESSION_CREATED, id);
     }
     shard_leave(shard);
-    atomic_fetch_sub(&sessions->live, 1);
+    if (err != WEIR_OK) {
+        atomic_fetch_sub(&sessions->live, 1);
+    }
     return err;
 }
 
 /* Of the secret's kind, and of a shard if one is given. */
-static bool draw(const struct weir_sessions *sessions, const struct session_id *beside,
+static bool draw(struct weir_sessions *sessions, const struct session_id *beside,
                  struct session_id *ret_id)
 {
     unsigned char random[16];
-    if (getrandom(random, sizeof random, 0) != sizeof random) {
+    if (!random_pool_draw(&sessions->random, random, sizeof random)) {
         return false;
     }
     if (beside != NULL) {

@@ -15,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/slots.h"
+#include "io/random_pool.h"
 #include "session/book.h"
 #include "session/ident.h"
 #include "session/table.h"
@@ -112,6 +113,7 @@ struct weir_sessions {
     struct shard shards[SESSIONS_SHARDS];
     weir_sessions_options opt;
     struct ident_secret secret;
+    struct random_pool random; /* of ids */
     struct alloc alloc;
     void *memory;      /* this lies in it, aligned */
     struct book *book; /* NULL: there is no path */

@@ -150,6 +150,7 @@ static struct weir_sessions *sessions_new(const weir_sessions_options *opt)
                                      .zeroed = hook_alloc,
                                      .self = &sessions->opt.allocator};
     sessions->bytes = sizeof *sessions;
+    random_pool_init(&sessions->random);
     keeper_init(sessions);
     return sessions;
 }
@@ -186,6 +187,7 @@ static weir_err shard_init(struct weir_sessions *sessions, struct shard *shard)
 static void sessions_free(struct weir_sessions *sessions)
 {
     keeper_fini(sessions);
+    random_pool_fini(&sessions->random);
     for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
         struct shard *shard = &sessions->shards[i];
         pthread_mutex_destroy(&shard->mutex);
