@@ -122,6 +122,19 @@ static void texts_of(uint64_t i, struct texts *ret_texts)
     snprintf(ret_texts->key, sizeof ret_texts->key, "key-%04u", (unsigned)(i % KEYS));
 }
 
+/* Made before: what is measured is what is done with them. */
+static struct texts *texts_from(uint32_t from, uint32_t count)
+{
+    struct texts *texts = calloc(count, sizeof *texts);
+    if (texts == NULL) {
+        die("memory", strerror(errno));
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        texts_of(from + i, &texts[i]);
+    }
+    return texts;
+}
+
 /* --- one thread's table -------------------------------------------------------------------------
  */
 
@@ -247,13 +260,6 @@ static void create_of(const struct texts *texts, weir_session_id *ret_id)
     must(weir_session_create(sessions, &what, ret_id), "create");
 }
 
-static void create_one(uint32_t i, weir_session_id *ret_id)
-{
-    struct texts texts;
-    texts_of(i, &texts);
-    create_of(&texts, ret_id);
-}
-
 struct share {
     pthread_t thread;
     uint32_t from, count, all;
@@ -263,13 +269,7 @@ struct share {
 static void *share_runs(void *arg)
 {
     struct share *share = arg;
-    struct texts *texts = calloc(share->count, sizeof *texts);
-    if (texts == NULL) {
-        die("memory", strerror(errno));
-    }
-    for (uint32_t i = 0; i < share->count; i++) {
-        texts_of(share->from + i, &texts[i]);
-    }
+    struct texts *texts = texts_from(share->from, share->count);
     pthread_barrier_wait(&barrier);
     uint64_t begun_ns = own_ns();
     for (uint32_t i = 0; i < share->count; i++) {
@@ -360,6 +360,7 @@ static void measure_waiting(const char *folder, uint32_t count)
     snprintf(path, sizeof path, "%s/bare", folder);
     int bare = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
     uint64_t *ours = calloc(count, sizeof *ours), *theirs = calloc(count, sizeof *theirs);
+    struct texts *texts = texts_from(0, count);
     if (bare < 0 || ours == NULL || theirs == NULL) {
         die(path, strerror(errno));
     }
@@ -367,7 +368,7 @@ static void measure_waiting(const char *folder, uint32_t count)
     open_sessions((weir_sessions_options){.path = path, .fsync = WEIR_FSYNC_ALWAYS});
     for (uint32_t i = 0; i < count; i++) {
         uint64_t begun_ns = clock_ns(CLOCK_MONOTONIC);
-        create_one(i, &id);
+        create_of(&texts[i], &id);
         uint64_t between_ns = clock_ns(CLOCK_MONOTONIC);
         if (write(bare, bytes, sizeof bytes) != (ssize_t)sizeof bytes || fdatasync(bare) != 0) {
             die("a bare append", strerror(errno));
@@ -382,6 +383,7 @@ static void measure_waiting(const char *folder, uint32_t count)
     close(bare);
     free(ours);
     free(theirs);
+    free(texts);
 }
 
 static void measure_batches(const char *folder, uint32_t count)
@@ -389,11 +391,12 @@ static void measure_batches(const char *folder, uint32_t count)
     char path[4096];
     weir_session_id id;
     snprintf(path, sizeof path, "%s/batches", folder);
+    struct texts *texts = texts_from(0, count);
     open_sessions((weir_sessions_options){
         .path = path, .sessions_max = count + count / 4, .fsync = WEIR_FSYNC_NEVER});
     uint64_t begun_ns = clock_ns(CLOCK_MONOTONIC);
     for (uint32_t i = 0; i < count; i++) {
-        create_one(i, &id);
+        create_of(&texts[i], &id);
         if ((i + 1) % TOGETHER == 0) {
             must(weir_sessions_sync(sessions), "sync");
         }
@@ -402,6 +405,7 @@ static void measure_batches(const char *folder, uint32_t count)
     printf("{\"batches of\": %u, \"creates/s\": %.0f, \"bytes written each\": %.1f}\n", TOGETHER,
            count / took_s, (double)stats_now().journal_bytes / count);
     weir_sessions_close(sessions);
+    free(texts);
 }
 
 /* --- with a Redis -------------------------------------------------------------------------------
@@ -422,13 +426,14 @@ static double until_stored(uint32_t writes_wanted)
 
 static void measure_redis(const char *url, uint32_t count, uint32_t batch)
 {
+    struct texts *texts = texts_from(0, count);
     ids = calloc(count, sizeof *ids);
     const weir_sessions_redis redis = {
         .url = url, .timeout_ms = 30000, .batch_max = batch, .soon_ms = 1};
     open_sessions((weir_sessions_options){.sessions_max = count + count / 4, .redis = &redis});
     uint64_t begun_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID), start_ns = clock_ns(CLOCK_MONOTONIC);
     for (uint32_t i = 0; i < count; i++) {
-        create_one(i, &ids[i]);
+        create_of(&texts[i], &ids[i]);
     }
     until_stored(count / batch);
     double created_s = (double)(clock_ns(CLOCK_MONOTONIC) - start_ns) / 1e9;
@@ -445,6 +450,7 @@ static void measure_redis(const char *url, uint32_t count, uint32_t batch)
            count / created_s, count / changed_s, cpu_us / count,
            (unsigned long long)stats_now().store_failures);
     weir_sessions_close(sessions);
+    free(texts);
 }
 
 /* How long who asks waits for one, none but its own under way. What is timed with it, a look at the
@@ -452,6 +458,7 @@ static void measure_redis(const char *url, uint32_t count, uint32_t batch)
 static void measure_alone(const char *url, uint32_t count)
 {
     uint64_t *create = calloc(count, sizeof *create), *look = calloc(count, sizeof *look);
+    struct texts *texts = texts_from(0, count);
     ids = calloc(count, sizeof *ids);
     if (create == NULL || look == NULL || ids == NULL) {
         die("memory", strerror(errno));
@@ -460,7 +467,7 @@ static void measure_alone(const char *url, uint32_t count)
     open_sessions((weir_sessions_options){.sessions_max = count + count / 4, .redis = &redis});
     for (uint32_t i = 0; i < count; i++) {
         uint64_t begun_ns = clock_ns(CLOCK_MONOTONIC);
-        create_one(i, &ids[i]);
+        create_of(&texts[i], &ids[i]);
         create[i] = clock_ns(CLOCK_MONOTONIC) - begun_ns;
     }
     until_stored(1);
@@ -476,6 +483,7 @@ static void measure_alone(const char *url, uint32_t count)
     weir_sessions_close(sessions);
     free(create);
     free(look);
+    free(texts);
 }
 
 /* --- SHA-256 ------------------------------------------------------------------------------------
