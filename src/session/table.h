@@ -9,14 +9,16 @@
  *
  *   a record     128 bytes: the first cache line is all that a look-up needs
  *   ids          a hash table of lines of the cache, twelve places each, a byte of tag beside each
- *   names        users, accounts, keys and places are kept once each, in chained cells of text; a
- *                name of the first three heads the list of its sessions
+ *   names        users, accounts, keys and places are kept once each, in a line of the cache, and
+ *                in chained cells what is too long for it; a name of the first three heads the list
+ *                of its sessions
  *   time         a wheel of 8192 buckets of a second. A touch writes `expires_ms` and nothing else;
  *                the wheel finds that out when the bucket is due, and puts the record where it
- *                belongs by then. Every look-up compares, so the end is exact whatever the wheel
- * does the end      leaves a tombstone for a while, which keeps late copies from raising the
- * session again, and leads from an id that was rotated to its successor no room      what has
- * expired goes first, then records that the store below knows as they are
+ *                belongs by then. Every look-up compares, so the end is exact, whatever the wheel
+ *                does
+ *   the end      leaves a tombstone for a while, which keeps late copies from raising the session
+ *                again, and leads from an id that was rotated to its successor
+ *   no room      what has expired goes first, then records that the store below knows as they are
  *                ("clean"), by CLOCK; when none is, the answer is WEIR_EFULL
  */
 #pragma once

@@ -132,7 +132,7 @@ static bool names_visit(struct table *table)
         const struct table_name *name = &table->names[i];
         if (name->refs != 0
             && (name->len == 0 || name->kind >= SESSION_NAMES
-                || !chain_visit(table, name->text, name->len))) {
+                || !chain_visit(table, name->rest, name->len - name_begins(name)))) {
             return false;
         }
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * table_names.c - texts in chained cells, each name once, and the lists of sessions that they head.
+ * table_names.c - texts, of which what is long lies in chained cells, each name once, and the lists
+ * of sessions that they head.
  */
 #include "session/table_parts.h"
 
@@ -79,6 +80,11 @@ static bool cells_are(const struct table *table, uint32_t cell, struct slice tex
     return true;
 }
 
+static struct slice after(struct slice text, uint32_t len)
+{
+    return (struct slice){text.at + len, text.len - len};
+}
+
 /* --- names --------------------------------------------------------------------------------------
  */
 
@@ -99,13 +105,37 @@ uint32_t names_fetch(const struct table *table, enum session_name kind, struct s
     return hash;
 }
 
+static bool text_is(const struct table *table, const struct table_name *name, struct slice text)
+{
+    uint32_t begins = name_begins(name);
+    return name->len == text.len && memcmp(name->text, text.at, begins) == 0
+           && cells_are(table, name->rest, after(text, begins));
+}
+
+static uint32_t text_load(const struct table *table, const struct table_name *name, char *ret_text)
+{
+    uint32_t begins = name_begins(name);
+    memcpy(ret_text, name->text, begins);
+    cells_load(table, name->rest, name->len - begins, ret_text + begins);
+    return name->len;
+}
+
+/* False: no room. */
+static bool text_store(struct table *table, struct table_name *name, struct slice text)
+{
+    name->len = (uint8_t)text.len;
+    uint32_t begins = name_begins(name);
+    memcpy(name->text, text.at, begins);
+    name->rest = cells_store(table, after(text, begins));
+    return name->rest != 0 || begins == text.len;
+}
+
 static uint32_t find_by(const struct table *table, enum session_name kind, struct slice text,
                         uint32_t hash)
 {
     for (uint32_t one = *bucket_of(table, hash); one != 0; one = name_nth(table, one)->next) {
         const struct table_name *name = name_nth(table, one);
-        if (name->hash == hash && name->kind == kind && name->len == text.len
-            && cells_are(table, name->text, text)) {
+        if (name->hash == hash && name->kind == kind && text_is(table, name, text)) {
             return one;
         }
     }
@@ -136,11 +166,8 @@ uint32_t names_take_by(struct table *table, enum session_name kind, struct slice
     }
     struct table_name *name = name_nth(table, one);
     slab->free = one == slab->free ? name->next : slab->free;
-    *name = (struct table_name){.hash = hash,
-                                .text = cells_store(table, text),
-                                .len = (uint8_t)text.len,
-                                .kind = (uint8_t)kind};
-    if (name->text == 0) {
+    *name = (struct table_name){.hash = hash, .kind = (uint8_t)kind};
+    if (!text_store(table, name, text)) {
         *name = (struct table_name){.next = slab->free};
         slab->free = one;
         return 0;
@@ -163,7 +190,7 @@ void names_drop(struct table *table, uint32_t one)
         link = &name_nth(table, *link)->next;
     }
     *link = name->next;
-    cells_drop(table, name->text);
+    cells_drop(table, name->rest);
     *name = (struct table_name){.next = table->head->names.free};
     table->head->names.free = one;
 }
@@ -172,7 +199,7 @@ bool names_adopt(struct table *table, uint32_t one)
 {
     char bytes[SESSION_NAME_MAX];
     struct table_name *name = name_nth(table, one);
-    struct slice text = {bytes, cells_load(table, name->text, name->len, bytes)};
+    struct slice text = {bytes, text_load(table, name, bytes)};
     if (names_find(table, name->kind, text) != 0) {
         return false;
     }
@@ -250,18 +277,12 @@ uint32_t table_name(const struct table *table, const struct session *session,
                     enum session_name kind, char *ret_text)
 {
     uint32_t one = session->names[kind];
-    return one != 0
-               ? cells_load(table, name_nth(table, one)->text, name_nth(table, one)->len, ret_text)
-               : 0;
+    return one != 0 ? text_load(table, name_nth(table, one), ret_text) : 0;
 }
 
 bool table_name_is(const struct table *table, const struct session *session, enum session_name kind,
                    struct slice text)
 {
     uint32_t one = session->names[kind];
-    if (one == 0) {
-        return text.len == 0;
-    }
-    return name_nth(table, one)->len == text.len
-           && cells_are(table, name_nth(table, one)->text, text);
+    return one != 0 ? text_is(table, name_nth(table, one), text) : text.len == 0;
 }

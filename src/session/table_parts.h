@@ -7,7 +7,7 @@
 #include "session/table.h"
 
 #define TABLE_MAGIC  UINT64_C(0x3120736e73697277)
-#define TABLE_LAYOUT 3U /* grows when the meaning of a byte in the block changes */
+#define TABLE_LAYOUT 4U /* grows when the meaning of a byte in the block changes */
 
 /* A slab of equal parts: those below `touched` were taken at least once. */
 struct table_slab {
@@ -36,14 +36,22 @@ struct table_line {
 };
 _Static_assert(sizeof(struct table_line) == 64, "a line of the cache");
 
+/* A line of the cache: who has come to a name has its text as well, unless that is long. */
 struct table_name {
     uint32_t hash;
     uint32_t next; /* in its bucket, or in the chain of free ones */
     uint32_t head; /* of its list */
     uint32_t refs; /* sessions that have it; 0: free */
-    uint32_t text; /* first cell */
-    uint8_t len, kind, spare[2];
+    uint32_t rest; /* first cell of what the text has beyond its beginning */
+    uint8_t len, kind;
+    char text[42]; /* its beginning */
 };
+_Static_assert(sizeof(struct table_name) == 64, "a line of the cache");
+
+static inline uint32_t name_begins(const struct table_name *name)
+{
+    return name->len < sizeof name->text ? name->len : (uint32_t)sizeof name->text;
+}
 
 struct table_cell {
     uint32_t next;

@@ -103,6 +103,42 @@ static void finds_what_was_created_and_nothing_else(void **state)
     world_close(&world);
 }
 
+/* What fits a name's own line, and what goes on in cells; names that differ in the last byte. */
+static void names_of_every_length_are_kept(void **state)
+{
+    (void)state;
+    char bytes[SESSION_NAME_MAX], text[SESSION_NAME_MAX];
+    OPEN(world, 2 * SESSION_NAME_MAX);
+    memset(bytes, 'n', sizeof bytes);
+    for (uint32_t i = 0; i < 2 * SESSION_NAME_MAX; i++) {
+        struct slice name = {bytes, i / 2 + 1};
+        bytes[i / 2] = i % 2 ? 'y' : 'x';
+        struct session *session = created(&world, i + 1);
+        assert_int_equal(table_rename(&world.table, session, SESSION_KEY, name), WEIR_OK);
+        bytes[i / 2] = 'n';
+    }
+    void *block = aligned_alloc(64, world.bytes);
+    assert_non_null(block);
+    memcpy(block, world.block, world.bytes);
+    struct world other = {.block = block, .now_ms = world.now_ms};
+    assert_true(table_attach(&other.table, block, world.bytes, other.now_ms));
+    for (uint32_t i = 0; i < 2 * SESSION_NAME_MAX; i++) {
+        struct slice name = {bytes, i / 2 + 1};
+        const struct session *session = found(&other, i + 1);
+        bytes[i / 2] = i % 2 ? 'y' : 'x';
+        assert_int_equal(table_count_of(&other.table, SESSION_KEY, name), 1);
+        assert_int_equal(table_name(&other.table, session, SESSION_KEY, text), name.len);
+        assert_memory_equal(text, bytes, name.len);
+        assert_true(table_name_is(&other.table, session, SESSION_KEY, name));
+        bytes[i / 2] ^= 1; /* 'x' and 'y' are the other's */
+        assert_false(table_name_is(&other.table, session, SESSION_KEY, name));
+        bytes[i / 2] = 'n';
+        assert_false(table_name_is(&other.table, session, SESSION_KEY, name));
+    }
+    world_close(&world);
+    world_close(&other);
+}
+
 static void refuses_what_makes_no_sense(void **state)
 {
     (void)state;
@@ -442,15 +478,16 @@ static void full_of_names_or_text_is_full(void **state)
     char bytes[200] = {0};
     struct world world;
     world_open(&world, &(struct table_options){
-                           .sessions_max = 9, .names_max = 2, .cells_max = 5, .key = secret});
+                           .sessions_max = 9, .names_max = 2, .cells_max = 4, .key = secret});
     assert_int_equal(create(&world, 1, "ann"), WEIR_OK);
     struct session *session = found(&world, 1);
     struct table *table = &world.table;
     assert_int_equal(table_set_attrs(table, session, (struct slice){bytes, 200}), WEIR_EFULL);
     assert_int_equal(table_set_attrs(table, session, (struct slice){bytes, 84}), WEIR_OK);
-    assert_int_equal(
-        table_rename(table, session, SESSION_KEY, (struct slice){bytes, 2 * TABLE_CELL_TEXT}),
-        WEIR_EFULL);
+    assert_int_equal(/* the room of two cells, and what lies in the name itself */
+                     table_rename(table, session, SESSION_KEY,
+                                  (struct slice){bytes, 2 * TABLE_CELL_TEXT + 40}),
+                     WEIR_EFULL);
     assert_int_equal(table_claim(table, session, SLICE("place"), HOUR, 0), WEIR_OK);
     assert_int_equal(create(&world, 2, "bob"), WEIR_EFULL); /* names */
     assert_int_equal(create(&world, 2, "ann"), WEIR_OK);
@@ -592,6 +629,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_what_was_created_and_nothing_else),
+        cmocka_unit_test(names_of_every_length_are_kept),
         cmocka_unit_test(refuses_what_makes_no_sense),
         cmocka_unit_test(ends_to_the_millisecond),
         cmocka_unit_test(an_expired_id_may_be_used_again),

@@ -29,7 +29,8 @@ static struct session_id id_of(uint64_t number)
 
 static weir_err create(struct table *table, uint64_t number, uint64_t now_ms)
 {
-    static const char *const users[] = {"ann", "bob", "a name of more than twenty-eight bytes"};
+    static const char *const users[] = {
+        "ann", "bob", "a name that is longer than a line of the cache, so that it has a rest"};
     struct session *session;
     struct table_make make = {.ttl_ms = 100000};
     make.names[SESSION_USER] = slice_of(users[number % 3]);
