@@ -186,7 +186,7 @@ static int run_demo(struct loop *loop, struct cast *cast, const struct ports *po
                        demo_ai_port(cast->ai));
     struct config *config = config_read_text("demo", text, (size_t)len, &faults);
     struct run_options opt = {.command = "demo",
-                              .config = config,
+                              .take_config = &config,
                               .loop = loop,
                               .sandbox = cast->sandbox,
                               .on_ready = on_ready,

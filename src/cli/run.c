@@ -193,7 +193,7 @@ static int serve(const struct run_options *opt, struct sandbox *sandbox)
     struct run run = {.opt = opt};
     struct signal_watch *signals;
     char fault[SERVER_FAULT_MAX];
-    struct server_options server = {.config = opt->config,
+    struct server_options server = {.take_config = opt->take_config,
                                     .path = opt->path,
                                     .loop = opt->loop,
                                     .sandbox = sandbox,
@@ -225,7 +225,7 @@ int run_gateway(const struct run_options *opt)
 {
     if (opt->sandbox != NULL)
         return serve(opt, opt->sandbox);
-    struct sandbox *own = sandbox_new(opt->config);
+    struct sandbox *own = sandbox_new(*opt->take_config);
     if (own == NULL) {
         fprintf(stderr, "weir %s: out of memory\n", opt->command);
         return 1;

@@ -15,9 +15,9 @@ struct sdnotify;
 struct successor;
 
 struct run_options {
-    const char *command; /* for messages */
-    const struct config *config;
-    const char *path; /* of its file; NULL: there is none to reload */
+    const char *command;         /* for messages */
+    struct config **take_config; /* NULL behind it once it is the server's */
+    const char *path;            /* of its file; NULL: there is none to reload */
     struct loop *loop;
     struct sandbox *sandbox; /* entered already; NULL: the configuration's */
     void (*on_ready)(const struct server *server, void *arg); /* or NULL */

@@ -44,7 +44,8 @@ static int receive(struct run_options *opt)
         int count = inherited_add_activated(opt->inherited);
         return count >= 0 ? 0 : complain(count, "LISTEN_FDS: a descriptor that does not listen");
     }
-    if (successor_receive(opt->successor, opt->inherited, affinity_is_used(opt->config), fault)
+    if (successor_receive(opt->successor, opt->inherited, affinity_is_used(*opt->take_config),
+                          fault)
         != 0) {
         fprintf(stderr, "weir serve: %s\n", fault);
         successor_refuse(opt->successor, fault);
@@ -82,7 +83,7 @@ static int read_and_serve(const char *path, struct run_options *opt)
     struct config_faults faults;
     struct config *config = config_read(path, &faults);
     int status = 1;
-    opt->config = config;
+    opt->take_config = &config;
     opt->path = path;
     opt->arg = &faults;
     if (config == NULL) {
@@ -91,7 +92,7 @@ static int read_and_serve(const char *path, struct run_options *opt)
     } else {
         status = serve(opt);
     }
-    opt->config = NULL;
+    opt->take_config = NULL;
     opt->arg = NULL;
     config_free(config);
     config_faults_free(&faults);

@@ -135,6 +135,24 @@ char *document_load(struct config_arena *arena, const char *path, size_t *ret_le
     return kept;
 }
 
+/* libyaml gives memory back as it is, and a secret may stand in the file itself. */
+static void event_end(yaml_event_t *event)
+{
+    if (event->type == YAML_SCALAR_EVENT)
+        explicit_bzero(event->data.scalar.value, event->data.scalar.length);
+    yaml_event_delete(event);
+}
+
+static void parser_end(yaml_parser_t *parser)
+{
+    unsigned char *raw = parser->raw_buffer.start, *read = parser->buffer.start;
+    if (raw != NULL)
+        explicit_bzero(raw, (size_t)(parser->raw_buffer.end - raw));
+    if (read != NULL)
+        explicit_bzero(read, (size_t)(parser->buffer.end - read));
+    yaml_parser_delete(parser);
+}
+
 static struct config_place place_of(const struct reading *r, yaml_mark_t mark)
 {
     return (struct config_place){r->name, (uint32_t)mark.line + 1, (uint32_t)mark.column + 1};
@@ -204,7 +222,7 @@ static struct document_node *document_root(struct reading *r)
             going = root != NULL;
             break;
         }
-        yaml_event_delete(&event);
+        event_end(&event);
     }
     return root;
 }
@@ -220,7 +238,7 @@ static struct document_node *file_read(struct library *library, const struct rea
         yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, len);
         root = document_root(&r);
     }
-    yaml_parser_delete(&r.parser);
+    parser_end(&r.parser);
 
     struct document_node *empty = node_new(&r, DOCUMENT_MAP, (yaml_mark_t){0});
     if (root == NULL || (root->kind == DOCUMENT_TEXT && root->text[0] == '\0' && !root->quoted))
@@ -331,7 +349,7 @@ static bool list_read(struct reading *r, struct document_node *list)
             return false;
         bool over = event.type == YAML_SEQUENCE_END_EVENT;
         struct document_node *value = over ? NULL : node_read(r, &event);
-        yaml_event_delete(&event);
+        event_end(&event);
         if (over)
             return true;
         if (value == NULL)
@@ -352,7 +370,7 @@ static struct document_node *key_read(struct reading *r, bool *ret_over)
         *ret_over = true;
     else
         key = node_read(r, &event);
-    yaml_event_delete(&event);
+    event_end(&event);
     if (key != NULL && key->kind != DOCUMENT_TEXT) {
         config_error(r->library->faults, key->place, "a key must be text, this is %s",
                      document_kind_text(key->kind));
@@ -382,7 +400,7 @@ static bool map_read(struct reading *r, struct document_node *map)
         if (key == NULL || !event_next(r, &event))
             return false;
         struct document_node *value = node_read(r, &event);
-        yaml_event_delete(&event);
+        event_end(&event);
         if (value == NULL)
             return false;
         const struct document_node *first = key_given(map, key->text);

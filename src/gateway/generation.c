@@ -64,17 +64,16 @@ static bool is_alloced(struct generation *g)
     return g->ports != NULL && g->before != NULL && g->parts != NULL;
 }
 
-int generation_new(struct server *server, const struct config *config, struct config *take_own,
-                   struct generation *elder, struct generation **ret_generation, char *ret_fault)
+int generation_new(struct server *server, struct config *take_config, struct generation *elder,
+                   struct generation **ret_generation, char *ret_fault)
 {
     struct generation *g = calloc(1, sizeof(*g));
     if (g == NULL) {
-        config_free(take_own);
+        config_free(take_config);
         return -ENOMEM;
     }
     g->server = server;
-    g->config = config;
-    g->own = take_own;
+    g->config = g->own = take_config;
     g->elder = elder;
     g->number = elder != NULL ? elder->number + 1 : 1;
     g->since_wall_ms = server->started_wall_ms;

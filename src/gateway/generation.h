@@ -54,7 +54,7 @@ struct generation {
     uint64_t number;          /* from 1 */
     uint64_t since_wall_ms;
     const struct config *config;
-    struct config *own; /* the same, to be freed with it; or NULL */
+    struct config *own; /* the same, to be freed with it */
     struct relay_shared *shared;
     struct secure *secure;
     struct accept_port **ports; /* one for each listener; NULL: it was carried over */
@@ -65,10 +65,10 @@ struct generation {
     _Atomic bool is_ending;        /* was told to: there are too many */
 };
 
-/* On the hub's thread: binds the ports, reads the certificates, makes the tables. take_own may be
- * NULL: then whoever has the configuration keeps it longer. 0, or -errno and why, in one line. */
-int generation_new(struct server *server, const struct config *config, struct config *take_own,
-                   struct generation *elder, struct generation **ret_generation, char *ret_fault);
+/* On the hub's thread: binds the ports, reads the certificates, makes the tables. 0, or -errno
+ * and why, in one line: then the configuration is freed. */
+int generation_new(struct server *server, struct config *take_config, struct generation *elder,
+                   struct generation **ret_generation, char *ret_fault);
 /* One worker's part: before it runs, or on its thread. 0 or -errno, then it is to be abandoned. */
 int generation_join(struct generation *generation, uint32_t worker);
 /* The same of one that never was in force, on each worker's thread. */

@@ -188,8 +188,11 @@ static void free_texts(struct poster *poster)
 {
     free(poster->url);
     for (uint32_t i = 0; i < poster->opt.fields_count; i++) {
+        char *value = (char *)(uintptr_t)poster->fields[i + 1].value;
+        if (value != NULL)
+            explicit_bzero(value, strlen(value));
         free((void *)(uintptr_t)poster->fields[i + 1].name);
-        free((void *)(uintptr_t)poster->fields[i + 1].value);
+        free(value);
     }
 }
 

@@ -417,7 +417,7 @@ static void build(struct reload *reload, struct config *take_wanted)
 {
     struct server *s = reload->server;
     char fault[SERVER_FAULT_MAX] = "";
-    int error = generation_new(s, take_wanted, take_wanted, s->generation, &reload->next, fault);
+    int error = generation_new(s, take_wanted, s->generation, &reload->next, fault);
     if (error != 0) {
         snprintf(reload->message, sizeof(reload->message), "%s",
                  fault[0] != '\0' ? fault : oserror_text(error));

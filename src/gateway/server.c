@@ -92,7 +92,7 @@ int server_open(const struct server_options *opt, struct server **ret_server,
     if (s == NULL)
         return server_fault(ret_fault, -ENOMEM, "out of memory");
     s->opt = *opt;
-    s->config = opt->config;
+    s->config = *opt->take_config;
     s->started_ms = clock_now_ms();
     s->started_wall_ms = clock_wall_ms();
     s->sites_count = s->config->workers > 0 ? s->config->workers : process_cpus();
@@ -482,7 +482,10 @@ static int open_sites(struct server *s)
 static int open_generation(struct server *s, char *ret_fault)
 {
     struct generation *first;
-    int error = generation_new(s, s->config, NULL, NULL, &first, ret_fault);
+    struct config *own = *s->opt.take_config;
+    *s->opt.take_config = NULL;
+    s->opt.take_config = NULL;
+    int error = generation_new(s, own, NULL, &first, ret_fault);
     if (error == 0) {
         list_push_back(&s->generations, &first->on_server);
         server_obey(s, first);

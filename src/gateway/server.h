@@ -51,8 +51,8 @@ struct relief;
 struct worker;
 
 struct server_options {
-    const struct config *config; /* outlives the server */
-    const char *path;        /* of its file, outlives it as well; NULL: there is none to reload */
+    struct config **take_config; /* NULL behind it once it is the server's, also where that fails */
+    const char *path;        /* of its file, outlives the server; NULL: there is none to reload */
     struct loop *loop;       /* the hub's */
     struct sandbox *sandbox; /* to enter once ports are bound, to seal once threads run; or NULL */
     void (*on_end)(void *arg); /* drained or stopped: leave the loop and close */
