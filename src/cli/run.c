@@ -10,6 +10,7 @@
 #include "gateway/upgrade.h"
 #include "gateway/upgrade_sessions.h"
 #include "gateway/upgrade_steer.h"
+#include "gateway/upgrade_totals.h"
 #include "io/oserror.h"
 #include "io/signal.h"
 
@@ -133,6 +134,12 @@ static void cooling(void *self, uint32_t reason, uint64_t until_ms, struct slice
         log_unknown(run, text);
 }
 
+static void totals(void *self, int take_fd)
+{
+    struct run *run = self;
+    upgrade_totals_hear(run->server, take_fd);
+}
+
 /* What no listener has asked for: who connects there shall be refused rather than wait. */
 static void drop_inherited(const struct run *run)
 {
@@ -153,6 +160,7 @@ static int begin(struct run *run)
                                       .records = records,
                                       .steered = steered,
                                       .cooling = cooling,
+                                      .totals = totals,
                                       .self = run};
     drop_inherited(run);
     int error = upgrade_sessions_receive(run->server, opt->successor);
@@ -183,6 +191,7 @@ static int turn(struct run *run)
         error = loop_run(run->opt->loop);
     else
         fprintf(stderr, "weir %s: %s\n", run->opt->command, oserror_text(error));
+    server_halt(run->server);
     upgrade_close(run->upgrade);
     return error == 0 && !run->is_failed ? 0 : 1;
 }

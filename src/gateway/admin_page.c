@@ -23,6 +23,7 @@
 #include "gateway/sandbox.h"
 #include "gateway/server.h"
 #include "gateway/steer.h"
+#include "gateway/upgrade.h"
 #include "gateway/verdict.h"
 #include "io/clock.h"
 #include "io/notify.h"
@@ -109,7 +110,10 @@ uint16_t admin_index(const struct server *server, const struct census *census, b
 uint16_t admin_metrics(const struct server *server, const struct census *census, bool openmetrics,
                        struct bytes *out)
 {
-    return metrics_write(server, census, openmetrics, out) ? 200 : 500;
+    uint16_t status = metrics_write(server, census, openmetrics, out) ? 200 : 500;
+    /* Who asks the other process next shall not read less there. */
+    upgrade_tell_totals(server->upgrade, census);
+    return status;
 }
 
 /* --- pools ---------------------------------------------------------------------------------------

@@ -19,10 +19,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void write_sheet(struct census *census, uint64_t worker);
 static void answer(void *self, uint64_t worker);
 static void collect(void *self, uint64_t worker);
 static void finish(struct census *census);
 static bool send_letters(struct census *census);
+
+static struct census *census_new(struct server *server, unsigned what)
+{
+    struct census *census = calloc(1, sizeof(*census));
+    if (census == NULL)
+        return NULL;
+    *census = (struct census){.server = server,
+                              .what = what,
+                              .sheets = calloc(server->sites_count, sizeof(*census->sheets)),
+                              .sheets_count = server->sites_count};
+    if (census->sheets != NULL)
+        return census;
+    free(census);
+    return NULL;
+}
+
+struct census *census_of_ended(struct server *server, unsigned what)
+{
+    struct census *census = census_new(server, what);
+    for (uint32_t i = 0; census != NULL && i < census->sheets_count; i++) {
+        write_sheet(census, i);
+        census->sheets[i].answered = true;
+    }
+    return census;
+}
 
 int census_take(struct server *server, unsigned what, const struct census_order *take_order,
                 void (*done)(void *arg, struct census *census), void *arg,
@@ -30,24 +56,15 @@ int census_take(struct server *server, unsigned what, const struct census_order 
 {
     const struct census_order order = take_order != NULL ? *take_order
                                                          : (struct census_order){.run = NULL};
-    struct census *census = calloc(1, sizeof(*census));
+    struct census *census = census_new(server, what);
     if (census == NULL) {
         free(order.data);
         return -ENOMEM;
     }
-    *census = (struct census){.server = server,
-                              .what = what,
-                              .order = order,
-                              .sheets = calloc(server->sites_count, sizeof(*census->sheets)),
-                              .sheets_count = server->sites_count,
-                              .pending = server->sites_count,
-                              .done = done,
-                              .arg = arg};
-    if (census->sheets == NULL) {
-        free(order.data);
-        free(census);
-        return -ENOMEM;
-    }
+    census->order = order;
+    census->pending = server->sites_count;
+    census->done = done;
+    census->arg = arg;
     list_push_back(&server->censuses, &census->on_server);
     census->is_held = server->holds_censuses;
     if (!census->is_held && !send_letters(census)) {
@@ -461,14 +478,11 @@ static void write_events(const struct site *site, struct census_sheet *sheet)
         sheet->events[i] = *eventlog_at(&site->events, i);
 }
 
-static void answer(void *self, uint64_t worker)
+static void write_sheet(struct census *census, uint64_t worker)
 {
-    struct census *census = self;
     struct site *site = &census->server->sites[worker];
     struct census_sheet *sheet = &census->sheets[worker];
     sheet->now_ms = loop_now_ms(worker_loop(site->worker));
-    if (census->order.run != NULL)
-        census->order.run(census->order.data, site, sheet);
     if (census->what & CENSUS_POOLS)
         write_pools(site, sheet);
     if (census->what & CENSUS_ENDPOINTS)
@@ -481,6 +495,15 @@ static void answer(void *self, uint64_t worker)
         write_groups(site, sheet);
     if (census->what & CENSUS_EVENTS)
         write_events(site, sheet);
+}
+
+static void answer(void *self, uint64_t worker)
+{
+    struct census *census = self;
+    if (census->order.run != NULL)
+        census->order.run(census->order.data, &census->server->sites[worker],
+                          &census->sheets[worker]);
+    write_sheet(census, worker);
     /* The ring holds more letters than there can be censuses and drains under way. */
     check(crew_post_hub(census->server->crew, collect, census, worker));
 }

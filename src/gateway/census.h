@@ -117,6 +117,8 @@ struct census {
 int census_take(struct server *server, unsigned what, const struct census_order *take_order,
                 void (*done)(void *arg, struct census *census), void *arg,
                 struct census **ret_census);
+/* What workers that have ended knew (server_halt()), at once. NULL: no memory. */
+struct census *census_of_ended(struct server *server, unsigned what);
 /* The asker has left: `done` is not called, and the census frees itself. */
 void census_abandon(struct census *census);
 void census_free(struct census *census);

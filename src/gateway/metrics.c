@@ -18,8 +18,9 @@
 #include "gateway/metrics_openclaw.h"
 #include "gateway/metrics_otlp.h"
 #include "gateway/metrics_overload.h"
-#include "gateway/metrics_sessions.h"
+#include "gateway/metrics_past.h"
 #include "gateway/metrics_reload.h"
+#include "gateway/metrics_sessions.h"
 #include "gateway/metrics_tls.h"
 #include "gateway/metrics_websocket.h"
 #include "gateway/process.h"
@@ -47,6 +48,7 @@ struct page {
 
 static void one_u64(struct page *p, const char *name, enum prom_type type, const char *help,
                     uint64_t value);
+static void write_standing(struct page *p);
 static void write_process(struct page *p);
 static void write_pools(struct page *p);
 static void write_listeners(struct page *p);
@@ -89,6 +91,40 @@ static bool pools_sum(struct page *p)
     return true;
 }
 
+/* The whole page, begun. */
+static bool write_all(struct page *p)
+{
+    const struct server *server = p->server;
+    if (!pools_sum(p))
+        return false;
+    write_standing(p);
+    const struct prom_past past = metrics_past_of(server);
+    prom_go_on_from(&p->prom, &past);
+    write_process(p);
+    write_pools(p);
+    write_endpoints(p);
+    metrics_health_write(server, p->census, &p->prom);
+    bool is_whole = metrics_groups_write(server, p->census, &p->prom);
+    metrics_http_write(server, &p->prom);
+    write_listeners(p);
+    metrics_accounts_write(server, &p->prom);
+    metrics_sessions_write(server, &p->prom);
+    metrics_clients_write(server, &p->prom);
+    metrics_tls_write(server, &p->prom);
+    proxies_metrics_write(relay_shared_proxies(server->shared), p->census, &p->prom);
+    metrics_websocket_write(server, &p->prom);
+    metrics_openclaw_write(server, &p->prom);
+    metrics_alerts_write(server, &p->prom);
+    metrics_otlp_write(server, &p->prom);
+    metrics_overload_write(server, &p->prom);
+    one_u64(p, "weir_metrics_folded_series", PROM_GAUGE,
+            "Label sets of this page that are in others, named other, since there were too many.",
+            p->prom.folded);
+    prom_end(&p->prom);
+    free(p->pools);
+    return is_whole && !p->prom.full;
+}
+
 bool metrics_write(const struct server *server, const struct census *census, bool openmetrics,
                    struct bytes *out)
 {
@@ -100,31 +136,14 @@ bool metrics_write(const struct server *server, const struct census *census, boo
                                                      .exclude = config->metrics.exclude.at,
                                                      .exclude_count = config->metrics.exclude.count,
                                                      .series_max = config->metrics.max_series});
-    if (!pools_sum(&page))
-        return false;
-    write_process(&page);
-    write_pools(&page);
-    write_endpoints(&page);
-    metrics_health_write(server, census, &page.prom);
-    bool is_whole = metrics_groups_write(server, census, &page.prom);
-    metrics_http_write(server, &page.prom);
-    write_listeners(&page);
-    metrics_accounts_write(server, &page.prom);
-    metrics_sessions_write(server, &page.prom);
-    metrics_clients_write(server, &page.prom);
-    metrics_tls_write(server, &page.prom);
-    proxies_metrics_write(relay_shared_proxies(server->shared), census, &page.prom);
-    metrics_websocket_write(server, &page.prom);
-    metrics_openclaw_write(server, &page.prom);
-    metrics_alerts_write(server, &page.prom);
-    metrics_otlp_write(server, &page.prom);
-    metrics_overload_write(server, &page.prom);
-    one_u64(&page, "weir_metrics_folded_series", PROM_GAUGE,
-            "Label sets of this page that are in others, named other, since there were too many.",
-            page.prom.folded);
-    prom_end(&page.prom);
-    free(page.pools);
-    return is_whole && !page.prom.full;
+    return write_all(&page);
+}
+
+bool metrics_record(const struct server *server, const struct census *census, struct bytes *out)
+{
+    struct page page = {.server = server, .census = census};
+    prom_init_record(&page.prom, out);
+    return write_all(&page);
 }
 
 /* --- the process ---------------------------------------------------------------------------------
@@ -144,24 +163,15 @@ static void one_double(struct page *p, const char *name, enum prom_type type, co
     prom_double(&p->prom, NULL, value);
 }
 
-static void write_process(struct page *p)
+/* Who it is. Whoever takes over knows these by other ways, and none of them goes on. */
+static void write_standing(struct page *p)
 {
-    struct process_figures figures;
-    process_figures(&figures);
+    struct upgrade_info upgrade;
+    upgrade_info(p->server->upgrade, &upgrade);
     prom_family(&p->prom, "weir_build_info", PROM_GAUGE, "What is running; always 1.");
     prom_u64(&p->prom, LABELS({"version", WEIR_VERSION}, {"node", p->server->node}), 1);
     one_double(p, "weir_process_start_time_seconds", PROM_GAUGE, "When it started, since 1970.",
                (double)p->server->started_wall_ms / 1000);
-    one_u64(p, "weir_process_resident_bytes", PROM_GAUGE, "Resident memory.",
-            figures.resident_bytes);
-    one_double(p, "weir_process_cpu_seconds_total", PROM_COUNTER,
-               "Processor time, user and system.", (double)figures.cpu_us / 1e6);
-    one_u64(p, "weir_process_open_descriptors", PROM_GAUGE, "Open file descriptors.",
-            figures.descriptors);
-    one_u64(p, "weir_process_max_descriptors", PROM_GAUGE, "How many there may be.",
-            figures.descriptors_max);
-    struct upgrade_info upgrade;
-    upgrade_info(p->server->upgrade, &upgrade);
     one_u64(p, "weir_process_generation", PROM_GAUGE,
             "Of processes that took over from each other; the first is 1.",
             upgrade.self.generation);
@@ -171,6 +181,20 @@ static void write_process(struct page *p)
                 "Upgrades: a process was to take over from another one, by result.");
     prom_u64(&p->prom, LABELS({"result", "done"}), upgrade.done);
     prom_u64(&p->prom, LABELS({"result", "failed"}), upgrade.failed);
+}
+
+static void write_process(struct page *p)
+{
+    struct process_figures figures;
+    process_figures(&figures);
+    one_u64(p, "weir_process_resident_bytes", PROM_GAUGE, "Resident memory.",
+            figures.resident_bytes);
+    one_double(p, "weir_process_cpu_seconds_total", PROM_COUNTER,
+               "Processor time, user and system.", (double)figures.cpu_us / 1e6);
+    one_u64(p, "weir_process_open_descriptors", PROM_GAUGE, "Open file descriptors.",
+            figures.descriptors);
+    one_u64(p, "weir_process_max_descriptors", PROM_GAUGE, "How many there may be.",
+            figures.descriptors_max);
     one_u64(p, "weir_workers", PROM_GAUGE, "Worker threads.", p->server->sites_count);
     reload_metrics_write(p->server, &p->prom);
     prom_family(&p->prom, "weir_log_dropped_total", PROM_COUNTER,

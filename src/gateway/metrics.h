@@ -13,3 +13,5 @@
 /* False when it did not fit. */
 bool metrics_write(const struct server *server, const struct census *census, bool openmetrics,
                    struct bytes *out);
+/* What of it has been counted, for a process that takes over (proto/prom_totals.h). */
+bool metrics_record(const struct server *server, const struct census *census, struct bytes *out);

@@ -32,6 +32,7 @@
 #include "io/notify.h"
 #include "io/oserror.h"
 #include "listener/accept.h"
+#include "proto/prom_totals.h"
 #include "runtime/worker.h"
 
 #include <errno.h>
@@ -144,13 +145,19 @@ static void close_site(struct site *site)
     cork_fini(&site->cork);
 }
 
+void server_halt(struct server *s)
+{
+    if (!s->started)
+        return;
+    s->started = false;
+    crew_stop(s->crew);
+    crew_join(s->crew);
+}
+
 void server_close(struct server *s)
 {
     server_drain_fini(s);
-    if (s->started) {
-        crew_stop(s->crew);
-        crew_join(s->crew);
-    }
+    server_halt(s);
     admin_close(s->admin);
     lookout_close(s->lookout);
     relief_close(s->relief);
@@ -168,6 +175,7 @@ void server_close(struct server *s)
     if (s->access != NULL)
         notify_close(s->access);
     journal_close(s->journal);
+    prom_totals_free(s->totals);
     free(s);
 }
 

@@ -46,6 +46,7 @@ struct lookout;
 struct manager;
 struct notify_ring;
 struct otlp;
+struct prom_totals;
 struct relay_event;
 struct relief;
 struct worker;
@@ -65,6 +66,9 @@ struct server_options {
 /* 0, or -errno and in `ret_fault` what failed, where, why, and what helps, in one line. */
 int server_open(const struct server_options *opt, struct server **ret_server,
                 char ret_fault[static SERVER_FAULT_MAX]);
+/* Its threads have ended, and all that they have counted is the caller's thread's to read;
+ * server_close() follows, and does so itself where nobody has. */
+void server_halt(struct server *server);
 void server_close(struct server *server);
 
 /* No new clients; what is open may take as long as drain_timeout of its listener allows, and at
@@ -197,9 +201,10 @@ struct server {
     uint32_t sites_pausing;
     void (*paused)(void *arg);
     void *paused_arg;
-    struct upgrade *upgrade;   /* how another process takes over; or NULL */
-    struct manager *manager;   /* hears how it goes; or NULL */
-    bool is_drain_due;         /* as soon as a reload is over */
-    struct reload_ask hang_up; /* SIGHUP */
+    struct upgrade *upgrade;    /* how another process takes over; or NULL */
+    struct prom_totals *totals; /* what processes before it have counted; or NULL */
+    struct manager *manager;    /* hears how it goes; or NULL */
+    bool is_drain_due;          /* as soon as a reload is over */
+    struct reload_ask hang_up;  /* SIGHUP */
     bool is_hung_up, is_hung_up_again;
 };

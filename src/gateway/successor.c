@@ -172,9 +172,14 @@ static void on_message(void *self, const char *bytes, size_t len, int take_fd)
 {
     struct successor *successor = self;
     struct takeover_message message;
+    bool is_good = takeover_read(bytes, len, &message) == TAKEOVER_GOOD;
+    if (is_good && message.kind == TAKEOVER_TOTALS && take_fd >= 0) {
+        successor->ops.totals(successor->ops.self, take_fd);
+        return;
+    }
     if (take_fd >= 0)
         close(take_fd);
-    if (takeover_read(bytes, len, &message) != TAKEOVER_GOOD)
+    if (!is_good)
         return;
     if (message.kind == TAKEOVER_TAKEN && !successor->is_in_charge) {
         successor->is_in_charge = true;

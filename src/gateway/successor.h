@@ -44,6 +44,8 @@ struct successor_ops {
     /* What an operator has set (upgrade_steer.h), before it is in charge. */
     void (*steered)(void *self, uint32_t mode, struct slice text);
     void (*cooling)(void *self, uint32_t reason, uint64_t until_ms, struct slice text);
+    /* What the other one has counted until now (upgrade_totals.h). */
+    void (*totals)(void *self, int take_fd);
     void *self;
 };
 /* Everything is open. 0 or -errno. */

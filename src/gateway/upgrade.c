@@ -2,9 +2,12 @@
 #include "gateway/upgrade.h"
 
 #include "base/alloc.h"
+#include "gateway/census.h"
 #include "gateway/manager.h"
+#include "gateway/metrics.h"
 #include "gateway/upgrade_sessions.h"
 #include "gateway/upgrade_steer.h"
+#include "gateway/upgrade_totals.h"
 #include "io/oserror.h"
 #include "io/passage.h"
 #include "proto/takeover.h"
@@ -15,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LEFT_EVERY_MS 500U /* the new one hears who is left here */
+#define LEFT_EVERY_MS 500U /* the new one hears who is left here, and what was counted */
 
 enum upgrade_state {
     UPGRADE_IDLE,
@@ -37,6 +40,8 @@ struct upgrade {
     uint32_t timeout_ms;
     uint32_t sockets;
     struct upgrade_sessions *sessions; /* once the new one has them, or NULL */
+    struct census *counting;           /* what is to be told next of what was counted; or NULL */
+    bool is_paused, is_counted;        /* while it switches: both, and the new one is told */
     uint64_t failed;
     upgrade_done_fn *done;
     void *done_self;
@@ -49,6 +54,9 @@ static void on_failed(void *self, int error);
 static void on_ended(void *self, pid_t pid, int status);
 static void on_gone(void *self);
 static void on_timer(struct loop_timer *timer, uint64_t now_ms);
+static void stop_counting(struct upgrade *upgrade);
+static void tell_last(struct upgrade *upgrade);
+static void say_totals(struct upgrade *upgrade, const struct census *census);
 
 int upgrade_open(const struct upgrade_options *opt, struct upgrade **ret_upgrade)
 {
@@ -80,6 +88,8 @@ void upgrade_close(struct upgrade *upgrade)
     upgrade->opt.server->upgrade = NULL;
     loop_timer_stop(upgrade->opt.server->opt.loop, &upgrade->timer);
     upgrade_sessions_flush(upgrade->sessions);
+    stop_counting(upgrade);
+    tell_last(upgrade);
     passage_close(upgrade->passage);
     upgrade->passage = NULL;
 }
@@ -190,6 +200,7 @@ __attribute__((format(printf, 2, 3))) static void fail(struct upgrade *upgrade, 
     vsnprintf(upgrade->why, sizeof(upgrade->why), format, args);
     va_end(args);
     bool was_paused = upgrade->state == UPGRADE_SWITCHING;
+    stop_counting(upgrade);
     upgrade->state = UPGRADE_IDLE;
     upgrade->failed++;
     loop_timer_stop(upgrade->opt.server->opt.loop, &upgrade->timer);
@@ -368,12 +379,11 @@ static void say_learnt(struct upgrade *upgrade)
     upgrade_cooling_each(upgrade->opt.server, say_cooling, upgrade);
 }
 
-/* Nobody is accepted here any more. */
-static void on_paused(void *arg)
+/* Nobody is accepted here any more, and what was counted is known. */
+static void hand_over(struct upgrade *upgrade)
 {
-    struct upgrade *upgrade = arg;
-    if (upgrade->state != UPGRADE_SWITCHING)
-        return; /* it came to nothing meanwhile, and all go on */
+    if (!upgrade->is_paused || !upgrade->is_counted)
+        return;
     say_learnt(upgrade);
     int error = upgrade->passage == NULL
                     ? -EPIPE
@@ -384,11 +394,96 @@ static void on_paused(void *arg)
         fail(upgrade, "the new process cannot be told: %s", oserror_text(error));
 }
 
+static void on_paused(void *arg)
+{
+    struct upgrade *upgrade = arg;
+    if (upgrade->state != UPGRADE_SWITCHING)
+        return; /* it came to nothing meanwhile, and all go on */
+    upgrade->is_paused = true;
+    hand_over(upgrade);
+}
+
+static void on_first_counted(void *arg, struct census *census)
+{
+    struct upgrade *upgrade = arg;
+    upgrade->counting = NULL;
+    upgrade->is_counted = true;
+    say_totals(upgrade, census);
+    census_free(census);
+    hand_over(upgrade);
+}
+
+/* A worker counts after it has paused, in the same turn. */
 static void switch_over(struct upgrade *upgrade)
 {
     upgrade->state = UPGRADE_SWITCHING;
+    upgrade->is_paused = upgrade->is_counted = false;
     if (!server_pause(upgrade->opt.server, on_paused, upgrade))
         fail(upgrade, "a worker does not take letters");
+    else if (census_take(upgrade->opt.server, METRICS_CENSUS, NULL, on_first_counted, upgrade,
+                         &upgrade->counting)
+             != 0)
+        fail(upgrade, "what was counted cannot be handed over: no memory");
+}
+
+/* --- what was counted ----------------------------------------------------------------------------
+ */
+
+static void say_totals(struct upgrade *upgrade, const struct census *census)
+{
+    int fd, error = -EPIPE;
+    if (upgrade->passage == NULL)
+        return;
+    error = upgrade_totals_of(upgrade->opt.server, census, &fd);
+    if (error == 0) {
+        error = say(upgrade, &(struct takeover_message){.kind = TAKEOVER_TOTALS}, fd);
+        close(fd);
+    }
+    if (error != 0 && error != -EPIPE && error != -ECONNRESET)
+        log_to(log_of(upgrade), LOG_WARN_LEVEL, "counters are not handed over",
+               log_text("why", oserror_text(error)));
+}
+
+void upgrade_tell_totals(struct upgrade *upgrade, const struct census *census)
+{
+    if (upgrade != NULL && upgrade->state == UPGRADE_GIVEN)
+        say_totals(upgrade, census);
+}
+
+static void on_counted(void *arg, struct census *census)
+{
+    struct upgrade *upgrade = arg;
+    upgrade->counting = NULL;
+    say_totals(upgrade, census);
+    census_free(census);
+}
+
+/* One at a time, and none while the new process has not taken the one before. */
+static void count(struct upgrade *upgrade)
+{
+    if (upgrade->counting == NULL && !passage_is_behind(upgrade->passage)
+        && census_take(upgrade->opt.server, METRICS_CENSUS, NULL, on_counted, upgrade,
+                       &upgrade->counting)
+               != 0)
+        upgrade->counting = NULL; /* the next one will say it */
+}
+
+static void stop_counting(struct upgrade *upgrade)
+{
+    if (upgrade->counting != NULL)
+        census_abandon(upgrade->counting);
+    upgrade->counting = NULL;
+}
+
+static void tell_last(struct upgrade *upgrade)
+{
+    if (upgrade->state != UPGRADE_GIVEN)
+        return;
+    struct census *census = census_of_ended(upgrade->opt.server, METRICS_CENSUS);
+    if (census != NULL) {
+        say_totals(upgrade, census);
+        census_free(census);
+    }
 }
 
 static void on_message(void *self, const char *bytes, size_t len, int take_fd)
@@ -437,6 +532,7 @@ static void on_timer(struct loop_timer *timer, uint64_t now_ms)
             &(struct takeover_message){.kind = TAKEOVER_LEFT,
                                        .count = server_left(upgrade->opt.server)},
             -1);
+        count(upgrade);
         set_timer(upgrade, LEFT_EVERY_MS);
     }
 }

@@ -26,6 +26,7 @@
 #define UPGRADE_TIMEOUT_MS 60000U /* unless it is said how long it may take */
 #define UPGRADE_WHY_MAX    1024U
 
+struct census;
 struct upgrade;
 
 struct upgrade_options {
@@ -35,7 +36,8 @@ struct upgrade_options {
 };
 
 int upgrade_open(const struct upgrade_options *opt, struct upgrade **ret_upgrade); /* 0 or -errno */
-/* Says nothing any more; what it has is freed after server_close(). NULL is fine for both. */
+/* After server_halt(): the other process hears what was counted until the end, and nothing any
+ * more. What it has is freed after server_close(). NULL is fine for both. */
 void upgrade_close(struct upgrade *upgrade);
 void upgrade_free(struct upgrade *take_upgrade);
 
@@ -52,6 +54,8 @@ const char *upgrade_begin(struct upgrade *upgrade, const struct upgrade_ask *ask
 /* This process ends: whoever would take over ends as well, for its sockets are shut with ours. NULL
  * is fine. */
 void upgrade_abandon(struct upgrade *upgrade);
+/* Where another process has taken over, it is told what this one has counted. NULL is fine. */
+void upgrade_tell_totals(struct upgrade *upgrade, const struct census *census);
 /* Nobody waits any more. */
 void upgrade_forget(struct upgrade *upgrade);
 

@@ -168,6 +168,22 @@ int append_cut(struct append *file, uint64_t size)
     return error;
 }
 
+int append_read(const struct append *file, void *ret, size_t len)
+{
+    size_t done = 0;
+    while (done < len) {
+        ssize_t got = pread(file->fd, (char *)ret + done, len - done, (off_t)done);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            return got < 0 ? -errno : -EIO;
+        }
+        done += (size_t)got;
+    }
+    return 0;
+}
+
 int append_map(const struct append *file, const char **ret_bytes)
 {
     if (file->size == 0) {

@@ -45,6 +45,8 @@ int append_write(struct append *file, const void *bytes, size_t len);
 int append_sync(const struct append *file);
 int append_cut(struct append *file, uint64_t size);
 
+/* The first len bytes of it, copied. -EIO: it has not got as many. */
+int append_read(const struct append *file, void *ret, size_t len);
 /* All of it, to be read; NULL of an empty one. */
 int append_map(const struct append *file, const char **ret_bytes);
 void append_unmap(const struct append *file, const char *bytes);

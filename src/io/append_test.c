@@ -66,6 +66,10 @@ static void what_was_appended_is_there_and_nobody_elses(void **state)
     assert_int_equal(append_map(&file, &bytes), 0);
     assert_memory_equal(bytes, "onetwo", 6);
     append_unmap(&file, bytes);
+    char copy[8];
+    assert_int_equal(append_read(&file, copy, 6), 0);
+    assert_memory_equal(copy, "onetwo", 6);
+    assert_int_equal(append_read(&file, copy, 7), -EIO);
     assert_int_equal(append_cut(&file, 3), 0);
     append_close(&file);
     assert_int_equal(append_open(&folder, "g", true, &file), 0);

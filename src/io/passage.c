@@ -117,6 +117,11 @@ void passage_close(struct passage *take_passage)
 /* --- sending ------------------------------------------------------------------------------------
  */
 
+bool passage_is_behind(const struct passage *passage)
+{
+    return !list_is_empty(&passage->unsent);
+}
+
 union control {
     struct cmsghdr align;
     char room[CMSG_SPACE(sizeof(int))];

@@ -36,6 +36,9 @@ void passage_close(struct passage *take_passage); /* NULL is fine; also from one
  */
 int passage_send(struct passage *passage, const void *bytes, size_t len, int fd);
 
+/* Whether the other one has not taken all that it was sent. */
+bool passage_is_behind(const struct passage *passage);
+
 /* One message, waiting for it until `deadline_ms` of the monotonic clock. Its length, 0: the other
  * one has gone; or -errno: -ETIMEDOUT. *ret_fd is -1 where none came. */
 ssize_t passage_wait(struct passage *passage, uint64_t deadline_ms, void *ret_bytes, size_t cap,

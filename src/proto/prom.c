@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "proto/pattern.h"
+#include "proto/prom_totals.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -37,11 +38,26 @@ static void put_escaped(struct prom *prom, const char *text, bool quotes)
     }
 }
 
-static void fold_end(struct prom *prom);
+static void family_end(struct prom *prom);
 
 void prom_init(struct prom *prom, struct bytes *out, bool openmetrics)
 {
     *prom = (struct prom){.out = out, .openmetrics = openmetrics};
+}
+
+void prom_init_record(struct prom *prom, struct bytes *out)
+{
+    *prom = (struct prom){.out = out, .is_record = true};
+    prom->full = !prom_totals_begin(out);
+}
+
+void prom_go_on_from(struct prom *prom, const struct prom_past *past)
+{
+    family_end(prom);
+    prom->family[0] = '\0';
+    prom->past = *past;
+    if (past->totals != NULL)
+        prom_totals_rewind(past->totals);
 }
 
 /* The family's own name: OpenMetrics leaves a counter's "_total" to its samples. */
@@ -75,12 +91,13 @@ static bool is_wanted(const struct prom_filter *filter, const char *name)
 void prom_family(struct prom *prom, const char *name, enum prom_type type, const char *help)
 {
     check(slice_ends(slice_of(name), SLICE("_total")) == (type == PROM_COUNTER));
-    fold_end(prom);
-    prom->family = name;
+    family_end(prom);
+    check(strlen(name) < sizeof(prom->family));
+    memcpy(prom->family, name, strlen(name) + 1);
     prom->type = type;
     prom->series = 0;
     prom->is_hidden = !is_wanted(&prom->filter, name);
-    if (prom->is_hidden)
+    if (prom->is_hidden || prom->is_record)
         return;
     put_text(prom, "# HELP ");
     put(prom, family_name(prom));
@@ -209,28 +226,66 @@ static void fold_end(struct prom *prom)
 /* --- samples -------------------------------------------------------------------------------------
  */
 
+/* True: this page is a file of totals, and that is all. */
+static bool is_recorded(struct prom *prom, const struct prom_label *labels,
+                        const struct prom_total *total)
+{
+    if (prom->is_record && prom->type != PROM_GAUGE)
+        prom->full = prom->full || !prom_totals_add(prom->out, prom->family, labels, total);
+    return prom->is_record;
+}
+
+static void whole_number(struct prom *prom, const struct prom_label *labels, uint64_t value)
+{
+    const struct prom_total total = {.kind = PROM_TOTAL_WHOLE, .whole = value};
+    struct prom_fold *fold;
+    if (is_recorded(prom, labels, &total))
+        return;
+    if (is_shown(prom, labels, &fold)) {
+        sample_u64(prom, "", labels, value);
+    } else if (fold != NULL) {
+        fold->is_whole = true;
+        fold->whole += value;
+    }
+}
+
+static void real_number(struct prom *prom, const struct prom_label *labels, double value)
+{
+    const struct prom_total total = {.kind = PROM_TOTAL_REAL, .real = value};
+    struct prom_fold *fold;
+    if (is_recorded(prom, labels, &total))
+        return;
+    if (is_shown(prom, labels, &fold))
+        sample_double(prom, "", labels, value);
+    else if (fold != NULL)
+        fold->sum += value;
+}
+
+/* What was counted of it before, of a kind that can be added to it. */
+static bool past_of(struct prom *prom, const struct prom_label *labels,
+                    struct prom_total *ret_total)
+{
+    return prom->past.totals != NULL && prom->type != PROM_GAUGE
+           && prom_totals_take(prom->past.totals, prom->family, labels, ret_total)
+           && (ret_total->kind == PROM_TOTAL_HISTOGRAM) == (prom->type == PROM_HISTOGRAM);
+}
+
 void prom_u64(struct prom *prom, const struct prom_label *labels, uint64_t value)
 {
-    struct prom_fold *fold;
-    if (!is_shown(prom, labels, &fold)) {
-        if (fold != NULL) {
-            fold->is_whole = true;
-            fold->whole += value;
-        }
-        return;
-    }
-    sample_u64(prom, "", labels, value);
+    struct prom_total past;
+    if (past_of(prom, labels, &past))
+        value += past.kind == PROM_TOTAL_WHOLE ? past.whole
+                 : past.real < 1e18            ? (uint64_t)past.real
+                                               : 0;
+    whole_number(prom, labels, value);
 }
 
 void prom_double(struct prom *prom, const struct prom_label *labels, double value)
 {
-    struct prom_fold *fold;
-    if (!is_shown(prom, labels, &fold)) {
-        if (fold != NULL)
-            fold->sum += value;
-        return;
-    }
-    sample_double(prom, "", labels, value);
+    struct prom_total past;
+    if (past_of(prom, labels, &past))
+        value += past.kind == PROM_TOTAL_REAL ? past.real : (double)past.whole;
+    real_number(prom, labels, value);
 }
 
 /* OpenMetrics wants a whole number to be seen to be of a kind that need not be one: 1.0. */
@@ -277,17 +332,8 @@ static void histogram_write(struct prom *prom, const struct prom_label *labels,
     sample_u64(prom, "_count", labels, all);
 }
 
-void prom_histogram(struct prom *prom, const struct prom_label *labels,
-                    const struct prom_histogram *histogram)
+static void fold_histogram(struct prom_fold *fold, const struct prom_histogram *histogram)
 {
-    struct prom_fold *fold;
-    if (is_shown(prom, labels, &fold)) {
-        histogram_write(prom, labels, histogram);
-        return;
-    }
-    if (fold == NULL)
-        return;
-    check(histogram->buckets <= PROM_BUCKETS_MAX);
     fold->buckets = histogram->buckets;
     fold->rest += histogram->rest;
     fold->sum += histogram->sum;
@@ -297,9 +343,69 @@ void prom_histogram(struct prom *prom, const struct prom_label *labels,
     }
 }
 
+static void whole_histogram(struct prom *prom, const struct prom_label *labels,
+                            const struct prom_total *total, const struct prom_exemplar *exemplars)
+{
+    const struct prom_histogram all = {total->ends, total->counts, total->buckets,
+                                       total->rest, total->real,   exemplars};
+    struct prom_fold *fold;
+    if (is_recorded(prom, labels, total))
+        return;
+    if (is_shown(prom, labels, &fold))
+        histogram_write(prom, labels, &all);
+    else if (fold != NULL)
+        fold_histogram(fold, &all);
+}
+
+void prom_histogram(struct prom *prom, const struct prom_label *labels,
+                    const struct prom_histogram *histogram)
+{
+    struct prom_total total = {.kind = PROM_TOTAL_HISTOGRAM,
+                               .real = histogram->sum,
+                               .buckets = histogram->buckets,
+                               .rest = histogram->rest};
+    struct prom_total past;
+    check(histogram->buckets <= PROM_BUCKETS_MAX);
+    memcpy(total.ends, histogram->ends, histogram->buckets * sizeof(double));
+    memcpy(total.counts, histogram->counts, histogram->buckets * sizeof(uint64_t));
+    if (past_of(prom, labels, &past))
+        prom_total_add(&total, &past);
+    whole_histogram(prom, labels, &total, histogram->exemplars);
+}
+
+/* --- what was counted before, and not since
+ * -------------------------------------------------------
+ */
+
+static void left_write(struct prom *prom, const struct prom_label *labels,
+                       const struct prom_total *total)
+{
+    if ((total->kind == PROM_TOTAL_HISTOGRAM) != (prom->type == PROM_HISTOGRAM))
+        return; /* the family was of another kind */
+    if (total->kind == PROM_TOTAL_HISTOGRAM)
+        whole_histogram(prom, labels, total, NULL);
+    else if (total->kind == PROM_TOTAL_WHOLE)
+        whole_number(prom, labels, total->whole);
+    else
+        real_number(prom, labels, total->real);
+}
+
+static void family_end(struct prom *prom)
+{
+    struct prom_label labels[PROM_LABELS_MAX + 1];
+    struct prom_total total;
+    if (prom->family[0] != '\0' && prom->past.totals != NULL && prom->type != PROM_GAUGE)
+        while (prom_totals_take_left(prom->past.totals, prom->family, labels, &total))
+            if (prom->past.is_known(prom->past.self, labels))
+                left_write(prom, labels, &total);
+    fold_end(prom);
+}
+
 void prom_end(struct prom *prom)
 {
-    fold_end(prom);
-    if (prom->openmetrics)
+    family_end(prom);
+    if (prom->is_record)
+        prom_totals_end(prom->out);
+    else if (prom->openmetrics)
         put_text(prom, "# EOF\n");
 }

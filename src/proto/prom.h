@@ -9,6 +9,8 @@
  *
  * A filter leaves out families by their names. A family has at most `series_max` label sets; those
  * that come beyond it are summed up in one more, whose values are all "other", and counted.
+ *
+ * Counters and histograms may go on from what an earlier page has counted (prom_totals.h).
  */
 #pragma once
 #include "base/bytes.h"
@@ -18,8 +20,9 @@
 
 enum prom_type { PROM_GAUGE, PROM_COUNTER, PROM_HISTOGRAM };
 
-#define PROM_LABELS_MAX  8U  /* of one sample */
-#define PROM_BUCKETS_MAX 64U /* of a histogram that is folded */
+#define PROM_NAME_MAX    128U /* of a family, with its NUL */
+#define PROM_LABELS_MAX  8U   /* of one sample */
+#define PROM_BUCKETS_MAX 64U  /* of a histogram that is folded */
 
 struct prom_label {
     const char *name, *value;
@@ -31,6 +34,16 @@ struct prom_filter {
     const char *const *include, *const *exclude;
     uint32_t include_count, exclude_count;
     uint32_t series_max; /* 0: no limit */
+};
+
+struct prom_totals;
+
+/* What was counted before, by somebody else; all of it outlives the page. */
+struct prom_past {
+    struct prom_totals *totals; /* NULL: nothing */
+    /* Whether a sample that this page has not got is shown all the same. */
+    bool (*is_known)(const void *self, const struct prom_label *labels);
+    const void *self;
 };
 
 /* What a family has beyond its limit. */
@@ -47,10 +60,12 @@ struct prom_fold {
 struct prom {
     struct bytes *out; /* a refused append shows as `full` */
     bool openmetrics;
+    bool is_record; /* no text: a file of totals */
     bool full;
-    const char *family; /* the current one, without "_total" */
+    char family[PROM_NAME_MAX]; /* the current one; "": there is none yet */
     enum prom_type type;
     struct prom_filter filter;
+    struct prom_past past;
     bool is_hidden;  /* the family */
     uint32_t series; /* label sets of it so far */
     uint64_t folded; /* label sets, of all families */
@@ -63,6 +78,11 @@ struct prom {
 void prom_init(struct prom *prom, struct bytes *out, bool openmetrics);
 /* Before the first family. What it points to outlives the page. */
 void prom_filter_by(struct prom *prom, const struct prom_filter *filter);
+
+/* Writes no text, but a file from which later pages can go on. */
+void prom_init_record(struct prom *prom, struct bytes *out);
+/* From the next family on. */
+void prom_go_on_from(struct prom *prom, const struct prom_past *past);
 
 /* `name` ends in "_total" for a counter, and only then. */
 void prom_family(struct prom *prom, const char *name, enum prom_type type, const char *help);

@@ -18,6 +18,7 @@
  *       accepts nobody any more
  *       STEERED what an operator set    ─▶      once for each
  *       COOLING what accounts wait for  ─▶      once for each
+ *       TOTALS  (and what was counted)  ─▶      now and then from here on, and at its very end
  *       TAKEN                           ─▶      serves
  *       LEFT    clients that are left   ─▶      now and then, until it ends
  *
@@ -51,6 +52,7 @@ enum takeover_kind {
     TAKEOVER_STEERED, /* number: a mode; text: of whom */
     TAKEOVER_COOLING, /* number: a reason; count: until when (monotonic); text: of whom */
     TAKEOVER_RECORDS, /* frames of proto/session_record.h, in `text` */
+    TAKEOVER_TOTALS,  /* a file of what has been counted comes with it */
     TAKEOVER_KINDS
 };
 
