@@ -21,12 +21,12 @@ BENCH_ARGS ?=
 VERSION ?=
 
 # One directory per preset of CMakePresets.json; configured once, then Ninja notices what changed.
-CONFIGURED = $(addsuffix /build.ninja,$(addprefix build/,release dev clang tsan fuzz cover))
+CONFIGURED = $(addsuffix /build.ninja,$(addprefix build/,release dev clang tsan valgrind fuzz cover))
 $(CONFIGURED): CMakePresets.json
 	@mkdir -p build; cmake --preset $(notdir $(@D)) >build/$(notdir $(@D)).log 2>&1 || { cat build/$(notdir $(@D)).log; exit 1; }
 	@touch $@
 
-.PHONY: help build run test check bench sim story conform-h2 conform-ws test-openclaw fuzz fuzz-long sim-long soak cover fmt fmt-check lint \
+.PHONY: help build run test check bench sim story conform-h2 conform-ws test-openclaw fuzz fuzz-long sim-long soak bounds valgrind cover fmt fmt-check lint \
         install reference release clean test-clang test-tsan packages-run packages-compile packages-test packages-check packages-package packages-bench \
         deb deb-check image-check reproducible sbom
 
@@ -78,6 +78,7 @@ check: packages-check ## what must be green before a change goes in: gcc and cla
 	@$(MAKE) build
 	@tools/install_test.sh build/release
 	@$(PYTHON) -B tools/hardening.py build/release/weir
+	@$(MAKE) bounds
 	@$(PYTHON) -B tools/abi.py --self-test
 	@$(PYTHON) -B tools/abi.py
 	@$(MAKE) sim SEED=1 SEEDS=1000 STEPS=10000
@@ -117,9 +118,18 @@ fuzz: packages-check ## libFuzzer: T= one target (all without), FUZZ_SECONDS= ea
 fuzz-long: ## the same, an hour each
 	@$(MAKE) fuzz FUZZ_SECONDS=3600
 
-soak: packages-test ## 100 seeds of gateways and Redis killed, then the floods and leaks of test/wire again and again, SOAK_SECONDS=
+bounds: packages-test build ## what 5000 clients cost of memory, and a cap of 128 MiB under floods; of the release program
+	@$(TEST) build/release --only-wire "test_bounds or test_a_cap"
+
+valgrind: packages-check ## the unit tests under valgrind, half an hour (F= those whose name matches)
+	@$(MAKE) -s build/valgrind/build.ninja
+	@ninja -C build/valgrind --quiet
+	@$(TEST) build/valgrind --no-wire -k '$(if $(F),$(F),_test$$)'
+
+soak: packages-test build ## 100 seeds of gateways and Redis killed, then the long forms of test/wire again and again, SOAK_SECONDS=
 	@$(MAKE) -s build/dev/build.ninja
 	@ninja -C build/dev --quiet
+	@$(MAKE) bounds
 	@$(TEST) build/dev --soak $(SOAK_SECONDS)
 
 cover: packages-check ## coverage: lines of src/ >= 85 %, branches of core 100 % apart from checks

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs every test of one build directory and counts them.
 
-    tools/test.py BUILD [-k PATTERN] [--no-wire | --wire PATTERN | --soak SECONDS]
+    tools/test.py BUILD [-k PATTERN] [--no-wire | --wire PATTERN | --only-wire PATTERN | --soak SECONDS]
 
 First what CTest knows (units, stories, fuzz replays, rules of the tree), then the tests on sockets
 (test/wire, pytest), which run the program of the same build. Most of them wait more than they work, and
@@ -112,6 +112,7 @@ def main():
     parser.add_argument("-k", dest="pattern", help="only tests whose name matches")
     parser.add_argument("--no-wire", action="store_true", help="only what CTest knows")
     parser.add_argument("--wire", metavar="PATTERN", help="of the tests on sockets only those; -k is for CTest then")
+    parser.add_argument("--only-wire", metavar="PATTERN", help="those, and nothing of CTest: of a build that has no unit tests")
     parser.add_argument("--soak", type=int, metavar="SECONDS", help="repeat the floods and leaks")
     args = parser.parse_args()
     build = args.build.resolve()
@@ -119,6 +120,8 @@ def main():
     tally = Tally()
     if args.soak:
         soak(build, tally, args.soak)
+    elif args.only_wire:
+        run_wire(build, tally, args.only_wire)
     else:
         run_ctest(build, tally, args.pattern)
         if not args.no_wire:
