@@ -36,6 +36,8 @@
 
 static int open_secure(struct generation *g, char *ret_fault);
 static int open_ports(struct generation *g, char *ret_fault);
+static int bind_ports(struct generation *g, char *ret_fault);
+static void cede_ports(const struct generation *g);
 static int open_shared(struct generation *g, char *ret_fault);
 static int open_relay(struct generation *g, uint32_t worker);
 static int open_inlet(struct generation *g, uint32_t worker, uint32_t index);
@@ -81,8 +83,10 @@ int generation_new(struct server *server, struct config *take_config, struct gen
     if (error == 0)
         error = open_ports(g, ret_fault);
     /* The first time, before there is any other thread. */
-    if (error == 0 && server->opt.sandbox != NULL && elder == NULL)
+    if (error == 0 && server->opt.sandbox != NULL && elder == NULL) {
+        cede_ports(g);
         error = sandbox_enter(server->opt.sandbox, ret_fault);
+    }
     if (error == 0)
         error = open_shared(g, ret_fault);
     if (error != 0) {
@@ -96,6 +100,8 @@ int generation_new(struct server *server, struct config *take_config, struct gen
 /* Of one that never was in force the carried ports are the elder's still. */
 static void close_ports(struct generation *g)
 {
+    for (uint32_t i = 0; g->elder != NULL && i < g->elder->config->listeners.count; i++)
+        accept_port_unfollow(g->elder->ports[i]);
     for (uint32_t i = 0; g->ports != NULL && i < g->config->listeners.count; i++) {
         bool is_elders = g->elder != NULL && g->before[i] != GENERATION_NEW_ONE;
         if (g->ports[i] != NULL && is_elders)
@@ -150,7 +156,7 @@ static int open_port(struct generation *g, uint32_t index)
     if (g->before[index] != GENERATION_NEW_ONE) {
         g->ports[index] = g->elder->ports[g->before[index]];
         return has_moved(g, index)
-                   ? accept_port_bind(g->ports[index], &address, l->pool.write_timeout_ms)
+                   ? accept_port_bind(g->ports[index], &address, true, l->pool.write_timeout_ms)
                    : 0;
     }
     struct accept_options opt = {.address = address,
@@ -160,6 +166,7 @@ static int open_port(struct generation *g, uint32_t index)
                                  .exempts = l->proxy_protocol != HEADER_OFF ? announce_trusts
                                                                             : NULL,
                                  .exempts_self = l,
+                                 .is_beside = g->elder != NULL,
                                  .patience_ms = l->pool.write_timeout_ms};
     int fd = g->elder == NULL ? inherited_take(g->server->opt.inherited, &opt.address, l->name)
                               : -1;
@@ -167,7 +174,53 @@ static int open_port(struct generation *g, uint32_t index)
     return accept_port_open(&opt, &g->ports[index]);
 }
 
+/* Whether the elder's listener will not be where it is any more. */
+static bool leaves(const struct generation *g, uint32_t elders)
+{
+    for (uint32_t i = 0; i < g->config->listeners.count; i++)
+        if (g->before[i] == elders)
+            return has_moved(g, i);
+    return true;
+}
+
+/* Whether one that moves there, or is new, has that port. */
+static bool is_taken_again(const struct generation *g, uint16_t port)
+{
+    for (uint32_t i = 0; i < g->config->listeners.count; i++) {
+        const struct address address = server_address(&g->config->listeners.at[i].address);
+        if ((g->before[i] == GENERATION_NEW_ONE || has_moved(g, i)) && address_is_ip(&address)
+            && address_port(&address) == port)
+            return true;
+    }
+    return false;
+}
+
+/* Of the elder's ports those that others take over, at some or all of their addresses. */
+static void follow(const struct generation *g, bool may_bind)
+{
+    for (uint32_t i = 0; g->elder != NULL && i < g->elder->config->listeners.count; i++) {
+        const struct address *address = accept_port_address(g->elder->ports[i]);
+        if (address_is_ip(address) && leaves(g, i) && is_taken_again(g, address_port(address)))
+            accept_port_follow(g->elder->ports[i], may_bind);
+    }
+}
+
+/* For a process that drops root: a socket of another user cannot be followed. */
+static void cede_ports(const struct generation *g)
+{
+    for (uint32_t i = 0; i < g->config->listeners.count; i++)
+        sandbox_cede(g->server->opt.sandbox, accept_port_fd(g->ports[i]));
+}
+
 static int open_ports(struct generation *g, char *ret_fault)
+{
+    follow(g, true);
+    int error = bind_ports(g, ret_fault);
+    follow(g, false);
+    return error;
+}
+
+static int bind_ports(struct generation *g, char *ret_fault)
 {
     for (uint32_t i = 0; i < g->config->listeners.count; i++) {
         const struct config_listener *l = &g->config->listeners.at[i];

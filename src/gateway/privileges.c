@@ -176,6 +176,14 @@ int privileges_drop(const struct privileges_wish *wish, char *ret_fault, size_t 
     return 0;
 }
 
+void privileges_cede(const char *user, int fd)
+{
+    struct identity who;
+    if (user[0] != '\0' && identity_find(user, &who) == 0 && who.uid != geteuid()
+        && fchown(fd, who.uid, who.gid) != 0)
+        return; /* who is not root does not become anybody else, either */
+}
+
 void privileges_facts(struct privileges_facts *ret)
 {
     *ret = (struct privileges_facts){.uid = geteuid(),

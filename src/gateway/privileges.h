@@ -19,6 +19,9 @@ struct privileges_wish {
 /* 0, or -errno and in `ret_fault` why, and what to do. */
 int privileges_drop(const struct privileges_wish *wish, char *ret_fault, size_t fault_max);
 
+/* Before that: the descriptor is that user's, too, where it may be given. */
+void privileges_cede(const char *user, int fd);
+
 /* As the kernel has it now. Any thread; the capabilities are this thread's. */
 struct privileges_facts {
     uint32_t uid, gid;

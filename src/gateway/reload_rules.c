@@ -45,12 +45,12 @@ static void check_listener(struct check *check, uint32_t of, const struct config
                is->name);
 }
 
-/* A listener that goes leaves its address when it has gone. */
+/* A listener that goes leaves its path when it has gone; ports can be taken over. */
 static void check_address(struct check *check, const struct config_listener *wanted)
 {
     for (uint32_t i = 0; i < check->is->listeners.count; i++) {
         const struct config_listener *is = &check->is->listeners.at[i];
-        if (wanted->address.port != 0 && strcmp(is->address.text, wanted->address.text) == 0)
+        if (wanted->address.unix_path[0] != '\0' && strcmp(is->address.text, wanted->address.text) == 0)
             refuse(check,
                    "listeners[%s].address: %s is listener %s's until that is gone: a listener is "
                    "known by its name; take one away first, then add the other",

@@ -248,6 +248,12 @@ static int close_fence(struct sandbox *s, char *ret_fault)
     return 0;
 }
 
+void sandbox_cede(const struct sandbox *s, int fd)
+{
+    if (s != NULL && s->user != NULL)
+        privileges_cede(s->user, fd);
+}
+
 int sandbox_enter(struct sandbox *s, char ret_fault[static SANDBOX_FAULT_MAX])
 {
     if (s->stage != STAGE_OPEN)

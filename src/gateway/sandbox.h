@@ -30,6 +30,8 @@ struct sandbox *sandbox_new(const struct config *config);
 struct sandbox *sandbox_new_bare(void);
 void sandbox_free(struct sandbox *take_sandbox);
 
+/* A listening socket that was opened before it is entered: it is process.user's. NULL is fine. */
+void sandbox_cede(const struct sandbox *sandbox, int fd);
 /* 0, or -errno and what failed and helps. Entered or sealed before: 0, and nothing happens. */
 int sandbox_enter(struct sandbox *sandbox, char ret_fault[static SANDBOX_FAULT_MAX]);
 int sandbox_seal(struct sandbox *sandbox, char ret_fault[static SANDBOX_FAULT_MAX]);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -118,6 +119,19 @@ int listen_adopt(int fd, struct address *ret_bound)
     }
     *ret_bound = bound;
     return 0;
+}
+
+void listen_share(int fd, bool is_shared)
+{
+    set_on(fd, SOL_SOCKET, SO_REUSEPORT, is_shared); /* a unix socket has no such thing */
+}
+
+void listen_step_aside(int fd)
+{
+    /* Of an interface that there is not: the kernel looks for another socket from now on. What has
+     * begun keeps its own. Where it has an interface already, all is as it was. */
+    int nowhere = INT_MAX;
+    setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &nowhere, sizeof nowhere);
 }
 
 void listen_refuse(int fd)

@@ -37,6 +37,12 @@ int listen_open(const struct address *address, const struct listen_options *opt,
 /* A socket that listens already is used from now on as if listen_open() had made it. 0 or -errno.
  */
 int listen_adopt(int fd, struct address *ret_bound);
+/* While it is shared, another socket of the same user that was opened with `reuse_port` may be
+ * bound to the same port, at some or all of its addresses. Nothing for a unix socket. */
+void listen_share(int fd, bool is_shared);
+/* Who connects from now on finds whoever else is bound there, or is refused. Those who wait in the
+ * backlog are there still. For ever, and IP only. */
+void listen_step_aside(int fd);
 /* Any thread: whoever connects from now on is refused, and so is who waits in the backlog. */
 void listen_refuse(int fd);
 /* Closes it and, of a unix socket, removes the file. */

@@ -48,7 +48,8 @@ struct accept_port {
     int fd;
     bool is_given; /* to another process as well */
     struct address address;
-    int next_fd; /* -1: it is bound to one address alone */
+    int next_fd;      /* -1: it is bound to one address alone */
+    bool is_followed; /* others are bound where it is, who take its clients once it does not */
     struct address next_address;
     _Atomic uint32_t max_connections, max_per_ip;
     _Atomic uint32_t sockets_most;
@@ -174,10 +175,25 @@ static void forgo(const struct accept_options *opt)
     }
 }
 
+/* Beside others only where that is needed, and only while it is opened: nobody else shall. */
+static int open_fd(const struct address *address, bool is_beside, int *ret_fd,
+                   struct address *ret_bound)
+{
+    const struct listen_options beside = {.reuse_port = true};
+    int err = listen_open(address, NULL, ret_fd, ret_bound);
+    if (err == -EADDRINUSE && is_beside && address_is_ip(address)) {
+        err = listen_open(address, &beside, ret_fd, ret_bound);
+        if (err == 0) {
+            listen_share(*ret_fd, false);
+        }
+    }
+    return err;
+}
+
 static int open_socket(struct accept_port *port, const struct accept_options *opt)
 {
     if (opt->take_fd == 0) {
-        return listen_open(&opt->address, NULL, &port->fd, &port->address);
+        return open_fd(&opt->address, opt->is_beside, &port->fd, &port->address);
     }
     port->fd = opt->take_fd;
     int err = listen_adopt(port->fd, &port->address);
@@ -265,10 +281,22 @@ void accept_port_close(struct accept_port *take_port)
     alloc_free(take_port->alloc, take_port);
 }
 
-int accept_port_bind(struct accept_port *port, const struct address *address, uint32_t patience_ms)
+void accept_port_follow(struct accept_port *port, bool may_bind)
+{
+    listen_share(port->fd, may_bind);
+    port->is_followed = true;
+}
+
+void accept_port_unfollow(struct accept_port *port)
+{
+    port->is_followed = false;
+}
+
+int accept_port_bind(struct accept_port *port, const struct address *address, bool is_beside,
+                     uint32_t patience_ms)
 {
     check(port->next_fd < 0);
-    int error = listen_open(address, NULL, &port->next_fd, &port->next_address);
+    int error = open_fd(address, is_beside, &port->next_fd, &port->next_address);
     if (error != 0) {
         port->next_fd = -1;
     } else if (patience_ms > 0) {
@@ -288,6 +316,7 @@ void accept_port_settle(struct accept_port *port, bool has_moved)
         port->address = port->next_address;
     }
     port->next_fd = -1;
+    port->is_followed = false;
 }
 
 void accept_port_exempt(struct accept_port *port, exempts_fn *exempts, const void *exempts_self)
@@ -580,9 +609,18 @@ void accept_door_stay(struct accept_door *door)
     }
 }
 
+/* Who connects here from now on would be nobody's. */
+static void step_aside(const struct accept_door *door)
+{
+    if (door->port->is_followed) {
+        listen_step_aside(door->port->fd);
+    }
+}
+
 void accept_door_move(struct accept_door *door)
 {
     if (door->next != NULL) {
+        step_aside(door);
         intake_sweep(door->intake);
         intake_close(door->intake);
         door->intake = door->next;
@@ -608,6 +646,7 @@ void accept_door_shut_last(struct accept_door *door)
         door->is_paused = false;
         accept_door_pace(door, UINT32_MAX);
         door->leaving = true;
+        step_aside(door);
         intake_sweep(door->intake);
     }
     accept_door_shut(door);

@@ -40,6 +40,7 @@ struct accept_options {
     bool (*exempts)(const void *self, const uint8_t address[16]);
     const void *exempts_self;
     uint32_t patience_ms;      /* see socket_patience(); 0: its default */
+    bool is_beside;            /* where that is taken by ports that are followed, beside them */
     uint32_t reserve;          /* descriptors that each door keeps for clients; see listen.h */
     const struct alloc *alloc; /* [malloc] called by every worker's thread */
 };
@@ -66,10 +67,16 @@ void accept_port_patience(struct accept_port *port, uint32_t patience_ms);
  * while is_short, nor while it has sockets_most sockets or more (io/socket.h), which is found out
  * with each client. UINT32_MAX: it may have any number. Any thread. */
 void accept_port_shorten(struct accept_port *port, bool is_short, uint32_t sockets_most);
+/* Another port may be bound where this one is (is_beside), until it is told `false`. What was bound
+ * there takes its clients from when this one's doors move or shut on. The thread that opened it. */
+void accept_port_follow(struct accept_port *port, bool may_bind);
+/* … nobody does. */
+void accept_port_unfollow(struct accept_port *port);
 /* Another address: bound now, beside the one that it has, and taken clients from once every door
  * was opened on it (accept_door_reach) and has moved there (accept_door_move). Then, or before any
  * of them has, it is settled: one of the two is closed. 0 or -errno. The thread that opened it. */
-int accept_port_bind(struct accept_port *port, const struct address *address, uint32_t patience_ms);
+int accept_port_bind(struct accept_port *port, const struct address *address, bool is_beside,
+                     uint32_t patience_ms);
 void accept_port_settle(struct accept_port *port, bool has_moved);
 /* Whom max_per_ip is not for, from now on; what was looked at until then is for a turn longer. */
 void accept_port_exempt(struct accept_port *port,

@@ -181,6 +181,102 @@ def test_a_listener_moves_and_its_clients_stay(up):
             socket.create_connection(("127.0.0.1", it.weir.port), timeout=DEADLINE)
 
 
+# From the first to the second address, which have a port in common.
+OVERLAPS = [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "[::]"), ("[::]", "127.0.0.1"), ("127.0.0.1", "127.0.0.2")]
+
+
+def comes(host, port):
+    with socket.create_connection((host, port), timeout=DEADLINE) as it:
+        it.sendall(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+        return it.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("before, after", OVERLAPS)
+def test_a_listener_moves_to_another_address_of_its_port(up, before, after):
+    with live(up) as it:
+        port = free_port()
+        it.config["listeners"][0]["address"] = f"{before}:{port}"
+        it.good()
+        it.weir.port = port
+        with Client(port) as client:
+            assert comes("127.0.0.1", port)
+            it.config["listeners"][0]["address"] = f"{after}:{port}"
+            it.good()
+            client.get()
+            assert client.response().status == 200
+        for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
+            if host == after or after in ("0.0.0.0", "[::]"):
+                assert comes(host, port)
+            else:
+                with pytest.raises(ConnectionRefusedError):
+                    socket.create_connection((host, port), timeout=DEADLINE)
+        with pytest.raises(OSError):  # nobody gets in between who does not mean to
+            socket.create_server((after if after != "[::]" else "127.0.0.1", port))
+
+
+def test_who_connects_while_it_moves_is_served(up):
+    """Again and again, with two workers: whoever connects is in the backlog of one socket or the other."""
+    with live(up, workers=2) as it:
+        port, over, served, failed = free_port(), threading.Event(), [], []
+
+        def visit():
+            while not over.is_set():
+                try:
+                    assert comes("127.0.0.1", port)
+                    served.append(1)
+                except Exception as error:  # whatever it is, the test has to hear of it
+                    failed.append(error)
+
+        it.config["listeners"][0]["address"] = f"127.0.0.1:{port}"
+        it.good()
+        visitors = [threading.Thread(target=visit, daemon=True) for _ in range(4)]
+        for visitor in visitors:
+            visitor.start()
+        for number in range(20):
+            it.config["listeners"][0]["address"] = f"{('0.0.0.0', '127.0.0.1')[number % 2]}:{port}"
+            it.good()
+            so_far = len(served)
+            wait_for(lambda: len(served) > so_far + 20 or failed, "clients")  # noqa: B023
+        over.set()
+        for visitor in visitors:
+            visitor.join(DEADLINE)
+        assert not failed, failed[:5]
+
+
+def test_listeners_change_their_addresses_and_names_with_each_other(up):
+    with live(up) as it:
+        first, second = free_port(), free_port()
+        few = {"max_connections": 100}
+        it.config["listeners"] = [{**it.config["listeners"][0], "name": name, "address": f"127.0.0.1:{port}", "pool": few}
+                                  for name, port in (("a", first), ("b", second))]
+        it.good()
+        assert comes("127.0.0.1", first) and comes("127.0.0.1", second)
+        for addresses in ((second, first), (first, second)):
+            for listener, port in zip(it.config["listeners"], addresses):
+                listener["address"] = f"127.0.0.1:{port}"
+            it.good()
+            assert comes("127.0.0.1", first) and comes("127.0.0.1", second)
+        it.config["listeners"][0]["name"] = "c"
+        it.good()
+        assert comes("127.0.0.1", first) and comes("127.0.0.1", second)
+        assert it.weir.metric("weir_http_requests_total", listener="c") == 1
+
+
+def test_a_reload_that_fails_leaves_the_socket_as_it_was(up):
+    with live(up) as it, socket.create_server(("127.0.0.1", 0)) as taken:
+        port = free_port()
+        it.config["listeners"][0]["address"] = f"127.0.0.1:{port}"
+        it.good()
+        it.config["listeners"][0]["address"] = f"0.0.0.0:{port}"
+        it.config["listeners"].append({**it.config["listeners"][0], "name": "more",
+                                       "address": f"127.0.0.1:{taken.getsockname()[1]}"})
+        status, said = it.reload()
+        assert status == 500 and "another program listens there" in said["message"], said
+        assert comes("127.0.0.1", port)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", port), timeout=DEADLINE)
+
+
 def test_an_address_that_is_taken_is_refused_and_nothing_is_changed(up):
     with live(up) as it, socket.create_server(("127.0.0.1", 0)) as taken:
         it.config["log"]["level"] = "debug"
