@@ -45,19 +45,6 @@ static void check_listener(struct check *check, uint32_t of, const struct config
                is->name);
 }
 
-/* A listener that goes leaves its path when it has gone; ports can be taken over. */
-static void check_address(struct check *check, const struct config_listener *wanted)
-{
-    for (uint32_t i = 0; i < check->is->listeners.count; i++) {
-        const struct config_listener *is = &check->is->listeners.at[i];
-        if (wanted->address.unix_path[0] != '\0' && strcmp(is->address.text, wanted->address.text) == 0)
-            refuse(check,
-                   "listeners[%s].address: %s is listener %s's until that is gone: a listener is "
-                   "known by its name; take one away first, then add the other",
-                   wanted->name, wanted->address.text, is->name);
-    }
-}
-
 static bool has_https(const struct config_upstream *upstream)
 {
     bool any = false;
@@ -105,14 +92,9 @@ static void check_listeners(struct check *check)
 {
     for (uint32_t w = 0; w < check->wanted->listeners.count; w++) {
         const struct config_listener *wanted = &check->wanted->listeners.at[w];
-        bool is_known = false;
         for (uint32_t i = 0; i < check->is->listeners.count; i++)
-            if (strcmp(check->is->listeners.at[i].name, wanted->name) == 0) {
+            if (strcmp(check->is->listeners.at[i].name, wanted->name) == 0)
                 check_listener(check, i, wanted);
-                is_known = true;
-            }
-        if (!is_known)
-            check_address(check, wanted);
     }
 }
 
