@@ -28,9 +28,9 @@
 struct dialling {
     struct http_connector *connector;
     struct dial *dial;      /* NULL: it waits at the gate, or has ended */
-    struct gate_pass pass;  /* the pool's, where there is a gate */
+    struct gate_pass pass;  /* where there is a gate */
     struct gate_side *side; /* NULL: there is none */
-    weir_key key;           /* while it waits; its texts are the pool's */
+    weir_key key;           /* while it waits; its texts are the pool's, or a lone one's owner's */
     struct named named;     /* connector->dials; 0: a lone one */
     uint64_t begun_ns;
     bool is_https;
@@ -42,6 +42,10 @@ struct http_lone {
     http_lone_fn *done;
     void *self;
     struct http_link *link; /* once it is up */
+    uint32_t timeout_ms;
+    int error;     /* it could not begin */
+    bool is_begun; /* it is on its way, or was */
+    bool is_given; /* its owner has it, and may be told */
 };
 
 /* At gates that were named together. */
@@ -63,8 +67,9 @@ struct http_connector {
 
 static void dialled(void *self, const struct dial_result *result);
 static void dialled_lone(void *self, const struct dial_result *result);
-static void pool_dial_begins(void *self, struct gate_pass *pass);
-static void pool_dial_refused(void *self, struct gate_pass *pass);
+static void begin_lone(struct http_lone *lone);
+static void pass_begins(void *self, struct gate_pass *pass);
+static void pass_refused(void *self, struct gate_pass *pass);
 static void pool_yield(void *self, struct gate_side *side);
 
 /* --- opening ------------------------------------------------------------------------------------
@@ -73,8 +78,8 @@ static void pool_yield(void *self, struct gate_side *side);
 static int add_sides(struct http_connector *connector, struct gate *const *gates, uint32_t count)
 {
     const struct gate_side like = {.loop = connector->opt.loop,
-                                   .begin = pool_dial_begins,
-                                   .refuse = pool_dial_refused,
+                                   .begin = pass_begins,
+                                   .refuse = pass_refused,
                                    .yield = pool_yield,
                                    .self = connector};
     struct side_row *row = alloc_zeroed(&alloc_libc, sizeof *row);
@@ -384,9 +389,8 @@ static struct gate_side *side_of(struct http_connector *connector, const char *p
 }
 
 /* Half the time of a dial: the other half is the dial's own. */
-static uint64_t wait_end_ms(const struct http_connector *connector)
+static uint64_t wait_end_ms(const struct http_connector *connector, uint32_t timeout_ms)
 {
-    uint32_t timeout_ms = connector->opt.connect_timeout_ms;
     return timeout_ms != WEIR_NEVER ? loop_now_ms(connector->opt.loop) + timeout_ms / 2
                                     : UINT64_MAX;
 }
@@ -405,26 +409,40 @@ static void pool_dial(void *self, weir_conn id, const weir_key *key)
     if (dialling->side != NULL) {
         dialling->key = *key;
         dialling->pass.of = key;
-        dialling->pass.until_ms = wait_end_ms(connector);
+        dialling->pass.until_ms = wait_end_ms(connector, connector->opt.connect_timeout_ms);
         gate_arrive(dialling->side, &dialling->pass);
     } else {
         begin_dial(dialling, key);
     }
 }
 
-static void pool_dial_begins(void *self, struct gate_pass *pass)
+static bool is_lone(const struct dialling *dialling)
+{
+    return dialling->named.id.id == 0;
+}
+
+static void pass_begins(void *self, struct gate_pass *pass)
 {
     (void)self;
     struct dialling *dialling = container_of(pass, struct dialling, pass);
-    begin_dial(dialling, &dialling->key);
+    if (is_lone(dialling)) {
+        begin_lone(container_of(dialling, struct http_lone, dialling));
+    } else {
+        begin_dial(dialling, &dialling->key);
+    }
 }
 
 /* A limit of ours, like that of descriptors: no failure of whom it was to. */
-static void pool_dial_refused(void *self, struct gate_pass *pass)
+static void pass_refused(void *self, struct gate_pass *pass)
 {
     struct http_connector *connector = self;
     struct dialling *dialling = container_of(pass, struct dialling, pass);
     weir_conn id = dialling->named.id;
+    if (is_lone(dialling)) {
+        struct http_lone *lone = container_of(dialling, struct http_lone, dialling);
+        lone->done(lone->self, NULL);
+        return;
+    }
     dialling_free(dialling);
     weir_conn_down(connector->pool, id, WEIR_EFILES);
 }
@@ -604,33 +622,71 @@ int http_lone_dial(struct http_connector *connector, const weir_key *to, uint32_
     if (lone == NULL) {
         return -ENOMEM;
     }
-    lone->dialling.connector = connector;
+    struct dialling *dialling = &lone->dialling;
+    dialling->connector = connector;
+    dialling->key = *to;
+    dialling->side = side_of(connector, to->proxy);
+    lone->timeout_ms = timeout_ms;
     lone->done = done;
     lone->self = self;
-    int error = start(&lone->dialling, to, timeout_ms, dialled_lone);
+    if (dialling->side != NULL) {
+        dialling->pass.of = lone; /* no connection of a pool's serves it */
+        dialling->pass.until_ms = wait_end_ms(connector, timeout_ms);
+        gate_arrive(dialling->side, &dialling->pass);
+    } else {
+        begin_lone(lone);
+    }
+    int error = lone->error;
     if (error != 0) {
-        alloc_free(&alloc_libc, lone);
+        http_lone_close(lone);
         return error;
     }
+    lone->is_given = true;
     *ret_lone = lone;
     return 0;
+}
+
+static void begin_lone(struct http_lone *lone)
+{
+    lone->is_begun = true;
+    lone->error = start(&lone->dialling, &lone->dialling.key, lone->timeout_ms, dialled_lone);
+    if (lone->error != 0) {
+        lone->dialling.dial = NULL;
+    }
+    if (lone->error != 0 && lone->is_given) {
+        lone->done(lone->self, NULL);
+    }
 }
 
 static void dialled_lone(void *self, const struct dial_result *result)
 {
     struct http_lone *lone = container_of(self, struct http_lone, dialling);
-    lone->dialling.dial = NULL;
+    struct dialling *dialling = &lone->dialling;
+    dialling->dial = NULL;
     if (result->error == DIAL_OK) {
         weir_err why;
-        lone->link = link_open(&lone->dialling, result, &why);
+        lone->link = link_open(dialling, result, &why);
+    }
+    if (dialling->side != NULL) {
+        gate_tell(dialling->side->gate, result);
+        gate_leave(dialling->side, &dialling->pass);
     }
     lone->done(lone->self, lone->link);
 }
 
+bool http_lone_was_begun(const struct http_lone *lone)
+{
+    return lone->is_begun;
+}
+
 void http_lone_close(struct http_lone *take_lone)
 {
-    if (take_lone->dialling.dial != NULL) {
-        dial_cancel(take_lone->dialling.dial);
+    struct dialling *dialling = &take_lone->dialling;
+    if (dialling->dial != NULL) {
+        dial_cancel(dialling->dial);
+    }
+    if (dialling->side != NULL) {
+        gate_leave(dialling->side, &dialling->pass);
     }
     if (take_lone->link != NULL) {
         take_lone->link->ops->close(take_lone->link, WEIR_OK);

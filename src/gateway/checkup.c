@@ -38,6 +38,7 @@ static void timer_fire(struct loop_timer *timer, uint64_t now_ms);
 static void begin(struct checkup *checkup);
 static void dialled(void *self, void *object);
 static void ask(struct checkup *checkup, void *object);
+static void leave_out(struct checkup *checkup);
 static void finish(struct checkup *checkup, bool passed);
 
 int checkups_new(const struct checkup_options *opt, struct checkups **ret_checkups)
@@ -130,7 +131,10 @@ static void begin(struct checkup *checkup)
 
 static void dialled(void *self, void *object)
 {
-    if (object == NULL) {
+    const struct checkup *checkup = self;
+    if (object == NULL && !http_lone_was_begun(checkup->lone)) {
+        leave_out(self);
+    } else if (object == NULL) {
         finish(self, false);
     } else {
         ask(self, object);
@@ -270,15 +274,29 @@ static void ask(struct checkup *checkup, void *object)
     }
 }
 
-static void finish(struct checkup *checkup, bool passed)
+static void hang_up(struct checkup *checkup)
 {
-    const struct checkup_options *opt = &checkup->home->opt;
-    struct verdict *verdict = checkup->verdict;
     if (checkup->lone != NULL) {
         http_lone_close(checkup->lone);
         checkup->lone = NULL;
     }
     checkup->running = false;
+}
+
+/* A limit of ours: it says nothing of the endpoint. */
+static void leave_out(struct checkup *checkup)
+{
+    const struct checkup_options *opt = &checkup->home->opt;
+    hang_up(checkup);
+    loop_timer_set(opt->loop, &checkup->timer,
+                   loop_now_ms(opt->loop) + opt->config->health.interval_ms);
+}
+
+static void finish(struct checkup *checkup, bool passed)
+{
+    const struct checkup_options *opt = &checkup->home->opt;
+    struct verdict *verdict = checkup->verdict;
+    hang_up(checkup);
     checkup->failures = passed ? 0 : checkup->failures + 1;
     checkup->way += !passed;
     bool unhealthy = checkup->failures >= opt->config->health.failures;

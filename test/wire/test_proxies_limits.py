@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dials and connections through a proxy are bounded over workers and upstreams, without an error for who waits his turn;
 its figures."""
+import json
 import select
 import socket
 import subprocess
@@ -149,6 +150,45 @@ def test_who_finds_no_place_is_told_so_and_nobody_is_down():
             held.set()
             assert client.final().status == 200
         wait_for(lambda: weir.ask("/b").status == 200, "its place")
+
+
+def test_health_checks_have_places_as_well():
+    counted, end = Counted(), time.monotonic() + 2
+    health = {"path": "/up", "interval": "20ms", "timeout": "20s", "failures": 1}
+    with Upstream(counted.script) as proxy, of_one_proxy(proxy.url, 1, workers=2, health=health) as weir:
+        while time.monotonic() < end:
+            assert [weir.ask(path).status for path in ("/a", "/b")] == [200, 200]
+        asked = weir.metric("weir_pool_created_total", pool="a") + weir.metric("weir_pool_created_total", pool="b")
+        assert counted.most == 1 and figure(weir, "dials_total", result="ok") > asked  # those of checks are more
+
+
+def test_a_check_that_finds_no_place_says_nothing():
+    held = threading.Event()
+
+    def script(peer):
+        while peer.request() is not None:
+            held.wait(20)
+            peer.ok()
+    health = {"path": "/up", "interval": "50ms", "timeout": "400ms", "failures": 1, "recovery": "50ms"}
+    with Upstream(script) as one, Upstream() as two, microsocks() as proxy:
+        shared = {"proxy": f"socks5://127.0.0.1:{proxy.port}", "proxy_limits": {"max_connections": 1}}
+        upstreams = [{"name": "a", "endpoints": [{"url": one.url}], **shared},
+                     {"name": "b", "endpoints": [{"url": two.url}], "health": health, **shared}]
+        with Weir(routes=[{"match": {"path": "/a"}, "upstream": "a"}, {"upstream": "b"}], upstreams=upstreams) as weir, \
+                weir.client() as client:
+            def healthy():
+                return [row["healthy"] for row in json.loads(weir.admin("/api/v1/endpoints").text)["endpoints"]]
+            wait_for(lambda: two.requests > 0, "a check")
+            client.get("/a")
+            wait_for(lambda: one.requests == 1, "the one that holds the place")
+            before = figure(weir, "dials_total", result="full")
+            wait_for(lambda: figure(weir, "dials_total", result="full") >= before + 3, "checks without a place")
+            assert healthy() == [True, True] and figure(weir, "places") == 1
+            held.set()
+            assert client.final().status == 200
+            seen = two.requests
+            wait_for(lambda: two.requests > seen, "a check again")
+            assert healthy() == [True, True]
 
 
 def test_a_websocket_keeps_its_place():
