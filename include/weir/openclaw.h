@@ -268,9 +268,9 @@ WEIR_API weir_err weir_openclaw_fan_out(weir_openclaw_gateway *const *gateways, 
  */
 
 /* A client whose idle connections retire after 4 s: a gateway closes its own after 5. An answer may
- * begin as late as total_timeout_ms allows, which is that of options.pool where that says one, else
- * 60 s; what else the profile http-client says can be changed by weir_http_client_update(). It is
- * weir_openclaw_close() that frees it. */
+ * take as long, and pause as long, as total_timeout_ms allows, which is that of options.pool where
+ * that says one, else 10 min: an agent takes its time. What else the profile http-client says can
+ * be changed by weir_http_client_update(). It is weir_openclaw_close() that frees it. */
 WEIR_API weir_http_client *weir_openclaw_http(weir_openclaw *claw);
 /* Sends to a path of the gateway, with its token (else its password) as Bearer, waits, and gathers
  * the answer. body: JSON, or NULL. The errors of weir_http_fetch(). */

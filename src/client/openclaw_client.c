@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CLIENT_NAME  "openclaw"
-#define HTTP_IDLE_MS 4000U /* a gateway closes idle connections after 5 s */
+#define CLIENT_NAME   "openclaw"
+#define HTTP_IDLE_MS  4000U   /* a gateway closes idle connections after 5 s */
+#define HTTP_TOTAL_MS 600000U /* an agent takes minutes */
 
 static const char clients; /* what kind of a member a client is */
 
@@ -164,7 +165,10 @@ static weir_err make_http(struct weir_openclaw *claw, const weir_openclaw_option
         .pool = {.name = name,
                  .idle_timeout_ms = HTTP_IDLE_MS,
                  .first_byte_timeout_ms = WEIR_NEVER,
-                 .total_timeout_ms = opt != NULL ? opt->pool.total_timeout_ms : 0},
+                 .read_timeout_ms = WEIR_NEVER,
+                 .total_timeout_ms = opt != NULL && opt->pool.total_timeout_ms != 0
+                                         ? opt->pool.total_timeout_ms
+                                         : HTTP_TOTAL_MS},
         .dns_ttl_ms = claw->opt.dns_ttl_ms,
         .dns_servers = claw->dns_servers,
         .tls = opt != NULL ? opt->tls : (weir_tls_options){0},

@@ -383,6 +383,8 @@ static void openclaw_fill(const struct builder *b, struct config_upstream *upstr
         return;
     if (!config_places_has(b->places, &upstream->pool.max_per_key))
         upstream->pool.max_per_key = 0;
+    if (!config_places_has(b->places, &upstream->pool.total_timeout_ms))
+        upstream->pool.total_timeout_ms = 0; /* an agent that is asked by HTTP takes minutes */
     upstream->pool.reconnect = 0;
     upstream->pool.on_dial_error = 0;
 }

@@ -231,7 +231,7 @@ struct config_upstream {
         const char *token, *password; /* "": none */
         const char *identity;         /* a file; "": none */
         const char *path;
-        uint32_t requests_max;
+        uint32_t requests_max, request_timeout_ms;
         uint64_t message_max;
     } openclaw; /* with PROTOCOL_OPENCLAW */
     struct outlier_options outlier;

@@ -414,7 +414,8 @@ static void check_openclaw(const struct check *c, const struct config_upstream *
 {
     bool asked = WRITTEN(c, u->openclaw.token) || WRITTEN(c, u->openclaw.password)
                  || WRITTEN(c, u->openclaw.identity) || WRITTEN(c, u->openclaw.path)
-                 || WRITTEN(c, u->openclaw.requests_max) || WRITTEN(c, u->openclaw.message_max);
+                 || WRITTEN(c, u->openclaw.requests_max) || WRITTEN(c, u->openclaw.message_max)
+                 || WRITTEN(c, u->openclaw.request_timeout_ms);
     if (asked && u->protocol != PROTOCOL_OPENCLAW)
         config_error(c->faults, AT(c, u->name), "upstream %s: openclaw needs protocol: openclaw",
                      u->name);

@@ -414,11 +414,17 @@ static bool take_body(struct http_call *http, const void *data, size_t len)
     return false;
 }
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 static uint32_t patience_of(const struct openclaw_call *call)
 {
-    const weir_pool_options *pool = &openclaw_of(call)->config->pool;
-    return pool->total_timeout_ms < pool->first_byte_timeout_ms ? pool->total_timeout_ms
-                                                                : pool->first_byte_timeout_ms;
+    const struct config_upstream *config = openclaw_of(call)->config;
+    uint32_t patience_ms = least(config->pool.total_timeout_ms, config->pool.first_byte_timeout_ms);
+    return call->wants_final ? patience_ms
+                             : least(patience_ms, config->openclaw.request_timeout_ms);
 }
 
 static void ask(struct openclaw_call *call)

@@ -361,6 +361,19 @@ def test_an_answer_that_does_not_come():
         assert post(weir, "echo", {"a": 1}).json() == {"a": 1} and len(claw.connects) == 1
 
 
+@option("upstreams.openclaw.request_timeout")
+def test_request_timeout():
+    """Of a request. An agent that has accepted may take longer, and what is asked by HTTP as well."""
+    with double() as claw, weir_for(claw, openclaw={"request_timeout": "300ms"}) as weir, weir.client() as agent:
+        agent.send("POST /openclaw/up/hold?final=1 HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}")
+        wait_for(lambda: len(claw.requests) == 1, "the agent's request")
+        for _ in range(2):
+            answer = post(weir, "hold", {})
+            assert answer.status == 504 and code_of(answer) == "total_timeout"
+        claw.behave(release=True)
+        assert agent.response("POST").status == 200
+
+
 def test_a_client_that_leaves_costs_nothing():
     with double() as claw, weir_for(claw) as weir:
         for i in range(5):
@@ -548,7 +561,9 @@ def test_its_profile_is_of_requests_and_leaves_clients_their_connections(tmp_pat
                            "endpoints": [{"url": "http://127.0.0.1:1"}]}]}))
         dumped = subprocess.run([str(WEIR), "config", "dump", "-c", str(conf), "--format", "json"], capture_output=True,
                                 text=True, check=True)
-        assert json.loads(dumped.stdout)["upstreams"][0]["pool"]["max_per_endpoint"] == most
+        upstream = json.loads(dumped.stdout)["upstreams"][0]
+        assert upstream["pool"]["max_per_endpoint"] == most
+        assert (upstream["openclaw"]["request_timeout"], upstream["pool"]["total_timeout"]) == ("30s", "never")
 
 
 if REAL:
