@@ -70,6 +70,7 @@ static const char *or_null(const char *text)
 static void relay_event(struct json *row, const struct event_record *event)
 {
     if (event->relay_kind == RELAY_EVENT_OPENCLAW_DENIED) {
+        json_text(row, "account", or_null(event->account));
         json_text(row, "what", event->what);
         json_text(row, "why", event->why_told);
         return;

@@ -456,6 +456,15 @@ static bool write_group(void *arg, const weir_group_info *info)
     return true;
 }
 
+/* An account is one, whichever of its upstream's two pools its connections are in. */
+static void write_openclaw_accounts(const struct site *site, struct grouping *grouping)
+{
+    const struct config *config = site->server->config;
+    if (config->upstreams.at[grouping->pool].protocol == PROTOCOL_OPENCLAW)
+        weir_pool_each_tenant(census_pool_of(site, census_openclaw_of(config, grouping->pool)),
+                              write_group, grouping);
+}
+
 static void write_groups(const struct site *site, struct census_sheet *sheet)
 {
     struct grouping grouping = {.sheet = sheet};
@@ -465,6 +474,7 @@ static void write_groups(const struct site *site, struct census_sheet *sheet)
         weir_pool_each_endpoint(census_pool_of(site, grouping.pool), write_group, &grouping);
         grouping.is_tenant = true;
         weir_pool_each_tenant(census_pool_of(site, grouping.pool), write_group, &grouping);
+        write_openclaw_accounts(site, &grouping);
     }
 }
 

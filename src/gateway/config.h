@@ -175,11 +175,14 @@ struct config_account {
     const char *name;
     struct config_fields headers; /* its credentials */
     const char *proxy;            /* URL; "": the upstream's */
-    uint32_t max_connections;     /* to one endpoint */
-    uint32_t concurrent;          /* requests at a time; 0: no limit */
-    struct config_texts models;   /* with * for any text; empty: all */
-    uint32_t priority;            /* the lowest is asked first */
-    uint32_t weight;              /* 0: takes no new requests */
+    struct {
+        const char *token, *password, *identity; /* "": the upstream's */
+    } openclaw;                                  /* with PROTOCOL_OPENCLAW */
+    uint32_t max_connections;                    /* to one endpoint */
+    uint32_t concurrent;                         /* requests at a time; 0: no limit */
+    struct config_texts models;                  /* with * for any text; empty: all */
+    uint32_t priority;                           /* the lowest is asked first */
+    uint32_t weight;                             /* 0: takes no new requests */
 };
 
 enum config_protocol {

@@ -12,6 +12,7 @@
 #include "gateway/affinity.h"
 #include "gateway/config_address.h"
 #include "gateway/config_arena.h"
+#include "gateway/config_claw.h"
 #include "gateway/config_sessions.h"
 #include "gateway/config_way.h"
 #include "gateway/secure.h"
@@ -511,22 +512,50 @@ static void check_account(const struct check *c, const struct config_upstream *u
                       u->name);
 }
 
+/* A gateway knows a device by the token that it gave to it last. */
+static void check_device(const struct check *c, const struct config_upstream *u, uint32_t index)
+{
+    const struct config_account *a = &u->accounts.at[index];
+    const char *file = config_claw_of(u, index).identity;
+    for (uint32_t j = 0; j < index && file[0] != '\0'; j++)
+        if (strcmp(file, config_claw_of(u, j).identity) == 0) {
+            config_error(c->faults, AT(c, a->name),
+                         "upstream %s: accounts %s and %s would be one device: give each an "
+                         "openclaw.identity of its own",
+                         u->name, u->accounts.at[j].name, a->name);
+            return;
+        }
+}
+
+static void check_claw(const struct check *c, const struct config_upstream *u, uint32_t index)
+{
+    const struct config_account *a = &u->accounts.at[index];
+    bool asked = a->openclaw.token[0] != '\0' || a->openclaw.password[0] != '\0'
+                 || a->openclaw.identity[0] != '\0';
+    if (u->protocol == PROTOCOL_OPENCLAW)
+        check_device(c, u, index);
+    else if (asked)
+        config_error(c->faults, AT(c, a->name),
+                     "upstream %s: account %s: openclaw needs protocol: openclaw", u->name,
+                     a->name);
+}
+
 static void check_accounts(const struct check *c, const struct config_upstream *u)
 {
     uint32_t weights = 0;
     for (uint32_t i = 0; i < u->accounts.count; i++) {
         weights += u->accounts.at[i].weight;
         check_account(c, u, i);
+        check_claw(c, u, i);
     }
     if (u->accounts.count == 0)
         return;
     if (weights == 0)
         config_error(c->faults, AT(c, u->accounts.at[0].weight),
                      "upstreams.accounts.weight: upstream %s has no account above zero", u->name);
-    if (u->protocol == PROTOCOL_OPENCLAW || u->proxy_protocol != 0)
+    if (u->proxy_protocol != 0)
         config_error(c->faults, AT(c, u->accounts.at[0].name),
-                     "upstream %s: accounts go with neither protocol: openclaw nor proxy_protocol",
-                     u->name);
+                     "upstream %s: accounts do not go with proxy_protocol", u->name);
 }
 
 static void check_upstreams(const struct check *c)

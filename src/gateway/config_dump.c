@@ -41,6 +41,11 @@ static bool is_absent(const struct option *option, const void *base)
         return ((const struct config_upstream *)base)->health.path[0] == '\0';
     if (strcmp(option->path, "upstreams.openclaw") == 0)
         return ((const struct config_upstream *)base)->protocol != PROTOCOL_OPENCLAW;
+    if (strcmp(option->path, "upstreams.accounts.openclaw") == 0) {
+        const struct config_account *account = base;
+        return account->openclaw.token[0] == '\0' && account->openclaw.password[0] == '\0'
+               && account->openclaw.identity[0] == '\0';
+    }
     if (strcmp(option->path, "listeners.tls") == 0)
         return !((const struct config_listener *)base)->tls.is_on;
     if (strcmp(option->path, "listeners.routes.affinity") == 0)

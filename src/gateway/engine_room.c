@@ -64,7 +64,11 @@ struct engine_room engine_room_of(const struct config *config)
         const struct config_upstream *u = &config->upstreams.at[i];
         conns += u->pool.max_total == WEIR_UNLIMITED ? UNLIMITED_MEAN : u->pool.max_total;
         room.waiting += u->pool.waiting_max == WEIR_NONE ? 0 : u->pool.waiting_max;
-        room.pools += 1 + (u->protocol == PROTOCOL_OPENCLAW);
+        if (u->protocol == PROTOCOL_OPENCLAW) {
+            conns += (uint64_t)u->endpoints.count * config_ways(u);
+            room.pools++;
+        }
+        room.pools++;
         keys += keys_of(u);
         proxy_bytes += proxy_bytes_of(u);
     }

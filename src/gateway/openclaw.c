@@ -7,6 +7,9 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "core/pool.h"
+#include "gateway/account_news.h"
+#include "gateway/config_claw.h"
+#include "gateway/config_way.h"
 #include "gateway/openclaw_parts.h"
 
 #include <errno.h>
@@ -40,7 +43,11 @@ int openclaw_open(const struct openclaw_options *opt, struct openclaw **ret_open
     }
     openclaw->config = opt->config;
     openclaw->loop = opt->loop;
-    openclaw->count = opt->config->endpoints.count;
+    openclaw->accounts = opt->accounts;
+    openclaw->news = opt->news;
+    openclaw->endpoints_count = opt->config->endpoints.count;
+    openclaw->ways = config_ways(opt->config);
+    openclaw->count = openclaw->endpoints_count * openclaw->ways;
     openclaw->beat.fire = beat;
     openclaw->tell = opt->on_event;
     openclaw->tell_self = opt->event_self;
@@ -138,32 +145,52 @@ static const char *text_or_null(const char *text)
     return text[0] != '\0' ? text : NULL;
 }
 
+static void introduce(struct openclaw *openclaw, struct openclaw_endpoint *endpoint)
+{
+    const struct config_claw claw = config_claw_of(openclaw->config, endpoint->way);
+    endpoint->account.path = openclaw->config->openclaw.path;
+    endpoint->account.token = text_or_null(claw.token);
+    endpoint->account.password = text_or_null(claw.password);
+}
+
+static const char *account_name(const struct config_upstream *config, uint32_t way)
+{
+    return config->accounts.count > 0 ? config->accounts.at[way].name : NULL;
+}
+
+static weir_err pin(struct openclaw *openclaw, const struct openclaw_options *opt,
+                    struct openclaw_endpoint *endpoint)
+{
+    const struct config_endpoint *config = &opt->config->endpoints.at[endpoint->index];
+    bool is_tls = strcmp(config->scheme, "https") == 0;
+    const weir_key key = {
+        .scheme = is_tls ? "wss" : "ws",
+        .host = config->host,
+        .port = config->port,
+        .proxy = text_or_null(config_way(opt->config, endpoint->way)),
+        .tls = is_tls ? opt->fingerprint : NULL,
+        .tenant = account_name(opt->config, endpoint->way),
+    };
+    return pool_key_pin(openclaw->pool, &key, &endpoint->pin);
+}
+
 static int pin_endpoints(struct openclaw *openclaw, const struct openclaw_options *opt)
 {
     for (uint32_t i = 0; i < openclaw->count; i++) {
-        const struct config_endpoint *config = &opt->config->endpoints.at[i];
         struct openclaw_endpoint *endpoint = &openclaw->endpoints[i];
-        bool is_tls = strcmp(config->scheme, "https") == 0;
-        const weir_key key = {
-            .scheme = is_tls ? "wss" : "ws",
-            .host = config->host,
-            .port = config->port,
-            .proxy = text_or_null(opt->config->proxy),
-            .tls = is_tls ? opt->fingerprint : NULL,
-        };
+        endpoint->index = i % openclaw->endpoints_count;
+        endpoint->way = i / openclaw->endpoints_count;
         endpoint->link.ops = &link_ops;
         endpoint->openclaw = openclaw;
         endpoint->account = (struct claw_account){
-            .path = opt->config->openclaw.path,
             .version = WEIR_VERSION,
-            .token = text_or_null(opt->config->openclaw.token),
-            .password = text_or_null(opt->config->openclaw.password),
-            .identity = opt->identity,
+            .identity = opt->identities != NULL ? opt->identities[endpoint->way] : NULL,
             .user = endpoint,
         };
+        introduce(openclaw, endpoint);
         endpoint->look.done = looked;
         endpoint->look.method = "health";
-        weir_err err = pool_key_pin(openclaw->pool, &key, &endpoint->pin);
+        weir_err err = pin(openclaw, opt, endpoint);
         if (err != WEIR_OK) {
             return errno_of(err);
         }
@@ -171,23 +198,31 @@ static int pin_endpoints(struct openclaw *openclaw, const struct openclaw_option
     return 0;
 }
 
-void openclaw_obey(struct openclaw *openclaw, const struct config_upstream *config)
+void openclaw_obey(struct openclaw *openclaw, const struct config_upstream *config,
+                   struct accounts *accounts, struct account_news *news)
 {
     openclaw->config = config;
+    openclaw->accounts = accounts;
+    openclaw->news = news;
     for (uint32_t i = 0; i < openclaw->count; i++) {
-        struct claw_account *account = &openclaw->endpoints[i].account;
-        account->path = config->openclaw.path;
-        account->token = text_or_null(config->openclaw.token);
-        account->password = text_or_null(config->openclaw.password);
+        introduce(openclaw, &openclaw->endpoints[i]);
     }
+}
+
+static bool is_of(const struct openclaw *openclaw, const struct openclaw_endpoint *endpoint,
+                  const weir_key *key)
+{
+    const struct config_endpoint *config = &openclaw->config->endpoints.at[endpoint->index];
+    const char *name = account_name(openclaw->config, endpoint->way);
+    return config->port == key->port && strcmp(config->host, key->host) == 0
+           && (name == NULL || (key->tenant != NULL && strcmp(name, key->tenant) == 0));
 }
 
 static struct claw_account *account_of(void *self, const weir_key *key)
 {
     struct openclaw *openclaw = self;
     for (uint32_t i = 0; i < openclaw->count; i++) {
-        const struct config_endpoint *config = &openclaw->config->endpoints.at[i];
-        if (config->port == key->port && strcmp(config->host, key->host) == 0) {
+        if (is_of(openclaw, &openclaw->endpoints[i], key)) {
             return &openclaw->endpoints[i].account;
         }
     }
@@ -221,21 +256,46 @@ bool openclaw_is_asked(const struct openclaw *openclaw, struct slice path)
            && memcmp(path.at + prefix.len, name, len) == 0 && path.at[prefix.len + len] == '/';
 }
 
-static bool is_usable(const struct openclaw_endpoint *endpoint)
+static struct openclaw_endpoint *endpoint_at(const struct openclaw *openclaw, uint32_t index,
+                                             uint32_t way)
 {
-    return pool_key_state(endpoint->pin) != WEIR_KEY_DOWN;
+    check(way < openclaw->ways);
+    return &openclaw
+                ->endpoints[way * openclaw->endpoints_count + index % openclaw->endpoints_count];
 }
 
-void *openclaw_link(struct openclaw *openclaw, uint32_t endpoint)
+/* An account that cools down for a denial is asked for nothing. Where it is asked all the same,
+ * somebody has ended that, and its key has nothing to wait for. */
+static void forgive(struct openclaw *openclaw, struct openclaw_endpoint *endpoint)
 {
-    check(endpoint < openclaw->count);
-    for (uint32_t i = 0; i < openclaw->count; i++) {
-        struct openclaw_endpoint *it = &openclaw->endpoints[(endpoint + i) % openclaw->count];
-        if (is_usable(it)) {
+    if (openclaw->accounts != NULL && endpoint->account.is_denied
+        && pool_key_state(endpoint->pin) == WEIR_KEY_DOWN) {
+        weir_pool_flush(openclaw->pool, pool_key_view(endpoint->pin), 0);
+    }
+}
+
+bool openclaw_may(struct openclaw *openclaw, uint32_t account, bool at_ease)
+{
+    bool may = false;
+    for (uint32_t i = 0; i < openclaw->endpoints_count; i++) {
+        struct openclaw_endpoint *endpoint = endpoint_at(openclaw, i, account);
+        forgive(openclaw, endpoint);
+        weir_key_state state = pool_key_state(endpoint->pin);
+        may |= at_ease ? state == WEIR_KEY_UP : state != WEIR_KEY_DOWN;
+    }
+    return may;
+}
+
+void *openclaw_link(struct openclaw *openclaw, uint32_t endpoint, uint32_t account)
+{
+    check(endpoint < openclaw->endpoints_count);
+    for (uint32_t i = 0; i < openclaw->endpoints_count; i++) {
+        struct openclaw_endpoint *it = endpoint_at(openclaw, endpoint + i, account);
+        if (pool_key_state(it->pin) != WEIR_KEY_DOWN) {
             return &it->link;
         }
     }
-    return &openclaw->endpoints[endpoint].link; /* its pool says for how long */
+    return &endpoint_at(openclaw, endpoint, account)->link; /* its pool says for how long */
 }
 
 /* --- events -------------------------------------------------------------------------------------
@@ -244,10 +304,10 @@ void *openclaw_link(struct openclaw *openclaw, uint32_t endpoint)
  * now and then sees to that. Gateways tell every connection, so that other workers' are not needed.
  */
 
-void openclaw_look(struct openclaw *openclaw)
+void openclaw_look(struct openclaw *openclaw, uint32_t way)
 {
-    for (uint32_t i = 0; i < openclaw->count; i++) {
-        struct openclaw_endpoint *endpoint = &openclaw->endpoints[i];
+    for (uint32_t i = 0; i < openclaw->endpoints_count; i++) {
+        struct openclaw_endpoint *endpoint = endpoint_at(openclaw, i, way);
         if (!endpoint->is_looking) {
             endpoint->is_looking = true;
             claw_call_begin(openclaw->connector, &endpoint->look, pool_key_view(endpoint->pin),
@@ -267,12 +327,13 @@ static void looked(struct claw_call *look, const struct claw_answer *answer)
     uint32_t looking = 0, found = 0;
     endpoint->is_looking = false;
     endpoint->is_found = answer->err == WEIR_OK;
-    for (uint32_t i = 0; i < openclaw->count; i++) {
-        looking += openclaw->endpoints[i].is_looking;
-        found += openclaw->endpoints[i].is_found;
+    for (uint32_t i = 0; i < openclaw->endpoints_count; i++) {
+        const struct openclaw_endpoint *it = endpoint_at(openclaw, i, endpoint->way);
+        looking += it->is_looking;
+        found += it->is_found;
     }
     weir_list_each(node, &openclaw->readers) {
-        if (looking == 0 && found > 0) {
+        if (looking == 0 && found > 0 && openclaw_reader_way(node) == endpoint->way) {
             openclaw_reader_ready(node);
         }
     }
@@ -281,34 +342,50 @@ static void looked(struct claw_call *look, const struct claw_answer *answer)
 static void on_event(void *self, struct claw_account *account, const struct claw_frame *frame)
 {
     struct openclaw *openclaw = self;
-    (void)account;
+    const struct openclaw_endpoint *endpoint = account->user;
     weir_list_each(node, &openclaw->readers) {
-        openclaw_reader_event(node, frame);
+        if (openclaw_reader_way(node) == endpoint->way) {
+            openclaw_reader_event(node, frame);
+        }
     }
 }
 
 static bool is_heard(void *self, struct claw_account *account)
 {
-    const struct openclaw *openclaw = self;
-    (void)account;
-    return !list_is_empty(&openclaw->readers);
+    struct openclaw *openclaw = self;
+    const struct openclaw_endpoint *endpoint = account->user;
+    weir_list_each(node, &openclaw->readers) {
+        if (openclaw_reader_way(node) == endpoint->way) {
+            return true;
+        }
+    }
+    return false;
 }
 
+/* What is the same to all workers is told once, by the one that asked. */
 static void on_denied(void *self, struct claw_account *account)
 {
     const struct openclaw *openclaw = self;
     const struct openclaw_endpoint *endpoint = account->user;
-    size_t index = (size_t)(endpoint - openclaw->endpoints);
+    const char *name = account_name(openclaw->config, endpoint->way);
     const struct relay_event event = {
         .kind = RELAY_EVENT_OPENCLAW_DENIED,
         .upstream = openclaw->config->name,
-        .account = "",
+        .account = name != NULL ? name : "",
         .from = "",
         .why = account->refusal.message,
-        .endpoint = openclaw->config->endpoints.at[index].name,
+        .endpoint = openclaw->config->endpoints.at[endpoint->index].name,
     };
-    if (openclaw->tell != NULL && !account->is_hearsay) {
+    if (account->is_hearsay) {
+        return;
+    }
+    if (openclaw->tell != NULL) {
         openclaw->tell(openclaw->tell_self, &event);
+    }
+    if (openclaw->accounts != NULL) {
+        const struct cooldown_answer answer = {.status = 401, .family = {"", 0}};
+        accounts_answer(openclaw->accounts, endpoint->way, &answer, loop_now_ms(openclaw->loop));
+        account_news_look(openclaw->news);
     }
 }
 
@@ -319,8 +396,10 @@ static void beat(struct loop_timer *timer, uint64_t now_ms)
     weir_list_each(node, &openclaw->readers) {
         openclaw_reader_beat(node);
     }
-    if (!list_is_empty(&openclaw->readers) && !openclaw->is_draining) {
-        openclaw_look(openclaw);
+    weir_list_each(node, &openclaw->readers) {
+        if (!openclaw->is_draining) {
+            openclaw_look(openclaw, openclaw_reader_way(node));
+        }
     }
 }
 

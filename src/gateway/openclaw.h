@@ -2,7 +2,8 @@
  *
  * openclaw.h - what an upstream of OpenClaw gateways has besides HTTP, on one worker: connections
  * that have said who they are, in a pool of their own, and requests and events on them in the shape
- * of HTTP.
+ * of HTTP. Where the upstream has accounts, there is a connection to each gateway for each of them,
+ * through its proxy, and a reader of events hears those of his account's.
  *
  *     POST /openclaw/UPSTREAM/METHOD   {"…": …}  ──▶ 200 {…}, or an error
  *     GET  /openclaw/UPSTREAM/events             ──▶ text/event-stream, until somebody leaves;
@@ -28,6 +29,8 @@
 /* A reader of events hears something at least so often. */
 #define OPENCLAW_BEAT_MS    15000U
 
+struct account_news;
+struct accounts;
 struct dns;
 struct loop;
 struct openclaw;
@@ -36,7 +39,9 @@ struct tls_desk;
 
 struct openclaw_options {
     const struct config_upstream *config;
-    struct claw_identity *identity; /* or NULL; any worker may use it */
+    struct accounts *accounts;               /* or NULL; one that is refused cools down, */
+    struct account_news *news;               /* and this tells of it */
+    struct claw_identity *const *identities; /* of each way, or NULL; any worker may use them */
     weir_engine *engine;
     struct loop *loop;
     struct dns *dns;
@@ -51,13 +56,15 @@ struct openclaw_options {
     void *event_self;
 };
 
-/* 0 or -errno. Opens the pool "openclaw:UPSTREAM", with a connection to each endpoint. */
+/* 0 or -errno. Opens the pool "openclaw:UPSTREAM", with a connection to each endpoint as each
+ * account. */
 int openclaw_open(const struct openclaw_options *opt, struct openclaw **ret_openclaw);
 /* Its calls are over, and its pool is closed. NULL is fine. */
 void openclaw_free(struct openclaw *take_openclaw);
 
-/* An equal configuration is to be looked at from now on. */
-void openclaw_obey(struct openclaw *openclaw, const struct config_upstream *config);
+/* An equal configuration is to be looked at from now on, and tables of the same accounts. */
+void openclaw_obey(struct openclaw *openclaw, const struct config_upstream *config,
+                   struct accounts *accounts, struct account_news *news);
 
 weir_pool *openclaw_pool(const struct openclaw *openclaw);
 const struct claw_counters *openclaw_counters(const struct openclaw *openclaw);
@@ -65,8 +72,11 @@ const struct claw_counters *openclaw_counters(const struct openclaw *openclaw);
 /* Whether a request for that is for us. */
 bool openclaw_is_asked(const struct openclaw *openclaw, struct slice path);
 
+/* Whether requests may go as that account, one that does not cool down: some endpoint is not down
+ * for it. Or, at ease, is in no doubt. Without accounts it is number 0, here and below. */
+bool openclaw_may(struct openclaw *openclaw, uint32_t account, bool at_ease);
 /* For http_call_open(): the endpoint, or another one where that is down. */
-void *openclaw_link(struct openclaw *openclaw, uint32_t endpoint);
+void *openclaw_link(struct openclaw *openclaw, uint32_t endpoint, uint32_t account);
 
 /* Connections end at once, and the requests on them: before its pool closes. */
 void openclaw_cut(struct openclaw *openclaw);

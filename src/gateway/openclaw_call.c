@@ -96,6 +96,7 @@ static void soon(struct openclaw_call *call)
 static void tell_fault(struct openclaw_call *call)
 {
     struct fault_answer *answer = &openclaw_of(call)->answer;
+    call->call.is_fault = true;
     bytes_append(&call->out, answer->body, answer->body_len);
     call->is_headed = call->ends = true;
     call->call.caller->on_head(&call->call, &answer->head);
@@ -208,6 +209,12 @@ static enum fault fault_of_answer(const struct claw_answer *answer)
     }
 }
 
+/* The way there is at fault, or who went it: another account may do better. */
+static bool is_of_way(weir_err err)
+{
+    return err != WEIR_ETOO_LARGE && err != WEIR_ENOMEM && err != WEIR_ETOTAL_TIMEOUT;
+}
+
 static void begin_answer(struct openclaw_call *call, uint16_t status, uint32_t retry_after_ms)
 {
     char seconds[12];
@@ -256,6 +263,7 @@ static void done(struct claw_call *request, const struct claw_answer *answer)
     call->is_telling = true;
     bytes_release(&call->body);
     if (answer->err != WEIR_OK) {
+        call->call.refused = !answer->was_sent && is_of_way(answer->err);
         fault_answer_make(&openclaw_of(call)->answer, fault_of_answer(answer),
                           answer->retry_after_ms, "weir");
         tell_fault(call);
@@ -301,6 +309,11 @@ static void append_line(struct bytes *out, struct slice json)
         room[i] = json.at[i] == '\n' || json.at[i] == '\r' ? ' ' : json.at[i];
     }
     bytes_filled(out, json.len);
+}
+
+uint32_t openclaw_reader_way(struct node *reader)
+{
+    return container_of(reader, struct openclaw_call, on_readers)->endpoint->way;
 }
 
 void openclaw_reader_ready(struct node *reader)
@@ -362,7 +375,7 @@ static void read_events(struct openclaw_call *call)
     list_push_back(&openclaw->readers, &call->on_readers);
     call->ends = openclaw->is_draining;
     if (!call->ends) {
-        openclaw_look(openclaw);
+        openclaw_look(openclaw, call->endpoint->way);
     }
 }
 

@@ -10,9 +10,11 @@
 #include "gateway/openclaw.h"
 #include "io/loop.h"
 
+/* As one account. */
 struct openclaw_endpoint {
     struct http_link link;
     struct openclaw *openclaw;
+    uint32_t index, way; /* of the endpoint; of the account (config_way.h) */
     struct claw_account account;
     struct key *pin;
     struct claw_call look; /* so that this worker has a connection that events come on */
@@ -23,8 +25,11 @@ struct openclaw {
     const struct config_upstream *config;
     weir_pool *pool;
     struct claw_connector *connector;
-    struct openclaw_endpoint *endpoints;
-    uint32_t count;
+    struct accounts *accounts; /* or NULL */
+    struct account_news *news;
+    struct openclaw_endpoint *endpoints; /* all of the first way, then those of the next */
+    uint32_t endpoints_count, ways;
+    uint32_t count; /* of both */
     struct loop *loop;
     struct list readers; /* of events */
     struct loop_timer beat;
@@ -39,8 +44,9 @@ struct http_call *openclaw_call_open(struct http_link *link, const struct http_c
 
 /* --- readers of events --- */
 
-/* The first look for connections, or another one. */
-void openclaw_look(struct openclaw *openclaw);
+/* The first look for connections of that way, or another one. */
+void openclaw_look(struct openclaw *openclaw, uint32_t way);
+uint32_t openclaw_reader_way(struct node *reader);
 void openclaw_reader_ready(struct node *reader); /* from now on nothing is missed */
 void openclaw_reader_event(struct node *reader, const struct claw_frame *frame);
 void openclaw_reader_beat(struct node *reader);

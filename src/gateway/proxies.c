@@ -167,18 +167,19 @@ static bool is_named(const char *proxy, const char *name)
     return strcmp(own, name) == 0;
 }
 
-/* Of one account of an upstream, on one worker. */
+/* Of one account of an upstream, on one worker, in whichever of its pools. */
 static uint64_t connections_as(const struct census_sheet *sheet, uint32_t upstream,
                                const char *account)
 {
+    uint64_t sum = 0;
     for (uint32_t g = 0; g < sheet->groups_count; g++) {
         const struct census_group *group = &sheet->groups[g];
         const weir_group_info *info = &group->info;
         if (group->pool == upstream && group->is_tenant && strcmp(group->name, account) == 0)
-            return (uint64_t)info->dialling + info->idle + info->shared + info->active
+            sum += (uint64_t)info->dialling + info->idle + info->shared + info->active
                    + info->probing + info->closing;
     }
-    return 0;
+    return sum;
 }
 
 /* In the pool of an upstream now, as it itself counts. */
@@ -187,26 +188,25 @@ static uint64_t total_of(const struct census_sheet *sheet, uint32_t pool)
     return pool < sheet->pools_count ? sheet->pools[pool].stats.total : 0;
 }
 
-static uint64_t openclaw_connections_in(const struct census_sheet *sheet,
-                                        const struct config *config, uint32_t upstream,
-                                        const char *name)
+static uint64_t connections_of_all(const struct census_sheet *sheet, const struct config *config,
+                                   uint32_t upstream)
 {
-    const struct config_upstream *it = &config->upstreams.at[upstream];
-    return it->protocol == PROTOCOL_OPENCLAW && is_named(it->proxy, name)
-               ? total_of(sheet, census_openclaw_of(config, upstream))
-               : 0;
+    uint64_t own = total_of(sheet, upstream);
+    return config->upstreams.at[upstream].protocol == PROTOCOL_OPENCLAW
+               ? own + total_of(sheet, census_openclaw_of(config, upstream))
+               : own;
 }
 
-static uint64_t connections_in(const struct census_sheet *sheet,
-                               const struct config_upstream *config, uint32_t upstream,
-                               const char *name)
+static uint64_t connections_in(const struct census_sheet *sheet, const struct config *config,
+                               uint32_t upstream, const char *name)
 {
+    const struct config_upstream *it = &config->upstreams.at[upstream];
     uint64_t sum = 0;
-    if (config->accounts.count == 0)
-        return is_named(config->proxy, name) ? total_of(sheet, upstream) : 0;
-    for (uint32_t i = 0; i < config->accounts.count; i++) {
-        if (is_named(config_way(config, i), name))
-            sum += connections_as(sheet, upstream, config->accounts.at[i].name);
+    if (it->accounts.count == 0)
+        return is_named(it->proxy, name) ? connections_of_all(sheet, config, upstream) : 0;
+    for (uint32_t i = 0; i < it->accounts.count; i++) {
+        if (is_named(config_way(it, i), name))
+            sum += connections_as(sheet, upstream, it->accounts.at[i].name);
     }
     return sum;
 }
@@ -217,10 +217,7 @@ static uint64_t connections_of(const struct proxies *proxies, const struct censu
     uint64_t sum = 0;
     for (uint32_t u = 0; u < proxies->config->upstreams.count; u++)
         for (uint32_t w = 0; w < census->sheets_count; w++)
-            sum += connections_in(&census->sheets[w], &proxies->config->upstreams.at[u], u, name);
-    for (uint32_t u = 0; u < proxies->config->upstreams.count; u++)
-        for (uint32_t w = 0; w < census->sheets_count; w++)
-            sum += openclaw_connections_in(&census->sheets[w], proxies->config, u, name);
+            sum += connections_in(&census->sheets[w], proxies->config, u, name);
     return sum;
 }
 

@@ -355,16 +355,23 @@ static uint32_t flags_of(const struct transit *transit)
            | (transit->body_held && transit->request_ended ? WEIR_REPLAYABLE : 0);
 }
 
+bool transit_is_for_openclaw(const struct transit *transit, struct slice path)
+{
+    const struct openclaw *openclaw = transit->upstream->openclaw;
+    return openclaw != NULL && !transit->is_websocket && openclaw_is_asked(openclaw, path);
+}
+
 /* No lease stands for it: it takes one for each request by itself. */
 static void *openclaw_of(struct transit *transit, const struct http_head *head, uint32_t endpoint)
 {
     struct openclaw *openclaw = transit->upstream->openclaw;
-    if (openclaw == NULL || transit->is_websocket || endpoint == BALANCE_NOBODY
-        || !openclaw_is_asked(openclaw, head->path)) {
+    if (endpoint == BALANCE_NOBODY || !transit_is_for_openclaw(transit, head->path)) {
         return NULL;
     }
-    transit->body_held = false; /* it is repeated by the connector, or not at all */
-    return openclaw_link(openclaw, endpoint);
+    if (transit->upstream->accounts == NULL) {
+        transit->body_held = false; /* it is repeated by the connector, or not at all */
+    }
+    return openclaw_link(openclaw, endpoint, transit->account);
 }
 
 void transit_get_in_line(struct transit *transit, struct wait_line *line, wait_turn_fn *turn)
@@ -448,6 +455,12 @@ void transit_ask(struct transit *transit, uint32_t flags)
     };
     transit->state = TRANSIT_WAITING;
     transit->tries++;
+    void *object = openclaw_of(transit, held_head(&transit->held), transit->endpoint);
+    if (object != NULL) {
+        transit->granted_ns = loop_turn_ns(transit->lane->relay->opt.loop);
+        send_kept(transit, object);
+        return;
+    }
     const struct upstream_way way = way_of(transit);
     weir_err err = upstream_lease(upstream, &way, &opt, granted, transit, &transit->lease);
     if (err != WEIR_OK) {

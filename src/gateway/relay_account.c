@@ -12,6 +12,7 @@
  * at hand.
  */
 #include "base/check.h"
+#include "gateway/openclaw.h"
 #include "gateway/relay_parts.h"
 #include "io/clock.h"
 #include "io/loop.h"
@@ -96,9 +97,21 @@ static struct accounts_wish wish_of(const struct transit *transit, bool is_due)
     return wish;
 }
 
+/* BALANCE_NOBODY: none. */
+static uint32_t endpoint_for(struct transit *transit, struct slice path, uint32_t account,
+                             bool at_ease)
+{
+    struct upstream *upstream = transit->upstream;
+    if (transit_is_for_openclaw(transit, path)
+        && !openclaw_may(upstream->openclaw, account, at_ease)) {
+        return BALANCE_NOBODY;
+    }
+    return upstream_choose(upstream, account, session_hash(transit, path), BALANCE_NOBODY);
+}
+
 /* An account that no endpoint is up for is as good as none. */
-static enum accounts_result take(struct transit *transit, struct slice path,
-                                 struct accounts_wish *wish, struct accounts_choice *ret_choice)
+static enum accounts_result take_of(struct transit *transit, struct slice path, bool at_ease,
+                                    struct accounts_wish *wish, struct accounts_choice *ret_choice)
 {
     struct upstream *upstream = transit->upstream;
     for (;;) {
@@ -106,8 +119,7 @@ static enum accounts_result take(struct transit *transit, struct slice path,
         if (result != ACCOUNTS_TAKEN) {
             return result;
         }
-        uint32_t endpoint = upstream_choose(upstream, ret_choice->index,
-                                            session_hash(transit, path), BALANCE_NOBODY);
+        uint32_t endpoint = endpoint_for(transit, path, ret_choice->index, at_ease);
         if (endpoint != BALANCE_NOBODY) {
             ret_choice->endpoint = endpoint;
             return result;
@@ -116,6 +128,20 @@ static enum accounts_result take(struct transit *transit, struct slice path,
         wish->except |= UINT64_C(1) << ret_choice->index;
         ret_choice->is_down = true;
     }
+}
+
+/* Who may have to wait for a connection to an OpenClaw gateway goes as another account, if one
+ * would not. */
+static enum accounts_result take(struct transit *transit, struct slice path,
+                                 struct accounts_wish *wish, struct accounts_choice *ret_choice)
+{
+    uint64_t except = wish->except;
+    if (transit_is_for_openclaw(transit, path)
+        && take_of(transit, path, true, wish, ret_choice) == ACCOUNTS_TAKEN) {
+        return ACCOUNTS_TAKEN;
+    }
+    wish->except = except;
+    return take_of(transit, path, false, wish, ret_choice);
 }
 
 static void hold_to(struct transit *transit, const struct accounts_choice *choice)
@@ -249,6 +275,9 @@ static bool may_move(const struct transit *transit, uint16_t status, enum cooldo
 bool account_answered(struct transit *transit, const struct http_head *head)
 {
     uint16_t status = head->status;
+    if (transit->call->is_fault) {
+        return transit->call->refused && move_on(transit, &transit->series->retries_connect);
+    }
     enum cooldown_reason reason = judge(transit, head);
     if (!may_move(transit, status, reason)) {
         return false;

@@ -17,6 +17,8 @@ void transit_begin(struct transit *transit, struct http_head *head);
 void transit_go(struct transit *transit, struct http_head *head);
 /* Asks for a connection at the chosen endpoint. */
 void transit_ask(struct transit *transit, uint32_t flags);
+/* Whether a request for that path is one to the OpenClaw gateway itself. */
+bool transit_is_for_openclaw(const struct transit *transit, struct slice path);
 /* Takes one retry from the budget, unless it is free; false: there is none left. */
 bool transit_again(struct transit *transit, uint64_t *counter, bool is_free);
 void transit_pace_client(struct transit *transit, bool blocked);

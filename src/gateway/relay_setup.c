@@ -237,7 +237,7 @@ static struct upstream_options upstream_options_of(const struct relay *relay, ui
         .on_event = relay->opt.on_event,
         .event_self = relay->opt.event_self,
         .proxies = relay->opt.shared->proxies,
-        .identity = relay->opt.shared->identities[i],
+        .identities = relay->opt.shared->identities[i],
         .zone = relay->opt.config->node.zone,
         .index = i,
         .seed = rand_mix(relay->opt.seed + i),

@@ -9,6 +9,8 @@
 #include "base/alloc.h"
 #include "gateway/client_leases.h"
 #include "gateway/clients.h"
+#include "gateway/config_claw.h"
+#include "gateway/config_way.h"
 #include "gateway/openclaw.h"
 #include "gateway/proxies.h"
 #include "gateway/relay.h"
@@ -128,27 +130,47 @@ static int open_tables(struct relay_shared *shared, const struct relay_shared *e
     return fine ? 0 : -ENOMEM;
 }
 
-static bool is_same_file(const struct config_upstream *a, const struct config_upstream *b)
-{
-    return strcmp(a->openclaw.identity, b->openclaw.identity) == 0;
-}
-
-static bool has_identity(const struct config_upstream *upstream)
-{
-    return upstream->protocol == PROTOCOL_OPENCLAW && upstream->openclaw.identity[0] != '\0';
-}
-
 /* That file's, among the first so many upstreams; or NULL. */
 static struct claw_identity *identity_of(const struct relay_shared *shared, uint32_t count,
-                                         const struct config_upstream *upstream)
+                                         const char *file)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (shared->identities[i] != NULL
-            && is_same_file(upstream, &shared->config->upstreams.at[i])) {
-            return claw_identity_join(shared->identities[i]);
+        const struct config_upstream *upstream = &shared->config->upstreams.at[i];
+        struct claw_identity **of = shared->identities[i];
+        for (uint32_t k = 0; of != NULL && k < config_ways(upstream); k++) {
+            if (of[k] != NULL && strcmp(file, config_claw_of(upstream, k).identity) == 0) {
+                return claw_identity_join(of[k]);
+            }
         }
     }
     return NULL;
+}
+
+static int open_identity(const struct relay_shared *shared, const struct relay_shared *elder,
+                         uint32_t index, const char *file, struct claw_identity **ret_identity,
+                         char ret_fault[RELAY_FAULT_MAX])
+{
+    struct claw_identity *known = identity_of(shared, index + 1, file);
+    if (known == NULL && elder != NULL) {
+        known = identity_of(elder, elder->config->upstreams.count, file);
+    }
+    *ret_identity = known;
+    return known != NULL ? 0 : claw_identity_open(file, &alloc_libc, ret_identity, ret_fault);
+}
+
+static int open_identities_of(struct relay_shared *shared, const struct relay_shared *elder,
+                              uint32_t index, char ret_fault[RELAY_FAULT_MAX])
+{
+    const struct config_upstream *upstream = &shared->config->upstreams.at[index];
+    uint32_t ways = config_ways(upstream);
+    struct claw_identity **of = alloc_zeroed(&alloc_libc, ways * sizeof(struct claw_identity *));
+    int error = of != NULL ? 0 : -ENOMEM;
+    shared->identities[index] = of;
+    for (uint32_t k = 0; error == 0 && k < ways; k++) {
+        const char *file = config_claw_of(upstream, k).identity;
+        error = file[0] != '\0' ? open_identity(shared, elder, index, file, &of[k], ret_fault) : 0;
+    }
+    return error;
 }
 
 /* One for each file, however many upstreams and configurations name it. */
@@ -158,20 +180,25 @@ static int open_identities(struct relay_shared *shared, const struct relay_share
     const struct config *config = shared->config;
     int error = 0;
     for (uint32_t i = 0; error == 0 && i < config->upstreams.count; i++) {
-        const struct config_upstream *upstream = &config->upstreams.at[i];
-        if (!has_identity(upstream)) {
-            continue;
-        }
-        shared->identities[i] = identity_of(shared, i, upstream);
-        if (shared->identities[i] == NULL && elder != NULL) {
-            shared->identities[i] = identity_of(elder, elder->config->upstreams.count, upstream);
-        }
-        if (shared->identities[i] == NULL) {
-            error = claw_identity_open(upstream->openclaw.identity, &alloc_libc,
-                                       &shared->identities[i], ret_fault);
+        if (config->upstreams.at[i].protocol == PROTOCOL_OPENCLAW) {
+            error = open_identities_of(shared, elder, i, ret_fault);
         }
     }
     return error;
+}
+
+static void close_identities(const struct relay_shared *shared)
+{
+    for (uint32_t i = 0; shared->identities != NULL && i < shared->config->upstreams.count; i++) {
+        struct claw_identity **of = shared->identities[i];
+        for (uint32_t k = 0; of != NULL && k < config_ways(&shared->config->upstreams.at[i]); k++) {
+            if (of[k] != NULL) {
+                claw_identity_free(of[k]);
+            }
+        }
+        alloc_free(&alloc_libc, of);
+    }
+    alloc_free(&alloc_libc, shared->identities);
 }
 
 static int open_affinities(struct relay_shared *shared, char ret_fault[RELAY_FAULT_MAX])
@@ -323,13 +350,7 @@ void relay_shared_free(struct relay_shared *take_shared)
     alloc_free(&alloc_libc, take_shared->halls);
     alloc_free(&alloc_libc, take_shared->accounts);
     alloc_free(&alloc_libc, take_shared->verdicts);
-    for (uint32_t i = 0;
-         take_shared->identities != NULL && i < take_shared->config->upstreams.count; i++) {
-        if (take_shared->identities[i] != NULL) {
-            claw_identity_free(take_shared->identities[i]);
-        }
-    }
-    alloc_free(&alloc_libc, take_shared->identities);
+    close_identities(take_shared);
     lasting_leave(take_shared->lasting);
     client_keys_free(take_shared->client_keys);
     proxies_free(take_shared->proxies);

@@ -10,6 +10,8 @@
 
 #include "base/sanitized.h"
 #include "base/text.h"
+#include "gateway/config_claw.h"
+#include "gateway/config_way.h"
 #include "gateway/environment.h"
 #include "gateway/filter.h"
 #include "io/oserror.h"
@@ -83,6 +85,15 @@ static void post_pair(struct sandbox *s, const struct config_certificate *pair)
     post_file(s, pair->key);
 }
 
+static void post_devices(struct sandbox *s, const struct config_upstream *u)
+{
+    for (uint32_t i = 0; i < config_ways(u); i++) {
+        const char *file = config_claw_of(u, i).identity;
+        if (file[0] != '\0')
+            fence_post_around(s->fence, file, FENCE_WRITE);
+    }
+}
+
 static void post_writable(struct sandbox *s, const struct config *config)
 {
     if (config->log.access[0] == '/')
@@ -92,8 +103,7 @@ static void post_writable(struct sandbox *s, const struct config *config)
     if (config->sessions.path[0] != '\0')
         fence_post(s->fence, config->sessions.path, FENCE_WRITE);
     for (uint32_t i = 0; i < config->upstreams.count; i++)
-        if (config->upstreams.at[i].openclaw.identity[0] != '\0')
-            fence_post_around(s->fence, config->upstreams.at[i].openclaw.identity, FENCE_WRITE);
+        post_devices(s, &config->upstreams.at[i]);
     fence_post(s->fence, "/dev/null", FENCE_WRITE);
 }
 

@@ -186,11 +186,11 @@ struct relay_shared {
     struct clients *clients;         /* the lasting one; NULL: no route has the limit */
     struct client_keys *client_keys; /* NULL: everybody may */
     struct proxies *proxies;
-    struct claw_identity **identities; /* of upstreams; NULL: none */
-    struct accounts **accounts;        /* of upstreams; NULL: none */
-    struct steer *steers;              /* one for each upstream */
-    struct wait_hall *halls;           /* one for each upstream's accounts */
-    struct affinities *affinities;     /* the lasting one; NULL: no route has affinity */
+    struct claw_identity ***identities; /* [upstream][way] (config_way.h); NULL, each: none */
+    struct accounts **accounts;         /* of upstreams; NULL: none */
+    struct steer *steers;               /* one for each upstream */
+    struct wait_hall *halls;            /* one for each upstream's accounts */
+    struct affinities *affinities;      /* the lasting one; NULL: no route has affinity */
 };
 
 struct relay {

@@ -610,7 +610,9 @@ static int open_openclaw(struct upstream *upstream, const struct upstream_option
     uint32_t gates_count;
     struct openclaw_options openclaw = {
         .config = opt->config,
-        .identity = opt->identity,
+        .accounts = opt->accounts,
+        .news = &upstream->news,
+        .identities = opt->identities,
         .engine = opt->engine,
         .loop = opt->loop,
         .dns = opt->dns,

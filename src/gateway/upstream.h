@@ -118,10 +118,10 @@ struct upstream_options {
     struct steer *steer;         /* what an operator says */
     relay_event_fn *on_event;    /* what becomes of them; or NULL */
     void *event_self;
-    struct proxies *proxies;        /* that it, or its accounts, go through */
-    struct claw_identity *identity; /* of its device, or NULL */
-    const char *zone;               /* of this gateway */
-    uint32_t index;                 /* of this upstream in the configuration */
+    struct proxies *proxies;           /* that it, or its accounts, go through */
+    struct claw_identity **identities; /* of its devices: one for each way, or NULL */
+    const char *zone;                  /* of this gateway */
+    uint32_t index;                    /* of this upstream in the configuration */
     uint64_t seed;
     uint32_t worker, workers; /* this one's share of limits over all */
 };

@@ -212,6 +212,6 @@ void upstream_take_over(struct upstream *upstream, const struct upstream_options
     flush_early(upstream, elder);
     key_flush(upstream->pool, is_stray, upstream, WEIR_NEVER);
     if (upstream->openclaw != NULL) {
-        openclaw_obey(upstream->openclaw, upstream->config);
+        openclaw_obey(upstream->openclaw, upstream->config, upstream->accounts, &upstream->news);
     }
 }

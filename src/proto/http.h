@@ -356,4 +356,6 @@ struct http_call {
      * RFC 9113 §8.7), which may go again whatever its method. `refused`: it was this one that it
      * did not want, not the connection that was at its end. */
     bool untouched, refused;
+    /* At on_head: nobody answered, a fault of ours says why; `refused`: nothing was sent either. */
+    bool is_fault;
 };

@@ -526,8 +526,7 @@ def test_several_workers_share_the_books():
     ([{"name": "a", "weight": 0}], {}, "no account above zero"),
     ([{"name": "a", "proxy": "ftp://x"}], {}, "proxy must be"),
     ([{"name": "a", "headers": {"Host": "x"}}], {}, "Host is not a credential"),
-    ([{"name": "a"}], {"protocol": "openclaw"}, "neither protocol: openclaw"),
-    ([{"name": "a"}], {"proxy_protocol": "v1"}, "neither protocol: openclaw"),
+    ([{"name": "a"}], {"proxy_protocol": "v1"}, "accounts do not go with proxy_protocol"),
     ([{"name": "a", "max_connections": 0}], {}, "is outside 1")])
 def test_configurations_that_are_refused(tmp_path, accounts, more, word):
     import subprocess
