@@ -16,12 +16,12 @@ static struct session *enter(struct weir_sessions *sessions, weir_session_id id,
     *ret_now_ms = sessions_now_ms(sessions);
     struct shard *shard = shard_enter(sessions, id_inside(id));
     struct session *session = table_find(&shard->table, id_inside(id), *ret_now_ms);
-    shard->found += session != NULL;
-    shard->missed += session == NULL;
     if (session == NULL) {
+        shard->missed++;
         shard_leave(shard);
         return NULL;
     }
+    shard->found++;
     *ret_shard = shard;
     return session;
 }
@@ -124,13 +124,14 @@ static bool reserve(struct weir_sessions *sessions)
 }
 
 static weir_err create_at(struct weir_sessions *sessions, struct session_id id,
-                          const struct table_make *make)
+                          struct table_make *make)
 {
     struct session *session;
     uint64_t now_ms = sessions_now_ms(sessions);
     if (!reserve(sessions)) {
         return WEIR_EFULL;
     }
+    table_fetch_new(&shard_of(sessions, id)->table, id, make);
     struct shard *shard = shard_enter(sessions, id);
     weir_err err = table_create(&shard->table, id, make, now_ms, &session);
     if (err == WEIR_OK) {

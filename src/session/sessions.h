@@ -96,17 +96,19 @@ struct notice {
     weir_session_id id;
 };
 
+/* What is written for every look-up lies in the mutex's line of the cache, so that one line goes
+ * from worker to worker. */
 struct shard {
     _Alignas(64) pthread_mutex_t mutex;
+    uint64_t found; /* for weir_sessions_stats, and more below */
+    uint64_t place; /* in the journal, of what was written since it was locked; 0: nothing */
+    uint32_t notices_count;
+    uint32_t live_told; /* sessions->live counts so many of it */
     struct table table;
     struct weir_sessions *sessions;
-    void *memory;       /* the block lies in it, aligned */
-    uint32_t live_told; /* sessions->live counts so many of it */
-    uint64_t place;     /* in the journal, of what was written since it was locked; 0: nothing */
-    uint32_t notices_count;
+    void *memory; /* the block lies in it, aligned */
+    uint64_t missed, claimed, prolonged, disputed, rebound;
     struct notice notices[SESSIONS_NOTICES];
-    /* For weir_sessions_stats. */
-    uint64_t found, missed, claimed, prolonged, disputed, rebound;
 };
 
 struct weir_sessions {
@@ -158,6 +160,7 @@ static inline weir_session_id id_outside(struct session_id id)
 uint64_t sessions_now_ms(const struct weir_sessions *sessions);
 struct book_time sessions_time(const struct weir_sessions *sessions);
 
+struct shard *shard_of(struct weir_sessions *sessions, struct session_id id);
 /* Locks the shard that the id belongs to. */
 struct shard *shard_enter(struct weir_sessions *sessions, struct session_id id);
 /* Lets go, tells, and waits for the disk where that was asked for. */

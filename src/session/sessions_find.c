@@ -17,6 +17,7 @@ void session_name_text(const struct table *table, const struct session *session,
 void session_describe(const struct table *table, const struct session *session, uint64_t now_ms,
                       weir_session *ret)
 {
+    table_fetch_names(table, session);
     ret->size = sizeof *ret;
     ret->id = id_outside(session->id);
     ret->status = session->status;

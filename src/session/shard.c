@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "session/handover.h"
 
+struct shard *shard_of(struct weir_sessions *sessions, struct session_id id)
+{
+    return &sessions->shards[id.high % SESSIONS_SHARDS];
+}
+
 struct shard *shard_enter(struct weir_sessions *sessions, struct session_id id)
 {
-    struct shard *shard = &sessions->shards[id.high % SESSIONS_SHARDS];
+    struct shard *shard = shard_of(sessions, id);
     table_fetch(&shard->table, id); /* comes while the lock is waited for */
     pthread_mutex_lock(&shard->mutex);
     return shard;

@@ -74,6 +74,25 @@ static void fetch_names(const struct table *table, const struct slice *texts,
     }
 }
 
+/* What a new session writes that was not read before: its record and, maybe, a name. */
+static void fetch_room(const struct table *table)
+{
+    const struct table_head *head = table->head;
+    uint32_t at = head->sessions.free != 0 ? head->sessions.free - 1 : head->sessions.touched;
+    uint32_t name = head->names.free != 0 ? head->names.free - 1 : head->names.touched;
+    const char *record = (const char *)&table->sessions[at < head->sessions.max ? at : 0];
+    __builtin_prefetch(record, 1);
+    __builtin_prefetch(record + 64, 1);
+    __builtin_prefetch(&table->names[name < head->names.max ? name : 0], 1);
+}
+
+void table_fetch_new(const struct table *table, struct session_id id, struct table_make *make)
+{
+    table_fetch(table, id);
+    fetch_names(table, make->names, make->hashes);
+    make->is_fetched = true;
+}
+
 static bool names_fit(const struct slice *texts)
 {
     for (unsigned i = 0; i < SESSION_NAMES; i++) {
@@ -117,11 +136,14 @@ weir_err table_create(struct table *table, struct session_id id, const struct ta
         || make->ttl_ms == 0) {
         return WEIR_EINVAL;
     }
-    uint32_t hashes[SESSION_NAMES];
-    table_fetch(table, id); /* memory is waited for once, while hashes are made */
-    fetch_names(table, make->names, hashes);
+    struct table_make own = *make;
+    fetch_room(table);
+    if (!own.is_fetched) { /* memory is waited for once, while hashes are made */
+        table_fetch_new(table, id, &own);
+    }
+    names_fetch_found(table, own.hashes);
     weir_err err = id_free(table, id, now_ms);
-    err = err == WEIR_OK ? record_new(table, id, make->names, hashes, now_ms, &session) : err;
+    err = err == WEIR_OK ? record_new(table, id, own.names, own.hashes, now_ms, &session) : err;
     if (err != WEIR_OK) {
         table->head->count.refused += err == WEIR_EFULL;
         return err;

@@ -125,6 +125,8 @@ struct table_make {
     struct slice names[SESSION_NAMES]; /* the place: see table_claim() */
     uint32_t ttl_ms;
     uint8_t status;
+    bool is_fetched; /* by table_fetch_new(), of the same table: the names' hashes are here */
+    uint32_t hashes[SESSION_NAMES];
 };
 
 /* WEIR_EEXISTS: it lives; WEIR_ESTALE: it has ended not long ago; WEIR_EFULL: no record, or no room
@@ -133,6 +135,10 @@ weir_err table_create(struct table *table, struct session_id id, const struct ta
                       uint64_t now_ms, struct session **ret_session);
 /* A hint: the id will be looked for soon. Needs no lock. */
 void table_fetch(const struct table *table, struct session_id id);
+/* A hint: the session will be created soon. Needs no lock. */
+void table_fetch_new(const struct table *table, struct session_id id, struct table_make *make);
+/* A hint: what the session is called will be asked for soon. */
+void table_fetch_names(const struct table *table, const struct session *session);
 /* NULL: unknown, expired or ended. The pointer is good until the next call that takes a table that
  * is not const. */
 struct session *table_find(struct table *table, struct session_id id, uint64_t now_ms);

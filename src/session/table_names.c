@@ -105,6 +105,22 @@ uint32_t names_fetch(const struct table *table, enum session_name kind, struct s
     return hash;
 }
 
+void names_fetch_found(const struct table *table, const uint32_t hashes[SESSION_NAMES])
+{
+    for (unsigned kind = 0; kind < SESSION_NAMES; kind++) {
+        uint32_t one = *bucket_of(table, hashes[kind]);
+        __builtin_prefetch(&table->names[one != 0 ? one - 1 : 0], 1);
+    }
+}
+
+void table_fetch_names(const struct table *table, const struct session *session)
+{
+    for (unsigned kind = 0; kind < SESSION_NAMES; kind++) {
+        uint32_t one = session->names[kind];
+        __builtin_prefetch(&table->names[one != 0 ? one - 1 : 0]);
+    }
+}
+
 static bool text_is(const struct table *table, const struct table_name *name, struct slice text)
 {
     uint32_t begins = name_begins(name);
@@ -158,6 +174,8 @@ uint32_t names_take_by(struct table *table, enum session_name kind, struct slice
     struct table_slab *slab = &table->head->names;
     uint32_t one = text.len > 0 ? find_by(table, kind, text, hash) : 0;
     if (one != 0 || text.len == 0) {
+        uint32_t first = one != 0 ? name_nth(table, one)->head : 0;
+        __builtin_prefetch(&table->sessions[first != 0 ? first - 1 : 0].links, 1);
         return one;
     }
     one = slab->free != 0 ? slab->free : slab_fresh(slab);

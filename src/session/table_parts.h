@@ -97,6 +97,8 @@ uint32_t names_take(struct table *table, enum session_name kind, struct slice te
 uint32_t names_fetch(const struct table *table, enum session_name kind, struct slice text);
 uint32_t names_take_by(struct table *table, enum session_name kind, struct slice text,
                        uint32_t hash);
+/* What stands first in the buckets of these hashes will be looked at soon. */
+void names_fetch_found(const struct table *table, const uint32_t hashes[SESSION_NAMES]);
 /* Forgets the name if no session has it. */
 void names_drop(struct table *table, uint32_t one);
 /* The session has the name from now on, and is on its list; it had none of that kind. */
