@@ -208,9 +208,12 @@ static void measure_table(uint32_t count)
     if (table_count(&table).live != 0) {
         die("expire", "sessions that live on");
     }
-    printf("{\"bytes\": %.1f, \"create ns\": %.1f, \"look-up ns\": %.1f, "
-           "\"look-up and touch ns\": %.1f, \"expire ns\": %.1f}\n",
-           bytes / count, create_ns / count, find_ns / count, touch_ns / count, expire_ns / count);
+    /* A table that was in use has its pages. */
+    double again_ns = (double)fill_table(&table, count, 0);
+    printf("{\"bytes\": %.1f, \"create ns\": %.1f, \"create again ns\": %.1f, "
+           "\"look-up ns\": %.1f, \"look-up and touch ns\": %.1f, \"expire ns\": %.1f}\n",
+           bytes / count, create_ns / count, again_ns / count, find_ns / count, touch_ns / count,
+           expire_ns / count);
 }
 
 /* Who holds a table's lock lets others in between two calls, so the longest one is what they wait

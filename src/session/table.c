@@ -136,14 +136,16 @@ weir_err table_create(struct table *table, struct session_id id, const struct ta
         || make->ttl_ms == 0) {
         return WEIR_EINVAL;
     }
-    struct table_make own = *make;
+    uint32_t own[SESSION_NAMES];
+    const uint32_t *hashes = make->is_fetched ? make->hashes : own;
     fetch_room(table);
-    if (!own.is_fetched) { /* memory is waited for once, while hashes are made */
-        table_fetch_new(table, id, &own);
+    if (!make->is_fetched) { /* memory is waited for once, while hashes are made */
+        table_fetch(table, id);
+        fetch_names(table, make->names, own);
     }
-    names_fetch_found(table, own.hashes);
+    names_fetch_found(table, hashes);
     weir_err err = id_free(table, id, now_ms);
-    err = err == WEIR_OK ? record_new(table, id, own.names, own.hashes, now_ms, &session) : err;
+    err = err == WEIR_OK ? record_new(table, id, make->names, hashes, now_ms, &session) : err;
     if (err != WEIR_OK) {
         table->head->count.refused += err == WEIR_EFULL;
         return err;

@@ -90,7 +90,7 @@ static struct slice after(struct slice text, uint32_t len)
 
 static uint32_t hash_of(const struct table *table, enum session_name kind, struct slice text)
 {
-    return (uint32_t)siphash(&table->head->key, text.at, text.len) + kind;
+    return (uint32_t)siphash_quick(&table->head->key, text.at, text.len) + kind;
 }
 
 static uint32_t *bucket_of(const struct table *table, uint32_t hash)
@@ -124,15 +124,19 @@ void table_fetch_names(const struct table *table, const struct session *session)
 static bool text_is(const struct table *table, const struct table_name *name, struct slice text)
 {
     uint32_t begins = name_begins(name);
-    return name->len == text.len && memcmp(name->text, text.at, begins) == 0
-           && cells_are(table, name->rest, after(text, begins));
+    if (name->len != text.len || memcmp(name->text, text.at, begins) != 0) {
+        return false;
+    }
+    return begins == text.len || cells_are(table, name->rest, after(text, begins));
 }
 
 static uint32_t text_load(const struct table *table, const struct table_name *name, char *ret_text)
 {
     uint32_t begins = name_begins(name);
     memcpy(ret_text, name->text, begins);
-    cells_load(table, name->rest, name->len - begins, ret_text + begins);
+    if (begins < name->len) {
+        cells_load(table, name->rest, name->len - begins, ret_text + begins);
+    }
     return name->len;
 }
 
