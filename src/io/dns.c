@@ -13,6 +13,7 @@
 
 #include "base/map.h"
 #include "base/text.h"
+#include "io/dns_parts.h"
 #include "io/file.h"
 #include "io/hosts.h"
 #include "io/prefer.h"
@@ -371,8 +372,7 @@ static bool is_localhost(const char *name)
     return slice_is(text, "localhost") || slice_ends(text, SLICE(".localhost"));
 }
 
-/* What this host knows by itself. */
-static bool look_here(struct dns *dns, const char *name, struct dns_answer *ret_answer)
+bool dns_look_here(struct dns *dns, const char *name, struct dns_answer *ret_answer)
 {
     char *text = NULL;
     size_t len = 0;
@@ -390,8 +390,12 @@ static bool look_here(struct dns *dns, const char *name, struct dns_answer *ret_
     return found;
 }
 
-/* When c-ares next wants to be called. */
-static void rearm(struct dns *dns)
+struct dns_ares dns_ares_of(struct dns *dns)
+{
+    return (struct dns_ares){dns->loop, dns->channel};
+}
+
+void dns_rearm(struct dns *dns)
 {
     struct timeval wait;
     if (ares_timeout(dns->channel, NULL, &wait) == NULL) {
@@ -408,7 +412,7 @@ static enum dns_error look_up(struct dns *dns, struct entry *entry)
     static const int families[] = {AF_INET, AF_INET6};
     entry->early_ms = 0;
     entry->answer = (struct dns_answer){0};
-    if (look_here(dns, entry->name, &entry->answer)) {
+    if (dns_look_here(dns, entry->name, &entry->answer)) {
         entry->error = DNS_OK;
         entry->expires_ms = loop_now_ms(dns->loop) + HOSTS_TTL_MS;
         return DNS_OK;
@@ -426,11 +430,11 @@ static enum dns_error look_up(struct dns *dns, struct entry *entry)
         struct ares_addrinfo_hints hints = {.ai_family = families[i], .ai_socktype = SOCK_STREAM};
         ares_getaddrinfo(dns->channel, entry->name, NULL, &hints, on_answer, &entry->halves[i]);
     }
-    rearm(dns);
+    dns_rearm(dns);
     return entry->error;
 }
 
-static enum dns_error error_of(int status)
+enum dns_error dns_error_of(int status)
 {
     switch (status) {
     case ARES_SUCCESS: return DNS_OK;
@@ -570,7 +574,7 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
     struct entry *entry = half->entry;
     struct dns *dns = entry->dns;
     (void)timeouts;
-    half->error = error_of(status);
+    half->error = dns_error_of(status);
     if (half->error == DNS_OK) {
         take_name(result, half);
         take_addresses(result, half);
@@ -638,7 +642,7 @@ static void on_timer(struct loop_timer *timer, uint64_t now_ms)
     struct dns *dns = container_of(timer, struct dns, timer);
     (void)now_ms;
     ares_process_fd(dns->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    rearm(dns);
+    dns_rearm(dns);
 }
 
 static void on_ready(struct watch *watch, unsigned events)
@@ -648,7 +652,7 @@ static void on_ready(struct watch *watch, unsigned events)
     int fd = watch->fd;
     ares_process_fd(dns->channel, events & STREAM_READ ? fd : ARES_SOCKET_BAD,
                     events & STREAM_WRITE ? fd : ARES_SOCKET_BAD);
-    rearm(dns);
+    dns_rearm(dns);
 }
 
 static struct conduit *conduit_of(struct dns *dns, int fd)
