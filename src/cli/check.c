@@ -6,7 +6,9 @@
 #include "cli/command.h"
 #include "cli/faults.h"
 #include "gateway/config_way.h"
+#include "gateway/discovery.h"
 #include "gateway/probe.h"
+#include "io/loop.h"
 #include "proto/json.h"
 
 #include <string.h>
@@ -67,6 +69,50 @@ static void tell_json(const struct probe_way *way, const struct trial_result *re
         printf("%s\n%.*s", told > 0 ? "," : "", (int)json.len, json.at);
 }
 
+/* --- endpoints that are found
+ * ----------------------------------------------------------------------
+ */
+
+static void tell_source(const struct config_upstream *upstream, const struct source *source)
+{
+    if (source->is_failing)
+        printf("upstream %s: discovery (%s) failed: %s\n", upstream->name, source_kind(upstream),
+               source->why);
+    else if (source->unasked > 0)
+        printf("upstream %s: discovery (%s) has no answer within its timeout\n", upstream->name,
+               source_kind(upstream));
+    else
+        printf("upstream %s: discovery (%s): %u endpoints\n", upstream->name, source_kind(upstream),
+               upstream->endpoints.count);
+}
+
+static void tell_sources(const struct config *config, const struct discovery *discovery)
+{
+    for (uint32_t i = 0; i < config->upstreams.count; i++) {
+        const struct config_upstream *upstream = &config->upstreams.at[i];
+        const struct source *source = discovery_source(discovery, upstream->name);
+        if (source != NULL)
+            tell_source(upstream, source);
+    }
+}
+
+/* The same configuration with what is found now; NULL: it cannot be looked for. */
+static struct config *with_found(const struct config *config, bool tells)
+{
+    struct discovery *discovery = NULL;
+    struct config *with = NULL;
+    struct loop *loop;
+    if (loop_new(&(struct loop_options){0}, &loop) != 0)
+        return NULL;
+    if (discovery_open(loop, config, &discovery) == 0 && discovery_wait(discovery) == 0)
+        with = discovery_config(discovery, config);
+    if (with != NULL && tells)
+        tell_sources(with, discovery);
+    discovery_close(discovery);
+    loop_free(loop);
+    return with;
+}
+
 static void probe_upstream(const struct config *config, const struct config_upstream *upstream,
                            tell_fn *tell, uint32_t *told)
 {
@@ -83,11 +129,17 @@ static void probe_upstream(const struct config *config, const struct config_upst
         }
 }
 
-static void probe_all(const struct config *config, tell_fn *tell)
+static void probe_all(const struct config *written, tell_fn *tell)
 {
     uint32_t told = 0;
+    struct config *config = with_found(written, tell == tell_text);
+    if (config == NULL) {
+        fprintf(stderr, "weir check: endpoints cannot be looked for: no memory\n");
+        return;
+    }
     for (uint32_t u = 0; u < config->upstreams.count; u++)
         probe_upstream(config, &config->upstreams.at[u], tell, &told);
+    config_free(config);
 }
 
 static void print_json(const struct config *config, const struct config_faults *faults, bool probe)

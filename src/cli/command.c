@@ -56,7 +56,7 @@ const struct command commands[] = {
      command_config},
     {"show",
      "pools|endpoints|accounts|keys|connections|listeners|clients|sessions|certificates|events|"
-     "alerts|capacity|generations|process [-o table|json] [NAME=VALUE ...]",
+     "alerts|capacity|generations|discovery|process [-o table|json] [NAME=VALUE ...]",
      "what a gateway that runs is doing",
      "  -o json       all that is known, as the admin interface says it\n"
      "  --admin ADDR  where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"

@@ -4,6 +4,8 @@
  */
 #include "cli/run.h"
 
+#include "gateway/config.h"
+#include "gateway/discovery.h"
 #include "gateway/manager.h"
 #include "gateway/sandbox.h"
 #include "gateway/successor.h"
@@ -14,6 +16,7 @@
 #include "io/oserror.h"
 #include "io/signal.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -196,37 +199,64 @@ static int turn(struct run *run)
     return error == 0 && !run->is_failed ? 0 : 1;
 }
 
-static int serve(const struct run_options *opt, struct sandbox *sandbox)
+static int serve_by(const struct run_options *opt, struct config **take_config,
+                    struct discovery *discovery, struct sandbox *sandbox)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP, 0};
     struct run run = {.opt = opt};
     struct signal_watch *signals;
     char fault[SERVER_FAULT_MAX];
-    struct server_options server = {.take_config = opt->take_config,
+    struct server_options server = {.take_config = take_config,
                                     .path = opt->path,
                                     .loop = opt->loop,
                                     .sandbox = sandbox,
                                     .on_end = on_end,
                                     .arg = &run,
                                     .inherited = opt->inherited,
-                                    .waits = opt->successor != NULL};
+                                    .waits = opt->successor != NULL,
+                                    .discovery = discovery};
     /* Before the threads: they inherit that these signals are the loop's. */
     if (signal_open(opt->loop, numbers, on_signal, &run, &signals) != 0) {
         fprintf(stderr, "weir %s: cannot watch signals\n", opt->command);
+        discovery_close(discovery);
         return 1;
     }
     if (server_open(&server, &run.server, fault) != 0) {
         fprintf(stderr, "weir %s: %s\n", opt->command, fault);
         successor_refuse(opt->successor, fault);
+        discovery_close(discovery);
         signal_close(signals);
         return 1;
     }
     int status = turn(&run);
+    discovery_close(discovery);
     server_close(run.server);
     manager_close(run.manager);
     upgrade_free(run.upgrade);
     ignore(numbers);
     signal_close(signals);
+    return status;
+}
+
+/* Endpoints that are to be found are looked for first: whoever comes then finds them there. */
+static int serve(const struct run_options *opt, struct sandbox *sandbox)
+{
+    struct discovery *discovery = NULL;
+    int error = discovery_open(opt->loop, *opt->take_config, &discovery);
+    if (error == 0)
+        error = discovery_wait(discovery);
+    struct config *config = error == 0 ? discovery_config(discovery, *opt->take_config) : NULL;
+    if (config == NULL) {
+        fprintf(stderr, "weir %s: endpoints cannot be looked for: %s\n", opt->command,
+                oserror_text(error != 0 ? error : -ENOMEM));
+        successor_refuse(opt->successor, "endpoints cannot be looked for");
+        discovery_close(discovery);
+        return 1;
+    }
+    config_free(*opt->take_config);
+    *opt->take_config = NULL;
+    int status = serve_by(opt, &config, discovery, sandbox);
+    config_free(config);
     return status;
 }
 

@@ -50,6 +50,7 @@ static const struct shown {
       "utilization", "measured_wait_seconds", "predicted_wait_seconds", "advised_max_connections",
       "advised_min_idle", "advice"}},
     {"generations", {"generation", "since", "current"}},
+    {"discovery", {"upstream", "source", "state", "endpoints", "last_success", "error"}},
     {"events",
      {"time", "event", "worker", "pool", "key", "account", "from", "session", "why", "total",
       "waiting"}},

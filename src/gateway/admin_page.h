@@ -103,7 +103,8 @@ const struct admin_page *admin_page_find(struct slice path, enum http_method met
 
 admin_write_fn admin_index, admin_livez, admin_readyz, admin_healthz, admin_metrics, admin_pools,
     admin_endpoints, admin_accounts, admin_clients, admin_keys, admin_connections, admin_listeners,
-    admin_certificates, admin_events, admin_config, admin_process, admin_generations;
+    admin_certificates, admin_events, admin_config, admin_process, admin_generations,
+    admin_discovery;
 admin_write_fn admin_command_write; /* admin_command.c */
 admin_order_fn admin_profile;       /* admin_profile.c */
 admin_write_fn admin_profile_write;

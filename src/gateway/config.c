@@ -11,6 +11,7 @@
 #include "gateway/config_arena.h"
 #include "gateway/config_check.h"
 #include "gateway/config_document.h"
+#include "gateway/config_found.h"
 #include "gateway/config_value.h"
 #include "io/oserror.h"
 
@@ -305,6 +306,18 @@ static void tls_note(struct builder *b, const struct document_node *map,
         config_places_add(b->places, &listener->tls.is_on, tls->place);
 }
 
+/* There is one at least, or there will be. */
+static void endpoints_check(struct builder *b, const struct document_node *map,
+                            const struct config_upstream *upstream)
+{
+    const struct document_node *node = document_find(map, "endpoints");
+    bool is_found_elsewhere = upstream->discover.file[0] != '\0'
+                              || upstream->discover.http[0] != '\0';
+    if (upstream->listed.count == 0 && !is_found_elsewhere && (node == NULL || node->count == 0))
+        config_error(b->reader.faults, node != NULL ? node->place : map->place,
+                     "upstreams.endpoints has none, and needs one");
+}
+
 /* One of a list, or the configuration itself (path ""). */
 static void element_read(struct builder *b, const char *path, const struct document_node *map,
                          void *base)
@@ -316,8 +329,11 @@ static void element_read(struct builder *b, const char *path, const struct docum
     }
     defaults_fill(b, path, base);
     map_read(b, path, map, base);
-    if (strcmp(path, "upstreams") == 0)
+    if (strcmp(path, "upstreams") == 0) {
         pool_fill(b, base);
+        config_found_begin(base);
+        endpoints_check(b, map, base);
+    }
     if (strcmp(path, "listeners.routes") == 0) {
         struct config_route *route = base;
         route->affinity.is_on = document_find(map, "affinity") != NULL;

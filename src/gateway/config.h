@@ -200,6 +200,9 @@ enum config_balance {
     BALANCE_HASH,
     BALANCE_PRIORITY
 };
+/* How the hosts of endpoints are looked up: not, by their addresses, by their SRV records. */
+enum config_discover { DISCOVER_OFF, DISCOVER_ADDRESS, DISCOVER_SRV };
+enum config_scheme { SCHEME_HTTP, SCHEME_HTTPS };
 enum config_warm { WARM_OFF, WARM_ON, WARM_REQUIRED };
 enum config_grade { GRADE_DNS, GRADE_TCP, GRADE_TLS, GRADE_UP, GRADE_PROBE };
 struct config_retry {
@@ -218,10 +221,18 @@ struct config_upstream {
      * connector is left for whoever opens the pool. In the file max_total is called
      * max_connections and max_per_key max_per_endpoint. */
     weir_pool_options pool;
+    struct config_endpoints listed; /* as written; at least one, but where others are found */
+    /* Those that requests go to: the listed ones, or (is_found) what was found (config_found.h). */
+    struct config_endpoints endpoints;
+    bool is_found;
     struct {
-        struct config_endpoint *at; /* at least one */
-        uint32_t count;
-    } endpoints;
+        enum config_discover dns;
+        const char *file, *http;   /* a path, a URL; "": none */
+        enum config_scheme scheme; /* of what file or http have */
+        uint32_t interval_ms, timeout_ms, max;
+        struct config_fields headers; /* for http */
+        const char *ca;               /* "": the system's */
+    } discover;
     struct {
         struct config_account *at;
         uint32_t count; /* 0: requests go as their clients sent them */
@@ -378,6 +389,7 @@ struct config {
         uint64_t memory;      /* 0: the same */
     } overload;
 
+    const struct config *root;     /* that it is a copy of, with what was found; NULL: of none */
     struct config_source *sources; /* the files that it was read from */
     struct config_arena *arena;    /* what all of the above lives in */
 };

@@ -20,14 +20,18 @@ struct block {
 struct config_arena {
     struct block *newest;
     struct config_memory memory;
+    struct config_arena *parent;
+    uint32_t users;
     bool is_short;
 };
 
 struct config_arena *config_arena_new(const struct config_memory *memory)
 {
     struct config_arena *arena = alloc_zeroed(memory->alloc, sizeof(*arena));
-    if (arena != NULL)
+    if (arena != NULL) {
         arena->memory = *memory;
+        arena->users = 1;
+    }
     return arena;
 }
 
@@ -36,10 +40,18 @@ bool config_arena_is_short(const struct config_arena *arena)
     return arena == NULL || arena->is_short;
 }
 
+void config_arena_join(struct config_arena *arena, struct config_arena *parent)
+{
+    check(arena->parent == NULL);
+    arena->parent = parent;
+    parent->users++;
+}
+
 void config_arena_free(struct config_arena *take_arena)
 {
-    if (take_arena == NULL)
+    if (take_arena == NULL || --take_arena->users > 0)
         return;
+    config_arena_free(take_arena->parent);
     for (struct block *b = take_arena->newest, *older; b != NULL; b = older) {
         older = b->older;
         explicit_bzero(b->bytes, b->used); /* secrets of configurations, among others */

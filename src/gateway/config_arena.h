@@ -23,7 +23,10 @@ struct config_memory {
 };
 
 struct config_arena *config_arena_new(const struct config_memory *memory); /* NULL: refused */
+/* Once for its maker, and for each that has joined; the last one frees it. On one thread. */
 void config_arena_free(struct config_arena *take_arena);
+/* What is in `arena` points into `parent`, which lives as long. Once. */
+void config_arena_join(struct config_arena *arena, struct config_arena *parent);
 bool config_arena_is_short(const struct config_arena *arena); /* NULL is */
 void config_arena_refuse(
     struct config_arena *arena); /* memory was refused beside it: it is short */

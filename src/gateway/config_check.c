@@ -13,6 +13,7 @@
 #include "gateway/config_address.h"
 #include "gateway/config_arena.h"
 #include "gateway/config_claw.h"
+#include "gateway/config_found.h"
 #include "gateway/config_sessions.h"
 #include "gateway/config_way.h"
 #include "gateway/secure.h"
@@ -21,6 +22,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PLACE_BUCKETS 1024
 
@@ -344,9 +346,56 @@ static void check_endpoints(const struct check *c, const struct config_upstream 
                              e->url, c->config->listeners.at[j].name);
         }
     }
-    if (weights == 0)
+    if (weights == 0 && u->endpoints.count > 0)
         config_error(c->faults, AT(c, u->endpoints.at[0].weight),
                      "upstreams.endpoints.weight: upstream %s has no endpoint above zero", u->name);
+}
+
+/* Addresses are found, and certificates are of names. */
+static void check_discovered_tls(const struct check *c, const struct config_upstream *u)
+{
+    for (uint32_t i = 0; u->tls.sni[0] == '\0' && i < u->listed.count; i++)
+        if (u->discover.dns == DISCOVER_ADDRESS && strcmp(u->listed.at[i].scheme, "https") == 0) {
+            config_error(
+                c->faults, AT(c, u->discover.dns),
+                "upstream %s: with discover.dns: address, https:// needs tls.sni: the name "
+                "that the certificates are for",
+                u->name);
+            return;
+        }
+}
+
+static void check_discover(const struct check *c, const struct config_upstream *u)
+{
+    bool has_file = u->discover.file[0] != '\0', has_http = u->discover.http[0] != '\0';
+    int sources = (u->discover.dns != DISCOVER_OFF) + has_file + has_http;
+    struct config_place here = AT(c, u->discover.dns);
+    if (WRITTEN(c, u->discover.file) && has_file)
+        here = AT(c, u->discover.file);
+    if (WRITTEN(c, u->discover.http) && has_http)
+        here = AT(c, u->discover.http);
+    bool is_asked = WRITTEN(c, u->discover.interval_ms) || WRITTEN(c, u->discover.timeout_ms)
+                    || WRITTEN(c, u->discover.max) || WRITTEN(c, u->discover.headers)
+                    || WRITTEN(c, u->discover.ca) || WRITTEN(c, u->discover.scheme);
+    if (sources > 1)
+        config_error(c->faults, here, "upstream %s: discover takes one of dns, file and http",
+                     u->name);
+    if (sources == 0 && is_asked)
+        config_error(c->faults, AT(c, u->name), "upstream %s: discover needs dns, file or http",
+                     u->name);
+    if (sources > 0 && u->protocol == PROTOCOL_OPENCLAW)
+        config_error(c->faults, here, "upstream %s: OpenClaw gateways are not discovered", u->name);
+    if (!is_url(c, u->discover.http))
+        config_error(c->faults, here,
+                     "upstreams.discover.http is no URL such as https://host/path");
+    if (has_file && c->opens_files && access(u->discover.file, R_OK) != 0)
+        config_advise(c->faults, here, "upstream %s: %s cannot be read as yet", u->name,
+                      u->discover.file);
+    if (u->discover.dns != DISCOVER_OFF && u->listed.count > u->discover.max)
+        config_error(c->faults, AT(c, u->discover.max),
+                     "upstream %s: discover.max is less than the endpoints that are written",
+                     u->name);
+    check_discovered_tls(c, u);
 }
 
 static uint32_t zero_of(uint32_t number)
@@ -568,6 +617,7 @@ static void check_upstreams(const struct check *c)
                              "upstreams.name: %s is taken by the upstream in line %u", u->name,
                              AT(c, c->config->upstreams.at[j].name).line);
         check_endpoints(c, u);
+        check_discover(c, u);
         check_accounts(c, u);
         check_pool(c, u);
         check_health(c, u);
@@ -780,7 +830,7 @@ static void check_use(const struct check *c)
     for (uint32_t i = 0; i < config->upstreams.count; i++) {
         const struct config_upstream *u = &config->upstreams.at[i];
         uint64_t room = u->pool.max_total;
-        if (u->pool.max_per_key != WEIR_UNLIMITED
+        if (u->pool.max_per_key != WEIR_UNLIMITED && !config_discovers(u)
             && (uint64_t)u->pool.max_per_key * u->endpoints.count < room)
             room = (uint64_t)u->pool.max_per_key * u->endpoints.count;
         room += zero_of(u->pool.waiting_max);

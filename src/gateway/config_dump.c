@@ -6,6 +6,7 @@
  */
 #include "gateway/config_dump.h"
 
+#include "gateway/config_found.h"
 #include "gateway/config_value.h"
 
 #include <inttypes.h>
@@ -32,13 +33,15 @@ static void indent(struct bytes *out, uint32_t depth)
     bytes_printf(out, "%*s", (int)(depth * 2), "");
 }
 
-/* Nothing that is not there is dumped: no group of health checks, TLS or OpenClaw unless there are
- * some, and no profile of the file's own, whose options are all there while it is not. */
+/* Nothing that is not there is dumped: no group of health checks, discovery, TLS or OpenClaw unless
+ * there are some, and no profile of the file's own, whose options are all there while it is not. */
 static bool is_absent(const struct option *option, const void *base)
 {
     weir_pool_options scratch = {.size = sizeof(scratch)};
     if (strcmp(option->path, "upstreams.health") == 0)
         return ((const struct config_upstream *)base)->health.path[0] == '\0';
+    if (strcmp(option->path, "upstreams.discover") == 0)
+        return !config_discovers(base);
     if (strcmp(option->path, "upstreams.openclaw") == 0)
         return ((const struct config_upstream *)base)->protocol != PROTOCOL_OPENCLAW;
     if (strcmp(option->path, "upstreams.accounts.openclaw") == 0) {

@@ -110,6 +110,25 @@ static const struct broken broken[] = {
      "beyond its network"},
     {"listeners: [{name: w, address: \"1.1.1.1:1\", trusted_proxies: [10.0.0.0/33]}]\n", 1, 62,
      "between 0 and 32"},
+    /* endpoints that are found */
+    {LISTENER "upstreams: [{name: u, discover: {dns: srv}}]\n", 2, 13, "has none, and needs one"},
+    {LISTENER "upstreams: [{name: u, endpoints: [{url: \"http://a\"}], discover: {dns: a}}]\n", 2,
+     71, "upstreams.discover.dns"},
+    {LISTENER "upstreams: [{name: u, discover: {file: f, http: \"http://a/\"}}]\n", 2, 49,
+     "one of dns, file and http"},
+    {LISTENER
+     "upstreams: [{name: u, endpoints: [{url: \"http://a\"}], discover: {interval: 5s}}]\n",
+     2, 20, "discover needs dns, file or http"},
+    {LISTENER "upstreams: [{name: u, discover: {http: \"ftp://a/\"}}]\n", 2, 40, "is no URL"},
+    {LISTENER "upstreams: [{name: u, protocol: openclaw, discover: {file: f}}]\n", 2, 60,
+     "OpenClaw gateways are not discovered"},
+    {LISTENER
+     "upstreams: [{name: u, endpoints: [{url: \"https://a\"}], discover: {dns: address}}]\n",
+     2, 72, "needs tls.sni"},
+    {LISTENER
+     "upstreams: [{name: u, endpoints: [{url: \"http://a\"}, {url: \"http://b\"}], discover: "
+     "{dns: srv, max: 1}}]\n",
+     2, 100, "less than the endpoints that are written"},
     {LISTENER "upstreams: [{name: u, endpoints: [{url: \"ftp://a\"}]}]\n", 2, 41, "http://"},
     {LISTENER "upstreams: [{name: u, endpoints: [{url: \"ftp://a\"}]}]\n", 2, 41, "https://"},
     {LISTENER "upstreams: [{name: u, tls: {key: k}, endpoints: [{url: \"https://a\"}]}]\n", 2, 34,

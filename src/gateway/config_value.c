@@ -708,6 +708,7 @@ static const struct value_type value_types[OPTION_TYPES] = {
     [OPTION_FLAG] = {"true or false", "boolean", false, 4, read_flag, write_flag},
     [OPTION_HOST] = {"a host", "string", false, TEXT, read_host, write_text},
     [OPTION_LABEL] = {"a name", "string", false, TEXT, read_label, write_text},
+    [OPTION_LINK] = {"a URL", "string", false, TEXT, read_secret, write_text},
     [OPTION_METHODS] = {"a list of methods", "array", true, sizeof(struct config_texts),
                         read_methods, write_texts},
     [OPTION_NAMES] = {"a list of fields' names", "array", true, sizeof(struct config_texts),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/engine_room.h"
 
+#include "gateway/config_found.h"
 #include "gateway/config_way.h"
 
 #include <string.h>
@@ -24,7 +25,7 @@
 /* One for each endpoint and account, and each once more for HTTP/1.1 alone. */
 static uint64_t keys_of(const struct config_upstream *u)
 {
-    return (uint64_t)2 * u->endpoints.count * config_ways(u);
+    return (uint64_t)2 * config_endpoints_most(u) * config_ways(u);
 }
 
 /* What the proxies add to the text of those keys; room for a text is a power of two. */
@@ -33,7 +34,7 @@ static uint64_t proxy_bytes_of(const struct config_upstream *u)
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < config_ways(u); i++)
         bytes += strlen(config_way(u, i));
-    return (uint64_t)4 * u->endpoints.count * bytes;
+    return (uint64_t)4 * config_endpoints_most(u) * bytes;
 }
 
 /* Each conversation has keys of its own, as many as have a connection or wait for one. */

@@ -46,6 +46,8 @@
         "the gateway is short of descriptors or memory")                                           \
     ROW(POOL_FULL, "pool_full", 503, "connection_limit_reached", "every connection is in use")     \
     ROW(DOWN, "down", 503, "destination_unavailable", "every endpoint is down")                    \
+    ROW(UNDISCOVERED, "undiscovered", 503, "destination_unavailable",                              \
+        "no endpoint of the upstream has been found yet")                                          \
     ROW(CLOSING, "closing", 503, "destination_unavailable", "the gateway is shutting down")        \
     ROW(REFUSED, "refused", 502, "connection_refused", "the upstream refused the connection")      \
     ROW(UNREACHABLE, "unreachable", 502, "destination_ip_unroutable",                              \

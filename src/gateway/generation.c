@@ -539,6 +539,34 @@ void generation_end(struct generation *g)
                log_u64("generation", g->number));
 }
 
+uint32_t generation_count(const struct server *server, bool is_found)
+{
+    uint32_t count = 0;
+    weir_list_each(it, &server->generations) {
+        count += list_entry(it, struct generation, on_server)->is_found == is_found;
+    }
+    return count;
+}
+
+bool generation_is_room(const struct server *server, bool is_found)
+{
+    return generation_count(server, is_found)
+           < (is_found ? GENERATIONS_FOUND_MAX : GENERATIONS_MAX);
+}
+
+void generation_end_eldest(struct server *server, bool is_found)
+{
+    if (generation_is_room(server, is_found))
+        return;
+    weir_list_each(it, &server->generations) {
+        struct generation *g = list_entry(it, struct generation, on_server);
+        if (g->is_found == is_found) {
+            generation_end(g);
+            return;
+        }
+    }
+}
+
 static uint32_t longest_drain_ms(const struct config *config)
 {
     uint32_t longest_ms = 0;

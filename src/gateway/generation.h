@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #define GENERATIONS_MAX         8U    /* with the one in force; more: the eldest is drained */
+#define GENERATIONS_FOUND_MAX   32U   /* of those that discovery has made, likewise */
 #define GENERATION_LOOK_MS      10U   /* until it is looked whether an older one has ended, */
 #define GENERATION_LOOK_MOST_MS 1000U /* and less often as it goes on */
 #define GENERATION_NEW_ONE      UINT32_MAX
@@ -52,6 +53,7 @@ struct generation {
     struct server *server;
     struct generation *elder; /* until it is settled; NULL: the first one */
     uint64_t number;          /* from 1 */
+    bool is_found;            /* endpoints were found, and nothing else has changed */
     uint64_t since_wall_ms;
     const struct config *config;
     struct config *own; /* the same, to be freed with it */
@@ -83,6 +85,11 @@ void generation_settle(struct generation *generation);
 
 /* On a worker's thread, now and then: takes down the parts that have nothing to do any more. */
 void generation_look(struct site *site);
+/* Whether there may be one more, of those that discovery makes, or of the others. Hub's thread. */
+bool generation_is_room(const struct server *server, bool is_found);
+uint32_t generation_count(const struct server *server, bool is_found);
+/* Where there is none: the eldest one of that kind ends. Hub's thread. */
+void generation_end_eldest(struct server *server, bool is_found);
 /* Its WebSockets are told to go, and what is left after the listeners' drain_timeout is cut. Hub's
  * thread. */
 void generation_end(struct generation *generation);

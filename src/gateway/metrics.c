@@ -12,6 +12,7 @@
 #include "gateway/metrics_alerts.h"
 #include "gateway/metrics_clients.h"
 #include "gateway/metrics_groups.h"
+#include "gateway/metrics_discovery.h"
 #include "gateway/metrics_health.h"
 #include "gateway/metrics_histogram.h"
 #include "gateway/metrics_http.h"
@@ -197,6 +198,7 @@ static void write_process(struct page *p)
             figures.descriptors_max);
     one_u64(p, "weir_workers", PROM_GAUGE, "Worker threads.", p->server->sites_count);
     reload_metrics_write(p->server, &p->prom);
+    metrics_discovery_write(p->server, &p->prom);
     prom_family(&p->prom, "weir_log_dropped_total", PROM_COUNTER,
                 "Log lines dropped because their target was too slow or full.");
     prom_u64(&p->prom, LABELS({"log", "program"}), journal_dropped(p->server->journal));

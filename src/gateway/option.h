@@ -28,6 +28,7 @@ enum option_type {
     OPTION_HASH,        /* struct config_digest */
     OPTION_HOST,        /* const char *, as are LABEL, OUTPUT, PATH, PROFILE, SECRET */
     OPTION_LABEL,
+    OPTION_LINK,    /* const char *: a URL that is asked */
     OPTION_METHODS, /* struct config_texts */
     OPTION_NAMES,   /* struct config_texts */
     OPTION_NUMBER,  /* uint32_t: zero is WEIR_NONE */

@@ -439,7 +439,7 @@ void transit_go(struct transit *transit, struct http_head *head)
         return;
     }
     if (endpoint == BALANCE_NOBODY) {
-        transit_refuse(transit, FAULT_DOWN, upstream_retry_after_ms(transit->upstream));
+        transit_refuse_down(transit);
     } else {
         transit_ask(transit, 0);
     }

@@ -189,7 +189,7 @@ static void refuse(struct transit *transit, enum accounts_result result,
     } else if (result == ACCOUNTS_COOLING) {
         transit_refuse(transit, FAULT_ACCOUNTS_COOLING, retry_ms);
     } else if (choice->is_down) {
-        transit_refuse(transit, FAULT_DOWN, upstream_retry_after_ms(transit->upstream));
+        transit_refuse_down(transit);
     } else {
         transit_refuse(transit, FAULT_NO_ACCOUNT, 0);
     }

@@ -48,6 +48,16 @@ void transit_refuse(struct transit *transit, enum fault fault, uint32_t retry_af
     transit_finish(transit);
 }
 
+/* There is no endpoint to go to, just now or as yet. */
+void transit_refuse_down(struct transit *transit)
+{
+    if (transit->upstream->count == 0) {
+        transit_refuse(transit, FAULT_UNDISCOVERED, 0);
+    } else {
+        transit_refuse(transit, FAULT_DOWN, upstream_retry_after_ms(transit->upstream));
+    }
+}
+
 /* The same wherever the request stands: an answer that has begun is cut, never completed. */
 void transit_cut(struct transit *transit, enum fault fault)
 {

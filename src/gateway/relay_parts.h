@@ -123,6 +123,7 @@ void relay_answer_with(struct relay *relay, struct http_exchange *ex, enum fault
                        uint32_t retry_after_ms, bool head_only);
 /* Answers with an error where nothing was told to the client yet. */
 void transit_refuse(struct transit *transit, enum fault fault, uint32_t retry_after_ms);
+void transit_refuse_down(struct transit *transit);
 /* The same wherever the request stands: an answer that has begun is cut, never completed. */
 void transit_cut(struct transit *transit, enum fault fault);
 void transit_deadline_passed(struct loop_timer *timer, uint64_t now_ms);

@@ -12,6 +12,8 @@
 #include "gateway/admin_page.h"
 #include "gateway/census.h"
 #include "gateway/config_diff.h"
+#include "gateway/config_found.h"
+#include "gateway/discovery.h"
 #include "gateway/environment.h"
 #include "gateway/generation.h"
 #include "gateway/manager.h"
@@ -60,6 +62,7 @@ struct reload {
     struct reload_ask *ask; /* under way; NULL: who asked has left */
     struct loop_later later;
     enum step step;
+    bool finds;            /* what is under way is discovery's */
     struct config *wanted; /* while it waits */
     struct generation *next;
     uint32_t pending; /* workers */
@@ -286,7 +289,6 @@ static void look(struct reload *reload, uint32_t worker)
 static void looked(void *self, uint64_t unused)
 {
     struct reload *reload = self;
-    struct list *generations = &reload->server->generations;
     (void)unused;
     if (--reload->pending > 0)
         return;
@@ -295,8 +297,7 @@ static void looked(void *self, uint64_t unused)
         reload_give_up(reload);
         return;
     }
-    if (generations->count >= GENERATIONS_MAX)
-        generation_end(list_entry(list_first(generations), struct generation, on_server));
+    generation_end_eldest(reload->server, reload->finds);
     reload_look(reload);
 }
 
@@ -312,11 +313,61 @@ static const char *obstacle_of(const struct reload *reload)
     return is_overtaken(reload) ? "another configuration is in force than If-Match says" : NULL;
 }
 
-static void begin(struct reload *reload)
+/* It may be put in force. */
+static void proceed(struct reload *reload, struct config *take_wanted)
+{
+    if (generation_is_room(reload->server, reload->finds)) {
+        build(reload, take_wanted);
+        return;
+    }
+    reload->wanted = take_wanted;
+    tell_all(reload, STEP_LOOKING, look);
+}
+
+static void begin_found(struct reload *reload)
+{
+    struct server *s = reload->server;
+    struct config *wanted = discovery_config(s->discovery, s->config);
+    const char *obstacle = obstacle_of(reload);
+    if (wanted == NULL)
+        snprintf(reload->message, sizeof(reload->message), "no memory");
+    else if (obstacle != NULL)
+        snprintf(reload->message, sizeof(reload->message), "%s", obstacle);
+    else
+        reload_rules_check(s, wanted, reload->message, sizeof(reload->message));
+    if (reload->message[0] != '\0') {
+        config_free(wanted);
+        finish(reload, obstacle != NULL ? RELOAD_REFUSED : RELOAD_FAILED);
+        return;
+    }
+    reload->changes_count = 1;
+    proceed(reload, wanted);
+}
+
+/* What was found for upstreams that both have is as good for the one that is wanted. */
+static void add_found(struct reload *reload, struct config *take_wanted)
+{
+    bool discovers = false;
+    for (uint32_t i = 0; i < take_wanted->upstreams.count; i++)
+        discovers = discovers || config_discovers(&take_wanted->upstreams.at[i]);
+    if (!discovers) {
+        proceed(reload, take_wanted);
+        return;
+    }
+    struct config *with = discovery_config(reload->server->discovery, take_wanted);
+    config_free(take_wanted);
+    if (with == NULL) {
+        snprintf(reload->message, sizeof(reload->message), "no memory");
+        finish(reload, RELOAD_FAILED);
+        return;
+    }
+    proceed(reload, with);
+}
+
+static void begin_read(struct reload *reload)
 {
     struct server *s = reload->server;
     struct telling telling = {reload, reload->ask->hides};
-    forget(reload);
     if (s->manager != NULL)
         manager_reloading(s->manager, "reads its configuration again");
     const char *obstacle = obstacle_of(reload);
@@ -348,12 +399,19 @@ static void begin(struct reload *reload)
         server_reload_certificates(s);
         snprintf(reload->message, sizeof(reload->message), "nothing has changed");
         finish(reload, RELOAD_UNCHANGED);
-    } else if (s->generations.count >= GENERATIONS_MAX) {
-        reload->wanted = wanted;
-        tell_all(reload, STEP_LOOKING, look);
     } else {
-        build(reload, wanted);
+        add_found(reload, wanted);
     }
+}
+
+static void begin(struct reload *reload)
+{
+    forget(reload);
+    reload->finds = reload->ask->finds;
+    if (reload->finds)
+        begin_found(reload);
+    else
+        begin_read(reload);
 }
 
 static void next(struct loop_later *later)
@@ -424,6 +482,7 @@ static void build(struct reload *reload, struct config *take_wanted)
         finish(reload, RELOAD_FAILED);
         return;
     }
+    reload->next->is_found = reload->finds;
     reload->error = 0;
     tell_all(reload, STEP_JOINING, join);
 }
@@ -462,7 +521,7 @@ static void left(void *self, uint64_t unused)
 
 void reload_look(struct reload *reload)
 {
-    if (reload->step == STEP_AWAITING && reload->server->generations.count < GENERATIONS_MAX) {
+    if (reload->step == STEP_AWAITING && generation_is_room(reload->server, reload->finds)) {
         struct config *wanted = reload->wanted;
         reload->wanted = NULL;
         build(reload, wanted);
@@ -492,6 +551,23 @@ static void switched(void *self, uint64_t unused)
     finish(reload, RELOAD_RELOADED);
 }
 
+static void tell_result(struct reload *reload, enum reload_result result)
+{
+    struct server *s = reload->server;
+    const struct reload_ask *ask = reload->ask;
+    const struct told_event event = {.event = "config_reload",
+                                     .who = ask != NULL ? ask->who : "",
+                                     .what = reload_result_word(result),
+                                     .why = reload->message};
+    reload->counts[result]++;
+    reload->was_good = reload_is_good(result);
+    if (reload->was_good)
+        reload->good_wall_ms = clock_wall_ms();
+    server_tell(s, reload->was_good ? LOG_INFO_LEVEL : LOG_ERROR_LEVEL, &event);
+    if (s->manager != NULL && s->state == SERVER_SERVING)
+        manager_ready(s->manager, reload->message);
+}
+
 static void finish(struct reload *reload, enum reload_result result)
 {
     struct server *s = reload->server;
@@ -502,19 +578,10 @@ static void finish(struct reload *reload, enum reload_result result)
                                            .faults = reload->has_faults ? &reload->faults : NULL,
                                            .changes = bytes_slice(&reload->changes),
                                            .changes_count = reload->changes_count};
-    const struct told_event event = {.event = "config_reload",
-                                     .who = ask != NULL ? ask->who : "",
-                                     .what = reload_result_word(result),
-                                     .why = reload->message};
-    reload->counts[result]++;
-    reload->was_good = reload_is_good(result);
-    if (reload->was_good)
-        reload->good_wall_ms = clock_wall_ms();
-    server_tell(s, reload->was_good ? LOG_INFO_LEVEL : LOG_ERROR_LEVEL, &event);
+    if (!reload->finds)
+        tell_result(reload, result);
     reload->step = STEP_IDLE;
     reload->ask = NULL;
-    if (s->manager != NULL && s->state == SERVER_SERVING)
-        manager_ready(s->manager, reload->message);
     if (ask != NULL)
         ask->done(ask, &verdict);
     loop_later(s->opt.loop, &reload->later);

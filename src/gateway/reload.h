@@ -56,6 +56,8 @@ struct reload_ask {
         text; /* the configuration itself; at NULL: the file that was served from the start */
     const char *if_match; /* "": whatever is in force; else its tag */
     bool hides;           /* values of the text are not told */
+    bool finds;           /* nothing is read: the one in force, with what discovery has found since;
+                             it is no reload to anybody else */
     void (*done)(struct reload_ask *ask, const struct reload_verdict *verdict); /* later */
 };
 

@@ -3,6 +3,7 @@
 
 #include "gateway/client_keys.h"
 #include "gateway/config_diff.h"
+#include "gateway/config_found.h"
 #include "gateway/engine_room.h"
 #include "gateway/generation.h"
 #include "gateway/server.h"
@@ -45,18 +46,10 @@ static void check_listener(struct check *check, uint32_t of, const struct config
                is->name);
 }
 
-static bool has_https(const struct config_upstream *upstream)
-{
-    bool any = false;
-    for (uint32_t i = 0; i < upstream->endpoints.count; i++)
-        any |= strcmp(upstream->endpoints.at[i].scheme, "https") == 0;
-    return any;
-}
-
 static void check_upstream(struct check *check, const struct config_upstream *is,
                            const struct config_upstream *wanted)
 {
-    if (is->protocol == PROTOCOL_AUTO && has_https(is) != has_https(wanted))
+    if (is->protocol == PROTOCOL_AUTO && config_has_https(is) != config_has_https(wanted))
         refuse(
             check,
             "upstreams[%s].endpoints: with protocol auto the first endpoint of https://, and the "

@@ -119,6 +119,8 @@ static void post_upstream(struct sandbox *s, const struct config_upstream *u)
 {
     post_file(s, u->tls.ca);
     post_file(s, u->proxy_tls.ca);
+    post_file(s, u->discover.file);
+    post_file(s, u->discover.ca);
     post_pair(s, &u->tls.pair);
 }
 

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/list.h"
 #include "connector/tunnel.h"
+#include "gateway/config_found.h"
 #include "io/clock.h"
 
 #include <errno.h>
@@ -130,10 +131,7 @@ bool secure_is_needed_by_proxy(const struct config_upstream *upstream)
 
 bool secure_is_needed(const struct config_upstream *upstream)
 {
-    for (uint32_t i = 0; i < upstream->endpoints.count; i++)
-        if (strcmp(upstream->endpoints.at[i].scheme, "https") == 0)
-            return true;
-    return false;
+    return config_has_https(upstream);
 }
 
 /* --- opening and closing ------------------------------------------------------------------------

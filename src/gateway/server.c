@@ -15,6 +15,7 @@
 #include "gateway/admin.h"
 #include "gateway/capacity.h"
 #include "gateway/census.h"
+#include "gateway/discovery.h"
 #include "gateway/engine_room.h"
 #include "gateway/generation.h"
 #include "gateway/inlet.h"
@@ -132,6 +133,9 @@ int server_open(const struct server_options *opt, struct server **ret_server,
     }
     secure_watch(s->secure, s->opt.loop, &s->voice.sink);
     log_open(s);
+    s->discovery = opt->discovery;
+    if (s->discovery != NULL)
+        discovery_begin(s->discovery, s);
     *ret_server = s;
     return 0;
 }
@@ -514,6 +518,8 @@ void server_renewed(struct server *s, const struct config *before)
     s->voice.sink.most = s->config->log.level;
     journal_obey(s->journal, s->config->log.level);
     relief_obey(s->relief);
+    if (s->discovery != NULL)
+        discovery_renew(s->discovery, s->config);
     bool good = s->capacity == NULL || capacity_renew(s, &s->capacity);
     if (lookout_renew(s, before, &s->lookout) != 0 || !good)
         log_to(&s->voice.sink, LOG_ERROR_LEVEL,

@@ -31,6 +31,7 @@
 struct admin;
 struct capacity;
 struct crew;
+struct discovery;
 struct dns;
 struct generation;
 struct inherited;
@@ -61,6 +62,7 @@ struct server_options {
     struct inherited
         *inherited; /* sockets that it was given; borrowed, until it is open; or NULL */
     bool waits;     /* it takes nobody before server_resume() */
+    struct discovery *discovery; /* of the same configuration; closed before the server; or NULL */
 };
 
 /* 0, or -errno and in `ret_fault` what failed, where, why, and what helps, in one line. */
@@ -188,6 +190,7 @@ struct server {
     struct admin *admin;       /* or NULL */
     struct capacity *capacity; /* with the admin */
     struct lookout *lookout;
+    struct discovery *discovery;  /* or NULL */
     struct relief *relief;        /* what is given up for want of descriptors or memory */
     struct list censuses;         /* under way */
     bool holds_censuses;          /* those to come wait for a reload */

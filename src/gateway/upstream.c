@@ -7,6 +7,7 @@
 #include "core/parts.h"
 #include "core/queue.h"
 #include "gateway/announce.h"
+#include "gateway/config_found.h"
 #include "gateway/config_way.h"
 #include "gateway/openclaw.h"
 #include "gateway/proxies.h"
@@ -366,10 +367,6 @@ static int errno_of(weir_err err)
 
 static enum http_speaks speaks_of(const struct config_upstream *config)
 {
-    bool has_tls = false;
-    for (uint32_t i = 0; i < config->endpoints.count; i++) {
-        has_tls |= strcmp(config->endpoints.at[i].scheme, "https") == 0;
-    }
     switch (config->protocol) {
     case PROTOCOL_HTTP1:
     case PROTOCOL_WEBSOCKET:
@@ -378,7 +375,7 @@ static enum http_speaks speaks_of(const struct config_upstream *config)
     case PROTOCOL_GRPC: return HTTP_SPEAKS_HTTP2;
     case PROTOCOL_AUTO: break;
     }
-    return has_tls ? HTTP_SPEAKS_AUTO : HTTP_SPEAKS_HTTP1;
+    return config_has_https(config) ? HTTP_SPEAKS_AUTO : HTTP_SPEAKS_HTTP1;
 }
 
 static uint32_t warm_of(const struct config_upstream *config)

@@ -16,6 +16,7 @@
 #include "gateway/relay_parts.h"
 #include "gateway/secure.h"
 #include "gateway/upstream.h"
+#include "io/loop.h"
 
 #include <string.h>
 
@@ -53,6 +54,8 @@ static void inherit(struct upstream *upstream, const struct upstream *elder)
         uint32_t of = relay_endpoint_in(elder->config, upstream->endpoints[i].config);
         if (of < elder->count) {
             inherit_endpoint(upstream, i, elder, of);
+        } else if (upstream->config->is_found) { /* it may have just been started */
+            upstream->outliers.at[i].back_ms = loop_now_ms(upstream->loop);
         }
         for (uint32_t k = 0; k < upstream->keys; k++) {
             upstream->endpoints[i].passes_seen[k] =

@@ -73,6 +73,8 @@ static void judge_endpoints(const struct server *server, const struct census *ce
         first += config->upstreams.at[u].endpoints.count;
     for (uint32_t e = 0; e < count; e++)
         bad += !is_usable(census, first + e);
+    if (count == 0)
+        worsen(verdict, WEIR_UNAVAILABLE, "no endpoint has been found yet");
     if (bad > 0)
         worsen(verdict, bad == count ? WEIR_UNAVAILABLE : WEIR_DEGRADED,
                "%u of %u endpoints are not usable", bad, count);

@@ -4,14 +4,20 @@ import socket
 import struct
 import threading
 
-A, AAAA = 1, 28
+A, AAAA, SRV = 1, 28, 33
+
+
+def name_bytes(name):
+    return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".") if label) + b"\0"
 
 
 class NameServer:
-    """`names` is {name: [IPv4 addresses]}, and may change at any time."""
+    """`names` is {name: [IPv4 addresses]}, `services` {name: [(priority, weight, port, target)]}; they may change at any
+    time. Of names in `fails` it says that it cannot tell."""
 
-    def __init__(self, names, ttl=1):
+    def __init__(self, names, ttl=1, services=None):
         self.names, self.ttl, self.asked = names, ttl, []
+        self.services, self.fails = services or {}, set()
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self.sock.getsockname()[1]}"
@@ -30,7 +36,7 @@ class NameServer:
         assert not self.errors, self.errors
 
     def count(self, name):
-        """Look-ups of a name so far: questions for IPv4 addresses."""
+        """Look-ups of a name so far: questions for IPv4 addresses, or for services."""
         return self.asked.count(name)
 
     def _serve(self):
@@ -51,11 +57,15 @@ class NameServer:
         kind = struct.unpack(">H", packet[at + 1:at + 3])[0]
         question = packet[12:at + 5]
         name = ".".join(labels).lower()
-        known = self.names.get(name)
-        if kind == A:
+        known = self.services.get(name) if kind == SRV else self.names.get(name)
+        if kind in (A, SRV):
             self.asked.append(name)
-        found = list(known or []) if kind == A else []
-        records = b"".join(struct.pack(">HHHIH", 0xC00C, A, 1, self.ttl, 4) + socket.inet_aton(a) for a in found)
-        code = 0 if known is not None else 3
+        found = []
+        if kind == A:
+            found = [socket.inet_aton(address) for address in known or []]
+        elif kind == SRV:
+            found = [struct.pack(">HHH", *service[:3]) + name_bytes(service[3]) for service in known or []]
+        records = b"".join(struct.pack(">HHHIH", 0xC00C, kind, 1, self.ttl, len(data)) + data for data in found)
+        code = 2 if name in self.fails else 0 if known is not None else 3
         head = struct.pack(">HHHHHH", struct.unpack(">H", packet[:2])[0], 0x8180 | code, 1, len(found), 0, 0)
         return head + question + records

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""examples/two-regions.yaml and examples/sidecar.yaml, as they are but for ports, among real peers."""
+"""examples/two-regions.yaml, examples/sidecar.yaml and examples/discovery.yaml, as they are but for ports, among real peers."""
 import contextlib
 import json
 import pathlib
@@ -63,6 +63,21 @@ def test_two_regions():
         assert asked(us) == {"us1", "us2"}
         assert eu.metric("weir_upstream_zone_requests_total", result="far") >= 20
         assert us.metric("weir_upstream_zone_requests_total", result="far") == 0
+
+
+# --- endpoints that come and go ----------------------------------------------------------------------------------
+
+
+def test_discovery(tmp_path):
+    path = tmp_path / "endpoints.yaml"
+    with server("one") as one, server("two") as two:
+        path.write_text(f'- 127.0.0.1:{one.port}\n- {{ url: "127.0.0.1:{two.port}", weight: 50 }}\n')
+        with example("discovery", {}, texts={"file: endpoints.yaml": f"file: {path}"}) as weir:
+            wait_for(lambda: asked(weir) == {"one", "two"}, "both")
+            path.with_name("new").write_text(f"- 127.0.0.1:{two.port}\n")
+            path.with_name("new").rename(path)
+            wait_for(lambda: asked(weir) == {"two"}, "the other list")
+
 
 
 # --- a sidecar ---------------------------------------------------------------------------------------------------
