@@ -97,7 +97,7 @@ bool server_pause(struct server *server, void (*paused)(void *arg), void *arg);
 /* They are again, those that wait first; and who waited to begin (`waits`) serves from now on. */
 void server_resume(struct server *server);
 /* After server_pause(): the sockets are another process's. A drain, in which clients are let go
- * over half of the time that they have, and those that wait in the backlogs are left to it. */
+ * over half of the time that they have (15 s as a rule), and those that wait in the backlogs are left to it. */
 void server_give(struct server *server);
 
 /* Reads every certificate again; how many were replaced. Those whose files change are anyway. */

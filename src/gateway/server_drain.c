@@ -28,7 +28,9 @@
 #define PATIENCE_PART 4U /* of the time that they have at most */
 #define EACH_MS       1U /* clients are let go one after the other, of each worker, */
 #define SPREAD_PART   4U /* over that part of the time that they have at most */
-#define GIVEN_PART    2U /* where another process serves, and there is no haste: over that part */
+#define GIVEN_PART    2U /* where another process serves, and there is no haste: over that part, */
+#define GIVEN_MOST_MS                                                                              \
+    15000U /* and no longer than this, unless there are more than one each EACH_MS */
 
 static void drained(struct server *s);
 static void drain_now(struct loop_later *later);
@@ -106,8 +108,10 @@ static struct drain_time time_of(const struct site *site, uint32_t listener, uin
     uint32_t grace_ms = least(s->config->listeners.at[listener].pool.drain_timeout_ms, at_most_ms);
     uint32_t taken = accept_port_taken_at(s->generation->ports[listener],
                                           worker_index(site->worker));
-    uint32_t spread_ms = s->is_given ? grace_ms / GIVEN_PART
-                                     : least((uint64_t)taken * EACH_MS, grace_ms / SPREAD_PART);
+    uint64_t each_ms = (uint64_t)taken * EACH_MS;
+    uint32_t spread_ms = s->is_given ? least(each_ms > GIVEN_MOST_MS ? each_ms : GIVEN_MOST_MS,
+                                             grace_ms / GIVEN_PART)
+                                     : least(each_ms, grace_ms / SPREAD_PART);
     uint32_t patience_ms = s->is_given ? least(PATIENCE_MS, grace_ms / PATIENCE_PART) : 0;
     return (struct drain_time){
         .grace_ms = grace_ms, .spread_ms = spread_ms, .patience_ms = patience_ms};
@@ -174,12 +178,26 @@ static void tell_left(struct loop_timer *timer, uint64_t now_ms)
     loop_timer_set(s->opt.loop, &s->drain_told, now_ms + TOLD_EVERY_MS);
 }
 
-/* When the last of them is cut. */
+/* The longest that clients of its listeners have, where it has any. */
+static uint32_t longest_of(const struct generation *g, bool is_in_force)
+{
+    uint32_t longest_ms = 0;
+    for (uint32_t l = 0; l < g->config->listeners.count; l++) {
+        uint32_t grace_ms = g->config->listeners.at[l].pool.drain_timeout_ms;
+        bool counts = is_in_force || (g->ports[l] != NULL && accept_port_taken(g->ports[l]) > 0);
+        longest_ms = counts && grace_ms > longest_ms ? grace_ms : longest_ms;
+    }
+    return longest_ms;
+}
+
+/* When the last of them is cut. Those of older configurations have been told before, and are gone
+ * by then. */
 static uint64_t until_ms(const struct server *s, uint32_t at_most_ms)
 {
     uint64_t longest_ms = 0;
-    for (uint32_t l = 0; l < s->config->listeners.count; l++) {
-        uint32_t grace_ms = least(s->config->listeners.at[l].pool.drain_timeout_ms, at_most_ms);
+    weir_list_each(it, &s->generations) {
+        const struct generation *g = list_entry(it, struct generation, on_server);
+        uint32_t grace_ms = least(longest_of(g, g == s->generation), at_most_ms);
         longest_ms = grace_ms > longest_ms ? grace_ms : longest_ms;
     }
     return longest_ms == WEIR_NEVER ? UINT64_MAX : clock_now_ms() + longest_ms;

@@ -406,6 +406,33 @@ def test_who_is_left_of_an_older_configuration_is_waited_for_at_the_end():
         assert weir.process.wait(DEADLINE) == 0
 
 
+def test_who_is_left_of_an_older_configuration_has_the_time_that_was_said_there():
+    """Also where listeners in force give their clients less."""
+    asked, answer = threading.Event(), threading.Event()
+
+    def script(peer):
+        while peer.request() is not None:
+            asked.set()
+            answer.wait(DEADLINE)
+            peer.ok()
+
+    with Upstream(script) as upstream, Weir(upstream, workers=2, pool={"drain_timeout": "60s"}) as weir, weir.client() as slow:
+        slow.get()
+        assert asked.wait(DEADLINE)
+        config = json.loads(weir.config_path.read_text())
+        config["listeners"][0].update(name="other", address=f"127.0.0.1:{free_port()}", pool={"drain_timeout": "1s"})
+        weir.config_path.write_text(json.dumps(config))
+        assert weir.admin("/api/v1/reload", "POST").status == 200
+        weir.process.send_signal(signal.SIGTERM)
+        draining = wait_for(lambda: json.loads(weir.admin("/api/v1/process").text)["draining"], "the drain")
+        assert draining["clients"] == 1
+        with pytest.raises(subprocess.TimeoutExpired):
+            weir.process.wait(3)
+        answer.set()
+        assert slow.final().status == 200
+        assert weir.process.wait(DEADLINE) == 0
+
+
 def test_what_is_open_goes_on_through_reloads():
     go_on = threading.Event()
 

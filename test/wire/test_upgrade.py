@@ -139,6 +139,19 @@ def test_idle_clients_are_let_go_one_after_the_other(upstream):
             client.close()
 
 
+def test_idle_clients_are_let_go_soon_however_long_streams_may_be(upstream):
+    with Upgraded(upstream, drain=3600, pool={"keepalive_timeout": "3600s"}) as weir:
+        idle = [weir.client() for _ in range(20)]
+        for client in idle:
+            assert client.get().final().status == 200
+        weir.upgrade()
+        wait_for(lambda: weir.process_page()["predecessor"] is None, "the end of the old process", deadline=40)
+        assert all(client.closed() for client in idle)
+        for client in idle:
+            client.close()
+        weir.alone()
+
+
 def test_sockets_of_all_kinds_pass(upstream):
     """Those of two listeners, and of an admin interface at a path, whose file is not made anew."""
     more = free_port()
