@@ -66,12 +66,13 @@ static void gather(struct otlp *otlp)
     for (uint32_t r = 0; r < otlp->rings_count; r++) {
         while (requests < OTLP_BATCH_MAX && spsc_pop(&otlp->rings[r].spans, &span)) {
             if (requests == 0 && !span_message_begin(&otlp->batch, otlp->opt.node)) {
-                otlp->counts.failed++;
+                otlp->counts.failed += span_count(&span);
+                otlp->is_behind = true;
                 return;
             }
             uint32_t added = span_message_add(&otlp->batch, requests, &span, ahead_ns);
             otlp->counts.waiting += added;
-            otlp->counts.failed += added == 0;
+            otlp->counts.failed += added == 0 ? span_count(&span) : 0;
             requests = added > 0 ? requests + 1 : OTLP_BATCH_MAX; /* there is no more room */
         }
     }

@@ -234,7 +234,7 @@ uint32_t span_message_add(struct bytes *out, uint32_t nth, const struct span *sp
     if (nth > 0)
         json.at[0] = ',';
     size_t from = nth > 0 ? 0 : 1;
-    return bytes_append(out, json.at + from, json.len - from) ? 1 + (span->client_id != 0) : 0;
+    return bytes_append(out, json.at + from, json.len - from) ? span_count(span) : 0;
 }
 
 bool span_message_end(struct bytes *out)

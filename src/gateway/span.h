@@ -39,6 +39,12 @@ struct span {
     char endpoint[SPAN_HOST_MAX];
 };
 
+/* How many spans a record is: the server's, and the client's where somebody was asked. */
+static inline uint32_t span_count(const struct span *span)
+{
+    return span->client_id != 0 ? 2 : 1;
+}
+
 /* The beginning of a message, its spans, and its end. `ahead_ns`: of wall time before monotonic
  * time. False: no room. */
 bool span_message_begin(struct bytes *out, const char *node);
