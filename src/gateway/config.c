@@ -13,7 +13,7 @@
 #include "gateway/config_document.h"
 #include "gateway/config_found.h"
 #include "gateway/config_value.h"
-#include "io/oserror.h"
+#include "gateway/fence.h"
 
 #include <errno.h>
 #include <string.h>
@@ -69,7 +69,7 @@ struct config *config_read(const char *path, struct config_faults *ret)
     const char *text = document_load(arena, path, &len);
     if (text == NULL) {
         config_error(ret, (struct config_place){path, 0, 0}, "cannot be read: %s",
-                     oserror_text(errno));
+                     fence_why(path, errno));
         config_arena_free(arena);
         return NULL;
     }

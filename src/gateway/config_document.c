@@ -10,7 +10,7 @@
 
 #include "gateway/config_arena.h"
 #include "gateway/config_expand.h"
-#include "io/oserror.h"
+#include "gateway/fence.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -517,7 +517,7 @@ static struct document_node *include_one(struct reading *r, struct document_node
     }
     const char *text = document_load(library->arena, path, &len);
     if (text == NULL) {
-        config_error(library->faults, place, "cannot read %s: %s", path, oserror_text(errno));
+        config_error(library->faults, place, "cannot read %s: %s", path, fence_why(path, errno));
         return root;
     }
     char *name = config_arena_copy(library->arena, path, strlen(path));

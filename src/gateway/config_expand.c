@@ -7,7 +7,7 @@
 #include "gateway/config_arena.h"
 #include "gateway/config_document.h"
 #include "gateway/environment.h"
-#include "io/oserror.h"
+#include "gateway/fence.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -74,7 +74,7 @@ static void append_file(struct expansion *e, const char *written, const char *pa
     if (e->sources != NULL)
         text = document_load(e->arena, path, &len);
     if (text == NULL) {
-        config_error(e->faults, e->place, "${%s}: %s", written, oserror_text(errno));
+        config_error(e->faults, e->place, "${%s}: %s", written, fence_why(path, errno));
         return;
     }
     size_t whole = len;

@@ -7,6 +7,8 @@
  */
 #include "gateway/fence.h"
 
+#include "io/oserror.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -46,6 +48,9 @@ struct fence {
     bool is_closed;
 };
 
+/* There is one around a process, and it cannot be opened again. */
+static const struct fence *closed;
+
 struct fence *fence_new(void)
 {
     return calloc(1, sizeof(struct fence));
@@ -55,6 +60,8 @@ void fence_free(struct fence *take_fence)
 {
     if (take_fence == NULL)
         return;
+    if (closed == take_fence)
+        closed = NULL;
     for (struct post *post = take_fence->posts, *next; post != NULL; post = next) {
         next = post->next;
         free(post);
@@ -135,6 +142,15 @@ bool fence_allows(const struct fence *fence, const char *path, enum fence_right 
     return realpath(folder_of(path, room), folder) != NULL && is_allowed(fence, folder, right);
 }
 
+const char *fence_why(const char *path, int error)
+{
+    return error == EACCES && closed != NULL && !fence_allows(closed, path, FENCE_READ)
+               ? "it is outside of the folders that the process has shut itself into "
+                 "(process.sandbox): restart it with this configuration, or put the file into one "
+                 "of those"
+               : oserror_text(error);
+}
+
 /* --- Landlock -----------------------------------------------------------------------------------
  */
 
@@ -184,5 +200,6 @@ int fence_close(struct fence *fence)
         error = -errno;
     close(ruleset);
     fence->is_closed = error == 0;
+    closed = error == 0 ? fence : closed;
     return error == 0 ? version : error;
 }

@@ -31,3 +31,6 @@ int fence_close(struct fence *fence);
 /* Whether a file of that name could be opened, there or not; true of everything while the fence is
  * open. Blocking. */
 bool fence_allows(const struct fence *fence, const char *path, enum fence_right right);
+/* Why a file could not be read, where errno was `error`: the process's fence, or what that says.
+ * The fence's words are the same for all files. Blocking. */
+const char *fence_why(const char *path, int error);

@@ -9,9 +9,11 @@
 #include "base/list.h"
 #include "connector/tunnel.h"
 #include "gateway/config_found.h"
+#include "gateway/fence.h"
 #include "io/clock.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum post_kind { POST_LISTENER, POST_UPSTREAM, POST_PROXY, POST_KINDS };
@@ -63,6 +65,16 @@ static unsigned offer_of(const struct config_listener *listener)
     return offer;
 }
 
+static int read_profile(const struct tls_profile_options *opt, struct tls_profile **ret_profile,
+                        struct tls_fault *ret_fault)
+{
+    int error = tls_profile_read(opt, ret_profile, ret_fault);
+    if (error == -EACCES && ret_fault->file != NULL)
+        snprintf(ret_fault->text, sizeof(ret_fault->text), "cannot read %s: %s", ret_fault->file,
+                 fence_why(ret_fault->file, EACCES));
+    return error;
+}
+
 int secure_listener_profile(const struct config_listener *listener,
                             struct tls_profile **ret_profile, struct tls_fault *ret_fault)
 {
@@ -78,7 +90,7 @@ int secure_listener_profile(const struct config_listener *listener,
         .min_version = listener->tls.min_version == CONFIG_TLS_1_3 ? TLS_1_3 : TLS_1_2,
         .offer = offer_of(listener),
     };
-    return tls_profile_read(&opt, ret_profile, ret_fault);
+    return read_profile(&opt, ret_profile, ret_fault);
 }
 
 static unsigned offer_to(enum config_protocol protocol)
@@ -106,7 +118,7 @@ int secure_upstream_profile(const struct config_upstream *upstream,
         .sni = upstream->tls.sni,
         .unverified = upstream->tls.verify == WEIR_OFF,
     };
-    return tls_profile_read(&opt, ret_profile, ret_fault);
+    return read_profile(&opt, ret_profile, ret_fault);
 }
 
 /* It is always verified: whoever stands between would be told the password. */
@@ -118,7 +130,7 @@ int secure_proxy_profile(const struct config_upstream *upstream, struct tls_prof
         .offer = TLS_OFFER_HTTP1,
         .sni = upstream->proxy_tls.sni,
     };
-    return tls_profile_read(&opt, ret_profile, ret_fault);
+    return read_profile(&opt, ret_profile, ret_fault);
 }
 
 bool secure_is_needed_by_proxy(const struct config_upstream *upstream)

@@ -17,6 +17,7 @@ import tempfile
 
 import pytest
 
+import certs
 from weirtest import ROOT, WEIR, Upstream, Weir, dead_port, free_port, wait_for, yaml_of
 
 IS_ROOT = os.geteuid() == 0
@@ -230,3 +231,33 @@ def test_what_the_user_cannot_write_is_said():
     with tempfile.TemporaryDirectory(prefix="weir-sandbox-") as room:  # root's, 0700
         said = refused(process={"user": "nobody"}, log={"access": f"{room}/access.log"})
         assert "log.access: cannot write to" in said and "Permission denied" in said
+
+
+@pytest.mark.skipif(not has_landlock(), reason="no Landlock here")
+@pytest.mark.parametrize("names", ["an-include", "a-file-of-text", "a-certificate"])
+def test_a_reload_that_names_a_file_elsewhere_hears_why_it_cannot_be_read(names):
+    """And not that permission is denied, which sends whoever reads it to look at the file's mode."""
+    with Upstream() as upstream, Weir(upstream) as weir, certs.Authority() as authority:
+        elsewhere = str(authority.home)
+        for name, text in (("more.yaml", "log: {level: debug}\n"), ("text", "debug")):
+            (authority.home / name).write_text(text)
+        certificate, key = authority.sign("localhost")
+        config = json.loads(weir.config_path.read_text())
+        if names == "an-include":
+            config["include"] = f"{elsewhere}/more.yaml"
+        elif names == "a-file-of-text":
+            config["node"] = {"zone": f"${{file:{elsewhere}/text}}"}
+        else:
+            config["listeners"].append({**config["listeners"][0], "name": "tls", "address": f"127.0.0.1:{free_port()}",
+                                        "tls": {"certificate": certificate, "key": key}})
+        weir.config_path.write_text(json.dumps(config))
+        answer = weir.admin("/api/v1/reload", "POST")
+        said = json.loads(answer.text)["message"]
+        assert answer.status in (400, 409, 422, 500), answer.text
+        assert "outside of the folders" in said and "process.sandbox" in said and elsewhere in said + answer.text, said
+        assert "Permission denied" not in answer.text
+        assert weir.ask().status == 200
+        # One that is not there is said to be just that.
+        config = json.loads(weir.config_path.read_text().replace(elsewhere, str(weir.config_path.parent)))
+        weir.config_path.write_text(json.dumps(config))
+        assert "No such file" in weir.admin("/api/v1/reload", "POST").text
