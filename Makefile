@@ -119,7 +119,7 @@ fuzz-long: ## the same, an hour each
 	@$(MAKE) fuzz FUZZ_SECONDS=3600
 
 bounds: packages-test build ## what 5000 clients cost of memory, and a cap of 128 MiB under floods; of the release program
-	@$(TEST) build/release --only-wire "test_bounds or test_a_cap"
+	@$(TEST) build/release --only-wire "test_bounds or test_a_cap or ten_waves"
 
 valgrind: packages-check ## the unit tests under valgrind, half an hour (F= those whose name matches)
 	@$(MAKE) -s build/valgrind/build.ninja

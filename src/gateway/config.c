@@ -391,11 +391,17 @@ static void unknown_profile(struct builder *b, const struct document_node *name)
                  near != NULL ? "?" : "");
 }
 
-/* The profile openclaw is of the connection that carries requests, and that has a pool of its own.
- * Beside it are HTTP and tunnels, as many as there are clients. */
+/* One that refuses us is not asked every second. The profile openclaw is of the connection that
+ * carries requests, and that has a pool of its own. Beside it are HTTP and tunnels, as many as
+ * there are clients. */
+#define OPENCLAW_DOWN_MS 60000U
 static void openclaw_fill(const struct builder *b, struct config_upstream *upstream)
 {
-    if (upstream->protocol != PROTOCOL_OPENCLAW || strcmp(upstream->profile, "openclaw") != 0)
+    if (upstream->protocol != PROTOCOL_OPENCLAW)
+        return;
+    if (upstream->pool.down_for_ms == 0)
+        upstream->pool.down_for_ms = OPENCLAW_DOWN_MS;
+    if (strcmp(upstream->profile, "openclaw") != 0)
         return;
     if (!config_places_has(b->places, &upstream->pool.max_per_key))
         upstream->pool.max_per_key = 0;

@@ -265,11 +265,21 @@ void server_reload(struct server *s)
     reload_begin(s->reload, &s->hang_up);
 }
 
+/* One that stays down is dialled every second: told when it goes down, and then ever more seldom.
+ */
+static bool is_news(const weir_event *event)
+{
+    weir_pool_options opt = {.size = sizeof(opt)};
+    weir_pool_options_of(event->pool, &opt);
+    uint32_t more = event->failures > opt.failures_max ? event->failures - opt.failures_max : 0;
+    return more == 0 || (more & (more - 1)) == 0;
+}
+
 /* How loud an event is in the program's log. */
 static enum log_level event_level(const weir_event *event)
 {
     switch (event->kind) {
-    case WEIR_EVENT_KEY_DOWN:
+    case WEIR_EVENT_KEY_DOWN: return is_news(event) ? LOG_WARN_LEVEL : LOG_DEBUG_LEVEL;
     case WEIR_EVENT_LEASE_OVERDUE:
     case WEIR_EVENT_EVENTS_LOST: return LOG_WARN_LEVEL;
     case WEIR_EVENT_HEALTH_STATUS_CHANGED:

@@ -16,6 +16,7 @@ import time
 import pytest
 
 import certs
+from test_overload import is_sanitized
 from weirtest import WEIR, Upstream, Weir, wait_for
 
 LIBRARY = WEIR.parent / "test" / "libfaults.so"
@@ -238,4 +239,5 @@ def test_ten_waves_leave_nothing():
             wave(weir)
         assert weir.descriptors() <= descriptors
         grown = weir.resident() - resident
-        assert grown <= 1 << 20, f"grew by {grown >> 10} KiB"
+        most = (1 << 20) + is_sanitized() * (1 << 20)  # which keep some of what was freed
+        assert grown <= most, f"grew by {grown >> 10} KiB"

@@ -528,7 +528,7 @@ def pauses(pool, dials):
 @option("upstreams.pool.retry_first")
 @option("upstreams.pool.retry_factor")
 def test_retry_first_and_factor():
-    assert pauses({"retry_first": "300ms", "retry_factor": 3}, 3) == [300, 900, 2700]
+    assert pauses({"retry_first": "300ms", "retry_factor": 3, "retry_cap": "30s"}, 3) == [300, 900, 2700]
 
 
 @option("upstreams.pool.retry_cap")

@@ -15,8 +15,10 @@ from test_proxies import microsocks, tinyproxy
 from test_sessions_redis import Redis
 from weirtest import Upstream, Weir, free_port, wait_for
 
-TIMES = 10 if os.environ.get("WEIR_SOAK") else 1
+SOAK = bool(os.environ.get("WEIR_SOAK"))
+TIMES = 5 if SOAK else 1
 RECOVERY_MAX = 2.0  # seconds, from when the peer listens again
+AWAY = (0, 5)  # seconds: as good as none, and so long that each of the first pauses between dials is over
 
 
 class Life:
@@ -45,11 +47,12 @@ class Life:
         for thread in self.threads:
             thread.join()
 
-    def suffers(self, die, come_back):
-        """How long it took from a peer's return until somebody was served."""
+    def suffers(self, die, come_back, away=0):
+        """How long it took from a peer's return until somebody was served; it was away for so many seconds."""
         before = self.bad
         die()
         wait_for(lambda: self.bad > before, "failures")
+        self.over.wait(away)
         came = come_back()
         wait_for(lambda: self.good_at > came, "service", 10)
         return self.good_at - came
@@ -73,8 +76,17 @@ def test_an_upstream():
         return time.monotonic()
 
     with Weir(at[0], workers=2) as weir, Life(serves(weir)) as life:
-        must_be_quick("upstream", [life.suffers(lambda: at[0].stop(), come_back) for _ in range(2 * TIMES)])
+        must_be_quick("upstream", [life.suffers(lambda: at[0].stop(), come_back, away) for away in AWAY * TIMES])
         at[0].stop()
+
+
+def test_an_outage_is_told_ever_more_seldom():
+    """Whoever stays away is tried again and again, and each time is an event, but no line of the log."""
+    quick = {"retry_first": "1ms", "retry_cap": "1ms", "down_for": "10ms"}
+    with Weir(upstream_pool=quick, workers=1) as weir, Life(serves(weir)):
+        wait_for(lambda: weir.metric("weir_pool_dials_total", pool="up") >= 100, "dials")
+        lines = [row for row in weir.text().splitlines() if '"key_down"' in row]
+        assert 1 <= len(lines) <= 20, lines
 
 
 class Killed:
@@ -110,7 +122,7 @@ def test_an_upstream_of_http2():
     with Killed(peers.Server(command, port, home)) as peer, \
             Weir(upstream_options={"protocol": "h2", "endpoints": [{"url": f"http://127.0.0.1:{port}"}]}, workers=2) as weir, \
             Life(serves(weir)) as life:
-        must_be_quick("nghttpd", [life.suffers(peer.die, peer.come_back) for _ in range(TIMES)])
+        must_be_quick("nghttpd", [life.suffers(peer.die, peer.come_back, away) for away in AWAY * TIMES])
 
 
 PROXIES = {"microsocks": ("socks5", microsocks, False), "tinyproxy": ("http", tinyproxy, False),
@@ -125,7 +137,7 @@ def test_a_proxy(kind):
             Weir(upstream, upstream_options={"proxy": f"{scheme}://127.0.0.1:{proxy.server.port}"}, workers=2) as weir:
         wait_for(lambda: weir.ask().status == 200, "the first answer")  # a proxy may listen before it serves
         with Life(serves(weir)) as life:
-            must_be_quick(kind, [life.suffers(proxy.die, proxy.come_back) for _ in range(TIMES)])
+            must_be_quick(kind, [life.suffers(proxy.die, proxy.come_back, away) for away in (AWAY * TIMES if SOAK else AWAY[:1])])
 
 
 @pytest.mark.soak
@@ -135,15 +147,16 @@ def test_a_redis():
     with Redis() as redis, Api() as api, relay(api, *four(), sessions=redis.sessions(timeout="200ms"), workers=2) as weir:
         with Life(lambda: by_session(weir, next(numbers) % 50)[2] == 200) as life:
             times = []
-            for turn in range(2 * TIMES):
+            for away in AWAY * TIMES:
                 wait_for(lambda: weir.metric("weir_redis_up") == 1, "it to be used")
                 redis.kill()
                 wait_for(lambda: weir.metric("weir_redis_up") == 0, "it to be missed")
                 good = life.good
                 wait_for(lambda: life.good > good + 20, "service without it")
+                life.over.wait(away)
                 redis.start()
                 back = time.monotonic()
                 wait_for(lambda: weir.metric("weir_redis_up") == 1, "its return", 10)
                 times.append(time.monotonic() - back)
             must_be_quick("redis", times)
-            assert life.bad == 0 and weir.metric("weir_redis_outages_total") == 2 * TIMES
+            assert life.bad == 0 and weir.metric("weir_redis_outages_total") == len(AWAY) * TIMES
