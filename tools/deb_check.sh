@@ -80,6 +80,8 @@ stop() {
     kill -TERM "$service"
     wait "$service" || { cat "$room/service.log"; fail "SIGTERM did not end it well"; }
 }
+main() { sed -n 's/^said .*MAINPID=\([0-9]*\).*/\1/p' "$room/service.log" | tail -n 1; }
+main_is_not() { [ "$(main)" != "$1" ]; }
 pid() { sed -n 's/^started //p' "$room/service.log" | tail -n 1; }
 status() { sed -n "s/^$1:[ \t]*//p" "$root/proc/$(pid)/status"; }
 
@@ -94,6 +96,7 @@ upstream=$!
 
 start
 wait_for "it is ready" ready
+wait_for "and says so to its supervisor" said "said .*READY=1" 1
 wait_for "a request goes through to the upstream" answers /
 wait_for "the access log is written" logged '"/"'
 [ "$(status Uid | cut -f1)" = "$(in_root id -u weir)" ] || fail "it does not run as weir"
@@ -119,7 +122,14 @@ echo '# changed by its administrator' >>"$root/etc/weir/weir.yaml"
 must "the next version installs over it" in_root sh -c 'dpkg -i /next/*.deb'
 answers / || fail "the running program went away with the upgrade"
 grep -q 'changed by its administrator' "$root/etc/weir/weir.yaml" || fail "the changed configuration was lost"
-say "the changed configuration is kept, and the old program serves until it is restarted"
+say "the changed configuration is kept, and the old program goes on"
+old=$(pid)
+must "weir upgrade: the next version takes over" in_root weir upgrade --reason "the next version"
+answers / || fail "nobody serves after weir upgrade"
+wait_for "the supervisor hears that another process is the main one" main_is_not "$old"
+wait_for "the old one ends" test ! -e "$root/proc/$old"
+case $(readlink "$root/proc/$(main)/exe") in *deleted*) fail "the old program was started again" ;; esac
+answers / || fail "nobody serves once the old process has ended"
 stop
 start
 wait_for "the next version is ready" ready

@@ -10,9 +10,13 @@ SANDBOX settings) it leaves alone; `systemd-analyze verify` and `security` judge
 goes to stdout: started PID, ended STATUS, stopped STATUS; with Type=notify also what the service says of itself,
 a line said WORDS for each message but the watchdog's.
 """
+import ctypes
+import os
 import pathlib
 import pwd
+import re
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -59,6 +63,7 @@ def users_of(root):
 class Service:
     def __init__(self, root, unit):
         self.root, self.process, self.stopping, self.notify = root, None, False, None
+        self.main = 0  # the process that it is, as it says itself where another one takes over
         self.settings = settings_of((root / unit.lstrip("/")).read_text())
         self.user = users_of(root)[self.settings["User"]]
 
@@ -95,6 +100,8 @@ class Service:
     def hear(self):
         while True:
             words = self.notify.recv(4096).decode(errors="replace").split("\n")
+            main = [re.fullmatch("MAINPID=([0-9]+)", word) for word in words]
+            self.main = next((int(found[1]) for found in main if found), self.main)
             if words != ["WATCHDOG=1"]:
                 print("said", " ".join(words), flush=True)
 
@@ -116,17 +123,38 @@ class Service:
         self.make_folders()
         self.process = subprocess.Popen(self.command(), env=self.environment(), cwd=self.root, preexec_fn=self.limit,
                                         umask=int(self.settings["UMask"], 8))
+        self.main = self.process.pid
         print(f"started {self.process.pid}", flush=True)
 
     def stop(self, *_):
         self.stopping = True
-        self.process.send_signal(signal.SIGTERM)
+        os.kill(self.main, signal.SIGTERM)
+
+    def wait(self):
+        """The status of the main process, whichever that is by then; -signal where one ended it."""
+        status = self.process.wait()
+        while (pid := self.main) != self.process.pid:
+            try:
+                end = os.pidfd_open(pid)
+            except ProcessLookupError:
+                pass
+            else:
+                select.select([end], [], [])
+                os.close(end)
+            try:
+                status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            except ChildProcessError:  # whoever started it was there to hear of it
+                status = 0
+            if self.main == pid:
+                break
+        return status
 
     def run(self):
         signal.signal(signal.SIGTERM, self.stop)
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: whoever takes over is a child of ours
         while True:
             self.start()
-            status = self.process.wait()
+            status = self.wait()
             if self.stopping or status == 0:
                 print(f"stopped {status}", flush=True)
                 return status
