@@ -46,8 +46,10 @@ static void end_by_signal(struct run *run, int number)
     run->is_asked = true;
     if (is_repeated || server->state == SERVER_OPENING)
         server_stop(server);
+    else if (number == SIGINT)
+        server_drain_at_once(server, SHORT_DRAIN_MS);
     else
-        server_drain(server, number == SIGINT ? SHORT_DRAIN_MS : UINT32_MAX);
+        server_drain(server, UINT32_MAX);
 }
 
 static void on_signal(void *self, int number)

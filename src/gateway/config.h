@@ -334,6 +334,7 @@ struct config {
     struct {
         const char *user; /* to become, started as root; "": as whom it was started */
         enum config_sandbox sandbox;
+        uint32_t drain_delay_ms; /* between being told to end and the end of accepting */
     } process;
     struct {
         struct config_address address;

@@ -115,7 +115,10 @@ bool relay_close_pools(struct relay *relay, bool all);
 /* No exchange may be open, and its pools have closed. */
 void relay_free(struct relay *take_relay);
 
-/* Who watches our health is told that it ends, and its call does; WebSockets are told to go away
+/* Of who asks for our health nobody shall send more: it is not serving. Who watches is told so, and
+ * its call ends. */
+void relay_unready(struct relay *relay);
+/* That, and WebSockets are told to go away
  * (1001) one after the other until `spread_ms` is over, those to come at once. */
 void relay_drain(struct relay *relay, uint32_t spread_ms);
 

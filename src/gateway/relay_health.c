@@ -69,17 +69,22 @@ void relay_answer_health(struct transit *transit)
     }
 }
 
-void relay_drain(struct relay *relay, uint32_t spread_ms)
+void relay_unready(struct relay *relay)
 {
     relay->health.is_draining = true;
+    for (struct http_exchange *ex; (ex = health_service_first(&relay->health)) != NULL;) {
+        transit_cut(ex->user, FAULT_CLOSING);
+    }
+}
+
+void relay_drain(struct relay *relay, uint32_t spread_ms)
+{
+    relay_unready(relay);
     channels_drain(relay, spread_ms);
     for (uint32_t i = 0; i < relay->opt.config->upstreams.count; i++) {
         const struct upstream_source *source = relay->upstreams[i].source;
         if (relay->upstreams[i].openclaw != NULL && source->users == 1) {
             openclaw_drain(relay->upstreams[i].openclaw);
         }
-    }
-    for (struct http_exchange *ex; (ex = health_service_first(&relay->health)) != NULL;) {
-        transit_cut(ex->user, FAULT_CLOSING);
     }
 }

@@ -73,8 +73,9 @@ int server_open(const struct server_options *opt, struct server **ret_server,
 void server_halt(struct server *server);
 void server_close(struct server *server);
 
-/* No new clients; what is open may take as long as drain_timeout of its listener allows, and at
- * most `at_most_ms`. */
+/* No new clients once process.drain_delay is over; what is open may take as long as drain_timeout
+ * of its listener allows then, and at most `at_most_ms`. The same again at once: no delay. */
+void server_drain_at_once(struct server *server, uint32_t at_most_ms);
 void server_drain(struct server *server, uint32_t at_most_ms);
 /* The same when this turn of the loop is over, and with it what is being answered. */
 void server_drain_soon(struct server *server, uint32_t at_most_ms);
@@ -97,7 +98,8 @@ bool server_pause(struct server *server, void (*paused)(void *arg), void *arg);
 /* They are again, those that wait first; and who waited to begin (`waits`) serves from now on. */
 void server_resume(struct server *server);
 /* After server_pause(): the sockets are another process's. A drain, in which clients are let go
- * over half of the time that they have (15 s as a rule), and those that wait in the backlogs are left to it. */
+ * over half of the time that they have (15 s as a rule), and those that wait in the backlogs are
+ * left to it. */
 void server_give(struct server *server);
 
 /* Reads every certificate again; how many were replaced. Those whose files change are anyway. */
@@ -198,9 +200,10 @@ struct server {
     struct eventlog events;       /* of the hub's own */
     struct loop_later drain_soon; /* … for drain_at_most_ms */
     uint32_t drain_at_most_ms;
-    uint64_t drain_until_ms;      /* UINT64_MAX: for ever */
-    struct loop_timer drain_told; /* how it goes on */
-    bool is_given;                /* its sockets are another process's as well */
+    uint64_t drain_until_ms;       /* UINT64_MAX: for ever */
+    struct loop_timer drain_told;  /* how it goes on */
+    struct loop_timer drain_delay; /* while it is asked for more still */
+    bool is_given;                 /* its sockets are another process's as well */
     uint32_t sites_pausing;
     void (*paused)(void *arg);
     void *paused_arg;
@@ -208,6 +211,7 @@ struct server {
     struct prom_totals *totals; /* what processes before it have counted; or NULL */
     struct manager *manager;    /* hears how it goes; or NULL */
     bool is_drain_due;          /* as soon as a reload is over */
+    bool is_drain_hasty;        /* … and without a delay */
     struct reload_ask hang_up;  /* SIGHUP */
     bool is_hung_up, is_hung_up_again;
 };

@@ -2,7 +2,7 @@
  *
  * server_drain.c - how a gateway ends: its clients are let go, or another process takes over first.
  *
- *     serving ─▶ draining ─▶ drained                 server_drain()
+ *     serving ─▶ draining ─▶ drained                 server_drain(): accepts until a delay is over
  *     serving ─▶ paused ─▶ draining ─▶ drained       server_pause(), server_give()
  *        ▲          └─ it came to nothing: server_resume()
  *
@@ -35,17 +35,20 @@
 static void drained(struct server *s);
 static void drain_now(struct loop_later *later);
 static void tell_left(struct loop_timer *timer, uint64_t now_ms);
+static void close_doors(struct loop_timer *timer, uint64_t now_ms);
 
 void server_drain_init(struct server *s)
 {
     s->drain_soon = (struct loop_later){.run = drain_now};
     s->drain_told = (struct loop_timer){.fire = tell_left};
+    s->drain_delay = (struct loop_timer){.fire = close_doors};
 }
 
 void server_drain_fini(struct server *s)
 {
     loop_later_cancel(s->opt.loop, &s->drain_soon);
     loop_timer_stop(s->opt.loop, &s->drain_told);
+    loop_timer_stop(s->opt.loop, &s->drain_delay);
 }
 
 /* --- drain ---------------------------------------------------------------------------------------
@@ -115,6 +118,17 @@ static struct drain_time time_of(const struct site *site, uint32_t listener, uin
     uint32_t patience_ms = s->is_given ? least(PATIENCE_MS, grace_ms / PATIENCE_PART) : 0;
     return (struct drain_time){
         .grace_ms = grace_ms, .spread_ms = spread_ms, .patience_ms = patience_ms};
+}
+
+static void site_unready(void *self, uint64_t unused)
+{
+    struct site *site = self;
+    (void)unused;
+    weir_list_each(it, &site->parts) {
+        struct relay *relay = list_entry(it, struct generation_part, on_site)->relay;
+        if (relay != NULL)
+            relay_unready(relay);
+    }
 }
 
 static void site_drain(void *self, uint64_t at_most_ms)
@@ -205,31 +219,65 @@ static uint64_t until_ms(const struct server *s, uint32_t at_most_ms)
 
 void server_drain_if_due(struct server *s)
 {
-    if (s->is_drain_due)
+    if (!s->is_drain_due)
+        return;
+    if (s->is_drain_hasty)
+        server_drain_at_once(s, s->drain_at_most_ms);
+    else
         server_drain_soon(s, s->drain_at_most_ms);
 }
 
-void server_drain(struct server *s, uint32_t at_most_ms)
+/* Readiness is off already. */
+static void close_doors(struct loop_timer *timer, uint64_t now_ms)
 {
+    struct server *s = container_of(timer, struct server, drain_delay);
+    (void)now_ms;
+    s->sites_draining = s->sites_open = s->sites_count;
+    s->drain_until_ms = until_ms(s, s->drain_at_most_ms);
+    for (uint32_t i = 0; i < s->sites_count; i++)
+        if (!worker_post(s->sites[i].worker, site_drain, &s->sites[i], s->drain_at_most_ms)) {
+            server_stop(s); /* a worker that takes no letters will not drain either */
+            return;
+        }
+}
+
+static void begin_drain(struct server *s, uint32_t at_most_ms, uint32_t delay_ms)
+{
+    uint64_t now_ms = loop_now_ms(s->opt.loop);
     if (s->state != SERVER_SERVING)
         return;
+    s->drain_at_most_ms = at_most_ms;
+    s->is_drain_hasty = delay_ms == 0;
     if (reload_is_under_way(s->reload)) { /* which is over soon, or given up */
         s->is_drain_due = true;
-        s->drain_at_most_ms = at_most_ms;
         reload_give_up(s->reload);
         return;
     }
     s->state = SERVER_DRAINING;
     upgrade_abandon(s->upgrade);
-    s->sites_draining = s->sites_open = s->sites_count;
     s->drain_until_ms = until_ms(s, at_most_ms);
+    if (s->drain_until_ms != UINT64_MAX)
+        s->drain_until_ms += delay_ms;
     manager_stopping(s->manager, "draining");
-    tell_left(&s->drain_told, loop_now_ms(s->opt.loop));
+    tell_left(&s->drain_told, now_ms);
+    if (delay_ms == 0) {
+        close_doors(&s->drain_delay, now_ms);
+        return;
+    }
+    loop_timer_set(s->opt.loop, &s->drain_delay, now_ms + delay_ms);
     for (uint32_t i = 0; i < s->sites_count; i++)
-        if (!worker_post(s->sites[i].worker, site_drain, &s->sites[i], at_most_ms)) {
-            server_stop(s); /* a worker that takes no letters will not drain either */
-            return;
-        }
+        worker_post(s->sites[i].worker, site_unready, &s->sites[i],
+                    0); /* or hears it with the rest */
+}
+
+void server_drain(struct server *s, uint32_t at_most_ms)
+{
+    begin_drain(s, at_most_ms, s->config->process.drain_delay_ms);
+}
+
+void server_drain_at_once(struct server *s, uint32_t at_most_ms)
+{
+    begin_drain(s, at_most_ms, 0);
 }
 
 static void drain_now(struct loop_later *later)
@@ -355,5 +403,5 @@ void server_give(struct server *s)
         accept_port_give(s->generation->ports[l]);
     if (s->admin != NULL)
         admin_give(s->admin);
-    server_drain(s, UINT32_MAX);
+    server_drain_at_once(s, UINT32_MAX);
 }
