@@ -12,7 +12,7 @@
  *         the library's, by so many threads at once: CPU of the threads, ns each
  *     session_bench journal FOLDER COUNT
  *         the same on a disk: one create at a time that waits for it, a bare append and fdatasync
- *         beside each; then a hundred at a time
+ *         beside each; then a hundred at a time, as many bare appends and one fdatasync beside them
  *     session_bench redis URL COUNT BATCH
  *         COUNT sessions created, and each changed and written once more: until the Redis has all
  *     session_bench alone URL COUNT
@@ -39,15 +39,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ACCOUNTS   100U
-#define KEYS       1000U
-#define TTL_MS     3600000U
-#define RECORD     180U /* bytes of a bare append: about a record's */
-#define TOGETHER   100U
-#define STEP_MS    1000U
-#define WAIT_MS    120000U
-#define THREADS    16U
-#define SHA_ROUNDS 200U
+#define ACCOUNTS       100U
+#define KEYS           1000U
+#define TTL_MS         3600000U
+#define RECORD         180U /* bytes of a bare append: about a record's */
+#define TOGETHER       100U
+#define BATCHED_RECORD 116U /* as long as these sessions are in the journal */
+#define STEP_MS        1000U
+#define WAIT_MS        120000U
+#define THREADS        16U
+#define SHA_ROUNDS     200U
 
 static uint32_t user_share = 10;
 
@@ -365,17 +366,42 @@ static double middle_us(uint64_t *ns, uint32_t count)
     return (double)ns[count / 2] / 1e3;
 }
 
+static int open_bare(const char *folder)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/bare", folder);
+    int bare = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+    if (bare < 0) {
+        die(path, strerror(errno));
+    }
+    return bare;
+}
+
+static void append_bare(int bare, size_t len)
+{
+    static const char bytes[RECORD];
+    if (write(bare, bytes, len) != (ssize_t)len) {
+        die("a bare append", strerror(errno));
+    }
+}
+
+static void sync_bare(int bare)
+{
+    if (fdatasync(bare) != 0) {
+        die("fdatasync", strerror(errno));
+    }
+}
+
 /* In turns: what one write finds on the disk, the other finds, too. */
 static void measure_waiting(const char *folder, uint32_t count)
 {
-    char path[4096], bytes[RECORD] = {0};
+    char path[4096];
     weir_session_id id;
-    snprintf(path, sizeof path, "%s/bare", folder);
-    int bare = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+    int bare = open_bare(folder);
     uint64_t *ours = calloc(count, sizeof *ours), *theirs = calloc(count, sizeof *theirs);
     struct texts *texts = texts_from(0, count);
-    if (bare < 0 || ours == NULL || theirs == NULL) {
-        die(path, strerror(errno));
+    if (ours == NULL || theirs == NULL) {
+        die("memory", strerror(errno));
     }
     snprintf(path, sizeof path, "%s/always", folder);
     open_sessions((weir_sessions_options){.path = path, .fsync = WEIR_FSYNC_ALWAYS});
@@ -383,9 +409,8 @@ static void measure_waiting(const char *folder, uint32_t count)
         uint64_t begun_ns = clock_ns(CLOCK_MONOTONIC);
         create_of(&texts[i], &id);
         uint64_t between_ns = clock_ns(CLOCK_MONOTONIC);
-        if (write(bare, bytes, sizeof bytes) != (ssize_t)sizeof bytes || fdatasync(bare) != 0) {
-            die("a bare append", strerror(errno));
-        }
+        append_bare(bare, RECORD);
+        sync_bare(bare);
         ours[i] = between_ns - begun_ns;
         theirs[i] = clock_ns(CLOCK_MONOTONIC) - between_ns;
     }
@@ -399,25 +424,42 @@ static void measure_waiting(const char *folder, uint32_t count)
     free(texts);
 }
 
+/* In turns as well: beside each batch, as many bare appends of as many bytes and one fdatasync().
+ */
 static void measure_batches(const char *folder, uint32_t count)
 {
     char path[4096];
     weir_session_id id;
-    snprintf(path, sizeof path, "%s/batches", folder);
+    int bare = open_bare(folder);
     struct texts *texts = texts_from(0, count);
+    uint64_t took_ns = 0, bare_ns = 0, made_ns = 0, cpu_ns = 0;
+    snprintf(path, sizeof path, "%s/batches", folder);
     open_sessions((weir_sessions_options){
         .path = path, .sessions_max = count + count / 4, .fsync = WEIR_FSYNC_NEVER});
-    uint64_t begun_ns = clock_ns(CLOCK_MONOTONIC);
-    for (uint32_t i = 0; i < count; i++) {
-        create_of(&texts[i], &id);
-        if ((i + 1) % TOGETHER == 0) {
-            must(weir_sessions_sync(sessions), "sync");
+    for (uint32_t i = 0; i < count; i += TOGETHER) {
+        uint64_t begun_ns = clock_ns(CLOCK_MONOTONIC), begun_cpu_ns = own_ns();
+        for (uint32_t k = i; k < i + TOGETHER; k++) {
+            create_of(&texts[k], &id);
         }
+        made_ns += clock_ns(CLOCK_MONOTONIC) - begun_ns;
+        cpu_ns += own_ns() - begun_cpu_ns;
+        must(weir_sessions_sync(sessions), "sync");
+        uint64_t between_ns = clock_ns(CLOCK_MONOTONIC);
+        for (uint32_t k = 0; k < TOGETHER; k++) {
+            append_bare(bare, BATCHED_RECORD);
+        }
+        sync_bare(bare);
+        took_ns += between_ns - begun_ns;
+        bare_ns += clock_ns(CLOCK_MONOTONIC) - between_ns;
     }
-    double took_s = (double)(clock_ns(CLOCK_MONOTONIC) - begun_ns) / 1e9;
-    printf("{\"batches of\": %u, \"creates/s\": %.0f, \"bytes written each\": %.1f}\n", TOGETHER,
-           count / took_s, (double)stats_now().journal_bytes / count);
+    printf("{\"batches of\": %u, \"creates/s\": %.0f, \"bare appends/s\": %.0f, "
+           "\"before fdatasync us each\": %.2f, \"CPU of that us each\": %.2f, "
+           "\"bytes written each\": %.1f}\n",
+           TOGETHER, count * 1e9 / (double)took_ns, count * 1e9 / (double)bare_ns,
+           (double)made_ns / 1e3 / count, (double)cpu_ns / 1e3 / count,
+           (double)stats_now().journal_bytes / count);
     weir_sessions_close(sessions);
+    close(bare);
     free(texts);
 }
 
