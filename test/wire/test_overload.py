@@ -2,6 +2,7 @@
 """Overload: what is given up as descriptors or memory run short, to whom last, and that it ends."""
 import contextlib
 import json
+import os
 import pathlib
 import select
 import socket
@@ -292,7 +293,9 @@ def capped(up, **options):
         return
     with Weir(up, **options) as weir:
         resident = weir.resident()
-    with Weir(up, overload={"memory": f"{resident + CAP}B"}, **options) as weir:
+    # ThreadSanitizer's notes of memory stay when that is freed, four times as large, unless it is told to give them up.
+    env = {"TSAN_OPTIONS": os.environ.get("TSAN_OPTIONS", "") + ":flush_memory_ms=500"}
+    with Weir(up, overload={"memory": f"{resident + CAP}B"}, env=env, **options) as weir:
         yield weir, resident + CAP
 
 
@@ -313,7 +316,7 @@ def test_a_cap_and_a_flood():
         for client in clients:
             client.send(b"x")
         answers = [client.final() for client in clients]
-        assert all(answer is None or answer.status in (200, 503) for answer in answers)
+        assert {answer.status for answer in answers if answer} <= {200, 503}
         assert [answer.status for answer in answers if answer].count(200) >= 10
         assert weir.process.poll() is None and weir.resident() < cap
         until(weir, "calm")
