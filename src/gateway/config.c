@@ -22,6 +22,9 @@
 #define VALUES_MAX   200000 /* of a whole configuration, aliases counted each time they are used */
 #define CHILDREN_MAX 64     /* options of one group */
 
+#define OPENCLAW_HTTP_IDLE_MS 4000U
+#define OPENCLAW_DOWN_MS      60000U
+
 struct builder {
     struct value_reader reader;
     struct config_places *places;
@@ -391,16 +394,17 @@ static void unknown_profile(struct builder *b, const struct document_node *name)
                  near != NULL ? "?" : "");
 }
 
-/* One that refuses us is not asked every second. The profile openclaw is of the connection that
- * carries requests, and that has a pool of its own. Beside it are HTTP and tunnels, as many as
- * there are clients. */
-#define OPENCLAW_DOWN_MS 60000U
+/* One that refuses us is not asked every second, and one closes idle connections of HTTP after 5 s.
+ * The profile openclaw is of the connection that carries requests, and that has a pool of its own.
+ * Beside it are HTTP and tunnels, as many as there are clients. */
 static void openclaw_fill(const struct builder *b, struct config_upstream *upstream)
 {
     if (upstream->protocol != PROTOCOL_OPENCLAW)
         return;
     if (upstream->pool.down_for_ms == 0)
         upstream->pool.down_for_ms = OPENCLAW_DOWN_MS;
+    if (!config_places_has(b->places, &upstream->pool.idle_timeout_ms))
+        upstream->pool.idle_timeout_ms = OPENCLAW_HTTP_IDLE_MS;
     if (strcmp(upstream->profile, "openclaw") != 0)
         return;
     if (!config_places_has(b->places, &upstream->pool.max_per_key))

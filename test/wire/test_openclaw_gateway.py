@@ -564,6 +564,7 @@ def test_its_profile_is_of_requests_and_leaves_clients_their_connections(tmp_pat
         upstream = json.loads(dumped.stdout)["upstreams"][0]
         assert upstream["pool"]["max_per_endpoint"] == most
         assert (upstream["openclaw"]["request_timeout"], upstream["pool"]["total_timeout"]) == ("30s", "never")
+        assert upstream["pool"]["idle_timeout"] == "4s"  # a gateway closes its own after 5
 
 
 if REAL:
