@@ -29,8 +29,8 @@ class Claw:
 
 
 class World:
-    """An upstream for each protocol, all behind one proxy, which is the upstream's or, but for OpenClaw, its account's;
-    retries none, and no connection is used twice."""
+    """An upstream for each protocol, all behind one proxy, which is the upstream's or its account's; retries none, and no
+    connection is used twice."""
 
     def __init__(self, authority, url, whose="upstream"):
         self.whose = whose
@@ -49,7 +49,7 @@ class World:
     def behind(self, name, authority, url):
         protocol = {"https": "http1", "websocket": "http1"}.get(name, name)
         accounts = [{"name": "a1", "headers": {"x-api-key": "k"}, "proxy": url}]
-        whose = {"accounts": accounts} if self.whose == "account" and name != "openclaw" else {"proxy": url}
+        whose = {"accounts": accounts} if self.whose == "account" else {"proxy": url}
         return {"name": name, "protocol": protocol, **whose,
                 "proxy_tls": {"ca": str(authority.certificate)} if url.startswith("https") else {},
                 "tls": {"ca": str(authority.certificate)} if name == "https" else {},
