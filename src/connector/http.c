@@ -631,7 +631,8 @@ int http_lone_dial(struct http_connector *connector, const weir_key *to, uint32_
     lone->self = self;
     if (dialling->side != NULL) {
         dialling->pass.of = lone; /* no connection of a pool's serves it */
-        dialling->pass.until_ms = wait_end_ms(connector, timeout_ms);
+        dialling->pass.until_ms = wait_end_ms(connector, timeout_ms)
+                                  + 1; /* a refusal comes later */
         gate_arrive(dialling->side, &dialling->pass);
     } else {
         begin_lone(lone);

@@ -199,13 +199,13 @@ void claw_tell_denied(struct claw_conn *conn, bool is_hearsay)
     struct claw_account *account = conn->account;
     account->is_denied = true;
     account->is_hearsay = is_hearsay;
+    if (opt->ops != NULL && opt->ops->on_denied != NULL) {
+        opt->ops->on_denied(opt->self, account); /* before others hear of it */
+    }
     if (!is_hearsay) {
         claw_count(&conn->connector->counters.denied);
         claw_standing_denied(&account->standing, loop_now_ms(opt->loop), &account->refusal);
         conn->is_asker = false;
-    }
-    if (opt->ops != NULL && opt->ops->on_denied != NULL) {
-        opt->ops->on_denied(opt->self, conn->account);
     }
 }
 
