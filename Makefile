@@ -103,7 +103,8 @@ conform-ws: packages-test build/dev/build.ninja ## WebSocket case by case, throu
 
 test-openclaw: packages-test build/dev/build.ninja ## OpenClaw, client and upstream, against a real gateway, from npm (900 MB, into the user's cache)
 	@ninja -C build/dev weir openclaw_tool openclaw_double
-	@home=$$(tools/openclaw.sh) && cd test/wire && WEIR_OPENCLAW=$$home $(PYTHON) -m pytest -q -p no:cacheprovider test_openclaw.py test_openclaw_gateway.py
+	@home=$$(tools/openclaw.sh) && cd test/wire && WEIR_OPENCLAW=$$home $(PYTHON) -m pytest -q -p no:cacheprovider test_openclaw.py test_openclaw_gateway.py \
+		test_openclaw_accounts.py
 
 story: packages-test ## a story or several: F=test/story/NAME (all without F)
 	@$(MAKE) -s build/dev/build.ninja

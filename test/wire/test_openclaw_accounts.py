@@ -9,7 +9,7 @@ import subprocess
 import pytest
 import websockets
 
-from openclawpeer import connect, double
+from openclawpeer import REAL, Real, connect, double
 from test_openclaw_gateway import Events, begin, code_of, post, told_of
 from test_proxies import microsocks, tinyproxy
 from weirtest import DEADLINE, WEIR, Weir, dead_port, wait_for, yaml_of
@@ -211,6 +211,27 @@ def test_an_account_that_cannot_be_reached_waits_for_no_request():
             for i in range(20):
                 assert post(weir, "echo", {"i": i}).json() == {"i": i}
             assert used(weir, 20, 20) == {"b": 20}
+
+
+if REAL:
+    def test_the_real_one_refuses_one_account_once():
+        real = Real().start()
+        try:
+            with microsocks() as proxy:
+                way = f"socks5://127.0.0.1:{proxy.port}"
+                accounts = [account("a", priority=1, openclaw={"token": "wrong"}),
+                            account("b", priority=2, proxy=way, openclaw={"token": real.token})]
+                with weir_for(real, *accounts, workers=4) as weir:
+                    clients = [begin(weir, "health", {}) for _ in range(16)]
+                    assert all(client.response("POST").json()["ok"] for client in clients)
+                    for client in clients:
+                        client.close()
+                    assert row(weir, "a")["reason"] == "unauthorized"
+                    assert weir.metric("weir_openclaw_denied_total", upstream="up") == 1
+                    assert weir.metric("weir_openclaw_handshakes_total", upstream="up") <= 1 + 4
+                    assert weir.metric("weir_proxy_connections", proxy=way) >= 1
+        finally:
+            real.stop()
 
 
 @pytest.mark.parametrize("upstream, said", [

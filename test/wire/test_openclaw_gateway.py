@@ -400,23 +400,19 @@ def test_handshakes_of_many_upstreams_to_one_host_are_bounded():
     """Whoever of the process asks, and as whom: the host sees one."""
     def many_of(url, tokens, workers=1):
         names = [f"u{i}" for i in range(len(tokens))]
-        upstreams = [{"name": name, "protocol": "openclaw", "openclaw": {"token": token}, "endpoints": [{"url": url}]}
-                     for name, token in zip(names, tokens)]
-        return names, Weir(routes=[{"match": {"path": f"/openclaw/{name}/"}, "upstream": name} for name in names],
+        upstreams = [{"name": name, "protocol": "openclaw", "openclaw": {"token": token}, "endpoints": [{"url": url}],
+                      "pool": {"connect_timeout": "120s"}} for name, token in zip(names, tokens)]
+        return Weir(routes=[{"match": {"path": f"/openclaw/{name}/"}, "upstream": name} for name in names],
                            upstreams=upstreams, workers=workers)
 
     with Upstream(lambda peer: peer.head() and peer.recv()) as silent:
-        names, many = many_of(silent.url, [f"T{i}" for i in range(20)])
-        with many as weir:
-            def sum_of(name, label, text, **more):
-                return sum(weir.metric(name, **{label: text.format(who)}, **more) for who in names)
-            wait_for(lambda: sum_of("weir_pool_connections", "pool", "openclaw:{}", state="dialling") == 20, "dials")
-            wait_for(lambda: sum_of("weir_openclaw_handshakes_total", "upstream", "{}") >= 16, "the first of them")
+        with many_of(silent.url, [f"T{i}" for i in range(20)]) as weir:
+            wait_for(lambda: weir.metric("weir_pool_connections", state="dialling") == 20, "dials")
+            wait_for(lambda: weir.metric("weir_openclaw_handshakes_total") >= 16, "the first of them")
             wait_for(lambda: silent.accepted >= 16, "the host, that has them")
             assert silent.accepted == 16
     with double() as claw:
-        names, many = many_of(claw.http_url, ["demo"] * 2, workers=12)
-        with many as weir:
+        with many_of(claw.http_url, ["demo"] * 2, workers=12) as weir:
             wait_for(lambda: claw.open == 24, "all of them, in the end")
             assert post(weir, "status", path="/openclaw/u1/status").json()["strangers_most"] <= 16
 
