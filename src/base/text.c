@@ -463,6 +463,37 @@ static struct slice escape_of(struct slice text, uint32_t *ret_used, char room[8
     return slice_sub(text, 0, len);
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+#define TOPS       EACH(0x80)
+
+/* Not zero where one of the eight bytes is less than `n`, which is at most 128. */
+static uint64_t any_below(uint64_t word, uint64_t n)
+{
+    return (word - EACH(n)) & ~word & TOPS;
+}
+
+/* Bytes at the front that stand for themselves: almost all of a log line, so eight at a time. */
+static uint32_t plain_len_of(struct slice text)
+{
+    uint32_t len = 0;
+    uint64_t word;
+    for (; text.len - len >= sizeof word; len += sizeof word) {
+        memcpy(&word, text.at + len, sizeof word);
+        if (((word & TOPS) | any_below(word, 0x20) | any_below(word ^ EACH('"'), 1)
+             | any_below(word ^ EACH('\\'), 1) | any_below(word ^ EACH(0x7f), 1))
+            != 0) {
+            break;
+        }
+    }
+    for (; len < text.len; len++) {
+        char c = text.at[len];
+        if (c < 0x20 || c > 0x7e || c == '"' || c == '\\') { /* a char may be signed, or not */
+            break;
+        }
+    }
+    return len;
+}
+
 size_t text_json_escape(char *ret, size_t size, struct slice text)
 {
     size_t len = 0;
@@ -470,7 +501,18 @@ size_t text_json_escape(char *ret, size_t size, struct slice text)
     size_t written = 0;
     while (text.len > 0) {
         char room[8];
-        uint32_t used;
+        uint32_t used = plain_len_of(text);
+        if (used > 0 && fits) {
+            size_t most = size - 1 - len;
+            written = len + (used < most ? used : most);
+            memcpy(ret + len, text.at, written - len);
+            fits = used <= most;
+        }
+        len += used;
+        text = slice_sub(text, used, text.len);
+        if (text.len == 0) {
+            break;
+        }
         struct slice out = escape_of(text, &used, room);
         fits = fits && len + out.len < size;
         if (fits) {

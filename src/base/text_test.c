@@ -203,12 +203,48 @@ static void json(void **state)
     assert_int_equal(text_json_escape(NULL, 0, SLICE("ab")), 2);
 }
 
+/* One odd byte among plain ones, at each place of a text that is read eight bytes at a time. */
+static void json_among_plain_bytes(void **state)
+{
+    (void)state;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        for (uint32_t place = 0; place < 19; place++) {
+            char text[19], odd[8], expected[32], room[32];
+            memset(text, 'x', sizeof text);
+            text[place] = (char)byte;
+            size_t more = text_json_escape(odd, sizeof odd, (struct slice){text + place, 1});
+            memset(expected, 'x', sizeof expected);
+            memcpy(expected + place, odd, more);
+            expected[18 + more] = '\0';
+            assert_true(byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\' ? more == 1
+                                                                                   : more > 1);
+            assert_int_equal(text_json_escape(room, sizeof room, (struct slice){text, sizeof text}),
+                             18 + more);
+            assert_string_equal(room, expected);
+        }
+    }
+    for (size_t size = 1; size < 30; size++) { /* as much as fits, and nothing behind it */
+        char room[32];
+        memset(room, '#', sizeof room);
+        assert_int_equal(text_json_escape(room, size, SLICE("0123456789abcdef\"ghi")), 21);
+        assert_int_equal(strlen(room), size <= 17   ? size - 1
+                                       : size == 18 ? 16
+                                       : size < 22  ? size - 1
+                                                    : 21);
+        assert_int_equal(room[size], '#');
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slices),      cmocka_unit_test(splitting),
-        cmocka_unit_test(numbers),     cmocka_unit_test(durations_and_sizes),
-        cmocka_unit_test(suggestions), cmocka_unit_test(json),
+        cmocka_unit_test(slices),
+        cmocka_unit_test(splitting),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(durations_and_sizes),
+        cmocka_unit_test(suggestions),
+        cmocka_unit_test(json),
+        cmocka_unit_test(json_among_plain_bytes),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }

@@ -34,8 +34,7 @@ static void put_if_any(struct json *json, const char *name, const char *text)
 
 void access_write(struct access_log *log, const struct access_entry *entry)
 {
-    char stamp[CLOCK_STAMP + 1];
-    clock_stamp(clock_wall_at(&log->wall, entry->now_ms), stamp);
+    const char *stamp = clock_stamp_at(&log->stamper, clock_wall_at(&log->wall, entry->now_ms));
     struct json json = json_into(log->line, sizeof log->line);
     json_open(&json, NULL, '{');
     json_text(&json, "time", stamp);

@@ -44,6 +44,7 @@ struct access_entry {
 struct access_log {
     struct notify_ring *ring; /* NULL: off */
     struct clock_wall wall;
+    struct clock_stamper stamper;
     char line[8192];
 };
 

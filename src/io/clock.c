@@ -30,6 +30,13 @@ uint64_t clock_wall_ms(void)
     return (uint64_t)now.tv_sec * 1000U + (uint64_t)now.tv_nsec / 1000000U;
 }
 
+uint64_t clock_thread_ns(void)
+{
+    struct timespec ran;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ran);
+    return (uint64_t)ran.tv_sec * 1000000000U + (uint64_t)ran.tv_nsec;
+}
+
 static struct tm utc_of(uint64_t wall_ms)
 {
     time_t second = (time_t)(wall_ms / 1000U);
@@ -60,6 +67,20 @@ void clock_stamp(uint64_t wall_ms, char ret_text[static CLOCK_STAMP + 1])
              utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
              (unsigned)(wall_ms % 1000U));
     snprintf(ret_text, CLOCK_STAMP + 1, "%.*s", CLOCK_STAMP, text);
+}
+
+const char *clock_stamp_at(struct clock_stamper *stamper, uint64_t wall_ms)
+{
+    unsigned ms = (unsigned)(wall_ms % 1000U);
+    if (wall_ms / 1000U != stamper->second || stamper->text[0] == '\0') {
+        clock_stamp(wall_ms, stamper->text);
+        stamper->second = wall_ms / 1000U;
+    }
+    char *digits = stamper->text + CLOCK_STAMP - 4;
+    digits[0] = (char)('0' + ms / 100);
+    digits[1] = (char)('0' + ms / 10 % 10);
+    digits[2] = (char)('0' + ms % 10);
+    return stamper->text;
 }
 
 const char *clock_date_at(struct clock_date *date, uint64_t now_ms)

@@ -12,12 +12,21 @@ uint64_t clock_now_ms(void); /* CLOCK_MONOTONIC */
 uint64_t clock_now_ns(void);
 uint64_t clock_coarse_ms(void); /* up to 10 ms behind, for a quarter of the cost */
 uint64_t clock_wall_ms(void);   /* since 1970, UTC */
+uint64_t clock_thread_ns(void); /* processor time of this thread: what it did, not what it waited */
 
 #define CLOCK_HTTP_DATE 29 /* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 §5.6.7) */
 #define CLOCK_STAMP     24 /* "1994-11-06T08:49:37.123Z" (RFC 3339) */
 
 void clock_http_date(uint64_t wall_ms, char ret_text[static CLOCK_HTTP_DATE + 1]);
 void clock_stamp(uint64_t wall_ms, char ret_text[static CLOCK_STAMP + 1]);
+
+/* A stamp kept for the next one: within a second three digits are all that changes. All zeroes, it
+ * is empty. */
+struct clock_stamper {
+    uint64_t second;
+    char text[CLOCK_STAMP + 1];
+};
+const char *clock_stamp_at(struct clock_stamper *stamper, uint64_t wall_ms);
 
 /* A date kept for as long as it is true: the wall clock is read again when its second is over on
  * the monotonic one, so a clock that was set shows within a second. All zeroes, it is empty. */

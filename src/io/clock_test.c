@@ -21,6 +21,17 @@ static void dates_are_as_the_standards_write_them(void **state)
     assert_string_equal(date, "Tue, 29 Feb 2000 00:00:00 GMT");
 }
 
+static void a_stamp_is_kept_until_its_second_is_over(void **state)
+{
+    (void)state;
+    struct clock_stamper stamper = {0};
+    assert_string_equal(clock_stamp_at(&stamper, 0), "1970-01-01T00:00:00.000Z");
+    assert_string_equal(clock_stamp_at(&stamper, RFC_EXAMPLE_MS), "1994-11-06T08:49:37.123Z");
+    assert_string_equal(clock_stamp_at(&stamper, RFC_EXAMPLE_MS + 876), "1994-11-06T08:49:37.999Z");
+    assert_string_equal(clock_stamp_at(&stamper, RFC_EXAMPLE_MS + 877), "1994-11-06T08:49:38.000Z");
+    assert_string_equal(clock_stamp_at(&stamper, RFC_EXAMPLE_MS - 123), "1994-11-06T08:49:37.000Z");
+}
+
 static void a_date_is_kept_until_its_second_is_over(void **state)
 {
     (void)state;
@@ -55,6 +66,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dates_are_as_the_standards_write_them),
+        cmocka_unit_test(a_stamp_is_kept_until_its_second_is_over),
         cmocka_unit_test(a_date_is_kept_until_its_second_is_over),
         cmocka_unit_test(wall_time_follows_monotonic_time),
         cmocka_unit_test(monotonic_time_goes_forward),
