@@ -8,7 +8,6 @@
 #include "proto/pattern.h"
 #include "proto/prom_totals.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -144,13 +143,18 @@ static void number_text(char *ret, size_t size, double value)
         snprintf(ret, size, "%.10g", value);
 }
 
+/* Most of a page are whole numbers. */
 static void sample_number(struct prom *prom, const char *suffix, const struct prom_label *labels,
                           const char *le, uint64_t value)
 {
-    char text[32];
-    snprintf(text, sizeof(text), "%" PRIu64, value);
+    char digits[24];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
     sample_begin(prom, suffix, labels, le);
-    put_text(prom, text);
+    put(prom, (struct slice){digits + at, (uint32_t)(sizeof(digits) - at)});
 }
 
 static void sample_u64(struct prom *prom, const char *suffix, const struct prom_label *labels,
@@ -289,11 +293,17 @@ void prom_double(struct prom *prom, const struct prom_label *labels, double valu
 }
 
 /* OpenMetrics wants a whole number to be seen to be of a kind that need not be one: 1.0. */
-static void end_text(const struct prom *prom, char ret[static 48], double end)
+static const char *end_text(struct prom *prom, uint32_t bucket, double end)
 {
-    number_text(ret, 40, end);
-    if (prom->openmetrics && strspn(ret, "0123456789") == strlen(ret))
-        strcat(ret, ".0"); /* NOLINT(clang-analyzer-security.insecureAPI.strcpy): there is room */
+    struct prom_end *known = &prom->ends[bucket];
+    if (known->text[0] != '\0' && known->end == end)
+        return known->text;
+    known->end = end;
+    number_text(known->text, sizeof(known->text) - 2, end);
+    size_t len = strlen(known->text);
+    if (prom->openmetrics && strspn(known->text, "0123456789") == len)
+        memcpy(known->text + len, ".0", sizeof ".0");
+    return known->text;
 }
 
 /* ` # {trace_id="…"} value timestamp` */
@@ -320,10 +330,10 @@ static void histogram_write(struct prom *prom, const struct prom_label *labels,
 {
     const struct prom_exemplar *exemplar = histogram->exemplars;
     uint64_t all = 0;
+    check(histogram->buckets <= PROM_BUCKETS_MAX);
     for (uint32_t i = 0; i < histogram->buckets; i++) {
-        char le[48];
+        const char *le = end_text(prom, i, histogram->ends[i]);
         all += histogram->counts[i];
-        end_text(prom, le, histogram->ends[i]);
         bucket_write(prom, labels, le, all, exemplar != NULL ? exemplar++ : NULL);
     }
     all += histogram->rest;

@@ -22,7 +22,7 @@ enum prom_type { PROM_GAUGE, PROM_COUNTER, PROM_HISTOGRAM };
 
 #define PROM_NAME_MAX    128U /* of a family, with its NUL */
 #define PROM_LABELS_MAX  8U   /* of one sample */
-#define PROM_BUCKETS_MAX 64U  /* of a histogram that is folded */
+#define PROM_BUCKETS_MAX 64U  /* of a histogram */
 
 struct prom_label {
     const char *name, *value;
@@ -57,6 +57,12 @@ struct prom_fold {
     uint64_t counts[PROM_BUCKETS_MAX], rest;
 };
 
+/* The ends of buckets as text: those of one histogram are mostly those of the next. */
+struct prom_end {
+    double end;
+    char text[24]; /* "": none yet */
+};
+
 struct prom {
     struct bytes *out; /* a refused append shows as `full` */
     bool openmetrics;
@@ -70,6 +76,7 @@ struct prom {
     uint32_t series; /* label sets of it so far */
     uint64_t folded; /* label sets, of all families */
     struct prom_fold fold;
+    struct prom_end ends[PROM_BUCKETS_MAX];
 };
 
 #define PROM_CONTENT_TYPE        "text/plain; version=0.0.4; charset=utf-8"
