@@ -213,6 +213,7 @@ const struct command commands[] = {
      "stay, and requests under way end by the configuration that they began with. SIGHUP does the\n"
      "same. Prints what changed: + added, - removed, ~ changed.\n"
      "\n"
+     "  --reason TEXT  why; it is kept with the event\n"
      "  -o json        what was done, as the admin interface says it\n"
      "  --admin ADDR   where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
      "\n"

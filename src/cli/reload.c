@@ -6,12 +6,14 @@
 #include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/row.h"
+#include "proto/json.h"
 #include "proto/json_read.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define TIMEOUT_S 60
+#define BODY_MAX  1024U
 
 static const char *sign_of(const char *change)
 {
@@ -47,20 +49,40 @@ static void print_verdict(struct slice body)
     printf("%s; generation %s\n", message, generation);
 }
 
+/* {"reason": "…"}. False: it is too long. */
+static bool say_reason(const char *reason, char room[static BODY_MAX], struct slice *ret)
+{
+    struct json json = json_into(room, BODY_MAX);
+    json_open(&json, NULL, '{');
+    json_text(&json, "reason", reason);
+    json_close(&json, '}');
+    *ret = (struct slice){room, (uint32_t)json.len};
+    return !json.full;
+}
+
 int command_reload(int count, char **words)
 {
-    const char *output = "text";
+    const char *output = "text", *reason = NULL;
+    char said[BODY_MAX];
     struct ask ask = {
         .command = "reload", .path = "/api/v1/reload", .method = "POST", .timeout_s = TIMEOUT_S};
-    const struct command_option options[] = {
-        {"-c", &ask.config, NULL}, {"--config", &ask.config, NULL}, {"--admin", &ask.admin, NULL},
-        {"-o", &output, NULL},     {"--output", &output, NULL},     {0}};
+    const struct command_option options[] = {{"-c", &ask.config, NULL},
+                                             {"--config", &ask.config, NULL},
+                                             {"--admin", &ask.admin, NULL},
+                                             {"-o", &output, NULL},
+                                             {"--output", &output, NULL},
+                                             {"--reason", &reason, NULL},
+                                             {0}};
     struct bytes body;
     int left = command_options("reload", count, words, options);
     if (left < 0)
         return EXIT_USAGE;
     if (left > 0) {
         fprintf(stderr, "weir reload: not understood: %s\n", words[0]);
+        return EXIT_USAGE;
+    }
+    if (reason != NULL && !say_reason(reason, said, &ask.input)) {
+        fprintf(stderr, "weir reload: the reason is too long\n");
         return EXIT_USAGE;
     }
     bytes_init(&body, &alloc_libc, ASK_ANSWER_MAX);

@@ -5,6 +5,7 @@
  * What a client sends may not open files here; and what ${…} stands for is not told, since it may
  * be anything of our environment.
  */
+#include "gateway/admin_command.h"
 #include "gateway/admin_page.h"
 #include "gateway/admin_rows.h"
 #include "gateway/config_diff.h"
@@ -146,6 +147,7 @@ static uint16_t dry_run(const struct server *server, const struct admin_ask *ask
 
 struct reload_job {
     struct admin_job job;
+    struct command_said said;
     struct reload_ask ask;
     struct reload *reload;
     struct bytes *out;
@@ -219,6 +221,7 @@ static struct admin_job *reload_start(const struct reload_job *wanted, struct by
     job->job.cancel = reload_cancel;
     job->ask.hides = has_variables(job->ask.text);
     job->ask.done = reload_done;
+    job->ask.reason = job->said.reason;
     reload_begin(job->reload, &job->ask);
     return &job->job;
 }
@@ -227,10 +230,13 @@ struct admin_job *admin_reload(const struct server *server, const struct admin_a
                                struct bytes *out, admin_done_fn *done, void *self,
                                uint16_t *ret_status)
 {
-    const struct reload_job wanted = {.ask = {.who = ask->who, .if_match = ask->if_match},
-                                      .reload = server->reload,
-                                      .done = done,
-                                      .self = self};
+    struct reload_job wanted = {.ask = {.who = ask->who, .if_match = ask->if_match},
+                                .reload = server->reload,
+                                .done = done,
+                                .self = self};
+    *ret_status = command_read(ask->input, false, &wanted.said, out);
+    if (*ret_status != 0)
+        return NULL;
     return reload_start(&wanted, out, ret_status);
 }
 

@@ -364,10 +364,21 @@ static void add_found(struct reload *reload, struct config *take_wanted)
     proceed(reload, with);
 }
 
+/* Who wanted it and why; what comes of it is an event of its own. */
+static void tell_reason(const struct reload *reload)
+{
+    const struct reload_ask *ask = reload->ask;
+    const struct told_event event = {
+        .event = "changed", .pool = "", .who = ask->who, .what = "reload", .why = ask->reason};
+    if (ask->reason != NULL && ask->reason[0] != '\0')
+        server_tell(reload->server, LOG_INFO_LEVEL, &event);
+}
+
 static void begin_read(struct reload *reload)
 {
     struct server *s = reload->server;
     struct telling telling = {reload, reload->ask->hides};
+    tell_reason(reload);
     if (s->manager != NULL)
         manager_reloading(s->manager, "reads its configuration again");
     const char *obstacle = obstacle_of(reload);

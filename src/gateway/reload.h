@@ -51,7 +51,8 @@ struct reload_verdict {
 /* Lies inside its asker. */
 struct reload_ask {
     struct node on_reload;
-    const char *who; /* asks; outlives it, as the next */
+    const char *who;    /* asks; outlives it, as the next two */
+    const char *reason; /* that was given, or "" */
     struct slice
         text; /* the configuration itself; at NULL: the file that was served from the start */
     const char *if_match; /* "": whatever is in force; else its tag */

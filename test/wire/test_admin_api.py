@@ -99,6 +99,13 @@ def test_answers_hold_what_the_document_says():
         assert "/api/v1/pools" in said["/"]
 
 
+def test_parts_of_one_are_no_whole_numbers(relay):
+    """Whatever they happen to be when an answer is compared with the document."""
+    process = document(relay)["paths"]["/api/v1/process"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    overload = process["properties"]["overload"]["properties"]
+    assert overload["descriptors_ratio"]["type"] == overload["memory_ratio"]["type"] == "number"
+
+
 def test_answers_of_an_upstream_that_is_down():
     with Weir(upstream_pool={"failures_max": 1}) as weir:
         weir.ask()

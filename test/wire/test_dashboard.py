@@ -223,6 +223,36 @@ def test_an_endpoint_is_drained_and_made_ready(page):
         assert page.run("document.title").startswith("Events")
 
 
+def test_the_file_is_read_again(page):
+    """Reload asks why, says what has changed; and of a file that is broken where, while all goes on as before."""
+    with Upstream() as up, Weir(up) as weir:
+        text = weir.config_path.read_text()
+
+        def level():
+            return json.loads(weir.admin("/api/v1/config").text)["log"]["level"]
+
+        def reload(reason, *words):
+            page.click(button("Reload"))
+            confirm(page, reason)
+            says(page, *words)
+        shown(page, weir, "configuration", "log.level")
+        weir.config_path.write_text(text.replace('"info"', '"error"'))
+        page.click(button("Reload"))
+        page.until("document.activeElement.name === 'reason'", "the question for a reason")
+        page.key("Escape", number=27)
+        page.until("!document.querySelector('dialog')", "the dialog to be gone")
+        assert level() == "info"
+        reload("less to read", "reloaded", "generation 2", "What has changed", "log.level")
+        assert level() == "error"
+        weir.config_path.write_text(text.replace('"info"', '"loud"'))
+        at = text.index('"info"')
+        line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+        reload("a mistake", "invalid", f"line {line}, column {column}", "loud", "generation 2")
+        assert level() == "error" and weir.ask().status == 200
+        page.picture(PICTURES / "reload.png")
+        shown(page, weir, "events", "less to read", "a mistake", "config reload")
+
+
 def test_a_pool_is_steered(page):
     with Upstream() as up, Weir(up) as weir:
         assert weir.ask().status == 200

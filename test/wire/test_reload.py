@@ -367,8 +367,8 @@ def test_the_command_prints_what_changed(up):
     with live(up) as it:
         admin = f"127.0.0.1:{it.weir.admin_port}"
 
-        def run():
-            return subprocess.run([str(WEIR), "reload", "--admin", admin], capture_output=True, text=True, timeout=DEADLINE)
+        def run(*words):
+            return subprocess.run([str(WEIR), "reload", "--admin", admin, *words], capture_output=True, text=True, timeout=DEADLINE)
 
         it.config["log"]["level"] = "warn"
         it.config["upstreams"].append({"name": "spare", "endpoints": [{"url": "http://127.0.0.1:1"}]})
@@ -376,9 +376,14 @@ def test_the_command_prints_what_changed(up):
         done = run()
         assert done.returncode == 0 and "~ log.level: info -> warn  (live)" in done.stdout, done
         assert "+ upstreams[spare]" in done.stdout and "generation 2" in done.stdout
+        done = run("--reason", "a spare \"one\"")
+        assert done.returncode == 0, done
+        events = json.loads(it.weir.admin("/api/v1/events").text)["events"]
+        assert [(e["what"], e["why"]) for e in events if e["event"] == "changed"] == [("reload", "a spare \"one\"")]
         it.weir.config_path.write_text("listeners: [")
         done = run()
         assert done.returncode == 1 and "weir.yaml:2:1" in done.stderr and not done.stdout, done
+        assert it.weir.admin("/api/v1/reload", "POST", body='{"grace_ms": 1}').status == 400
 
 
 def test_who_is_left_of_an_older_configuration_is_waited_for_at_the_end():

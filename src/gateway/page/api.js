@@ -136,15 +136,18 @@ export function notice(text, good) {
   }, 6000);
 }
 
-/**
- * Changes something, once whoever clicked has confirmed it and said why.
- * what: "Drain 127.0.0.1:80"; effect: a sentence; path: of the command.
- */
-export async function act(what, effect, path, body) {
+/** Why whoever clicked wants it, or null: he does not. what: "Drain 127.0.0.1:80"; effect: a sentence. */
+export async function reasonFor(what, effect) {
   const got = await ask(`${what}?`, [effect], [{ name: 'reason', label: 'Reason', required: true, hint: 'Goes into the log, for whoever asks later' }], what.split(' ')[0]);
-  if (!got) return false;
+  return got && got.reason;
+}
+
+/** Changes something, once whoever clicked has confirmed it and said why. path: of the command. */
+export async function act(what, effect, path, body) {
+  const reason = await reasonFor(what, effect);
+  if (reason === null) return false;
   try {
-    await send('POST', path, JSON.stringify({ ...body, reason: got.reason }));
+    await send('POST', path, JSON.stringify({ ...body, reason }));
     notice(`${what}: done.`, true);
     return true;
   } catch (error) {

@@ -2,7 +2,7 @@
 // The configuration in force, read again from its file, and what another one would change.
 
 import { h, say } from './dom.js';
-import { get, request } from './api.js';
+import { get, reasonFor, request } from './api.js';
 import { card, table } from './format.js';
 
 let inForce = null; // [{ path, value }]
@@ -64,10 +64,12 @@ async function dryRun(event) {
 }
 
 async function reload() {
+  const reason = await reasonFor('Reload', 'The gateway reads its file again, and puts all of it in force, or nothing. Connections stay.');
+  if (reason === null) return;
   running = true;
   redraw();
   try {
-    const answer = await request('/api/v1/reload', { method: 'POST' });
+    const answer = await request('/api/v1/reload', { method: 'POST', body: JSON.stringify({ reason }), headers: { 'Content-Type': 'application/json' } });
     const said = await answer.json().catch(() => ({}));
     readAgain = { ok: answer.ok, said, message: said.message || said.error?.message || `status ${answer.status}` };
   } catch (error) {
@@ -82,8 +84,27 @@ async function reload() {
 function outcome() {
   if (!readAgain) return null;
   const { ok, said, message } = readAgain;
-  return h('p', { class: 'verdict' }, h('span', { class: `badge ${ok ? 'good' : 'bad'}` }, h('span', { class: 'shape', 'aria-hidden': 'true' }, ok ? '●' : '■'),
-    said.result || 'Refused'), ` ${message}`, ok && said.generation ? `; generation ${said.generation}` : '');
+  return h('div', { class: 'verdict' },
+    h('p', {}, h('span', { class: `badge ${ok ? 'good' : 'bad'}` }, h('span', { class: 'shape', 'aria-hidden': 'true' }, ok ? '●' : '■'),
+      said.result || 'Refused'), ` ${message}`, said.generation ? `; generation ${said.generation} is in force` : ''),
+    faultList(said.faults),
+    (said.changes || []).length > 0 && changeTable(ok ? 'What has changed' : 'What it would have changed', said, ''));
+}
+
+function faultList(faults) {
+  return (faults || []).length > 0 && h('ul', { class: 'list' }, faults.map((f, i) => h('li', { key: i },
+    h('span', { class: `badge ${f.advice ? 'warn' : 'bad'}` }, h('span', { class: 'shape', 'aria-hidden': 'true' }, f.advice ? '▲' : '■'), f.advice ? 'advice' : 'fault'),
+    ` line ${f.line}, column ${f.column}: ${f.message}`)));
+}
+
+function changeTable(title, said, none) {
+  return table(title, [
+    { name: 'Option', value: (c) => h('code', { class: 'wrap' }, c.path) },
+    { name: 'Change', value: (c) => c.change },
+    { name: 'Before', value: (c) => h('code', { class: 'wrap' }, text(c.running)) },
+    { name: 'Then', value: (c) => h('code', { class: 'wrap' }, text(c.wanted)) },
+    { name: 'Needs', value: (c) => text(c.apply) },
+  ], said.changes || [], (c) => `${c.path} ${c.change}`, none);
 }
 
 function text(value) {
@@ -96,20 +117,11 @@ function verdict() {
   if (!tried) return null;
   const { said } = tried;
   const good = tried.ok && said.valid !== false;
-  const faults = said.faults || [];
   return h('div', { class: 'verdict' },
     h('p', {}, h('span', { class: `badge ${good ? 'good' : 'bad'}` }, h('span', { class: 'shape', 'aria-hidden': 'true' }, good ? '●' : '■'),
       good ? 'It could be served' : 'Refused'), ' ', tried.ok ? '' : said.error?.message || said.message || `status ${tried.status}`),
-    faults.length > 0 && h('ul', { class: 'list' }, faults.map((f, i) => h('li', { key: i },
-      h('span', { class: `badge ${f.advice ? 'warn' : 'bad'}` }, h('span', { class: 'shape', 'aria-hidden': 'true' }, f.advice ? '▲' : '■'), f.advice ? 'advice' : 'fault'),
-      ` line ${f.line}, column ${f.column}: ${f.message}`))),
-    good && tried.ok && table('What it would change', [
-      { name: 'Option', value: (c) => h('code', { class: 'wrap' }, c.path) },
-      { name: 'Change', value: (c) => c.change },
-      { name: 'In force', value: (c) => h('code', { class: 'wrap' }, text(c.running)) },
-      { name: 'Then', value: (c) => h('code', { class: 'wrap' }, text(c.wanted)) },
-      { name: 'Needs', value: (c) => text(c.apply) },
-    ], said.changes || [], (c) => `${c.path} ${c.change}`, 'It would change nothing: it says what is in force.'),
+    faultList(said.faults),
+    good && tried.ok && changeTable('What it would change', said, 'It would change nothing: it says what is in force.'),
     said.count > (said.changes || []).length && h('p', { class: 'dim' }, `${said.count} changes in all.`));
 }
 
