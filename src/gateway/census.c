@@ -11,6 +11,7 @@
 #include "gateway/reload.h"
 #include "gateway/server.h"
 #include "gateway/upstream.h"
+#include "io/clock.h"
 #include "listener/guest.h"
 #include "runtime/worker.h"
 
@@ -210,6 +211,11 @@ uint32_t census_most(const struct server *server, uint32_t pool)
 static void collect(void *self, uint64_t worker)
 {
     struct census *census = self;
+    struct server *server = census->server;
+    uint64_t worked_ns = census->sheets[worker].worked_ns;
+    server->census_ns += worked_ns;
+    if (worked_ns > server->census_longest_ns)
+        server->census_longest_ns = worked_ns;
     census->sheets[worker].answered = true;
     census->pending--;
     if (census->pending == 0)
@@ -510,10 +516,12 @@ static void write_sheet(struct census *census, uint64_t worker)
 static void answer(void *self, uint64_t worker)
 {
     struct census *census = self;
+    uint64_t begun_ns = clock_thread_ns();
     if (census->order.run != NULL)
         census->order.run(census->order.data, &census->server->sites[worker],
                           &census->sheets[worker]);
     write_sheet(census, worker);
+    census->sheets[worker].worked_ns = clock_thread_ns() - begun_ns;
     /* The ring holds more letters than there can be censuses and drains under way. */
     check(crew_post_hub(census->server->crew, collect, census, worker));
 }

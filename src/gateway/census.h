@@ -72,7 +72,8 @@ struct census_conn {
 /* One worker's answer. Times are of its clock, which is every worker's. */
 struct census_sheet {
     bool answered;
-    bool cut; /* rows were left out */
+    bool cut;           /* rows were left out */
+    uint64_t worked_ns; /* processor time of the worker for it, in one go */
     uint64_t now_ms;
     struct census_pool *pools;
     uint32_t pools_count;

@@ -197,6 +197,13 @@ static void write_process(struct page *p)
     one_u64(p, "weir_process_max_descriptors", PROM_GAUGE, "How many there may be.",
             figures.descriptors_max);
     one_u64(p, "weir_workers", PROM_GAUGE, "Worker threads.", p->server->sites_count);
+    one_double(p, "weir_admin_worker_seconds_total", PROM_COUNTER,
+               "Processor time that workers gave to pages of the admin interface, its commands and "
+               "alerts.",
+               (double)p->server->census_ns / 1e9);
+    one_double(p, "weir_admin_worker_longest_seconds", PROM_GAUGE,
+               "The most of it in one go since the start, while that worker served nobody.",
+               (double)p->server->census_longest_ns / 1e9);
     reload_metrics_write(p->server, &p->prom);
     metrics_discovery_write(p->server, &p->prom);
     prom_family(&p->prom, "weir_log_dropped_total", PROM_COUNTER,

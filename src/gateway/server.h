@@ -192,13 +192,14 @@ struct server {
     struct admin *admin;       /* or NULL */
     struct capacity *capacity; /* with the admin */
     struct lookout *lookout;
-    struct discovery *discovery;  /* or NULL */
-    struct relief *relief;        /* what is given up for want of descriptors or memory */
-    struct list censuses;         /* under way */
-    bool holds_censuses;          /* those to come wait for a reload */
-    _Atomic uint64_t last_event;  /* its number; 0: there was none */
-    struct eventlog events;       /* of the hub's own */
-    struct loop_later drain_soon; /* … for drain_at_most_ms */
+    struct discovery *discovery;           /* or NULL */
+    struct relief *relief;                 /* what is given up for want of descriptors or memory */
+    struct list censuses;                  /* under way */
+    uint64_t census_ns, census_longest_ns; /* that they have taken of workers: in all, in one go */
+    bool holds_censuses;                   /* those to come wait for a reload */
+    _Atomic uint64_t last_event;           /* its number; 0: there was none */
+    struct eventlog events;                /* of the hub's own */
+    struct loop_later drain_soon;          /* … for drain_at_most_ms */
     uint32_t drain_at_most_ms;
     uint64_t drain_until_ms;       /* UINT64_MAX: for ever */
     struct loop_timer drain_told;  /* how it goes on */

@@ -32,3 +32,15 @@ def test_too_many_series_are_one():
     with Upstream() as up, Weir(up) as weir:
         assert weir.metrics()["weir_metrics_folded_series"] == 0
         assert not any("other" in name for name in weir.metrics())
+
+
+def test_what_looking_takes_of_workers():
+    """Each page is a piece of work of every worker: little of its time, and it is counted."""
+    with Upstream() as up, Weir(up) as weir:
+        begun = weir.metrics()
+        for _ in range(5):
+            weir.admin("/api/v1/connections")
+        now = weir.metrics()
+        total, longest = (now[f"weir_admin_worker_{name}"] for name in ("seconds_total", "longest_seconds"))
+        assert total > begun["weir_admin_worker_seconds_total"] > 0
+        assert begun["weir_admin_worker_longest_seconds"] <= longest < total
