@@ -115,14 +115,25 @@ static bool has_names(struct slice list)
     return any;
 }
 
-/* The part of `whole` of that name: a member, or an element. */
-static bool find(struct slice whole, bool is_list, struct slice part, struct slice *ret)
+static bool find_from(struct json_at *at, struct slice whole, bool is_list, struct slice part,
+                      struct slice *ret)
 {
-    struct json_at at = {0};
     struct slice name;
-    while (json_next(whole, &at, &name, ret))
+    while (json_next(whole, at, &name, ret))
         if ((!is_list || name_of(*ret, &name)) && slice_same(name, part))
             return true;
+    *at = (struct json_at){0};
+    return false;
+}
+
+/* The part of `whole` of that name: a member, or an element. It is looked for behind the one that
+ * was found last, where it is if both are in the same order: else all of them are gone through,
+ * twice at most. */
+static bool find(struct json_at *last, struct slice whole, bool is_list, struct slice part,
+                 struct slice *ret)
+{
+    if (find_from(last, whole, is_list, part, ret) || find_from(last, whole, is_list, part, ret))
+        return true;
     *ret = (struct slice){0};
     return false;
 }
@@ -135,21 +146,23 @@ static void compare_parts(struct diff *diff, struct slice running, struct slice 
 {
     bool is_list = running.at[0] == '[';
     struct slice key, one, other;
+    struct json_at last = {0};
     for (struct json_at at = {0}; json_next(running, &at, &key, &one);) {
         if (is_list)
             name_of(one, &key);
         struct place was = go_in(diff, is_list, key);
-        if (find(wanted, is_list, key, &other))
+        if (find(&last, wanted, is_list, key, &other))
             compare(diff, one, other, depth + 1);
         else
             note(diff, CONFIG_REMOVED, one, other);
         go_out(diff, was);
     }
+    last = (struct json_at){0};
     for (struct json_at at = {0}; json_next(wanted, &at, &key, &one);) {
         if (is_list)
             name_of(one, &key);
         struct place was = go_in(diff, is_list, key);
-        if (!find(running, is_list, key, &other))
+        if (!find(&last, running, is_list, key, &other))
             note(diff, CONFIG_ADDED, other, one);
         go_out(diff, was);
     }

@@ -43,6 +43,11 @@ static const struct pair pairs[] = {
      "-listeners[web]=> -\n+listeners[b]=> -\n"},
     {BASE, "listeners: [{name: web, address: \"127.0.0.1:8080\", protocols: [http1]}]\n" REST,
      "~listeners[web].protocols=[\"http1\", \"h2\"]>[\"http1\"] restart\n"},
+#define NAMED(name, port) "{name: " name ", address: \"127.0.0.1:" port "\"}"
+    {"listeners: [" NAMED("a", "81") ", " NAMED("b", "82") ", " NAMED("c", "83") "]\n" REST,
+     "listeners: [" NAMED("c", "83") ", " NAMED("d", "84") ", " NAMED("a", "85") "]\n" REST,
+     "~listeners[a].address=\"127.0.0.1:81\">\"127.0.0.1:85\" live\n-listeners[b]=> -\n"
+     "+listeners[d]=> -\n"},
     /* the name of an endpoint is its URL, which has brackets of its own */
     {BASE,
      "listeners: [{name: web, address: \"127.0.0.1:8080\"}]\n"
