@@ -7,25 +7,17 @@
 #include "gateway/relay_parts.h"
 #include "io/loop.h"
 
-/* The routes before this one do not lead there. */
-static bool is_met_first(const struct config_listener *config, uint32_t route)
+/* Requests that have left the upstreams of a listener so far. Each counts once, however many routes
+ * lead there. */
+static uint64_t ended_of(struct relay *relay, const struct config_listener *config)
 {
-    for (uint32_t i = 0; i < route; i++) {
-        if (config->routes.at[i].upstream == config->routes.at[route].upstream) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Requests that have left the upstreams of a listener so far. */
-static uint64_t ended_of(const struct relay *relay, const struct config_listener *config)
-{
-    uint64_t ended = 0;
+    uint64_t ended = 0, count = ++relay->pace_counts;
     for (uint32_t i = 0; i < config->routes.count; i++) {
-        if (is_met_first(config, i)) {
+        struct upstream *upstream = &relay->upstreams[config->routes.at[i].upstream];
+        if (upstream->pace_count != count) {
             weir_stats stats = {.size = sizeof stats};
-            weir_pool_stats(relay->upstreams[config->routes.at[i].upstream].pool, &stats);
+            upstream->pace_count = count;
+            weir_pool_stats(upstream->pool, &stats);
             ended += stats.released;
         }
     }

@@ -202,6 +202,7 @@ struct relay {
     struct checkups **checkups; /* one for each upstream, or NULL */
     struct relay_series **series;
     struct loop_timer pace_timer;
+    uint64_t pace_counts; /* of ended requests, so far */
     uint32_t series_count;
     uint32_t open;
     uint32_t unused_count;

@@ -94,7 +94,8 @@ struct upstream {
     struct profile *profile;      /* where the time of its requests went; NULL: not known */
     struct outlier_set outliers;
     uint32_t count;
-    uint32_t keys; /* of each endpoint */
+    uint32_t keys;       /* of each endpoint */
+    uint64_t pace_count; /* of relay_pace.c: the last count that it is in */
     struct key **pins;
     uint32_t *passes;
     struct loop *loop;

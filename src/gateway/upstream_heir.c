@@ -99,16 +99,25 @@ static bool is_same_tenant(const struct upstream *upstream, const char *tenant, 
     return slice_same(upstream_account_of(tenant), upstream_account_of(pinned));
 }
 
+static bool is_same_place(const weir_key *a, const weir_key *b)
+{
+    return a->port == b->port && strcmp(a->host, b->host) == 0 && strcmp(a->scheme, b->scheme) == 0;
+}
+
+/* Its pins are those of its endpoints, and only those of one that is where the key leads are looked
+ * at: as many looks as there are endpoints and accounts, not as their product. */
 static bool is_stray(const void *self, const weir_key *key)
 {
     const struct upstream *upstream = self;
-    for (uint32_t i = 0; i < upstream->count * upstream->keys; i++) {
-        const weir_key *pin = pool_key_view(upstream->pins[i]);
-        if (pin->port == key->port && strcmp(pin->host, key->host) == 0
-            && strcmp(pin->scheme, key->scheme) == 0 && is_same_text(pin->proxy, key->proxy)
-            && is_same_tls(upstream, key->tls, pin->tls)
-            && is_same_tenant(upstream, key->tenant, pin->tenant)) {
-            return false;
+    for (uint32_t i = 0; i < upstream->count; i++) {
+        struct key *const *pins = upstream->endpoints[i].pins;
+        bool is_there = is_same_place(pool_key_view(pins[0]), key);
+        for (uint32_t k = 0; is_there && k < upstream->keys; k++) {
+            const weir_key *pin = pool_key_view(pins[k]);
+            if (is_same_text(pin->proxy, key->proxy) && is_same_tls(upstream, key->tls, pin->tls)
+                && is_same_tenant(upstream, key->tenant, pin->tenant)) {
+                return false;
+            }
         }
     }
     return true;
