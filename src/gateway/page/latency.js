@@ -31,7 +31,8 @@ function heatCard(name, bounds) {
   for (let i = JOINED - 1; i < bounds.length; i += JOINED) labels.push(`≤ ${short(bounds[i])}`);
   while (columns.length > 0 && labels.length < columns[0].length) labels.push('more');
   const all = (route?.heat || []).reduce((sum, one) => one.map((n, i) => n + (sum[i] || 0)), []);
-  const said = all.length > 0 ? `half of them within ${ms((quantile(all, bounds, 0.5) || 0) / 1000)}, 95 % within ${ms((quantile(all, bounds, 0.95) || 0) / 1000)}` : 'none yet';
+  const half = quantile(all, bounds, 0.5);
+  const said = half === null ? 'none yet' : `half of them within ${ms(half / 1000)}, 95 % within ${ms(quantile(all, bounds, 0.95) / 1000)}`;
   return card('Whole requests', { key: 'heat', class: 'full' },
     h('p', { class: 'dim' }, `Each column is a second, each row a time; the stronger the colour, the more requests. Seen here: ${said}.`),
     heat(columns, labels, `Requests by time taken: ${said}`));
