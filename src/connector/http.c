@@ -212,6 +212,13 @@ void http_connector_secure_proxies(struct http_connector *connector, struct tls_
     connector->opt.proxy_tls = proxy_tls;
 }
 
+void http_connector_forget(struct http_connector *connector, const struct tls_client *tls)
+{
+    struct http_connector_options *own = &connector->opt;
+    own->tls = own->tls != tls ? own->tls : NULL;
+    own->proxy_tls = own->proxy_tls != tls ? own->proxy_tls : NULL;
+}
+
 void http_connector_free(struct http_connector *take_connector)
 {
     if (take_connector == NULL) {

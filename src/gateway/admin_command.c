@@ -11,6 +11,7 @@
 
 #include "gateway/accounts.h"
 #include "gateway/admin_rows.h"
+#include "gateway/generation.h"
 #include "gateway/inlet.h"
 #include "gateway/relay.h"
 #include "gateway/steer.h"
@@ -221,8 +222,7 @@ uint16_t admin_command_endpoint(struct server *server, const struct admin_ask *a
     status = give_order(&command, ret_order, out);
     if (status != 0)
         return status;
-    struct steer *steer = relay_shared_steer(server->shared, command.upstream);
-    __atomic_store_n(&steer->modes[command.endpoint], (uint8_t)mode, __ATOMIC_RELAXED);
+    generation_steer(server, command.upstream, command.endpoint, mode);
     snprintf(what, sizeof(what), "%s %s", ask->names[1], word);
     command_tell(server, ask, ask->names[0], what, said.reason);
     return 0;

@@ -567,6 +567,16 @@ void generation_end_eldest(struct server *server, bool is_found)
     }
 }
 
+void generation_steer(struct server *server, uint32_t upstream, uint32_t endpoint,
+                      enum steer_mode mode)
+{
+    const struct config_upstream *of = &server->config->upstreams.at[upstream];
+    weir_list_each(it, &server->generations) {
+        const struct generation *g = list_entry(it, struct generation, on_server);
+        relay_shared_steer_endpoint(g->shared, of->name, &of->endpoints.at[endpoint], mode);
+    }
+}
+
 static uint32_t longest_drain_ms(const struct config *config)
 {
     uint32_t longest_ms = 0;

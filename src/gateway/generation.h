@@ -17,6 +17,7 @@
 #pragma once
 #include "base/list.h"
 #include "gateway/config.h"
+#include "gateway/steer.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -90,6 +91,10 @@ bool generation_is_room(const struct server *server, bool is_found);
 uint32_t generation_count(const struct server *server, bool is_found);
 /* Where there is none: the eldest one of that kind ends. Hub's thread. */
 void generation_end_eldest(struct server *server, bool is_found);
+/* An operator's word on an endpoint of the configuration in force: requests of older ones heed it,
+ * too. Hub's thread. */
+void generation_steer(struct server *server, uint32_t upstream, uint32_t endpoint,
+                      enum steer_mode mode);
 /* Its WebSockets are told to go, and what is left after the listeners' drain_timeout is cut. Hub's
  * thread. */
 void generation_end(struct generation *generation);

@@ -25,6 +25,7 @@
 #include "gateway/config.h"
 #include "gateway/exemplar.h"
 #include "gateway/relay_event.h"
+#include "gateway/steer.h"
 #include "gateway/telemetry.h"
 #include "proto/http.h"
 
@@ -64,6 +65,9 @@ const struct client_keys *relay_shared_clients(const struct relay_shared *shared
 /* NULL: what clients may is shared with no other gateway. */
 const struct client_leases *relay_shared_leases(const struct relay_shared *shared);
 struct steer *relay_shared_steer(const struct relay_shared *shared, uint32_t upstream);
+/* What an operator says of an endpoint, where there is one like that. */
+void relay_shared_steer_endpoint(struct relay_shared *shared, const char *upstream,
+                                 const struct config_endpoint *endpoint, enum steer_mode mode);
 struct proxies *relay_shared_proxies(const struct relay_shared *shared);
 /* While the gateway is short of descriptors or memory: whose requests are refused, and their
  * connections with them, unless their client is one of priority high. */

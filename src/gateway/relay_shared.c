@@ -320,6 +320,17 @@ struct steer *relay_shared_steer(const struct relay_shared *shared, uint32_t ups
     return &shared->steers[upstream];
 }
 
+void relay_shared_steer_endpoint(struct relay_shared *shared, const char *upstream,
+                                 const struct config_endpoint *endpoint, enum steer_mode mode)
+{
+    uint32_t u = upstream_named(shared->config, upstream);
+    uint32_t at = u != UINT32_MAX ? relay_endpoint_in(&shared->config->upstreams.at[u], endpoint)
+                                  : UINT32_MAX;
+    if (at != UINT32_MAX) {
+        __atomic_store_n(&shared->steers[u].modes[at], (uint8_t)mode, __ATOMIC_RELAXED);
+    }
+}
+
 struct proxies *relay_shared_proxies(const struct relay_shared *shared)
 {
     return shared->proxies;

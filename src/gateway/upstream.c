@@ -468,6 +468,11 @@ static int join_source(struct upstream *upstream, const struct upstream_options 
     }
     upstream->source = source;
     source->users++;
+    if (opt->secure != NULL) {
+        upstream->tls = secure_client(opt->secure, opt->worker, opt->index);
+        upstream->proxy_tls = secure_proxy(opt->secure, opt->worker, opt->index);
+    }
+    source->current = opt->source != NULL ? source->current : upstream;
     if (opt->source != NULL) {
         error = widen_connector(source, opt);
     } else {
@@ -478,6 +483,21 @@ static int join_source(struct upstream *upstream, const struct upstream_options 
     upstream->connector = source->connector;
     upstream->openclaw = source->openclaw;
     return error;
+}
+
+/* It ends with its configuration, unless the one that is in force has it, too. */
+static void forget_tls(const struct upstream *upstream, struct upstream_source *source)
+{
+    const struct upstream *current = source->current != upstream ? source->current : NULL;
+    if (source->connector == NULL) {
+        return;
+    }
+    if (current == NULL || current->tls != upstream->tls) {
+        http_connector_forget(source->connector, upstream->tls);
+    }
+    if (current == NULL || current->proxy_tls != upstream->proxy_tls) {
+        http_connector_forget(source->connector, upstream->proxy_tls);
+    }
 }
 
 static void leave_source(struct upstream *upstream)
@@ -493,6 +513,8 @@ static void leave_source(struct upstream *upstream)
         }
     }
     source->users--;
+    forget_tls(upstream, source);
+    source->current = source->current == upstream ? NULL : source->current;
     if (source->users == 0) {
         openclaw_free(source->openclaw);
         http_connector_free(source->connector);

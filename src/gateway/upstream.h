@@ -38,6 +38,7 @@ struct loop;
 struct openclaw;
 struct proxies;
 struct secure;
+struct tls_client;
 
 /* The verdict of active checks on one endpoint: written by the worker that checks, read by all. */
 struct verdict {
@@ -61,7 +62,8 @@ struct upstream_source {
     weir_engine *engine;
     weir_pool *pool;
     struct http_connector *connector;
-    struct openclaw *openclaw; /* NULL: none */
+    struct openclaw *openclaw;      /* NULL: none */
+    const struct upstream *current; /* in force; NULL: it has left */
 };
 
 struct endpoint {
@@ -99,6 +101,7 @@ struct upstream {
     struct key **pins;
     uint32_t *passes;
     struct loop *loop;
+    struct tls_client *tls, *proxy_tls; /* as long as its configuration; NULL: none */
     char tls_http1[TLS_FINGERPRINT_MAX + sizeof HTTP_KEY_HTTP1]; /* for keys; "": not needed */
 };
 

@@ -209,8 +209,14 @@ static void update_connector(struct upstream *upstream, const struct upstream_op
     const struct http_connector_options connector = upstream_connector_options(opt);
     http_connector_update(upstream->connector, &connector);
     http_connector_announce(upstream->connector, connector.announce_version, connector.announce);
-    http_connector_secure(upstream->connector, connector.desk, connector.tls);
-    http_connector_secure_proxies(upstream->connector, connector.desk, connector.proxy_tls);
+    if (connector.tls
+        != NULL) { /* else requests of older ones go by theirs until they have ended */
+        http_connector_secure(upstream->connector, connector.desk, connector.tls);
+    }
+    if (connector.proxy_tls != NULL) {
+        http_connector_secure_proxies(upstream->connector, connector.desk, connector.proxy_tls);
+    }
+    upstream->source->current = upstream;
 }
 
 void upstream_take_over(struct upstream *upstream, const struct upstream_options *opt)

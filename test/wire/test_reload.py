@@ -386,6 +386,59 @@ def test_the_command_prints_what_changed(up):
         assert it.weir.admin("/api/v1/reload", "POST", body='{"grace_ms": 1}').status == 400
 
 
+def test_what_an_operator_says_of_an_endpoint_holds_for_requests_of_older_configurations():
+    go_on = threading.Event()
+
+    def script(peer):
+        while peer.request() is not None:
+            go_on.wait(DEADLINE)
+            peer.send(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+
+    with Upstream(script) as one, Upstream() as two, \
+            live([one.url, {"url": two.url, "priority": 1}], upstream_options={
+                "balance": "priority", "retry": {"on": [503], "budget": 1}}) as it, it.weir.client() as client:
+        client.get()
+        wait_for(lambda: one.requests == 1, "the request")
+        it.config["log"]["level"] = "debug"
+        it.good()
+        assert it.weir.admin(f"/api/v1/endpoints/up/127.0.0.1:{two.port}/drain", "POST").status == 200
+        go_on.set()
+        assert client.final().status == 503 and two.requests == 0  # where else it would be tried again
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["asks", "waits"])
+def test_who_waits_for_a_connection_by_tls_gets_one_when_the_next_configuration_has_none(waits):
+    """And so does who waits while the one after that has TLS again, by another certificate."""
+    go_on = threading.Event()
+
+    def script(peer):
+        while peer.request() is not None:
+            go_on.wait(DEADLINE)
+            peer.ok(b"tls")
+
+    options = {"protocol": "http1", "tls": {"verify": False}}
+    with certs.Authority() as authority, TlsUpstream(authority.sign("localhost"), script) as old, Upstream() as new, \
+            live(old, upstream_options=options, upstream_pool={"max_connections": 1, "max_uses": 1}, workers=1) as it, \
+            it.weir.client() as client, it.weir.client() as other:
+        client.get()
+        wait_for(lambda: old.requests == 1, "the request")
+        if waits:
+            other.get()
+            wait_for(lambda: it.weir.metric("weir_pool_waiting", pool="up") == 1, "the one that waits")
+        it.config["upstreams"][0]["endpoints"] = [{"url": new.url}]
+        it.good()
+        go_on.set()
+        assert client.final().body == b"tls"
+        if waits:
+            assert other.final().body == b"tls"
+        wait_for(lambda: it.weir.metric("weir_config_generations") == 1, "the older one to end")
+        assert it.weir.ask().body == b"ok"
+        it.config["upstreams"][0]["endpoints"] = [{"url": old.url}]
+        it.config["upstreams"][0]["pool"]["min_idle"] = 1
+        it.good()
+        assert it.weir.ask().body == b"tls"
+
+
 def test_who_is_left_of_an_older_configuration_is_waited_for_at_the_end():
     """A listener that a reload has closed drains with the others when the program is told to stop."""
     asked, answer = threading.Event(), threading.Event()
