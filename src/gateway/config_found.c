@@ -79,7 +79,7 @@ struct config *config_with_found(const struct config *config, config_found_fn *f
         if (endpoints != NULL)
             take_endpoints(arena, &at[i], endpoints);
     }
-    if (config_arena_is_short(arena)) {
+    if (with == NULL || config_arena_is_short(arena)) {
         config_arena_free(arena);
         return NULL;
     }

@@ -3,9 +3,9 @@
 
 #include "base/check.h"
 #include "base/rand.h"
-#include "gateway/config_address.h"
 #include "gateway/config_arena.h"
 #include "gateway/config_found.h"
+#include "gateway/discovery_records.h"
 #include "gateway/endpoint_list.h"
 #include "gateway/fetcher.h"
 #include "io/clock.h"
@@ -23,8 +23,6 @@
 #define LEAST_MS     1000U /* between two looks */
 #define FILE_LOOK_MS 1000U
 #define NAME_MAX_LEN 300U
-#define TIER_MAX     255U
-#define WEIGHT_MAX   65535U
 
 /* What a file is known by: another of any of these is another file, or what it has is new. */
 struct file_mark {
@@ -139,7 +137,7 @@ static bool gather(const struct source *source, struct config_arena *arena,
     }
     if (config_arena_is_short(arena) || set->count > source->upstream->discover.max)
         return false;
-    if (set->count > 0)
+    if (set->at != NULL && set->count > 0)
         qsort(set->at, set->count, sizeof(*set->at), compare);
     return true;
 }
@@ -421,84 +419,16 @@ static void name_of(const struct part *part, char ret_name[NAME_MAX_LEN])
         snprintf(ret_name, NAME_MAX_LEN, "%s", listed->host);
 }
 
-static bool make_endpoint(struct config_arena *arena, const struct config_endpoint *listed,
-                          const char *host, uint16_t port, struct config_endpoint *ret)
-{
-    bool is_v6 = strchr(host, ':') != NULL;
-    const char *url = config_arena_print(arena, is_v6 ? "%s://[%s]:%u" : "%s://%s:%u",
-                                         listed->scheme, host, port);
-    *ret = *listed;
-    return config_url_of(arena, url, ret) == NULL;
-}
-
-static void add_addresses(struct part *part, const struct dns_records *records,
-                          struct config_arena *arena, struct config_endpoints *found)
-{
-    const struct config_endpoint *listed = listed_of(part);
-    for (uint32_t i = 0; i < records->count; i++) {
-        char host[ADDRESS_TEXT_MAX];
-        const struct address address = address_of_ip(&records->at[i].ip, 1);
-        struct config_endpoint *it = &found->at[found->count];
-        address_print_host(&address, host);
-        if (make_endpoint(arena, listed, host, listed->port, it)
-            && !endpoint_list_has(found, it->host, it->port))
-            found->count++;
-    }
-}
-
-/* How many different priorities are before that one. */
-static uint32_t tier_of(const struct dns_records *records, uint16_t priority)
-{
-    uint32_t before = 0;
-    for (uint32_t i = 0; i < records->count; i++) {
-        bool is_first = records->at[i].priority < priority;
-        for (uint32_t k = 0; is_first && k < i; k++)
-            is_first = records->at[k].priority != records->at[i].priority;
-        before += is_first;
-    }
-    return before;
-}
-
-static bool has_weights(const struct dns_records *records)
-{
-    for (uint32_t i = 0; i < records->count; i++)
-        if (records->at[i].weight > 0)
-            return true;
-    return false;
-}
-
-/* RFC 2782: a weight of 0 is a small one where others have more, and of no meaning elsewhere. */
-static void add_services(struct part *part, const struct dns_records *records,
-                         struct config_arena *arena, struct config_endpoints *found)
-{
-    const struct config_endpoint *listed = listed_of(part);
-    bool are_weighted = has_weights(records);
-    for (uint32_t i = 0; i < records->count; i++) {
-        const struct dns_record *record = &records->at[i];
-        struct config_endpoint *it = &found->at[found->count];
-        if (record->target[0] == '\0' || record->port == 0
-            || !make_endpoint(arena, listed, record->target, record->port, it)
-            || endpoint_list_has(found, it->host, it->port))
-            continue;
-        uint32_t tier = listed->priority + tier_of(records, record->priority);
-        it->priority = tier < TIER_MAX ? tier : TIER_MAX;
-        if (are_weighted && listed->weight > 0)
-            it->weight = record->weight > 0 ? record->weight : 1;
-        found->count++;
-    }
-}
-
 static void take_records(struct part *part, const struct dns_records *records)
 {
     struct config_arena *arena = config_arena_new(&memory);
     struct config_endpoints found = {0};
     if (arena != NULL)
         found.at = config_arena_take(arena, records->count * sizeof(*found.at));
-    if (found.at != NULL && is_dns(part->source)
-        && part->source->upstream->discover.dns == DISCOVER_SRV)
-        add_services(part, records, arena, &found);
+    if (found.at != NULL && part->source->upstream->discover.dns == DISCOVER_SRV)
+        discovery_services(records, listed_of(part), arena, &found);
     else if (found.at != NULL)
-        add_addresses(part, records, arena, &found);
+        discovery_addresses(records, listed_of(part), arena, &found);
     if (config_arena_is_short(arena)) {
         config_arena_free(arena);
         failed(part, DISCOVERY_FAILED, "no memory");
@@ -552,8 +482,9 @@ static void look_at_name(struct part *part)
         take_records(part, &(struct dns_records){.at = &record, .count = 1, .most = 1});
         return;
     }
-    enum dns_error error = dns_records_ask(part->source->dns, name, kind, upstream->discover.max,
-                                           on_records, part, &part->ask);
+    const struct dns_question question = {name, kind, upstream->discover.max};
+    enum dns_error error = dns_records_ask(part->source->dns, &question, on_records, part,
+                                           &part->ask);
     if (error != DNS_OK) {
         failed(part, DISCOVERY_FAILED, "%.150s: %s", name, dns_error_text(error));
         look_in(part, patience_of(part));

@@ -92,7 +92,7 @@ static bool text_of(struct reader *r, const char *what, struct slice *ret)
 
 static bool take_text(struct reader *r, const char *what, size_t most, const char **ret)
 {
-    struct slice text;
+    struct slice text = {0};
     if (!text_of(r, what, &text))
         return false;
     if (text.len > most)
@@ -103,7 +103,7 @@ static bool take_text(struct reader *r, const char *what, size_t most, const cha
 
 static bool take_number(struct reader *r, const char *what, uint32_t most, uint32_t *ret)
 {
-    struct slice text;
+    struct slice text = {0};
     uint64_t number;
     if (!text_of(r, what, &text))
         return false;
@@ -172,7 +172,7 @@ static bool read_label(struct reader *r, struct entry *entry, struct slice name)
 
 static bool read_labels(struct reader *r, struct entry *entry)
 {
-    struct slice name;
+    struct slice name = {0};
     if (r->event.type != YAML_MAPPING_START_EVENT)
         return refuse(r, "labels is no map");
     while (next(r) && r->event.type != YAML_MAPPING_END_EVENT) {
@@ -239,7 +239,7 @@ static bool add_all(struct reader *r, const struct entry *entry)
 static bool read_map(struct reader *r, struct entry *entry)
 {
     while (next(r) && r->event.type != YAML_MAPPING_END_EVENT) {
-        const char *name;
+        const char *name = "";
         if (!take_text(r, "a name", URL_MAX, &name) || !next(r) || !read_member(r, entry, name))
             return false;
     }
@@ -249,7 +249,7 @@ static bool read_map(struct reader *r, struct entry *entry)
 static bool read_entry(struct reader *r)
 {
     struct entry entry = {.weight = WEIGHT_DEFAULT, .zone = ""};
-    const char *text;
+    const char *text = "";
     if (r->event.type == YAML_SCALAR_EVENT)
         return take_text(r, "an endpoint", URL_MAX, &text) && add(r, &entry, text);
     if (r->event.type == YAML_MAPPING_START_EVENT)
@@ -272,7 +272,7 @@ static bool read_list(struct reader *r)
 
 static bool read_wrapped(struct reader *r)
 {
-    struct slice name;
+    struct slice name = {0};
     if (!next(r) || !text_of(r, "a name", &name))
         return false;
     if (!slice_is(name, "endpoints"))
@@ -285,7 +285,9 @@ static bool read_wrapped(struct reader *r)
 
 static bool read_document(struct reader *r)
 {
-    if (!next(r) || !next(r)) /* the stream begins */
+    if (!next(r)) /* the stream begins, */
+        return false;
+    if (!next(r)) /* and a document */
         return false;
     if (r->event.type == YAML_STREAM_END_EVENT)
         return refuse(r, "empty");
@@ -294,7 +296,9 @@ static bool read_document(struct reader *r)
     bool is_map = r->event.type == YAML_MAPPING_START_EVENT;
     if (is_map ? !read_wrapped(r) : !read_list(r))
         return false;
-    if (!next(r) || !next(r))
+    if (!next(r)) /* the document ends, */
+        return false;
+    if (!next(r)) /* and the stream */
         return false;
     return r->event.type == YAML_STREAM_END_EVENT || refuse(r, "something follows the list");
 }

@@ -4,6 +4,7 @@
 #include "gateway/client_keys.h"
 #include "gateway/config_diff.h"
 #include "gateway/config_found.h"
+#include "gateway/config_way.h"
 #include "gateway/engine_room.h"
 #include "gateway/generation.h"
 #include "gateway/server.h"
@@ -57,6 +58,35 @@ static void check_upstream(struct check *check, const struct config_upstream *is
             is->name);
 }
 
+/* Whether both name a proxy, for themselves or for accounts, that is to have other limits. */
+static bool has_other_limits(const struct config_upstream *is, const struct config_upstream *wanted)
+{
+    if (is->proxy_limits.max_connections == wanted->proxy_limits.max_connections
+        && is->proxy_limits.connecting_max == wanted->proxy_limits.connecting_max)
+        return false;
+    for (uint32_t i = 0; i < config_ways(is); i++)
+        for (uint32_t k = 0; k < config_ways(wanted); k++) {
+            const char *proxy = config_way(wanted, k);
+            if (proxy[0] != '\0' && strcmp(config_way(is, i), proxy) == 0)
+                return true;
+        }
+    return false;
+}
+
+/* What a proxy may carry is known by its URL, whichever upstream names it. */
+static void check_proxies(struct check *check, const struct config_upstream *wanted)
+{
+    for (uint32_t i = 0; i < check->is->upstreams.count; i++) {
+        const struct config_upstream *is = &check->is->upstreams.at[i];
+        if (has_other_limits(is, wanted))
+            refuse(
+                check,
+                "upstreams[%s].proxy_limits: its proxy has others as upstream %s's; another limit "
+                "of a proxy that is in use needs a restart",
+                wanted->name, is->name);
+    }
+}
+
 /* An upstream of OpenClaw gateways is as it was, or it is another one. */
 static void check_change(void *self, const struct config_change *change)
 {
@@ -98,6 +128,8 @@ void reload_rules_check(const struct server *server, const struct config *wanted
     const struct engine_room room = engine_room_of(wanted);
     ret_why[0] = '\0';
     check_listeners(&check);
+    for (uint32_t w = 0; w < wanted->upstreams.count; w++)
+        check_proxies(&check, &wanted->upstreams.at[w]);
     for (uint32_t w = 0; w < wanted->upstreams.count; w++)
         for (uint32_t i = 0; i < check.is->upstreams.count; i++)
             if (strcmp(check.is->upstreams.at[i].name, wanted->upstreams.at[w].name) == 0)

@@ -18,6 +18,10 @@
 #define UP   "upstreams: [{name: up, endpoints: [{url: \"http://127.0.0.1:1\"}]}]\n"
 #define BASE "listeners: [{" WEB "}]\n" UP
 
+#define VIA(name, most)                                                                            \
+    "listeners: [{" WEB "}]\nupstreams: [{name: " name ", proxy: \"socks5://127.0.0.1:2\", "       \
+    "proxy_limits: {max_connections: " most "}, endpoints: [{url: \"http://127.0.0.1:1\"}]}]\n"
+
 struct rule {
     const char *is, *wanted, *why; /* a part of it; "": it may be put in force */
 };
@@ -38,6 +42,10 @@ static const struct rule rules[] = {
      "listeners: [{" WEB "}]\n"
      "upstreams: [{name: other, endpoints: [{url: \"https://127.0.0.1:1\"}]}]\n",
      ""},
+    {VIA("up", "5"), VIA("up", "5"), ""},
+    {VIA("up", "5"), VIA("other", "5"), ""},
+    {VIA("up", "5"), VIA("other", "6"), "upstreams[other].proxy_limits: its proxy has others"},
+    {BASE, VIA("other", "6"), ""},
     {BASE, CLIENT BASE, ""},
     {REDIS BASE, REDIS CLIENT BASE, "clients: clients whose limits are shared"},
     {REDIS CLIENT BASE, REDIS BASE, "clients: clients whose limits are shared"},

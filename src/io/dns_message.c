@@ -63,40 +63,48 @@ static bool put_label(const uint8_t *label, size_t len, char *name, size_t *name
     return true;
 }
 
-/* A name, and the cursor behind it. `name` may be NULL: whatever it is. */
-static bool take_name(struct cursor *c, char *name)
+/* The end of a name, or of what is written of it here: a pointer to the rest. */
+static bool is_end(uint8_t len)
 {
-    size_t at = c->at, name_len = 0;
-    bool has_jumped = false;
-    for (unsigned jumps = 0; jumps <= JUMPS_MAX;) {
-        if (at >= c->len) {
+    return len == 0 || len >= 0xc0;
+}
+
+/* Behind the name that begins at the cursor. */
+static bool skip_name(struct cursor *c)
+{
+    while (c->at < c->len && !is_end(c->data[c->at])) {
+        if (c->data[c->at] > LABEL_MAX) {
             return false;
         }
-        uint8_t len = c->data[at];
-        if (len == 0 || len >= 0xc0) {
-            size_t behind = at + (len == 0 ? 1 : 2);
-            if (behind > c->len) {
+        c->at += 1U + c->data[c->at];
+    }
+    if (c->at >= c->len) {
+        return false;
+    }
+    c->at += c->data[c->at] == 0 ? 1 : 2;
+    return c->at <= c->len;
+}
+
+/* The name that begins there, wherever it goes on; its NUL is there already. */
+static bool read_name(const struct cursor *c, char *name)
+{
+    size_t at = c->at, len = 0;
+    for (unsigned jumps = 0; jumps <= JUMPS_MAX && at + 1 < c->len; jumps++) {
+        for (; at < c->len && !is_end(c->data[at]); at += 1U + c->data[at]) {
+            if (c->data[at] > LABEL_MAX || c->len - at - 1 < c->data[at]
+                || !put_label(c->data + at + 1, c->data[at], name, &len)) {
                 return false;
             }
-            c->at = has_jumped ? c->at : behind;
-            has_jumped = true;
-            if (len == 0) {
-                if (name != NULL) {
-                    name[name_len] = '\0';
-                }
-                return true;
-            }
-            at = (size_t)(len & 0x3f) << 8 | c->data[at + 1];
-            jumps++;
-            continue;
         }
-        if (len > LABEL_MAX || c->len - at - 1 < len
-            || (name != NULL && !put_label(c->data + at + 1, len, name, &name_len))) {
+        if (at >= c->len || c->data[at] == 0) {
+            return at < c->len;
+        }
+        if (at + 1 >= c->len) {
             return false;
         }
-        at += 1U + len;
+        at = (size_t)(c->data[at] & 0x3f) << 8 | c->data[at + 1];
     }
-    return false;
+    return at < c->len && c->data[at] == 0; /* the root is one byte */
 }
 
 static bool read_address(struct cursor data, int family, struct dns_record *record)
@@ -123,7 +131,7 @@ static bool read_address(struct cursor data, int family, struct dns_record *reco
 static bool read_service(struct cursor data, struct dns_record *record)
 {
     return take_u16(&data, &record->priority) && take_u16(&data, &record->weight)
-           && take_u16(&data, &record->port) && take_name(&data, record->target)
+           && take_u16(&data, &record->port) && read_name(&data, record->target) && skip_name(&data)
            && data.at == data.len;
 }
 
@@ -141,7 +149,7 @@ static bool take_record(struct cursor *c, enum dns_type type, struct dns_records
     uint16_t is, class, len;
     uint32_t ttl_s;
     struct dns_record record = {0};
-    if (!take_name(c, NULL) || !take_u16(c, &is) || !take_u16(c, &class) || !take_u32(c, &ttl_s)
+    if (!skip_name(c) || !take_u16(c, &is) || !take_u16(c, &class) || !take_u32(c, &ttl_s)
         || !take_u16(c, &len) || c->len - c->at < len) {
         return false;
     }
@@ -178,7 +186,7 @@ bool dns_message_read(const uint8_t *data, size_t len, enum dns_type type,
     c.at = HEADER_LEN;
     for (uint16_t i = 0; i < questions; i++) {
         uint32_t kind_and_class;
-        if (!take_name(&c, NULL) || !take_u32(&c, &kind_and_class)) {
+        if (!skip_name(&c) || !take_u32(&c, &kind_and_class)) {
             return false;
         }
     }

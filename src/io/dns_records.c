@@ -16,7 +16,7 @@
 
 #define HOSTS_TTL_S 5U /* how soon a changed hosts file shows */
 
-struct question {
+struct asked {
     struct dns_ask *ask;
     enum dns_type type;
     enum dns_error error; /* DNS_LATER: it has not been answered */
@@ -25,7 +25,7 @@ struct question {
 struct dns_ask {
     struct loop *loop;
     struct loop_later later;
-    struct question questions[2];
+    struct asked questions[2];
     uint32_t count; /* of questions */
     uint32_t pending;
     bool is_here;       /* known without asking */
@@ -70,7 +70,7 @@ static void tell(struct loop_later *later)
 
 static void on_answer(void *arg, int status, int timeouts, unsigned char *data, int len)
 {
-    struct question *question = arg;
+    struct asked *question = arg;
     struct dns_ask *ask = question->ask;
     (void)timeouts;
     question->error = dns_error_of(status);
@@ -101,32 +101,34 @@ static void take_known(struct dns_ask *ask, const struct dns_answer *answer)
     loop_later(ask->loop, &ask->later);
 }
 
-static void ask_servers(struct dns *dns, struct dns_ask *ask, const char *name, enum dns_kind kind)
+static void ask_servers(struct dns *dns, struct dns_ask *ask, const struct dns_question *question)
 {
+    bool is_service = question->kind == DNS_SERVICES;
     static const enum dns_type types[] = {DNS_TYPE_A, DNS_TYPE_AAAA};
     const struct dns_ares ares = dns_ares_of(dns);
-    ask->count = ask->pending = kind == DNS_SERVICES ? 1 : 2;
+    ask->count = ask->pending = is_service ? 1 : 2;
     for (uint32_t i = 0; i < ask->count; i++) {
-        ask->questions[i] = (struct question){
-            .ask = ask, .type = kind == DNS_SERVICES ? DNS_TYPE_SRV : types[i], .error = DNS_LATER};
+        ask->questions[i] = (struct asked){
+            .ask = ask, .type = is_service ? DNS_TYPE_SRV : types[i], .error = DNS_LATER};
     }
     for (uint32_t i = 0, count = ask->count; i < count; i++) { /* the last answer may free it */
-        ares_search(ares.channel, name, ns_c_in, (int)ask->questions[i].type, on_answer,
+        ares_search(ares.channel, question->name, ns_c_in, (int)ask->questions[i].type, on_answer,
                     &ask->questions[i]);
     }
     dns_rearm(dns);
 }
 
-enum dns_error dns_records_ask(struct dns *dns, const char *name, enum dns_kind kind, uint32_t most,
+enum dns_error dns_records_ask(struct dns *dns, const struct dns_question *question,
                                dns_records_fn *fn, void *self, struct dns_ask **ret_ask)
 {
     struct loop *loop = dns_ares_of(dns).loop;
     struct dns_answer answer = {0};
+    const char *name = question->name;
     if (name[0] == '\0' || strlen(name) > DNS_NAME_MAX) {
         return DNS_BAD_NAME;
     }
     struct dns_ask *ask = alloc_zeroed(loop_alloc(loop),
-                                       sizeof *ask + most * sizeof(struct dns_record));
+                                       sizeof *ask + question->most * sizeof(struct dns_record));
     if (ask == NULL) {
         return DNS_FULL;
     }
@@ -134,12 +136,13 @@ enum dns_error dns_records_ask(struct dns *dns, const char *name, enum dns_kind 
     ask->later.run = tell;
     ask->fn = fn;
     ask->self = self;
-    ask->records = (struct dns_records){.at = ask->room, .most = most, .ttl_s = UINT32_MAX};
+    ask->records =
+        (struct dns_records){.at = ask->room, .most = question->most, .ttl_s = UINT32_MAX};
     *ret_ask = ask;
-    if (kind == DNS_ADDRESSES && dns_look_here(dns, name, &answer)) {
+    if (question->kind == DNS_ADDRESSES && dns_look_here(dns, name, &answer)) {
         take_known(ask, &answer);
     } else {
-        ask_servers(dns, ask, name, kind);
+        ask_servers(dns, ask, question);
     }
     return DNS_OK;
 }

@@ -13,6 +13,12 @@
 
 enum dns_kind { DNS_ADDRESSES, DNS_SERVICES };
 
+struct dns_question {
+    const char *name;
+    enum dns_kind kind;
+    uint32_t most; /* records that are told of */
+};
+
 struct dns_ask;
 
 /* With DNS_OK there is one record at least, each as often as the server has it. `is_half`: one
@@ -21,9 +27,9 @@ struct dns_ask;
 typedef void dns_records_fn(void *self, enum dns_error error, const struct dns_records *records,
                             bool is_half);
 
-/* At most `most` records are told of. fn is called once, later, and the ask is gone then; or
+/* fn is called once, later, and the ask is gone then; or
  * DNS_BAD_NAME, or DNS_FULL without memory. */
-enum dns_error dns_records_ask(struct dns *dns, const char *name, enum dns_kind kind, uint32_t most,
+enum dns_error dns_records_ask(struct dns *dns, const struct dns_question *question,
                                dns_records_fn *fn, void *self, struct dns_ask **ret_ask);
 /* fn is not called any more. */
 void dns_records_cancel(struct dns_ask *take_ask);

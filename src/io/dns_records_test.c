@@ -65,8 +65,8 @@ static enum dns_error learn(struct scene *scene, const char *name, enum dns_kind
                             uint32_t most)
 {
     uint32_t before = scene->told;
-    enum dns_error error = dns_records_ask(scene->dns, name, kind, most, on_told, scene,
-                                           &scene->ask);
+    enum dns_error error = dns_records_ask(scene->dns, &(struct dns_question){name, kind, most},
+                                           on_told, scene, &scene->ask);
     if (error != DNS_OK) {
         return error;
     }
@@ -128,24 +128,30 @@ static void who_cancels_is_not_told(void **state)
     (void)state;
     scene_init(&scene);
     /* before it is answered, when it has been, when it is told, and never */
-    assert_int_equal(
-        dns_records_ask(scene.dns, "three.test", DNS_ADDRESSES, 8, on_told, &scene, &other),
-        DNS_OK);
+    assert_int_equal(dns_records_ask(scene.dns,
+                                     &(struct dns_question){"three.test", DNS_ADDRESSES, 8},
+                                     on_told, &scene, &other),
+                     DNS_OK);
     dns_records_cancel(other);
-    assert_int_equal(
-        dns_records_ask(scene.dns, "localhost", DNS_ADDRESSES, 8, on_told, &scene, &other), DNS_OK);
+    assert_int_equal(dns_records_ask(scene.dns,
+                                     &(struct dns_question){"localhost", DNS_ADDRESSES, 8}, on_told,
+                                     &scene, &other),
+                     DNS_OK);
     dns_records_cancel(other);
-    assert_int_equal(
-        dns_records_ask(scene.dns, "localhost", DNS_ADDRESSES, 8, on_told, &scene, &other), DNS_OK);
+    assert_int_equal(dns_records_ask(scene.dns,
+                                     &(struct dns_question){"localhost", DNS_ADDRESSES, 8}, on_told,
+                                     &scene, &other),
+                     DNS_OK);
     scene.cancels = other;
     turn_until(scene.loop, scene.told > 0);
     assert_int_equal(scene.told, 1);
     scene.cancels = NULL;
     assert_int_equal(learn(&scene, "both.test", DNS_ADDRESSES, 8), DNS_OK);
     assert_int_equal(scene.told, 2);
-    assert_int_equal(
-        dns_records_ask(scene.dns, "silent.test", DNS_ADDRESSES, 8, on_told, &scene, &other),
-        DNS_OK);
+    assert_int_equal(dns_records_ask(scene.dns,
+                                     &(struct dns_question){"silent.test", DNS_ADDRESSES, 8},
+                                     on_told, &scene, &other),
+                     DNS_OK);
     scene_fini(&scene);
     assert_int_equal(scene.told, 2);
 }
