@@ -204,6 +204,20 @@ def test_root_becomes_the_user():
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may become somebody else")
+def test_a_listener_that_root_has_bound_moves_to_another_address_of_its_port():
+    """And one that it has bound itself; sockets of two users cannot have a port in common."""
+    with Upstream() as upstream, Weir(upstream, process={"user": "nobody"}, log={"access": "off"}) as weir:
+        config = json.loads(weir.config_path.read_text())
+        for address in (f"0.0.0.0:{weir.port}", f"127.0.0.1:{weir.port}", f"0.0.0.0:{weir.port}"):
+            config["listeners"][0]["address"] = address
+            answer = weir.admin("/api/v1/config", "PUT", headers={"If-Match": "*"}, body=json.dumps(config))
+            assert answer.status == 200 and json.loads(answer.text)["result"] == "reloaded", answer.text
+            assert weir.ask().status == 200
+        with socket.create_connection(("127.0.0.2", weir.port), 10):
+            pass
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may become somebody else")
 def test_a_number_will_do_and_a_low_port_stays_possible():
     port = next(p for p in range(1023, 600, -1) if is_free(p))
     with Upstream() as upstream, Weir(upstream, process={"user": "54321"}, log={"access": "off"},
