@@ -58,7 +58,7 @@ def run_ctest(build, tally, pattern):
     tally.read(report, "ctest")
 
 
-def run_wire(build, tally, pattern, marks=None, suite="wire"):
+def run_wire(build, tally, pattern, marks=None, suite="wire", figures=False):
     if not any(WIRE.glob("test_*.py")) and not any(WIRE.glob("*_test.py")):
         return
     report = build / "wire.xml"
@@ -71,6 +71,8 @@ def run_wire(build, tally, pattern, marks=None, suite="wire"):
         command += ["-n", str(AT_ONCE), "--dist", "loadfile"]
     if marks:
         command += ["-m", marks]
+    if figures or marks == "soak":
+        command += ["-rP"]  # what those that passed have printed
     environment = dict(os.environ, WEIR_BUILD=str(build), WEIR_BIN=str(build / "weir"),
                        PYTHONDONTWRITEBYTECODE="1")
     if marks == "soak":
@@ -112,7 +114,7 @@ def main():
     parser.add_argument("-k", dest="pattern", help="only tests whose name matches")
     parser.add_argument("--no-wire", action="store_true", help="only what CTest knows")
     parser.add_argument("--wire", metavar="PATTERN", help="of the tests on sockets only those; -k is for CTest then")
-    parser.add_argument("--only-wire", metavar="PATTERN", help="those, and nothing of CTest: of a build that has no unit tests")
+    parser.add_argument("--only-wire", metavar="PATTERN", help="those, with what they print, and nothing of CTest")
     parser.add_argument("--soak", type=int, metavar="SECONDS", help="repeat the floods and leaks")
     args = parser.parse_args()
     build = args.build.resolve()
@@ -121,7 +123,7 @@ def main():
     if args.soak:
         soak(build, tally, args.soak)
     elif args.only_wire:
-        run_wire(build, tally, args.only_wire)
+        run_wire(build, tally, args.only_wire, figures=True)
     else:
         run_ctest(build, tally, args.pattern)
         if not args.no_wire:
