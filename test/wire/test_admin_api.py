@@ -107,8 +107,9 @@ def test_parts_of_one_are_no_whole_numbers(relay):
 
 
 def test_answers_of_an_upstream_that_is_down():
-    with Weir(upstream_pool={"failures_max": 1}) as weir:
+    with Weir(upstream_pool={"failures_max": 1}, overload={"descriptors": 1000}) as weir:
         weir.ask()
+        wait_for(lambda: json.loads(weir.admin("/api/v1/process").text)["overload"]["descriptors_ratio"] > 0, "the first look at them")
         said = judge_pages(weir)
         assert any(row["event"] == "key_down" for row in said["/api/v1/events"]["events"])
         assert any("last_error" in row for row in said["/api/v1/keys"]["keys"])
