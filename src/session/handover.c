@@ -16,7 +16,7 @@
 /* Nobody is inside the follower any more, nor will be. */
 static void unfollow(weir_sessions *sessions)
 {
-    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+    for (unsigned i = 0; i < sessions->shards_count; i++) {
         pthread_mutex_lock(&sessions->shards[i].mutex);
         atomic_store(&sessions->follower, NULL);
         pthread_mutex_unlock(&sessions->shards[i].mutex);
@@ -88,7 +88,7 @@ int sessions_copy_to(weir_sessions *sessions, int fd)
     memcpy(copy.bytes, MAGIC, sizeof MAGIC - 1);
     memcpy(copy.bytes + sizeof MAGIC - 1, &sessions->secret, sizeof sessions->secret);
     copy.len = HEAD;
-    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+    for (unsigned i = 0; i < sessions->shards_count; i++) {
         shard_each(&sessions->shards[i], copy_record, &copy);
     }
     copy_flush(&copy);
@@ -155,7 +155,7 @@ int sessions_copy_from(weir_sessions *sessions, int fd, bool keeps_secret)
     if (bytes != NULL) {
         append_unmap(&file, bytes);
     }
-    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+    for (unsigned i = 0; i < sessions->shards_count; i++) {
         table_forget_counts(&sessions->shards[i].table);
     }
     sessions->recovered = sessions->live;

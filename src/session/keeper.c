@@ -31,7 +31,7 @@ void keeper_degraded(struct weir_sessions *sessions, bool is_degraded)
 
 static void tick_shards(struct weir_sessions *sessions, uint64_t now_ms)
 {
-    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+    for (unsigned i = 0; i < sessions->shards_count; i++) {
         struct shard *shard = &sessions->shards[i];
         bool is_more = true;
         while (is_more) { /* others have their turn between two */
@@ -54,7 +54,7 @@ static void rewrite(struct weir_sessions *sessions)
         || book_rewrite_begin(sessions->book, sessions_time(sessions), salt) != WEIR_OK) {
         return;
     }
-    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+    for (unsigned i = 0; i < sessions->shards_count; i++) {
         shard_each(&sessions->shards[i], copy_record, sessions->book);
     }
     if (book_rewrite_end(sessions->book) == WEIR_OK) {

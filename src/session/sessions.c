@@ -103,7 +103,7 @@ static bool has_room(struct weir_sessions *sessions)
 static bool make_room(struct weir_sessions *sessions)
 {
     bool is_made = false;
-    for (unsigned i = 0; !is_made && sessions->storing != NULL && i < SESSIONS_SHARDS; i++) {
+    for (unsigned i = 0; !is_made && sessions->storing != NULL && i < sessions->shards_count; i++) {
         struct shard *shard = &sessions->shards[i];
         pthread_mutex_lock(&shard->mutex);
         is_made = table_count(&shard->table).clean > 0 && table_evict(&shard->table);
@@ -146,7 +146,8 @@ static weir_err create_at(struct weir_sessions *sessions, struct session_id id,
     return err;
 }
 
-/* Of the secret's kind, and of a shard if one is given. */
+/* Of the secret's kind, and of the shard of another, whatever the number of shards, if one is
+ * given. */
 static bool draw(struct weir_sessions *sessions, const struct session_id *beside,
                  struct session_id *ret_id)
 {
@@ -155,8 +156,8 @@ static bool draw(struct weir_sessions *sessions, const struct session_id *beside
         return false;
     }
     if (beside != NULL) {
-        random[0] = (unsigned char)((random[0] & ~(SESSIONS_SHARDS - 1))
-                                    | (beside->high & (SESSIONS_SHARDS - 1)));
+        random[0] = (unsigned char)((random[0] & ~(SESSIONS_SHARDS_MAX - 1))
+                                    | (beside->high & (SESSIONS_SHARDS_MAX - 1)));
     }
     *ret_id = ident_make(&sessions->secret, random);
     return true;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sessions.h - the inside of weir_sessions: 64 tables behind a lock each, a journal, and the
+ * sessions.h - the inside of weir_sessions: 16 to 64 tables behind a lock each, a journal, and the
  * keeper, who ends what has expired and sees to the journal.
+ *
+ * There are eight shards for each processor: enough that workers hardly meet, and no more, since an
+ * account or a key that many have is in all of them, which is memory that has to be waited for.
  *
  * A session's shard follows from its id, and a rotated id stays in its shard. Whoever changes a
  * session holds its shard's lock, and writes to the journal before it lets go: the journal has the
@@ -23,15 +26,17 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define SESSIONS_SHARDS     64U
-#define SESSIONS_MAX        1000000U
-#define SESSIONS_TTL_MS     3600000U
-#define SESSIONS_TTL_MAX_MS 86400000U
-#define SESSIONS_BOUND_MS   1800000U
-#define SESSIONS_TOMB_MS    60000U
-#define SESSIONS_FSYNC_MS   10U
-#define SESSIONS_NOTICES    (TABLE_SOME + 4U)
-#define SESSIONS_BEGINNING  (UINT64_C(1) << 42) /* times before the system's boot are times, too */
+#define SESSIONS_SHARDS_MIN  16U /* powers of two */
+#define SESSIONS_SHARDS_MAX  64U
+#define SESSIONS_SHARDS_EACH 8U /* for a processor */
+#define SESSIONS_MAX         1000000U
+#define SESSIONS_TTL_MS      3600000U
+#define SESSIONS_TTL_MAX_MS  86400000U
+#define SESSIONS_BOUND_MS    1800000U
+#define SESSIONS_TOMB_MS     60000U
+#define SESSIONS_FSYNC_MS    10U
+#define SESSIONS_NOTICES     (TABLE_SOME + 4U)
+#define SESSIONS_BEGINNING   (UINT64_C(1) << 42) /* times before the system's boot are times, too */
 
 #define SESSIONS_BATCH_MAX 10000U
 #define SESSIONS_FETCHES   1000U
@@ -112,7 +117,8 @@ struct shard {
 };
 
 struct weir_sessions {
-    struct shard shards[SESSIONS_SHARDS];
+    struct shard shards[SESSIONS_SHARDS_MAX];
+    uint32_t shards_count; /* a power of two */
     weir_sessions_options opt;
     struct ident_secret secret;
     struct random_pool random; /* of ids */
@@ -160,6 +166,8 @@ static inline weir_session_id id_outside(struct session_id id)
 uint64_t sessions_now_ms(const struct weir_sessions *sessions);
 struct book_time sessions_time(const struct weir_sessions *sessions);
 
+/* How many a machine of so many has (sysconf(3): -1 if that is not known). */
+uint32_t shards_for(long processors);
 struct shard *shard_of(struct weir_sessions *sessions, struct session_id id);
 /* Locks the shard that the id belongs to. */
 struct shard *shard_enter(struct weir_sessions *sessions, struct session_id id);

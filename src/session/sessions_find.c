@@ -173,7 +173,7 @@ size_t weir_sessions_find(weir_sessions *sessions, const weir_session_query *que
     if (!finding_of(sessions, query, &finding)) {
         return 0;
     }
-    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+    for (unsigned i = 0; i < sessions->shards_count; i++) {
         if (!show_shard(&sessions->shards[i], &finding, &showing)) {
             break;
         }
@@ -224,7 +224,7 @@ void weir_sessions_stats_of(weir_sessions *sessions, weir_sessions_stats *ret_st
                                .recovered = sessions->recovered,
                                .unrecovered = sessions->unrecovered,
                                .refused = atomic_load(&sessions->refused)};
-    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+    for (unsigned i = 0; i < sessions->shards_count; i++) {
         struct shard *shard = &sessions->shards[i];
         pthread_mutex_lock(&shard->mutex);
         stats_add(shard, &own);

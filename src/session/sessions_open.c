@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #define ALIGN 64U
 
@@ -150,15 +151,16 @@ static struct weir_sessions *sessions_new(const weir_sessions_options *opt)
                                      .zeroed = hook_alloc,
                                      .self = &sessions->opt.allocator};
     sessions->bytes = sizeof *sessions;
+    sessions->shards_count = shards_for(sysconf(_SC_NPROCESSORS_ONLN));
     random_pool_init(&sessions->random);
     keeper_init(sessions);
     return sessions;
 }
 
 /* A shard's part, and as much more as chance may bring it: six times the deviation. */
-static uint32_t part_of(uint32_t total)
+static uint32_t part_of(uint32_t total, uint32_t shards)
 {
-    uint32_t mean = total / SESSIONS_SHARDS + 1, root = 1;
+    uint32_t mean = total / shards + 1, root = 1;
     while (root * root < mean) {
         root++;
     }
@@ -168,9 +170,10 @@ static uint32_t part_of(uint32_t total)
 
 static weir_err shard_init(struct weir_sessions *sessions, struct shard *shard)
 {
-    struct table_options opt = {.sessions_max = part_of(sessions->opt.sessions_max),
-                                .tomb_ms = sessions->opt.tombstone_ms,
-                                .has_store = sessions->opt.store != NULL};
+    struct table_options opt = {
+        .sessions_max = part_of(sessions->opt.sessions_max, sessions->shards_count),
+        .tomb_ms = sessions->opt.tombstone_ms,
+        .has_store = sessions->opt.store != NULL};
     if (getrandom(&opt.key, sizeof opt.key, 0) != sizeof opt.key) {
         return WEIR_EIO;
     }
@@ -188,7 +191,7 @@ static void sessions_free(struct weir_sessions *sessions)
 {
     keeper_fini(sessions);
     random_pool_fini(&sessions->random);
-    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+    for (unsigned i = 0; i < sessions->shards_count; i++) {
         struct shard *shard = &sessions->shards[i];
         pthread_mutex_destroy(&shard->mutex);
         alloc_free(&sessions->alloc, shard->memory);
@@ -200,7 +203,7 @@ static void sessions_free(struct weir_sessions *sessions)
 static weir_err shards_init(struct weir_sessions *sessions)
 {
     weir_err err = WEIR_OK;
-    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+    for (unsigned i = 0; i < sessions->shards_count; i++) {
         struct shard *shard = &sessions->shards[i];
         pthread_mutex_init(&shard->mutex, NULL);
         shard->sessions = sessions;
@@ -244,7 +247,7 @@ static weir_err book_start(struct weir_sessions *sessions)
     if (err != WEIR_OK) {
         return err;
     }
-    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+    for (unsigned i = 0; i < sessions->shards_count; i++) {
         table_forget_counts(&sessions->shards[i].table);
     }
     sessions->recovered = sessions->live;
@@ -299,7 +302,7 @@ static weir_err sessions_start(struct weir_sessions *sessions)
     if (err != WEIR_OK) {
         return err;
     }
-    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+    for (unsigned i = 0; i < sessions->shards_count; i++) {
         sessions->shards[i].table.ended = shard_on_end;
         sessions->shards[i].table.self = &sessions->shards[i];
     }

@@ -3,7 +3,16 @@
 
 struct shard *shard_of(struct weir_sessions *sessions, struct session_id id)
 {
-    return &sessions->shards[id.high % SESSIONS_SHARDS];
+    return &sessions->shards[id.high & (sessions->shards_count - 1)];
+}
+
+uint32_t shards_for(long processors)
+{
+    uint32_t count = SESSIONS_SHARDS_MIN;
+    while (count < SESSIONS_SHARDS_MAX && count < SESSIONS_SHARDS_EACH * processors) {
+        count *= 2;
+    }
+    return count;
 }
 
 struct shard *shard_enter(struct weir_sessions *sessions, struct session_id id)

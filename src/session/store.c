@@ -121,12 +121,12 @@ static void collect(struct weir_sessions *sessions, uint64_t now_ms)
 {
     struct storing *storing = sessions->storing;
     storing->count = 0;
-    for (unsigned i = 0; i <= SESSIONS_SHARDS; i++) { /* the first one's first half last */
+    for (unsigned i = 0; i <= sessions->shards_count; i++) { /* the first one's first half last */
         collect_shard(storing, &sessions->shards[storing->shard], now_ms);
         if (storing->count == storing->store.batch_max) {
             return;
         }
-        storing->shard = (storing->shard + 1) % SESSIONS_SHARDS;
+        storing->shard = (storing->shard + 1) % sessions->shards_count;
         storing->place = 0;
     }
 }
@@ -134,7 +134,7 @@ static void collect(struct weir_sessions *sessions, uint64_t now_ms)
 /* What was only touched goes as well. */
 static void hurry_counters(struct weir_sessions *sessions)
 {
-    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+    for (unsigned i = 0; i < sessions->shards_count; i++) {
         struct shard *shard = &sessions->shards[i];
         const struct session *session;
         uint32_t index = 0;
@@ -174,7 +174,7 @@ static bool write_some(struct weir_sessions *sessions, uint64_t now_ms)
 
 static void renew(struct weir_sessions *sessions, enum session_state state)
 {
-    for (unsigned i = 0; i < SESSIONS_SHARDS; i++) {
+    for (unsigned i = 0; i < sessions->shards_count; i++) {
         struct shard *shard = &sessions->shards[i];
         pthread_mutex_lock(&shard->mutex);
         table_renew(&shard->table, state);
