@@ -41,6 +41,7 @@ struct upgrade {
     uint32_t sockets;
     struct upgrade_sessions *sessions; /* once the new one has them, or NULL */
     struct census *counting;           /* what is to be told next of what was counted; or NULL */
+    int totals_error;                  /* of the last that were to be told */
     bool is_paused, is_counted;        /* while it switches: both, and the new one is told */
     uint64_t failed;
     upgrade_done_fn *done;
@@ -439,7 +440,9 @@ static void say_totals(struct upgrade *upgrade, const struct census *census)
         error = say(upgrade, &(struct takeover_message){.kind = TAKEOVER_TOTALS}, fd);
         close(fd);
     }
-    if (error != 0 && error != -EPIPE && error != -ECONNRESET)
+    bool is_news = error != upgrade->totals_error && error != -EPIPE && error != -ECONNRESET;
+    upgrade->totals_error = error;
+    if (error != 0 && is_news) /* and not twice a second */
         log_to(log_of(upgrade), LOG_WARN_LEVEL, "counters are not handed over",
                log_text("why", oserror_text(error)));
 }
