@@ -7,8 +7,10 @@ a collector that takes them. CPU time in turns, as in the part `relay`; and inst
 long run less a short one, which no other program disturbs.
 
 A scrape: of a gateway with 10 000 series; how long it takes, and what a steady stream of requests notices of one every 100 ms.
-The workers, load and upstream have the cores before all other threads (SCHED_RR) where that is permitted, as in the part `gains`:
-else what is seen is other programs' time slices. So this is what a scrape takes from workers, not what it takes of the machine.
+Once under the ordinary scheduler, where what is seen may be other programs' time slices; and once, where that is permitted, with the
+workers, load and upstream before all other threads (SCHED_RR), as in the part `gains`: so this is what a scrape takes from workers, not
+what it takes of the machine. What it takes of them the gateway says itself, whatever else runs: the processor time that a worker gave to a scrape in one go, while it
+served nobody (weir_admin_worker_longest_seconds).
 Watching: ten readers of the stream that the dashboard reads, and `weir top` on a terminal.
 """
 import http.client
@@ -109,9 +111,11 @@ class Part:
         (short, few), (long, many) = sums
         return (long - short) / (many - few)
 
+    def programs(self):
+        return {kind: self.uncounted() if kind == "uncounted" else self.tools.BUILD / "weir" for kind in KINDS}
+
     def request(self):
-        programs = {kind: self.tools.BUILD / "weir" for kind in KINDS}
-        programs["uncounted"] = self.uncounted()
+        programs = self.programs()
         kept, self.bench.names = self.bench.names, list(KINDS)
         self.bench.candidates = {kind: self.start(kind, programs[kind], core=self.tools.CORE_CANDIDATE) for kind in KINDS}
         rounds = self.bench.rounds("counting", lambda c: self.bench.load(
@@ -119,18 +123,24 @@ class Part:
         self.bench.stop_all()
         self.bench.names = kept
         self.tools.say(f"\nwhat counting and telling cost a request of 100 B, {len(rounds)} rounds")
-        self.tools.say(f"  {'':<26}{'CPU µs/req':>11}{'÷ shipped':>11}{'instructions':>14}{'÷ shipped':>11}")
-        results, shipped = {}, None
+        self.tools.say(f"  {'':<26}{'CPU µs/req':>11}{'÷ shipped':>11}   of single rounds")
+        results = {}
         for kind, title in KINDS.items():
-            count = self.instructions(kind, programs[kind])
-            shipped = shipped or count
-            row = {"cpu_us": statistics.median(r[kind]["cpu_us_per_request"] for r in rounds), "instructions": count,
-                   "cpu_ratio": statistics.median(r[kind]["cpu_us_per_request"] / r["weir"]["cpu_us_per_request"] for r in rounds),
-                   "instructions_ratio": count / shipped}
+            ratios = sorted(r[kind]["cpu_us_per_request"] / r["weir"]["cpu_us_per_request"] for r in rounds)
+            row = {"cpu_us": statistics.median(r[kind]["cpu_us_per_request"] for r in rounds), "cpu_ratio": statistics.median(ratios),
+                   "rounds": len(rounds), "least": ratios[0], "most": ratios[-1]}
             results[kind] = row
-            self.tools.say(f"  {title:<26}{row['cpu_us']:>11.2f}{row['cpu_ratio']:>11.3f}{count:>14.0f}{row['instructions_ratio']:>11.3f}")
+            self.tools.say(f"  {title:<26}{row['cpu_us']:>11.2f}{row['cpu_ratio']:>11.3f}   {row['least']:.3f} to {row['most']:.3f}")
         cost = 1 - results["uncounted"]["cpu_ratio"]
         self.tools.say(f"  counting is {cost:.1%} of a request's CPU time (goal {GOALS['counting']:.0%})")
+        return results
+
+    def counted(self):
+        results = {}
+        self.tools.say("\ninstructions outside the kernel, a request of 100 B")
+        for kind, program in self.programs().items():
+            results[kind] = self.instructions(kind, program)
+            self.tools.say(f"  {KINDS[kind]:<26}{results[kind]:>14.0f}{results[kind] / results['weir']:>11.3f}")
         return results
 
     # --- a scrape -----------------------------------------------------------------------------
@@ -164,9 +174,13 @@ class Part:
         return json.loads(said), times
 
     def scrapes(self):
-        self.goes_first = gains_part.may_go_first()
+        ways = {"ordinary": False, "first": True} if gains_part.may_go_first() else {"ordinary": False}
+        return {name: self.scraped(goes_first) for name, goes_first in ways.items()}
+
+    def scraped(self, goes_first):
+        self.goes_first = goes_first
         process = self.start("series", self.tools.BUILD / "weir", self.many_series())
-        for pid in (process.pid, self.bench.upstream.pid) if self.goes_first else ():
+        for pid in (process.pid, self.bench.upstream.pid) if goes_first else ():
             for thread in map(int, os.listdir(f"/proc/{pid}/task")):
                 if thread != process.pid:  # the gateway's first thread, which writes the page, stands behind its workers
                     gains_part.go_first(thread)
@@ -174,24 +188,33 @@ class Part:
             connection = http.client.HTTPConnection("127.0.0.1", process.port)
             connection.request("GET", f"/{n}")
             connection.getresponse().read()
-        before = spent.ran_ns(process.pid)
+        before, worked = spent.ran_ns(process.pid), worker_seconds(process.admin)
         alone = [scrape(process.admin) for _ in range(50)]
         cpu_ms = (spent.ran_ns(process.pid) - before) / 1e6 / len(alone)
+        worker_us = (worker_seconds(process.admin) - worked) / (len(alone) + 1) * 1e6  # a page tells of itself as well
         series = alone[-1][1]
-        pairs = [(self.steady(process, False)[0], self.steady(process, True)) for _ in range(STEADY_ROUNDS)]
+        pairs = []
+        for nth in range(STEADY_ROUNDS):  # either comes first in turn
+            one = self.steady(process, nth % 2 == 1)
+            other = self.steady(process, nth % 2 == 0)
+            pairs.append((one[0], other) if nth % 2 == 0 else (other[0], one))
+        longest_us = worker_seconds(process.admin, "longest_seconds") * 1e6
         self.bench.stop(process)
-        row = {"series": series, "scrape_cpu_ms": cpu_ms, "goes_first": self.goes_first, "scrape_ms": statistics.median(ms for ms, _ in alone),
+        row = {"series": series, "scrape_cpu_ms": cpu_ms, "scrape_ms": statistics.median(ms for ms, _ in alone),
                "scrape_ms_p95": sorted(ms for ms, _ in alone)[47],
+               "worker_us": worker_us, "worker_longest_us": longest_us,
                "during_ms": statistics.median(ms for _, (_, times) in pairs for ms in times)}
         for key in ("p50", "p99", "p99.9", "max"):
             row[key] = statistics.median(found(quiet, key) for quiet, _ in pairs)
             row[key + "_scraped"] = statistics.median(found(scraped, key) for _, (scraped, _) in pairs)
-        self.tools.say(f"\na scrape of {series} series: {row['scrape_ms']:.1f} ms, p95 {row['scrape_ms_p95']:.1f} (goal {GOALS['scrape_ms']}), of which the gateway computes {cpu_ms:.1f}; "
+        scheduler = "the workers, load and upstream first" if goes_first else "the ordinary scheduler"
+        self.tools.say(f"\n{scheduler}: a scrape of {series} series: {row['scrape_ms']:.1f} ms, p95 {row['scrape_ms_p95']:.1f} (goal {GOALS['scrape_ms']}), of which the gateway computes {cpu_ms:.1f}; "
                        f"{row['during_ms']:.1f} ms beside {RATE} requests/s")
         self.tools.say(f"  {RATE} requests/s, open loop, medians of {STEADY_ROUNDS} rounds: without, and with a scrape every {SCRAPE_EVERY * 1000:.0f} ms")
         for key in ("p50", "p99", "p99.9", "max"):
             self.tools.say(f"  {key:<9}{row[key]:>10.0f}{row[key + '_scraped']:>10.0f}")
-        self.tools.say(f"  the longest is {row['max_scraped'] - row['max']:+.0f} µs (goal at most {GOALS['delay_us']})")
+        self.tools.say(f"  p99.9 is {row['p99.9_scraped'] - row['p99.9']:+.0f} µs, the longest {row['max_scraped'] - row['max']:+.0f} µs (goal at most {GOALS['delay_us']})")
+        self.tools.say(f"  of the worker, while it serves nobody: {worker_us:.0f} µs a scrape, the most in one go {longest_us:.0f} µs (goal at most {GOALS['delay_us']})")
         return row
 
     # --- watching -----------------------------------------------------------------------------
@@ -249,7 +272,7 @@ class Part:
         return row
 
     def run(self):
-        only = os.environ.get("WEIR_BENCH_METRICS", "request,scrapes,watched").split(",")
+        only = os.environ.get("WEIR_BENCH_METRICS", "request,counted,scrapes,watched").split(",")
         results = {name: getattr(self, name)() for name in only}
         self.collector.shutdown()
         return results
@@ -277,6 +300,15 @@ def scrape(port):
     took = (time.monotonic() - begun) * 1000
     connection.close()
     return took, sum(1 for line in text.splitlines() if not line.startswith(b"#"))
+
+
+def worker_seconds(port, which="seconds_total"):
+    """What looking has taken of the workers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return float(re.search(rf"^weir_admin_worker_{which} (\S+)$", text, re.M)[1])
 
 
 def found(said, key):
