@@ -132,8 +132,9 @@ static bool find_from(struct json_at *at, struct slice whole, bool is_list, stru
 static bool find(struct json_at *last, struct slice whole, bool is_list, struct slice part,
                  struct slice *ret)
 {
-    if (find_from(last, whole, is_list, part, ret) || find_from(last, whole, is_list, part, ret))
-        return true;
+    for (int pass = 0; pass < 2; pass++)
+        if (find_from(last, whole, is_list, part, ret))
+            return true;
     *ret = (struct slice){0};
     return false;
 }
