@@ -172,7 +172,9 @@ enum affinity_where affinities_find(struct affinities *affinities, const struct 
     return AFFINITY_BOUND;
 }
 
-/* False: there is no room, and the hash alone says. */
+/* The request that it is created for is its first. False: there is no room, and the hash alone
+ * says.
+ */
 static bool create(struct affinities *affinities, weir_session_id id,
                    const struct affinity_owner *owner, uint32_t ttl_ms)
 {
@@ -185,7 +187,8 @@ static bool create(struct affinities *affinities, weir_session_id id,
                                    .key = owner->client,
                                    .ttl_ms = ttl_ms};
     weir_err err = weir_session_create(affinities->sessions, &what, &id);
-    return err == WEIR_OK || err == WEIR_EEXISTS;
+    return (err == WEIR_OK || err == WEIR_EEXISTS)
+           && weir_session_touch(affinities->sessions, id, true) == WEIR_OK;
 }
 
 void affinities_bind(struct affinities *affinities, const struct affinity_key *key,

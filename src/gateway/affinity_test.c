@@ -156,10 +156,11 @@ static void bind(struct affinities *affinities, const struct affinity_key *key, 
     affinities_bind(affinities, key, &owner, &place);
 }
 
-/* Adds up who is shown. */
+/* Adds up who is shown, with each request that was bound, the first among them. */
 static bool on_found(void *arg, const weir_session *session)
 {
     assert_string_equal(session->place, "a2");
+    assert_int_equal(session->requests, 5);
     ++*(unsigned *)arg;
     return true;
 }
