@@ -460,6 +460,13 @@ static void explain(struct alert *alert, const struct alert_pool_facts *pool)
     unreachable();
 }
 
+/* What is told when it clears is how it stands then; a forecast that has passed says nothing new.
+ */
+static bool is_measured(const struct alert *alert, const struct verdict *v)
+{
+    return v->is_known && alert->state == ALERT_FIRING && alert_rule_of(alert->kind) != ALERT_EARLY;
+}
+
 /* --- states --------------------------------------------------------------------------------------
  */
 
@@ -516,7 +523,7 @@ void alerts_look(struct alerts *alerts, const struct alert_facts *facts, alert_f
         struct verdict v = judge(alerts, alert, facts);
         alert->is_known = v.is_known;
         alert->value = v.value;
-        if (v.holds) {
+        if (v.holds || is_measured(alert, &v)) {
             explain(alert, &facts->pools[alert->pool]);
         }
         if (turn(alert, &v, now_ms, alerts->opt.for_ms)) {

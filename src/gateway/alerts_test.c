@@ -14,7 +14,8 @@
 static struct alerts *alerts;
 static struct alert_pool_facts pools[2];
 static struct alert_facts facts;
-static char told[4096]; /* "+error_rate -error_rate …" */
+static char told[4096];              /* "+error_rate -error_rate …" */
+static char said[ALERT_MESSAGE_MAX]; /* with the last of them */
 
 static const struct alerts_options defaults = {.thresholds = {[ALERT_ERROR_RATE] = 0.05,
                                                               [ALERT_SESSION_SURVIVAL] = 0.9,
@@ -32,6 +33,7 @@ static void on_told(void *arg, const struct alert *alert)
     (void)arg;
     assert_true(alert->message[0] != '\0');
     size_t len = strlen(told);
+    snprintf(said, sizeof said, "%s", alert->message);
     snprintf(told + len, sizeof told - len, "%s%s ", alert->state == ALERT_FIRING ? "+" : "-",
              alert_word(alert->kind));
 }
@@ -159,6 +161,7 @@ static void it_is_left_a_tenth_further_on(void **state)
     assert_told("");
     look_for(1);
     assert_told("-pool_utilization ");
+    assert_string_equal(said, "up: 81 of 100 connections; the limit is 90.0 %");
 }
 
 static void failures_of_a_window(void **state)
