@@ -43,7 +43,7 @@ const COLUMNS = [
   { name: 'Probing', num: true, value: (p) => count(p.probing) },
   { name: 'Closing', num: true, value: (p) => count(p.closing) },
   { name: 'Connections', num: true, value: poolMeter },
-  { name: 'Reused', num: true, value: (p) => (p.grants > 0 ? percent(p.reused / p.grants) : '–') },
+  { name: 'Reused', num: true, value: (p) => (p.kind !== 'listener' && p.grants > 0 ? percent(p.reused / p.grants) : '–') },
   { name: 'Refused', num: true, value: (p) => count(p.refused) },
 ];
 
