@@ -198,14 +198,13 @@ struct config *discovery_config(struct discovery *discovery, const struct config
 /* --- while it serves -----------------------------------------------------------------------------
  */
 
-static bool is_in_force(const struct discovery *discovery)
+static bool is_in_force(struct discovery *discovery)
 {
     const struct config *config = discovery->server->config;
     for (uint32_t i = 0; i < config->upstreams.count; i++) {
         const struct config_upstream *upstream = &config->upstreams.at[i];
-        const struct source *source = source_named(discovery, upstream->name);
-        if (source != NULL && source->has_set
-            && (!upstream->is_found || !endpoints_are_same(&upstream->endpoints, &source->set)))
+        const struct config_endpoints *set = found_for(discovery, upstream);
+        if (set != NULL && (!upstream->is_found || !endpoints_are_same(&upstream->endpoints, set)))
             return false;
     }
     return true;
