@@ -171,13 +171,23 @@ int discovery_wait(struct discovery *discovery)
     return error < 0 ? error : 0;
 }
 
-/* Only what has the schemes of that upstream: it may be another one of the same name. */
+static bool has_scheme(const struct config_upstream *upstream, const char *scheme)
+{
+    bool is_https = upstream->discover.scheme == SCHEME_HTTPS, any = false;
+    if (upstream->discover.dns == DISCOVER_OFF)
+        return (strcmp(scheme, "https") == 0) == is_https;
+    for (uint32_t i = 0; i < upstream->listed.count; i++)
+        any = any || strcmp(upstream->listed.at[i].scheme, scheme) == 0;
+    return any;
+}
+
+/* It may be of another upstream of that name, as it was before a reload: what was reached without
+ * TLS is not what is to be reached by it. */
 static bool has_schemes_of(const struct config_endpoints *set,
                            const struct config_upstream *upstream)
 {
-    bool is_https = config_has_https(upstream);
     for (uint32_t i = 0; i < set->count; i++)
-        if (!is_https && strcmp(set->at[i].scheme, "https") == 0)
+        if (!has_scheme(upstream, set->at[i].scheme))
             return false;
     return true;
 }

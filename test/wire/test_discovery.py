@@ -580,6 +580,15 @@ def test_what_was_found_and_may_not_serve_is_not_put_in_force_again_and_again(th
             wait_for(lambda: asked(weir) == {"b"}, "a list that is short enough")
 
 
+def test_what_was_found_without_tls_is_not_served_where_it_is_asked_for(three, tmp_path):
+    path = tmp_path / "endpoints.json"
+    write(path, [three[0].url])
+    with discovering({"file": str(path)}, upstream_options={"protocol": "http1"}) as weir:
+        assert asked(weir) == {"a"}
+        reload_with(weir, lambda config: config["upstreams"][0]["discover"].update(file=str(tmp_path / "none"), scheme="https"))
+        assert weir.ask().json()["error"]["code"] == "undiscovered" and not rows(weir)
+
+
 def test_reloads_and_changes_at_once(three, tmp_path):
     path = tmp_path / "endpoints.json"
     write(path, [server.url for server in three])
