@@ -27,7 +27,8 @@
 /* What a file is known by: another of any of these is another file, or what it has is new. */
 struct file_mark {
     bool is_known;
-    int error; /* it cannot be seen */
+    int error;    /* it cannot be seen */
+    bool is_file; /* nothing that a reader would wait at */
     dev_t device;
     ino_t number;
     off_t size;
@@ -187,6 +188,11 @@ static uint32_t patience_of(const struct part *part)
     return vary(ms < interval_ms ? (uint32_t)ms : interval_ms);
 }
 
+static void look_again(struct part *part, uint32_t in_ms)
+{
+    look_in(part, part->failures > 0 ? patience_of(part) : in_ms);
+}
+
 static void was_asked(struct part *part)
 {
     part->source->unasked -= !part->was_asked;
@@ -304,6 +310,7 @@ static struct file_mark mark_of(const char *path)
     if (stat(path, &facts) != 0)
         return (struct file_mark){.is_known = true, .error = errno};
     return (struct file_mark){.is_known = true,
+                              .is_file = S_ISREG(facts.st_mode),
                               .device = facts.st_dev,
                               .number = facts.st_ino,
                               .size = facts.st_size,
@@ -317,6 +324,17 @@ static bool is_same_mark(const struct file_mark *a, const struct file_mark *b)
            && a->changed.tv_nsec == b->changed.tv_nsec;
 }
 
+/* 0 or -errno; the text is to be freed. */
+static int read_marked(const struct part *part, char **ret_text, size_t *ret_len)
+{
+    const char *path = part->source->upstream->discover.file;
+    if (part->mark.error != 0)
+        return -part->mark.error;
+    return part->mark.is_file
+               ? file_read(path, ENDPOINT_LIST_BYTES_MAX, &alloc_libc, ret_text, ret_len)
+               : -EINVAL;
+}
+
 static void look_at_file(struct part *part)
 {
     const char *path = part->source->upstream->discover.file;
@@ -324,14 +342,17 @@ static void look_at_file(struct part *part)
     char *text = NULL;
     size_t len = 0;
     look_in(part, FILE_LOOK_MS);
-    if (is_same_mark(&mark, &part->mark))
+    if (is_same_mark(&mark, &part->mark)) {
+        if (part->failures == 0)
+            confirmed(part);
         return;
+    }
     part->mark = mark;
-    int error = mark.error != 0
-                    ? -mark.error
-                    : file_read(path, ENDPOINT_LIST_BYTES_MAX, &alloc_libc, &text, &len);
+    int error = read_marked(part, &text, &len);
+    part->mark.is_known = error == 0; /* what could not be read may be another time, as it is */
     if (error != 0)
-        failed(part, DISCOVERY_FAILED, "%.100s: cannot be read: %.60s", path, oserror_text(error));
+        failed(part, DISCOVERY_FAILED, "%.100s: cannot be read: %.60s", path,
+               error == -EINVAL ? "no regular file" : oserror_text(error));
     else
         take_list(part, (struct slice){text, (uint32_t)len}, path);
     alloc_free(&alloc_libc, text);
@@ -363,8 +384,7 @@ static void on_fetched(void *self, const struct fetch_end *end)
     } else {
         part->etag[0] = '\0';
     }
-    look_in(part, part->failures > 0 ? patience_of(part)
-                                     : vary(part->source->upstream->discover.interval_ms));
+    look_again(part, vary(part->source->upstream->discover.interval_ms));
 }
 
 static int open_fetcher(struct part *part)
@@ -467,7 +487,7 @@ static void on_records(void *self, enum dns_error error, const struct dns_record
         ms = good_for_ms(part, records->ttl_s);
         take_records(part, records);
     }
-    look_in(part, part->failures > 0 ? patience_of(part) : ms);
+    look_again(part, ms);
 }
 
 static void look_at_name(struct part *part)
@@ -477,9 +497,11 @@ static void look_at_name(struct part *part)
     char name[NAME_MAX_LEN];
     struct ip ip;
     name_of(part, name);
-    if (ip_parse(name, &ip)) { /* an address is itself, for ever */
+    if (ip_parse(name,
+                 &ip)) { /* an address is itself, and is known to be as long as it is looked at */
         struct dns_record record = {.ip = ip};
         take_records(part, &(struct dns_records){.at = &record, .count = 1, .most = 1});
+        look_again(part, vary(upstream->discover.interval_ms));
         return;
     }
     const struct dns_question question = {name, kind, upstream->discover.max};

@@ -232,6 +232,40 @@ def test_what_cannot_be_taken_changes_nothing(text, why, tmp_path):
             assert [kind for kind, _ in events(weir, "discovery_failed", "discovery_recovered")].count("discovery_recovered") == 1
 
 
+def last_good(weir):
+    return weir.metric("weir_discovery_last_success_timestamp_seconds", upstream="up")
+
+
+def test_a_file_that_stays_as_it_is_is_known_to_be(three, tmp_path):
+    path = tmp_path / "endpoints.yaml"
+    write(path, [three[0].url])
+    with discovering({"file": str(path)}) as weir:
+        good = last_good(weir)
+        wait_for(lambda: last_good(weir) > good + 1, "looks at the same file")
+        assert weir.metric("weir_discovery_looks_total", upstream="up", result="same") > 0
+        assert weir.metric("weir_discovery_looks_total", upstream="up", result="changed") == 1
+
+
+def test_a_file_that_cannot_be_read_is_tried_again_though_it_is_the_same(three, tmp_path):
+    path = tmp_path / "endpoints.yaml"
+    write(path, [three[0].url])
+    with discovering({"file": str(path)}) as weir:
+        write(path, " " * 1100000)
+        wait_for(lambda: weir.metric("weir_discovery_looks_total", upstream="up", result="failed") > 2, "looks at the same file")
+        assert len(events(weir, "discovery_failed")) == 1 and asked(weir) == {"a"}
+
+
+def test_a_pipe_is_no_file(three, tmp_path):
+    """Nobody is waited for to write into it."""
+    path, pipe = tmp_path / "endpoints.yaml", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    write(path, [three[0].url])
+    with discovering({"file": str(path)}) as weir:
+        os.replace(pipe, path)
+        wait_for(lambda: "no regular file" in state(weir)["error"], "the failure")
+        assert asked(weir) == {"a"}
+
+
 def test_until_there_is_a_file_the_endpoints_are_those_that_are_written(three, tmp_path):
     path = tmp_path / "endpoints.yaml"
     with discovering({"file": str(path)}, [three[0].url]) as weir:
@@ -484,8 +518,10 @@ def test_a_name_is_looked_up_when_its_time_is_over():
 
 
 def test_an_address_is_itself():
-    with places("a") as port, discovering({"dns": "address"}, [f"http://127.0.0.2:{port}"]) as weir:
+    with places("a") as port, discovering({"dns": "address", "interval": "1s"}, [f"http://127.0.0.2:{port}"]) as weir:
         assert asked(weir) == {"a"} and state(weir)["state"] == "current"
+        good = last_good(weir)
+        wait_for(lambda: last_good(weir) > good + 1, "another look")
 
 
 def test_as_long_as_there_is_no_answer_the_name_is_the_endpoint():
