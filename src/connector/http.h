@@ -96,13 +96,14 @@ void http_connector_secure(struct http_connector *connector, struct tls_desk *de
 void http_connector_secure_proxies(struct http_connector *connector, struct tls_desk *desk,
                                    struct tls_client *proxy_tls);
 
+/* That one ends: where it is the one for endpoints, or for proxies, there is none any more. */
+void http_connector_forget(struct http_connector *connector, const struct tls_client *tls);
+
 /* As in the options, from the next dial on. */
 void http_connector_announce(struct http_connector *connector, unsigned version,
                              struct proxy_header (*announce)(const weir_key *key));
 
 /* Keys may name the proxies of these gates, too. 0 or -errno. */
-/* That one ends: where it is the one for endpoints, or for proxies, there is none any more. */
-void http_connector_forget(struct http_connector *connector, const struct tls_client *tls);
 int http_connector_pass_gates(struct http_connector *connector, struct gate *const *gates,
                               uint32_t count);
 
