@@ -189,11 +189,12 @@ struct http_lone;
 /* object: for http_call_open(); NULL: the dial failed. */
 typedef void http_lone_fn(void *self, void *object);
 
-/* Through a proxy with a gate it takes a place there, for which it waits half of its time. done()
- * comes once, never from inside. The key's texts are borrowed until then. 0 or -errno. */
+/* Through a proxy with a gate it takes a place there, for which it waits half of its time, and its
+ * turn among the dials under way, for which it waits until it is closed. done() comes once, never
+ * from inside. The key's texts are borrowed until then. 0 or -errno. */
 int http_lone_dial(struct http_connector *connector, const weir_key *to, uint32_t timeout_ms,
                    http_lone_fn *done, void *self, struct http_lone **ret_lone);
-/* False: there was no place for it. */
+/* False: there was no place for it, or not yet. */
 bool http_lone_was_begun(const struct http_lone *lone);
 /* At any time: ends the dial, or cancels a call under way and closes. */
 void http_lone_close(struct http_lone *take_lone);

@@ -103,7 +103,9 @@ static bool is_in_maintenance(const struct checkup *checkup)
 static void timer_fire(struct loop_timer *timer, uint64_t now_ms)
 {
     struct checkup *checkup = container_of(timer, struct checkup, timer);
-    if (checkup->running) {
+    if (checkup->running && !http_lone_was_begun(checkup->lone)) {
+        leave_out(checkup);
+    } else if (checkup->running) {
         finish(checkup, false);
     } else if (is_in_maintenance(checkup)) {
         loop_timer_set(checkup->home->opt.loop, timer,

@@ -8,7 +8,7 @@
  * first check that passes clears it. Where accounts have ways of their own, and nothing goes
  * directly, a check that failed is followed by one on the next way. Who is in maintenance is not
  * asked. A check passes with any 2xx or 3xx within `timeout`. Where the proxy that it goes through
- * has no place for it (proxy_limits), it is left out.
+ * has no place for it, or no turn (proxy_limits), it is left out.
  */
 #pragma once
 #include "gateway/upstream.h"
