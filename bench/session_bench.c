@@ -438,7 +438,7 @@ static void measure_batches(const char *folder, uint32_t count)
         .path = path, .sessions_max = count + count / 4, .fsync = WEIR_FSYNC_NEVER});
     for (uint32_t i = 0; i < count; i += TOGETHER) {
         uint64_t begun_ns = clock_ns(CLOCK_MONOTONIC), begun_cpu_ns = own_ns();
-        for (uint32_t k = i; k < i + TOGETHER; k++) {
+        for (uint32_t k = i; k < i + TOGETHER && k < count; k++) {
             create_of(&texts[k], &id);
         }
         made_ns += clock_ns(CLOCK_MONOTONIC) - begun_ns;
