@@ -69,8 +69,7 @@ static void tell_json(const struct probe_way *way, const struct trial_result *re
         printf("%s\n%.*s", told > 0 ? "," : "", (int)json.len, json.at);
 }
 
-/* --- endpoints that are found
- * ----------------------------------------------------------------------
+/* --- endpoints that are found --------------------------------------------------------------------
  */
 
 static void tell_source(const struct config_upstream *upstream, const struct source *source)
