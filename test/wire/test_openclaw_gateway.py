@@ -202,9 +202,12 @@ def test_a_wrong_token_is_tried_once_whoever_asks():
             assert len(claw.connects) == len(claw.upgrades) == 1
             assert weir.metric("weir_openclaw_denied_total", upstream="up") == 1
             assert [event["why"] for event in told_of(weir)] == ["unauthorized: gateway token mismatch"]
-            states = [(key["state"], key["last_error"])
-                      for key in json.loads(weir.admin("/api/v1/keys").text)["keys"] if key["pool"] == "openclaw:up"]
-            assert states == [("down", "denied")] * 4
+
+            def states():
+                return [(key["state"], key["last_error"])
+                        for key in json.loads(weir.admin("/api/v1/keys").text)["keys"] if key["pool"] == "openclaw:up"]
+            wait_for(lambda: states() == [("down", "denied")] * 4, "word of it at every worker")
+            assert len(claw.upgrades) == 1
 
 
 def test_a_token_that_is_right_is_asked_for_by_one_and_used_by_all():
