@@ -77,7 +77,7 @@ struct accounts_choice {
     uint64_t wait_ms;  /* until one may be asked: with COOLING and FULL */
     uint8_t moved;     /* enum accounts_moved */
     uint32_t endpoint; /* for the caller: where it leads, */
-    bool is_down;      /* and that one was left out for leading nowhere */
+    uint64_t down;     /* and a bit for each that was left out for leading nowhere */
 };
 
 enum accounts_result accounts_take(struct accounts *accounts, const struct accounts_wish *wish,

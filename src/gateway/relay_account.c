@@ -126,7 +126,7 @@ static enum accounts_result take_of(struct transit *transit, struct slice path, 
         }
         accounts_give(upstream->accounts, ret_choice->index);
         wish->except |= UINT64_C(1) << ret_choice->index;
-        ret_choice->is_down = true;
+        ret_choice->down |= UINT64_C(1) << ret_choice->index;
     }
 }
 
@@ -141,6 +141,7 @@ static enum accounts_result take(struct transit *transit, struct slice path,
         return ACCOUNTS_TAKEN;
     }
     wish->except = except;
+    ret_choice->down = 0;
     return take_of(transit, path, false, wish, ret_choice);
 }
 
@@ -188,7 +189,7 @@ static void refuse(struct transit *transit, enum accounts_result result,
         transit_refuse(transit, FAULT_ACCOUNTS_FULL, retry_ms);
     } else if (result == ACCOUNTS_COOLING) {
         transit_refuse(transit, FAULT_ACCOUNTS_COOLING, retry_ms);
-    } else if (choice->is_down) {
+    } else if (choice->down != 0) {
         transit_refuse_down(transit);
     } else {
         transit_refuse(transit, FAULT_NO_ACCOUNT, 0);

@@ -191,7 +191,8 @@ void session_placed(struct transit *transit, const struct accounts_choice *choic
     case ACCOUNTS_AT_HOME: break;
     case ACCOUNTS_HOME_FULL: transit->affinity = AFFINITY_SPILL; break;
     case ACCOUNTS_HOME_COOLING:
-        transit->affinity = choice->is_down ? AFFINITY_DOWN : AFFINITY_COOLDOWN;
+        transit->affinity = (choice->down >> choice->home & 1) != 0 ? AFFINITY_DOWN
+                                                                    : AFFINITY_COOLDOWN;
         break;
     case ACCOUNTS_HOME_GONE: transit->affinity = AFFINITY_DRAINED; break;
     }

@@ -177,6 +177,23 @@ def test_a_conversation_stays_with_its_account():
             assert len({next(iter(one)) for one in seen}) > 1
 
 
+def test_why_a_conversation_moves_is_told():
+    """For its own account's cool-down, though the connection of the one that it goes to is in doubt."""
+    affinity = {"affinity": {"sources": ["session_header"]}}
+    with double(token="other") as claw:
+        accounts = [account("a", weight=10000, openclaw={"token": "wrong"}), account("b", weight=1, openclaw={"token": "demo"})]
+        with weir_for(claw, *accounts, route=affinity, pool={"down_for": "200ms"}) as weir:
+            wait_for(lambda: [pool_keys(weir)[name]["state"] for name in "ab"] == ["trial"] * 2, "the end of down_for")
+            claw.kill()
+            claw.arguments[-1] = "demo"
+            claw.start()
+            assert weir.admin("/api/v1/accounts/up/b/clear", method="POST").status == 200
+            answer = weir.ask("/openclaw/up/echo", method="POST", body=b"{}", headers="X-Session-Id: s\r\nContent-Length: 2\r\n")
+            assert answer.status == 200
+            rows = json.loads(weir.admin("/api/v1/events").text)["events"]
+            assert [(row["from"], row["account"], row["why"]) for row in rows if row["event"] == "session_rebound"] == [("a", "b", "cooldown")]
+
+
 def test_a_reader_hears_each_event_once():
     with double() as claw:
         accounts = [account(name, openclaw={"token": "demo"}) for name in "ab"]
