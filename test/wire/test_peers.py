@@ -83,9 +83,10 @@ def test_sse(server):
 
 @pytest.mark.soak
 def test_a_thousand_concurrent_clients():
+    """What a server that pauses for seconds makes look like a long wait is refused at once (wait_too_long): not with this time-out."""
     with peers.node() as upstream, Weir(upstream, pool={
             "max_connections": 2000, "keepalive_timeout": "60s", "headers_timeout": "60s"}, upstream_pool={
-            "max_connections": 200, "max_per_endpoint": 200, "waiting_max": 2000}) as weir:
+            "max_connections": 200, "max_per_endpoint": 200, "waiting_max": 2000, "acquire_timeout": "10m"}) as weir:
         done = subprocess.run([peers.find("ab", "apache2-utils"), "-q", "-k", "-n", "20000", "-c", "1000",
                                f"http://127.0.0.1:{weir.port}/x"], capture_output=True, text=True, check=True)
         assert "Failed requests:        0" in done.stdout, done.stdout
