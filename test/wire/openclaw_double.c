@@ -22,7 +22,7 @@ static void print_heard(void *arg, const char *what, const char *text, size_t le
     flockfile(stdout);
     printf("{\"heard\":\"%s\",\"said\":%s", what, len == 0 ? "null" : quote);
     for (size_t i = 0; i < len; i++) {
-        putchar_unlocked(text[i] == '\n' || text[i] == '\r' ? ' ' : text[i]);
+        putchar(text[i] == '\n' || text[i] == '\r' ? ' ' : text[i]);
     }
     printf("%s}\n", len == 0 ? "" : quote);
     fflush(stdout);
