@@ -56,7 +56,7 @@ static void a_file_that_is_odd_changes_nothing(void **state)
     bytes_init(&out, &alloc_libc, 4096);
     assert_true(prom_totals_begin(&out));
     assert_true(prom_totals_add(&out, "weir_done_total", NULL, &total));
-    prom_totals_end(&out);
+    assert_true(prom_totals_end(&out));
     size_t len = bytes_len(&out);
     hear(&heard, bytes_at(&out), len, len);
     assert_int_equal(heard.warnings, 0);

@@ -415,7 +415,7 @@ void prom_end(struct prom *prom)
 {
     family_end(prom);
     if (prom->is_record)
-        prom_totals_end(prom->out);
+        prom->full = !prom_totals_end(prom->out) || prom->full;
     else if (prom->openmetrics)
         put_text(prom, "# EOF\n");
 }

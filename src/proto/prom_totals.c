@@ -190,14 +190,17 @@ bool prom_totals_add(struct bytes *out, const char *family, const struct prom_la
     return true;
 }
 
-void prom_totals_end(struct bytes *out)
+bool prom_totals_end(struct bytes *out)
 {
     const char *at = bytes_at(out);
     size_t len = bytes_len(out);
     uint32_t count = 0;
+    if (len < HEAD)
+        return false;
     for (size_t i = HEAD; i < len; count++)
         i += SAMPLE_HEAD + get(at + i + 2, 2) + value_len((uint8_t)at[i], (uint8_t)at[i + 1]);
     put(bytes_at(out) + 12, count, 4);
+    return count <= PROM_TOTALS_SAMPLES_MAX;
 }
 
 /* --- read ----------------------------------------------------------------------------------------

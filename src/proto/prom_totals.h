@@ -45,7 +45,8 @@ struct prom_total {
 bool prom_totals_begin(struct bytes *out);
 bool prom_totals_add(struct bytes *out, const char *family, const struct prom_label *labels,
                      const struct prom_total *total);
-void prom_totals_end(struct bytes *out); /* `out` has nothing else in it */
+/* `out` has nothing else in it. False: it has no beginning, or more samples than there may be. */
+bool prom_totals_end(struct bytes *out);
 
 /* --- read ----------------------------------------------------------------------------------------
  */

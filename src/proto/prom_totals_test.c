@@ -254,9 +254,34 @@ static void a_sample_is_named_once(void **state)
     assert_true(prom_totals_begin(&out));
     assert_true(prom_totals_add(&out, "weir_done_total", LABELS({"a", "1"}, {"b", "2"}), &total));
     assert_true(prom_totals_add(&out, "weir_done_total", LABELS({"b", "2"}, {"a", "1"}), &total));
-    prom_totals_end(&out);
+    assert_true(prom_totals_end(&out));
     assert_int_equal(prom_totals_read(bytes_at(&out), bytes_len(&out), &totals), -EPROTO);
     bytes_fini(&out);
+}
+
+static void a_file_that_nobody_would_take_is_known_to_be_none(void **state)
+{
+    (void)state;
+    char name[16];
+    struct bytes out;
+    struct prom prom;
+    bytes_init(&out, &alloc_libc, 8); /* not even its head */
+    prom_init_record(&prom, &out);
+    prom_end(&prom);
+    assert_true(prom.full);
+    bytes_fini(&out);
+    for (uint32_t more = 0; more < 2; more++) {
+        bytes_init(&out, &alloc_libc, PROM_TOTALS_BYTES_MAX);
+        prom_init_record(&prom, &out);
+        prom_family(&prom, "weir_done_total", PROM_COUNTER, "Done.");
+        for (uint32_t i = 0; i < PROM_TOTALS_SAMPLES_MAX + more; i++) {
+            snprintf(name, sizeof(name), "%u", i);
+            prom_u64(&prom, LABELS({"a", name}), 1);
+        }
+        prom_end(&prom);
+        assert_int_equal(prom.full, more > 0);
+        bytes_fini(&out);
+    }
 }
 
 int main(void)
@@ -270,6 +295,7 @@ int main(void)
         cmocka_unit_test(what_is_too_long_is_not_written),
         cmocka_unit_test(what_is_none_is_refused),
         cmocka_unit_test(a_sample_is_named_once),
+        cmocka_unit_test(a_file_that_nobody_would_take_is_known_to_be_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         bytes_init(&out, &alloc_libc, PROM_TOTALS_BYTES_MAX);
         check(prom_totals_begin(&out));
         check(write_all(totals, bytes, size, &out) == prom_totals_count(totals));
-        prom_totals_end(&out);
+        check(prom_totals_end(&out));
         check(bytes_len(&out) == size);
         check(prom_totals_read(bytes_at(&out), bytes_len(&out), &again) == 0);
         check(prom_totals_count(again) == prom_totals_count(totals));
