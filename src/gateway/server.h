@@ -210,6 +210,7 @@ struct server {
     void *paused_arg;
     struct upgrade *upgrade;    /* how another process takes over; or NULL */
     struct prom_totals *totals; /* what processes before it have counted; or NULL */
+    int totals_error;           /* of what was heard of them last */
     struct manager *manager;    /* hears how it goes; or NULL */
     bool is_drain_due;          /* as soon as a reload is over */
     bool is_drain_hasty;        /* … and without a delay */

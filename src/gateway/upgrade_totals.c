@@ -63,12 +63,13 @@ void upgrade_totals_hear(struct server *server, int take_fd)
     struct prom_totals *totals;
     int error = read_file(take_fd, &totals);
     close(take_fd);
-    if (error != 0) {
+    if (error != 0 && error != server->totals_error) /* and not twice a second */
         log_to(&server->voice.sink, LOG_WARN_LEVEL,
                "counters of the process before this one are not understood",
                log_text("why", oserror_text(error)));
+    server->totals_error = error;
+    if (error != 0)
         return;
-    }
     prom_totals_free(server->totals);
     server->totals = totals;
 }

@@ -17,6 +17,6 @@ int upgrade_totals_of(const struct server *server, const struct census *census, 
 /* --- the other process ---------------------------------------------------------------------------
  */
 
-/* Its metrics go on from these. Says in the log where they cannot be understood; then they go on
- * from what was heard before. */
+/* Its metrics go on from these. Says in the log, once, that they cannot be understood; then they
+ * go on from what was heard before. */
 void upgrade_totals_hear(struct server *server, int take_fd);
