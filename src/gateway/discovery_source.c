@@ -457,6 +457,15 @@ static void take_records(struct part *part, const struct dns_records *records)
     took(part, arena, &found);
 }
 
+/* Where one family failed, all records are of the other: whether something is known that is not. */
+static bool has_other_family(const struct part *part, const struct dns_records *records)
+{
+    bool is_v6 = records->at[0].ip.family == AF_INET6, any = false;
+    for (uint32_t i = 0; i < part->found.count; i++)
+        any = any || (strchr(part->found.at[i].host, ':') != NULL) != is_v6;
+    return any;
+}
+
 static uint32_t good_for_ms(const struct part *part, uint32_t ttl_s)
 {
     uint32_t interval_ms = part->source->upstream->discover.interval_ms;
@@ -478,7 +487,7 @@ static void on_records(void *self, enum dns_error error, const struct dns_record
         failed(part, DISCOVERY_EMPTY, "%.150s: %s", name, dns_error_text(error));
     } else if (error != DNS_OK) {
         failed(part, DISCOVERY_FAILED, "%.150s: %s", name, dns_error_text(error));
-    } else if (is_half && part->has_found) {
+    } else if (is_half && has_other_family(part, records)) {
         failed(part, DISCOVERY_FAILED, "%.120s: the addresses of one family only", name);
     } else if (records->is_cut) {
         failed(part, DISCOVERY_FAILED, "%.120s: more than %u endpoints (discover.max)", name,

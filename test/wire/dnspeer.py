@@ -12,8 +12,8 @@ def name_bytes(name):
 
 
 class NameServer:
-    """`names` is {name: [IPv4 addresses]}, `services` {name: [(priority, weight, port, target)]}; they may change at any
-    time. Of names in `fails` it says that it cannot tell."""
+    """`names` is {name: [addresses]}, `services` {name: [(priority, weight, port, target)]}; they may change at any
+    time. Of names in `fails` it says that it cannot tell, or of one kind of records where that is there with the name."""
 
     def __init__(self, names, ttl=1, services=None):
         self.names, self.ttl, self.asked = names, ttl, []
@@ -61,11 +61,12 @@ class NameServer:
         if kind in (A, SRV):
             self.asked.append(name)
         found = []
-        if kind == A:
-            found = [socket.inet_aton(address) for address in known or []]
+        if kind in (A, AAAA):
+            family = socket.AF_INET if kind == A else socket.AF_INET6
+            found = [socket.inet_pton(family, address) for address in known or [] if (":" in address) == (kind == AAAA)]
         elif kind == SRV:
             found = [struct.pack(">HHH", *service[:3]) + name_bytes(service[3]) for service in known or []]
         records = b"".join(struct.pack(">HHHIH", 0xC00C, kind, 1, self.ttl, len(data)) + data for data in found)
-        code = 2 if name in self.fails else 0 if known is not None else 3
+        code = 2 if name in self.fails or (name, kind) in self.fails else 0 if known is not None else 3
         head = struct.pack(">HHHHHH", struct.unpack(">H", packet[:2])[0], 0x8180 | code, 1, len(found), 0, 0)
         return head + question + records

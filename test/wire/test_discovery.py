@@ -11,7 +11,7 @@ import time
 import certs
 import pytest
 
-from dnspeer import NameServer
+from dnspeer import AAAA, NameServer
 from test_names import Load
 from test_tls import TlsUpstream
 from upgrading import Upgraded
@@ -505,6 +505,23 @@ def test_every_address_of_a_name_is_an_endpoint():
             names.names["web.test"] = known or names.names["web.test"]
             names.fails.clear()
             wait_for(lambda: state(weir)["state"] == "current", "it to be back")
+
+
+def test_a_family_that_fails_matters_where_there_is_something_of_it():
+    with places("a", "b") as port, NameServer({"web.test": ["127.0.0.2", "::1"]}) as names, \
+            discovering({"dns": "address"}, [f"http://web.test:{port}"], dns={"servers": [names.address]}) as weir:
+        both = {f"127.0.0.2:{port}", f"[::1]:{port}"}
+        assert set(rows(weir)) == both
+        names.fails.add(("web.test", AAAA))
+        wait_for(lambda: "one family only" in state(weir)["error"], "the failure")
+        assert set(rows(weir)) == both
+        names.names["web.test"] = ["127.0.0.2"]
+        names.fails.clear()
+        wait_for(lambda: set(rows(weir)) == {f"127.0.0.2:{port}"}, "the one that is left")
+        names.fails.add(("web.test", AAAA))
+        names.names["web.test"] = ["127.0.0.3"]
+        wait_for(lambda: asked(weir) == {"b"}, "the other address")
+        assert state(weir)["state"] == "current"
 
 
 def test_a_name_is_looked_up_when_its_time_is_over():
