@@ -555,22 +555,50 @@ static bool keep(struct source *source, const struct config *config)
     return true;
 }
 
-static void inherit(struct source *source, const struct source *elder)
+/* Endpoints and an arena of their own. False: no memory. */
+static bool copy_set(const struct config_endpoints *set, struct config_arena **ret_arena,
+                     struct config_endpoints *ret)
 {
     struct config_arena *arena = config_arena_new(&memory);
-    struct config_endpoints set = {0};
+    struct config_endpoints copy = {0};
     if (arena == NULL)
-        return;
-    set.at = config_arena_take(arena, elder->set.count * sizeof(*set.at));
-    for (uint32_t i = 0; set.at != NULL && i < elder->set.count; i++)
-        add_copy(arena, &set, &elder->set.at[i]);
+        return false;
+    copy.at = config_arena_take(arena, set->count * sizeof(*copy.at));
+    for (uint32_t i = 0; copy.at != NULL && i < set->count; i++)
+        add_copy(arena, &copy, &set->at[i]);
     if (config_arena_is_short(arena)) {
         config_arena_free(arena);
-        return;
+        return false;
     }
-    source->arena = arena;
-    source->set = set;
-    source->has_set = true;
+    *ret_arena = arena;
+    *ret = copy;
+    return true;
+}
+
+/* The part of the elder that looks up the same; NULL: none does. */
+static const struct part *part_like(const struct source *elder, const struct part *part)
+{
+    const struct config_endpoint *is = &part->source->upstream->listed.at[part->index];
+    for (uint32_t i = 0; i < elder->parts_count; i++) {
+        const struct config_endpoint *was = &elder->upstream->listed.at[elder->parts[i].index];
+        if (compare(is, was) == 0 && strcmp(is->scheme, was->scheme) == 0)
+            return &elder->parts[i];
+    }
+    return NULL;
+}
+
+/* Names that both look up keep what they had while others are answered. */
+static void inherit(struct source *source, const struct source *elder)
+{
+    source->has_set = copy_set(&elder->set, &source->arena, &source->set);
+    if (!is_dns(source) || source->upstream->discover.dns != elder->upstream->discover.dns)
+        return;
+    for (uint32_t i = 0; i < source->parts_count; i++) {
+        struct part *part = &source->parts[i];
+        const struct part *like = part_like(elder, part);
+        part->has_found = like != NULL && like->has_found
+                          && copy_set(&like->found, &part->arena, &part->found);
+    }
 }
 
 struct source *source_new(struct loop *loop, struct dns *dns, const struct config *config,
@@ -590,13 +618,13 @@ struct source *source_new(struct loop *loop, struct dns *dns, const struct confi
         source_free(source);
         return NULL;
     }
-    if (elder != NULL && elder->has_set)
-        inherit(source, elder);
     for (uint32_t i = 0; i < parts; i++) {
         struct part *part = &source->parts[i];
         *part = (struct part){.source = source, .index = i, .timer = {.fire = on_timer}};
         look_in(part, 0);
     }
+    if (elder != NULL && elder->has_set)
+        inherit(source, elder);
     return source;
 }
 

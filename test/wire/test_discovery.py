@@ -642,6 +642,21 @@ def test_what_was_found_without_tls_is_not_served_where_it_is_asked_for(three, t
         assert weir.ask().json()["error"]["code"] == "undiscovered" and not rows(weir)
 
 
+def test_a_reload_that_adds_a_name_keeps_what_the_others_have(three):
+    """Those cannot be looked up while the new one is."""
+    a, b, _ = three
+    services = {"_http._tcp.web.test": [(0, 0, a.port, "host.test")], "_http._tcp.new.test": [(0, 0, b.port, "host.test")]}
+    with NameServer({"host.test": ["127.0.0.1"]}, services=services) as server, \
+            discovering({"dns": "srv"}, ["http://web.test"], dns={"servers": [server.address]}) as weir:
+        assert asked(weir) == {"a"}
+        server.fails.add("_http._tcp.web.test")
+        reload_with(weir, lambda config: config["upstreams"][0]["endpoints"].append({"url": "http://new.test"}))
+        wait_for(lambda: f"host.test:{b.port}" in rows(weir), "the endpoint of the new name")
+        assert asked(weir) == {"a", "b"}
+        reload_with(weir, lambda config: config["upstreams"][0]["endpoints"].pop(0))
+        wait_for(lambda: asked(weir) == {"b"}, "the other name to be gone")
+
+
 def test_reloads_and_changes_at_once(three, tmp_path):
     path = tmp_path / "endpoints.json"
     write(path, [server.url for server in three])
