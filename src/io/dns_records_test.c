@@ -35,7 +35,8 @@ static void on_told(void *self, enum dns_error error, const struct dns_records *
     dns_records_cancel(scene->cancels);
 }
 
-static void scene_init(struct scene *scene)
+/* A machine may pause for longer than a short time-out: only who waits for one has it. */
+static void scene_init_within(struct scene *scene, uint32_t timeout_ms)
 {
     static const struct fake_dns_name names[] = {
         {.name = "three.test", .addresses = {"127.0.0.1", "127.0.0.2", "127.0.0.3"}},
@@ -49,9 +50,16 @@ static void scene_init(struct scene *scene)
     assert_int_equal(loop_new(NULL, &scene->loop), 0);
     memcpy(scene->fake.names, names, sizeof names);
     fake_dns_open(&scene->fake, scene->loop);
-    const struct dns_options opt = {
-        .servers = scene->fake.servers, .hosts_path = "/nonexistent", .timeout_ms = 40, .tries = 2};
+    const struct dns_options opt = {.servers = scene->fake.servers,
+                                    .hosts_path = "/nonexistent",
+                                    .timeout_ms = timeout_ms,
+                                    .tries = 2};
     assert_int_equal(dns_open(scene->loop, &opt, &scene->dns), 0);
+}
+
+static void scene_init(struct scene *scene)
+{
+    scene_init_within(scene, 5000);
 }
 
 static void scene_fini(struct scene *scene)
@@ -115,9 +123,17 @@ static void what_fails_is_told_from_what_is_not_there(void **state)
     assert_int_equal(learn(&scene, "nobody.test", DNS_ADDRESSES, 8), DNS_NOT_FOUND);
     assert_int_equal(learn(&scene, "three.test", DNS_SERVICES, 8), DNS_NOT_FOUND);
     assert_int_equal(learn(&scene, "fail.test", DNS_ADDRESSES, 8), DNS_FAILED);
+    assert_int_equal(learn(&scene, "", DNS_ADDRESSES, 8), DNS_BAD_NAME);
+    scene_fini(&scene);
+}
+
+static void who_does_not_answer_is_not_waited_for_for_ever(void **state)
+{
+    struct scene scene;
+    (void)state;
+    scene_init_within(&scene, 40);
     assert_int_equal(learn(&scene, "silent.test", DNS_SERVICES, 8), DNS_TIMEOUT);
     assert_int_not_equal(learn(&scene, "garbage.test", DNS_ADDRESSES, 8), DNS_OK);
-    assert_int_equal(learn(&scene, "", DNS_ADDRESSES, 8), DNS_BAD_NAME);
     scene_fini(&scene);
 }
 
@@ -162,6 +178,7 @@ int main(void)
         cmocka_unit_test(all_addresses_of_both_families),
         cmocka_unit_test(what_this_host_knows_by_itself),
         cmocka_unit_test(what_fails_is_told_from_what_is_not_there),
+        cmocka_unit_test(who_does_not_answer_is_not_waited_for_for_ever),
         cmocka_unit_test(who_cancels_is_not_told),
     };
     return cmocka_run_group_tests_name("dns_records", tests, NULL, NULL);
