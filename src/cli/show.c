@@ -55,8 +55,8 @@ static const struct shown {
      {"time", "event", "worker", "pool", "key", "account", "from", "session", "why", "total",
       "waiting"}},
     {"process",
-     {"node", "version", "state", "pid", "started", "uptime_seconds", "resident_bytes",
-      "cpu_seconds", "user", "capabilities", "sandbox"}},
+     {"node", "version", "state", "pid", "generation", "started", "uptime_seconds",
+      "resident_bytes", "cpu_seconds", "user", "capabilities", "sandbox"}},
 };
 
 static const struct shown *find(const char *name)
@@ -118,6 +118,52 @@ static void print_one(struct table *table, struct slice row)
     print_row(table, row);
 }
 
+/* --- what one object tells of its parts, below its row ---
+ *
+ *     overload.level  calm
+ */
+
+/* One of them, its name to be as wide as that; where that is 0 it is not printed. Its width. */
+static size_t print_part(struct slice part, struct slice name, struct slice value, size_t width)
+{
+    char member[64], said[160], cell[ROW_CELL_MAX];
+    slice_copy(member, sizeof(member), name);
+    snprintf(said, sizeof(said), "%.*s.%s", (int)(part.len < 64 ? part.len : 64), part.at, member);
+    terminal_tame(said);
+    size_t is = terminal_width(said);
+    if (width > 0) {
+        row_cell(value, member, cell);
+        printf("%s%*s  %s\n", said, (int)(width > is ? width - is : 0), "", cell);
+    }
+    return is;
+}
+
+/* All of them. How wide the widest name is. */
+static size_t print_parts(struct slice object, size_t width)
+{
+    struct json_at at = {0};
+    struct slice part, value;
+    size_t widest = 0;
+    while (json_next(object, &at, &part, &value)) {
+        struct json_at inner = {0};
+        struct slice name, ignored;
+        while (json_is_object(value) && json_next(value, &inner, &name, &ignored)) {
+            size_t is = print_part(part, name, value, width);
+            widest = is > widest ? is : widest;
+        }
+    }
+    return widest;
+}
+
+static void print_object_parts(struct slice object)
+{
+    size_t width = print_parts(object, 0);
+    if (width > 0) {
+        printf("\n");
+        print_parts(object, width);
+    }
+}
+
 /* False: it is not what such a page says. */
 static bool print_table(const struct shown *page, struct slice body)
 {
@@ -136,6 +182,8 @@ static bool print_table(const struct shown *page, struct slice body)
     each_row(&table, measure);
     print_row(&table, (struct slice){NULL, 0});
     each_row(&table, print_one);
+    if (json_is_object(table.rows))
+        print_object_parts(table.rows);
     if (json_member(body, SLICE("cut"), &cut) && json_get_bool(cut, &is_cut) && is_cut)
         printf("… and more\n");
     return true;

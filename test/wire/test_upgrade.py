@@ -72,6 +72,15 @@ def one_slow():
     return asked, answer, script
 
 
+def shown(weir):
+    """What `weir show process` says: a row, and below it what the process tells of parts of it, a line each."""
+    said = subprocess.run([str(WEIR), "show", "process", "--admin", f"127.0.0.1:{weir.admin_port}"],
+                          capture_output=True, text=True, timeout=60, check=True).stdout
+    head, row, empty, *rest = said.splitlines()
+    assert empty == ""
+    return {**dict(zip(head.split(), row.split(), strict=True)), **dict(re.split(r" {2,}", line, maxsplit=1) for line in rest)}
+
+
 def test_what_the_command_says(upstream):
     with Upgraded(upstream) as weir:
         said = weir.command()
@@ -93,6 +102,9 @@ def test_an_open_request_ends_in_the_old_process_and_the_next_goes_to_the_new_on
         page = wait_for(lambda: (page := weir.process_page())["predecessor"] and page["predecessor"]["clients"] == 1 and page,
                         "what the old process still has")
         assert page["predecessor"]["pid"] == weir.process.pid
+        table = shown(weir)
+        assert table["generation"] == "2" and table["upgrade.state"] == "idle"
+        assert table["predecessor.clients"] == "1" and table["predecessor.pid"] == str(weir.process.pid)
         assert weir.metric("weir_process_predecessor_clients") == 1
         assert served(weir)
         answer.set()
@@ -100,6 +112,7 @@ def test_an_open_request_ends_in_the_old_process_and_the_next_goes_to_the_new_on
         assert last.status == 200 and last.header("connection") == "close"
         weir.alone()
         assert weir.metric("weir_process_predecessor_clients") == 0
+        assert not [name for name in shown(weir) if name.startswith("predecessor")]
 
 
 def test_who_waits_in_the_backlog_is_served(upstream):
@@ -528,6 +541,7 @@ def test_a_drain_is_waited_for_and_tells_how_many_are_left():
         first = command.stdout.readline()
         assert re.fullmatch(r"1 clients left, cut in \d+ s\n", first), first
         assert json.loads(weir.admin("/api/v1/process").text)["draining"]["clients"] == 1
+        assert shown(weir)["draining.clients"] == "1"
         answer.set()
         assert slow.final().status == 200
         rest, _ = command.communicate(timeout=30)
