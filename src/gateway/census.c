@@ -20,7 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void write_sheet(struct census *census, uint64_t worker);
+static struct census_sheet *begin_sheet(struct census *census, uint64_t worker);
+static void write_sheet(const struct census *census, const struct site *site,
+                        struct census_sheet *sheet);
 static void answer(void *self, uint64_t worker);
 static void collect(void *self, uint64_t worker);
 static void finish(struct census *census);
@@ -45,8 +47,9 @@ struct census *census_of_ended(struct server *server, unsigned what)
 {
     struct census *census = census_new(server, what);
     for (uint32_t i = 0; census != NULL && i < census->sheets_count; i++) {
-        write_sheet(census, i);
-        census->sheets[i].answered = true;
+        struct census_sheet *sheet = begin_sheet(census, i);
+        write_sheet(census, &server->sites[i], sheet);
+        sheet->answered = true;
     }
     return census;
 }
@@ -494,11 +497,17 @@ static void write_events(const struct site *site, struct census_sheet *sheet)
         sheet->events[i] = *eventlog_at(&site->events, i);
 }
 
-static void write_sheet(struct census *census, uint64_t worker)
+/* Whatever is written into it, by an order too, is of now. */
+static struct census_sheet *begin_sheet(struct census *census, uint64_t worker)
 {
-    struct site *site = &census->server->sites[worker];
     struct census_sheet *sheet = &census->sheets[worker];
-    sheet->now_ms = loop_now_ms(worker_loop(site->worker));
+    sheet->now_ms = loop_now_ms(worker_loop(census->server->sites[worker].worker));
+    return sheet;
+}
+
+static void write_sheet(const struct census *census, const struct site *site,
+                        struct census_sheet *sheet)
+{
     if (census->what & CENSUS_POOLS)
         write_pools(site, sheet);
     if (census->what & CENSUS_ENDPOINTS)
@@ -516,12 +525,13 @@ static void write_sheet(struct census *census, uint64_t worker)
 static void answer(void *self, uint64_t worker)
 {
     struct census *census = self;
+    struct site *site = &census->server->sites[worker];
+    struct census_sheet *sheet = begin_sheet(census, worker);
     uint64_t begun_ns = clock_thread_ns();
     if (census->order.run != NULL)
-        census->order.run(census->order.data, &census->server->sites[worker],
-                          &census->sheets[worker]);
-    write_sheet(census, worker);
-    census->sheets[worker].worked_ns = clock_thread_ns() - begun_ns;
+        census->order.run(census->order.data, site, sheet);
+    write_sheet(census, site, sheet);
+    sheet->worked_ns = clock_thread_ns() - begun_ns;
     /* The ring holds more letters than there can be censuses and drains under way. */
     check(crew_post_hub(census->server->crew, collect, census, worker));
 }
