@@ -226,7 +226,8 @@ class Group:
 @contextlib.contextmanager
 def capped(up, **options):
     """(gateway, bytes that it may have, what holds it to them, what it has of them): a control group; else the limit of the address
-    space; with sanitizers, which need more, what overload.memory says beyond what they need."""
+    space; with sanitizers, which need more and keep what is freed for a while, half as much again as overload.memory says beyond what
+    they need: 240 MiB of bodies alone would be more than that."""
     group = Group.make() if not is_sanitized() else None
     if group:
         try:
@@ -242,7 +243,7 @@ def capped(up, **options):
         with Weir(up, **options) as weir:
             resident = weir.resident()
         with Weir(up, overload={"memory": f"{resident + CAP}B"}, **options) as weir:
-            yield weir, resident + CAP, f"overload.memory, beyond the {resident >> 20} MiB of the sanitizers", weir.resident
+            yield weir, resident + CAP * 3 // 2, f"overload.memory, beyond the {resident >> 20} MiB of the sanitizers", weir.resident
 
 
 def bodies(weir, stack):
