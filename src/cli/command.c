@@ -58,6 +58,9 @@ const struct command commands[] = {
      "pools|endpoints|accounts|keys|connections|listeners|clients|sessions|certificates|events|"
      "alerts|capacity|generations|discovery|process [-o table|json] [NAME=VALUE ...]",
      "what a gateway that runs is doing",
+     "A table has a line for each row. At a terminal whose lines are too short for that, a row, and\n"
+     "the heading, goes on in further lines, indented.\n"
+     "\n"
      "  -o json       all that is known, as the admin interface says it\n"
      "  --admin ADDR  where that is, else WEIR_ADMIN, else what -c FILE says, else 127.0.0.1:9901\n"
      "  NAME=VALUE    of sessions only those whose id begins so, or with that user, upstream,\n"

@@ -12,8 +12,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #define COLUMNS_MAX 12U
+#define GAP         2U /* between columns, and before what goes on in a further line */
 #define QUERY_MAX   2048U
 
 /* What can be shown, and the columns of its table. */
@@ -52,8 +55,8 @@ static const struct shown {
     {"generations", {"generation", "since", "current"}},
     {"discovery", {"upstream", "source", "state", "endpoints", "last_success", "error"}},
     {"events",
-     {"time", "event", "worker", "pool", "key", "account", "from", "session", "why", "total",
-      "waiting"}},
+     {"time", "event", "worker", "pool", "key", "account", "from", "session", "what", "why",
+      "total", "waiting"}},
     {"process",
      {"node", "version", "state", "pid", "generation", "started", "uptime_seconds",
       "resident_bytes", "cpu_seconds", "user", "capabilities", "sandbox"}},
@@ -74,21 +77,66 @@ struct table {
     const struct shown *page;
     struct slice rows; /* an array, or one object */
     size_t widths[COLUMNS_MAX];
+    size_t room; /* letters of a line; SIZE_MAX: any */
     unsigned count;
 };
 
+/* A terminal's columns; what is no terminal gets a line for each row, however long. */
+static size_t room_of_output(void)
+{
+    struct winsize size;
+    bool is_known = isatty(STDOUT_FILENO) != 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+    return is_known && size.ws_col > GAP ? size.ws_col : SIZE_MAX;
+}
+
+/* The bytes of the text for which there is room, up to a space where there is one. */
+static size_t part_of(const char *text, size_t room)
+{
+    size_t at = 0, space = 0, letters = 0;
+    for (; text[at] != '\0'; at++) {
+        bool is_begin = ((unsigned char)text[at] & 0xc0) != 0x80;
+        if (text[at] == ' ')
+            space = at;
+        if (is_begin && letters++ == room)
+            return space > 0 ? space : at;
+    }
+    return at;
+}
+
+/* What is longer than a line goes on in the next. */
+static void print_cell(const struct table *table, const char *cell)
+{
+    while (*cell != '\0') {
+        size_t len = part_of(cell, table->room - GAP);
+        printf("%.*s", (int)len, cell);
+        cell += len;
+        cell += *cell == ' ';
+        if (*cell != '\0')
+            printf("\n%*s", (int)GAP, "");
+    }
+}
+
+/* A column for which there is no room begins a further line, of the headings as of each row. */
 static void print_row(const struct table *table, struct slice row)
 {
     char cell[ROW_CELL_MAX];
+    size_t at = 0, pad = 0;
     for (unsigned c = 0; c < table->count; c++) {
-        bool is_last = c + 1 == table->count;
+        size_t gap = c > 0 ? GAP : 0;
         if (row.at != NULL)
             row_cell(row, table->page->columns[c], cell);
         else
             snprintf(cell, sizeof(cell), "%s", table->page->columns[c]);
-        size_t rest = is_last ? 0 : table->widths[c] - terminal_width(cell) + 2;
-        printf("%s%*s%s", cell, (int)rest, "", is_last ? "\n" : "");
+        if (c > 0 && at + gap + table->widths[c] > table->room) {
+            printf("\n");
+            at = pad = 0;
+        }
+        printf("%*s", (int)(pad + gap), "");
+        print_cell(table, cell);
+        pad = table->widths[c] - terminal_width(cell);
+        at += gap + table->widths[c];
     }
+    printf("\n");
 }
 
 static void measure(struct table *table, struct slice row)
@@ -167,7 +215,7 @@ static void print_object_parts(struct slice object)
 /* False: it is not what such a page says. */
 static bool print_table(const struct shown *page, struct slice body)
 {
-    struct table table = {.page = page};
+    struct table table = {.page = page, .room = room_of_output()};
     struct slice cut;
     bool is_cut = false;
     if (!json_check(body))

@@ -131,10 +131,15 @@ bool top_read_events(struct top_state *state, struct slice page)
         return false;
     while (json_next(rows, &at, &name, &row)) {
         char time[ROW_CELL_MAX], event[ROW_CELL_MAX], pool[ROW_CELL_MAX], key[ROW_CELL_MAX];
+        char what[ROW_CELL_MAX], *about[] = {what, pool, key};
         row_cell(row, "time", time);
         row_cell(row, "event", event);
+        row_cell(row, "what", what);
         row_cell(row, "pool", pool);
         row_cell(row, "key", key);
+        for (size_t i = 0; i < sizeof(about) / sizeof(about[0]); i++)
+            if (strcmp(about[i], "-") == 0)
+                about[i][0] = '\0';
         if (state->events_count == TOP_EVENTS_MAX) {
             memmove(state->events[0], state->events[1],
                     sizeof(state->events) - sizeof(state->events[0]));
@@ -142,8 +147,9 @@ bool top_read_events(struct top_state *state, struct slice page)
         }
         const char *clock = strchr(time, 'T');
         clock = clock != NULL ? clock + 1 : time;
-        snprintf(state->events[state->events_count++], ROW_CELL_MAX, "%.8s %.40s %.60s %.100s",
-                 clock, event, pool[0] == '-' ? "" : pool, key[0] == '-' ? "" : key);
+        snprintf(state->events[state->events_count++], ROW_CELL_MAX,
+                 "%.8s %.40s%s%.40s%s%.60s%s%.100s", clock, event, what[0] != '\0' ? " " : "", what,
+                 pool[0] != '\0' ? " " : "", pool, key[0] != '\0' ? " " : "", key);
     }
     return true;
 }

@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`weir explain`: of a key, and of a request."""
+"""`weir explain`, of a key and of a request; `weir show`, at a terminal."""
+import contextlib
+import fcntl
 import json
+import os
+import pty
+import struct
 import subprocess
+import termios
+
+import pytest
 
 from test_accounts import Api
 from test_affinity import KEYS, by_session, four, relay
@@ -74,3 +82,45 @@ def test_every_list_can_be_shown():
             described = json.dumps(paths[f"/api/v1/{name}"]["get"])
             for column in done.stdout.splitlines()[0].split():
                 assert f'"{column}"' in described, (name, column)
+
+
+def at_terminal(columns, *words):
+    """What `weir show` writes to a terminal of so many columns."""
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen([str(WEIR), "show", *words], stdout=its) as process, os.fdopen(ours, "rb") as said:
+        os.close(its)
+        text = b""
+        with contextlib.suppress(OSError):  # what Linux says of a terminal that nobody writes to any more
+            while part := said.read1():
+                text += part
+        assert process.wait(60) == 0
+    return text.decode().splitlines()
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_tables_fit_a_terminal(columns):
+    """A line that is too long for the terminal goes on in the next, indented, in the headings as in each row: nothing is left out, and a
+    pipe gets a line for each row."""
+    with Upstream() as upstream, Weir(upstream) as weir:
+        assert weir.ask().status == 200
+        for name in ("pools", "endpoints", "keys", "connections", "events", "alerts", "capacity"):
+            where = ("--admin", f"127.0.0.1:{weir.admin_port}")
+            fitted = at_terminal(columns, name, *where)
+            assert max(map(len, fitted)) <= columns, name
+            heading = [line.rstrip() for line in fitted[:next(n for n in range(1, 99) if not fitted[n].startswith("  "))]]
+            piped = subprocess.run([str(WEIR), "show", name, *where], capture_output=True, text=True, timeout=60, check=True).stdout
+            assert " ".join(heading).split() == piped.splitlines()[0].split(), name
+            assert not any(line.startswith(" ") for line in piped.splitlines()), name
+            assert [line.split()[0] for line in fitted if line[0] != " "] == [line.split()[0] for line in piped.splitlines()], name
+        assert len(at_terminal(400, "pools", *where)) == 3  # the heading, up and listener:web
+
+
+def test_what_an_event_is_about_is_shown():
+    with Upstream() as upstream, Weir(upstream) as weir:
+        assert weir.admin("/api/v1/pools/up/pause", "POST", body=b'{"reason": "to see it"}').status == 200
+        said = subprocess.run([str(WEIR), "show", "events", "--admin", f"127.0.0.1:{weir.admin_port}"], capture_output=True, text=True,
+                              timeout=60, check=True).stdout.splitlines()
+        changed = next(line for line in said if " changed " in line)
+        at = said[0].index("what")
+        assert said[0][at:].startswith("what ") and changed[at:].startswith("pause ")

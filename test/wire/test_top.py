@@ -170,10 +170,12 @@ def test_narrow_and_resized(terminal, gateway):
 
 
 def test_a_pool_that_is_unavailable(terminal):
+    """It is said first; and of an event what it is about."""
     with Weir(upstream_pool={"failures_max": 1}) as weir:
         assert weir.ask().status in (502, 503)
         terminal.top(f"127.0.0.1:{weir.admin_port}", "--every", "250ms")
-        terminal.shows(r"up is unavailable: ", r"^X up ")
+        assert weir.admin("/api/v1/pools/up/pause", "POST", body=b"{}").status == 200
+        terminal.shows(r"up is unavailable: ", r"^X up ", r"^  [\d:]{8} changed pause up$")
         terminal.keys("q")
         assert terminal.left() == 0
 
