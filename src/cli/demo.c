@@ -111,7 +111,7 @@ static void welcome(const struct server *server, const struct cast *cast)
         "  curl -N http://127.0.0.1:%u/events                an event stream, live\n"
         "  curl -i -d 'some text' http://127.0.0.1:%u/echo   what the upstream received\n"
         "  curl -k https://127.0.0.1:%u/                     the same through TLS\n"
-        "  python3 -m websockets ws://127.0.0.1:%u/echo      a WebSocket: each line comes back;\n"
+        "  /usr/bin/python3 -m websockets ws://127.0.0.1:%u/echo      a WebSocket: each line comes back;\n"
         "      or, in a browser's console:\n"
         "      ws = new WebSocket(\"ws://127.0.0.1:%u/echo\")\n"
         "      ws.onmessage = said => console.log(said.data); ws.onopen = () => ws.send(\"hi\")\n"
