@@ -5,9 +5,12 @@
  */
 #include "cli/command.h"
 #include "cli/faults.h"
+#include "gateway/config_fault.h"
 #include "gateway/config_way.h"
 #include "gateway/discovery.h"
+#include "gateway/engine_room.h"
 #include "gateway/probe.h"
+#include "gateway/process.h"
 #include "io/loop.h"
 #include "proto/json.h"
 
@@ -153,6 +156,22 @@ static void print_json(const struct config *config, const struct config_faults *
     printf("}\n");
 }
 
+/* What the configuration alone does not tell: what it would be allowed where this runs. */
+static void judge_descriptors(const struct config *config, const char *path,
+                              struct config_faults *faults)
+{
+    const struct engine_room room = engine_room_of(config);
+    uint64_t needed = engine_room_descriptors(&room);
+    uint32_t allowed = process_raise_descriptors();
+    if (needed > allowed)
+        config_advise(
+            faults, (struct config_place){path, 1, 1},
+            "all limits of connections together need %llu file descriptors, of which %u "
+            "are allowed here: lower max_connections of listeners and upstreams, or raise "
+            "the limit (ulimit -Hn, LimitNOFILE of systemd)",
+            (unsigned long long)needed, allowed);
+}
+
 int command_check(int count, char **words)
 {
     const char *path = NULL, *format = "text";
@@ -173,6 +192,8 @@ int command_check(int count, char **words)
     struct config_faults faults;
     struct config *config = config_read(path, &faults);
     bool valid = config != NULL;
+    if (valid)
+        judge_descriptors(config, path, &faults);
     if (json)
         print_json(config, &faults, probe);
     else

@@ -6,11 +6,12 @@
 
 #include <string.h>
 
-#define SESSION_BYTES  256U    /* more of a key's text: whose session it is, the way there */
-#define STREAMS_MAX    100000U /* of all clients of HTTP/2 on one worker */
-#define GROUPS_SPARE   1024U   /* clients of whom upstreams are told (proxy_protocol) */
-#define SPARE          64U
-#define UNLIMITED_MEAN 100000U /* connections of a pool that may have any number */
+#define DESCRIPTORS_SPARE 64U     /* logs, loops, the admin's clients, DNS */
+#define SESSION_BYTES     256U    /* more of a key's text: whose session it is, the way there */
+#define STREAMS_MAX       100000U /* of all clients of HTTP/2 on one worker */
+#define GROUPS_SPARE      1024U   /* clients of whom upstreams are told (proxy_protocol) */
+#define SPARE             64U
+#define UNLIMITED_MEAN    100000U /* connections of a pool that may have any number */
 
 /* What configurations to come may have more. */
 #define GROWTH         2U
@@ -89,6 +90,11 @@ static uint64_t at_most(uint64_t value, uint64_t needed, uint64_t most)
 {
     most = needed > most ? needed : most;
     return value < most ? value : most;
+}
+
+uint64_t engine_room_descriptors(const struct engine_room *room)
+{
+    return room->conns + DESCRIPTORS_SPARE;
 }
 
 struct engine_room engine_room_reserve(const struct engine_room *room)

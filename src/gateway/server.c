@@ -44,8 +44,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define DESCRIPTORS_SPARE 64U /* logs, loops, the admin's clients, DNS */
-
 static int open_logs(struct server *s, char *ret_fault);
 static int open_otlp(struct server *s);
 static int open_generation(struct server *s, char *ret_fault);
@@ -441,7 +439,7 @@ static int open_crew(struct server *s)
     struct crew_options opt = {.workers = s->sites_count, .engine = engine_options(s)};
     opt.loop.read_buffer_bytes = room.read_buffer;
     uint32_t limit = process_raise_descriptors();
-    uint64_t needed = room.conns + DESCRIPTORS_SPARE;
+    uint64_t needed = engine_room_descriptors(&room);
     if (needed > limit)
         log_to(&s->voice.sink, LOG_WARN_LEVEL, "too few file descriptors for all limits",
                log_u64("needed", needed), log_u64("allowed", limit));

@@ -97,6 +97,16 @@ def test_check_advice_alone_is_valid(tmp_path):
     assert done.returncode == 0 and ": advice: listener web has no routes" in done.stdout
 
 
+def test_check_counts_descriptors(good):
+    """More connections than the process may have descriptors: said where it runs, in both forms, and valid all the same."""
+    few = ("sh", "-c", 'ulimit -n 512; exec "$0" "$@"', str(WEIR), "check", "-c", str(good))
+    done = subprocess.run(few, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and re.search(r"weir\.yaml:1:1: advice: all limits of connections together need 1\d{3} file "
+                                              r"descriptors, of which 512 are allowed here: ", done.stdout), done.stdout
+    told = json.loads(subprocess.run([*few, "--format", "json"], capture_output=True, text=True, timeout=60, check=False).stdout)
+    assert told["valid"] and told["errors"] == 0 and [fault["severity"] for fault in told["faults"]] == ["advice"]
+
+
 def test_check_probe(tmp_path):
     path = tmp_path / "weir.yaml"
     with Upstream() as upstream:
