@@ -47,6 +47,30 @@ static void check_listener(struct check *check, uint32_t of, const struct config
                is->name);
 }
 
+static bool is_endpoint(const struct config_endpoint *a, const struct config_endpoint *b)
+{
+    return strcmp(a->scheme, b->scheme) == 0 && strcmp(a->host, b->host) == 0 && a->port == b->port;
+}
+
+/* What is open there goes by numbers of accounts and endpoints: another order alone, which is no
+ * change of an option, would have one account's token shown on another's way. */
+static void check_order(struct check *check, const struct config_upstream *is,
+                        const struct config_upstream *wanted)
+{
+    const char *what = NULL;
+    for (uint32_t i = 0; i < is->endpoints.count && i < wanted->endpoints.count; i++)
+        if (!is_endpoint(&is->endpoints.at[i], &wanted->endpoints.at[i]))
+            what = "endpoints";
+    for (uint32_t i = 0; i < is->accounts.count && i < wanted->accounts.count; i++)
+        if (strcmp(is->accounts.at[i].name, wanted->accounts.at[i].name) != 0)
+            what = "accounts";
+    if (what != NULL)
+        refuse(check,
+               "upstreams[%s].%s: in another order, or others; an upstream with protocol openclaw "
+               "changes with a restart, or under another name",
+               is->name, what);
+}
+
 static void check_upstream(struct check *check, const struct config_upstream *is,
                            const struct config_upstream *wanted)
 {
@@ -56,6 +80,8 @@ static void check_upstream(struct check *check, const struct config_upstream *is
             "upstreams[%s].endpoints: with protocol auto the first endpoint of https://, and the "
             "last, needs a restart, or an upstream of another name",
             is->name);
+    if (is->protocol == PROTOCOL_OPENCLAW && wanted->protocol == PROTOCOL_OPENCLAW)
+        check_order(check, is, wanted);
 }
 
 /* Whether both name a proxy, for themselves or for accounts, that is to have other limits. */

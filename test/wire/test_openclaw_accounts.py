@@ -122,6 +122,20 @@ def test_a_refused_account_cools_down_and_others_serve():
             assert post(weir, "echo", {"i": 1}).json() == {"i": 1}
 
 
+@pytest.mark.parametrize("what", ["accounts", "endpoints"])
+def test_a_reload_in_another_order_would_show_tokens_to_others_and_is_refused(what):
+    with double() as claw:
+        accounts = [account("a", openclaw={"token": "demo"}), account("b", openclaw={"token": "other"})]
+        options = {"protocol": "openclaw", "accounts": accounts}
+        with Weir([claw.http_url, f"http://127.0.0.1:{dead_port()}"], upstream_options=options) as weir:
+            config = json.loads(weir.config_path.read_text())
+            config["upstreams"][0][what].reverse()
+            config["log"]["level"] = "debug"
+            weir.config_path.write_text(json.dumps(config))
+            answer = weir.admin("/api/v1/reload", method="POST")
+            assert answer.status == 409 and f"upstreams[up].{what}: in another order" in json.loads(answer.text)["message"], answer.text
+
+
 @option("upstreams.accounts.openclaw.password")
 def test_what_an_account_does_not_say_is_the_upstreams():
     with double(token="sesame") as claw:
