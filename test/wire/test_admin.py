@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The admin interface: its pages, who may see them, and that reading them costs the traffic nothing."""
 import base64
+import datetime
 import json
 import socket
 import subprocess
@@ -9,7 +10,7 @@ import threading
 import pytest
 
 import peers
-from weirtest import Client, Upstream, Weir, wait_for
+from weirtest import Client, Upstream, Weir, free_port, wait_for
 
 PAGES = ("pools", "endpoints", "keys", "connections", "listeners", "certificates", "events", "config", "process")
 
@@ -59,6 +60,28 @@ def test_figures_agree(relay):
     events = [event["event"] for event in page(relay, "events")["events"]]
     assert "connection_added" in events and "connection_reused" not in events
     assert page(relay, "process")["pid"] == relay.process.pid
+
+
+def test_pages_and_metrics_agree():
+    """Of two endpoints one is refused: what the pages count of the pool and of both, the metrics count too."""
+    with Upstream() as upstream, Weir([upstream.url, f"http://127.0.0.1:{free_port()}"],
+                                      upstream_options={"balance": "round_robin", "retry": {"on": []}}) as weir:
+        for _ in range(6):
+            assert weir.ask().status in (200, 502, 503)
+        up = next(row for row in page(weir, "pools")["pools"] if row["name"] == "up")
+        assert up["acquires"] >= 6 and up["released"] >= 1 and up["keys"] == 2
+        for field, family in (("keys", "keys"), *((name, f"{name}_total") for name in (
+                "acquires", "released", "waits", "probes", "evicted", "crowded", "overdue", "events_lost"))):
+            assert weir.metric(f"weir_pool_{family}", pool="up") == up[field], field
+        rows = page(weir, "endpoints")["endpoints"]
+        assert sum(row["answered"] for row in rows) >= 1 and sum(row["failed"] for row in rows) >= 1
+        for row in rows:
+            for field in ("answered", "failed"):
+                assert weir.metric(f"weir_endpoint_{field}_total", upstream="up", endpoint=row["endpoint"]) == row[field], row
+        said = page(weir, "process")
+        assert abs(weir.metric("weir_process_start_time_seconds")
+                   - datetime.datetime.fromisoformat(said["started"].replace("Z", "+00:00")).timestamp()) < 2
+        assert weir.metric("weir_workers") == len(said["workers"])
 
 
 def test_events_tell_of_an_endpoint_that_is_down():

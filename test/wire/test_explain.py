@@ -100,8 +100,8 @@ def at_terminal(columns, *words):
 
 @pytest.mark.parametrize("columns", [60, 80, 100])
 def test_tables_fit_a_terminal(columns):
-    """A line that is too long for the terminal goes on in the next, indented, in the headings as in each row: nothing is left out, and a
-    pipe gets a line for each row."""
+    """A line that is too long for the terminal goes on in the next, indented, in the headings as in each row: nothing is left
+    out, and a pipe gets a line for each row."""
     with Upstream() as upstream, Weir(upstream) as weir:
         assert weir.ask().status == 200
         for name in ("pools", "endpoints", "keys", "connections", "events", "alerts", "capacity"):
@@ -119,8 +119,8 @@ def test_tables_fit_a_terminal(columns):
 def test_what_an_event_is_about_is_shown():
     with Upstream() as upstream, Weir(upstream) as weir:
         assert weir.admin("/api/v1/pools/up/pause", "POST", body=b'{"reason": "to see it"}').status == 200
-        said = subprocess.run([str(WEIR), "show", "events", "--admin", f"127.0.0.1:{weir.admin_port}"], capture_output=True, text=True,
-                              timeout=60, check=True).stdout.splitlines()
+        said = subprocess.run([str(WEIR), "show", "events", "--admin", f"127.0.0.1:{weir.admin_port}"], capture_output=True,
+                              text=True, timeout=60, check=True).stdout.splitlines()
         changed = next(line for line in said if " changed " in line)
         at = said[0].index("what")
         assert said[0][at:].startswith("what ") and changed[at:].startswith("pause ")

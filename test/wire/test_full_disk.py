@@ -25,6 +25,8 @@ def test_the_disk_of_the_log_is_full():
         for _ in range(50):
             assert weir.ask().status == 200
         wait_for(lambda: json.loads(weir.admin("/api/v1/process").text)["access_lines_dropped"] >= 50, "lines dropped and counted")
+        assert weir.metric("weir_log_dropped_total", log="access") >= 50
+        assert weir.metric("weir_log_dropped_total", log="program") == 0
         assert weir.ask().status == 200
 
 
