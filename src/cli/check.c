@@ -9,6 +9,7 @@
 #include "gateway/config_way.h"
 #include "gateway/discovery.h"
 #include "gateway/engine_room.h"
+#include "gateway/pressure.h"
 #include "gateway/probe.h"
 #include "gateway/process.h"
 #include "io/loop.h"
@@ -172,6 +173,23 @@ static void judge_descriptors(const struct config *config, const char *path,
             (unsigned long long)needed, allowed);
 }
 
+static void judge_memory(const struct config *config, const char *path,
+                         struct config_faults *faults)
+{
+    struct pressure pressure;
+    pressure_init(&pressure,
+                  &(struct pressure_options){.root = "", .memory = config->overload.memory});
+    uint64_t needed = engine_room_memory(config), allowed = pressure.use[OVERLOAD_MEMORY].most;
+    if (allowed > 0 && needed > allowed)
+        config_advise(
+            faults, (struct config_place){path, 1, 1},
+            "all limits together may need %llu MiB of memory (64 KiB for each client, 150 "
+            "bytes for each conversation), of which %llu are allowed here: lower "
+            "max_connections of listeners or sessions.max, or allow more "
+            "(overload.memory, memory.max of the control group)",
+            (unsigned long long)(needed >> 20), (unsigned long long)(allowed >> 20));
+}
+
 int command_check(int count, char **words)
 {
     const char *path = NULL, *format = "text";
@@ -192,8 +210,10 @@ int command_check(int count, char **words)
     struct config_faults faults;
     struct config *config = config_read(path, &faults);
     bool valid = config != NULL;
-    if (valid)
+    if (valid) {
         judge_descriptors(config, path, &faults);
+        judge_memory(config, path, &faults);
+    }
     if (json)
         print_json(config, &faults, probe);
     else

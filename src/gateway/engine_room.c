@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+#define CLIENT_BYTES      65536U /* of one that is active, with its connection upstream, at most */
+#define RECORD_BYTES      150U   /* of a conversation */
+#define PROGRAM_BYTES     16777216U
 #define DESCRIPTORS_SPARE 64U     /* logs, loops, the admin's clients, DNS */
 #define SESSION_BYTES     256U    /* more of a key's text: whose session it is, the way there */
 #define STREAMS_MAX       100000U /* of all clients of HTTP/2 on one worker */
@@ -95,6 +98,17 @@ static uint64_t at_most(uint64_t value, uint64_t needed, uint64_t most)
 uint64_t engine_room_descriptors(const struct engine_room *room)
 {
     return room->conns + DESCRIPTORS_SPARE;
+}
+
+uint64_t engine_room_memory(const struct config *config)
+{
+    uint64_t bytes = PROGRAM_BYTES;
+    bool has_accounts = false;
+    for (uint32_t i = 0; i < config->listeners.count; i++)
+        bytes += (uint64_t)config->listeners.at[i].pool.max_connections * CLIENT_BYTES;
+    for (uint32_t i = 0; i < config->upstreams.count; i++)
+        has_accounts = has_accounts || config->upstreams.at[i].accounts.count > 0;
+    return bytes + (has_accounts ? (uint64_t)config->sessions.max * RECORD_BYTES : 0);
 }
 
 struct engine_room engine_room_reserve(const struct engine_room *room)

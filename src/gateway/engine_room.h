@@ -17,6 +17,9 @@ struct engine_room {
 struct engine_room engine_room_of(const struct config *config);
 /* File descriptors that the process needs where every limit of connections is reached. */
 uint64_t engine_room_descriptors(const struct engine_room *room);
+/* Bytes that the process may need where every client is active and every conversation is kept;
+ * apart from bodies that routes hold (limits.hold), of which most requests have none. */
+uint64_t engine_room_memory(const struct config *config);
 /* For that and for others that are larger, to a degree. */
 struct engine_room engine_room_reserve(const struct engine_room *room);
 /* The option of which `reserved` has too little, in words; NULL: it is enough. */

@@ -107,6 +107,15 @@ def test_check_counts_descriptors(good):
     assert told["valid"] and told["errors"] == 0 and [fault["severity"] for fault in told["faults"]] == ["advice"]
 
 
+def test_check_counts_memory(good):
+    """A thousand clients, and less memory than they may need."""
+    good.write_text("overload: { memory: 40MiB }\n" + good.read_text())
+    done = subprocess.run([str(WEIR), "check", "-c", str(good)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and re.search(r"weir\.yaml:1:1: advice: all limits together may need \d\d MiB of memory \(64 KiB for "
+                                              r"each client, 150 bytes for each conversation\), of which 40 are allowed here: ",
+                                              done.stdout), done.stdout
+
+
 def test_check_probe(tmp_path):
     path = tmp_path / "weir.yaml"
     with Upstream() as upstream:
