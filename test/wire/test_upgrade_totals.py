@@ -123,16 +123,22 @@ def test_a_filter_leaves_nothing_out_of_what_is_handed_over():
 
 
 class Watch(threading.Thread):
-    """Reads the metrics again and again, as fast as it can: none may ever be less than it was, or be gone."""
+    """Reads the metrics again and again, as fast as it can: none may ever be less than it was, or be gone. Who asks a process that ends
+    in that moment is cut off, once for each (docs/explanation/upgrade.md), and asks again."""
 
     def __init__(self, weir):
         super().__init__(daemon=True)
         self.weir, self.over, self.fallen, self.pages, self.generations = weir, threading.Event(), [], 0, set()
+        self.cut = 0
 
     def run(self):
         before = {}
         while not self.over.is_set():
-            text = self.weir.admin("/metrics").text
+            try:
+                text = self.weir.admin("/metrics").text
+            except ConnectionError:
+                self.cut += 1
+                continue
             now = counted(text)
             self.generations.add(re.search(r"^weir_process_generation (\d+)$", text, re.M)[1])
             self.fallen += [(name, value, now.get(name)) for name, value in before.items() if now.get(name, -1) < value]
@@ -173,6 +179,6 @@ def test_no_figure_falls_while_processes_take_over_from_each_other_under_load(wo
             thread.join(30)
             assert not thread.is_alive()
         assert not failed and not watch.fallen, (failed, watch.fallen[:10])
-        assert watch.generations == {"1", "2", "3", "4"}
+        assert watch.generations == {"1", "2", "3", "4"} and watch.cut <= 3
         assert requests(weir, code="200") == done.count(200) and requests(weir, code="418") == done.count(418)
         assert weir.metric("weir_http_request_seconds_count") == len(done)
