@@ -40,7 +40,7 @@ class Disk:
         unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
         self.holder = subprocess.Popen([*unshare, "sh", "-c", script], stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout.readline() == "mounted\n"
-        self.inside = ["nsenter", "-t", str(self.holder.pid), *([] if os.geteuid() == 0 else ["--user"]), "--mount", "--"]
+        self.inside = ["nsenter", "-t", str(self.holder.pid), *([] if os.geteuid() == 0 else ["--user"]), "--mount", "--root", "--wd", "--"]
         self.seen = pathlib.Path(f"/proc/{self.holder.pid}/root{folder}")
 
     def __enter__(self):
