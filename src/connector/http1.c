@@ -538,7 +538,8 @@ static void answer_fail(struct conn *conn, enum http_fault why)
     conn_spend(conn);
 }
 
-/* Keep-Alive: timeout=N (draft-thomson-hybi-http-timeout): be gone before the peer is. */
+/* Keep-Alive: timeout=N (draft-thomson-hybi-http-timeout): be gone before the peer is. What is kept
+ * for less than a second (Node says 0) is not used again. */
 static void heed_idle_hint(struct conn *conn, const struct http_head *head)
 {
     if (!http_has(head, HTTP_KEEP_ALIVE) || conn->id.id == 0) {
@@ -552,6 +553,7 @@ static void heed_idle_hint(struct conn *conn, const struct http_head *head)
             || !text_parse_u64(slice_sub(word, 8, word.len), &seconds) || seconds > 86400) {
             continue;
         }
+        conn->keep_alive = conn->keep_alive && seconds > 0;
         uint32_t told_ms = (uint32_t)seconds * 1000;
         uint32_t hint_ms = told_ms > 2 * IDLE_MARGIN_MS ? told_ms - IDLE_MARGIN_MS : told_ms / 2;
         if (hint_ms != conn->idle_hint_ms) {

@@ -91,9 +91,9 @@ def test_echo_of_bodies_both_ways(make):
 
 
 def test_node_closes_idle_connections():
-    """Its Keep-Alive says when; nobody is answered over one that was closed meanwhile."""
+    """Its Keep-Alive says when, which is at once: timeout=0."""
     with peers.node(keep_alive_ms=1) as server:
-        expect(ask(f"{server.url}/echo", at_once=4, times=400), statuses={"200": 400})
+        expect(ask(f"{server.url}/echo", at_once=4, times=400), statuses={"200": 400}, created=400)
 
 
 # --- the server ----------------------------------------------------------------------------------
