@@ -5,10 +5,9 @@
  */
 #include "gateway/fetcher.h"
 
-#include <weir/runtime.h>
-
 #include "base/bytes.h"
 #include "base/check.h"
+#include "gateway/own_client.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -17,8 +16,7 @@
 
 struct fetcher {
     struct fetcher_options opt;
-    weir_runtime *runtime;
-    weir_http_client *client;
+    struct own_client client;
     struct loop_wake *wake;
     weir_http_field fields[FETCHER_FIELDS_MAX];
 
@@ -107,7 +105,7 @@ weir_err fetcher_get(struct fetcher *fetcher, const char *etag)
     bytes_clear(&fetcher->body); /* nobody else has it: none is under way */
     fetcher->is_long = false;
     fetcher->etag[0] = '\0';
-    return weir_http_send(fetcher->client, &request, &handler, fetcher, &call);
+    return weir_http_send(fetcher->client.http, &request, &handler, fetcher, &call);
 }
 
 /* --- life ----------------------------------------------------------------------------------------
@@ -116,21 +114,11 @@ weir_err fetcher_get(struct fetcher *fetcher, const char *etag)
 static weir_err open_client(struct fetcher *fetcher)
 {
     const struct fetcher_options *opt = &fetcher->opt;
-    const weir_runtime_options runtime = {.size = sizeof(runtime),
-                                          .workers = 1,
-                                          .pools_max = 1,
-                                          .conns_max = 8,
-                                          .waiting_max = 8,
-                                          .keys_max = 8};
-    const weir_http_client_options client = {
-        .size = sizeof(client),
-        .pool = {.name = opt->name, .max_total = 2, .total_timeout_ms = opt->timeout_ms},
-        .requests_max = 2,
-        .redirects_max = WEIR_NONE,
-        .dns_servers = opt->dns_servers,
-        .tls = {.ca = opt->ca[0] != '\0' ? opt->ca : NULL}};
-    weir_err err = weir_runtime_open(&runtime, &fetcher->runtime);
-    return err == WEIR_OK ? weir_http_client_new(fetcher->runtime, &client, &fetcher->client) : err;
+    const struct own_client_options client = {.name = opt->name,
+                                              .timeout_ms = opt->timeout_ms,
+                                              .dns_servers = opt->dns_servers,
+                                              .ca = opt->ca[0] != '\0' ? opt->ca : NULL};
+    return own_client_open(&client, &fetcher->client);
 }
 
 int fetcher_open(const struct fetcher_options *opt, struct fetcher **ret_fetcher)
@@ -160,9 +148,7 @@ void fetcher_close(struct fetcher *take_fetcher)
 {
     if (take_fetcher == NULL)
         return;
-    weir_http_client_free(take_fetcher->client);
-    if (take_fetcher->runtime != NULL)
-        weir_runtime_close(take_fetcher->runtime, 0);
+    own_client_close(&take_fetcher->client);
     if (take_fetcher->wake != NULL)
         loop_wake_free(take_fetcher->wake);
     bytes_fini(&take_fetcher->body);

@@ -5,10 +5,9 @@
  */
 #include "gateway/poster.h"
 
-#include <weir/runtime.h>
-
 #include "base/check.h"
 #include "base/text.h"
+#include "gateway/own_client.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -18,8 +17,7 @@
 
 struct poster {
     struct poster_options opt;
-    weir_runtime *runtime;
-    weir_http_client *client;
+    struct own_client client;
     struct loop_wake *wake;
     char *url;
     weir_http_field fields[POSTER_FIELDS_MAX + 1];
@@ -116,7 +114,7 @@ weir_err poster_post(struct poster *poster, const char *text, size_t len)
                                        .timeout_ms = poster->opt.timeout_ms};
     weir_http_call call;
     poster->received = poster->wait_s = 0; /* nobody else has it: none is under way */
-    return weir_http_send(poster->client, &request, &handler, poster, &call);
+    return weir_http_send(poster->client.http, &request, &handler, poster, &call);
 }
 
 void poster_wait(struct poster *poster, uint32_t most_ms)
@@ -142,20 +140,9 @@ void poster_wait(struct poster *poster, uint32_t most_ms)
 
 static weir_err open_client(struct poster *poster)
 {
-    const weir_runtime_options runtime = {.size = sizeof(runtime),
-                                          .workers = 1,
-                                          .pools_max = 1,
-                                          .conns_max = 8,
-                                          .waiting_max = 8,
-                                          .keys_max = 8};
-    const weir_http_client_options client = {.size = sizeof(client),
-                                             .pool = {.name = poster->opt.name,
-                                                      .max_total = 2,
-                                                      .total_timeout_ms = poster->opt.timeout_ms},
-                                             .requests_max = 2,
-                                             .redirects_max = WEIR_NONE};
-    weir_err err = weir_runtime_open(&runtime, &poster->runtime);
-    return err == WEIR_OK ? weir_http_client_new(poster->runtime, &client, &poster->client) : err;
+    const struct poster_options *opt = &poster->opt;
+    const struct own_client_options client = {.name = opt->name, .timeout_ms = opt->timeout_ms};
+    return own_client_open(&client, &poster->client);
 }
 
 static void init_lock(struct poster *poster)
@@ -220,9 +207,7 @@ void poster_close(struct poster *take_poster)
 {
     if (take_poster == NULL)
         return;
-    weir_http_client_free(take_poster->client);
-    if (take_poster->runtime != NULL)
-        weir_runtime_close(take_poster->runtime, 0);
+    own_client_close(&take_poster->client);
     if (take_poster->wake != NULL)
         loop_wake_free(take_poster->wake);
     free_texts(take_poster);
