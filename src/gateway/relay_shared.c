@@ -327,7 +327,7 @@ void relay_shared_steer_endpoint(struct relay_shared *shared, const char *upstre
     uint32_t at = u != UINT32_MAX ? relay_endpoint_in(&shared->config->upstreams.at[u], endpoint)
                                   : UINT32_MAX;
     if (at != UINT32_MAX) {
-        __atomic_store_n(&shared->steers[u].modes[at], (uint8_t)mode, __ATOMIC_RELAXED);
+        steer_set_mode(&shared->steers[u], at, mode);
     }
 }
 

@@ -59,3 +59,8 @@ static inline enum steer_mode steer_mode(const struct steer *steer, uint32_t end
 {
     return (enum steer_mode)__atomic_load_n(&steer->modes[endpoint], __ATOMIC_RELAXED);
 }
+
+static inline void steer_set_mode(struct steer *steer, uint32_t endpoint, enum steer_mode mode)
+{
+    __atomic_store_n(&steer->modes[endpoint], (uint8_t)mode, __ATOMIC_RELAXED);
+}

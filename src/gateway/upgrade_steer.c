@@ -49,7 +49,7 @@ bool upgrade_steer_apply(struct server *server, uint32_t mode, struct slice text
             text_of(upstream, e, own);
             if (!slice_is(text, own))
                 continue;
-            __atomic_store_n(&steer->modes[e], (uint8_t)mode, __ATOMIC_RELAXED);
+            steer_set_mode(steer, e, (enum steer_mode)mode);
             is_applied = true;
         }
     }
