@@ -98,14 +98,7 @@ static int copy_of(weir_sessions *sessions, int *ret_fd)
     int error = append_memory("weir-sessions", &file);
     if (error != 0)
         return error;
-    error = sessions_copy_to(sessions, file.fd);
-    if (error == 0)
-        error = append_seal(&file);
-    if (error == 0)
-        *ret_fd = file.fd;
-    else
-        append_close(&file);
-    return error;
+    return append_give(&file, sessions_copy_to(sessions, file.fd), ret_fd);
 }
 
 static int lend(struct upgrade_sessions *it, int *ret_fd)

@@ -16,14 +16,7 @@ static int file_of(const struct bytes *bytes, int *ret_fd)
     int error = append_memory("weir-totals", &file);
     if (error != 0)
         return error;
-    error = append_write(&file, bytes_at(bytes), bytes_len(bytes));
-    if (error == 0)
-        error = append_seal(&file);
-    if (error == 0)
-        *ret_fd = file.fd;
-    else
-        append_close(&file);
-    return error;
+    return append_give(&file, append_write(&file, bytes_at(bytes), bytes_len(bytes)), ret_fd);
 }
 
 int upgrade_totals_of(const struct server *server, const struct census *census, int *ret_fd)

@@ -117,6 +117,19 @@ int append_seal(const struct append *file)
         fcntl(file->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL));
 }
 
+int append_give(struct append *take_file, int error, int *ret_fd)
+{
+    if (error == 0) {
+        error = append_seal(take_file);
+    }
+    if (error == 0) {
+        *ret_fd = take_file->fd;
+    } else {
+        append_close(take_file);
+    }
+    return error;
+}
+
 int append_of(int fd, struct append *ret_file)
 {
     struct stat facts;

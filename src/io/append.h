@@ -37,6 +37,9 @@ int append_open(const struct append_folder *folder, const char *name, bool is_ne
 int append_memory(const char *name, struct append *ret_file);
 /* Nothing of it changes any more. */
 int append_seal(const struct append *file);
+/* Seals one that was written without an error, which is returned else, and gives its descriptor
+ * away; what fails is closed. */
+int append_give(struct append *take_file, int error, int *ret_fd);
 /* One that is open, as it is. */
 int append_of(int fd, struct append *ret_file);
 void append_close(struct append *file);
