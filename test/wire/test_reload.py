@@ -439,8 +439,10 @@ def test_who_waits_for_a_connection_by_tls_gets_one_when_the_next_configuration_
         assert it.weir.ask().body == b"tls"
 
 
-def test_who_is_left_of_an_older_configuration_is_waited_for_at_the_end():
-    """A listener that a reload has closed drains with the others when the program is told to stop."""
+@contextlib.contextmanager
+def ending_with_one_left(**listener):
+    """(gateway, its last client, what has that one answered): the listener of that client was closed by a reload to another, which
+    is so, and the program has been told to stop."""
     asked, answer = threading.Event(), threading.Event()
 
     def script(peer):
@@ -453,12 +455,18 @@ def test_who_is_left_of_an_older_configuration_is_waited_for_at_the_end():
         slow.get()
         assert asked.wait(DEADLINE)
         config = json.loads(weir.config_path.read_text())
-        config["listeners"][0].update(name="other", address=f"127.0.0.1:{free_port()}")
+        config["listeners"][0].update(name="other", address=f"127.0.0.1:{free_port()}", **listener)
         weir.config_path.write_text(json.dumps(config))
         assert weir.admin("/api/v1/reload", "POST").status == 200
         weir.process.send_signal(signal.SIGTERM)
         draining = wait_for(lambda: json.loads(weir.admin("/api/v1/process").text)["draining"], "the drain")
         assert draining["clients"] == 1
+        yield weir, slow, answer
+
+
+def test_who_is_left_of_an_older_configuration_is_waited_for_at_the_end():
+    """A listener that a reload has closed drains with the others when the program is told to stop."""
+    with ending_with_one_left() as (weir, slow, answer):
         answer.set()
         assert slow.final().status == 200
         assert weir.process.wait(DEADLINE) == 0
@@ -466,24 +474,7 @@ def test_who_is_left_of_an_older_configuration_is_waited_for_at_the_end():
 
 def test_who_is_left_of_an_older_configuration_has_the_time_that_was_said_there():
     """Also where listeners in force give their clients less."""
-    asked, answer = threading.Event(), threading.Event()
-
-    def script(peer):
-        while peer.request() is not None:
-            asked.set()
-            answer.wait(DEADLINE)
-            peer.ok()
-
-    with Upstream(script) as upstream, Weir(upstream, workers=2, pool={"drain_timeout": "60s"}) as weir, weir.client() as slow:
-        slow.get()
-        assert asked.wait(DEADLINE)
-        config = json.loads(weir.config_path.read_text())
-        config["listeners"][0].update(name="other", address=f"127.0.0.1:{free_port()}", pool={"drain_timeout": "1s"})
-        weir.config_path.write_text(json.dumps(config))
-        assert weir.admin("/api/v1/reload", "POST").status == 200
-        weir.process.send_signal(signal.SIGTERM)
-        draining = wait_for(lambda: json.loads(weir.admin("/api/v1/process").text)["draining"], "the drain")
-        assert draining["clients"] == 1
+    with ending_with_one_left(pool={"drain_timeout": "1s"}) as (weir, slow, answer):
         with pytest.raises(subprocess.TimeoutExpired):
             weir.process.wait(3)
         answer.set()
