@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define RANDOM_BATCH    1024U /* bytes the system is asked for; a power of two */
+#define RANDOM_BATCH    1024U /* bytes the system is asked for */
 #define RANDOM_DRAW_MAX 64U
 #define RANDOM_LANES    8U /* threads that draw without meeting */
 
