@@ -9,6 +9,7 @@
 #include "io/loop.h"
 
 #define OVERLOADED_FOR_MS 1000U
+#define BLOCKS_AT_ONCE    4U /* of a kept body: what is not taken of them is copied */
 
 static bool is_short(const struct http_head *head);
 static void tell_to_continue(struct transit *transit);
@@ -574,25 +575,36 @@ static void end_request(struct transit *transit)
     }
 }
 
-/* Block by block, as the upstream takes them; then the request's end, if it has come. */
+/* As many blocks as are sent at once, or as the upstream's connection wants for now. Returns how
+ * many: they are borrowed until the flush. */
+static unsigned give_blocks(struct transit *transit)
+{
+    struct http_call *call = transit->call;
+    unsigned given = 0;
+    bool is_full = false;
+    for (; transit->unsent != NULL && given < BLOCKS_AT_ONCE && !is_full; given++) {
+        is_full = call->ops->body(call, transit->unsent->at, transit->unsent->len);
+        transit->unsent = transit->unsent->next;
+    }
+    return given;
+}
+
+/* Some blocks in one piece, then as many again, as the upstream takes them; with the last of them
+ * the request's end, if it has come. */
 static void send_unsent(struct transit *transit)
 {
     struct http_call *call = transit->call;
-    bool is_blocked = false;
-    while (transit->unsent != NULL && !is_blocked) {
-        call->ops->body(call, transit->unsent->at, transit->unsent->len);
-        is_blocked = call->ops->flush(call);
-        transit->unsent = transit->unsent->next;
-        if (!transit->body_held) {
-            hold_drop_first(&transit->hold); /* it is never sent again */
-        }
-    }
-    if (transit->unsent == NULL) {
-        if (transit->request_ended) {
+    bool is_blocked;
+    do {
+        unsigned given = give_blocks(transit);
+        if (transit->unsent == NULL && transit->request_ended) {
             end_request(transit);
         }
         is_blocked = call->ops->flush(call);
-    }
+        for (; given > 0 && !transit->body_held; given--) {
+            hold_drop_first(&transit->hold); /* it is never sent again */
+        }
+    } while (transit->unsent != NULL && !is_blocked);
     transit_pace_client(transit, is_blocked || transit->unsent != NULL);
 }
 
