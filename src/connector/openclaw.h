@@ -125,6 +125,8 @@ struct claw_connector_options {
     uint32_t unsent_max;           /* bytes kept for a gateway that does not read [the same] */
     uint32_t acquire_timeout_ms;   /* of the pool */
     uint32_t down_for_ms;          /* the same */
+    uint32_t denied_for_ms; /* for which one that refused us is not asked again, where the pool
+                               tries sooner [0: whenever the pool does] */
     uint64_t seed;
     /* The account of a key; NULL: there is none (any more), and the dial fails. */
     struct claw_account *(*account)(void *self, const weir_key *key);

@@ -232,6 +232,7 @@ static bool stand(struct claw_conn *conn)
         return false;
     }
     claw_standing_open(&account->standing, who);
+    account->standing.wait_ms = conn->connector->opt.denied_for_ms;
     return true;
 }
 

@@ -130,20 +130,30 @@ static enum claw_leave ask(struct claw_standing *standing)
     return CLAW_ASK;
 }
 
-static enum claw_leave hear(struct claw_standing *standing, struct claw_refusal *ret_refusal)
+static void told(struct claw_standing *standing, uint64_t now_ms)
 {
     standing->told = standing->verdict.serial;
+    standing->again_ms = now_ms + standing->wait_ms;
+}
+
+static enum claw_leave hear(struct claw_standing *standing, uint64_t now_ms,
+                            struct claw_refusal *ret_refusal)
+{
+    if (standing->told != standing->verdict.serial) {
+        told(standing, now_ms);
+    }
     *ret_refusal = standing->verdict.refusal;
     return CLAW_STOP;
 }
 
-static bool is_news(const struct claw_standing *standing, uint64_t now_ms, uint32_t kept_ms)
+/* To who has heard of it: whether it is too early to ask again. */
+static bool is_in_force(const struct claw_standing *standing, uint64_t now_ms, uint32_t kept_ms)
 {
     const struct claw_verdict *verdict = &standing->verdict;
     uint64_t kept = kept_ms > CLAW_STANDING_KEPT ? kept_ms : CLAW_STANDING_KEPT;
     /* Another thread's loop may have read its clock later than ours. */
     bool is_fresh = now_ms <= verdict->since_ms || now_ms - verdict->since_ms < kept;
-    return standing->told != verdict->serial && is_fresh;
+    return standing->told == verdict->serial ? now_ms < standing->again_ms : is_fresh;
 }
 
 enum claw_leave claw_standing_enter(struct claw_standing *standing, uint64_t now_ms,
@@ -157,7 +167,8 @@ enum claw_leave claw_standing_enter(struct claw_standing *standing, uint64_t now
     case CLAW_WELCOME: leave = CLAW_GO; break;
     case CLAW_DOUBT: leave = ask(standing); break;
     case CLAW_DENIED:
-        leave = is_news(standing, now_ms, kept_ms) ? hear(standing, ret_refusal) : ask(standing);
+        leave = is_in_force(standing, now_ms, kept_ms) ? hear(standing, now_ms, ret_refusal)
+                                                       : ask(standing);
         break;
     }
     pthread_mutex_unlock(&mutex);
@@ -180,12 +191,20 @@ void claw_standing_welcomed(struct claw_standing *standing)
     pthread_mutex_unlock(&mutex);
 }
 
+void claw_standing_forgiven(struct claw_standing *standing)
+{
+    pthread_mutex_lock(&mutex);
+    standing->again_ms = 0;
+    pthread_mutex_unlock(&mutex);
+}
+
 void claw_standing_denied(struct claw_standing *standing, uint64_t now_ms,
                           const struct claw_refusal *refusal)
 {
     pthread_mutex_lock(&mutex);
     struct claw_verdict *verdict = &standing->verdict;
-    standing->told = ++verdict->serial;
+    verdict->serial++;
+    told(standing, now_ms);
     verdict->since_ms = now_ms;
     verdict->refusal = *refusal;
     turn(standing, CLAW_DENIED);

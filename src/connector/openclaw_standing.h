@@ -12,7 +12,9 @@
  * Standings of one *who* (gateway, way there, token, password, device, scopes) share what is known;
  * they are of different accounts, connectors and threads, and lie in their owners' memory. A denial
  * is news to each of them once: who has not heard of it is told instead of asking; who has been
- * told is let ask again, for its pool has waited as long as it waits after one of its own.
+ * told is let ask again, for its pool has waited as long as it waits after one of its own; or,
+ * where its pool waits for less because a peer that is only away is to be found soon, after
+ * wait_ms.
  */
 #pragma once
 #include <weir/weir.h>
@@ -37,6 +39,8 @@ struct claw_standing {
     bool is_open;
     uint8_t who[CLAW_WHO_BYTES]; /* SHA-256: it names secrets, and holds none */
     uint64_t told;               /* the last denial that it has heard of */
+    uint64_t again_ms;           /* from when on it may ask, as far as that denial goes */
+    uint32_t wait_ms;            /* from hearing of one until then; its owner's to set [0] */
     struct claw_verdict verdict; /* the same in all of one who */
 };
 
@@ -64,5 +68,7 @@ void claw_standing_gave_up(struct claw_standing *standing); /* without having le
 void claw_standing_welcomed(struct claw_standing *standing);
 void claw_standing_denied(struct claw_standing *standing, uint64_t now_ms,
                           const struct claw_refusal *refusal);
+/* It need not wait to ask again; others are no wiser. */
+void claw_standing_forgiven(struct claw_standing *standing);
 /* A connection that was let in has ended: the next one is to be the first again. */
 void claw_standing_doubt(struct claw_standing *standing);

@@ -90,6 +90,31 @@ static void a_denial_is_told_once_to_each(void **state)
     claw_standing_close(&late);
 }
 
+static void who_has_to_wait_is_told_until_then(void **state)
+{
+    (void)state;
+    struct claw_standing a, b;
+    const struct claw_refusal first = no("first");
+    join(&a, "T");
+    join(&b, "T");
+    a.wait_ms = b.wait_ms = 100;
+    assert_int_equal(enter(&a, 0, ""), CLAW_ASK);
+    claw_standing_denied(&a, 5, &first);
+    assert_int_equal(enter(&a, 104, "first"), CLAW_STOP);
+    assert_int_equal(enter(&b, 50, "first"), CLAW_STOP);
+    assert_int_equal(enter(&b, 149, "first"), CLAW_STOP); /* each asking does not make it longer */
+    assert_int_equal(enter(&a, 105, ""), CLAW_ASK);
+    claw_standing_denied(&a, 105, &first);
+    assert_int_equal(enter(&a, 106, "first"), CLAW_STOP);
+    claw_standing_forgiven(&a);
+    assert_int_equal(enter(&b, 149, "first"), CLAW_STOP); /* of the second one */
+    assert_int_equal(enter(&a, 106, ""), CLAW_ASK);
+    claw_standing_welcomed(&a);
+    assert_int_equal(enter(&b, 149, ""), CLAW_GO); /* others were let in */
+    claw_standing_close(&a);
+    claw_standing_close(&b);
+}
+
 static void an_old_denial_is_no_news(void **state)
 {
     (void)state;
@@ -184,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_asks_and_the_others_wait),
         cmocka_unit_test(a_denial_is_told_once_to_each),
+        cmocka_unit_test(who_has_to_wait_is_told_until_then),
         cmocka_unit_test(an_old_denial_is_no_news),
         cmocka_unit_test(whatever_a_gateway_sees_tells_who_it_is),
         cmocka_unit_test(of_threads_one_asks),

@@ -24,6 +24,7 @@
 
 #define OPENCLAW_HTTP_IDLE_MS 4000U
 #define OPENCLAW_DOWN_MS      60000U
+#define OPENCLAW_FAILURES_MAX 8U /* a second each: who asks waits while one restarts */
 
 struct builder {
     struct value_reader reader;
@@ -403,6 +404,8 @@ static void openclaw_fill(const struct builder *b, struct config_upstream *upstr
         return;
     if (upstream->pool.down_for_ms == 0)
         upstream->pool.down_for_ms = OPENCLAW_DOWN_MS;
+    if (upstream->pool.failures_max == 0)
+        upstream->pool.failures_max = OPENCLAW_FAILURES_MAX;
     if (!config_places_has(b->places, &upstream->pool.idle_timeout_ms))
         upstream->pool.idle_timeout_ms = OPENCLAW_HTTP_IDLE_MS;
     if (strcmp(upstream->profile, "openclaw") != 0)

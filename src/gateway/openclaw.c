@@ -82,6 +82,19 @@ static int errno_of(weir_err err)
 }
 
 /* One connection carries what a worker asks; a second one would bring every event twice. */
+/* One that is away is looked for as any other upstream is; one that refuses us is left alone for
+ * down_for, of which the connector takes care. */
+static void set_pauses(weir_pool_options *pool, const weir_pool_options *asked)
+{
+    pool->retry_first_ms = asked->retry_first_ms;
+    pool->retry_factor = asked->retry_factor;
+    pool->retry_cap_ms = asked->retry_cap_ms;
+    pool->jitter_pct = asked->jitter_pct;
+    pool->failures_max = asked->failures_max;
+    pool->down_for_ms = asked->retry_cap_ms < asked->down_for_ms ? asked->retry_cap_ms
+                                                                 : asked->down_for_ms;
+}
+
 static int open_pool(struct openclaw *openclaw, const struct openclaw_options *opt)
 {
     const weir_pool_options *asked = &opt->config->pool;
@@ -99,6 +112,7 @@ static int open_pool(struct openclaw *openclaw, const struct openclaw_options *o
         .write_timeout_ms = asked->write_timeout_ms,
         .acquire_timeout_ms = asked->acquire_timeout_ms,
         .down_for_ms = asked->down_for_ms,
+        .denied_for_ms = asked->down_for_ms,
         .requests_max = opt->config->openclaw.requests_max,
         .message_max = opt->config->openclaw.message_max,
         .seed = opt->seed,
@@ -122,12 +136,12 @@ static int open_pool(struct openclaw *openclaw, const struct openclaw_options *o
         .connect_timeout_ms = asked->connect_timeout_ms,
         .tls_timeout_ms = asked->tls_timeout_ms,
         .acquire_timeout_ms = asked->acquire_timeout_ms,
-        .down_for_ms = asked->down_for_ms,
     };
     int error = claw_connector_new(&connector, &openclaw->connector);
     if (error != 0) {
         return error;
     }
+    set_pauses(&pool, asked);
     pool.connector = &claw_pool_connector;
     pool.connector_self = openclaw->connector;
     weir_err err = weir_profile("openclaw", &pool);
@@ -268,8 +282,11 @@ static struct openclaw_endpoint *endpoint_at(const struct openclaw *openclaw, ui
  * somebody has ended that, and its key has nothing to wait for. */
 static void forgive(struct openclaw *openclaw, struct openclaw_endpoint *endpoint)
 {
-    if (openclaw->accounts != NULL && endpoint->account.is_denied
-        && pool_key_state(endpoint->pin) == WEIR_KEY_DOWN) {
+    if (openclaw->accounts == NULL || !endpoint->account.is_denied) {
+        return;
+    }
+    claw_standing_forgiven(&endpoint->account.standing);
+    if (pool_key_state(endpoint->pin) == WEIR_KEY_DOWN) {
         weir_pool_flush(openclaw->pool, pool_key_view(endpoint->pin), 0);
     }
 }

@@ -390,6 +390,9 @@ static uint32_t warm_of(const struct config_upstream *config)
 weir_pool_options upstream_pool_options(const struct config_upstream *config)
 {
     weir_pool_options pool = config->pool;
+    if (config->protocol == PROTOCOL_OPENCLAW && pool.down_for_ms > pool.retry_cap_ms) {
+        pool.down_for_ms = pool.retry_cap_ms; /* its down_for is of one that refuses a token */
+    }
     pool.size = sizeof pool;
     pool.name = config->name;
     pool.warm = warm_of(config);

@@ -10,7 +10,9 @@ import pytest
 
 import peers
 from test_accounts import Api
+from openclawpeer import double
 from test_affinity import by_session, four, relay
+from test_openclaw_gateway import post, weir_for
 from test_proxies import microsocks, tinyproxy
 from test_sessions_redis import Redis
 from weirtest import Upstream, Weir, free_port, wait_for
@@ -123,6 +125,16 @@ def test_an_upstream_of_http2():
             Weir(upstream_options={"protocol": "h2", "endpoints": [{"url": f"http://127.0.0.1:{port}"}]}, workers=2) as weir, \
             Life(serves(weir)) as life:
         must_be_quick("nghttpd", [life.suffers(peer.die, peer.come_back, away) for away in AWAY * TIMES])
+
+
+@pytest.mark.soak
+def test_an_openclaw_gateway():
+    with double() as claw, weir_for(claw, workers=2) as weir:
+        def come_back():
+            claw.start()
+            return time.monotonic()
+        with Life(lambda: post(weir, "health").status == 200) as life:
+            must_be_quick("openclaw", [life.suffers(claw.kill, come_back, away) for away in ((*AWAY, 12) * TIMES if SOAK else AWAY[1:])])
 
 
 PROXIES = {"microsocks": ("socks5", microsocks, False), "tinyproxy": ("http", tinyproxy, False),
