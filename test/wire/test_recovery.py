@@ -14,7 +14,9 @@ from openclawpeer import double
 from test_affinity import by_session, four, relay
 from test_openclaw_gateway import post, weir_for
 from test_proxies import microsocks, tinyproxy
-from test_sessions_redis import Redis
+from test_sessions import records
+from test_sessions_cluster import MASTERS, Cluster
+from test_sessions_redis import Redis, Watched
 from weirtest import Upstream, Weir, free_port, wait_for
 
 SOAK = bool(os.environ.get("WEIR_SOAK"))
@@ -172,3 +174,86 @@ def test_a_redis():
                 times.append(time.monotonic() - back)
             must_be_quick("redis", times)
             assert life.bad == 0 and weir.metric("weir_redis_outages_total") == len(AWAY) * TIMES
+
+
+class Movers:
+    """Conversations that leave their accounts while others ask, so that there is something to be written; the gateway that has them."""
+
+    def __init__(self, api, weir):
+        self.api, self.weir, self.moved = api, weir, 0
+
+    def move(self):
+        """One more: its account is overloaded, until it has left it. Others leave it, too."""
+        home = by_session(self.weir, self.moved)[0]
+        self.api.says(home, 529)
+        assert by_session(self.weir, self.moved)[0] != home
+        self.api.says(home, 200)
+        for account in four():
+            self.weir.admin(f"/api/v1/accounts/up/{account['name']}/clear", "POST")
+        self.moved += 1
+
+    def until(self, condition, what):
+        wait_for(lambda: self.move() or condition(), what)
+
+    def written_within(self, since, keys):
+        """How long it took from then on until all that the gateway knows was written, and it says that it can write."""
+        wait_for(lambda: self.weir.metric("weir_redis_up") == 1 and len(keys("weir:s:*")) == records(self.weir) > 0,
+                 "all to be written again", every=0.02)
+        return time.monotonic() - since
+
+    def others_know(self, other):
+        places = {n: by_session(self.weir, n) for n in range(self.moved)}
+        assert all(by_session(other, n) == (place, "hit", 200) for n, (place, _, _) in places.items())
+
+
+def strangers(weir):
+    """Conversations that nobody knows: each asks for itself."""
+    numbers = iter(range(10**6, 10**9))
+    return lambda: by_session(weir, next(numbers))[2] == 200
+
+
+@pytest.mark.soak
+def test_a_sentinel_fail_over():
+    """The master is killed, again and again: no client sees an error, and what was moved is with the new one soon."""
+    with Watched() as watched, Api() as api, relay(api, *four(), sessions=watched.sessions(), workers=2) as weir:
+        times, movers = [], Movers(api, weir)
+        with Life(strangers(weir)) as life:
+            for _ in range(TIMES):
+                movers.move()
+                watched.master.kill()
+                movers.until(watched.is_told, "an heir")
+                times.append(movers.written_within(time.monotonic(), watched.replica.keys))
+                watched.change_places()
+        must_be_quick("sentinel", times)
+        assert life.bad == 0 and life.good > 0
+        with relay(api, *four(), sessions=watched.sessions()) as other:
+            movers.others_know(other)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("with_heir", [True, False], ids=["it has an heir", "it has none"])
+def test_a_node_of_a_cluster(with_heir):
+    """A master is killed and comes back: behind its replica, which took its place, or as itself, when that was away, too."""
+    with Cluster() as cluster, Api() as api, relay(api, *four(), sessions=cluster.sessions(timeout="500ms"), workers=2) as weir:
+        times, movers, pair = [], Movers(api, weir), [cluster.nodes[0], cluster.nodes[MASTERS]]
+        with Life(strangers(weir)) as life:
+            for _ in range(TIMES):
+                movers.move()
+                master, replica = pair
+                if with_heir:
+                    master.kill()
+                    movers.until(lambda: "role:master" in replica.ask("INFO", "replication"), "an heir")
+                    pair.reverse()
+                else:
+                    replica.kill()
+                    master.kill()
+                    movers.until(lambda: weir.metric("weir_redis_nodes", state="down") > 0, "it to be missed")
+                    master.start()
+                    movers.until(lambda: "cluster_state:ok" in master.ask("CLUSTER", "INFO"), "it to serve")
+                times.append(movers.written_within(time.monotonic(), cluster.keys))
+                (master if with_heir else replica).start()
+                wait_for(lambda: all(map(cluster.is_well, cluster.nodes)), "the nodes to agree")
+        must_be_quick("cluster", times)
+        assert life.bad == 0 and life.good > 0
+        with relay(api, *four(), sessions=cluster.sessions()) as other:
+            movers.others_know(other)

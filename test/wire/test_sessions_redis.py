@@ -314,16 +314,49 @@ class Sentinel(Redis):
             and all(word in self.ask("SENTINEL", "REPLICAS", "leader") for word in (str(replica.port), "\r\nslave\r\n"))
 
 
+class Watched:
+    """A master, a replica of its, and three sentinels that agree about them."""
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self.master = stack.enter_context(Redis())
+            self.replica = stack.enter_context(Redis("--replicaof", "127.0.0.1", str(self.master.port)))
+            self.sentinels = [stack.enter_context(Sentinel(self.master.port)) for _ in range(3)]
+            self.agree()
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc):
+        self.stack.close()
+
+    def agree(self):
+        wait_for(lambda: "master_link_status:up" in self.replica.ask("INFO", "replication"), "the replica")
+        wait_for(lambda: all(it.watches(self.replica) for it in self.sentinels), "the sentinels to agree")
+
+    def has_heir(self):
+        return "role:master" in self.replica.ask("INFO", "replication")
+
+    def is_told(self):
+        """Whether one of the sentinels names the heir; it is a master up to a second before that."""
+        return any(f"\r\n{self.replica.port}\r\n" in it.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "leader") for it in self.sentinels)
+
+    def change_places(self):
+        """The one that was killed comes back, behind the one that took its place."""
+        self.master, self.replica = self.replica, self.master
+        self.replica.start()
+        self.replica.ask("REPLICAOF", "127.0.0.1", str(self.master.port))
+        self.agree()
+
+    def sessions(self):
+        return {"secret": SECRET, "redis": {"url": "redis://leader", "timeout": "500ms", "sentinels":
+                                            "redis://" + ",".join(f"127.0.0.1:{it.port}" for it in self.sentinels)}}
+
+
 @option("sessions.redis.sentinels")
 def test_a_master_that_dies_is_followed():
     with contextlib.ExitStack() as stack:
-        master, api = stack.enter_context(Redis()), stack.enter_context(Api())
-        replica = stack.enter_context(Redis("--replicaof", "127.0.0.1", str(master.port)))
-        wait_for(lambda: "master_link_status:up" in replica.ask("INFO", "replication"), "the replica")
-        sentinels = [stack.enter_context(Sentinel(master.port)) for _ in range(3)]
-        wait_for(lambda: all(it.watches(replica) for it in sentinels), "the sentinels to agree")
-        sessions = {"secret": SECRET, "redis": {"url": "redis://leader", "timeout": "500ms", "sentinels":
-                                                "redis://" + ",".join(f"127.0.0.1:{it.port}" for it in sentinels)}}
+        watched, api = stack.enter_context(Watched()), stack.enter_context(Api())
+        master, replica, sessions = watched.master, watched.replica, watched.sessions()
         weir = stack.enter_context(relay(api, *four(), sessions=sessions))
         places = {n: move(api, weir, n)[1] for n in range(KEYS)}
         is_stored(master, KEYS)
@@ -337,7 +370,7 @@ def test_a_master_that_dies_is_followed():
             assert all(by_session(weir, k) == (places[k], "hit", 200) for k in range(KEYS))
             assert by_session(weir, n)[1:] == ("new", 200)
             n += 1
-            return "role:master" in replica.ask("INFO", "replication")
+            return watched.has_heir()
         wait_for(is_promoted, "the replica to be the master")
         places[n] = move(api, weir, n)[1]
         is_stored(replica, KEYS + 1)
