@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Overload: what is given up as descriptors or memory run short, to whom last, and that it ends."""
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -275,10 +276,11 @@ def test_memory_closes_idle_clients():
         assert weir.metric("weir_listener_evicted_total") == 1
 
 
-def is_sanitized():
+@functools.cache
+def is_sanitized(by=("asan", "tsan")):
     """Whose address space is no measure of anything."""
     program = pathlib.Path(WEIR).read_bytes()
-    return b"__asan_init" in program or b"__tsan_init" in program
+    return any(f"__{it}_init".encode() in program for it in by)
 
 
 CAP = 128 << 20
@@ -293,10 +295,30 @@ def capped(up, **options):
         return
     with Weir(up, **options) as weir:
         resident = weir.resident()
-    # ThreadSanitizer's notes of memory stay when that is freed, four times as large, unless it is told to give them up.
+    # ThreadSanitizer's notes of memory stay when that is freed, twice as large, unless it is told to give them up: for the
+    # gateway, too, they are memory, and it is not calm before they are gone.
     env = {"TSAN_OPTIONS": os.environ.get("TSAN_OPTIONS", "") + ":flush_memory_ms=500"}
     with Weir(up, overload={"memory": f"{resident + CAP}B"}, env=env, **options) as weir:
         yield weir, resident + CAP
+
+
+NOTES = range(0x010000000000, 0x340000000000)  # where ThreadSanitizer keeps its notes, and nothing else is (x86-64)
+
+
+def held(weir):
+    """Resident memory that is the program's own. ThreadSanitizer gives its notes up by the clock, so that on a quick machine a
+    whole flood of them is there at once, of memory that was given back long before."""
+    if not is_sanitized(by=("tsan",)):
+        return weir.resident()
+    total, counts = 0, False
+    with open(f"/proc/{weir.process.pid}/smaps", encoding="ascii") as lines:
+        for line in lines:
+            name, _, rest = line.partition(" ")
+            if "-" in name and not name.endswith(":"):
+                counts = int(name.split("-")[0], 16) not in NOTES
+            elif name == "Rss:" and counts:
+                total += int(rest.split()[0]) * 1024
+    return total
 
 
 def test_a_cap_and_a_flood():
@@ -310,7 +332,7 @@ def test_a_cap_and_a_flood():
         clients = [stack.enter_context(weir.client()) for _ in range(60)]
         for client in clients:  # 360 MiB, none of them complete
             client.send(head + body)
-            most = max(most, weir.resident())
+            most = max(most, held(weir))
         assert most < cap
         assert weir.ask().status in (200, 503)
         for client in clients:
@@ -318,7 +340,7 @@ def test_a_cap_and_a_flood():
         answers = [client.final() for client in clients]
         assert {answer.status for answer in answers if answer} <= {200, 503}
         assert [answer.status for answer in answers if answer].count(200) >= 10
-        assert weir.process.poll() is None and weir.resident() < cap
+        assert weir.process.poll() is None and held(weir) < cap
         until(weir, "calm")
         assert weir.ask().status == 200
 
