@@ -95,13 +95,6 @@ uint64_t siphash(const struct siphash_key *key, const void *data, size_t len)
     return squeeze(&sip, 0xff, 4);
 }
 
-uint64_t siphash_quick(const struct siphash_key *key, const void *data, size_t len)
-{
-    struct sip sip = {0};
-    absorb(&sip, key, data, len, 1);
-    return squeeze(&sip, 0xff, 3);
-}
-
 void siphash_wide(const struct siphash_key *key, const void *data, size_t len, uint64_t ret[2])
 {
     struct sip sip = {.v[1] = 0xee};

@@ -13,8 +13,5 @@ struct siphash_key {
 
 uint64_t siphash(const struct siphash_key *key, const void *data, size_t len);
 
-/* SipHash-1-3: for tables alone, whose hashes nobody is shown; two thirds of the work. */
-uint64_t siphash_quick(const struct siphash_key *key, const void *data, size_t len);
-
 /* The variant of 128 bits. */
 void siphash_wide(const struct siphash_key *key, const void *data, size_t len, uint64_t ret[2]);

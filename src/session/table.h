@@ -25,6 +25,7 @@
 #include <weir/weir.h>
 
 #include "base/check.h"
+#include "base/nh.h"
 #include "base/siphash.h"
 #include "base/text.h"
 #include "proto/session_record.h"
@@ -100,6 +101,7 @@ struct table {
     struct table_name *names;
     struct table_cell *cells;
     struct session *sessions;
+    struct nh_key names_key;
     /* A live record is about to go; it is whole. May be NULL. */
     void (*ended)(void *self, const struct session *session, enum table_end why);
     void *self;

@@ -76,6 +76,7 @@ static void parts_find(struct table *table, void *block)
     table->names = (void *)(base + layout.names);
     table->cells = (void *)(base + layout.cells);
     table->sessions = (void *)(base + layout.sessions);
+    nh_key_init(&table->names_key, &table->head->key);
 }
 
 size_t table_bytes(const struct table_options *opt)

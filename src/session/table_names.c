@@ -90,7 +90,7 @@ static struct slice after(struct slice text, uint32_t len)
 
 static uint32_t hash_of(const struct table *table, enum session_name kind, struct slice text)
 {
-    return (uint32_t)siphash_quick(&table->head->key, text.at, text.len) + kind;
+    return (uint32_t)nh(&table->names_key, text.at, text.len) + kind;
 }
 
 static uint32_t *bucket_of(const struct table *table, uint32_t hash)
@@ -100,7 +100,10 @@ static uint32_t *bucket_of(const struct table *table, uint32_t hash)
 
 uint32_t names_fetch(const struct table *table, enum session_name kind, struct slice text)
 {
-    uint32_t hash = text.len > 0 ? hash_of(table, kind, text) : 0;
+    if (text.len == 0) {
+        return 0;
+    }
+    uint32_t hash = hash_of(table, kind, text);
     __builtin_prefetch(bucket_of(table, hash), 1);
     return hash;
 }
