@@ -11,8 +11,7 @@
 #include "session/table_parts.h"
 
 #define ONES  UINT64_C(0x0101010101010101)
-#define LOW   UINT64_C(0x7f7f7f7f7f7f7f7f)
-#define FIRST 8U /* tags of the first word; the others are in the second, of half the size */
+#define FIRST 8U /* tags of the first half of them; the second has four */
 
 /* wyhash's multiplication, of an id and a secret of as many bits: nobody can aim whom the secret is
  * unknown to, and what is looked for next begins before this is found. */
@@ -39,21 +38,17 @@ static uint8_t tag_of(uint64_t hash)
     return (uint8_t)hash != 0 ? (uint8_t)hash : 1;
 }
 
-/* Bit 7 of every byte that is the tag. */
-static uint64_t same(uint64_t bytes, uint8_t tag)
-{
-    uint64_t differs = bytes ^ (ONES * tag);
-    return ~(((differs & LOW) + LOW) | differs | LOW);
-}
-
-/* Who in the line has the tag: bits for match_slot(). */
+/* Who in the line has the tag: a bit of two bytes' lowest for each place, for match_slot(). What
+ * lies behind the tags is compared with them, and is not asked for. */
 static uint64_t match(const struct table_line *line, uint8_t tag)
 {
-    uint64_t first;
-    uint32_t second;
-    memcpy(&first, line->tags, sizeof first);
-    memcpy(&second, line->tags + FIRST, sizeof second);
-    return same(first, tag) >> 7 | (uint32_t)same(second, tag) >> 6;
+    typedef uint8_t bytes __attribute__((vector_size(16)));
+    bytes tags;
+    uint64_t halves[2];
+    memcpy(&tags, line, sizeof tags);
+    bytes same = (bytes)(tags == (tags & 0) + tag);
+    memcpy(halves, &same, sizeof halves);
+    return (halves[0] & ONES) | (halves[1] & (uint32_t)ONES) << 1;
 }
 
 static unsigned match_slot(uint64_t matches)
