@@ -30,19 +30,6 @@ static weir_err id_free(struct table *table, struct session_id id, uint64_t now_
     return old->state == SESSION_LIVE ? WEIR_EEXISTS : WEIR_ESTALE;
 }
 
-/* A record with the id, in the indexes but for the wheel and the names. */
-static struct session *record_make(struct table *table, struct session_id id, uint64_t now_ms)
-{
-    struct session *session = room_take(table, now_ms);
-    if (session == NULL) {
-        return NULL;
-    }
-    *session = (struct session){
-        .id = id, .state = SESSION_LIVE, .is_dirty = true, .is_used = true, .version = 1};
-    ids_put(table, session);
-    return session;
-}
-
 static void drop_names(struct table *table, const uint32_t *names, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -57,8 +44,12 @@ static bool take_names(struct table *table, const struct slice *texts,
                        const uint32_t hashes[SESSION_NAMES], uint32_t ret_names[SESSION_NAMES])
 {
     for (enum session_name kind = 0; kind < SESSION_NAMES; kind++) {
+        ret_names[kind] = 0;
+        if (texts[kind].len == 0) {
+            continue;
+        }
         ret_names[kind] = names_take_by(table, kind, texts[kind], hashes[kind]);
-        if (ret_names[kind] == 0 && texts[kind].len > 0) {
+        if (ret_names[kind] == 0) {
             drop_names(table, ret_names, kind);
             return false;
         }
@@ -103,27 +94,61 @@ static bool names_fit(const struct slice *texts)
     return true;
 }
 
-/* A live record with these names; the caller says the rest, and puts it on the wheel. */
-static weir_err record_new(struct table *table, struct session_id id, const struct slice *texts,
-                           const uint32_t hashes[SESSION_NAMES], uint64_t now_ms,
-                           struct session **ret_session)
+/* A live record, in all indexes but the ids', where it belongs next; NULL: there is no room. The
+ * caller says the rest. */
+static struct session *record_new(struct table *table, struct session_id id,
+                                  const struct slice *texts, const uint32_t hashes[SESSION_NAMES],
+                                  uint64_t expires_ms, uint64_t now_ms)
 {
     uint32_t names[SESSION_NAMES];
-    struct session *session = record_make(table, id, now_ms);
+    struct session *session = room_take(table, now_ms);
     if (session == NULL) {
-        return WEIR_EFULL;
+        return NULL;
     }
     if (!take_names(table, texts, hashes, names)) {
-        ids_remove(table, session);
-        *session = (struct session){.wheel_next = table->head->sessions.free};
-        table->head->sessions.free = session_one(table, session);
-        return WEIR_EFULL;
+        room_give(table, session);
+        return NULL;
     }
+    *session = (struct session){.id = id,
+                                .expires_ms = expires_ms,
+                                .state = SESSION_LIVE,
+                                .is_dirty = true,
+                                .is_used = true,
+                                .version = 1};
+    wheel_put(table, session);
     for (enum session_name kind = 0; kind < SESSION_NAMES; kind++) {
         names_join(table, session, kind, names[kind]);
     }
     table->head->count.live++;
     table_give_changed(table, session);
+    return session;
+}
+
+/* A record with the id, which nothing has yet. As long as there is room, all else is done first:
+ * where the id belongs is a line of the cache that comes meanwhile. */
+static weir_err create_at(struct table *table, struct session_id id, const struct table_make *make,
+                          const uint32_t hashes[SESSION_NAMES], uint64_t now_ms,
+                          struct session **ret_session)
+{
+    uint64_t expires_ms = now_ms + make->ttl_ms;
+    struct session *session = NULL;
+    if (room_is_free(table)) {
+        session = record_new(table, id, make->names, hashes, expires_ms, now_ms);
+    }
+    weir_err err = id_free(table, id, now_ms);
+    if (err != WEIR_OK) {
+        if (session != NULL) {
+            record_undo(table, session);
+        }
+        return err;
+    }
+    if (session == NULL) {
+        session = record_new(table, id, make->names, hashes, expires_ms, now_ms);
+    }
+    if (session == NULL) {
+        return WEIR_EFULL;
+    }
+    ids_put(table, session);
     *ret_session = session;
     return WEIR_OK;
 }
@@ -144,17 +169,14 @@ weir_err table_create(struct table *table, struct session_id id, const struct ta
         fetch_names(table, make->names, own);
     }
     names_fetch_found(table, hashes);
-    weir_err err = id_free(table, id, now_ms);
-    err = err == WEIR_OK ? record_new(table, id, make->names, hashes, now_ms, &session) : err;
+    weir_err err = create_at(table, id, make, hashes, now_ms, &session);
     if (err != WEIR_OK) {
         table->head->count.refused += err == WEIR_EFULL;
         return err;
     }
     session->created_ms = session->active_ms = now_ms;
     session->ttl_ms = make->ttl_ms;
-    session->expires_ms = now_ms + make->ttl_ms;
     session->status = make->status;
-    wheel_put(table, session);
     table->head->count.created++;
     *ret_session = session;
     return WEIR_OK;
@@ -166,7 +188,9 @@ struct session *table_find(struct table *table, struct session_id id, uint64_t n
     if (session == NULL || session->state != SESSION_LIVE || is_over(session, now_ms)) {
         return NULL;
     }
-    session->is_used = true;
+    if (!session->is_used) { /* what is not written need not go back to memory */
+        session->is_used = true;
+    }
     return session;
 }
 
@@ -467,12 +491,11 @@ static weir_err import_whole(struct table *table, struct session *session,
     uint32_t hashes[SESSION_NAMES], names[SESSION_NAMES];
     fetch_names(table, record->names, hashes);
     if (session == NULL) {
-        weir_err err = record_new(table, record->id, record->names, hashes, now_ms, &session);
-        if (err != WEIR_OK) {
-            return err;
+        session = record_new(table, record->id, record->names, hashes, record->expires_ms, now_ms);
+        if (session == NULL) {
+            return WEIR_EFULL;
         }
-        session->expires_ms = record->expires_ms;
-        wheel_put(table, session);
+        ids_put(table, session);
     } else if (take_names(table, record->names, hashes, names)) {
         for (enum session_name kind = 0; kind < SESSION_NAMES; kind++) {
             name_set(table, session, kind, names[kind]);

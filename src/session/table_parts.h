@@ -112,10 +112,15 @@ bool names_adopt(struct table *table, uint32_t one);
 
 void wheel_put(struct table *table, struct session *session);
 void wheel_remove(struct table *table, struct session *session);
-/* A free record, or NULL. */
+/* A free record, or NULL. Somebody may go for it, unless one is free. */
 struct session *room_take(struct table *table, uint64_t now_ms);
+bool room_is_free(const struct table *table);
+/* What is on no list is free. */
+void room_give(struct table *table, struct session *session);
 /* Takes the record away, and says why if it was live. */
 void record_remove(struct table *table, struct session *session, enum table_end why);
+/* A live record that is not among the ids yet was not made. */
+void record_undo(struct table *table, struct session *session);
 /* A live record becomes a tombstone, or goes where there are none. */
 void record_bury(struct table *table, struct session *session, struct session_id forward,
                  enum table_end why, uint64_t until_ms);

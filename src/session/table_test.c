@@ -103,6 +103,58 @@ static void finds_what_was_created_and_nothing_else(void **state)
     world_close(&world);
 }
 
+/* It was whole, but for its id, when that was found to be another's. */
+static void a_create_that_is_refused_leaves_nothing(void **state)
+{
+    (void)state;
+    struct world world;
+    uint32_t index = 0;
+    world_open(&world, &(struct table_options){.sessions_max = 3,
+                                               .names_max = 2,
+                                               .tomb_ms = MINUTE,
+                                               .has_store = true,
+                                               .key = secret});
+    struct table *table = &world.table;
+    created(&world, 7);
+    for (unsigned i = 0; i < 5; i++) { /* more often than there is room */
+        assert_int_equal(create(&world, 7, "bob"), WEIR_EEXISTS);
+        assert_null(table_first_of(table, SESSION_USER, SLICE("bob")));
+    }
+    assert_int_equal(table_count_of(table, SESSION_USER, SLICE("ann")), 1);
+    assert_int_equal(table_count(table).live, 1);
+    assert_int_equal(table_count(table).created, 1);
+    assert_non_null(table_take_changed(table, &index));
+    assert_null(table_take_changed(table, &index));
+    assert_int_equal(create(&world, 8, "bob"), WEIR_OK);
+    assert_int_equal(create(&world, 7, "cid"), WEIR_EEXISTS); /* there is no room for a name */
+    assert_int_equal(create(&world, 9, "bob"), WEIR_OK);
+    assert_int_equal(create(&world, 7, "bob"), WEIR_EEXISTS); /* nor for a record */
+    world.now_ms += 2 * HOUR;
+    while (table_tick(table, world.now_ms, 1)) {
+    }
+    assert_int_equal(world.told[TABLE_EXPIRED], 3);
+    assert_int_equal(table_count(table).live, 0);
+    world_close(&world);
+}
+
+/* An id that has expired and its name, the last there is room for, are the new session's. */
+static void what_has_expired_makes_room_for_its_successor(void **state)
+{
+    (void)state;
+    struct world world;
+    world_open(&world, &(struct table_options){.sessions_max = 3, .names_max = 1, .key = secret});
+    created(&world, 7);
+    world.now_ms += HOUR;
+    assert_int_equal(create(&world, 7, "bob"), WEIR_OK);
+    assert_int_equal(table_count_of(&world.table, SESSION_USER, SLICE("bob")), 1);
+    assert_int_equal(table_count_of(&world.table, SESSION_USER, SLICE("ann")), 0);
+    world.now_ms += HOUR;
+    assert_int_equal(create(&world, 7, "bob"), WEIR_OK);
+    assert_int_equal(table_count_of(&world.table, SESSION_USER, SLICE("bob")), 1);
+    assert_int_equal(table_count(&world.table).live, 1);
+    world_close(&world);
+}
+
 /* What fits a name's own line, and what goes on in cells; names that differ in the last byte. */
 static void names_of_every_length_are_kept(void **state)
 {
@@ -629,6 +681,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_what_was_created_and_nothing_else),
+        cmocka_unit_test(a_create_that_is_refused_leaves_nothing),
+        cmocka_unit_test(what_has_expired_makes_room_for_its_successor),
         cmocka_unit_test(names_of_every_length_are_kept),
         cmocka_unit_test(refuses_what_makes_no_sense),
         cmocka_unit_test(ends_to_the_millisecond),

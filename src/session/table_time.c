@@ -106,6 +106,18 @@ bool table_evict(struct table *table)
     return false;
 }
 
+bool room_is_free(const struct table *table)
+{
+    const struct table_slab *slab = &table->head->sessions;
+    return slab->free != 0 || slab->touched < slab->max;
+}
+
+void room_give(struct table *table, struct session *session)
+{
+    *session = (struct session){.wheel_next = table->head->sessions.free};
+    table->head->sessions.free = session_one(table, session);
+}
+
 struct session *room_take(struct table *table, uint64_t now_ms)
 {
     struct table_slab *slab = &table->head->sessions;
@@ -213,8 +225,16 @@ void record_remove(struct table *table, struct session *session, enum table_end 
     wheel_remove(table, session);
     ids_remove(table, session);
     forget_changed(table, session);
-    *session = (struct session){.wheel_next = head->sessions.free};
-    head->sessions.free = session_one(table, session);
+    room_give(table, session);
+}
+
+void record_undo(struct table *table, struct session *session)
+{
+    forget(table, session);
+    wheel_remove(table, session);
+    forget_changed(table, session);
+    room_give(table, session);
+    table->head->count.live--;
 }
 
 void record_bury(struct table *table, struct session *session, struct session_id forward,
