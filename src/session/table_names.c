@@ -111,7 +111,7 @@ uint32_t names_fetch(const struct table *table, enum session_name kind, struct s
 void names_fetch_found(const struct table *table, const uint32_t hashes[SESSION_NAMES])
 {
     for (unsigned kind = 0; kind < SESSION_NAMES; kind++) {
-        uint32_t one = *bucket_of(table, hashes[kind]);
+        uint32_t one = hashes[kind] != 0 ? *bucket_of(table, hashes[kind]) : 0;
         __builtin_prefetch(&table->names[one != 0 ? one - 1 : 0], 1);
     }
 }
@@ -124,10 +124,24 @@ void table_fetch_names(const struct table *table, const struct session *session)
     }
 }
 
+/* Of the length that most names have, by two words that overlap. */
+static bool bytes_same(const char *a, const char *b, uint32_t len)
+{
+    uint64_t first[2], last[2];
+    if (len < 8 || len > 16) {
+        return memcmp(a, b, len) == 0;
+    }
+    memcpy(&first[0], a, 8);
+    memcpy(&first[1], b, 8);
+    memcpy(&last[0], a + len - 8, 8);
+    memcpy(&last[1], b + len - 8, 8);
+    return ((first[0] ^ first[1]) | (last[0] ^ last[1])) == 0;
+}
+
 static bool text_is(const struct table *table, const struct table_name *name, struct slice text)
 {
     uint32_t begins = name_begins(name);
-    if (name->len != text.len || memcmp(name->text, text.at, begins) != 0) {
+    if (name->len != text.len || !bytes_same(name->text, text.at, begins)) {
         return false;
     }
     return begins == text.len || cells_are(table, name->rest, after(text, begins));
