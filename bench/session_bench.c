@@ -26,6 +26,7 @@
 #include <weir/session.h>
 
 #include "io/clock.h"
+#include "io/pages.h"
 #include "session/table.h"
 
 #include <errno.h>
@@ -149,6 +150,7 @@ static struct table open_table(uint32_t count)
         die("a table", strerror(errno));
     }
     table_init(&table, block, &opt, 0);
+    table.ready = pages_ready;
     return table;
 }
 

@@ -4,6 +4,7 @@
  * back.
  */
 #include "io/clock.h"
+#include "io/pages.h"
 #include "session/redis.h"
 #include "session/sessions.h"
 
@@ -184,6 +185,7 @@ static weir_err shard_init(struct weir_sessions *sessions, struct shard *shard)
     }
     sessions->bytes += bytes;
     table_init(&shard->table, aligned(shard->memory), &opt, sessions_now_ms(sessions));
+    shard->table.ready = pages_ready;
     return WEIR_OK;
 }
 

@@ -102,6 +102,10 @@ struct table {
     struct table_cell *cells;
     struct session *sessions;
     struct nh_key names_key;
+    uint32_t ready_next; /* the record before whose first use ready() is called */
+    /* That memory will be written to soon: at most 64 KiB beside eight times as much. May be NULL.
+     */
+    void (*ready)(void *at, size_t bytes);
     /* A live record is about to go; it is whole. May be NULL. */
     void (*ended)(void *self, const struct session *session, enum table_end why);
     void *self;

@@ -76,6 +76,7 @@ static void parts_find(struct table *table, void *block)
     table->names = (void *)(base + layout.names);
     table->cells = (void *)(base + layout.cells);
     table->sessions = (void *)(base + layout.sessions);
+    table->ready_next = 8 * TABLE_READY + 1;
     nh_key_init(&table->names_key, &table->head->key);
 }
 

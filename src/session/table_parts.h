@@ -9,6 +9,9 @@
 #define TABLE_MAGIC  UINT64_C(0x3120736e73697277)
 #define TABLE_LAYOUT 4U /* grows when the meaning of a byte in the block changes */
 
+/* Records that are made ready at once: 64 KiB. */
+#define TABLE_READY (65536U / sizeof(struct session))
+
 /* A slab of equal parts: those below `touched` were taken at least once. */
 struct table_slab {
     uint32_t max, touched, free;

@@ -155,6 +155,38 @@ static void what_has_expired_makes_room_for_its_successor(void **state)
     world_close(&world);
 }
 
+static size_t ready_bytes; /* asked for, so far */
+
+static void on_ready(void *at, size_t bytes)
+{
+    assert_int_equal((uintptr_t)at % sizeof(struct session), 0);
+    ready_bytes += bytes;
+}
+
+/* Records are got from the system ahead, an eighth more than there are, and none beyond the last.
+ */
+static void pages_are_made_ready_ahead(void **state)
+{
+    (void)state;
+    const uint32_t most = 10000;
+    size_t record = sizeof(struct session), first = 0;
+    OPEN(world, most);
+    world.table.ready = on_ready;
+    ready_bytes = 0;
+    for (uint32_t i = 1; i <= most; i++) {
+        assert_int_equal(create(&world, i, "ann"), WEIR_OK);
+        if (ready_bytes > 0) {
+            first = first == 0 ? i : first;
+            size_t all = (first - 1) * record + ready_bytes;
+            assert_true(all >= i * record);
+            assert_true(all - i * record <= i * record / 8);
+        }
+    }
+    assert_int_equal(first, 8 * 65536 / record + 1);
+    assert_int_equal((first - 1) * record + ready_bytes, most * record);
+    world_close(&world);
+}
+
 /* What fits a name's own line, and what goes on in cells; names that differ in the last byte. */
 static void names_of_every_length_are_kept(void **state)
 {
@@ -683,6 +715,7 @@ int main(void)
         cmocka_unit_test(finds_what_was_created_and_nothing_else),
         cmocka_unit_test(a_create_that_is_refused_leaves_nothing),
         cmocka_unit_test(what_has_expired_makes_room_for_its_successor),
+        cmocka_unit_test(pages_are_made_ready_ahead),
         cmocka_unit_test(names_of_every_length_are_kept),
         cmocka_unit_test(refuses_what_makes_no_sense),
         cmocka_unit_test(ends_to_the_millisecond),

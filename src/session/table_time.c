@@ -106,6 +106,17 @@ bool table_evict(struct table *table)
     return false;
 }
 
+/* A record is used for the first time. */
+static void make_ready(struct table *table, uint32_t one)
+{
+    if (one >= table->ready_next && table->ready != NULL) {
+        uint32_t left = table->head->sessions.max - (one - 1);
+        uint32_t some = left < TABLE_READY ? left : (uint32_t)TABLE_READY;
+        table->ready(session_nth(table, one), some * sizeof(struct session));
+        table->ready_next = one + some;
+    }
+}
+
 bool room_is_free(const struct table *table)
 {
     const struct table_slab *slab = &table->head->sessions;
@@ -125,6 +136,7 @@ struct session *room_take(struct table *table, uint64_t now_ms)
     if (one == 0) {
         one = slab_fresh(slab);
         if (one != 0) {
+            make_ready(table, one);
             return session_nth(table, one);
         }
         while (slab->free == 0 && table_tick(table, now_ms, 1)) {
