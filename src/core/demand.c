@@ -30,6 +30,15 @@ static uint32_t growing_of(const struct key *key)
     return growing;
 }
 
+/* Where one carries many leases: as many dials lead to all the connections that there may be. Those
+ * that are about to go do not count. */
+static uint32_t streams_room(const struct key *key)
+{
+    uint32_t most = key->pool->opt.streams_conns_max;
+    uint32_t others = pick_lasting(key) - key->by_state[WEIR_DIALLING].count;
+    return most > others ? most - others : 0;
+}
+
 /* Dials that should be under way for those who wait. One connection serves one, or, once it is
  * known that they carry more, its ideal number; where that is to be found out, one dial does. */
 static uint32_t dials_needed(const struct key *key)
@@ -47,27 +56,35 @@ static uint32_t dials_needed(const struct key *key)
     uint32_t needed = (waiting + each - 1) / each;
     uint32_t growing = growing_of(key);
     needed = needed > growing ? needed - growing : 0;
-    uint32_t others = pick_lasting(key) - key->by_state[WEIR_DIALLING].count;
-    uint32_t most = opt->streams_conns_max > others ? opt->streams_conns_max - others : 0;
+    uint32_t most = streams_room(key);
     if (most == 0 && wants_fresh(list_first(&key->waiting))) {
         return 1; /* the others are there, and it wants none of them */
     }
     return needed < most ? needed : most;
 }
 
+/* `needed`, and those for who will come. */
+static uint32_t dials_ahead(const struct key *key, uint32_t needed)
+{
+    uint32_t kept = size_short(key);
+    uint32_t missing = size_missing(key);
+    uint32_t cold = warm_missing(key);
+    uint32_t wanted = needed + (missing > cold ? missing : cold);
+    wanted = wanted > kept ? wanted : kept;
+    if (key->leases_seen > 1) {
+        uint32_t room = streams_room(key);
+        uint32_t most = room > needed ? room : needed;
+        wanted = wanted < most ? wanted : most;
+    }
+    wanted = wanted > key->owed ? wanted : key->owed; /* in place of one that goes */
+    return wanted > 1 && key_is_unknown(key) ? 1 : wanted;
+}
+
 /* How many more dials are wanted: for those who wait, and (`all`) for those who will come. */
 static uint32_t dials_wanted(const struct key *key, bool all)
 {
-    uint32_t wanted = dials_needed(key);
-    if (all) {
-        uint32_t kept = size_short(key);
-        uint32_t missing = size_missing(key);
-        uint32_t cold = warm_missing(key);
-        wanted += missing > cold ? missing : cold;
-        wanted = wanted > kept ? wanted : kept;
-        wanted = wanted > key->owed ? wanted : key->owed;
-        wanted = wanted > 1 && key_is_unknown(key) ? 1 : wanted;
-    }
+    uint32_t needed = dials_needed(key);
+    uint32_t wanted = all ? dials_ahead(key, needed) : needed;
     uint32_t dialling = key->by_state[WEIR_DIALLING].count;
     return wanted > dialling ? wanted - dialling : 0;
 }
