@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/list.h"
 #include "core/balance.h"
+#include "gateway/config_claw.h"
 #include "proto/pattern.h"
 #include "proto/rate_limit.h"
 
@@ -17,6 +18,7 @@
 struct book {
     struct book *next;
     uint32_t users;
+    uint32_t shown;            /* which of its credentials are in force: 0, 1, … */
     struct accounts_info info; /* but for its config */
     char name[CONFIG_LABEL_MAX + 1];
 };
@@ -31,11 +33,13 @@ struct books {
 struct account {
     const struct config_account *config;
     struct accounts_info *info; /* in its book */
+    uint32_t shows;             /* its credentials, as its book counts them */
     struct http_field fields[CONFIG_ACCOUNT_HEADERS_MAX];
     uint32_t fields_count;
 };
 
 struct accounts {
+    const struct config_upstream *config;
     struct books *books;
     bool wants_body;
     _Atomic uint32_t waiting;
@@ -140,6 +144,7 @@ int accounts_new(const struct config_upstream *config, const struct accounts *el
         alloc_free(&alloc_libc, accounts);
         return -ENOMEM;
     }
+    accounts->config = config;
     accounts->count = count;
     accounts->wants_body = count > 1;
     balance_init(&accounts->by_hash, BALANCE_RENDEZVOUS, 1);
@@ -183,6 +188,55 @@ static void prepare(struct accounts *accounts, uint32_t index, const struct conf
         .hash = XXH3_64bits(config->name, strlen(config->name)),
         .weight = config->weight,
     };
+}
+
+/* --- other credentials ---------------------------------------------------------------------------
+ */
+
+static bool has_same_headers(const struct config_fields *a, const struct config_fields *b)
+{
+    bool is_same = a->count == b->count;
+    for (uint32_t i = 0; is_same && i < a->count; i++) {
+        is_same = strcmp(a->at[i].name, b->at[i].name) == 0
+                  && strcmp(a->at[i].value, b->at[i].value) == 0;
+    }
+    return is_same;
+}
+
+static bool shows_the_same(const struct accounts *a, uint32_t i, const struct accounts *b,
+                           uint32_t k)
+{
+    const struct config_claw is = config_claw_of(a->config, i), was = config_claw_of(b->config, k);
+    return has_same_headers(&a->at[i].config->headers, &b->at[k].config->headers)
+           && strcmp(is.token, was.token) == 0 && strcmp(is.password, was.password) == 0;
+}
+
+static struct book *book_of(const struct account *account)
+{
+    return container_of(account->info, struct book, info);
+}
+
+void accounts_take_over(struct accounts *accounts, const struct accounts *elder)
+{
+    pthread_mutex_lock(&accounts->books->lock);
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        struct account *account = &accounts->at[i];
+        struct book *book = book_of(account);
+        for (uint32_t k = 0; k < elder->count; k++) {
+            if (elder->at[k].info == account->info && !shows_the_same(accounts, i, elder, k)) {
+                book->shown++;
+                cooldown_forgive(&book->info.cooldown);
+            }
+        }
+        account->shows = book->shown;
+    }
+    pthread_mutex_unlock(&accounts->books->lock);
+}
+
+/* A refusal of what is shown no more. Locked. */
+static bool is_of_former(const struct account *account, uint16_t status)
+{
+    return (status == 401 || status == 403) && account->shows != book_of(account)->shown;
 }
 
 uint32_t accounts_count(const struct accounts *accounts)
@@ -388,7 +442,9 @@ enum cooldown_reason accounts_answer(struct accounts *accounts, uint32_t index,
     check(index < accounts->count);
     struct accounts_info *info = accounts->at[index].info;
     pthread_mutex_lock(&accounts->books->lock);
-    enum cooldown_reason reason = cooldown_judge(&info->cooldown, answer, now_ms);
+    enum cooldown_reason reason = is_of_former(&accounts->at[index], answer->status)
+                                      ? COOLDOWN_NONE
+                                      : cooldown_judge(&info->cooldown, answer, now_ms);
     info->cooldowns[reason] += reason != COOLDOWN_NONE;
     info->by_code[answer->status < ACCOUNTS_CODES ? answer->status : 0]++;
     pthread_mutex_unlock(&accounts->books->lock);

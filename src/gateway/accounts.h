@@ -36,6 +36,9 @@ struct accounts;
 int accounts_new(const struct config_upstream *config, const struct accounts *elder,
                  struct accounts **ret_accounts);
 void accounts_free(struct accounts *take_accounts);
+/* It is in force from now on: for what its elder's credentials were refused (401, 403), those of an
+ * account that shows others do not cool down, now or later. */
+void accounts_take_over(struct accounts *accounts, const struct accounts *elder);
 uint32_t accounts_count(const struct accounts *accounts);
 
 /* Its credentials, as fields to set. */

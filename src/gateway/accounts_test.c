@@ -105,6 +105,70 @@ static void the_lowest_priority_that_is_usable(void **state)
     accounts_free(accounts);
 }
 
+static struct accounts *another(struct config_upstream *upstream, struct config_account *row_of,
+                                const char *token, const char *header)
+{
+    static struct config_field fields[2];
+    static uint32_t next;
+    struct config_field *field = &fields[next++ % 2];
+    struct accounts *made;
+    *field = (struct config_field){.name = "authorization", .value = header};
+    *row_of = row("a", 1, 1);
+    row_of->headers.at = field;
+    row_of->headers.count = 1;
+    row_of->openclaw.token = token, row_of->openclaw.password = row_of->openclaw.identity = "";
+    upstream->accounts.at = row_of;
+    upstream->accounts.count = 1;
+    upstream->openclaw.token = upstream->openclaw.password = upstream->openclaw.identity = "";
+    assert_int_equal(accounts_new(upstream, accounts, &made), 0);
+    return made;
+}
+
+static enum cooldown_reason answered(struct accounts *of, uint16_t status)
+{
+    const struct cooldown_answer answer = {.status = status, .family = {"", 0}};
+    return accounts_answer(of, 0, &answer, NOW);
+}
+
+static enum cooldown_reason held_against(struct accounts *of)
+{
+    struct accounts_info info;
+    enum cooldown_reason reason;
+    accounts_info_of(of, 0, &info);
+    cooldown_left(&info.cooldown, slice_of(""), NOW, &reason);
+    return reason;
+}
+
+/* What was refused was what it showed; a request that still shows it says nothing of the others. */
+static void other_credentials_are_not_to_blame(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *token, *header;
+        bool is_other;
+    } next[] = {{"T", "H", false}, {"T2", "H", true}, {"T2", "H2", true}};
+    for (size_t i = 0; i < sizeof next / sizeof *next; i++) {
+        struct config_upstream upstreams[2] = {0};
+        struct config_account own[2];
+        accounts = NULL;
+        struct accounts *elder = another(&upstreams[0], &own[0], "T", "H");
+        assert_int_equal(answered(elder, 401), COOLDOWN_UNAUTHORIZED);
+        accounts = elder;
+        struct accounts *made = another(&upstreams[1], &own[1], next[i].token, next[i].header);
+        assert_int_equal(held_against(made), COOLDOWN_UNAUTHORIZED); /* until it is in force */
+        accounts_take_over(made, elder);
+        enum cooldown_reason kept = next[i].is_other ? COOLDOWN_NONE : COOLDOWN_UNAUTHORIZED;
+        assert_int_equal(held_against(made), kept);
+        assert_int_equal(answered(elder, 401), kept);
+        assert_int_equal(held_against(made), kept);
+        assert_int_equal(answered(elder, 503), COOLDOWN_UNAVAILABLE); /* the upstream's word */
+        assert_int_equal(answered(made, 401), COOLDOWN_UNAUTHORIZED);
+        assert_int_equal(held_against(elder), COOLDOWN_UNAUTHORIZED);
+        accounts_free(elder);
+        accounts_free(made);
+    }
+}
+
 static void limits_hold(void **state)
 {
     (void)state;
@@ -295,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashes_stay_where_they_are),
         cmocka_unit_test(the_lowest_priority_that_is_usable),
+        cmocka_unit_test(other_credentials_are_not_to_blame),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(nobody_overtakes_those_in_line),
         cmocka_unit_test(who_waits_for_another_account_holds_up_nobody),

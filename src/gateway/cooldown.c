@@ -123,6 +123,17 @@ void cooldown_clear(struct cooldown *cooldown)
     cooldown->errors = cooldown->forbidden = 0;
 }
 
+void cooldown_forgive(struct cooldown *cooldown)
+{
+    for (uint32_t i = 0; i <= COOLDOWN_FAMILIES_MAX; i++) {
+        struct cooldown_term *term = term_at(cooldown, i);
+        if (term->reason == COOLDOWN_UNAUTHORIZED || term->reason == COOLDOWN_FORBIDDEN) {
+            term->until_ms = 0;
+        }
+    }
+    cooldown->forbidden = 0;
+}
+
 bool cooldown_news(struct cooldown *cooldown, uint64_t now_ms, struct cooldown_term *ret_term)
 {
     for (uint32_t i = 0; i <= COOLDOWN_FAMILIES_MAX; i++) {

@@ -79,6 +79,8 @@ uint64_t cooldown_left(const struct cooldown *cooldown, struct slice family, uin
                        enum cooldown_reason *ret_reason);
 
 void cooldown_clear(struct cooldown *cooldown);
+/* The same of what its credentials were refused for (401, 403): it has others. */
+void cooldown_forgive(struct cooldown *cooldown);
 
 /* One that has begun since this was last asked, or is over (until_ms is not after now_ms); false:
  * there is none. */

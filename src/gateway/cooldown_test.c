@@ -102,6 +102,25 @@ static void retry_after_counts_up_to_half_an_hour(void **state)
     assert_int_equal(left("", NOW), 1800000);
 }
 
+/* Of the rest it is not to blame for what it shows. */
+static void what_was_refused_may_be_forgiven(void **state)
+{
+    (void)state;
+    static const uint16_t kept[] = {503, 529};
+    judge(401);
+    cooldown_forgive(&it);
+    assert_int_equal(left("", NOW), 0);
+    judge(403), judge(403);
+    cooldown_forgive(&it);
+    assert_int_equal(judge(403), COOLDOWN_NONE); /* the first of a row again */
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        cooldown_clear(&it);
+        judge(kept[i]);
+        cooldown_forgive(&it);
+        assert_true(left("", NOW) > 0);
+    }
+}
+
 static void three_errors_in_a_row(void **state)
 {
     (void)state;
@@ -232,6 +251,7 @@ int main(void)
         cmocka_unit_test_setup(the_table, begin),
         cmocka_unit_test_setup(a_429_says_when, begin),
         cmocka_unit_test_setup(retry_after_counts_up_to_half_an_hour, begin),
+        cmocka_unit_test_setup(what_was_refused_may_be_forgiven, begin),
         cmocka_unit_test_setup(three_errors_in_a_row, begin),
         cmocka_unit_test_setup(forbidden_to_two_clients, begin),
         cmocka_unit_test_setup(of_one_family, begin),

@@ -56,7 +56,8 @@ struct relay_shared;
  * places at proxies are one for both. 0, or -errno and why in words ("": the number says it). */
 int relay_shared_new(const struct config *config, struct relay_shared *elder,
                      struct relay_shared **ret_shared, char ret_fault[RELAY_FAULT_MAX]);
-/* The elder's verdicts and what an operator has said are this one's, where names agree. Hub's
+/* The elder's verdicts and what an operator has said are this one's, where names agree; what its
+ * accounts were refused for is forgotten where they show something else. Hub's
  * thread, before the first relay takes over. */
 void relay_shared_take_over(struct relay_shared *shared, struct relay_shared *elder);
 struct accounts *relay_shared_accounts(const struct relay_shared *shared, uint32_t upstream);

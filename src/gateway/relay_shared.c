@@ -277,6 +277,9 @@ void relay_shared_take_over(struct relay_shared *shared, struct relay_shared *el
         if (of == UINT32_MAX) {
             continue;
         }
+        if (shared->accounts[i] != NULL && elder->accounts[of] != NULL) {
+            accounts_take_over(shared->accounts[i], elder->accounts[of]);
+        }
         for (uint32_t e = 0; e < upstream->endpoints.count; e++) {
             uint32_t at = relay_endpoint_in(&elder->config->upstreams.at[of],
                                             &upstream->endpoints.at[e]);
