@@ -3,7 +3,8 @@
 beside express-session's connect-redis (express_sessions.mjs, from npm); and what relaying a request of 100 KB takes with
 affinity by its content, beside the same without, and beside a relay in Node (relay_node.mjs); and the same with clients' keys,
 limits and a log line for each, what is known of it in a Redis, beside a relay that is written as those in use are
-(relay_express.mjs: express, ioredis, axios, winston, from npm).
+(relay_express.mjs: express, ioredis, axios, winston, from npm), beside one that does what a public one does besides, and
+beside a relay that only reads and writes the bytes (relay_epoll.c).
 
 What waits for memory is as fast as the machine's memory: `look-up` is of a million sessions in an order of no use to a cache.
 """
@@ -25,6 +26,7 @@ NODE_WARM = 3.0
 PACKAGES = ("connect-redis@9.0.0", "redis@5.8.0", "express-session@1.18.2", "uid-safe@2.1.5")
 RELAY_PACKAGES = ("express@5.1.0", "ioredis@5.8.0", "axios@1.12.2", "winston@3.17.0")
 EXPRESS, EXPRESS_FLIGHT = 20000, 128
+PRICES = 802692  # bytes of the file in claude-relay-service, which it reads for each request
 KEY = "team-a-key"
 GOALS = {"bytes": 150, "create ns": 200, "look-up ns": 100, "expire ns": 200, "shared create ns": 500, "shared look-up ns": 300,
          "shared expire ns": 300, "longest tick ms": 2, "of bare": 1.5, "creates/s": 200000, "bytes written each": 270,
@@ -204,6 +206,22 @@ class Part:
                                     access=access, more=more))
         return self.candidate(name, [self.tools.BUILD / "weir", "serve", "-c", path], port)
 
+    def prices(self):
+        """A file of what models cost, as long as a public relay's."""
+        path, models = self.bench.scratch / "prices.json", {}
+        model = {"litellm_provider": "anthropic", "mode": "chat", "max_tokens": 8192, "max_input_tokens": 200000, "max_output_tokens": 8192,
+                 "input_cost_per_token": 3e-06, "output_cost_per_token": 1.5e-05, "cache_creation_input_token_cost": 3.75e-06,
+                 "cache_read_input_token_cost": 3e-07, "supports_function_calling": True, "supports_vision": True, "supports_prompt_caching": True}
+        for i in range(PRICES // len(json.dumps({"m-0000": model}, indent=4)) + 1):
+            models[f"m-{i:04d}"] = model
+        path.write_text(json.dumps(models, indent=4)[:-2].ljust(PRICES - 2) + "\n}")
+        return path
+
+    def express_relay(self, name, redis, *more):
+        port = self.tools.free_port()
+        return self.candidate(name, ["node", self.tools.ROOT / "bench/relay_express.mjs", str(port), str(self.bench.upstream_port), str(redis.port),
+                                     str(self.bench.scratch / f"{name}.log"), *more], port, cwd=self.npm("relay", RELAY_PACKAGES))
+
     def whole(self):
         """Clients, limits, a log, and a Redis: what relays in use do."""
         if not shutil.which("node") or not shutil.which("redis-server"):
@@ -211,24 +229,26 @@ class Part:
             return None
         body, mine, redis = self.body(), (self.bench.names, getattr(self.bench, "candidates", {})), self.redis_start()
         more = CLIENTS.format(sha256=hashlib.sha256(KEY.encode()).hexdigest(), redis=redis.port)
-        port = self.tools.free_port()
         self.bench.candidates = {
             "weir": self.weir("weir", AFFINITY, ACCOUNTS, self.bench.scratch / "weir.access", more),
-            "express": self.candidate("express", ["node", self.tools.ROOT / "bench/relay_express.mjs", str(port), str(self.bench.upstream_port),
-                                                  str(redis.port), str(self.bench.scratch / "express.log")], port,
-                                      cwd=self.npm("relay", RELAY_PACKAGES))}
+            "express": self.express_relay("express", redis),
+            "published": self.express_relay("published", redis, self.prices()),
+            "bytes alone": self.bench.start("epoll")}
         self.bench.names = list(self.bench.candidates)
         asked = {"path": "/100", "connections": 16, "body": body, "key": KEY, "also": redis.pid}
         for process in self.bench.candidates.values():
-            self.bench.load(process, NODE_WARM if process.name == "express" else self.tools.WARM, **asked)
+            self.bench.load(process, NODE_WARM if process.name in ("express", "published") else self.tools.WARM, **asked)
         rounds = self.bench.rounds("a whole relay", lambda c: self.bench.load(c, self.tools.TURN, **asked),
                                    self.tools.TURNS * self.bench.args.rounds)
         result = {n: {k: statistics.median(r[n][k] for r in rounds) for k in ("cpu_us_per_request", "requests_per_s", "p50_us")}
                   for n in self.bench.names}
-        result["times"] = statistics.median(r["express"]["cpu_us_per_request"] / r["weir"]["cpu_us_per_request"] for r in rounds)
+        times = {n: statistics.median(r[n]["cpu_us_per_request"] / r["weir"]["cpu_us_per_request"] for r in rounds) for n in self.bench.names}
         self.tools.say("the same with keys, limits, a log and a Redis, 16 clients: " + "  ".join(
-            f"{n} {r['cpu_us_per_request']:.0f} us, {r['requests_per_s']:.0f}/s, p50 {r['p50_us'] / 1e3:.1f} ms" for n, r in result.items() if n != "times")
-            + f"; weir answers {result['times']:.1f} times as many per CPU second {goal_of(result['times'], GOALS['times node'], True)}")
+            f"{n} {r['cpu_us_per_request']:.0f} us, {r['requests_per_s']:.0f}/s, p50 {r['p50_us'] / 1e3:.1f} ms" for n, r in result.items())
+            + f"; weir answers {times['express']:.1f} times as many per CPU second {goal_of(times['express'], GOALS['times node'], True)} as express, "
+            f"{times['published']:.1f} times {goal_of(times['published'], GOALS['times node'], True)} as one that does what a public one does "
+            f"besides; who only moves the bytes {times['express'] / times['bytes alone']:.1f} times as many as express")
+        result["times"] = times
         for process in (*self.bench.candidates.values(), redis):
             self.bench.stop(process)
         self.bench.names, self.bench.candidates = mine
