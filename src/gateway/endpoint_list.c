@@ -191,6 +191,8 @@ static bool read_targets(struct reader *r, struct entry *entry)
     uint32_t most = r->rules->most;
     if (r->event.type != YAML_SEQUENCE_START_EVENT)
         return refuse(r, "targets is no list");
+    if (entry->has_targets)
+        return refuse(r, "an entry has targets twice");
     entry->has_targets = true;
     entry->targets = config_arena_take(r->arena, (most + 1) * sizeof(*entry->targets));
     while (next(r) && r->event.type != YAML_SEQUENCE_END_EVENT) {

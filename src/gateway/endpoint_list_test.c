@@ -80,6 +80,7 @@ static void what_is_none(void **state)
         {"[{url: a:1, priority: 256}]", "priority is no number from 0 to 255"},
         {"[{url: a:1, zone: [b]}]", "zone is no text"},
         {"[{targets: a:1}]", "targets is no list"},
+        {"[{targets: [a:1], targets: [b:1]}]", "targets twice"},
         {"[{targets: [a:1], labels: x}]", "labels is no map"},
         {"[{targets: [a:1], labels: {__scheme__: ftp}}]", "neither http nor https"},
         {"[a:0]", "\"http://a:0\" has no port between 1 and 65535"},
