@@ -61,8 +61,10 @@ typedef enum weir_session_event_kind {
     WEIR_SESSION_REBOUND,  /* served elsewhere: weir_session_rebind(), here or there */
     WEIR_SESSION_DEGRADED, /* the journal takes no more; without an id */
     WEIR_SESSION_RESTORED, /* the journal is whole again; without an id */
-    WEIR_SESSION_LOST, /* the Redis cannot be asked: weir_sessions_redis_fault(); without an id */
-    WEIR_SESSION_FOUND /* it can again; without an id */
+    WEIR_SESSION_LOST,  /* the Redis cannot be asked: weir_sessions_redis_fault(); without an id */
+    WEIR_SESSION_FOUND, /* it can again; without an id */
+    WEIR_SESSION_SPOILT /* a list of the Redis's, by which sessions are looked for, was something
+                           else: it begins anew, and all are told anew; without an id */
 } weir_session_event_kind;
 
 /* "created", "ended", … */
@@ -325,9 +327,10 @@ WEIR_API weir_err weir_session_confirm(weir_sessions *sessions, weir_session_id 
  * that live. So it is after a fail-over by Sentinels or within a Cluster, since a replica may know
  * less than its master did. Needs Redis 5 or later, and 7 for weir_affinity_claim(); with ACLs, the
  * commands EVALSHA, SCRIPT LOAD, what the scripts call (GET, MGET, SET, DEL, PTTL, TIME, HGET,
- * HMGET, HGETALL, HSET, HDEL, PEXPIREAT), PEXPIRE, WAIT, PING, SELECT, with Sentinels ROLE, with a
- * Cluster CLUSTER SLOTS and ASKING, on all keys that begin with the prefix. It must not evict
- * (maxmemory-policy noeviction): a session that it has lost alone has ended. */
+ * HMGET, HGETALL, HSET, HDEL, PEXPIREAT, ZADD, ZREM, ZRANGE, ZREMRANGEBYSCORE), PEXPIRE, WAIT,
+ * PING, SELECT, with Sentinels ROLE, with a Cluster CLUSTER SLOTS and ASKING, on all keys that
+ * begin with the prefix. It must not evict (maxmemory-policy noeviction): a session that it has
+ * lost alone has ended. */
 typedef struct weir_sessions_redis {
     size_t size;
     /* "redis://[[user]:password@]host[:port][/database]", or rediss:// with TLS; user and password
@@ -379,6 +382,7 @@ typedef struct weir_session_query {
     size_t size;
     const char *user, *account, *key;
     weir_session_status status;
+    const char *place; /* where it is served now */
 } weir_session_query;
 
 /* Shows each that lives, in no order, and says how many were shown. By user, account or key the
@@ -387,6 +391,39 @@ typedef struct weir_session_query {
  * shown or not. */
 WEIR_API size_t weir_sessions_find(weir_sessions *sessions, const weir_session_query *query,
                                    bool (*fn)(void *arg, const weir_session *session), void *arg);
+
+typedef struct weir_session_search {
+    size_t size;
+    const weir_session_query
+        *query;          /* NULL: all; its names have 1 to WEIR_SESSION_NAME_MAX bytes */
+    uint32_t limit;      /* rows of a page, up to 1000 [100] */
+    uint32_t timeout_ms; /* of a page, up to 600 000 [that of the Redis, twice] */
+    uint64_t from;       /* `next` of the page before, of the same query [the first] */
+} weir_session_search;
+
+/* Good until the call returns. */
+typedef struct weir_session_page {
+    size_t size;
+    const weir_session *sessions; /* requests and errors are those that all have counted */
+    uint32_t count;
+    uint64_t next; /* 0: there are no more. Else there may be, whatever `count` is: the page is
+                      full, or its time was up */
+    bool is_local; /* sessions of this process alone, and one page of them */
+} weir_session_page;
+
+/* WEIR_OK, or why the page is local: the Redis could not be asked, or did not answer in time.
+ * WEIR_ECLOSED: it has no rows. On a thread of the sessions' own, without a lock of weir's; it may
+ * call everything but weir_sessions_close(). */
+typedef void weir_session_page_fn(void *arg, weir_err err, const weir_session_page *page);
+/* Looks for sessions of all who share the Redis, as it has them: what was created here is there
+ * soon_ms later. Shown is what the sessions say, whatever the lists say that led there; one that
+ * changes meanwhile may be shown twice, or not. A user's are found by 1024 short lists, those of an
+ * account or a key by looking through all, a page at a time: some 0.4 us of the Redis for each
+ * session that it passes. WEIR_EAGAIN: fn is called once; WEIR_ESTATE: there is no Redis, and
+ * weir_sessions_find() shows all; WEIR_EINVAL: a name, the limit, the time, or `from` is none;
+ * WEIR_EQUEUE: 16 are under way; WEIR_ENOMEM; WEIR_ECLOSED. */
+WEIR_API weir_err weir_sessions_search(weir_sessions *sessions, const weir_session_search *what,
+                                       weir_session_page_fn *fn, void *arg);
 
 typedef struct weir_sessions_stats {
     size_t size;
@@ -413,6 +450,9 @@ typedef struct weir_sessions_stats {
     uint64_t store_maps;               /* of slots that were read */
     uint64_t store_moved, store_asked; /* times that something was sent on by MOVED, by ASK */
     uint64_t store_repeats;            /* or was said again after a pause */
+    uint64_t store_pages;              /* of searches that the Redis answered, */
+    uint64_t store_pages_local;        /* or that it did not */
+    uint64_t store_lists_spoilt;       /* lists of it that were something else */
 } weir_sessions_stats;
 
 /* Of all shards, one after the other. ret_stats->size is set before. */

@@ -147,6 +147,15 @@ void redis_store_answered(struct redis_store *store)
     }
 }
 
+void redis_lists_spoilt(struct redis_store *store, uint32_t count)
+{
+    if (count > 0) {
+        atomic_fetch_add(&store->lists_spoilt, count);
+        emit(store, WEIR_SESSION_SPOILT);
+        weir_sessions_renew(store->sessions); /* which has all that lived here listed again */
+    }
+}
+
 static void arm(struct redis_store *store)
 {
     loop_timer_set(store->loop, &store->probe_timer,
@@ -184,6 +193,7 @@ static void end_soon(struct redis_store *store)
     redis_batch_cancel(store);
     redis_probe_cancel(store);
     redis_jobs_cancel(store);
+    redis_searches_cancel(store);
     redis_nodes_stop(store);
     weir_pool_close(store->pool, 0);
     loop_hook_soon(store->loop, &store->step);
@@ -200,6 +210,7 @@ static void woken(void *self)
         return;
     }
     redis_batch_begin(store);
+    redis_searches_begin(store);
     for (;;) {
         pthread_mutex_lock(&store->mutex);
         struct node *first = list_is_empty(&store->posted) ? NULL : list_pop_front(&store->posted);
@@ -323,6 +334,7 @@ int redis_store_open_pool(struct redis_store *store, struct redis_connector *con
                               .max_total = conns_max,
                               .streams_conns_max = conns_max < CONNS_MAX ? conns_max : CONNS_MAX,
                               .waiting_max = SESSIONS_FETCHES + REDIS_CLAIMS_MAX + 2
+                                             + REDIS_SEARCHES_MAX * REDIS_PARTS_MAX
                                              + (store->is_cluster ? REDIS_TAGS : 0),
                               .acquire_timeout_ms = store->timeout_ms,
                               .connect_timeout_ms = store->timeout_ms,
@@ -414,6 +426,8 @@ weir_err redis_store_new(const weir_sessions_redis *opt, uint32_t affinity_ttl_m
     pthread_mutex_init(&store->mutex, NULL);
     list_init(&store->posted);
     list_init(&store->asked);
+    list_init(&store->searches);
+    list_init(&store->searching);
     int error = open_parts(store, own.ca);
     if (error != 0) {
         redis_store_free(store);
@@ -436,6 +450,7 @@ weir_err redis_store_start(struct redis_store *store, struct weir_sessions *sess
     if (!redis_wire_init(&store->wire, store->prefix, origin, store->slack_ms)) {
         return WEIR_EIO;
     }
+    store->wire.names = sessions->secret.keyed;
     store->is_running = pthread_create(&store->thread, NULL, store_main, store) == 0;
     if (!store->is_running) {
         return WEIR_EIO;
@@ -519,6 +534,9 @@ void redis_store_stats(const struct redis_store *store, weir_sessions_stats *sta
 {
     stats->store_down = atomic_load(&store->is_down);
     stats->store_outages = atomic_load(&store->outages);
+    stats->store_pages = atomic_load(&store->pages);
+    stats->store_pages_local = atomic_load(&store->pages_local);
+    stats->store_lists_spoilt = atomic_load(&store->lists_spoilt);
     if (store->cluster == NULL) {
         return;
     }

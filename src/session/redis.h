@@ -38,5 +38,8 @@ weir_err redis_store_claim(struct redis_store *store, weir_session_id id, struct
                            weir_affinity_fn *fn, void *arg);
 weir_err redis_store_lease(struct redis_store *store, const struct lease_ask *ask, lease_fn *fn,
                            void *arg);
+/* As weir_sessions_search(), which has checked what is not about the Redis. */
+weir_err redis_store_search(struct redis_store *store, const weir_session_search *what,
+                            weir_session_page_fn *fn, void *arg);
 size_t redis_store_fault_text(struct redis_store *store, char *ret_text, size_t size);
 void redis_store_stats(const struct redis_store *store, weir_sessions_stats *stats);

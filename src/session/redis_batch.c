@@ -256,7 +256,9 @@ static void keep_verdicts(struct redis_group *group, uint32_t n, const struct re
     uint32_t at = is_bury ? n : merge_begins(group, merge);
     uint32_t count = is_bury ? 1 : merge_count(group, merge);
     struct redis_verdict_of *of = &group->store->batch.verdicts[group->first + at];
-    bool is_fine = !is_bury && redis_wire_verdicts(value, inside, of, count);
+    uint32_t spoilt = 0;
+    bool is_fine = !is_bury && redis_wire_verdicts(value, inside, of, count, &spoilt);
+    redis_lists_spoilt(group->store, spoilt);
     if (is_bury) {
         redis_wire_verdict(value, inside, of);
         is_fine = of->verdict != REDIS_REFUSED;

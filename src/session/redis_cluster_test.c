@@ -86,6 +86,38 @@ static const char *claimed(weir_sessions *sessions, const char *key, const char 
     return claim.place;
 }
 
+/* --- searches -----------------------------------------------------------------------------------
+ */
+
+struct counted {
+    _Atomic bool is_done;
+    weir_err err;
+    uint32_t count;
+    bool is_local;
+};
+
+static void on_page(void *arg, weir_err err, const weir_session_page *page)
+{
+    struct counted *counted = arg;
+    counted->err = err;
+    counted->count = page->count;
+    counted->is_local = page->is_local || page->next != 0;
+    counted->is_done = true;
+}
+
+/* How many of that account all nodes have. */
+static uint32_t counted(weir_sessions *sessions, const weir_session_query *query)
+{
+    static struct counted counted;
+    const weir_session_search what = {.query = query, .limit = 1000, .timeout_ms = 20000};
+    counted = (struct counted){.is_done = false};
+    assert_int_equal(weir_sessions_search(sessions, &what, on_page, &counted), WEIR_EAGAIN);
+    until(counted.is_done);
+    assert_int_equal(counted.err, WEIR_OK);
+    assert_false(counted.is_local);
+    return counted.count;
+}
+
 /* --- tests --------------------------------------------------------------------------------------
  */
 
@@ -100,6 +132,9 @@ static void all_nodes_have_some(void **state)
         assert_true(atoi(redis_says(&nodes[n], "DBSIZE")) > 50);
     }
     find_all(one, &things);
+    assert_int_equal(counted(two, &(weir_session_query){.user = "ann"}), things.count);
+    assert_int_equal(counted(two, &(weir_session_query){.account = "a1"}), things.count);
+    assert_int_equal(counted(two, &(weir_session_query){.user = "bob"}), 0);
     for (unsigned i = 0; i < 30; i++) { /* what one ends the other one has not any more */
         assert_int_equal(fetch(two, things.ids[i]), WEIR_OK);
         assert_int_equal(weir_session_end(one, things.ids[i]), WEIR_OK);
@@ -261,6 +296,7 @@ static void a_node_that_forgets_is_told_again(void **state)
             find_all(sessions, &things);
         }
     }
+    assert_int_equal(counted(sessions, NULL), things.count); /* of earlier tests nothing is left */
     assert_true(stats_of(sessions).renewals >= NODES_MASTERS);
     weir_sessions_close(sessions);
 }

@@ -47,14 +47,20 @@ bool redis_keep_epoch(const struct resp_value *value, char ret_epoch[REDIS_EPOCH
     return true;
 }
 
-void redis_route_start(struct redis_store *store, struct redis_route *route, uint32_t tag)
+void redis_route_start_for(struct redis_store *store, struct redis_route *route, uint32_t tag,
+                           uint32_t timeout_ms)
 {
     if (store->cluster == NULL) {
-        redis_route_to(store->connector, route, &store->key, store->timeout_ms);
+        redis_route_to(store->connector, route, &store->key, timeout_ms);
     } else {
         route->slot = redis_wire_slot(tag);
-        redis_route_begin(store->cluster, route, store->timeout_ms);
+        redis_route_begin(store->cluster, route, timeout_ms);
     }
+}
+
+void redis_route_start(struct redis_store *store, struct redis_route *route, uint32_t tag)
+{
+    redis_route_start_for(store, route, tag, store->timeout_ms);
 }
 
 /* --- is it what it was? -------------------------------------------------------------------------

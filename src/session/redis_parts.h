@@ -81,6 +81,11 @@ struct redis_job {
     char place[WEIR_SESSION_NAME_MAX + 1];
 };
 
+/* A search: redis_search.c. */
+struct redis_search;
+#define REDIS_SEARCHES_MAX 16U /* under way */
+#define REDIS_PARTS_MAX    16U /* questions of one, at a time: of a Cluster, each about one tag */
+
 struct redis_store {
     weir_session_store vtable;
     struct redis_url url;
@@ -123,15 +128,17 @@ struct redis_store {
     /* As they were known last: a Cluster's by tag, else one. */
     char (*epochs)[REDIS_EPOCH_MAX + 1];
     char run_id[REDIS_RUN_ID_MAX]; /* of a Redis that is no Cluster */
-    struct list asked;
+    struct list asked, searching;
     /* All threads. */
     pthread_mutex_t mutex; /* of what follows; under no other lock, and none under it */
-    struct list posted;
+    struct list posted, searches;
     bool has_batch, is_closing;
     char fault[2 * REDIS_DETAIL_MAX]; /* why it is down; "": it is not */
     _Atomic uint32_t claims;          /* and questions about limits */
     _Atomic bool is_down;
     _Atomic uint64_t outages;
+    _Atomic uint32_t searches_count;
+    _Atomic uint64_t pages, pages_local, lists_spoilt;
 };
 
 /* --- redis.c ------------------------------------------------------------------------------------
@@ -142,6 +149,8 @@ void redis_store_failed(struct redis_store *store, weir_err err, const char *det
 /* What it answered is no answer: said once that makes something fail. */
 void redis_store_refused(struct redis_store *store, const struct resp_value *value);
 void redis_store_answered(struct redis_store *store);
+/* So many lists were something else. */
+void redis_lists_spoilt(struct redis_store *store, uint32_t count);
 
 /* For connectors and pools of the store's. */
 struct redis_connector_options redis_store_connecting(const struct redis_store *store,
@@ -181,6 +190,8 @@ uint64_t redis_fresh_epoch(void);
 bool redis_keep_epoch(const struct resp_value *value, char ret_epoch[REDIS_EPOCH_MAX + 1]);
 /* The commands of a tag (REDIS_UNTAGGED: the only place) go where they belong. */
 void redis_route_start(struct redis_store *store, struct redis_route *route, uint32_t tag);
+void redis_route_start_for(struct redis_store *store, struct redis_route *route, uint32_t tag,
+                           uint32_t timeout_ms);
 /* Who had what was looked up, and with which epoch ("": it has none), where nothing was known of
  * it: from then on there is something that it may lose. */
 void redis_known_found(struct redis_store *store, const struct redis_route *route, uint32_t tag,
@@ -219,3 +230,11 @@ void redis_job_read(void *self, uint64_t task, weir_session_id id);
 void redis_job_begin(struct redis_job *job);
 /* All of them end. */
 void redis_jobs_cancel(struct redis_store *store);
+
+/* --- redis_search.c -----------------------------------------------------------------------------
+ */
+
+/* On the loop's thread: those that are posted begin. */
+void redis_searches_begin(struct redis_store *store);
+/* All of them end. */
+void redis_searches_cancel(struct redis_store *store);

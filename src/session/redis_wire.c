@@ -6,6 +6,7 @@
 #include "proto/redis_slots.h"
 #include "session/attrs.h"
 #include "session/ident.h"
+#include "session/redis_hear.h"
 #include "session/redis_script.h"
 
 #include <openssl/evp.h>
@@ -30,7 +31,8 @@ struct packs {
 static const char *const scripts[REDIS_SCRIPTS] = {[REDIS_MERGE] = SCRIPT_MERGE,
                                                    [REDIS_BURY] = SCRIPT_BURY,
                                                    [REDIS_READ] = SCRIPT_READ,
-                                                   [REDIS_LEASE] = SCRIPT_LEASE};
+                                                   [REDIS_LEASE] = SCRIPT_LEASE,
+                                                   [REDIS_FIND] = SCRIPT_FIND};
 
 static const char *const fields[] = {"u", "a", "k"};
 
@@ -108,6 +110,14 @@ static void word(struct resp_writer *writer, const char *text)
     resp_word(writer, slice_of(text));
 }
 
+void redis_wire_binary(weir_session_id id, char ret_id[REDIS_ID])
+{
+    for (unsigned i = 0; i < REDIS_ID; i++) {
+        uint64_t half = i < REDIS_ID / 2 ? id.high : id.low;
+        ret_id[i] = (char)(half >> (56 - 8 * (i % 8)) & 0xff);
+    }
+}
+
 /* EVALSHA with a session's two keys; `args` words are to follow. */
 static void begin_script(const struct redis_wire *wire, struct resp_writer *writer,
                          struct bytes *out, enum redis_script script, weir_session_id id,
@@ -136,14 +146,16 @@ bool redis_wire_bury(const struct redis_wire *wire, struct bytes *out,
                      const weir_session_delta *change)
 {
     struct resp_writer writer;
-    char to[IDENT_TEXT + 1] = "";
+    char to[IDENT_TEXT + 1] = "", own[REDIS_ID];
     if (change->successor.high != 0 || change->successor.low != 0) {
         ident_text((struct session_id){change->successor.high, change->successor.low}, to);
     }
-    begin_script(wire, &writer, out, REDIS_BURY, change->id, 3);
+    begin_script(wire, &writer, out, REDIS_BURY, change->id, 4);
+    redis_wire_binary(change->id, own);
     word(&writer, to);
     resp_number(&writer, change->left_ms);
     resp_number(&writer, wire->slack_ms);
+    resp_word(&writer, (struct slice){own, sizeof own});
     return resp_end(&writer);
 }
 
@@ -246,10 +258,11 @@ static bool put_fields(struct packs *packs, const weir_session_delta *change)
     return is_fine && put_attrs(packs, (struct slice){change->attrs, (uint32_t)change->attrs_len});
 }
 
-static void put_head(struct pack *head, const weir_session_delta *change)
+static void put_head(const struct redis_wire *wire, struct pack *head,
+                     const weir_session_delta *change)
 {
     const weir_session *session = change->session;
-    char counts[32];
+    char counts[32], own[REDIS_ID];
     snprintf(counts, sizeof counts, "%u %u", (unsigned)session->requests,
              (unsigned)session->errors);
     put_number(head, change->is_known);
@@ -260,13 +273,19 @@ static void put_head(struct pack *head, const weir_session_delta *change)
     put_text(head, slice_of(session->place));
     put_number(head, session->epoch);
     put_number(head, session->bound_ms);
+    redis_wire_binary(change->id, own);
+    put_text(head, (struct slice){own, sizeof own});
+    put_number(head, redis_wire_code(wire, SESSION_USER, slice_of(session->user)));
+    put_number(head, redis_wire_code(wire, SESSION_ACCOUNT, slice_of(session->account)));
+    put_number(head, redis_wire_code(wire, SESSION_KEY, slice_of(session->key)));
 }
 
-static bool say_session(struct resp_writer *writer, const weir_session_delta *change)
+static bool say_session(const struct redis_wire *wire, struct resp_writer *writer,
+                        const weir_session_delta *change)
 {
     struct packs packs;
     packs.head.len = packs.signatures.len = packs.values.len = 0;
-    put_head(&packs.head, change);
+    put_head(wire, &packs.head, change);
     bool is_fine = put_fields(&packs, change);
     put_text(&packs.head, (struct slice){packs.signatures.at, packs.signatures.len});
     put(&packs.head, packs.values.at, packs.values.len);
@@ -293,7 +312,7 @@ bool redis_wire_merge(const struct redis_wire *wire, struct bytes *out,
     word(&writer, wire->origin);
     resp_number(&writer, wire->slack_ms);
     for (uint32_t i = 0; i < count; i++) {
-        is_fine = say_session(&writer, &changes[order[i]]) && is_fine;
+        is_fine = say_session(wire, &writer, &changes[order[i]]) && is_fine;
     }
     return resp_end(&writer) && is_fine;
 }
@@ -396,46 +415,6 @@ bool redis_wire_lease(const struct redis_wire *wire, struct bytes *out, const st
 /* --- hearing ------------------------------------------------------------------------------------
  */
 
-/* The next value as a text, or as a number; false: it is something else. */
-static bool next_text(struct resp_walk *inside, struct slice *ret_text)
-{
-    struct resp_value value;
-    if (!resp_next(inside, &value) || value.type != RESP_TEXT) {
-        return false;
-    }
-    *ret_text = value.text;
-    return true;
-}
-
-static bool next_number(struct resp_walk *inside, uint64_t *ret_number)
-{
-    struct resp_value value;
-    if (!resp_next(inside, &value)) {
-        return false;
-    }
-    if (value.type == RESP_NUMBER && value.number >= 0) {
-        *ret_number = (uint64_t)value.number;
-        return true;
-    }
-    return value.type == RESP_TEXT && text_parse_u64(value.text, ret_number);
-}
-
-static bool next_u32(struct resp_walk *inside, uint32_t *ret_number)
-{
-    uint64_t number;
-    if (!next_number(inside, &number)) {
-        return false;
-    }
-    *ret_number = number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
-    return true;
-}
-
-static bool keep_name(struct slice text, char ret_name[WEIR_SESSION_NAME_MAX + 1])
-{
-    slice_copy(ret_name, WEIR_SESSION_NAME_MAX + 1, text);
-    return text.len <= WEIR_SESSION_NAME_MAX && memchr(text.at, '\0', text.len) == NULL;
-}
-
 /* Which of the answers it is; UINT64_MAX: none. */
 static uint64_t kind_of(const struct resp_value *value, struct resp_walk *inside)
 {
@@ -498,11 +477,13 @@ void redis_wire_verdict(const struct resp_value *value, const struct resp_walk *
 }
 
 bool redis_wire_verdicts(const struct resp_value *value, const struct resp_walk *inside,
-                         struct redis_verdict_of *ret, uint32_t count)
+                         struct redis_verdict_of *ret, uint32_t count, uint32_t *ret_spoilt)
 {
     struct resp_walk own = *inside;
     struct resp_value each;
-    bool is_fine = value->type == RESP_ARRAY && value->count == count;
+    bool is_fine = value->type == RESP_ARRAY
+                   && (value->count == count || value->count == count + 1);
+    *ret_spoilt = 0;
     for (uint32_t i = 0; i < count; i++) {
         ret[i].verdict = REDIS_REFUSED;
         if (is_fine && resp_next(&own, &each)) {
@@ -511,7 +492,7 @@ bool redis_wire_verdicts(const struct resp_value *value, const struct resp_walk 
         }
         is_fine = is_fine && ret[i].verdict != REDIS_REFUSED;
     }
-    return is_fine;
+    return is_fine && (value->count == count || next_u32(&own, ret_spoilt));
 }
 
 static bool read_head(struct resp_walk *inside, weir_session *ret)

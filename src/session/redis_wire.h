@@ -6,13 +6,18 @@
  *   {p}:s:{bbb}:<id>   HASH   u a k st          user, account, key, status
  *                             t                 packed: expires, last activity, created, until when
  *                                               it is served from its place: ms of the server's
- *                                               time, in 6 bytes; and that place's epoch, in 4
+ *                                               time, in 6 bytes; that place's epoch, in 4; codes
+ *                                               of user, account and key, in 2
  *                             pl                the place
  *                             @name             an attribute
  *                             r<origin>         "requests errors" that this origin has counted
  *                             o<origin>         what this origin has written, or read, last: names
  *                                               and signatures of u a k st @name, in MessagePack
  *   {p}:t:{bbb}:<id>   tombstone: where the session went, or ""
+ *   {p}:i:{bbb}:<nn>   ZSET   <id>              a list of sessions of those bits, by five bits of
+ *                                               their users' codes, or of their ids without a user;
+ *                                               score: when it ends, in spans of 1024 s, then ten
+ *                                               bits of each code
  *   {p}:a:{bbb}:<id>   affinity without a session
  *   {p}:l:{bbb}:<name> HASH   <holder>          a limit that many share: what that one has of it
  *                             t                 and of its rate (lease.h)
@@ -25,11 +30,19 @@
  * key, status and attributes each is its last writer's (who has changed it, not who has an old
  * one), a tombstone wins, a place is the first one's of its epoch. What holds another type, or
  * garbage, is as good as nothing.
+ *
+ * A session is in one list, which the script that writes it writes first: when it is created or
+ * told anew, when its user, account or key changes, and when it lives on into another span. To look
+ * for a user, one list of each bbb is read, for an account or a key all of them: what they hold are
+ * hints, and what the sessions say counts. Some 30 entries are in a list at a million sessions,
+ * packed: 32 bytes each, where a list for each name would take three entries, and a key for whoever
+ * has one session. Codes are SipHash under the secret: nobody can aim at a list.
  */
 #pragma once
 #include <weir/session.h>
 
 #include "base/bytes.h"
+#include "base/siphash.h"
 #include "proto/resp.h"
 #include "proto/session_record.h"
 #include "session/lease.h"
@@ -51,16 +64,20 @@ uint16_t redis_wire_slot(uint32_t tag);
 /* Of a limit's name. */
 uint32_t redis_wire_lease_tag(const char *name);
 
-enum redis_script { REDIS_MERGE, REDIS_BURY, REDIS_READ, REDIS_LEASE, REDIS_SCRIPTS };
+#define REDIS_ID    16U /* bytes, as a list has it */
+#define REDIS_LISTS 32U /* of a tag */
+
+enum redis_script { REDIS_MERGE, REDIS_BURY, REDIS_READ, REDIS_LEASE, REDIS_FIND, REDIS_SCRIPTS };
 
 struct redis_wire {
     char prefix[REDIS_PREFIX_MAX + 1];
     char origin[17];
-    uint64_t slack_ms; /* how much longer than the session what is known of it is kept */
+    uint64_t slack_ms;        /* how much longer than the session what is known of it is kept */
+    struct siphash_key names; /* of codes */
     char sha[REDIS_SCRIPTS][REDIS_SHA + 1];
 };
 
-/* False: no such prefix; OpenSSL has no SHA-1. */
+/* False: no such prefix; OpenSSL has no SHA-1. `names` is the caller's to set. */
 bool redis_wire_init(struct redis_wire *wire, const char *prefix, uint64_t origin,
                      uint64_t slack_ms);
 
@@ -105,9 +122,9 @@ struct redis_verdict_of {
 
 void redis_wire_verdict(const struct resp_value *value, const struct resp_walk *inside,
                         struct redis_verdict_of *ret);
-/* Of a merge of so many. False: some are REDIS_REFUSED. */
+/* Of a merge of so many; and how many lists were none. False: some are REDIS_REFUSED. */
 bool redis_wire_verdicts(const struct resp_value *value, const struct resp_walk *inside,
-                         struct redis_verdict_of *ret, uint32_t count);
+                         struct redis_verdict_of *ret, uint32_t count, uint32_t *ret_spoilt);
 
 /* What a read was answered with: WEIR_OK and the session, with its attributes; WEIR_ESTALE: there
  * is none; WEIR_EIO: an error, or nonsense. */
@@ -122,3 +139,47 @@ weir_err redis_wire_found(const struct resp_value *value, struct resp_walk *insi
 /* False: an error, or nonsense. */
 bool redis_wire_leased(const struct resp_value *value, struct resp_walk *inside,
                        struct lease_answer *ret);
+
+/* --- finding: redis_wire_find.c -----------------------------------------------------------------
+ */
+
+#define REDIS_LISTS_MAX 128U /* that one question is about, */
+#define REDIS_ROWS_MAX  100U /* and the rows that its answer may have */
+
+/* The most significant byte first. */
+void redis_wire_binary(weir_session_id id, char ret_id[REDIS_ID]);
+/* Not 0; 0: there is no name. */
+uint32_t redis_wire_code(const struct redis_wire *wire, enum session_name kind, struct slice name);
+
+/* What is looked for: names of other processes, too. "" and 0: any. */
+struct redis_wanted {
+    char user[WEIR_SESSION_NAME_MAX + 1], account[WEIR_SESSION_NAME_MAX + 1],
+        key[WEIR_SESSION_NAME_MAX + 1], place[WEIR_SESSION_NAME_MAX + 1];
+    weir_session_status status;
+};
+
+/* How many lists of each tag may have what is wanted. */
+uint32_t redis_wire_lists(const struct redis_wanted *wanted);
+/* Of `count` lists from the first-th on, those of the first tag first, where all tags have so many;
+ * `passed` entries of the first are passed over. count ≤ REDIS_LISTS_MAX; rows ≤ REDIS_ROWS_MAX. */
+bool redis_wire_find(const struct redis_wire *wire, struct bytes *out,
+                     const struct redis_wanted *wanted, uint32_t first, uint32_t count,
+                     uint64_t passed, uint32_t rows);
+
+struct redis_row {
+    weir_session session;
+    uint32_t list; /* after the first */
+    uint64_t entry;
+};
+
+struct redis_rows {
+    uint32_t lists;  /* that are done */
+    uint64_t passed; /* entries of the next one that are */
+    uint32_t spoilt; /* lists that were none */
+    uint32_t count;
+    struct redis_row *rows; /* the caller's, of REDIS_ROWS_MAX */
+};
+
+/* False: an error, or nonsense. `count`: lists that were asked for. */
+bool redis_wire_rows(const struct resp_value *value, struct resp_walk *inside, uint32_t count,
+                     struct redis_rows *ret);

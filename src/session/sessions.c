@@ -37,8 +37,9 @@ const char *weir_session_status_word(weir_session_status status)
 
 const char *weir_session_event_word(weir_session_event_kind kind)
 {
-    static const char *const words[] = {"none",    "created",  "ended",    "expired", "rotated",
-                                        "rebound", "degraded", "restored", "lost",    "found"};
+    static const char *const words[] = {"none",    "created", "ended",    "expired",
+                                        "rotated", "rebound", "degraded", "restored",
+                                        "lost",    "found",   "spoilt"};
     return (unsigned)kind < sizeof words / sizeof words[0] ? words[kind] : "unknown";
 }
 

@@ -46,7 +46,7 @@ void session_describe(const struct table *table, const struct session *session, 
 /* Where a find is. Records do not move, so that their places are good between two locks. */
 struct finding {
     weir_session_query query;
-    struct slice names[TABLE_INDEXES];
+    struct slice names[TABLE_INDEXES], place;
     enum session_name kind; /* of the list that is walked; SESSION_NAMES: none */
     uint64_t now_ms;
     /* In the shard at hand. */
@@ -67,7 +67,9 @@ static bool fits(const struct table *table, const struct session *session,
             return false;
         }
     }
-    return true;
+    return finding->place.at == NULL
+           || (session_is_bound(session, finding->now_ms)
+               && table_name_is(table, session, SESSION_PLACE, finding->place));
 }
 
 /* Locked. */
@@ -135,6 +137,7 @@ static bool finding_of(const struct weir_sessions *sessions, const weir_session_
     ret->names[SESSION_USER] = slice_or_none(ret->query.user);
     ret->names[SESSION_ACCOUNT] = slice_or_none(ret->query.account);
     ret->names[SESSION_KEY] = slice_or_none(ret->query.key);
+    ret->place = slice_or_none(ret->query.place);
     for (unsigned i = TABLE_INDEXES; i-- > 0;) { /* a user's list is the shortest, as a rule */
         ret->kind = ret->names[i].len > 0 ? (enum session_name)i : ret->kind;
     }
@@ -179,6 +182,14 @@ size_t weir_sessions_find(weir_sessions *sessions, const weir_session_query *que
         }
     }
     return showing.shown;
+}
+
+weir_err weir_sessions_search(weir_sessions *sessions, const weir_session_search *what,
+                              weir_session_page_fn *fn, void *arg)
+{
+    return fn == NULL                ? WEIR_EINVAL
+           : sessions->redis == NULL ? WEIR_ESTATE
+                                     : redis_store_search(sessions->redis, what, fn, arg);
 }
 
 /* --- figures ------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * session_redis_fuzz.c - any bytes as what a Redis answers to a change, a look-up and a question
- * about a limit, and as its URL: what is taken keeps the limits of a session.
+ * session_redis_fuzz.c - any bytes as what a Redis answers to a change, a look-up, a search and a
+ * question about a limit, and as its URL: what is taken keeps the limits of a session.
  */
 #include "base/check.h"
 #include "session/attrs.h"
@@ -46,6 +46,21 @@ static void check_leased(const struct resp_value *value, struct resp_walk inside
     }
 }
 
+static void check_rows(const struct resp_value *value, struct resp_walk inside)
+{
+    static struct redis_row rows[REDIS_ROWS_MAX];
+    struct redis_rows of = {.rows = rows};
+    if (!redis_wire_rows(value, &inside, REDIS_LISTS_MAX, &of)) {
+        return;
+    }
+    check(of.lists <= REDIS_LISTS_MAX && of.count <= REDIS_ROWS_MAX);
+    for (uint32_t i = 0; i < of.count; i++) {
+        const weir_session *session = &rows[i].session;
+        check(rows[i].list < REDIS_LISTS_MAX && strlen(session->user) <= WEIR_SESSION_NAME_MAX);
+        check(session->status > 0 && session->status < WEIR_SESSION_STATUS_END);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct redis_url url;
@@ -69,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_verdict(&value, walk);
         check_found(&value, walk);
         check_leased(&value, walk);
+        check_rows(&value, walk);
     }
     free(text);
     return 0;
