@@ -19,6 +19,7 @@
 #define SHORT_DOUBLINGS 3U /* 8 s: less than a dial may take */
 
 static void bury(struct loop_later *later);
+static struct ws_limits limits_of(const struct claw_connector_options *opt);
 static void yield(void *self, struct gate_side *side);
 static void on_timer(struct loop_timer *timer, uint64_t now_ms);
 
@@ -66,16 +67,7 @@ int claw_connector_new(const struct claw_connector_options *opt,
         alloc_free(opt->alloc, connector);
         return error;
     }
-    const struct ws_limits limits = {
-        .message_bytes_max = connector->opt.message_max,
-        .fragments_max = FRAGMENTS_MAX,
-        .unsent_max = connector->opt.unsent_max,
-        .ping_interval_ms = WEIR_NEVER, /* ticks say who lives */
-        .pong_timeout_ms = WEIR_NEVER,
-        .silence_ms = WEIR_NEVER,
-        .write_timeout_ms = opt->write_timeout_ms,
-        .close_timeout_ms = CLOSE_MS,
-    };
+    const struct ws_limits limits = limits_of(&connector->opt);
     connector->mux = (struct mux){.ops = &claw_mux_ops,
                                   .loop = opt->loop,
                                   .alloc = opt->alloc,
@@ -107,6 +99,36 @@ void claw_connector_free(struct claw_connector *take_connector)
     bytes_fini(&connector->scratch);
     ws_desk_fini(&connector->desk);
     alloc_free(connector->opt.alloc, connector);
+}
+
+static struct ws_limits limits_of(const struct claw_connector_options *opt)
+{
+    return (struct ws_limits){
+        .message_bytes_max = opt->message_max,
+        .fragments_max = FRAGMENTS_MAX,
+        .unsent_max = opt->unsent_max,
+        .ping_interval_ms = WEIR_NEVER, /* ticks say who lives */
+        .pong_timeout_ms = WEIR_NEVER,
+        .silence_ms = WEIR_NEVER,
+        .write_timeout_ms = opt->write_timeout_ms,
+        .close_timeout_ms = CLOSE_MS,
+    };
+}
+
+void claw_connector_update(struct claw_connector *connector,
+                           const struct claw_connector_options *opt)
+{
+    connector->opt.connect_timeout_ms = opt->connect_timeout_ms;
+    connector->opt.tls_timeout_ms = opt->tls_timeout_ms;
+    connector->opt.write_timeout_ms = opt->write_timeout_ms;
+    connector->opt.acquire_timeout_ms = opt->acquire_timeout_ms;
+    connector->opt.down_for_ms = opt->down_for_ms;
+    connector->opt.denied_for_ms = opt->denied_for_ms;
+    connector->opt.requests_max = opt->requests_max;
+    connector->opt.message_max = opt->message_max;
+    set_numbers(&connector->opt);
+    connector->mux.acquire_timeout_ms = opt->acquire_timeout_ms;
+    connector->desk.limits = limits_of(&connector->opt);
 }
 
 void claw_connector_secure(struct claw_connector *connector, struct tls_desk *desk,
@@ -172,6 +194,9 @@ static void note_life(struct claw_conn *conn)
 {
     struct claw_account *account = conn->account;
     uint64_t now_ms = loop_now_ms(conn->connector->opt.loop);
+    if (conn->is_stale) {
+        return;
+    }
     if (now_ms - conn->up_ms >= SHORT_LIFE_MS) {
         account->short_lives = 0;
         return;
@@ -218,7 +243,7 @@ void claw_conn_gone(struct claw_conn *conn, weir_err why, uint16_t code, const c
     if (conn->stage == CLAW_LIVE) {
         note_life(conn);
     }
-    if (conn->stage == CLAW_LIVE || conn->stage == CLAW_ENDING) {
+    if ((conn->stage == CLAW_LIVE || conn->stage == CLAW_ENDING) && !conn->is_stale) {
         claw_standing_doubt(&conn->account->standing);
     }
     claw_ask_leave(conn);
@@ -234,17 +259,44 @@ void claw_conn_gone(struct claw_conn *conn, weir_err why, uint16_t code, const c
     loop_later(connector->opt.loop, &connector->bury);
 }
 
+static void cut(struct claw_conn *conn, weir_err why)
+{
+    if (conn->stage < CLAW_TALKING) {
+        claw_dial_end(conn);
+    } else {
+        claw_talk_cut(conn, WS_CODE_AWAY, "");
+    }
+    claw_conn_gone(conn, why, 0, "");
+}
+
 void claw_connector_cut(struct claw_connector *connector)
 {
     for (struct node *it; (it = list_first(&connector->conns)) != NULL;) {
-        struct claw_conn *conn = list_entry(it, struct claw_conn, named.on_list);
-        if (conn->stage < CLAW_TALKING) {
-            claw_dial_end(conn);
-        } else {
-            claw_talk_cut(conn, WS_CODE_AWAY, "");
-        }
-        claw_conn_gone(conn, WEIR_ECLOSED, 0, "");
+        cut(list_entry(it, struct claw_conn, named.on_list), WEIR_ECLOSED);
     }
+}
+
+/* --- who it is to its gateway is another --------------------------------------------------------
+ */
+
+void claw_account_renew(struct claw_connector *connector, struct claw_account *account)
+{
+    weir_list_each_safe(it, &connector->conns) {
+        struct claw_conn *conn = list_entry(it, struct claw_conn, named.on_list);
+        if (conn->account != account) {
+            continue;
+        }
+        if (conn->stage < CLAW_LIVE) {
+            cut(conn, WEIR_EFLUSHED); /* what it has learnt would be taken for the new one's */
+        } else {
+            conn->is_stale = true;
+        }
+    }
+    claw_standing_close(&account->standing);
+    account->refusal = (struct claw_refusal){0};
+    account->is_denied = account->is_hearsay = false;
+    account->not_before_ms = 0;
+    account->short_lives = 0;
 }
 
 /* --- as the pool sees it ------------------------------------------------------------------------
@@ -285,12 +337,8 @@ static void pool_close(void *self, weir_conn id, void *object, weir_err why)
     struct claw_conn *conn = object != NULL ? object
                                             : container_of(named_of(&connector->conns, id),
                                                            struct claw_conn, named);
-    if (conn->stage < CLAW_TALKING) {
-        claw_dial_end(conn);
-        claw_conn_gone(conn, why, 0, "");
-    } else if (conn->stage == CLAW_TALKING) {
-        claw_talk_cut(conn, WS_CODE_AWAY, "");
-        claw_conn_gone(conn, why, 0, "");
+    if (conn->stage < CLAW_LIVE) {
+        cut(conn, why);
     } else if (conn->stage == CLAW_LIVE) {
         conn->stage = CLAW_ENDING;
         conn->why = why;

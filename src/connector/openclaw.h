@@ -136,10 +136,18 @@ struct claw_connector_options {
 
 /* It has no connection any more, and no dial. Does nothing to one that never had one. */
 void claw_account_fini(struct claw_account *account);
+/* What it shows (path, token, password) is another from now on: what is known of how it stands with
+ * its gateway is forgotten. Connections that were let in end with the requests that they carry, and
+ * tell of no events any more; its dials end now. Its pool's key was flushed right before. */
+void claw_account_renew(struct claw_connector *connector, struct claw_account *account);
 
 int claw_connector_new(const struct claw_connector_options *opt,
                        struct claw_connector **ret_connector);   /* 0 or -errno */
 void claw_connector_free(struct claw_connector *take_connector); /* its pool has closed */
+/* From now on by the times (and *_for_ms) and message_max of `opt`; connections that come up from
+ * then on carry its requests_max. Of nothing else is there another. */
+void claw_connector_update(struct claw_connector *connector,
+                           const struct claw_connector_options *opt);
 /* All connections end now, without waiting for their gateways' word; the engine still lives. */
 void claw_connector_cut(struct claw_connector *connector);
 /* From now on wss is spoken, too. */

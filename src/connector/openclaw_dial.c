@@ -225,13 +225,12 @@ static bool stand(struct claw_conn *conn)
 {
     struct claw_account *account = conn->account;
     uint8_t who[CLAW_WHO_BYTES];
-    if (account->standing.is_open) {
-        return true;
+    if (!account->standing.is_open) {
+        if (!claw_who(account, &conn->key.view, who)) {
+            return false;
+        }
+        claw_standing_open(&account->standing, who);
     }
-    if (!claw_who(account, &conn->key.view, who)) {
-        return false;
-    }
-    claw_standing_open(&account->standing, who);
     account->standing.wait_ms = conn->connector->opt.denied_for_ms;
     return true;
 }

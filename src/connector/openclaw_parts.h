@@ -57,6 +57,8 @@ struct claw_conn {
     bool is_alone;            /* the device token went alone */
     bool is_distrust;         /* it was not taken: the next time it stays away */
     bool has_session;
+    bool is_stale;           /* what its account shows is another since it was let in */
+    uint32_t requests_max;   /* since it talks */
     weir_err why;            /* of the end */
     struct loop_timer timer; /* of the pause, the handshake, the ticks */
     uint64_t up_ms, probe_id;

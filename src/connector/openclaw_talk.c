@@ -158,7 +158,7 @@ static void welcomed(struct claw_conn *conn, const struct claw_frame *frame)
         ops->on_hello(connector->opt.self, account, hello, frame->payload);
     }
     if (conn->stage == CLAW_LIVE) {
-        weir_conn_up(connector->mux.pool, conn->named.id, conn, connector->opt.requests_max);
+        weir_conn_up(connector->mux.pool, conn->named.id, conn, conn->requests_max);
     }
 }
 
@@ -169,7 +169,7 @@ static void answered(struct claw_conn *conn, const struct claw_happening *now)
 {
     struct claw_connector *connector = conn->connector;
     if (now->owner == conn) { /* whatever it says: who answers, lives */
-        weir_conn_up(connector->mux.pool, conn->named.id, conn, connector->opt.requests_max);
+        weir_conn_up(connector->mux.pool, conn->named.id, conn, conn->requests_max);
         return;
     }
     claw_count(&connector->counters.answers);
@@ -180,7 +180,8 @@ static void told(const struct claw_conn *conn, const struct claw_frame *frame)
 {
     const struct claw_connector_options *opt = &conn->connector->opt;
     claw_count(&conn->connector->counters.events);
-    if (opt->ops != NULL && opt->ops->on_event != NULL) {
+    /* The one that has taken its place hears them, too. */
+    if (opt->ops != NULL && opt->ops->on_event != NULL && !conn->is_stale) {
         opt->ops->on_event(opt->self, conn->account, frame);
     }
 }
@@ -323,8 +324,9 @@ void claw_talk_begin(struct claw_conn *conn, struct bytes *behind)
 {
     struct claw_connector *connector = conn->connector;
     const struct claw_connector_options *opt = &connector->opt;
+    conn->requests_max = opt->requests_max;
     /* As many answers may be owed to those who left as to those who wait; and one to a probe. */
-    if (!claw_session_init(&conn->session, opt->alloc, 2 * opt->requests_max + 1,
+    if (!claw_session_init(&conn->session, opt->alloc, 2 * conn->requests_max + 1,
                            opt->handshake_timeout_ms, loop_now_ms(opt->loop))) {
         claw_dial_failed(conn, WEIR_ENOMEM);
         return;

@@ -311,6 +311,9 @@ static void behave(struct demo_openclaw *demo, struct slice how)
     if (json_member(how, SLICE("deny"), &value)) {
         text_of(how, "deny", demo->deny, sizeof demo->deny);
     }
+    if (json_member(how, SLICE("token"), &value)) {
+        text_of(how, "token", demo->token, sizeof demo->token);
+    }
     if (json_member(how, SLICE("say"), &value)) {
         say_to_all(demo, value);
     }
@@ -594,11 +597,13 @@ static void reply(weir_exchange *ex, uint16_t status, const void *body, size_t l
 }
 
 /* Else it was refused. */
-static bool shows_token(const struct demo_openclaw *demo, weir_exchange *ex)
+static bool shows_token(struct demo_openclaw *demo, weir_exchange *ex)
 {
     weir_text auth = weir_request_field_of(ex, "Authorization");
     char good[CLAW_TOKEN_MAX + 8];
+    pthread_mutex_lock(&demo->mutex);
     snprintf(good, sizeof good, "Bearer %s", demo->token);
+    pthread_mutex_unlock(&demo->mutex);
     bool is_good = slice_is((struct slice){auth.at, (uint32_t)auth.len}, good);
     if (!is_good) {
         reply(ex, 401, "{\"ok\":false}", 12);

@@ -21,7 +21,8 @@
  *                              to come again in 100 ms), "ticks": false, "restart": true (all are
  *                              closed with 1012), "hangup": true (all are cut), "mute": n (so many
  *                              requests get no answer), "deny": "CODE", "upgrade": 503 (or 0),
- *                              "release": true (as above, for all), "say": "…" (to all, as it is)
+ *                              "release": true (as above, for all), "say": "…" (to all, as it is),
+ *                              "token": "…" (the one that is good for who comes from then on)
  *     bad.json, bad.deep, bad.type, bad.stranger, bad.twice, bad.large {"bytes": n}, bad.binary,
  *     bad.early                what no gateway says
  */

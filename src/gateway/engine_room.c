@@ -3,6 +3,7 @@
 
 #include "gateway/config_found.h"
 #include "gateway/config_way.h"
+#include "gateway/openclaw.h"
 
 #include <string.h>
 
@@ -70,7 +71,7 @@ struct engine_room engine_room_of(const struct config *config)
         conns += u->pool.max_total == WEIR_UNLIMITED ? UNLIMITED_MEAN : u->pool.max_total;
         room.waiting += u->pool.waiting_max == WEIR_NONE ? 0 : u->pool.waiting_max;
         if (u->protocol == PROTOCOL_OPENCLAW) {
-            conns += (uint64_t)u->endpoints.count * config_ways(u);
+            conns += (uint64_t)OPENCLAW_CONNS * u->endpoints.count * config_ways(u);
             room.pools++;
         }
         room.pools++;

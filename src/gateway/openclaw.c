@@ -19,6 +19,8 @@
 #define REQUESTS_WAITING_MAX 1000U
 
 static int open_pool(struct openclaw *openclaw, const struct openclaw_options *opt);
+static weir_pool_options pool_options(const struct openclaw *openclaw);
+static void set_times(const struct openclaw *openclaw, struct claw_connector_options *options);
 static int pin_endpoints(struct openclaw *openclaw, const struct openclaw_options *opt);
 static struct claw_account *account_of(void *self, const weir_key *key);
 static void on_event(void *self, struct claw_account *account, const struct claw_frame *frame);
@@ -43,6 +45,7 @@ int openclaw_open(const struct openclaw_options *opt, struct openclaw **ret_open
     }
     openclaw->config = opt->config;
     openclaw->loop = opt->loop;
+    openclaw->workers = opt->workers;
     openclaw->accounts = opt->accounts;
     openclaw->news = opt->news;
     openclaw->endpoints_count = opt->config->endpoints.count;
@@ -81,7 +84,6 @@ static int errno_of(weir_err err)
     return err == WEIR_OK ? 0 : err == WEIR_ENOMEM ? -ENOMEM : -EINVAL;
 }
 
-/* One connection carries what a worker asks; a second one would bring every event twice. */
 /* One that is away is looked for as any other upstream is; one that refuses us is left alone for
  * down_for, of which the connector takes care. */
 static void set_pauses(weir_pool_options *pool, const weir_pool_options *asked)
@@ -95,10 +97,50 @@ static void set_pauses(weir_pool_options *pool, const weir_pool_options *asked)
                                                                  : asked->down_for_ms;
 }
 
+/* What a reload may change. */
+static void set_times(const struct openclaw *openclaw, struct claw_connector_options *options)
+{
+    const weir_pool_options *asked = &openclaw->config->pool;
+    options->connect_timeout_ms = asked->connect_timeout_ms;
+    options->tls_timeout_ms = asked->tls_timeout_ms;
+    options->write_timeout_ms = asked->write_timeout_ms;
+    options->acquire_timeout_ms = asked->acquire_timeout_ms;
+    options->down_for_ms = asked->down_for_ms;
+    options->denied_for_ms = asked->down_for_ms;
+    options->requests_max = openclaw->config->openclaw.requests_max;
+    options->message_max = openclaw->config->openclaw.message_max;
+}
+
+/* One connection carries what a worker asks; a second one would bring every event twice. There is
+ * room for another one beside it, which ends with what it carries. */
+static weir_pool_options pool_options(const struct openclaw *openclaw)
+{
+    const weir_pool_options *asked = &openclaw->config->pool;
+    weir_pool_options pool = {
+        .size = sizeof pool,
+        .connector = &claw_pool_connector,
+        .connector_self = openclaw->connector,
+        .max_total = OPENCLAW_CONNS * openclaw->workers * openclaw->count,
+        .max_per_key = OPENCLAW_CONNS * openclaw->workers,
+        .streams_conns_max = 1,
+        .leases_ideal = openclaw->config->openclaw.requests_max,
+        .leases_hard = openclaw->config->openclaw.requests_max,
+        .waiting_max = REQUESTS_WAITING_MAX,
+        .min_idle = 1,
+        .idle_timeout_ms = WEIR_NEVER,
+        .connect_timeout_ms = asked->connect_timeout_ms,
+        .tls_timeout_ms = asked->tls_timeout_ms,
+        .acquire_timeout_ms = asked->acquire_timeout_ms,
+    };
+    set_pauses(&pool, asked);
+    weir_err err = weir_profile("openclaw", &pool);
+    check(err == WEIR_OK);
+    return pool;
+}
+
 static int open_pool(struct openclaw *openclaw, const struct openclaw_options *opt)
 {
-    const weir_pool_options *asked = &opt->config->pool;
-    const struct claw_connector_options connector = {
+    struct claw_connector_options connector = {
         .loop = opt->loop,
         .dns = opt->dns,
         .alloc = &alloc_libc,
@@ -107,14 +149,6 @@ static int open_pool(struct openclaw *openclaw, const struct openclaw_options *o
         .proxy_tls = opt->proxy_tls,
         .gates = opt->gates,
         .gates_count = opt->gates_count,
-        .connect_timeout_ms = asked->connect_timeout_ms,
-        .tls_timeout_ms = asked->tls_timeout_ms,
-        .write_timeout_ms = asked->write_timeout_ms,
-        .acquire_timeout_ms = asked->acquire_timeout_ms,
-        .down_for_ms = asked->down_for_ms,
-        .denied_for_ms = asked->down_for_ms,
-        .requests_max = opt->config->openclaw.requests_max,
-        .message_max = opt->config->openclaw.message_max,
         .seed = opt->seed,
         .account = account_of,
         .ops = &ops,
@@ -122,32 +156,14 @@ static int open_pool(struct openclaw *openclaw, const struct openclaw_options *o
     };
     char name[80];
     snprintf(name, sizeof name, "openclaw:%s", opt->config->name);
-    weir_pool_options pool = {
-        .size = sizeof pool,
-        .name = name,
-        .max_total = opt->workers * openclaw->count,
-        .max_per_key = opt->workers,
-        .streams_conns_max = 1,
-        .leases_ideal = opt->config->openclaw.requests_max,
-        .leases_hard = opt->config->openclaw.requests_max,
-        .waiting_max = REQUESTS_WAITING_MAX,
-        .min_idle = 1,
-        .idle_timeout_ms = WEIR_NEVER,
-        .connect_timeout_ms = asked->connect_timeout_ms,
-        .tls_timeout_ms = asked->tls_timeout_ms,
-        .acquire_timeout_ms = asked->acquire_timeout_ms,
-    };
+    set_times(openclaw, &connector);
     int error = claw_connector_new(&connector, &openclaw->connector);
     if (error != 0) {
         return error;
     }
-    set_pauses(&pool, asked);
-    pool.connector = &claw_pool_connector;
-    pool.connector_self = openclaw->connector;
-    weir_err err = weir_profile("openclaw", &pool);
-    if (err == WEIR_OK) {
-        err = weir_pool_open(opt->engine, &pool, &openclaw->pool);
-    }
+    weir_pool_options pool = pool_options(openclaw);
+    pool.name = name;
+    weir_err err = weir_pool_open(opt->engine, &pool, &openclaw->pool);
     if (err == WEIR_OK) {
         claw_connector_serve(openclaw->connector, openclaw->pool);
     }
@@ -159,6 +175,7 @@ static const char *text_or_null(const char *text)
     return text[0] != '\0' ? text : NULL;
 }
 
+/* The texts lie in the configuration. */
 static void introduce(struct openclaw *openclaw, struct openclaw_endpoint *endpoint)
 {
     const struct config_claw claw = config_claw_of(openclaw->config, endpoint->way);
@@ -212,14 +229,47 @@ static int pin_endpoints(struct openclaw *openclaw, const struct openclaw_option
     return 0;
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+    return (a == NULL || b == NULL) ? a == b : strcmp(a, b) == 0;
+}
+
+/* The connections that it has end with what they carry, and a new one shows the new words. */
+static void introduce_anew(struct openclaw *openclaw, struct openclaw_endpoint *endpoint)
+{
+    struct claw_account *account = &endpoint->account;
+    const struct claw_account was = *account;
+    introduce(openclaw, endpoint);
+    if (is_same_text(was.path, account->path) && is_same_text(was.token, account->token)
+        && is_same_text(was.password, account->password)) {
+        return;
+    }
+    weir_pool_flush(openclaw->pool, pool_key_view(endpoint->pin), WEIR_NEVER);
+    claw_account_renew(openclaw->connector, account);
+}
+
+static void update_pool(struct openclaw *openclaw, const weir_pool_options *was)
+{
+    const weir_pool_options pool = pool_options(openclaw);
+    struct claw_connector_options connector = {0};
+    set_times(openclaw, &connector);
+    claw_connector_update(openclaw->connector, &connector);
+    if (memcmp(&pool, was, sizeof pool) != 0) {
+        weir_err err = weir_pool_update(openclaw->pool, &pool);
+        check(err != WEIR_EINVAL); /* without memory for it the old ones hold on */
+    }
+}
+
 void openclaw_obey(struct openclaw *openclaw, const struct config_upstream *config,
                    struct accounts *accounts, struct account_news *news)
 {
+    const weir_pool_options was = pool_options(openclaw);
     openclaw->config = config;
     openclaw->accounts = accounts;
     openclaw->news = news;
+    update_pool(openclaw, &was);
     for (uint32_t i = 0; i < openclaw->count; i++) {
-        introduce(openclaw, &openclaw->endpoints[i]);
+        introduce_anew(openclaw, &openclaw->endpoints[i]);
     }
 }
 

@@ -28,6 +28,8 @@
 #define OPENCLAW_EVENTS_MAX 262144U
 /* A reader of events hears something at least so often. */
 #define OPENCLAW_BEAT_MS    15000U
+/* To a gateway as an account, for each worker: one, and one that only ends what it carries. */
+#define OPENCLAW_CONNS      2U
 
 struct account_news;
 struct accounts;
@@ -62,7 +64,9 @@ int openclaw_open(const struct openclaw_options *opt, struct openclaw **ret_open
 /* Its calls are over, and its pool is closed. NULL is fine. */
 void openclaw_free(struct openclaw *take_openclaw);
 
-/* An equal configuration is to be looked at from now on, and tables of the same accounts. */
+/* A configuration of the same gateways, ways and accounts is to be looked at from now on, and
+ * tables of these accounts. Who shows another token, password or path is connected anew; what its
+ * former connections carry ends there. The elder's texts are still there. */
 void openclaw_obey(struct openclaw *openclaw, const struct config_upstream *config,
                    struct accounts *accounts, struct account_news *news);
 

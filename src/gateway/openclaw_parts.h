@@ -30,6 +30,7 @@ struct openclaw {
     struct openclaw_endpoint *endpoints; /* all of the first way, then those of the next */
     uint32_t endpoints_count, ways;
     uint32_t count; /* of both */
+    uint32_t workers;
     struct loop *loop;
     struct list readers; /* of events */
     struct loop_timer beat;

@@ -2,6 +2,7 @@
 #include "gateway/reload_rules.h"
 
 #include "gateway/client_keys.h"
+#include "gateway/config_claw.h"
 #include "gateway/config_diff.h"
 #include "gateway/config_found.h"
 #include "gateway/config_way.h"
@@ -52,23 +53,47 @@ static bool is_endpoint(const struct config_endpoint *a, const struct config_end
     return strcmp(a->scheme, b->scheme) == 0 && strcmp(a->host, b->host) == 0 && a->port == b->port;
 }
 
-/* What is open there goes by numbers of accounts and endpoints: another order alone, which is no
- * change of an option, would have one account's token shown on another's way. */
-static void check_order(struct check *check, const struct config_upstream *is,
-                        const struct config_upstream *wanted)
+/* What is open to OpenClaw gateways goes by numbers of accounts and endpoints: another order alone,
+ * which is no change of an option, would have one account's token shown on another's way. */
+static const char *rows_that_differ(const struct config_upstream *is,
+                                    const struct config_upstream *wanted)
 {
-    const char *what = NULL;
-    for (uint32_t i = 0; i < is->endpoints.count && i < wanted->endpoints.count; i++)
+    if (is->endpoints.count != wanted->endpoints.count)
+        return "endpoints";
+    if (is->accounts.count != wanted->accounts.count)
+        return "accounts";
+    for (uint32_t i = 0; i < is->endpoints.count; i++)
         if (!is_endpoint(&is->endpoints.at[i], &wanted->endpoints.at[i]))
-            what = "endpoints";
-    for (uint32_t i = 0; i < is->accounts.count && i < wanted->accounts.count; i++)
+            return "endpoints";
+    for (uint32_t i = 0; i < is->accounts.count; i++)
         if (strcmp(is->accounts.at[i].name, wanted->accounts.at[i].name) != 0)
-            what = "accounts";
-    if (what != NULL)
+            return "accounts";
+    return NULL;
+}
+
+/* The gateways, who we are to them but for the words that we show, and how we get there: what its
+ * connections were opened for. */
+static void check_openclaw(struct check *check, const struct config_upstream *is,
+                           const struct config_upstream *wanted)
+{
+    const char *rows = rows_that_differ(is, wanted);
+    if (rows != NULL)
         refuse(check,
-               "upstreams[%s].%s: in another order, or others; an upstream with protocol openclaw "
-               "changes with a restart, or under another name",
-               is->name, what);
+               "upstreams[%s].%s: in another order, or others; those of an upstream with protocol "
+               "openclaw change with a restart, or under another name",
+               is->name, rows);
+    for (uint32_t i = 0; rows == NULL && i < config_ways(is); i++) {
+        bool is_same_way = strcmp(config_way(is, i), config_way(wanted, i)) == 0;
+        bool is_same_device =
+            strcmp(config_claw_of(is, i).identity, config_claw_of(wanted, i).identity) == 0;
+        if (!is_same_way || !is_same_device)
+            refuse(check,
+                   "upstreams[%s]: another %s for %s%s; that of an upstream with protocol openclaw "
+                   "changes with a restart, or under another name",
+                   is->name, is_same_way ? "openclaw.identity" : "proxy",
+                   is->accounts.count > 0 ? "account " : "it",
+                   is->accounts.count > 0 ? is->accounts.at[i].name : "");
+    }
 }
 
 static void check_upstream(struct check *check, const struct config_upstream *is,
@@ -81,7 +106,7 @@ static void check_upstream(struct check *check, const struct config_upstream *is
             "last, needs a restart, or an upstream of another name",
             is->name);
     if (is->protocol == PROTOCOL_OPENCLAW && wanted->protocol == PROTOCOL_OPENCLAW)
-        check_order(check, is, wanted);
+        check_openclaw(check, is, wanted);
 }
 
 /* Whether both name a proxy, for themselves or for accounts, that is to have other limits. */
@@ -113,7 +138,21 @@ static void check_proxies(struct check *check, const struct config_upstream *wan
     }
 }
 
-/* An upstream of OpenClaw gateways is as it was, or it is another one. */
+/* Whether that is one of an upstream's options of TLS, with its endpoints or its proxy. */
+static bool is_of_tls(const char *path, const char *upstream)
+{
+    static const char *const groups[] = {"tls", "proxy_tls"};
+    bool is_one = false;
+    for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
+        char prefix[100];
+        size_t len = (size_t)snprintf(prefix, sizeof(prefix), "upstreams[%s].%s", upstream,
+                                      groups[i]);
+        is_one = is_one
+                 || (strncmp(path, prefix, len) == 0 && (path[len] == '.' || path[len] == '\0'));
+    }
+    return is_one;
+}
+
 static void check_change(void *self, const struct config_change *change)
 {
     struct check *check = self;
@@ -126,14 +165,11 @@ static void check_change(void *self, const struct config_change *change)
             change->path);
     for (uint32_t i = 0; i < check->is->upstreams.count; i++) {
         const struct config_upstream *is = &check->is->upstreams.at[i];
-        char prefix[100];
-        int len = snprintf(prefix, sizeof(prefix), "upstreams[%s].", is->name);
-        if (is->protocol == PROTOCOL_OPENCLAW && strncmp(change->path, prefix, (size_t)len) == 0)
-            refuse(
-                check,
-                "%s: an upstream with protocol openclaw changes with a restart, or under another "
-                "name",
-                change->path);
+        if (is->protocol == PROTOCOL_OPENCLAW && is_of_tls(change->path, is->name))
+            refuse(check,
+                   "%s: the TLS of an upstream with protocol openclaw changes with a restart, or "
+                   "under another name",
+                   change->path);
     }
 }
 

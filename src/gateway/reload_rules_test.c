@@ -22,6 +22,11 @@
     "listeners: [{" WEB "}]\nupstreams: [{name: " name ", proxy: \"socks5://127.0.0.1:2\", "       \
     "proxy_limits: {max_connections: " most "}, endpoints: [{url: \"http://127.0.0.1:1\"}]}]\n"
 
+#define CLAW(more) "listeners: [{" WEB "}]\nupstreams: [{name: up, protocol: openclaw, " more "}]\n"
+#define GATE(more) "endpoints: [{url: \"http://127.0.0.1:1\"" more "}]"
+#define TWO(first, second)                                                                         \
+    "endpoints: [{url: \"http://127.0.0.1:1\"}], accounts: [{name: " first "}, {name: " second "}]"
+
 struct rule {
     const char *is, *wanted, *why; /* a part of it; "": it may be put in force */
 };
@@ -49,6 +54,25 @@ static const struct rule rules[] = {
     {BASE, CLIENT BASE, ""},
     {REDIS BASE, REDIS CLIENT BASE, "clients: clients whose limits are shared"},
     {REDIS CLIENT BASE, REDIS BASE, "clients: clients whose limits are shared"},
+    {CLAW(GATE("") ", openclaw: {token: a}"), CLAW(GATE("") ", openclaw: {token: b, path: /x}"),
+     ""},
+    {CLAW(GATE("")), CLAW(GATE("") ", openclaw: {password: b, requests_max: 5}"), ""},
+    {CLAW(GATE("")), CLAW(GATE(", weight: 3") ", balance: hash, retry: {budget: 0.5}"), ""},
+    {CLAW(GATE("")), CLAW(GATE("") ", pool: {down_for: 1s}, health: {path: /readyz}"), ""},
+    {CLAW(TWO("a", "b")), CLAW(TWO("a, weight: 2", "b, openclaw: {token: c}")), ""},
+    {CLAW(TWO("a", "b")), CLAW(TWO("b", "a")), "upstreams[up].accounts: in another order"},
+    {CLAW(GATE("")), CLAW(TWO("a", "b")), "upstreams[up].accounts: in another order, or others"},
+    {CLAW(GATE("")), CLAW("endpoints: [{url: \"http://127.0.0.1:2\"}]"),
+     "upstreams[up].endpoints: in another order, or others"},
+    {CLAW(GATE("")),
+     CLAW("endpoints: [{url: \"http://127.0.0.1:1\"}, {url: \"http://127.0.0.1:2\"}]"),
+     "upstreams[up].endpoints: in another order, or others"},
+    {CLAW(GATE("")), CLAW(GATE("") ", openclaw: {identity: /tmp/d.json}"),
+     "upstreams[up]: another openclaw.identity for it"},
+    {CLAW(TWO("a", "b")), CLAW(TWO("a", "b, proxy: \"socks5://127.0.0.1:3\"")),
+     "upstreams[up]: another proxy for account b"},
+    {CLAW("endpoints: [{url: \"https://127.0.0.1:1\"}]"),
+     CLAW("endpoints: [{url: \"https://127.0.0.1:1\"}], tls: {sni: other}"), "upstreams[up].tls"},
 };
 
 static void what_cannot_change_is_said_by_name(void **state)

@@ -232,4 +232,7 @@ void upstream_take_over(struct upstream *upstream, const struct upstream_options
     if (upstream->openclaw != NULL) {
         openclaw_obey(upstream->openclaw, upstream->config, upstream->accounts, &upstream->news);
     }
+    if (upstream->accounts != NULL) {
+        account_news_look(&upstream->news); /* what the elder told to have begun may be over */
+    }
 }
