@@ -27,7 +27,8 @@ void claw_talk_cut(struct claw_conn *conn, uint16_t code, const char *reason)
         ws_end_say_close(end, code, slice_of(reason));
         ws_end_flush(end);
     }
-    conn->stage = CLAW_ENDING; /* whoever hears of it knows */
+    conn->stage = CLAW_ENDING; /* whoever hears of it knows, */
+    conn->why = WEIR_OK;       /* and it is not for that to end it */
     ws_end_abort(end, WEIR_ECLOSED);
     conn->stage = stage;
 }

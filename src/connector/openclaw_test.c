@@ -266,6 +266,8 @@ static bool open_fixture(struct fixture *f, const struct alloc *alloc, uint32_t 
                               .retry_first_ms = 20,
                               .retry_cap_ms = 20,
                               .failures_max = 2,
+                              .max_per_key = 2, /* one that ends what it carries, and another */
+                              .streams_conns_max = 1,
                               .connect_timeout_ms = 5000};
     assert_int_equal(weir_profile("openclaw", &pool), WEIR_OK);
     assert_int_equal(weir_pool_open(f->engine, &pool, &f->pool), WEIR_OK);
@@ -587,6 +589,69 @@ static void memory_may_be_refused(void **state)
     torture(one_life, NULL);
 }
 
+static void who_says_goodbye_is_cut_once(void **state)
+{
+    FIXTURE(4);
+    struct ask *ask = begin(f, 0, "health", 5000, 0);
+    struct peer *peer = let_in(f, 0);
+    say(peer, HELLO);
+    until(hear(peer));
+    answer(peer, id_of(peer), "7");
+    until(ask->done > 0);
+    weir_pool_flush(f->pool, &f->key, WEIR_NEVER);
+    until(hear(peer)); /* the close frame, which nobody answers */
+    claw_connector_cut(f->connector);
+    close_fixture(f);
+}
+
+/* Another token, flushed as its owner does it. */
+static void renew(struct fixture *f, const char *token)
+{
+    f->account.token = token;
+    weir_pool_flush(f->pool, &f->key, WEIR_NEVER);
+    claw_account_renew(f->connector, &f->account);
+}
+
+static void another_token_is_shown_by_the_next_connection(void **state)
+{
+    FIXTURE(4);
+    struct ask *asks[3] = {begin(f, 0, "first", 5000, 0)};
+    let_in(f, 0); /* it is asked, and has no answer yet */
+    renew(f, "U");
+    struct peer *peer = let_in(f, 1);
+    assert_non_null(strstr(peer->text, "\"token\":\"U\""));
+    say(peer, HELLO);
+    until(hear(peer));
+    assert_non_null(strstr(peer->text, "first"));
+    char id[32];
+    snprintf(id, sizeof id, "%s", id_of(peer));
+    renew(f, "V"); /* while it carries a request */
+    asks[1] = begin(f, 1, "second", 5000, 0);
+    struct peer *next = let_in(f, 2);
+    assert_non_null(strstr(next->text, "\"token\":\"V\""));
+    say(next, HELLO);
+    until(hear(next));
+    assert_non_null(strstr(next->text, "second"));
+    say(peer, "{\"type\":\"event\",\"event\":\"chat\",\"seq\":1}");
+    say(next, "{\"type\":\"event\",\"event\":\"chat\",\"seq\":1}");
+    answer(next, id_of(next), "2");
+    answer(peer, id, "1");
+    until(asks[0]->done > 0 && asks[1]->done > 0);
+    assert_string_equal(asks[0]->said, "1");
+    assert_string_equal(asks[1]->said, "2");
+    assert_int_equal(f->events, 1);
+    until(hear(peer)); /* its goodbye: the end of it says nothing of the other's standing */
+    assert_int_equal(f->account.standing.verdict.state, CLAW_WELCOME);
+    say_close(peer, WS_CODE_NORMAL, "");
+    asks[2] = begin(f, 2, "third", 5000, 0);
+    until(hear(next));
+    answer(next, id_of(next), "3");
+    until(asks[2]->done > 0);
+    assert_int_equal(f->account.standing.verdict.state, CLAW_WELCOME);
+    assert_int_equal(counted(&claw_connector_counters(f->connector)->denied), 0);
+    close_fixture(f);
+}
+
 /* --- identities ---------------------------------------------------------------------------------
  */
 
@@ -646,6 +711,8 @@ int main(void)
         cmocka_unit_test(who_owes_too_many_answers_is_given_up),
         cmocka_unit_test(a_call_that_waits_can_be_cancelled),
         cmocka_unit_test(closing_ends_what_is_on_its_way),
+        cmocka_unit_test(who_says_goodbye_is_cut_once),
+        cmocka_unit_test(another_token_is_shown_by_the_next_connection),
         cmocka_unit_test(memory_may_be_refused),
         cmocka_unit_test(an_identity_is_made_once_and_kept),
     };
