@@ -208,7 +208,7 @@ weir_err weir_session_get(weir_sessions *sessions, weir_session_id id, weir_sess
     }
     bool is_whole = size == 0 || size == sizeof own;
     session_describe(&shard->table, session, now_ms, is_whole ? ret_session : &own);
-    shard_leave(shard);
+    shard_leave_as_it_was(shard);
     if (!is_whole) {
         own.size = size;
         memcpy(ret_session, &own, size);

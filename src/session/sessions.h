@@ -173,6 +173,8 @@ struct shard *shard_of(struct weir_sessions *sessions, struct session_id id);
 struct shard *shard_enter(struct weir_sessions *sessions, struct session_id id);
 /* Lets go, tells, and waits for the disk where that was asked for. */
 void shard_leave(struct shard *shard);
+/* The same for who has changed nothing: there is nothing to tell, and nothing to wait for. */
+void shard_leave_as_it_was(struct shard *shard);
 void shard_note(struct shard *shard, weir_session_event_kind kind, struct session_id id);
 /* To the journal, in one piece. */
 void shard_write(struct shard *shard, const struct session_record *records, unsigned count);

@@ -64,6 +64,11 @@ void shard_leave(struct shard *shard)
     }
 }
 
+void shard_leave_as_it_was(struct shard *shard)
+{
+    pthread_mutex_unlock(&shard->mutex);
+}
+
 void shard_note(struct shard *shard, weir_session_event_kind kind, struct session_id id)
 {
     if (shard->sessions->opt.on_event != NULL) {

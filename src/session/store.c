@@ -625,8 +625,7 @@ weir_err weir_affinity_claim(weir_sessions *sessions, weir_session_id id, const 
 weir_err sessions_lease(weir_sessions *sessions, const struct lease_ask *ask, lease_fn *fn,
                         void *arg)
 {
-    return sessions->redis != NULL ? redis_store_lease(sessions->redis, ask, fn, arg)
-                                   : WEIR_ESTATE;
+    return sessions->redis != NULL ? redis_store_lease(sessions->redis, ask, fn, arg) : WEIR_ESTATE;
 }
 
 void storing_stats(struct weir_sessions *sessions, weir_sessions_stats *stats)

@@ -195,7 +195,7 @@ weir_err table_adopt(struct table *table, struct session *session, struct slice 
 /* --- texts --------------------------------------------------------------------------------------
  */
 
-/* At most SESSION_NAME_MAX bytes, without an end mark; how many. */
+/* How many bytes, of SESSION_NAME_MAX that may be written to; without an end mark. */
 uint32_t table_name(const struct table *table, const struct session *session,
                     enum session_name kind, char *ret_text);
 bool table_name_is(const struct table *table, const struct session *session, enum session_name kind,

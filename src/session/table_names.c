@@ -149,10 +149,10 @@ static bool text_is(const struct table *table, const struct table_name *name, st
 
 static uint32_t text_load(const struct table *table, const struct table_name *name, char *ret_text)
 {
-    uint32_t begins = name_begins(name);
-    memcpy(ret_text, name->text, begins);
-    if (begins < name->len) {
-        cells_load(table, name->rest, name->len - begins, ret_text + begins);
+    memcpy(ret_text, name->text, sizeof name->text); /* of one length: a few moves and no call */
+    if (name->len > sizeof name->text) {
+        cells_load(table, name->rest, name->len - (uint32_t)sizeof name->text,
+                   ret_text + sizeof name->text);
     }
     return name->len;
 }
