@@ -28,7 +28,7 @@
 #include <string.h>
 
 #define PIECE_BYTES      65536U /* handed to the listener at a time */
-#define LAST_ANSWERS_MS  1000U  /* for who asks while another process takes over */
+#define LAST_ANSWERS_MS  1000U  /* for who asks while another process takes over, or at the end */
 #define ADMIN_TARGET_MAX 4096U  /* of a path and its query */
 
 /* Who has sent wrong tokens lately. */
@@ -71,6 +71,8 @@ _Static_assert(LIVE_READERS_MAX + TAIL_FOLLOWERS_MAX < ADMIN_REQUESTS_MAX,
                "streams keep nobody else out");
 
 static const struct http_handler admin_handler;
+
+static void end_streams(struct admin *admin);
 
 /* --- life ----------------------------------------------------------------------------------------
  */
@@ -141,7 +143,14 @@ void admin_resume(struct admin *admin)
 
 void admin_give(struct admin *admin)
 {
+    end_streams(admin);
     host_give(admin->host, LAST_ANSWERS_MS);
+}
+
+void admin_end(struct admin *admin, void (*ended)(void *arg), void *arg)
+{
+    end_streams(admin);
+    host_end(admin->host, LAST_ANSWERS_MS, ended, arg);
 }
 
 /* --- who may -------------------------------------------------------------------------------------
@@ -693,6 +702,25 @@ static void on_abort(struct http_exchange *exchange, enum http_fault why)
     if (request->reader != NULL)
         admin_live_leave(request->reader);
     request_free(request);
+}
+
+/* Nothing more comes on them: who reads one hears that it is whole, and asks another process. */
+static void end_streams(struct admin *admin)
+{
+    weir_list_each_safe(it, &admin->requests) {
+        struct admin_request *request = list_entry(it, struct admin_request, on_admin);
+        struct http_exchange *exchange = request->exchange;
+        if (request->reader == NULL && !request->is_following)
+            continue;
+        if (request->is_following)
+            tail_leave(&admin->tail, &request->follower);
+        else
+            admin_live_leave(request->reader);
+        exchange->user = NULL;
+        exchange->ops->end(exchange, NULL);
+        exchange->ops->flush(exchange);
+        request_free(request);
+    }
 }
 
 static const struct http_handler admin_handler = {

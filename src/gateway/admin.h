@@ -17,7 +17,7 @@
 #define ADMIN_INPUT_MAX    (64U << 10) /* bytes of a command's body, */
 #define ADMIN_PUT_MAX      (1U << 20)  /* and of what is PUT */
 #define ADMIN_CLIENTS_MAX  128U
-#define ADMIN_RESERVE 4U /* of them are let in when nobody else can be any more */
+#define ADMIN_RESERVE      4U  /* of them are let in when nobody else can be any more */
 #define ADMIN_GUESSES_MAX  10U /* wrong tokens of one address a minute */
 #define ADMIN_GUESSERS_MAX 64U /* addresses remembered */
 
@@ -31,3 +31,6 @@ struct accept_port *admin_socket(const struct admin *admin);
 void admin_pause(struct admin *admin);
 void admin_resume(struct admin *admin);
 void admin_give(struct admin *admin);
+/* The gateway is about to end: streams of events end, other requests are answered, for which they
+ * have a second. Then `ended` is called, in a later event; what is left is admin_close()'s. */
+void admin_end(struct admin *admin, void (*ended)(void *arg), void *arg);

@@ -4,6 +4,7 @@
  */
 #include "gateway/host.h"
 
+#include "base/list.h"
 #include "io/inherited.h"
 #include "listener/accept.h"
 #include "listener/http1.h"
@@ -17,7 +18,13 @@ struct host {
     struct loop_hook hook;
     struct http1_listener *listener;
     struct accept_port *port;
+    bool drains, is_drained;
+    void (*ended)(void *arg); /* or NULL */
+    void *arg;
+    struct loop_later later; /* tells of the end */
 };
+
+static void tell_end(struct loop_later *later);
 
 static uint64_t host_step(void *self, uint64_t now_ms)
 {
@@ -54,6 +61,7 @@ int host_open(struct loop *loop, const struct host_options *opt, struct host **r
     if (host == NULL)
         return -ENOMEM;
     host->loop = loop;
+    host->later.run = tell_end;
     struct accept_options port = {
         .address = opt->address, .max_connections = opt->clients_max, .reserve = opt->reserve};
     struct http1_listener_options listener = {.name = opt->name,
@@ -81,6 +89,7 @@ void host_close(struct host *take_host)
 {
     if (take_host == NULL)
         return;
+    loop_later_cancel(take_host->loop, &take_host->later);
     if (take_host->listener != NULL)
         http1_listener_free(take_host->listener);
     if (take_host->port != NULL)
@@ -112,9 +121,39 @@ void host_resume(struct host *host)
     http1_listener_resume(host->listener);
 }
 
+static void tell_end(struct loop_later *later)
+{
+    struct host *host = container_of(later, struct host, later);
+    host->ended(host->arg);
+}
+
+static void drained(void *arg)
+{
+    struct host *host = arg;
+    host->is_drained = true;
+    if (host->ended != NULL)
+        loop_later(host->loop, &host->later);
+}
+
+static void drain(struct host *host, uint32_t grace_ms)
+{
+    host->drains = true;
+    http1_listener_drain(host->listener, (struct drain_time){.grace_ms = grace_ms}, drained, host);
+}
+
 void host_give(struct host *host, uint32_t grace_ms)
 {
     accept_port_give(host->port);
     http1_listener_shut_door(host->listener);
-    http1_listener_drain(host->listener, (struct drain_time){.grace_ms = grace_ms}, NULL, NULL);
+    drain(host, grace_ms);
+}
+
+void host_end(struct host *host, uint32_t grace_ms, void (*ended)(void *arg), void *arg)
+{
+    host->ended = ended;
+    host->arg = arg;
+    if (host->is_drained)
+        loop_later(host->loop, &host->later);
+    else if (!host->drains)
+        drain(host, grace_ms);
 }

@@ -33,3 +33,6 @@ void host_pause(struct host *host); /* takes nobody from its backlog, until */
 void host_resume(struct host *host);
 /* Its socket is another process's: who is there is answered for so long, and nobody else. */
 void host_give(struct host *host, uint32_t grace_ms);
+/* Takes nobody more. Who waits for an answer gets it, if it is there in so long (after host_give():
+ * in that time). Then `ended` is called, in a later event, unless the host is closed before. */
+void host_end(struct host *host, uint32_t grace_ms, void (*ended)(void *arg), void *arg);

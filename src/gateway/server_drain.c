@@ -33,6 +33,7 @@
     15000U /* and no longer than this, unless there are more than one each EACH_MS */
 
 static void drained(struct server *s);
+static void ended(void *arg);
 static void drain_now(struct loop_later *later);
 static void tell_left(struct loop_timer *timer, uint64_t now_ms);
 static void close_doors(struct loop_timer *timer, uint64_t now_ms);
@@ -292,12 +293,24 @@ void server_drain_soon(struct server *s, uint32_t at_most_ms)
     loop_later(s->opt.loop, &s->drain_soon);
 }
 
+/* Who asks the admin interface has the last word. */
 static void drained(struct server *s)
 {
     if (s->state == SERVER_STOPPED)
         return;
-    s->state = SERVER_STOPPED;
     loop_timer_stop(s->opt.loop, &s->drain_told);
+    if (s->admin != NULL)
+        admin_end(s->admin, ended, s);
+    else
+        ended(s);
+}
+
+static void ended(void *arg)
+{
+    struct server *s = arg;
+    if (s->state == SERVER_STOPPED)
+        return;
+    s->state = SERVER_STOPPED;
     log_to(&s->voice.sink, LOG_INFO_LEVEL, "drained",
            log_u64("uptime_ms", clock_now_ms() - s->started_ms));
     s->opt.on_end(s->opt.arg);
