@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Between being told to end and the end of accepting: load balancers hear of it first (process.drain_delay)."""
 import json
+import queue
 import signal
 import socket
 import subprocess
 import time
 
+import grpc
 import pytest
 
+from grpcpeer import GrpcServer
+from h2raw import H2, NO_ERROR
 from weirtest import DEADLINE, WEIR, Client, Upstream, Weir, wait_for
 
 option = pytest.mark.option
@@ -137,4 +141,84 @@ def test_while_it_waits_there_is_no_other_configuration(upstream):
         answer = weir.admin("/api/v1/reload", "POST")
         assert answer.status != 200 and "drains" in answer.text
         weir.process.send_signal(signal.SIGTERM)
+        assert weir.process.wait(DEADLINE) == 0
+
+
+# --- gRPC -------------------------------------------------------------------------------------------
+
+
+class Talk:
+    """A stream of both sides, as grpcio has it, on which a word was said and answered."""
+
+    def __init__(self, channel):
+        self.words = queue.Queue()
+        self.call = channel.stream_stream("/t.T/Chat")(iter(self.words.get, None), timeout=DEADLINE)
+        self.say(b"a")
+
+    def say(self, word):
+        self.words.put(word)
+        assert next(self.call) == b"re: " + word
+
+    def end(self):
+        """What was said last, and the status."""
+        self.words.put(None)
+        return list(self.call), self.call.code()
+
+
+def through(server, drain_timeout):
+    return Weir(server, workers=2, pool={"drain_timeout": drain_timeout}, upstream_options={"protocol": "grpc"})
+
+
+def channel_to(weir):
+    """Of its own: grpcio gives channels to one address the same connection."""
+    return grpc.insecure_channel(f"127.0.0.1:{weir.port}", options=(("grpc.use_local_subchannel_pool", 1),))
+
+
+def test_calls_of_grpc_that_are_under_way_end_by_themselves():
+    with GrpcServer() as server, through(server, "60s") as weir, channel_to(weir) as channel, channel_to(weir) as other:
+        talk = Talk(channel)
+        waits = other.unary_unary("/t.T/Wait").future(b"", timeout=DEADLINE)
+        wait_for(lambda: server.deadlines, "the unary call at its server")
+        weir.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: not accepts(weir.port), "the end of listening")
+        for word in (b"b", b"c"):
+            talk.say(word)
+        with channel_to(weir) as late, pytest.raises(grpc.RpcError) as refused:
+            late.unary_unary("/t.T/Echo")(b"", timeout=DEADLINE)
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert weir.process.poll() is None
+        assert talk.end() == ([], grpc.StatusCode.OK)
+        waits.cancel()
+        assert weir.process.wait(DEADLINE) == 0
+
+
+def test_calls_of_grpc_that_do_not_end_are_cut_with_a_status():
+    with GrpcServer() as server, through(server, "1s") as weir, channel_to(weir) as channel:
+        talk = Talk(channel)
+        waits = channel.unary_unary("/t.T/Wait").future(b"", timeout=DEADLINE)
+        wait_for(lambda: server.deadlines, "the unary call at its server")
+        weir.process.send_signal(signal.SIGTERM)
+        with pytest.raises(grpc.RpcError) as cut:
+            next(talk.call)
+        assert cut.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert waits.exception(DEADLINE).code() == grpc.StatusCode.UNAVAILABLE
+        assert weir.process.wait(DEADLINE) == 0
+        wait_for(lambda: server.cancelled, "the server to hear of it")
+
+
+def test_a_connection_of_grpc_is_let_go_in_two_steps():
+    fields = [("content-type", "application/grpc"), ("te", "trailers")]
+    with GrpcServer() as server, through(server, "60s") as weir, H2(weir.port) as h2:
+        stream = h2.request("POST", path="/t.T/Chat", extra=fields, end=False)
+        h2.data(stream, b"\0\0\0\0\2hi")
+        h2.until(lambda: h2.stream(stream).body.endswith(b"re: hi"), "the first answer")
+        weir.process.send_signal(signal.SIGTERM)
+        h2.until(lambda: h2.goaways, "the notice")
+        assert h2.goaways[0] == (2**31 - 1, NO_ERROR)
+        late = h2.request("POST", path="/t.T/Echo", extra=fields, end=False)  # it may have been under way
+        h2.data(late, b"\0\0\0\0\2hi", end=True)
+        assert dict(h2.answer(late).trailers)["grpc-status"] == "0"
+        h2.data(stream, b"", end=True)
+        assert dict(h2.answer(stream).trailers)["grpc-status"] == "0"
+        assert h2.drain() and len(h2.goaways) == 2 and h2.goaways[1] == (late, NO_ERROR)
         assert weir.process.wait(DEADLINE) == 0
