@@ -120,7 +120,8 @@ static void a_dial_is_late_while_it_waits_for_another_connection(void **state)
 {
     (void)state;
     int fds[2];
-    dial(WEIR_WEBSOCKET_ONLY, 100);
+    dial(WEIR_WEBSOCKET_ONLY,
+         is_under_valgrind() ? 10000 : 1000); /* longer than what comes before */
     send_away(fds);
     turn_until_true(world.closed > 0);
     assert_int_equal(world.err, WEIR_EFIRST_BYTE_TIMEOUT);

@@ -170,6 +170,7 @@ static void shake_hands(const char *host)
     side_close(&a);
     side_close(&b);
     sockets(fds);
+    loop_turn(loop, 0); /* making a key of RSA may have taken longer than a handshake may */
     open_server(fds[1]);
     open_client(fds[0], host);
     turn_until(loop, a.done && b.done);
