@@ -119,8 +119,8 @@ fuzz: packages-check ## libFuzzer: T= one target (all without), FUZZ_SECONDS= ea
 fuzz-long: ## the same, an hour each
 	@$(MAKE) fuzz FUZZ_SECONDS=3600
 
-bounds: packages-test build ## what 5000 clients cost of memory, and a cap of 128 MiB under floods; of the release program
-	@$(TEST) build/release --only-wire "test_bounds or test_a_cap or ten_waves"
+bounds: packages-test build ## what 5000 clients cost of memory, a cap of 128 MiB under floods, what slow clients cost others; of the release program
+	@$(TEST) build/release --only-wire "test_bounds or test_a_cap or ten_waves or others_do_not_notice"
 
 valgrind: packages-check ## the unit tests under valgrind, half an hour (F= those whose name matches)
 	@$(MAKE) -s build/valgrind/build.ninja

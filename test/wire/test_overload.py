@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Overload: what is given up as descriptors or memory run short, to whom last, and that it ends."""
 import contextlib
-import functools
 import json
 import os
-import pathlib
 import select
 import socket
 import threading
@@ -13,7 +11,7 @@ import time
 import pytest
 
 from test_client_keys import bearer, client as keyed
-from weirtest import WEIR, Upstream, Weir, wait_for
+from weirtest import Upstream, Weir, is_sanitized, wait_for
 
 option = pytest.mark.option
 LIMIT = 200  # descriptors
@@ -274,13 +272,6 @@ def test_memory_closes_idle_clients():
         wait_for(lambda: level(weir) != "calm", "memory to be short")
         assert idle.closed()
         assert weir.metric("weir_listener_evicted_total") == 1
-
-
-@functools.cache
-def is_sanitized(by=("asan", "tsan")):
-    """Whose address space is no measure of anything."""
-    program = pathlib.Path(WEIR).read_bytes()
-    return any(f"__{it}_init".encode() in program for it in by)
 
 
 CAP = 128 << 20

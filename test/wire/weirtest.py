@@ -7,6 +7,7 @@ descriptor and no sanitizer report behind.
 """
 import collections
 import contextlib
+import functools
 import http.client
 import itertools
 import json
@@ -380,6 +381,13 @@ class Upstream:
             with contextlib.suppress(OSError):
                 peer.sock.shutdown(socket.SHUT_RDWR)
         assert not self.errors, self.errors
+
+
+@functools.cache
+def is_sanitized(by=("asan", "tsan")):
+    """Whose memory and time are no measure of anything."""
+    program = pathlib.Path(WEIR).read_bytes()
+    return any(f"__{it}_init".encode() in program for it in by)
 
 
 def yaml_of(value):
