@@ -37,6 +37,14 @@ def run(*command, **options):
     return done.stdout
 
 
+def clean_environment():
+    """What docker gives a step, whatever whoever calls this has set for builds of his own; and how to reach the network, if that is
+    said by variables."""
+    network = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive",
+            **network}
+
+
 def copy_tree(target):
     """What git knows of this tree, as docker would copy it with nothing built beside it."""
     target.mkdir(parents=True, exist_ok=True)
@@ -58,7 +66,7 @@ class Image:
 
     def RUN(self, rest):
         print(f"image-check: RUN {rest[:90]}", flush=True)
-        run("chroot", self.root, "sh", "-c", rest, env=dict(os.environ, DEBIAN_FRONTEND="noninteractive"))
+        run("chroot", self.root, "sh", "-c", rest, env=clean_environment())
 
     def COPY(self, rest):
         words = rest.split()
