@@ -28,7 +28,7 @@ $(CONFIGURED): CMakePresets.json
 
 .PHONY: help build run test check bench sim story conform-h2 conform-ws test-openclaw fuzz fuzz-long sim-long soak bounds valgrind cover fmt fmt-check lint \
         install reference release clean test-clang test-tsan packages-run packages-compile packages-test packages-check packages-package packages-bench \
-        deb deb-check image-check reproducible sbom
+        valgrind-quick deb deb-check image-check reproducible sbom
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -79,6 +79,7 @@ check: packages-check ## what must be green before a change goes in: gcc and cla
 	@tools/install_test.sh build/release
 	@$(PYTHON) -B tools/hardening.py build/release/weir
 	@$(MAKE) bounds
+	@$(MAKE) valgrind-quick
 	@$(PYTHON) -B tools/abi.py --self-test
 	@$(PYTHON) -B tools/abi.py
 	@$(MAKE) sim SEED=1 SEEDS=1000 STEPS=10000
@@ -126,6 +127,9 @@ valgrind: packages-check ## the unit tests under valgrind, half an hour (F= thos
 	@$(MAKE) -s build/valgrind/build.ninja
 	@ninja -C build/valgrind --quiet
 	@$(TEST) build/valgrind --no-wire -k '$(if $(F),$(F),_test$$)'
+
+valgrind-quick: ## the same of the core and the tables of sessions
+	@$(MAKE) valgrind F='^(core/.*|session/(attrs|book|ident|shard|table|table_model))_test$$'
 
 soak: packages-test build ## 100 seeds of gateways and Redis killed, then the long forms of test/wire again and again, SOAK_SECONDS=
 	@$(MAKE) -s build/dev/build.ninja
