@@ -167,10 +167,9 @@ static void open_client(int fd, const char *host)
 static void shake_hands(const char *host)
 {
     int fds[2];
-    side_close(&a);
-    side_close(&b);
-    sockets(fds);
+    side_close(&a), side_close(&b);
     loop_turn(loop, 0); /* making a key of RSA may have taken longer than a handshake may */
+    sockets(fds);
     open_server(fds[1]);
     open_client(fds[0], host);
     turn_until(loop, a.done && b.done);
