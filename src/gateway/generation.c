@@ -483,7 +483,7 @@ void generation_switch(struct generation *g, uint32_t worker)
         elder->inlets[g->before[l]] = NULL;
     }
     put_in_force(g, worker);
-    site->voice.sink.most = g->config->log.level;
+    journal_voice_obey(&site->voice, g->config);
     drain_inlets(elder);
     server_age(site);
 }

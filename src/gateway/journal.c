@@ -74,8 +74,7 @@ int journal_open(const struct config *config, struct journal **ret_journal)
     struct journal *journal = calloc(1, sizeof(*journal));
     if (journal == NULL)
         return -ENOMEM;
-    journal->most = config->log.level;
-    journal->format = config->log.format;
+    journal_obey(journal, config);
     journal->has_priority = is_systemds();
     int error = notify_open(&opt, &journal->notify);
     if (error != 0) {
@@ -94,9 +93,16 @@ void journal_close(struct journal *journal)
     free(journal);
 }
 
-void journal_obey(struct journal *journal, enum log_level most)
+void journal_obey(struct journal *journal, const struct config *config)
 {
-    journal->most = most;
+    journal->most = config->log.level;
+    journal->format = config->log.format;
+}
+
+void journal_voice_obey(struct journal_voice *voice, const struct config *config)
+{
+    voice->sink.most = config->log.level;
+    voice->format = config->log.format;
 }
 
 void journal_reopen(struct journal *journal)

@@ -25,8 +25,10 @@ struct journal_voice {
 /* 0 or -errno. */
 int journal_open(const struct config *config, struct journal **ret_journal);
 void journal_close(struct journal *journal); /* nobody speaks any more */
-/* Voices to come say no more than that. */
-void journal_obey(struct journal *journal, enum log_level most);
+/* Voices to come go by that configuration's level and format. */
+void journal_obey(struct journal *journal, const struct config *config);
+/* So does this one, from now on; on its thread. */
+void journal_voice_obey(struct journal_voice *voice, const struct config *config);
 void journal_reopen(struct journal *journal);
 uint64_t journal_dropped(const struct journal *journal);
 

@@ -235,10 +235,7 @@ void pressure_init(struct pressure *pressure, const struct pressure_options *opt
 {
     *pressure = (struct pressure){.opt = *opt};
     struct memory memory = memory_of_process();
-    uint64_t files = limit_of(RLIMIT_NOFILE);
-    pressure->descriptors_most = files > 0 && files < UINT32_MAX ? (uint32_t)files : UINT32_MAX;
-    if (opt->descriptors > 0 && opt->descriptors < pressure->descriptors_most)
-        pressure->descriptors_most = opt->descriptors;
+    pressure_limit(pressure, opt->descriptors, opt->memory);
     pressure->space_most = limit_of(RLIMIT_AS);
     pressure->space_base = memory.space;
     pressure->data_most = limit_of(RLIMIT_DATA);
@@ -246,6 +243,16 @@ void pressure_init(struct pressure *pressure, const struct pressure_options *opt
     find_groups(pressure);
     pressure_recount(pressure);
     pressure_look(pressure);
+}
+
+void pressure_limit(struct pressure *pressure, uint32_t descriptors, uint64_t memory)
+{
+    uint64_t files = limit_of(RLIMIT_NOFILE);
+    pressure->opt.descriptors = descriptors;
+    pressure->opt.memory = memory;
+    pressure->descriptors_most = files > 0 && files < UINT32_MAX ? (uint32_t)files : UINT32_MAX;
+    if (descriptors > 0 && descriptors < pressure->descriptors_most)
+        pressure->descriptors_most = descriptors;
 }
 
 void pressure_recount(struct pressure *pressure)

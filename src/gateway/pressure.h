@@ -40,6 +40,8 @@ struct pressure {
 };
 
 void pressure_init(struct pressure *pressure, const struct pressure_options *opt);
+/* Other limits of the configuration, from the next look on. */
+void pressure_limit(struct pressure *pressure, uint32_t descriptors, uint64_t memory);
 /* Counts what is not counted all the time. */
 void pressure_recount(struct pressure *pressure);
 void pressure_look(struct pressure *pressure);

@@ -69,7 +69,9 @@ static void meet_generation(struct relief *relief)
 
 void relief_obey(struct relief *relief)
 {
-    relief->favours = has_favourites(relief->server->config);
+    const struct config *config = relief->server->config;
+    relief->favours = has_favourites(config);
+    pressure_limit(&relief->pressure, config->overload.descriptors, config->overload.memory);
 }
 
 int relief_open(struct server *server, struct relief **ret_relief)

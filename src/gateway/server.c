@@ -523,8 +523,8 @@ void server_obey(struct server *s, struct generation *generation)
 
 void server_renewed(struct server *s, const struct config *before)
 {
-    s->voice.sink.most = s->config->log.level;
-    journal_obey(s->journal, s->config->log.level);
+    journal_voice_obey(&s->voice, s->config);
+    journal_obey(s->journal, s->config);
     relief_obey(s->relief);
     if (s->discovery != NULL)
         discovery_renew(s->discovery, s->config);

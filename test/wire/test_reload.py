@@ -319,6 +319,35 @@ def test_log_level_is_live(up):
         wait_for(lambda: '"refused"' in it.weir.text() or "refused" in it.weir.text(), "a line of level debug")
 
 
+def test_the_format_of_the_log_is_live(up):
+    with live(up, workers=1) as it:
+        it.config["log"].update(format="text", level="debug")
+        it.good()
+        def said(word):
+            return any(not line.startswith("{") and word in line for line in it.weir.text().splitlines())
+        wait_for(lambda: said("config_reload"), "the hub's line")
+        with it.weir.client() as client:
+            client.send(b"NONSENSE\r\n\r\n")
+            client.response()
+        wait_for(lambda: said("refused"), "a worker's line")
+
+
+def test_what_the_process_may_have_is_live(up):
+    with live(up) as it:
+        def overload():
+            return json.loads(it.weir.admin("/api/v1/process").text)["overload"]
+        before = wait_for(lambda: overload()["descriptors_ratio"], "the first look")
+        assert overload()["level"] == "calm"
+        it.config["overload"] = {"memory": "1MiB", "descriptors": 200}
+        it.good()
+        found = wait_for(lambda: overload()["level"] == "refuse" and overload(), "the level")
+        assert found["memory_max"] == 1 << 20 and found["descriptors_ratio"] > before * 2
+        del it.config["overload"]
+        it.good()
+        found = wait_for(lambda: overload()["level"] == "calm" and overload(), "its end")
+        assert found["memory_max"] != 1 << 20 and found["descriptors_ratio"] < before * 2
+
+
 def test_a_signal_does_it_and_says_so(up):
     with live(up) as it:
         it.config["log"]["level"] = "warn"
