@@ -34,7 +34,8 @@ struct discovery {
     bool is_asking;
     bool is_waiting; /* discovery_wait() is */
     bool is_late;
-    bool is_refused; /* it was said that what was found cannot be put in force */
+    bool is_refused;               /* it was said that what was found cannot be put in force */
+    struct config_endpoints first; /* of a source that has too many */
 };
 
 static void on_timer(struct loop_timer *timer, uint64_t now_ms);
@@ -192,12 +193,19 @@ static bool has_schemes_of(const struct config_endpoints *set,
     return true;
 }
 
+/* Valid until the next one is asked for. More than an upstream may have, since it may have fewer
+ * now: the first of them, so that nobody is without who had endpoints. */
 static const struct config_endpoints *found_for(void *self, const struct config_upstream *upstream)
 {
-    const struct source *source = source_named(self, upstream->name);
-    bool is_good = source != NULL && source->has_set && has_schemes_of(&source->set, upstream)
-                   && source->set.count <= upstream->discover.max;
-    return is_good ? &source->set : NULL;
+    struct discovery *discovery = self;
+    const struct source *source = source_named(discovery, upstream->name);
+    uint32_t most = upstream->discover.max;
+    if (source == NULL || !source->has_set || !has_schemes_of(&source->set, upstream))
+        return NULL;
+    if (source->set.count <= most)
+        return &source->set;
+    discovery->first = (struct config_endpoints){source->set.at, most};
+    return &discovery->first;
 }
 
 struct config *discovery_config(struct discovery *discovery, const struct config *config)

@@ -587,10 +587,14 @@ static const struct part *part_like(const struct source *elder, const struct par
     return NULL;
 }
 
-/* Names that both look up keep what they had while others are answered. */
+/* Names that both look up keep what they had while others are answered. Of a set that is too large
+ * for it there are the first ones. */
 static void inherit(struct source *source, const struct source *elder)
 {
-    source->has_set = copy_set(&elder->set, &source->arena, &source->set);
+    struct config_endpoints set = elder->set;
+    if (set.count > source->upstream->discover.max)
+        set.count = source->upstream->discover.max;
+    source->has_set = copy_set(&set, &source->arena, &source->set);
     if (!is_dns(source) || source->upstream->discover.dns != elder->upstream->discover.dns)
         return;
     for (uint32_t i = 0; i < source->parts_count; i++) {

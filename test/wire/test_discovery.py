@@ -618,16 +618,19 @@ def test_a_reload_may_look_elsewhere_or_no_more(three, tmp_path):
         wait_for(lambda: asked(weir) == {"a"}, "the first file")
 
 
-def test_what_was_found_and_may_not_serve_is_not_put_in_force_again_and_again(three):
-    """As many as were found are more than another configuration takes."""
+@pytest.mark.parametrize("written", [True, False])
+def test_the_first_of_what_was_found_serve_where_there_may_be_fewer_now(three, written):
+    """As many as were found are more than another configuration takes: that is said, and put in force once."""
+    first = min(three, key=lambda it: it.port)
     with ListServer() as lists:
         lists.say(*three)
-        with discovering({"http": lists.url, "interval": "1s"}, [three[0].url], workers=1) as weir:
+        with discovering({"http": lists.url, "interval": "1s"}, [three[2].url] if written else None, workers=1) as weir:
             assert asked(weir) == {"a", "b", "c"}
             reload_with(weir, lambda config: config["upstreams"][0]["discover"].update(max=1))
-            assert asked(weir) == {"a"}  # the one that is written
+            assert list(rows(weir)) == [f"127.0.0.1:{first.port}"]
             number = json.loads(weir.admin("/api/v1/generations").text)["generations"][-1]["generation"]
             wait_for(lambda: weir.metric("weir_discovery_looks_total", upstream="up", result="failed") >= 4, "looks")
+            assert "more than 1 endpoints" in state(weir)["error"] and weir.metric("weir_discovery_endpoints", upstream="up") == 1
             assert json.loads(weir.admin("/api/v1/generations").text)["generations"][-1]["generation"] == number
             lists.say(three[1])
             wait_for(lambda: asked(weir) == {"b"}, "a list that is short enough")
