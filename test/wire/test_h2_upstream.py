@@ -475,6 +475,7 @@ def test_pings():
     with H2Upstream() as up, Weir(up, upstream_options={**H2, "pool": {"probe_every": "100ms"}}) as weir:
         weir.ask()
         wait_for(lambda: up.peers[0].pings >= 3, "an idle connection to be asked")
+        assert weir.metric("weir_pool_probes_total", pool="up") >= 3
         assert len(up.peers) == 1
         up.script = lambda p, s: None
         with weir.client() as client:  # one in use, too

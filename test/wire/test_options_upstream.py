@@ -245,6 +245,7 @@ def test_concurrency():
             wait_for(lambda: weir.metric("weir_pool_waiting", pool="up") == 6 - at_once, "the others to wait")
             wait_for(lambda: up.accepted == at_once, "the endpoint to see them")
             assert weir.metric("weir_pool_concurrency", pool="up") == (2 if at_once == 2 else 0)
+            assert (weir.metric("weir_pool_crowded_total", pool="up") > 0) == (at_once == 2)
             go.set()
             wait_for_each(clients)
 

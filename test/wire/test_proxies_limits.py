@@ -21,8 +21,11 @@ from weirtest import Upstream, Weir, dead_port, wait_for
 option = pytest.mark.option
 
 
+FIGURES = {"connections": "weir_proxy_connections", "connecting": "weir_proxy_connecting", "waiting": "weir_proxy_waiting"}
+
+
 def figure(weir, what, **labels):
-    return weir.metric(f"weir_proxy_{what}", **labels)
+    return weir.metric(FIGURES.get(what, f"weir_proxy_{what}"), **labels)
 
 
 def test_connections_and_dials_of_all_upstreams_and_workers():
