@@ -5,10 +5,10 @@
  * name.
  *
  * Two texts, whatever they are, have the same sum of 128 bits with a probability of 2^-63 over the
- * key. Who does not know the key cannot aim at that; and who finds by its time that two texts met
- * in a bucket has learnt nothing of the sums, since two multiplications with more of the key lie
- * between them and what is returned. Where a hash is shown, or forged ones do harm, it is
- * siphash.h.
+ * key: who does not know the key cannot aim at that. What is returned is the sum's halves
+ * multiplied under more of the key and folded, so that two texts that meet in a bucket, which their
+ * time may show, need not have sums that are alike. That hides the sums and is no pseudorandom
+ * function: where a hash is shown, or a forged one does harm, it is siphash.h.
  */
 #pragma once
 #include "base/siphash.h"
