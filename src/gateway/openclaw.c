@@ -353,6 +353,16 @@ bool openclaw_may(struct openclaw *openclaw, uint32_t account, bool at_ease)
     return may;
 }
 
+bool openclaw_is_away_for_a_moment(const struct openclaw *openclaw, uint32_t account)
+{
+    bool backs_off = false;
+    for (uint32_t i = 0; i < openclaw->endpoints_count; i++) {
+        const struct openclaw_endpoint *endpoint = endpoint_at(openclaw, i, account);
+        backs_off |= pool_key_state(endpoint->pin) == WEIR_KEY_BACKING_OFF;
+    }
+    return backs_off;
+}
+
 void *openclaw_link(struct openclaw *openclaw, uint32_t endpoint, uint32_t account)
 {
     check(endpoint < openclaw->endpoints_count);

@@ -73,6 +73,9 @@ void openclaw_obey(struct openclaw *openclaw, const struct config_upstream *conf
 weir_pool *openclaw_pool(const struct openclaw *openclaw);
 const struct claw_counters *openclaw_counters(const struct openclaw *openclaw);
 
+/* Whether what keeps the account from being asked at ease is that a dial has just failed. */
+bool openclaw_is_away_for_a_moment(const struct openclaw *openclaw, uint32_t account);
+
 /* Whether a request for that is for us. */
 bool openclaw_is_asked(const struct openclaw *openclaw, struct slice path);
 

@@ -130,6 +130,16 @@ static enum accounts_result take_of(struct transit *transit, struct slice path, 
     }
 }
 
+/* A conversation whose account is away for a moment is with it all the same. */
+static void keep_home(const struct transit *transit, struct accounts_choice *choice)
+{
+    bool was_left_out = choice->moved == ACCOUNTS_HOME_COOLING
+                        && (choice->down >> choice->home & 1) != 0;
+    if (was_left_out && openclaw_is_away_for_a_moment(transit->upstream->openclaw, choice->home)) {
+        choice->moved = ACCOUNTS_HOME_FULL;
+    }
+}
+
 /* Who may have to wait for a connection to an OpenClaw gateway goes as another account, if one
  * would not. */
 static enum accounts_result take(struct transit *transit, struct slice path,
@@ -138,6 +148,7 @@ static enum accounts_result take(struct transit *transit, struct slice path,
     uint64_t except = wish->except;
     if (transit_is_for_openclaw(transit, path)
         && take_of(transit, path, true, wish, ret_choice) == ACCOUNTS_TAKEN) {
+        keep_home(transit, ret_choice);
         return ACCOUNTS_TAKEN;
     }
     wish->except = except;

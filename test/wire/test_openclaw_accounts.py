@@ -10,6 +10,7 @@ import pytest
 import websockets
 
 from openclawpeer import REAL, Real, connect, double
+from peers import Server
 from test_openclaw_gateway import Events, begin, code_of, post, told_of
 from test_proxies import microsocks, tinyproxy
 from weirtest import DEADLINE, WEIR, Weir, dead_port, wait_for, yaml_of
@@ -189,6 +190,34 @@ def test_a_conversation_stays_with_its_account():
                 seen.append(used(weir, 4 * (number + 1), 4))
                 assert len(seen[-1]) == 1, seen
             assert len({next(iter(one)) for one in seen}) > 1
+
+
+def test_a_conversation_whose_account_is_away_for_a_moment_is_served_by_another_and_comes_back():
+    with double() as claw, microsocks() as one, microsocks() as two:
+        proxies = {"a": one, "b": two}
+        accounts = [account(name, proxy=f"socks5://127.0.0.1:{proxy.port}", openclaw={"token": "demo"})
+                    for name, proxy in proxies.items()]
+        with weir_for(claw, *accounts, route={"affinity": {"sources": ["session_header"]}},
+                      pool={"retry_first": "60s", "retry_cap": "60s"}) as weir:
+            def ask():
+                return weir.ask("/openclaw/up/echo", method="POST", body=b"{}", headers="X-Session-Id: s\r\nContent-Length: 2\r\n")
+
+            def stands(name, state):
+                return pool_keys(weir)[name]["state"] == state
+            wait_for(lambda: claw.open == 2, "a connection of each account")
+            assert ask().status == 200
+            home = next(iter(used(weir, 1, 1)))
+            other = "b" if home == "a" else "a"
+            proxies[home].stop()
+            wait_for(lambda: stands(home, "backing_off"), "the failure of a dial")
+            answer = ask()
+            assert answer.status == 200 and answer.header("x-weir-session") == "spill" and used(weir, 2, 1) == {other: 1}
+            with Server(proxies[home].process.args, proxies[home].port):  # it comes back
+                assert weir.admin("/api/v1/pools/openclaw:up/reconnect", "POST").status == 200
+                wait_for(lambda: stands(home, "up"), "an end of the pause")
+                answer = ask()
+                assert answer.status == 200 and answer.header("x-weir-session") == "hit" and used(weir, 3, 1) == {home: 1}
+                assert "session_rebound" not in weir.admin("/api/v1/events").text
 
 
 def test_why_a_conversation_moves_is_told():
