@@ -105,6 +105,14 @@ static weir_sessions_stats stats_of(weir_sessions *sessions)
     return stats;
 }
 
+/* Of more bytes than a name may have. */
+static const char *too_long(void)
+{
+    static char text[301];
+    memset(text, 'x', sizeof text - 1);
+    return text;
+}
+
 /* --- a life -------------------------------------------------------------------------------------
  */
 
@@ -166,12 +174,16 @@ static void what_is_wrong_is_named(void **state)
     assert_int_equal(weir_session_create(sessions, &what, &id), WEIR_EINVAL);
     what = (weir_session_new){.size = sizeof what + 1};
     assert_int_equal(weir_session_create(sessions, &what, &id), WEIR_EINVAL);
+    what = (weir_session_new){.user = too_long()};
+    assert_int_equal(weir_session_create(sessions, &what, &id), WEIR_EINVAL);
     id = created(sessions, NULL, NULL);
     weir_session seen = {.size = sizeof seen + 1};
     assert_int_equal(weir_session_get(sessions, id, &seen), WEIR_EINVAL);
     weir_session_update update = {.ttl_ms = 25 * HOUR};
     assert_int_equal(weir_session_change(sessions, id, &update), WEIR_EINVAL);
     update.size = sizeof update + 1;
+    assert_int_equal(weir_session_change(sessions, id, &update), WEIR_EINVAL);
+    update = (weir_session_update){.key = too_long()};
     assert_int_equal(weir_session_change(sessions, id, &update), WEIR_EINVAL);
     weir_sessions_close(sessions);
 }
@@ -379,6 +391,8 @@ static void sessions_are_found_by_whatever_they_have(void **state)
     assert_int_equal(hunted(sessions, both, 0, false), 0);
     both.size = sizeof both + 1;
     assert_int_equal(weir_sessions_find(sessions, &both, on_found, NULL), 0);
+    const weir_session_query nobodys = {.user = too_long()};
+    assert_int_equal(hunted(sessions, nobodys, 0, false), 0);
     weir_session_query without = {.account = ""};
     assert_int_equal(hunted(sessions, without, 0, false), 1000);
     assert_int_equal(hunted(sessions, (weir_session_query){.user = "ann"}, 0, true), 2000);

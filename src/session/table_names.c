@@ -100,8 +100,8 @@ static uint32_t *bucket_of(const struct table *table, uint32_t hash)
 
 uint32_t names_fetch(const struct table *table, enum session_name kind, struct slice text)
 {
-    if (text.len == 0) {
-        return 0;
+    if (text.len == 0 || text.len > SESSION_NAME_MAX) {
+        return 0; /* of who is refused, too: a hint comes before */
     }
     uint32_t hash = hash_of(table, kind, text);
     __builtin_prefetch(bucket_of(table, hash), 1);
@@ -181,7 +181,8 @@ static uint32_t find_by(const struct table *table, enum session_name kind, struc
 
 uint32_t names_find(const struct table *table, enum session_name kind, struct slice text)
 {
-    return find_by(table, kind, text, hash_of(table, kind, text));
+    return text.len <= SESSION_NAME_MAX ? find_by(table, kind, text, hash_of(table, kind, text))
+                                        : 0;
 }
 
 uint32_t names_take(struct table *table, enum session_name kind, struct slice text)

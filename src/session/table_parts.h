@@ -93,6 +93,7 @@ uint32_t cells_store(struct table *table, struct slice text);
 void cells_drop(struct table *table, uint32_t cell);
 uint32_t cells_load(const struct table *table, uint32_t cell, uint32_t len, char *ret_text);
 
+/* 0: nobody has it, or can. */
 uint32_t names_find(const struct table *table, enum session_name kind, struct slice text);
 /* The same, or a new one without a session; 0: no room, or nothing to keep. */
 uint32_t names_take(struct table *table, enum session_name kind, struct slice text);
