@@ -314,16 +314,17 @@ static void begin(struct redis_search *search)
     }
 }
 
+/* Those that are posted by now: who asks again in answer to one of them has to wait for the loop to
+ * turn, or it would turn no more while the Redis is down. */
 void redis_searches_begin(struct redis_store *store)
 {
-    for (;;) {
-        pthread_mutex_lock(&store->mutex);
-        struct node *first = list_is_empty(&store->searches) ? NULL
-                                                             : list_pop_front(&store->searches);
-        pthread_mutex_unlock(&store->mutex);
-        if (first == NULL) {
-            return;
-        }
+    struct list now;
+    struct node *first;
+    list_init(&now);
+    pthread_mutex_lock(&store->mutex);
+    list_splice_back(&store->searches, &now);
+    pthread_mutex_unlock(&store->mutex);
+    while ((first = list_pop_front(&now)) != NULL) {
         begin(container_of(first, struct redis_search, on_list));
     }
 }

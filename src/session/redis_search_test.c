@@ -274,6 +274,43 @@ static void pages_follow_each_other(void **state)
     weir_sessions_close(a);
 }
 
+/* --- who asks again -----------------------------------------------------------------------------
+ */
+
+struct asker {
+    weir_sessions *sessions;
+    _Atomic bool is_served;
+};
+
+static void ask_again(void *arg, weir_err err, const weir_session_page *page)
+{
+    struct asker *asker = arg;
+    (void)page;
+    if (err != WEIR_OK && err != WEIR_ECLOSED) {
+        err = weir_sessions_search(asker->sessions, NULL, ask_again, asker);
+        assert_true(err == WEIR_EAGAIN || err == WEIR_ECLOSED);
+    } else {
+        asker->is_served = err == WEIR_OK;
+    }
+}
+
+/* Its thread has more to do: it sees the Redis come back. */
+static void who_asks_again_at_once_is_served_when_it_is_back(void **state)
+{
+    (void)state;
+    weir_sessions *a = opened();
+    static struct asker asker;
+    asker = (struct asker){.sessions = a};
+    created(a, "1");
+    until(is_stored(a));
+    redis_kill(&server);
+    until(stats_of(a).store_down);
+    assert_int_equal(weir_sessions_search(a, NULL, ask_again, &asker), WEIR_EAGAIN);
+    redis_run(&server);
+    until(asker.is_served);
+    weir_sessions_close(a);
+}
+
 /* --- names --------------------------------------------------------------------------------------
  */
 
@@ -454,6 +491,7 @@ int main(void)
         WITH_SERVER(a_list_is_trimmed),
         WITH_SERVER(a_touch_leaves_the_list_alone),
         WITH_SERVER(pages_follow_each_other),
+        WITH_SERVER(who_asks_again_at_once_is_served_when_it_is_back),
         WITH_SERVER(any_name_can_be_looked_for),
         WITH_SERVER(a_redis_that_was_emptied_has_its_lists_again),
         WITH_SERVER(a_list_that_is_none_begins_anew),
