@@ -376,12 +376,16 @@ static void go_on(struct redis_search *search)
          search->err == WEIR_OK && i < search->parts_count && take_part(search, &search->parts[i]);
          i++) {
     }
-    search->has_moved = search->has_moved || search->err == WEIR_OK;
+    /* Not where the page is at the very beginning still: `next` would say that this was all. */
+    bool is_said = search->list > 0 || search->entry > 0;
+    search->has_moved = search->has_moved || (search->err == WEIR_OK && is_said);
     bool is_over = search->err != WEIR_OK || search->count == search->limit
                    || search->list == lists_of(search)
                    || loop_now_ms(search->store->loop) >= search->deadline_ms;
-    if (is_over) {
-        search_end(search, search->has_moved ? WEIR_OK : search->err); /* the next page says why */
+    if (is_over && search->has_moved) {
+        search_end(search, WEIR_OK); /* if it has failed, the next page says why */
+    } else if (is_over) {
+        search_end(search, search->err != WEIR_OK ? search->err : WEIR_ETOTAL_TIMEOUT);
     } else if (!ask(search)) {
         search_end(search, WEIR_ENOMEM);
     }

@@ -274,6 +274,25 @@ static void pages_follow_each_other(void **state)
     weir_sessions_close(a);
 }
 
+/* So much of the first list is dead that a page's time is up before one entry of it is passed: a
+ * page that is at the beginning still is none, since its `next` would say that this was all. */
+static void a_page_that_gets_nowhere_is_none(void **state)
+{
+    (void)state;
+    const char *fill = "for i=1,300000 do "
+                       "redis.call('ZADD',KEYS[1],i,string.format('%016d',i)) end";
+    redis_says(&server, "EVAL", fill, "1", "test:i:{000}:00");
+    weir_sessions *a = opened();
+    weir_session_id id = created(a, "1");
+    until(is_stored(a));
+    const weir_session_search what = {.timeout_ms = 100};
+    found.is_done = false;
+    assert_int_equal(weir_sessions_search(a, &what, on_page, &found), WEIR_EAGAIN);
+    until(found.is_done);
+    assert_true(found.err != WEIR_OK && found.is_local && is_found(id));
+    weir_sessions_close(a);
+}
+
 /* --- who asks again -----------------------------------------------------------------------------
  */
 
@@ -491,6 +510,7 @@ int main(void)
         WITH_SERVER(a_list_is_trimmed),
         WITH_SERVER(a_touch_leaves_the_list_alone),
         WITH_SERVER(pages_follow_each_other),
+        WITH_SERVER(a_page_that_gets_nowhere_is_none),
         WITH_SERVER(who_asks_again_at_once_is_served_when_it_is_back),
         WITH_SERVER(any_name_can_be_looked_for),
         WITH_SERVER(a_redis_that_was_emptied_has_its_lists_again),
