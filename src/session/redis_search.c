@@ -368,7 +368,7 @@ static bool take_part(struct redis_search *search, const struct part *part)
 static void go_on(struct redis_search *search)
 {
     uint32_t spoilt = 0;
-    for (uint32_t i = 0; search->err == WEIR_OK && i < search->parts_count; i++) {
+    for (uint32_t i = 0; i < search->parts_count; i++) { /* whatever became of the others */
         spoilt += search->parts[i].rows.spoilt;
     }
     redis_lists_spoilt(search->store, spoilt);
