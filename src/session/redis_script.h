@@ -140,7 +140,8 @@
  * account, key, status, place, where "" is any. What is said: lists done, entries of the next one
  * that are, lists that were none; then of each row list, entry, id, left, age, idle, place, epoch,
  * bound, requests and errors of all origins, status, user, account, key. Rows are what sessions
- * say; what has none is taken from its list. No more entries than FIND_ENTRIES are looked at. */
+ * say; what has none is taken from its list. It ends after some 4000 entries, of which a session
+ * that is read counts as twenty more: 3 ms in which the Redis serves nobody else. */
 #define SCRIPT_FIND                                                                                \
     SCRIPT_COMMON                                                                                  \
     SCRIPT_LISTS                                                                                   \
@@ -150,7 +151,7 @@
     "local function hex(c) return fmt('%02x',string.byte(c)) end\n"                                \
     "local function row(I,id,n,at)\n"                                                              \
     " local S=string.sub(I,1,-12)..':s:'..string.sub(I,-8,-3)..string.gsub(id,'.',hex)\n"          \
-    " local h=pcl('HGETALL',S) if h.err then return true end\n"                                    \
+    " left=left-20 local h=pcl('HGETALL',S) if h.err then return true end\n"                       \
     " if #h==0 then call('ZREM',I,id) return false end\n"                                          \
     " local m,r,e={},0,0\n"                                                                        \
     " for i=1,#h,2 do m[h[i]]=h[i+1] if string.sub(h[i],1,1)=='r' then\n"                          \

@@ -293,6 +293,32 @@ static void a_page_that_gets_nowhere_is_none(void **state)
     weir_sessions_close(a);
 }
 
+/* That the server was asked by a script. */
+static uint32_t scripts_called(void)
+{
+    const char *calls = strstr(redis_says(&server, "INFO", "commandstats"),
+                               "cmdstat_evalsha:calls=");
+    return calls != NULL ? (uint32_t)strtoul(strchr(calls, '=') + 1, NULL, 10) : 0;
+}
+
+/* Nobody else is served while a script runs: one that reads sessions ends after a few hundred. */
+static void a_question_reads_few_sessions(void **state)
+{
+    (void)state;
+    const char *fill = "for i=1,4000 do "
+                       "redis.call('ZADD',KEYS[1],i,string.format('%016d',i)) end";
+    weir_sessions *a = opened();
+    assert_int_equal(searched(a, (weir_session_query){0}), 0);
+    uint32_t before = scripts_called(), of_nothing;
+    assert_int_equal(searched(a, (weir_session_query){0}), 0);
+    of_nothing = scripts_called() - before;
+    redis_says(&server, "EVAL", fill, "1", "test:i:{000}:00");
+    before = scripts_called();
+    assert_int_equal(searched(a, (weir_session_query){0}), 0);
+    assert_in_range(scripts_called() - before - of_nothing, 4000 / 400, 4000 / 100);
+    weir_sessions_close(a);
+}
+
 /* --- who asks again -----------------------------------------------------------------------------
  */
 
@@ -510,6 +536,7 @@ int main(void)
         WITH_SERVER(a_touch_leaves_the_list_alone),
         WITH_SERVER(pages_follow_each_other),
         WITH_SERVER(a_page_that_gets_nowhere_is_none),
+        WITH_SERVER(a_question_reads_few_sessions),
         WITH_SERVER(who_asks_again_at_once_is_served_when_it_is_back),
         WITH_SERVER(any_name_can_be_looked_for),
         WITH_SERVER(a_redis_that_was_emptied_has_its_lists_again),
