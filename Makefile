@@ -74,7 +74,6 @@ check: packages-check ## what must be green before a change goes in: gcc and cla
 	@$(MAKE) test
 	@$(MAKE) test-clang
 	@$(MAKE) test-tsan
-	@$(MAKE) lint
 	@$(MAKE) build
 	@tools/install_test.sh build/release
 	@$(PYTHON) -B tools/hardening.py build/release/weir
@@ -83,6 +82,7 @@ check: packages-check ## what must be green before a change goes in: gcc and cla
 	@$(PYTHON) -B tools/abi.py --self-test
 	@$(PYTHON) -B tools/abi.py
 	@$(MAKE) sim SEED=1 SEEDS=1000 STEPS=10000
+	@$(MAKE) lint
 	@echo "check: all green"
 
 bench: packages-bench build ## cost beside nginx and HAProxy (BENCH_ARGS="--quick --only relay ...")
