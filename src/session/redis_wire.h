@@ -168,8 +168,8 @@ bool redis_wire_find(const struct redis_wire *wire, struct bytes *out,
 
 struct redis_row {
     weir_session session;
-    uint32_t list; /* after the first */
-    uint64_t entry;
+    uint32_t list;  /* after the first */
+    uint64_t entry; /* < 2^32 - 1, as `passed`: both fit half a word */
 };
 
 struct redis_rows {

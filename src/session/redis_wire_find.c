@@ -149,9 +149,11 @@ bool redis_wire_rows(const struct resp_value *value, struct resp_walk *inside, u
     }
     uint32_t rows = (value->count - HEAD_VALUES) / ROW_VALUES;
     bool is_sound = rows <= REDIS_ROWS_MAX && next_u32(inside, &ret->lists) && ret->lists <= count
-                    && next_number(inside, &ret->passed) && next_u32(inside, &ret->spoilt);
+                    && next_number(inside, &ret->passed) && ret->passed < UINT32_MAX
+                    && next_u32(inside, &ret->spoilt);
     for (uint32_t i = 0; is_sound && i < rows; i++) {
-        is_sound = next_row(inside, &ret->rows[i]) && ret->rows[i].list < count;
+        const struct redis_row *row = &ret->rows[i];
+        is_sound = next_row(inside, &ret->rows[i]) && row->list < count && row->entry < UINT32_MAX;
         ret->count += is_sound;
     }
     return is_sound;

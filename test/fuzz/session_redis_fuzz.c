@@ -54,8 +54,10 @@ static void check_rows(const struct resp_value *value, struct resp_walk inside)
         return;
     }
     check(of.lists <= REDIS_LISTS_MAX && of.count <= REDIS_ROWS_MAX);
+    check(of.passed < UINT32_MAX);
     for (uint32_t i = 0; i < of.count; i++) {
         const weir_session *session = &rows[i].session;
+        check(rows[i].entry < UINT32_MAX);
         check(rows[i].list < REDIS_LISTS_MAX && strlen(session->user) <= WEIR_SESSION_NAME_MAX);
         check(session->status > 0 && session->status < WEIR_SESSION_STATUS_END);
     }
