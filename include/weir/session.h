@@ -417,11 +417,12 @@ typedef struct weir_session_page {
 typedef void weir_session_page_fn(void *arg, weir_err err, const weir_session_page *page);
 /* Looks for sessions of all who share the Redis, as it has them: what was created here is there
  * soon_ms later. Shown is what the sessions say, whatever the lists say that led there; one that
- * changes meanwhile may be shown twice, or not. A user's are found by 1024 short lists, those of an
- * account or a key by looking through all, a page at a time: some 0.4 us of the Redis for each
- * session that it passes. WEIR_EAGAIN: fn is called once; WEIR_ESTATE: there is no Redis, and
- * weir_sessions_find() shows all; WEIR_EINVAL: a name, the limit, the time, or `from` is none;
- * WEIR_EQUEUE: 16 are under way; WEIR_ENOMEM; WEIR_ECLOSED. */
+ * changes meanwhile may be shown twice, or not, and so may one where a page goes on if another one
+ * of its list comes or ends. A user's are found by 1024 short lists, those of an account or a key
+ * by looking through all, a page at a time: some 0.4 us of the Redis for each session that it
+ * passes; by status or place alone some 10, since each is read. WEIR_EAGAIN: fn is called once;
+ * WEIR_ESTATE: there is no Redis, and weir_sessions_find() shows all; WEIR_EINVAL: a name, the
+ * limit, the time, or `from` is none; WEIR_EQUEUE: 16 are under way; WEIR_ENOMEM; WEIR_ECLOSED. */
 WEIR_API weir_err weir_sessions_search(weir_sessions *sessions, const weir_session_search *what,
                                        weir_session_page_fn *fn, void *arg);
 
