@@ -60,6 +60,9 @@ static uint32_t goal_of(const struct key *key)
     uint32_t goal = opt->min_idle > opt->size_min ? opt->min_idle : opt->size_min;
     goal = goal > 0 ? goal : 1;
     goal = goal < key_most(key) ? goal : key_most(key);
+    if (key->leases_seen > 1 && goal > opt->streams_conns_max) {
+        goal = opt->streams_conns_max; /* no more are dialled ahead */
+    }
     return goal < opt->max_idle ? goal : opt->max_idle;
 }
 
