@@ -400,6 +400,20 @@ def test_tls_and_acl(tmp_path):
                 assert "p%40ss" not in weir.admin("/api/v1/config").text and "p@ss" not in weir.text()
 
 
+def test_the_commands_that_the_documentation_names_are_enough():
+    allows = next(line.split() for line in (ROOT / "docs/how-to/redis.md").read_text().splitlines() if line.startswith("    ACL SETUSER "))
+    with Redis() as redis, Api() as api:
+        assert redis.ask(*allows) == "+OK\r\n"
+        sessions = redis.sessions(url=f"redis://weir:password@127.0.0.1:{redis.port}", timeout="10s")
+        with relay(api, *four(), affinity=with_pins(), sessions=sessions) as one, relay(api, *four(), affinity=with_pins(), sessions=sessions) as two:
+            places = {n: move(api, one, n)[1] for n in range(KEYS)}
+            pin(api, one, 1)
+            is_stored(redis, KEYS + 1)
+            assert all(by_session(two, n)[:2] == (place, "hit") for n, place in places.items())
+            assert redis.keys("weir:i:*")
+            assert redis.ask("ACL", "LOG") == "*0\r\n"
+
+
 @pytest.mark.parametrize("example", ["relay-redis.yaml", "relay-redis-sentinel.yaml"])
 def test_the_example(tmp_path, example):
     def gateway(folder, ports):
