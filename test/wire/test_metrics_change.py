@@ -113,8 +113,10 @@ def test_an_endpoint_that_is_not_there():
     with Weir(upstream_pool={"acquire_timeout": "1s"}) as weir:
         since = Since(weir)
         assert weir.metric("weir_gateway_health_status") == weir.metric("weir_upstream_health_status", upstream="up") == 0
-        while weir.metric("weir_gateway_health_status") != 3:
+        def is_down():
             assert weir.ask().status in (502, 503)
+            return weir.metric("weir_gateway_health_status") == 3
+        wait_for(is_down, "it to be told to be down")
         assert weir.metric("weir_upstream_health_status", upstream="up") == 3
         assert since("weir_endpoint_refused_total", upstream="up") >= 1
         assert since("weir_endpoint_answered_total", upstream="up") == 0
@@ -149,7 +151,7 @@ def test_accounts():
 
 
 def test_who_waits_for_an_account():
-    with Api() as api, relay(api, account("a1", max_connections=1), workers=1, upstream={"pool": {"acquire_timeout": "1s"}}) as weir:
+    with Api() as api, relay(api, account("a1", max_connections=1), workers=1, upstream={"pool": {"acquire_timeout": "3s"}}) as weir:
         since = Since(weir)
         api.gate = threading.Event()
         with weir.client() as first, weir.client() as second:
