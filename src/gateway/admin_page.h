@@ -119,6 +119,7 @@ admin_write_fn admin_openapi_write; /* admin_openapi.c */
 admin_write_fn admin_latency_write; /* admin_latency.c */
 admin_write_fn admin_status_write;  /* admin_status.c */
 admin_write_fn admin_alerts;        /* admin_alerts.c */
-admin_run_fn admin_sessions_list, admin_sessions_one, admin_sessions_end, admin_sessions_rebind;
+admin_start_fn admin_sessions_list; /* of the fleet later, else at once */
+admin_run_fn admin_sessions_one, admin_sessions_end, admin_sessions_rebind;
 admin_start_fn admin_proxy_start;
 admin_start_fn admin_upgrade_start; /* admin_upgrade.c */

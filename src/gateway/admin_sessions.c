@@ -3,6 +3,7 @@
 
 #include <weir/session.h>
 
+#include "base/list.h"
 #include "gateway/admin_command.h"
 #include "gateway/admin_rows.h"
 #include "gateway/affinity.h"
@@ -10,7 +11,9 @@
 #include "proto/json_read.h"
 #include "session/ident.h"
 
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define VALUE_MAX WEIR_SESSION_NAME_MAX
@@ -62,9 +65,9 @@ static uint16_t say_session(struct bytes *out, const weir_session *session)
 /* --- the list ------------------------------------------------------------------------------------
  */
 
-enum { BY_ID, BY_USER, BY_UPSTREAM, BY_ACCOUNT, BY_KEY, BY_STATUS, LIMIT, WORDS };
+enum { BY_ID, BY_USER, BY_UPSTREAM, BY_ACCOUNT, BY_KEY, BY_STATUS, LIMIT, SCOPE, WORDS };
 static const char *const words[WORDS] = {"id",  "user",   "upstream", "account",
-                                         "key", "status", "limit"};
+                                         "key", "status", "limit",    "scope"};
 
 struct seeking {
     char values[WORDS][VALUE_MAX + 1]; /* "": whatever it is */
@@ -84,7 +87,7 @@ static const char *read_words(struct slice query, struct seeking *ret)
         while (which < WORDS && !slice_is(name, words[which]))
             which++;
         if (pair.len > 0 && which == WORDS)
-            return "it can be asked for id, user, upstream, account, key, status, limit";
+            return "it can be asked for id, user, upstream, account, key, status, limit, scope";
         if (pair.len > 0
             && !text_percent_decode(slice_sub(pair, at + 1, pair.len), true, ret->values[which],
                                     VALUE_MAX + 1, &len))
@@ -120,14 +123,18 @@ static const char *seeking_of(struct slice query, struct seeking *ret)
         return "limit is a number up to 10000";
     ret->query = (weir_session_query){.size = sizeof(ret->query),
                                       .account = or_all(ret->values[BY_UPSTREAM]),
-                                      .key = or_all(ret->values[BY_KEY])};
+                                      .key = or_all(ret->values[BY_KEY]),
+                                      .place = or_all(ret->values[BY_ACCOUNT])};
     if (ret->values[BY_USER][0] != '\0') {
         affinity_user_text(affinity_user_of(slice_of(ret->values[BY_USER])), ret->user);
         ret->query.user = ret->user;
     }
     if (ret->values[BY_STATUS][0] != '\0' && !status_of(ret->values[BY_STATUS], &ret->query.status))
         return "status is active, idle, suspended or failed";
-    return NULL;
+    const char *scope = ret->values[SCOPE];
+    return scope[0] == '\0' || strcmp(scope, "gateway") == 0 || strcmp(scope, "fleet") == 0
+               ? NULL
+               : "scope is gateway or fleet";
 }
 
 /* False: as many as were asked for are shown. */
@@ -136,9 +143,7 @@ static bool show(void *arg, const weir_session *session)
     struct seeking *seeking = arg;
     char id[WEIR_SESSION_TEXT];
     weir_session_id_text(session->id, id);
-    const char *account = seeking->values[BY_ACCOUNT];
-    if (!slice_starts(slice_of(id), slice_of(seeking->values[BY_ID]))
-        || (account[0] != '\0' && strcmp(account, session->place) != 0))
+    if (!slice_starts(slice_of(id), slice_of(seeking->values[BY_ID])))
         return true;
     if (seeking->shown == seeking->limit) {
         seeking->rows.cut = true;
@@ -151,17 +156,202 @@ static bool show(void *arg, const weir_session *session)
     return true;
 }
 
-uint16_t admin_sessions_list(struct server *server, const struct admin_ask *ask, struct bytes *out)
+static uint16_t list_here(struct seeking *seeking, weir_sessions *sessions, struct bytes *out)
+{
+    rows_open(&seeking->rows, "sessions", out);
+    if (sessions != NULL)
+        weir_sessions_find(sessions, &seeking->query, show, seeking);
+    return rows_close(&seeking->rows);
+}
+
+/* --- the list of all who share the Redis ---------------------------------------------------------
+ *
+ * A page after the other comes on a thread of the sessions'; rows are written on the hub's.
+ */
+
+#define FLEET_PAGE       1000U
+#define FLEET_TIMEOUT_MS 5000U /* of all pages; what is there by then is shown */
+
+struct fleet {
+    struct admin_job job;
+    struct seeking seeking;
+    weir_sessions *sessions;
+    struct loop *loop;
+    struct loop_wake *wake;
+    struct bytes *out;
+    admin_done_fn *done;
+    void *self;
+    uint64_t deadline_ms;
+    pthread_mutex_t mutex; /* of what follows */
+    bool has_page, is_asked, has_left;
+    weir_err err;
+    uint64_t next;
+    uint32_t count;
+    weir_session page[FLEET_PAGE];
+};
+
+static void fleet_free(struct fleet *fleet)
+{
+    pthread_mutex_destroy(&fleet->mutex);
+    free(fleet);
+}
+
+/* Whoever comes last frees it: the answer to a question that is under way, or who leaves. */
+static void fleet_leave(struct admin_job *take_job)
+{
+    struct fleet *fleet = container_of(take_job, struct fleet, job);
+    pthread_mutex_lock(&fleet->mutex);
+    bool is_last = !fleet->is_asked;
+    fleet->has_left = true;
+    if (fleet->wake != NULL)
+        loop_wake_free(fleet->wake);
+    pthread_mutex_unlock(&fleet->mutex);
+    if (is_last)
+        fleet_free(fleet);
+}
+
+static void fleet_end(struct fleet *fleet, uint16_t status)
+{
+    admin_done_fn *done = fleet->done;
+    void *self = fleet->self;
+    fleet_leave(&fleet->job);
+    done(self, status);
+}
+
+static void on_page(void *arg, weir_err err, const weir_session_page *page)
+{
+    struct fleet *fleet = arg;
+    pthread_mutex_lock(&fleet->mutex);
+    bool has_left = fleet->has_left;
+    fleet->is_asked = false;
+    fleet->has_page = true;
+    fleet->err = err;
+    fleet->next = page->next;
+    fleet->count = page->count;
+    memcpy(fleet->page, page->sessions, page->count * sizeof(*fleet->page));
+    if (!has_left)
+        loop_wake_send(fleet->wake);
+    pthread_mutex_unlock(&fleet->mutex);
+    if (has_left)
+        fleet_free(fleet);
+}
+
+/* One row more than are wanted says that there are more. */
+static weir_err ask_fleet(struct fleet *fleet, uint64_t from)
+{
+    uint64_t now_ms = loop_now_ms(fleet->loop), left = fleet->seeking.limit - fleet->seeking.shown;
+    bool is_all = fleet->seeking.values[BY_ID][0] != '\0' || left >= FLEET_PAGE;
+    const weir_session_search what = {
+        .size = sizeof(what),
+        .query = &fleet->seeking.query,
+        .limit = is_all ? FLEET_PAGE : (uint32_t)left + 1,
+        .timeout_ms = fleet->deadline_ms > now_ms ? (uint32_t)(fleet->deadline_ms - now_ms) : 1,
+        .from = from};
+    fleet->is_asked = true; /* on_page() may be sooner than the answer to this */
+    weir_err err = weir_sessions_search(fleet->sessions, &what, on_page, fleet);
+    if (err != WEIR_EAGAIN)
+        fleet->is_asked = false;
+    return err;
+}
+
+/* Why none is shown: what this gateway knows would be taken for all. */
+static uint16_t say_away(struct fleet *fleet, weir_err err)
+{
+    char why[ROW_BYTES / 4], text[ROW_BYTES / 2];
+    weir_sessions_redis_fault(fleet->sessions, why, sizeof(why));
+    snprintf(text, sizeof(text),
+             "the Redis of the sessions cannot be asked: %s; what this gateway knows is shown "
+             "without scope=fleet",
+             why[0] != '\0' ? why : weir_err_text(err));
+    bytes_clear(fleet->out);
+    return rows_fault(fleet->out, 503, text);
+}
+
+static void on_wake(void *self)
+{
+    struct fleet *fleet = self;
+    pthread_mutex_lock(&fleet->mutex);
+    bool has_page = fleet->has_page;
+    fleet->has_page = false;
+    pthread_mutex_unlock(&fleet->mutex);
+    if (!has_page)
+        return;
+    if (fleet->err != WEIR_OK) {
+        fleet_end(fleet, say_away(fleet, fleet->err));
+        return;
+    }
+    bool wants_more = true;
+    for (uint32_t i = 0; wants_more && i < fleet->count; i++)
+        wants_more = show(&fleet->seeking, &fleet->page[i]);
+    bool is_late = loop_now_ms(fleet->loop) >= fleet->deadline_ms;
+    if (wants_more && fleet->next != 0 && !is_late) {
+        weir_err err = ask_fleet(fleet, fleet->next);
+        if (err != WEIR_EAGAIN)
+            fleet_end(fleet, say_away(fleet, err));
+        return;
+    }
+    fleet->seeking.rows.cut |= wants_more && fleet->next != 0;
+    fleet_end(fleet, rows_close(&fleet->seeking.rows));
+}
+
+/* Where the Redis is asked; NULL: *ret_status and `out` say why it is not. */
+static struct fleet *fleet_new(const struct server *server, struct bytes *out, admin_done_fn *done,
+                               void *self)
+{
+    struct fleet *fleet = calloc(1, sizeof(*fleet));
+    if (fleet == NULL)
+        return NULL;
+    fleet->job.cancel = fleet_leave;
+    fleet->loop = server->opt.loop;
+    fleet->sessions = sessions_of(server);
+    fleet->out = out;
+    fleet->done = done;
+    fleet->self = self;
+    fleet->deadline_ms = loop_now_ms(fleet->loop) + FLEET_TIMEOUT_MS;
+    pthread_mutex_init(&fleet->mutex, NULL);
+    if (loop_wake_new(fleet->loop, on_wake, fleet, &fleet->wake) != 0) {
+        fleet->wake = NULL;
+        fleet_leave(&fleet->job);
+        return NULL;
+    }
+    return fleet;
+}
+
+/* NULL: it is answered. Where there is no Redis this gateway is all there is. */
+static struct admin_job *begin_fleet(struct fleet *fleet, uint16_t *ret_status)
+{
+    rows_open(&fleet->seeking.rows, "sessions", fleet->out);
+    weir_err err = fleet->sessions != NULL ? ask_fleet(fleet, 0) : WEIR_ESTATE;
+    if (err == WEIR_EAGAIN)
+        return &fleet->job;
+    if (err == WEIR_ESTATE) {
+        bytes_clear(fleet->out);
+        *ret_status = list_here(&fleet->seeking, fleet->sessions, fleet->out);
+    } else {
+        *ret_status = say_away(fleet, err);
+    }
+    fleet_leave(&fleet->job);
+    return NULL;
+}
+
+struct admin_job *admin_sessions_list(const struct server *server, const struct admin_ask *ask,
+                                      struct bytes *out, admin_done_fn *done, void *self,
+                                      uint16_t *ret_status)
 {
     struct seeking seeking = {.limit = 0};
-    weir_sessions *sessions = sessions_of(server);
     const char *fault = seeking_of(ask->query, &seeking);
-    if (fault != NULL)
-        return rows_fault(out, 400, fault);
-    rows_open(&seeking.rows, "sessions", out);
-    if (sessions != NULL)
-        weir_sessions_find(sessions, &seeking.query, show, &seeking);
-    return rows_close(&seeking.rows);
+    if (fault != NULL || strcmp(seeking.values[SCOPE], "fleet") != 0) {
+        *ret_status = fault != NULL ? rows_fault(out, 400, fault)
+                                    : list_here(&seeking, sessions_of(server), out);
+        return NULL;
+    }
+    struct fleet *fleet = fleet_new(server, out, done, self);
+    if (fleet == NULL) {
+        *ret_status = rows_fault(out, 503, weir_err_text(WEIR_ENOMEM));
+        return NULL;
+    }
+    seeking_of(ask->query, &fleet->seeking); /* whose query is in it */
+    return begin_fleet(fleet, ret_status);
 }
 
 /* --- one of them ---------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
  * one of them.
  *
  *     GET  /api/v1/sessions?id=PREFIX&user=&upstream=&account=&key=CLIENT&status=&limit=
+ *                              &scope=gateway|fleet
  *     GET  /api/v1/sessions/ID
  *     POST /api/v1/sessions/ID/rebind   {"account": "a2", "epoch": 3}; without epoch: as it is now
  *     POST /api/v1/sessions/ID/end      it goes where its hash says, like one that is new

@@ -178,6 +178,8 @@ struct affinities_info {
     bool is_cluster;
     uint32_t nodes, nodes_down, slots_open; /* of the Cluster */
     uint64_t moved, asked, repeats;         /* what it sent on, and what was said again */
+    uint64_t pages, pages_local;            /* of searches: that the Redis answered, or did not */
+    uint64_t lists_spoilt;                  /* of the Redis's, by which it is searched */
     char redis_fault[400];                  /* why it is not up */
     uint64_t cache_hits, cache_misses;      /* what was known here, or was not */
     uint64_t found, absent, failed;         /* what was asked for then */

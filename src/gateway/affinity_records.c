@@ -268,7 +268,10 @@ void affinities_info_of(struct affinities *affinities, struct affinities_info *r
                                          .slots_open = stats.store_slots_open,
                                          .moved = stats.store_moved,
                                          .asked = stats.store_asked,
-                                         .repeats = stats.store_repeats};
+                                         .repeats = stats.store_repeats,
+                                         .pages = stats.store_pages,
+                                         .pages_local = stats.store_pages_local,
+                                         .lists_spoilt = stats.store_lists_spoilt};
     weir_sessions_redis_fault(affinities->sessions, ret_info->redis_fault,
                               sizeof ret_info->redis_fault);
     if (affinities->looks != NULL) {

@@ -75,6 +75,15 @@ static void write_redis(const struct affinities_info *info, struct prom *prom)
     prom_family(prom, "weir_redis_outages_total", PROM_COUNTER, "How often it began not to.");
     prom_u64(prom, NULL, info->outages);
     write_cluster(info, prom);
+    prom_family(
+        prom, "weir_session_search_pages_total", PROM_COUNTER,
+        "Pages of searches for the sessions of all who share it; failed: it did not answer.");
+    prom_u64(prom, LABELS({"result", "answered"}), info->pages);
+    prom_u64(prom, LABELS({"result", "failed"}), info->pages_local);
+    prom_family(prom, "weir_session_lists_spoilt_total", PROM_COUNTER,
+                "Lists in it, by which sessions are searched, that were something else: each began "
+                "anew, with what this gateway has.");
+    prom_u64(prom, NULL, info->lists_spoilt);
     prom_family(prom, "weir_session_store_batches_total", PROM_COUNTER,
                 "Batches of records that it was given; failed: it did not take them.");
     prom_u64(prom, LABELS({"result", "written"}), info->writes - info->write_failures);
