@@ -213,7 +213,7 @@ class Part:
                  "input_cost_per_token": 3e-06, "output_cost_per_token": 1.5e-05, "cache_creation_input_token_cost": 3.75e-06,
                  "cache_read_input_token_cost": 3e-07, "supports_function_calling": True, "supports_vision": True, "supports_prompt_caching": True}
         for i in range(PRICES // len(json.dumps({"m-0000": model}, indent=4)) + 1):
-            models[f"m-{i:04d}"] = model
+            models[f"m-{i}"] = model  # m-1 is asked for
         path.write_text(json.dumps(models, indent=4)[:-2].ljust(PRICES - 2) + "\n}")
         return path
 
