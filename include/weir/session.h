@@ -377,7 +377,7 @@ WEIR_API weir_err weir_affinity_claim(weir_sessions *sessions, weir_session_id i
 /* --- lists and figures --------------------------------------------------------------------------
  */
 
-/* Those that fit all that is not NULL and not 0. */
+/* Those that fit all that is not NULL and not 0; "" are those without. */
 typedef struct weir_session_query {
     size_t size;
     const char *user, *account, *key;

@@ -69,7 +69,8 @@ static bool fits(const struct table *table, const struct session *session,
     }
     return finding->place.at == NULL
            || (session_is_bound(session, finding->now_ms)
-               && table_name_is(table, session, SESSION_PLACE, finding->place));
+                   ? table_name_is(table, session, SESSION_PLACE, finding->place)
+                   : finding->place.len == 0);
 }
 
 /* Locked. */

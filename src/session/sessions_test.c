@@ -402,6 +402,26 @@ static void sessions_are_found_by_whatever_they_have(void **state)
     weir_sessions_close(sessions);
 }
 
+/* By where they are served now; "" is nowhere, as it is without an account. */
+static void sessions_are_found_by_their_place(void **state)
+{
+    (void)state;
+    weir_sessions *sessions = opened(quiet);
+    weir_session_place place;
+    const weir_session_query east = {.place = "east"}, both = {.user = "ann", .place = "east"},
+                             nowhere = {.place = ""}, nobodys = {.place = too_long()};
+    assert_int_equal(weir_session_claim(sessions, created(sessions, "ann", NULL), "east", &place),
+                     WEIR_OK);
+    assert_int_equal(weir_session_claim(sessions, created(sessions, "bob", NULL), "west", &place),
+                     WEIR_OK);
+    created(sessions, "ann", NULL);
+    assert_int_equal(hunted(sessions, east, 0, false), 1);
+    assert_int_equal(hunted(sessions, both, 0, false), 1);
+    assert_int_equal(hunted(sessions, nowhere, 0, false), 1);
+    assert_int_equal(hunted(sessions, nobodys, 0, false), 0);
+    weir_sessions_close(sessions);
+}
+
 static void a_list_that_is_long_in_one_shard_is_found_whole(void **state)
 {
     (void)state;
@@ -677,6 +697,7 @@ int main(void)
         cmocka_unit_test(attributes_are_the_programs),
         cmocka_unit_test(a_place_is_claimed_once_and_moved_by_its_epoch),
         cmocka_unit_test(sessions_are_found_by_whatever_they_have),
+        cmocka_unit_test(sessions_are_found_by_their_place),
         cmocka_unit_test(a_list_that_is_long_in_one_shard_is_found_whole),
         cmocka_unit_test(the_limit_holds),
         IN_A_FOLDER(what_was_answered_is_found_again),
