@@ -169,8 +169,9 @@ static uint16_t list_here(struct seeking *seeking, weir_sessions *sessions, stru
  * A page after the other comes on a thread of the sessions'; rows are written on the hub's.
  */
 
-#define FLEET_PAGE       1000U
-#define FLEET_TIMEOUT_MS 5000U /* of all pages; what is there by then is shown */
+#define FLEET_PAGE 1000U
+#define FLEET_TIMEOUT_MS                                                                           \
+    5000U /* of all pages: what is there by then is shown, but for one that fails */
 
 struct fleet {
     struct admin_job job;

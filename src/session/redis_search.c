@@ -259,12 +259,14 @@ static bool say(struct part *part, bool with_scripts)
 {
     struct redis_search *search = part->search;
     uint32_t room = search->limit - search->count;
+    const struct redis_span span = {.first = part->first,
+                                    .count = part->count,
+                                    .passed = part->passed,
+                                    .rows = room < REDIS_ROWS_MAX ? room : REDIS_ROWS_MAX};
     bytes_clear(&part->commands);
     part->ahead = with_scripts ? REDIS_SCRIPTS : 0;
     return (!with_scripts || redis_wire_scripts(&part->commands))
-           && redis_wire_find(&search->store->wire, &part->commands, &search->wanted, part->first,
-                              part->count, part->passed,
-                              room < REDIS_ROWS_MAX ? room : REDIS_ROWS_MAX);
+           && redis_wire_find(&search->store->wire, &part->commands, &search->wanted, &span);
 }
 
 static void send_part(struct part *part)

@@ -160,11 +160,15 @@ struct redis_wanted {
 
 /* How many lists of each tag may have what is wanted. */
 uint32_t redis_wire_lists(const struct redis_wanted *wanted);
-/* Of `count` lists from the first-th on, those of the first tag first, where all tags have so many;
+/* `count` lists from the first-th on, those of the first tag first, where all tags have so many;
  * `passed` entries of the first are passed over. count ≤ REDIS_LISTS_MAX; rows ≤ REDIS_ROWS_MAX. */
+struct redis_span {
+    uint32_t first, count;
+    uint64_t passed;
+    uint32_t rows; /* that are wanted */
+};
 bool redis_wire_find(const struct redis_wire *wire, struct bytes *out,
-                     const struct redis_wanted *wanted, uint32_t first, uint32_t count,
-                     uint64_t passed, uint32_t rows);
+                     const struct redis_wanted *wanted, const struct redis_span *span);
 
 struct redis_row {
     weir_session session;

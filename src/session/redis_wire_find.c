@@ -60,21 +60,20 @@ static void say_list(struct resp_writer *writer, const struct redis_wire *wire,
 }
 
 bool redis_wire_find(const struct redis_wire *wire, struct bytes *out,
-                     const struct redis_wanted *wanted, uint32_t first, uint32_t count,
-                     uint64_t passed, uint32_t rows)
+                     const struct redis_wanted *wanted, const struct redis_span *span)
 {
     struct resp_writer writer;
     const char status[] = {wanted->status != 0 ? (char)('0' + wanted->status) : '\0', '\0'};
-    check(count <= REDIS_LISTS_MAX && rows <= REDIS_ROWS_MAX);
-    resp_begin(&writer, out, 13 + count);
+    check(span->count <= REDIS_LISTS_MAX && span->rows <= REDIS_ROWS_MAX);
+    resp_begin(&writer, out, 13 + span->count);
     word(&writer, "EVALSHA");
     word(&writer, wire->sha[REDIS_FIND]);
-    resp_number(&writer, count);
-    for (uint32_t i = 0; i < count; i++) {
-        say_list(&writer, wire, wanted, first + i);
+    resp_number(&writer, span->count);
+    for (uint32_t i = 0; i < span->count; i++) {
+        say_list(&writer, wire, wanted, span->first + i);
     }
-    resp_number(&writer, passed);
-    resp_number(&writer, rows);
+    resp_number(&writer, span->passed);
+    resp_number(&writer, span->rows);
     say_code(&writer, wire, SESSION_USER, wanted->user);
     say_code(&writer, wire, SESSION_ACCOUNT, wanted->account);
     say_code(&writer, wire, SESSION_KEY, wanted->key);
