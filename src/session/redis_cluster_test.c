@@ -327,7 +327,7 @@ static void a_part_of_it_may_be_gone(void **state)
         assert_true(lives(sessions, things.ids[i]));
         had += fetch(stranger, things.ids[i]) == WEIR_OK;
     }
-    assert_true(had >= 20 && had <= 90);
+    assert_true(had >= 20 && had <= 97); /* of 100; a master has 24 or 52 % of the slots by now */
     while (things.count < 500) { /* more than a batch: what fails is not before all others */
         go_on(sessions, &things);
     }
@@ -336,7 +336,7 @@ static void a_part_of_it_may_be_gone(void **state)
         until(nodes_owner(key) == NODES || nodes_have('s', things.ids[i]));
         homeless += i >= 50 && nodes_owner(key) == NODES; /* the first have not changed since */
     }
-    assert_true(homeless > 100 && homeless < 250);
+    assert_true(homeless > 50 && homeless < 310); /* of 450, as above: 109 or 232, by chance more */
     until(stats_of(sessions).unstored == homeless); /* what was taken is not told again */
     nodes_run(gone[0]);                             /* empty, since it saves nothing */
     nodes_run(gone[1]);
