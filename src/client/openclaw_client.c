@@ -279,7 +279,7 @@ static void forgive(struct weir_openclaw *claw, const struct claw_post *post,
         if (it->post == post && (only == NULL || only == it)) {
             bool is_up = it->info.status == WEIR_OPENCLAW_CONNECTED;
             it->account.is_denied = false;
-            it->account.short_lives = 0;
+            it->account.was_short = false;
             it->account.not_before_ms = 0;
             it->info.status = is_up ? WEIR_OPENCLAW_CONNECTED : WEIR_OPENCLAW_DISCONNECTED;
         }

@@ -12,11 +12,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define FRAGMENTS_MAX   1024U
-#define CLOSE_MS        1000U
-#define SHORT_LIFE_MS   5000U
-#define SHORT_PAUSE_MS  1000U
-#define SHORT_DOUBLINGS 3U /* 8 s: less than a dial may take */
+#define FRAGMENTS_MAX  1024U
+#define CLOSE_MS       1000U
+#define SHORT_LIFE_MS  5000U
+#define SHORT_PAUSE_MS 1000U /* as long as one that is away is left alone */
 
 static void bury(struct loop_later *later);
 static struct ws_limits limits_of(const struct claw_connector_options *opt);
@@ -198,14 +197,13 @@ static void note_life(struct claw_conn *conn)
         return;
     }
     if (now_ms - conn->up_ms >= SHORT_LIFE_MS) {
-        account->short_lives = 0;
+        account->was_short = false;
         return;
     }
-    uint32_t lives = account->short_lives;
-    account->short_lives += lives <= SHORT_DOUBLINGS;
-    if (lives > 0) {
-        account->not_before_ms = now_ms + ((uint64_t)SHORT_PAUSE_MS << (lives - 1));
+    if (account->was_short) {
+        account->not_before_ms = now_ms + SHORT_PAUSE_MS;
     }
+    account->was_short = true;
 }
 
 static void lose_calls(struct claw_conn *conn, weir_err why, uint16_t code, const char *detail)
@@ -296,7 +294,7 @@ void claw_account_renew(struct claw_connector *connector, struct claw_account *a
     account->refusal = (struct claw_refusal){0};
     account->is_denied = account->is_hearsay = false;
     account->not_before_ms = 0;
-    account->short_lives = 0;
+    account->was_short = false;
 }
 
 /* --- as the pool sees it ------------------------------------------------------------------------

@@ -65,7 +65,7 @@ struct claw_account {
     bool is_hearsay; /* it was another one of the process that was refused */
     struct claw_standing standing;
     uint64_t not_before_ms; /* connections that come up and drop at once are not dialled at once */
-    uint32_t short_lives;
+    bool was_short;         /* so was the life of the last one */
 };
 
 #define CLAW_COUNTERS(ROW)                                                                         \
