@@ -140,17 +140,21 @@ def test_message_max():
         assert post(weir, "echo", {"after": 1}).status == 200
 
 
+def carries_two_at_a_time(claw, weir):
+    clients = [begin(weir, "hold", {}) for _ in range(4)]
+    for more in (2, 4):
+        wait_for(lambda: len(claw.requests) >= more, "two at a time")
+        assert len(claw.requests) == more
+        claw.behave(release=True)
+    for client in clients:
+        assert client.response("POST").status == 200
+        client.close()
+
+
 @option("upstreams.openclaw.requests_max")
 def test_requests_max():
     with double() as claw, weir_for(claw, openclaw={"requests_max": 2}) as weir:
-        clients = [begin(weir, "hold", {}) for _ in range(4)]
-        for more in (2, 4):
-            wait_for(lambda: len(claw.requests) >= more, "two at a time")
-            assert len(claw.requests) == more
-            claw.behave(release=True)
-        for client in clients:
-            assert client.response("POST").status == 200
-            client.close()
+        carries_two_at_a_time(claw, weir)
         assert claw.open == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from openclawpeer import double
 from test_openclaw_accounts import account, pool_keys, row, tokens
-from test_openclaw_gateway import Events, begin, code_of, post
+from test_openclaw_gateway import Events, begin, carries_two_at_a_time, code_of, post
 from test_reload import Live
 from weirtest import Weir, wait_for
 
@@ -132,14 +132,7 @@ def test_connections_from_then_on_carry_as_many_requests_as_it_says_now():
         claw.behave(token="other")
         assert sorted(change["apply"] for change in it.good()["changes"]) == ["live", "new connections"]
         wait_for(lambda: tokens(claw)["other"] == 1, "the next one")
-        clients = [begin(it.weir, "hold", {}) for _ in range(4)]
-        for more in (2, 4):
-            wait_for(lambda: len(claw.requests) >= more, "two at a time")
-            assert len(claw.requests) == more
-            claw.behave(release=True)
-        for client in clients:
-            assert client.response("POST").status == 200
-            client.close()
+        carries_two_at_a_time(claw, it.weir)
 
 
 def test_another_path_is_asked_for():
